@@ -1,0 +1,69 @@
+//! The names of events: `<aggregate>.<oneof field>`, and how each is written and read as JSON.
+
+use std::fmt::Write;
+
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+
+use crate::{names, Failure};
+
+/// For each oneof of events: `type_name`, `to_json`, `from_json`; and the list of fields that are never published.
+pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
+    let mut code = String::new();
+    let mut types = String::new();
+    let mut enumerations = String::new();
+    for file in pool.files().filter(|file| file.package_name() == "userpool.events.v1") {
+        for message in file.messages() {
+            for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
+                let prefix = prefix(&message);
+                let path = format!(
+                    "crate::proto::userpool::events::v1::{}::{}",
+                    names::snake(message.name()),
+                    names::pascal(oneof.name())
+                );
+                let (mut to_name, mut to_json, mut from_json) = (String::new(), String::new(), String::new());
+                for field in oneof.fields() {
+                    let variant = names::pascal(field.name());
+                    let name = format!("{prefix}.{}", field.name());
+                    let Kind::Message(payload) = field.kind() else {
+                        return Err(format!("{name} is not a message").into());
+                    };
+                    let _ = writeln!(to_name, "            Self::{variant}(_) => {name:?},");
+                    let _ = writeln!(to_json, "            Self::{variant}(event) => serde_json::to_value(event),");
+                    let _ = writeln!(from_json, "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),");
+                    let private = private_fields(&payload);
+                    let _ = writeln!(types, "    EventType {{ name: {name:?}, private: &{private:?}, personal: {} }},", payload.get_field_by_name("personal").is_some());
+                }
+                let _ = writeln!(
+                    code,
+                    "impl crate::proto::EventPayload for {path} {{\n    fn type_name(&self) -> &'static str {{\n        match self {{\n{to_name}        }}\n    }}\n    fn to_json(&self) -> serde_json::Result<serde_json::Value> {{\n        match self {{\n{to_json}        }}\n    }}\n    fn from_json(type_name: &str, payload: serde_json::Value) -> Result<Self, crate::proto::UnreadableEvent> {{\n        Ok(match type_name {{\n{from_json}            _ => return Err(crate::proto::UnreadableEvent::UnknownType(type_name.to_owned())),\n        }})\n    }}\n}}"
+                );
+            }
+        }
+        for kind in file.enums() {
+            let path = format!("crate::proto::userpool::events::v1::{}", names::pascal(kind.name()));
+            let _ = writeln!(
+                enumerations,
+                "    pub mod {} {{ crate::proto::enumeration_as_name!({path}); }}",
+                names::snake(kind.name())
+            );
+        }
+    }
+    let _ = writeln!(code, "/// Every type of event and activity.\npub static EVENT_TYPES: &[EventType] = &[\n{types}];");
+    let _ = writeln!(code, "/// Enumerations of events, written by name.\npub mod enumerations {{\n{enumerations}}}");
+    Ok(code)
+}
+
+/// `UserEvent` → `user`, `ServiceAccountActivity` → `service_account`.
+fn prefix(message: &MessageDescriptor) -> String {
+    let name = message.name();
+    let stem = name.strip_suffix("Event").or_else(|| name.strip_suffix("Activity")).unwrap_or(name);
+    names::snake(stem)
+}
+
+fn private_fields(message: &MessageDescriptor) -> Vec<String> {
+    message
+        .fields()
+        .filter(|field| names::flag(field, "secret") || field.name() == "personal")
+        .map(|field| field.name().to_owned())
+        .collect()
+}

@@ -1,0 +1,100 @@
+//! An app client: what an app may do in its pool, and for how long its tokens live.
+
+pub mod create_user_pool_client;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::decision::Aggregate;
+use crate::domain::ids::{ClientId, StreamId};
+use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
+use crate::proto::events::AppClientSettings;
+use crate::proto::events::app_client_event::Event;
+
+/// What an app client is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppClient {
+    /// Its id.
+    pub client_id: ClientId,
+    /// What its owner chose.
+    pub settings: AppClientSettings,
+    /// Its secret, sealed under the pool's key.
+    pub client_secret: Option<Sealed>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub modified_at: Timestamp,
+}
+
+impl Aggregate for AppClient {
+    type Event = Event;
+    const REVISION: i32 = 1;
+
+    fn apply(_: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
+        match event {
+            Event::Created(created) => Some(Self {
+                client_id: ClientId::new(stream.owner()),
+                settings: created.settings.clone().unwrap_or_default(),
+                client_secret: (!created.client_secret.is_empty()).then(|| Sealed(created.client_secret.clone())),
+                created_at: at,
+                modified_at: at,
+            }),
+        }
+    }
+}
+
+/// A life of tokens in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Of an access token: 5 minutes to a day.
+    pub access: i64,
+    /// Of an ID token: 5 minutes to a day.
+    pub id: i64,
+    /// Of a refresh token: an hour to ten years.
+    pub refresh: i64,
+}
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+impl AppClient {
+    /// How long its tokens live.
+    pub fn lifetimes(&self) -> Lifetimes {
+        lifetimes(&self.settings)
+    }
+
+    /// Whether a flow is allowed, by its name with or without the prefix `ALLOW_`.
+    pub fn allows(&self, flow: &str) -> bool {
+        let without_prefix = |name: &str| name.trim_start_matches("ALLOW_").to_owned();
+        self.settings.explicit_auth_flows.iter().any(|allowed| without_prefix(allowed) == without_prefix(flow))
+    }
+
+    /// Whether refusals must not tell if a user exists.
+    pub fn hides_users(&self) -> bool {
+        self.settings.prevent_user_existence_errors.as_deref() == Some("ENABLED")
+    }
+}
+
+/// The lives that settings give.
+fn lifetimes(settings: &AppClientSettings) -> Lifetimes {
+    let units = settings.token_validity_units.clone().unwrap_or_default();
+    let seconds = |value: Option<i32>, unit: Option<&str>, default_unit: i64, default: i64| match value {
+        Some(value) if value > 0 => i64::from(value) * unit.map_or(default_unit, unit_seconds),
+        Some(_) | None => default,
+    };
+    Lifetimes {
+        access: seconds(settings.access_token_validity, units.access_token.as_deref(), HOUR, HOUR),
+        id: seconds(settings.id_token_validity, units.id_token.as_deref(), HOUR, HOUR),
+        refresh: seconds(Some(settings.refresh_token_validity), units.refresh_token.as_deref(), DAY, 30 * DAY),
+    }
+}
+
+fn unit_seconds(unit: &str) -> i64 {
+    match unit {
+        "seconds" => 1,
+        "minutes" => MINUTE,
+        "hours" => HOUR,
+        _ => DAY,
+    }
+}

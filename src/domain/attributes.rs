@@ -1,0 +1,283 @@
+//! The attributes of users: the schema of a pool and what conforms to it.
+
+use std::collections::BTreeMap;
+
+use crate::domain::error::{Error, Exception};
+use crate::proto::v1;
+
+/// Attributes by name.
+pub type Attributes = BTreeMap<String, String>;
+
+/// Attributes that only the server writes.
+const SERVER_WRITTEN: [&str; 2] = ["sub", "identities"];
+/// Attributes that say whether another is verified: administrators may write them, users may not.
+const VERIFICATION_FLAGS: [&str; 2] = ["email_verified", "phone_number_verified"];
+const CUSTOM_MAXIMUM: usize = 50;
+
+/// A standard attribute: name, type, smallest and largest length.
+const STANDARD: [(&str, &str, &str, &str); 21] = [
+    ("sub", "String", "1", "2048"),
+    ("name", "String", "0", "2048"),
+    ("given_name", "String", "0", "2048"),
+    ("family_name", "String", "0", "2048"),
+    ("middle_name", "String", "0", "2048"),
+    ("nickname", "String", "0", "2048"),
+    ("preferred_username", "String", "0", "2048"),
+    ("profile", "String", "0", "2048"),
+    ("picture", "String", "0", "2048"),
+    ("website", "String", "0", "2048"),
+    ("email", "String", "0", "2048"),
+    ("email_verified", "Boolean", "", ""),
+    ("gender", "String", "0", "2048"),
+    ("birthdate", "String", "10", "10"),
+    ("zoneinfo", "String", "0", "2048"),
+    ("locale", "String", "0", "2048"),
+    ("phone_number", "String", "0", "2048"),
+    ("phone_number_verified", "Boolean", "", ""),
+    ("address", "String", "0", "2048"),
+    ("updated_at", "Number", "0", ""),
+    ("identities", "String", "0", "2048"),
+];
+
+fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttributeType {
+    let bound = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    v1::SchemaAttributeType {
+        name: Some(name.to_owned()),
+        attribute_data_type: Some(kind.to_owned()),
+        developer_only_attribute: Some(false),
+        mutable: Some(name != "sub"),
+        required: Some(name == "sub"),
+        string_attribute_constraints: (kind == "String")
+            .then(|| v1::StringAttributeConstraintsType { min_length: bound(min), max_length: bound(max) }),
+        number_attribute_constraints: (kind == "Number")
+            .then(|| v1::NumberAttributeConstraintsType { min_value: bound(min), max_value: bound(max) }),
+    }
+}
+
+/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones.
+pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttributeType>, Error> {
+    let mut schema: Vec<_> = STANDARD.into_iter().map(standard).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for attribute in asked {
+        if !seen.insert(attribute.name()) {
+            return Err(invalid_schema(attribute.name(), "is named twice"));
+        }
+        match schema.iter_mut().find(|known| known.name == attribute.name) {
+            Some(known) => merge_standard(known, attribute)?,
+            None => schema.push(custom(attribute)?),
+        }
+    }
+    if schema.len() - STANDARD.len() > CUSTOM_MAXIMUM {
+        return Err(Error::invalid_parameter("A user pool can have at most 50 custom attributes."));
+    }
+    Ok(schema)
+}
+
+fn invalid_schema(name: &str, what: &str) -> Error {
+    Error::invalid_parameter(format!("The schema attribute {name} {what}."))
+}
+
+fn merge_standard(known: &mut v1::SchemaAttributeType, asked: &v1::SchemaAttributeType) -> Result<(), Error> {
+    let name = asked.name().to_owned();
+    if SERVER_WRITTEN.contains(&name.as_str()) {
+        return Err(invalid_schema(&name, "can't be changed"));
+    }
+    if asked.attribute_data_type.is_some() && asked.attribute_data_type != known.attribute_data_type {
+        return Err(invalid_schema(&name, "is a standard attribute of another type"));
+    }
+    if asked.developer_only_attribute() {
+        return Err(invalid_schema(&name, "is a standard attribute and can't be developer-only"));
+    }
+    check_bounds(asked)?;
+    known.required = asked.required.or(known.required);
+    known.mutable = asked.mutable.or(known.mutable);
+    if asked.string_attribute_constraints.is_some() {
+        known.string_attribute_constraints.clone_from(&asked.string_attribute_constraints);
+    }
+    if asked.number_attribute_constraints.is_some() {
+        known.number_attribute_constraints.clone_from(&asked.number_attribute_constraints);
+    }
+    Ok(())
+}
+
+fn custom(asked: &v1::SchemaAttributeType) -> Result<v1::SchemaAttributeType, Error> {
+    let name = asked.name();
+    if name.is_empty() {
+        return Err(Error::invalid_parameter("A schema attribute needs a name."));
+    }
+    if asked.required() {
+        return Err(Error::invalid_parameter("Required custom attributes are not supported currently."));
+    }
+    if name.contains(':') {
+        return Err(invalid_schema(name, "must not contain a colon: its prefix is added"));
+    }
+    check_bounds(asked)?;
+    let kind = asked.attribute_data_type.clone().unwrap_or_else(|| "String".to_owned());
+    let developer_only = asked.developer_only_attribute();
+    let prefix = if developer_only { "dev:custom:" } else { "custom:" };
+    Ok(v1::SchemaAttributeType {
+        name: Some(format!("{prefix}{name}")),
+        developer_only_attribute: Some(developer_only),
+        mutable: Some(asked.mutable.unwrap_or(true)),
+        required: Some(false),
+        string_attribute_constraints: (kind == "String")
+            .then(|| asked.string_attribute_constraints.clone().unwrap_or_default()),
+        number_attribute_constraints: (kind == "Number")
+            .then(|| asked.number_attribute_constraints.clone().unwrap_or_default()),
+        attribute_data_type: Some(kind),
+    })
+}
+
+/// Bounds are numbers in text; the smaller must not be above the larger.
+fn check_bounds(asked: &v1::SchemaAttributeType) -> Result<(), Error> {
+    let strings = asked.string_attribute_constraints.as_ref();
+    let numbers = asked.number_attribute_constraints.as_ref();
+    let pairs = [
+        (strings.and_then(|it| it.min_length.as_deref()), strings.and_then(|it| it.max_length.as_deref()), true),
+        (numbers.and_then(|it| it.min_value.as_deref()), numbers.and_then(|it| it.max_value.as_deref()), false),
+    ];
+    for (min, max, length) in pairs {
+        let parse = |text: Option<&str>| -> Result<Option<i64>, Error> {
+            text.map(str::parse).transpose().map_err(|_| invalid_schema(asked.name(), "has a bound that is not a number"))
+        };
+        let (min, max) = (parse(min)?, parse(max)?);
+        if length && (min.is_some_and(|min| !(0..=2048).contains(&min)) || max.is_some_and(|max| !(0..=2048).contains(&max))) {
+            return Err(invalid_schema(asked.name(), "has a length bound outside 0 to 2048"));
+        }
+        if min.zip(max).is_some_and(|(min, max)| min > max) {
+            return Err(invalid_schema(asked.name(), "has a smallest value above its largest"));
+        }
+    }
+    Ok(())
+}
+
+/// Who writes attributes.
+#[derive(Clone, Copy, Debug)]
+pub enum Writer<'a> {
+    /// A user through a client that may write these attributes; empty means all.
+    Client(&'a [String]),
+    /// An administrator.
+    Administrator,
+}
+
+/// Takes attributes as written and answers them by name, if they conform to the schema and the writer may write them.
+/// Whether required ones are there is another question: [`require`].
+pub fn conform(
+    schema: &[v1::SchemaAttributeType],
+    written: &[v1::AttributeType],
+    writer: Writer<'_>,
+) -> Result<Attributes, Error> {
+    let mut attributes = Attributes::new();
+    for attribute in written {
+        let (name, value) = (attribute.name(), attribute.value());
+        let Some(known) = schema.iter().find(|known| known.name() == name) else {
+            return Err(unconforming(&format!("Type for attribute {{{name}}} could not be determined")));
+        };
+        permit(known, writer)?;
+        conform_value(known, value)?;
+        attributes.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(attributes)
+}
+
+fn unconforming(what: &str) -> Error {
+    Error::invalid_parameter(format!("Attributes did not conform to the schema: {what}"))
+}
+
+fn permit(known: &v1::SchemaAttributeType, writer: Writer<'_>) -> Result<(), Error> {
+    let name = known.name();
+    let unauthorized = || Err(Error::new(Exception::NotAuthorizedException, "A client attempted to write unauthorized attribute"));
+    match writer {
+        Writer::Client(_) if SERVER_WRITTEN.contains(&name) || VERIFICATION_FLAGS.contains(&name) => unauthorized(),
+        Writer::Client(_) if known.developer_only_attribute() => unauthorized(),
+        Writer::Client(allowed) if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == name) => unauthorized(),
+        Writer::Administrator if SERVER_WRITTEN.contains(&name) => {
+            Err(Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated.")))
+        }
+        Writer::Client(_) | Writer::Administrator => Ok(()),
+    }
+}
+
+fn conform_value(known: &v1::SchemaAttributeType, value: &str) -> Result<(), Error> {
+    let name = known.name();
+    match name {
+        "email" if !value.is_empty() && !is_email(value) => {
+            return Err(Error::invalid_parameter("Invalid email address format."));
+        }
+        "phone_number" if !value.is_empty() && !is_phone_number(value) => {
+            return Err(Error::invalid_parameter("Invalid phone number format."));
+        }
+        _ => {}
+    }
+    let bound = |text: Option<&String>| text.and_then(|text| text.parse::<i64>().ok());
+    match known.attribute_data_type() {
+        "Number" => {
+            let Ok(number) = value.parse::<i64>() else {
+                return Err(unconforming(&format!("{name}: The value is not a number")));
+            };
+            let bounds = known.number_attribute_constraints.as_ref();
+            within(name, "value", number, bounds.and_then(|it| bound(it.min_value.as_ref())), bounds.and_then(|it| bound(it.max_value.as_ref())))
+        }
+        "Boolean" if !matches!(value, "true" | "false" | "True" | "False") => {
+            Err(unconforming(&format!("{name}: The value is neither true nor false")))
+        }
+        "DateTime" if value.parse::<i64>().is_err() => {
+            Err(unconforming(&format!("{name}: The value is not a time in seconds since 1970")))
+        }
+        "String" => {
+            let bounds = known.string_attribute_constraints.as_ref();
+            // A text of 2,048 characters at most, so its length fits.
+            let length = value.chars().count() as i64;
+            within(name, "length", length, bounds.and_then(|it| bound(it.min_length.as_ref())), bounds.and_then(|it| bound(it.max_length.as_ref())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn within(name: &str, what: &str, number: i64, min: Option<i64>, max: Option<i64>) -> Result<(), Error> {
+    if let Some(min) = min.filter(|min| number < *min) {
+        return Err(unconforming(&format!("{name}: The {what} must be at least {min}")));
+    }
+    if let Some(max) = max.filter(|max| number > *max) {
+        return Err(unconforming(&format!("{name}: The {what} must be at most {max}")));
+    }
+    Ok(())
+}
+
+/// Whether every required attribute is there and not empty.
+pub fn require(schema: &[v1::SchemaAttributeType], attributes: &Attributes) -> Result<(), Error> {
+    let required = schema.iter().filter(|known| known.required() && known.name() != "sub");
+    let missing: Vec<_> = required
+        .map(v1::SchemaAttributeType::name)
+        .filter(|name| attributes.get(*name).is_none_or(String::is_empty))
+        .map(|name| format!("{name}: The attribute is required"))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(unconforming(&missing.join("; "))) }
+}
+
+/// Whether a client may show an attribute to its user.
+pub fn readable(schema: &[v1::SchemaAttributeType], allowed: &[String], name: &str) -> bool {
+    let developer_only = schema.iter().any(|known| known.name() == name && known.developer_only_attribute());
+    let listed = |name: &str| allowed.iter().any(|allowed| allowed == name);
+    let implied = VERIFICATION_FLAGS.contains(&name) && listed(name.trim_end_matches("_verified"));
+    name == "sub" || !developer_only && (allowed.is_empty() || listed(name) || implied)
+}
+
+/// Whether a text has the form of an e-mail address.
+pub fn is_email(text: &str) -> bool {
+    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let plain = |character: char| !character.is_whitespace() && !character.is_control() && character != '@';
+    !local.is_empty()
+        && !domain.is_empty()
+        && !domain.starts_with('.')
+        && !domain.ends_with('.')
+        && !domain.contains("..")
+        && text.chars().filter(|character| *character != '@').all(plain)
+        && local.chars().all(plain)
+}
+
+/// Whether a text has the form of a phone number: a plus sign and up to 15 digits (E.164).
+pub fn is_phone_number(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
+}

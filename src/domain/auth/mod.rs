@@ -1,0 +1,44 @@
+//! Signing in: the flows, what follows a password, and the lock-out.
+
+pub mod lockout;
+pub mod password_sign_in;
+
+use crate::domain::error::Error;
+
+/// A flow of InitiateAuth that is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthFlow {
+    /// `USER_PASSWORD_AUTH`: name and password in the request.
+    UserPassword,
+    /// `REFRESH_TOKEN_AUTH`, or `REFRESH_TOKEN`: new tokens for a refresh token.
+    RefreshToken,
+}
+
+impl AuthFlow {
+    /// The flow that InitiateAuth was asked for.
+    pub fn of_initiate_auth(name: &str) -> Result<Self, Error> {
+        match name {
+            "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
+            "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
+            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => Err(Error::invalid_parameter("Initiate Auth method not supported.")),
+            unbuilt => Err(Error::invalid_parameter(format!("AuthFlow {unbuilt} is not supported by this server yet."))),
+        }
+    }
+
+    /// Cognito's name of the flow.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UserPassword => "USER_PASSWORD_AUTH",
+            Self::RefreshToken => "REFRESH_TOKEN_AUTH",
+        }
+    }
+}
+
+/// A parameter of `AuthParameters` that a flow can't do without.
+pub fn required_parameter<'a>(
+    parameters: &'a std::collections::BTreeMap<String, String>,
+    name: &'static str,
+) -> Result<&'a str, Error> {
+    let value = parameters.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    value.ok_or_else(|| Error::invalid_parameter(format!("Missing required parameter {name}")))
+}

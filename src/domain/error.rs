@@ -1,0 +1,119 @@
+//! The one error of the product: a Cognito exception with its message.
+
+use std::borrow::Cow;
+
+/// Declares the exceptions with their names, so that each is written once.
+macro_rules! exceptions {
+    ($($name:ident),* $(,)?) => {
+        /// A Cognito exception, by its own name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "the names are Cognito's and mean what its reference says")]
+        pub enum Exception { $($name),* }
+
+        impl Exception {
+            /// Every exception.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The name as clients match on it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+exceptions! {
+    AccessDeniedException, AliasExistsException, CodeDeliveryFailureException, CodeMismatchException,
+    ConcurrentModificationException, DeviceKeyExistsException, DuplicateProviderException,
+    EnableSoftwareTokenMFAException, ExpiredCodeException, FeatureUnavailableInTierException, ForbiddenException,
+    GroupExistsException, IncompleteSignatureException, InternalErrorException, InvalidEmailRoleAccessPolicyException,
+    InvalidLambdaResponseException, InvalidOAuthFlowException, InvalidParameterException, InvalidPasswordException,
+    InvalidSignatureException, InvalidSmsRoleAccessPolicyException, InvalidSmsRoleTrustRelationshipException,
+    InvalidUserPoolConfigurationException, LimitExceededException, MFAMethodNotFoundException,
+    MissingAuthenticationTokenException, NotAuthorizedException, NotImplementedException, OperationNotEnabledException,
+    PasswordHistoryPolicyViolationException, PasswordResetRequiredException, PreconditionNotMetException,
+    ResourceNotFoundException, ScopeDoesNotExistException, SerializationException, ServiceUnavailableException,
+    SoftwareTokenMFANotFoundException, TierChangeNotAllowedException, TooManyFailedAttemptsException,
+    TooManyRequestsException, UnexpectedLambdaException, UnknownOperationException, UnrecognizedClientException,
+    UnsupportedIdentityProviderException, UnsupportedOperationException, UnsupportedUserStateException,
+    UserImportInProgressException, UserLambdaValidationException, UserNotConfirmedException, UserNotFoundException,
+    UserPoolAddOnNotEnabledException, UserPoolTaggingException, UsernameExistsException,
+}
+
+/// A field of the request that is not as declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field, by its JSON names.
+    pub field: String,
+    /// Cognito's sentence about it.
+    pub description: String,
+}
+
+/// A refusal: what the caller reads, and for our own logs what caused it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {message}", exception.name())]
+pub struct Error {
+    /// Which exception.
+    pub exception: Exception,
+    /// The sentence that the caller reads.
+    pub message: Cow<'static, str>,
+    /// The fields at fault, for `InvalidParameterException`.
+    pub fields: Vec<FieldViolation>,
+    /// What went wrong inside; never shown to a caller.
+    #[source]
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// A refusal with a sentence.
+    pub fn new(exception: Exception, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { exception, message: message.into(), fields: Vec::new(), cause: None }
+    }
+
+    /// The server's own fault.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let message = "An internal error occurred. Please try again later.";
+        Self { cause: Some(cause.into()), ..Self::new(Exception::InternalErrorException, message) }
+    }
+
+    /// A part that the server stands on is away.
+    pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let message = "The service is temporarily unavailable. Please try again.";
+        Self { cause: Some(cause.into()), ..Self::new(Exception::ServiceUnavailableException, message) }
+    }
+
+    /// A value that the rules refuse.
+    pub fn invalid_parameter(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Exception::InvalidParameterException, message)
+    }
+
+    /// The caller may not do this, or is not who it says.
+    pub fn not_authorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Exception::NotAuthorizedException, message)
+    }
+
+    /// The operation exists and is not built yet.
+    pub fn not_implemented(operation: &str) -> Self {
+        Self::new(Exception::NotImplementedException, format!("{operation} is not implemented yet."))
+    }
+
+    /// No such pool.
+    pub fn no_such_pool(id: impl std::fmt::Display) -> Self {
+        Self::new(Exception::ResourceNotFoundException, format!("User pool {id} does not exist."))
+    }
+
+    /// No such app client, or it belongs to another pool.
+    pub fn no_such_client(id: impl std::fmt::Display) -> Self {
+        Self::new(Exception::ResourceNotFoundException, format!("User pool client {id} does not exist."))
+    }
+
+    /// No such user, said openly.
+    pub fn no_such_user() -> Self {
+        Self::new(Exception::UserNotFoundException, "User does not exist.")
+    }
+
+    /// The capacity for this is used up.
+    pub fn too_many_requests() -> Self {
+        Self::new(Exception::TooManyRequestsException, "Too many requests")
+    }
+}

@@ -1,0 +1,111 @@
+//! Ids: each its own type, so that one can't stand for another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Declares a newtype of a string that is only ever compared and shown.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id! {
+    /// A pool's id: `<region>_<9 alphanumerics>`.
+    UserPoolId
+}
+
+text_id! {
+    /// An app client's id: 26 of `[0-9a-z]`.
+    ClientId
+}
+
+text_id! {
+    /// A service account's access key id: 20 of `[A-Z0-9]`.
+    AccessKeyId
+}
+
+text_id! {
+    /// A stream of the log within its pool: `pool`, `clients/<client id>`, `users/<sub>`.
+    StreamId
+}
+
+impl UserPoolId {
+    /// The part after the region: the pool's name in SRP.
+    pub fn pool_name(&self) -> &str {
+        self.0.split_once('_').map_or(self.0.as_str(), |(_, name)| name)
+    }
+
+    /// Stands for no pool where a key needs one: facts about service accounts.
+    pub fn none() -> Self {
+        Self("-".to_owned())
+    }
+}
+
+/// A user's id: a random UUID that is never used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sub(pub Uuid);
+
+impl fmt::Display for Sub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Sub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StreamId {
+    /// The pool's own stream.
+    pub fn pool() -> Self {
+        Self("pool".to_owned())
+    }
+
+    /// A client's stream.
+    pub fn client(id: &ClientId) -> Self {
+        Self(format!("clients/{id}"))
+    }
+
+    /// A user's stream.
+    pub fn user(sub: Sub) -> Self {
+        Self(format!("users/{sub}"))
+    }
+
+    /// What the stream is about, without its kind: the key of its events' order on Kafka.
+    pub fn owner(&self) -> &str {
+        self.0.split_once('/').map_or(self.0.as_str(), |(_, owner)| owner)
+    }
+}

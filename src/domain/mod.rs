@@ -1,0 +1,16 @@
+//! The rules: pure functions over state, events and commands.
+//!
+//! Nothing here is async or knows SQL, gRPC, clocks or randomness: ids, codes, hashes and the time come in the command.
+
+pub mod app_client;
+pub mod attributes;
+pub mod auth;
+pub mod decision;
+pub mod error;
+pub mod ids;
+pub mod message;
+pub mod password_policy;
+pub mod personal;
+pub mod time;
+pub mod user;
+pub mod user_pool;

@@ -1,0 +1,52 @@
+//! What a password must contain.
+
+use crate::domain::error::{Error, Exception};
+use crate::proto::v1::PasswordPolicyType;
+
+/// The characters that count as symbols (guide: user-pool-settings-policies).
+const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
+
+/// Whether a password conforms to a pool's policy. Names the first rule that it breaks.
+pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
+    let lacks = |required: bool, has: fn(char) -> bool| required && !password.chars().any(has);
+    let length = i32::try_from(password.chars().count()).unwrap_or(i32::MAX);
+    let broken = if length < policy.minimum_length.unwrap_or(8) {
+        "Password not long enough"
+    } else if lacks(policy.require_lowercase(), |it| it.is_ascii_lowercase()) {
+        "Password must have lowercase characters"
+    } else if lacks(policy.require_uppercase(), |it| it.is_ascii_uppercase()) {
+        "Password must have uppercase characters"
+    } else if lacks(policy.require_numbers(), |it| it.is_ascii_digit()) {
+        "Password must have numeric characters"
+    } else if lacks(policy.require_symbols(), |it| SYMBOLS.contains(it)) {
+        "Password must have symbol characters"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(Exception::InvalidPasswordException, format!("Password did not conform with policy: {broken}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_first_rule_that_is_broken() {
+        let policy = PasswordPolicyType {
+            minimum_length: Some(8),
+            require_lowercase: Some(true),
+            require_uppercase: Some(true),
+            require_numbers: Some(true),
+            require_symbols: Some(true),
+            ..Default::default()
+        };
+        let message = |password| check(&policy, password).err().map(|error| error.message.into_owned());
+        let broken = |what: &str| Some(format!("Password did not conform with policy: {what}"));
+        assert_eq!(message("aA1!"), broken("Password not long enough"));
+        assert_eq!(message("AAAAAAA1!"), broken("Password must have lowercase characters"));
+        assert_eq!(message("aaaaaaa1!"), broken("Password must have uppercase characters"));
+        assert_eq!(message("aaaaaaaA!"), broken("Password must have numeric characters"));
+        assert_eq!(message("aaaaaaA1"), broken("Password must have symbol characters"));
+        assert_eq!(message("aaaaaA1!"), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Values about a person that can be erased, and secrets that are only ever seen sealed.
+
+use serde::{Deserialize, Serialize};
+
+/// A personal value: known, or erased with its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Personal<T> {
+    /// The value.
+    Known(T),
+    /// The value was sealed under a key that is destroyed.
+    Erased,
+}
+
+impl<T> Personal<T> {
+    /// The value, if it is still known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Erased => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Personal<T> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Erased, Self::Known)
+    }
+}
+
+/// A sealed blob: key id, its own id, nonce and ciphertext. State and events carry it byte for byte.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sealed(#[serde(with = "crate::proto::json::base64")] pub Vec<u8>);
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealed")
+    }
+}

@@ -1,0 +1,96 @@
+//! CreateUserPool: the rules.
+
+use crate::domain::attributes;
+use crate::domain::decision::Decision;
+use crate::domain::error::Error;
+use crate::domain::time::Timestamp;
+use crate::domain::user_pool::settings;
+use crate::proto::events::user_pool_event::Event;
+use crate::proto::events::{SigningKeyAdded, UserPoolCreated, UserPoolSettings};
+use crate::proto::v1;
+
+/// What the command brings beside the request: names and keys that were made outside the rules.
+pub struct CreateUserPool {
+    /// The region that the id starts with.
+    pub region: String,
+    /// The account in the ARN.
+    pub account_id: String,
+    /// The `iss` of the pool's tokens.
+    pub issuer: String,
+    /// The keys that sign its tokens, one for each use.
+    pub signing_keys: Vec<SigningKeyAdded>,
+    /// When they start to sign.
+    pub at: Timestamp,
+    /// What was asked for.
+    pub request: v1::CreateUserPoolRequest,
+}
+
+/// Decides the creation of a pool.
+pub fn create_user_pool(command: CreateUserPool) -> Decision<Event, Event, ()> {
+    match created(&command) {
+        Ok(created) => {
+            let keys = command.signing_keys.into_iter().map(|key| {
+                Event::SigningKeyAdded(SigningKeyAdded { active_from_millis: command.at.0, ..key })
+            });
+            Decision::events(std::iter::once(Event::Created(created)).chain(keys).collect(), ())
+        }
+        Err(error) => Decision::refuse(error),
+    }
+}
+
+fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
+    let request = &command.request;
+    refuse_unbuilt(request)?;
+    let settings = settings_of(request);
+    settings::check(&settings)?;
+    Ok(UserPoolCreated {
+        name: request.pool_name().to_owned(),
+        region: command.region.clone(),
+        account_id: command.account_id.clone(),
+        issuer: command.issuer.clone(),
+        settings: Some(settings::with_defaults(settings)),
+        schema: attributes::schema(&request.schema)?,
+    })
+}
+
+/// Parts of the request that came to Cognito later and whose features are not built.
+fn refuse_unbuilt(request: &v1::CreateUserPoolRequest) -> Result<(), Error> {
+    let refused = [
+        (request.dcr_configuration.is_some(), "DcrConfiguration"),
+        (request.key_configuration.is_some(), "KeyConfiguration"),
+        (request.issuer_configuration.is_some(), "IssuerConfiguration"),
+        (!request.acr_configuration.is_empty(), "AcrConfiguration"),
+    ];
+    match refused.iter().find(|(given, _)| *given) {
+        Some((_, name)) => Err(Error::invalid_parameter(format!("{name} is not supported by this server yet."))),
+        None => Ok(()),
+    }
+}
+
+fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {
+    let request = request.clone();
+    UserPoolSettings {
+        policies: request.policies,
+        deletion_protection: request.deletion_protection,
+        lambda_config: request.lambda_config,
+        auto_verified_attributes: request.auto_verified_attributes,
+        alias_attributes: request.alias_attributes,
+        username_attributes: request.username_attributes,
+        sms_verification_message: request.sms_verification_message,
+        email_verification_message: request.email_verification_message,
+        email_verification_subject: request.email_verification_subject,
+        verification_message_template: request.verification_message_template,
+        sms_authentication_message: request.sms_authentication_message,
+        mfa_configuration: request.mfa_configuration,
+        user_attribute_update_settings: request.user_attribute_update_settings,
+        device_configuration: request.device_configuration,
+        email_configuration: request.email_configuration,
+        sms_configuration: request.sms_configuration,
+        user_pool_tags: request.user_pool_tags,
+        admin_create_user_config: request.admin_create_user_config,
+        user_pool_add_ons: request.user_pool_add_ons,
+        username_configuration: request.username_configuration,
+        account_recovery_setting: request.account_recovery_setting,
+        user_pool_tier: request.user_pool_tier,
+    }
+}

@@ -1,0 +1,118 @@
+//! What may be chosen for a pool: defaults, and the values that are refused until their feature is there.
+
+use crate::domain::error::Error;
+use crate::proto::events::UserPoolSettings;
+use crate::proto::v1;
+
+/// Fills in what Cognito fills in where the owner says nothing.
+pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
+    let policies = settings.policies.get_or_insert_default();
+    let given = policies.password_policy.take();
+    policies.password_policy = Some(password_policy_with_defaults(given));
+    policies.sign_in_policy.get_or_insert_with(|| v1::SignInPolicyType {
+        allowed_first_auth_factors: vec!["PASSWORD".to_owned()],
+    });
+    settings.deletion_protection.get_or_insert_with(|| "INACTIVE".to_owned());
+    settings.mfa_configuration.get_or_insert_with(|| "OFF".to_owned());
+    settings.user_pool_tier.get_or_insert_with(|| "ESSENTIALS".to_owned());
+    settings.lambda_config.get_or_insert_default();
+    let template = settings.verification_message_template.get_or_insert_default();
+    template.default_email_option.get_or_insert_with(|| "CONFIRM_WITH_CODE".to_owned());
+    // The texts stand in two places of the API and are one value: what is given in one shows in the other.
+    share(&mut settings.sms_verification_message, &mut template.sms_message);
+    share(&mut settings.email_verification_message, &mut template.email_message);
+    share(&mut settings.email_verification_subject, &mut template.email_subject);
+    let email = settings.email_configuration.get_or_insert_default();
+    email.email_sending_account.get_or_insert_with(|| "COGNITO_DEFAULT".to_owned());
+    let admin = settings.admin_create_user_config.get_or_insert_default();
+    admin.allow_admin_create_user_only.get_or_insert(false);
+    let days = settings
+        .policies
+        .as_ref()
+        .and_then(|policies| policies.password_policy.as_ref())
+        .and_then(|policy| policy.temporary_password_validity_days);
+    admin.unused_account_validity_days = admin.unused_account_validity_days.or(days);
+    settings.account_recovery_setting.get_or_insert_with(|| {
+        let option = |priority, name: &str| v1::RecoveryOptionType {
+            priority: Some(priority),
+            name: Some(name.to_owned()),
+        };
+        v1::AccountRecoverySettingType {
+            recovery_mechanisms: vec![option(1, "verified_email"), option(2, "verified_phone_number")],
+        }
+    });
+    settings
+}
+
+fn share(one: &mut Option<String>, other: &mut Option<String>) {
+    if one.is_none() {
+        one.clone_from(other);
+    } else if other.is_none() {
+        other.clone_from(one);
+    }
+}
+
+/// A pool without a policy gets the whole default; in a given policy what is not named is not required.
+fn password_policy_with_defaults(given: Option<v1::PasswordPolicyType>) -> v1::PasswordPolicyType {
+    let strict = given.is_none();
+    let given = given.unwrap_or_default();
+    v1::PasswordPolicyType {
+        minimum_length: given.minimum_length.or(Some(8)),
+        require_uppercase: given.require_uppercase.or(Some(strict)),
+        require_lowercase: given.require_lowercase.or(Some(strict)),
+        require_numbers: given.require_numbers.or(Some(strict)),
+        require_symbols: given.require_symbols.or(Some(strict)),
+        password_history_size: given.password_history_size,
+        temporary_password_validity_days: given.temporary_password_validity_days.or(Some(7)),
+    }
+}
+
+/// Refuses values that contradict each other, and those whose feature is not built.
+pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
+    refuse_unbuilt(settings)?;
+    if !settings.alias_attributes.is_empty() && !settings.username_attributes.is_empty() {
+        return Err(Error::invalid_parameter(
+            "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
+        ));
+    }
+    if let (Some(one), Some(template)) = (&settings.email_verification_message, &settings.verification_message_template) {
+        if template.email_message.as_ref().is_some_and(|other| other != one) {
+            return Err(Error::invalid_parameter(
+                "EmailVerificationMessage and VerificationMessageTemplate.EmailMessage must be the same text.",
+            ));
+        }
+    }
+    let tags = settings.user_pool_tags.keys();
+    if tags.into_iter().any(|key| key.to_lowercase().starts_with("aws:")) {
+        return Err(Error::invalid_parameter("Tag keys must not start with aws:."));
+    }
+    Ok(())
+}
+
+/// Values that would change who gets in, or what a user is sent, before the server can act on them.
+fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
+    let refused = [
+        (settings.lambda_config.as_ref().is_some_and(|it| *it != v1::LambdaConfigType::default()), "LambdaConfig"),
+        (settings.mfa_configuration.as_deref() == Some("ON"), "MfaConfiguration ON"),
+        (
+            settings.user_pool_add_ons.as_ref().is_some_and(|it| it.advanced_security_mode() == "ENFORCED"),
+            "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
+        ),
+        (
+            settings.verification_message_template.as_ref().is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK"),
+            "VerificationMessageTemplate.DefaultEmailOption CONFIRM_WITH_LINK",
+        ),
+        (
+            settings.policies.as_ref().and_then(|it| it.password_policy.as_ref()).is_some_and(|it| it.password_history_size() > 0),
+            "Policies.PasswordPolicy.PasswordHistorySize",
+        ),
+        (
+            settings.policies.as_ref().and_then(|it| it.sign_in_policy.as_ref()).is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor != "PASSWORD")),
+            "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
+        ),
+    ];
+    match refused.iter().find(|(given, _)| *given) {
+        Some((_, name)) => Err(Error::invalid_parameter(format!("{name} is not supported by this server yet."))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,9 @@
+//! A self-hosted user directory with the Amazon Cognito user-pools API.
+//!
+//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`] and [`kafka`] side by side,
+//! [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
+
+pub mod domain;
+pub mod environment;
+pub mod proto;
+pub mod store;

@@ -1,0 +1,40 @@
+//! serde helpers of the generated event messages.
+
+/// Whether a field holds its default and is left out.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Bytes as base64 text.
+pub mod base64 {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes bytes as text.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    /// Reads what `serialize` wrote.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Makes a serde module of a prost enumeration: its number in memory, its name in JSON.
+macro_rules! enumeration_as_name {
+    ($kind:path) => {
+        pub fn serialize<S: serde::Serializer>(value: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+            let kind = <$kind>::try_from(*value).map_err(serde::ser::Error::custom)?;
+            serializer.serialize_str(kind.as_str_name())
+        }
+
+        pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+            let name = <String as serde::Deserialize>::deserialize(deserializer)?;
+            let kind = <$kind>::from_str_name(&name);
+            kind.map(|kind| kind as i32).ok_or_else(|| serde::de::Error::custom(format!("unknown value {name}")))
+        }
+    };
+}
+pub(crate) use enumeration_as_name;

@@ -1,0 +1,226 @@
+//! The key hierarchy: a master key wraps pool keys, a pool key wraps everything else of its pool.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use uuid::Uuid;
+
+use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::environment::Random;
+use crate::store::seal::{DataKey, FieldClass, Place, Unsealable};
+
+/// What a wrapped key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// Wraps the others of its pool, and seals the pool's own secrets.
+    Pool,
+    /// Keys look-ups in what is permanent.
+    Lookup,
+    /// Seals what is known of callers who are no user of the pool.
+    Audit,
+    /// Seals refresh tokens.
+    Token,
+    /// Seals one user's personal values and secrets; destroyed with the user.
+    User,
+}
+
+impl KeyKind {
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Lookup => "lookup",
+            Self::Audit => "audit",
+            Self::Token => "token",
+            Self::User => "user",
+        }
+    }
+}
+
+/// A key as it is stored.
+#[derive(Clone, Debug)]
+pub struct WrappedKey {
+    /// Its id.
+    pub key_id: Uuid,
+    /// What for.
+    pub kind: KeyKind,
+    /// Whose: a `sub`, or empty for the pool.
+    pub owner: String,
+    /// The key's bytes, sealed under the key above it.
+    pub wrapped: Sealed,
+}
+
+/// The master keys: the first one wraps, all open.
+#[derive(Debug)]
+pub struct MasterKeys(Vec<Arc<DataKey>>);
+
+/// A file of master keys that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeysError {
+    /// Not readable.
+    #[error("the master key file {path} can't be read: {source}")]
+    Unreadable {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line is not `id base64-of-32-bytes`.
+    #[error("line {0} of the master key file is not an id and the base64 of 32 bytes")]
+    Line(usize),
+    /// There is no line.
+    #[error("the master key file holds no key")]
+    Empty,
+}
+
+impl MasterKeys {
+    /// Reads a file with one key a line: an id and the base64 of 32 bytes. The first is active.
+    pub fn read(path: &Path) -> Result<Self, MasterKeysError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| MasterKeysError::Unreadable { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Reads the text of such a file.
+    pub fn parse(text: &str) -> Result<Self, MasterKeysError> {
+        let lines = text.lines().map(str::trim).enumerate();
+        let mut keys = Vec::new();
+        for (index, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            let key = line.split_once(char::is_whitespace).and_then(|(id, encoded)| {
+                let bytes: [u8; 32] = STANDARD.decode(encoded.trim()).ok()?.try_into().ok()?;
+                Some(Arc::new(DataKey::new(master_key_id(id), &bytes)))
+            });
+            keys.push(key.ok_or(MasterKeysError::Line(index + 1))?);
+        }
+        if keys.is_empty() { Err(MasterKeysError::Empty) } else { Ok(Self(keys)) }
+    }
+
+    /// A line of such a file with a new key.
+    pub fn generate_line(id: &str, random: &Random) -> String {
+        format!("{id} {}\n", STANDARD.encode(random.bytes::<32>()))
+    }
+
+    /// Seals a value under the active key.
+    pub fn seal(&self, place: Place<'_>, blob_id: Uuid, value: &[u8]) -> Sealed {
+        self.0[0].seal(place, blob_id, value)
+    }
+
+    /// Opens a value sealed under any of the keys.
+    pub fn open(&self, place: Place<'_>, blob: &Sealed) -> Result<Vec<u8>, Unsealable> {
+        let id = crate::store::seal::key_id(blob)?;
+        self.0.iter().find(|key| key.id() == id).ok_or(Unsealable)?.open(place, blob)
+    }
+}
+
+/// A master key's id in a file is any word; in a blob it takes 16 bytes.
+fn master_key_id(id: &str) -> Uuid {
+    let hash = digest(&SHA256, id.as_bytes());
+    // SHA-256 has 32 bytes.
+    Uuid::from_slice(&hash.as_ref()[..16]).expect("16 bytes")
+}
+
+/// The keys of one pool, unwrapped.
+#[derive(Debug)]
+pub struct PoolKeys {
+    pool_id: UserPoolId,
+    /// Wraps users' keys and seals the pool's own secrets.
+    pub pool: Arc<DataKey>,
+    /// Seals what is known of callers who are no user of the pool.
+    pub audit: Arc<DataKey>,
+    /// Seals refresh tokens.
+    pub token: Arc<DataKey>,
+    lookup: hmac::Key,
+}
+
+impl PoolKeys {
+    /// New keys of a new pool, with what is to be stored of them.
+    pub fn generate(pool_id: &UserPoolId, master: &MasterKeys, random: &Random) -> (Self, Vec<WrappedKey>) {
+        let pool = NewKey::generate(random);
+        let wrapped = master.seal(key_place(pool_id), random.uuid(), &pool.bytes);
+        let mut stored = vec![pool.stored(KeyKind::Pool, String::new(), wrapped)];
+        let pool = pool.key();
+        let mut child = |kind| {
+            let key = NewKey::generate(random);
+            let wrapped = pool.seal(key_place(pool_id), random.uuid(), &key.bytes);
+            stored.push(key.stored(kind, String::new(), wrapped));
+            key
+        };
+        let audit = child(KeyKind::Audit).key();
+        let token = child(KeyKind::Token).key();
+        let lookup = hmac::Key::new(hmac::HMAC_SHA256, &child(KeyKind::Lookup).bytes);
+        (Self { pool_id: pool_id.clone(), pool, audit, token, lookup }, stored)
+    }
+
+    /// Unwraps the stored keys of a pool. Fails if one is missing or was wrapped under an unknown master key.
+    pub fn unwrap(pool_id: &UserPoolId, master: &MasterKeys, stored: &[WrappedKey]) -> Result<Self, Unsealable> {
+        let find = |kind| stored.iter().find(|key| key.kind == kind).ok_or(Unsealable);
+        let wrapped = find(KeyKind::Pool)?;
+        let pool = data_key(wrapped.key_id, &master.open(key_place(pool_id), &wrapped.wrapped)?)?;
+        let open = |kind| -> Result<(Uuid, Vec<u8>), Unsealable> {
+            let wrapped = find(kind)?;
+            Ok((wrapped.key_id, pool.open(key_place(pool_id), &wrapped.wrapped)?))
+        };
+        let child = |kind| open(kind).and_then(|(id, bytes)| data_key(id, &bytes));
+        let lookup = hmac::Key::new(hmac::HMAC_SHA256, &open(KeyKind::Lookup)?.1);
+        let (audit, token) = (child(KeyKind::Audit)?, child(KeyKind::Token)?);
+        Ok(Self { pool_id: pool_id.clone(), pool, audit, token, lookup })
+    }
+
+    /// A new key of a user, with what is to be stored of it.
+    pub fn generate_user_key(&self, owner: String, random: &Random) -> (Arc<DataKey>, WrappedKey) {
+        let key = NewKey::generate(random);
+        let wrapped = self.pool.seal(key_place(&self.pool_id), random.uuid(), &key.bytes);
+        let stored = key.stored(KeyKind::User, owner, wrapped);
+        (key.key(), stored)
+    }
+
+    /// Unwraps a user's key.
+    pub fn unwrap_user_key(&self, key_id: Uuid, wrapped: &Sealed) -> Result<Arc<DataKey>, Unsealable> {
+        data_key(key_id, &self.pool.open(key_place(&self.pool_id), wrapped)?)
+    }
+
+    /// A keyed hash for look-ups in what is permanent. The purpose keeps one use apart from another.
+    pub fn keyed_hash(&self, purpose: &str, parts: &[&str]) -> Vec<u8> {
+        let mut context = hmac::Context::with_key(&self.lookup);
+        for part in std::iter::once(&purpose).chain(parts) {
+            // Each part goes in with its length, so that no two lists of parts are alike.
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        context.sign().as_ref().to_vec()
+    }
+}
+
+struct NewKey {
+    id: Uuid,
+    bytes: [u8; 32],
+}
+
+impl NewKey {
+    fn generate(random: &Random) -> Self {
+        Self { id: random.uuid(), bytes: random.bytes() }
+    }
+
+    fn key(&self) -> Arc<DataKey> {
+        Arc::new(DataKey::new(self.id, &self.bytes))
+    }
+
+    fn stored(&self, kind: KeyKind, owner: String, wrapped: Sealed) -> WrappedKey {
+        WrappedKey { key_id: self.id, kind, owner, wrapped }
+    }
+}
+
+fn data_key(id: Uuid, bytes: &[u8]) -> Result<Arc<DataKey>, Unsealable> {
+    let bytes = bytes.try_into().map_err(|_| Unsealable)?;
+    Ok(Arc::new(DataKey::new(id, bytes)))
+}
+
+fn key_place(pool: &UserPoolId) -> Place<'_> {
+    static KEYS: std::sync::LazyLock<StreamId> = std::sync::LazyLock::new(|| StreamId::new("keys"));
+    Place { pool, stream: &KEYS, class: FieldClass::DataKey }
+}

@@ -1,0 +1,3 @@
+//! Postgres.
+pub mod keys;
+pub mod seal;
