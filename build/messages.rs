@@ -12,13 +12,19 @@ use crate::{names, Failure};
 /// Writes one Rust module a proto package and `debug.rs`.
 pub fn generate(pool: &DescriptorPool, files: FileDescriptorSet, out: &Path) -> Result<(), Failure> {
     let mut config = prost_build::Config::new();
-    config.out_dir(out).include_file("proto.rs").btree_map(["."]).skip_debug(["."]);
+    config.out_dir(out).include_file("proto.rs").btree_map(["."]);
+    config.skip_debug(ours(pool).map(|message| format!(".{}", message.full_name())));
     for message in stored(pool) {
         serde_attributes(&mut config, &message);
     }
     config.compile_fds(files)?;
     std::fs::write(out.join("debug.rs"), debug(pool))?;
     Ok(())
+}
+
+/// The messages of the API and of events.
+fn ours(pool: &DescriptorPool) -> impl Iterator<Item = MessageDescriptor> {
+    pool.all_messages().filter(|message| message.package_name().starts_with("userpool.") && !message.is_map_entry())
 }
 
 /// Every message that an event can hold: these are written as JSON.
@@ -74,10 +80,7 @@ fn serde_attribute(field: &FieldDescriptor) -> String {
 /// A `Debug` for every message, in which a sensitive field shows only that it is set.
 fn debug(pool: &DescriptorPool) -> String {
     let mut code = String::new();
-    for message in pool.all_messages() {
-        if !message.package_name().starts_with("userpool.") || message.is_map_entry() {
-            continue;
-        }
+    for message in ours(pool) {
         let path = names::message_path(&message);
         let _ = writeln!(code, "impl std::fmt::Debug for {path} {{");
         let _ = writeln!(code, "    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{");

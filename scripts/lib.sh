@@ -39,8 +39,13 @@ have_git() { command -v git >/dev/null; }
 
 have_postgres() {
     # Debian keeps the server's programs off the PATH, in a directory for each version.
-    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
-        { command -v initdb && command -v postgres; } >/dev/null
+    local programs version
+    for programs in /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb)")"; do
+        [[ -x "$programs/initdb" && -x "$programs/postgres" ]] || continue
+        version="$("$programs/postgres" --version | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p')"
+        [[ -n "$version" ]] && ((version >= 15)) && return
+    done
+    return 1
 }
 
 have_java() {
@@ -156,7 +161,7 @@ apt_install() {
 # need_packages GROUP...: installs what the groups need and the machine lacks, or says exactly what
 # to install and stops.
 need_packages() {
-    local group item missing=() packages=() names=""
+    local group item missing=() packages=() names_of_item=() names=""
     for group in "$@"; do
         for item in $(items_of "$group"); do
             "have_$item" || missing+=("$item")
@@ -215,8 +220,9 @@ need_venv() {
         say "installing $* in $directory"
         rm -rf "$directory"
         mkdir -p "$(dirname "$directory")"
-        python3 -m venv "$directory"
-        "$directory/bin/pip" install --quiet --disable-pip-version-check --no-input "$@" >&2
+        python3 -m venv "$directory" >&2 || die "no Python environment could be made in $directory"
+        "$directory/bin/pip" install --quiet --disable-pip-version-check --no-input "$@" >&2 ||
+            die "pip could not install $*"
         # Last, so that an interrupted installation is done again.
         printf '%s\n' "$wanted" >"$directory/.requirements"
     fi

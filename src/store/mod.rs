@@ -1,3 +1,97 @@
-//! Postgres.
+//! Postgres: the log, the claims and read models that follow from it, and the operational rows beside it.
+
+pub mod activity;
+pub mod cache;
+pub mod commit;
+pub mod error;
+pub mod feed;
+pub mod history;
 pub mod keys;
+pub mod leases;
+pub mod mailbox;
+pub mod metadata;
+pub mod outbox;
+pub mod read;
 pub mod seal;
+pub mod service_accounts;
+pub mod sign_in;
+pub mod system;
+pub mod verify;
+pub mod wake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use time::OffsetDateTime;
+
+use crate::domain::time::Timestamp;
+use crate::environment::{Clock, Random};
+use crate::store::cache::Cache;
+use crate::store::error::StoreError;
+use crate::store::keys::MasterKeys;
+use crate::store::wake::Wake;
+
+/// The migrations of this release.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Everything that talks to Postgres stands on this. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) database: PgPool,
+    pub(crate) master: Arc<MasterKeys>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) wake: Wake,
+}
+
+impl Store {
+    /// A store on a pool of connections.
+    pub fn new(database: PgPool, master: Arc<MasterKeys>) -> Self {
+        let cache = Arc::new(Cache::default());
+        Self { database, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
+    }
+
+    /// Tells workers in this process that there is something to do.
+    pub fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// The pool of connections, for what is not the store's business: migrations, health, tests.
+    pub fn database(&self) -> &PgPool {
+        &self.database
+    }
+}
+
+/// Connects with the settings of the API role: bounded statements, locks and idle transactions.
+pub async fn connect(url: &str, connections: u32) -> Result<PgPool, StoreError> {
+    let options: PgConnectOptions = url.parse::<PgConnectOptions>()?.application_name("userpool").options([
+        ("statement_timeout", "5s"),
+        ("lock_timeout", "2s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+    ]);
+    let options = options.log_statements(tracing::log::LevelFilter::Trace);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        // The ping would cost a round trip at every acquire; a dead connection shows as an error that is tried again.
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+/// A point in time as Postgres takes it.
+pub(crate) fn to_database(at: Timestamp) -> OffsetDateTime {
+    let nanoseconds = i128::from(at.0) * 1_000_000;
+    // Times are made by our clock or read from the database, far from the year 10,000 that ends the range.
+    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// The same the other way round.
+pub(crate) fn from_database(at: OffsetDateTime) -> Timestamp {
+    // Milliseconds of a year below 10,000 fit.
+    Timestamp((at.unix_timestamp_nanos() / 1_000_000) as i64)
+}

@@ -31,11 +31,7 @@ impl Kafka {
         let prepared = prepared();
         let directory = private_directory("kafka");
         let (broker, port) = launch(prepared, &directory, prepared.archive_in_use());
-        Kafka {
-            bootstrap: format!("127.0.0.1:{port}"),
-            broker,
-            directory,
-        }
+        Kafka { bootstrap: format!("127.0.0.1:{port}"), broker, directory }
     }
 }
 
@@ -86,9 +82,7 @@ fn prepared() -> &'static Prepared {
 
 fn prepare() -> Prepared {
     // Cargo's directory for the test binary is one below the target directory.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .parent()
-        .expect("it is below target");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is below target");
     let home = target.join("kafka");
     let mut jars: Vec<PathBuf> = fs::read_dir(home.join("libs"))
         .into_iter()
@@ -97,17 +91,10 @@ fn prepare() -> Prepared {
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jar"))
         .collect();
-    assert!(
-        !jars.is_empty(),
-        "Apache Kafka is not in {}: run scripts/kafka (scripts/test does)",
-        home.display(),
-    );
+    assert!(!jars.is_empty(), "Apache Kafka is not in {}: run scripts/kafka (scripts/test does)", home.display(),);
     // The archive is bound to the class path's order.
     jars.sort();
-    let version = Command::new("java")
-        .arg("-version")
-        .output()
-        .expect("there is Java");
+    let version = Command::new("java").arg("-version").output().expect("there is Java");
 
     let mut hasher = DefaultHasher::new();
     (&jars, &version.stderr).hash(&mut hasher);
@@ -134,12 +121,7 @@ fn format(prepared: &Prepared) {
     let properties = write_properties(&directory, free_port(), free_port());
     let output = prepared
         .java()
-        .args([
-            "-cp",
-            &prepared.class_path,
-            "kafka.tools.StorageTool",
-            "format",
-        ])
+        .args(["-cp", &prepared.class_path, "kafka.tools.StorageTool", "format"])
         .args(["-t", "dXNlcnBvb2wtdGVzdHMtMQ", "-c"])
         .arg(&properties)
         .output()
@@ -203,10 +185,7 @@ fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Chi
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut ended = false;
         let ready = poll_until(Duration::from_secs(120), || {
-            ended = broker
-                .try_wait()
-                .expect("a child can be waited for")
-                .is_some();
+            ended = broker.try_wait().expect("a child can be waited for").is_some();
             ended || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
         });
         if ready && !ended {
@@ -216,10 +195,7 @@ fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Chi
         let _ = broker.wait();
         reaper().forget_pid(broker.id());
     }
-    panic!(
-        "Kafka did not start; its log ends:\n{}",
-        tail(&directory.join("log"))
-    );
+    panic!("Kafka did not start; its log ends:\n{}", tail(&directory.join("log")));
 }
 
 /// A node that is broker and controller, small, and quick to notice what happens.

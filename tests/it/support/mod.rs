@@ -8,15 +8,16 @@ pub mod kafka;
 pub mod postgres;
 pub mod reaper;
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use nix::unistd::mkdtemp;
 
 /// A port of 127.0.0.1 that nobody listens on, below the ephemeral range: no outgoing connection
 /// can take it while its owner restarts.
@@ -35,13 +36,12 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
-    panic!(
-        "no port of 127.0.0.1 between {FIRST} and {} is free",
-        FIRST + COUNT
-    );
+    panic!("no port of 127.0.0.1 between {FIRST} and {} is free", FIRST + COUNT);
 }
 
-/// Looks at a condition until it holds; false if the time is over first.
+/// Looks at a condition until it holds; false if the time is over first. It blocks: in a test that
+/// is async, call it, and what starts a component, through `spawn_blocking`.
+#[expect(clippy::disallowed_methods, reason = "this is not called on a worker of the runtime")]
 pub fn poll_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
@@ -58,17 +58,8 @@ pub fn poll_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 /// Makes a directory of its own under the system's temporary directory (every user can reach that,
 /// the checkout perhaps not) that the reaper removes.
 fn private_directory(name: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.subsec_nanos());
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path =
-        std::env::temp_dir().join(format!("userpool-{name}-{}-{count}-{now}", process::id()));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&path)
-        .unwrap_or_else(|error| panic!("cannot create {}: {error}", path.display()));
+    let template = std::env::temp_dir().join(format!("userpool-{name}-XXXXXX"));
+    let path = mkdtemp(&template).unwrap_or_else(|error| panic!("cannot make {}: {error}", template.display()));
     reaper::reaper().remove_dir(&path);
     path
 }

@@ -44,21 +44,10 @@ impl Postgres {
             chown(&password_file, Some(uid), Some(gid)).expect("root may give the file away");
         }
         let output = command(&programs, "initdb", &directory, account)
-            .args([
-                "--no-sync",
-                "--no-instructions",
-                "--encoding=UTF8",
-                "--locale=C",
-            ])
+            .args(["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"])
             // Sent as it is: SCRAM's thousands of hashes a connection would be most of the time of
             // a short test.
-            .args([
-                "--auth=password",
-                "--username",
-                USER,
-                "--pwfile=password",
-                "--pgdata=data",
-            ])
+            .args(["--auth=password", "--username", USER, "--pwfile=password", "--pgdata=data"])
             .output()
             .expect("initdb starts");
         assert!(
@@ -72,26 +61,15 @@ impl Postgres {
         for _ in 0..3 {
             let port = free_port();
             if let Some(server) = launch(&programs, &directory, account, port) {
-                return Postgres {
-                    server,
-                    programs,
-                    directory,
-                    port,
-                };
+                return Postgres { server, programs, directory, port };
             }
         }
-        panic!(
-            "PostgreSQL did not start; its log ends:\n{}",
-            tail(&directory.join("log"))
-        );
+        panic!("PostgreSQL did not start; its log ends:\n{}", tail(&directory.join("log")));
     }
 
     /// The URL of a database of this cluster; `postgres` is there from the start.
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}",
-            self.port
-        )
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Makes an empty database.
@@ -103,11 +81,7 @@ impl Postgres {
     /// milliseconds, where migrating an empty one takes much longer.
     pub fn create_database_from_template(&self, name: &str, template: &str) {
         // file_copy would force a checkpoint before and after, for all databases of the cluster.
-        let statement = format!(
-            "create database {} template {} strategy wal_log",
-            quoted(name),
-            quoted(template),
-        );
+        let statement = format!("create database {} template {} strategy wal_log", quoted(name), quoted(template),);
         self.execute("postgres", &statement);
     }
 
@@ -119,11 +93,7 @@ impl Postgres {
             .stdin(Stdio::null())
             .output()
             .expect("psql starts");
-        assert!(
-            output.status.success(),
-            "{statements}: {}",
-            String::from_utf8_lossy(&output.stderr),
-        );
+        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr),);
     }
 }
 
@@ -135,30 +105,13 @@ impl Drop for Postgres {
 }
 
 /// Starts the server; `None` if it ended instead of becoming ready.
-fn launch(
-    programs: &Path,
-    directory: &Path,
-    account: Option<(u32, u32)>,
-    port: u16,
-) -> Option<Child> {
+fn launch(programs: &Path, directory: &Path, account: Option<(u32, u32)>, port: u16) -> Option<Child> {
     let log = File::create(directory.join("log")).expect("the directory is writable");
     let mut server = command(programs, "postgres", directory, account)
         .args(["-D", "data", "-p", &port.to_string()])
-        .args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-        ])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
         .args(["-c", "max_connections=300", "-c", "shared_buffers=64MB"])
-        .args([
-            "-c",
-            "fsync=off",
-            "-c",
-            "synchronous_commit=off",
-            "-c",
-            "full_page_writes=off",
-        ])
+        .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
         .args(["-c", "autovacuum_naptime=10s", "-c", "log_statement=none"])
         .stdout(log.try_clone().expect("a file can be duplicated"))
         .stderr(log)
@@ -171,16 +124,9 @@ fn launch(
     let status_file = directory.join("data/postmaster.pid");
     let mut ended = false;
     let ready = poll_until(Duration::from_secs(60), || {
-        ended = server
-            .try_wait()
-            .expect("a child can be waited for")
-            .is_some();
+        ended = server.try_wait().expect("a child can be waited for").is_some();
         let status = fs::read_to_string(&status_file).unwrap_or_default();
-        ended
-            || status
-                .lines()
-                .nth(7)
-                .is_some_and(|line| line.trim_end() == "ready")
+        ended || status.lines().nth(7).is_some_and(|line| line.trim_end() == "ready")
     });
     if ready && !ended {
         return Some(server);
@@ -226,19 +172,17 @@ fn unprivileged_account() -> Option<(u32, u32)> {
     if !Uid::effective().is_root() {
         return None;
     }
-    let user = User::from_name(USER).ok().flatten().unwrap_or_else(|| {
-        panic!("as root, PostgreSQL runs as the user {USER}, whom this machine doesn't have")
-    });
+    let user = User::from_name(USER)
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| panic!("as root, PostgreSQL runs as the user {USER}, whom this machine doesn't have"));
     Some((user.uid.as_raw(), user.gid.as_raw()))
 }
 
 /// The directory of the newest server's programs: Debian's, which are not on the PATH, else those
 /// on the PATH.
 fn programs() -> PathBuf {
-    let debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = debian
         .filter_map(|entry| {
             let version: u32 = entry.file_name().to_str()?.parse().ok()?;
@@ -256,19 +200,13 @@ fn programs() -> PathBuf {
 }
 
 fn has_server(programs: &Path) -> bool {
-    ["initdb", "postgres"]
-        .iter()
-        .all(|name| programs.join(name).exists())
+    ["initdb", "postgres"].iter().all(|name| programs.join(name).exists())
 }
 
 /// The client may be elsewhere than the server.
 fn program(programs: &Path, name: impl AsRef<OsStr>) -> PathBuf {
     let beside = programs.join(name.as_ref());
-    if beside.exists() {
-        beside
-    } else {
-        PathBuf::from(name.as_ref())
-    }
+    if beside.exists() { beside } else { PathBuf::from(name.as_ref()) }
 }
 
 fn quoted(identifier: &str) -> String {

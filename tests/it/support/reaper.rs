@@ -69,6 +69,7 @@ pub struct Reaper {
 }
 
 /// This test process's reaper, started by the first call.
+#[expect(clippy::zombie_processes, reason = "it ends after this process: nobody here can wait for it")]
 pub fn reaper() -> &'static Reaper {
     static REAPER: OnceLock<Reaper> = OnceLock::new();
     REAPER.get_or_init(|| {
@@ -84,9 +85,7 @@ pub fn reaper() -> &'static Reaper {
             .spawn()
             .expect("a shell starts");
         let commands = child.stdin.take().expect("its input is a pipe");
-        Reaper {
-            commands: Mutex::new(commands),
-        }
+        Reaper { commands: Mutex::new(commands) }
     })
 }
 
@@ -120,18 +119,13 @@ impl Reaper {
     /// the processes.
     pub fn remove_dir(&self, path: &Path) {
         let path = path.to_str().expect("a path of ours is UTF-8");
-        assert!(
-            path.starts_with('/') && !path.contains('\n'),
-            "not a path to remove: {path:?}"
-        );
+        assert!(path.starts_with('/') && !path.contains('\n'), "not a path to remove: {path:?}");
         self.send(&format!("dir {path}"));
     }
 
     fn send(&self, command: &str) {
         // A test that panicked in here left no half line: a line is one write.
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        commands
-            .write_all(format!("{command}\n").as_bytes())
-            .expect("the reaper reads");
+        commands.write_all(format!("{command}\n").as_bytes()).expect("the reaper reads");
     }
 }

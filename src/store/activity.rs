@@ -1,0 +1,92 @@
+//! The partitions of `activity`, and facts that are written by themselves.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::ids::UserPoolId;
+use crate::domain::time::Timestamp;
+use crate::proto::EventPayload;
+use crate::store::commit::{ActivityRow, activity_row, append_activity};
+use crate::store::error::StoreError;
+use crate::store::metadata::Origin;
+use crate::store::{Store, to_database};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Facts are kept for so many months.
+pub const DEFAULT_RETENTION_MONTHS: u32 = 24;
+
+impl Store {
+    /// Makes the partitions of this month and the next.
+    pub async fn make_partitions(&self, now: Timestamp) -> Result<(), StoreError> {
+        let this_month = to_database(now);
+        let next_month = this_month.replace_day(1).unwrap_or(this_month) + time::Duration::days(32);
+        for month in [this_month, next_month] {
+            sqlx::query("select make_activity_partition($1)").bind(month).execute(&self.database).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops the partitions whose facts are all older than the retention. Answers their names.
+    pub async fn drop_old_partitions(&self, now: Timestamp, retention_months: u32) -> Result<Vec<String>, StoreError> {
+        let oldest = months_before(to_database(now), retention_months);
+        let limit = format!("activity_{:04}_{:02}", oldest.year(), u8::from(oldest.month()));
+        let names: Vec<String> = sqlx::query_scalar(
+            "select c.relname::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+             where i.inhparent = 'activity'::regclass and c.relname < $1 and c.relname like 'activity\\_%' order by 1",
+        )
+        .bind(&limit)
+        .fetch_all(&self.database)
+        .await?;
+        for name in &names {
+            // The name comes from the catalogue and has the form that this program gives.
+            let statement = format!("drop table if exists \"{}\"", name.replace('"', "\"\""));
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&self.database).await?;
+        }
+        Ok(names)
+    }
+
+    /// Keeps the partitions: one ahead, none too old.
+    pub async fn keep_partitions(self, retention_months: u32, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let now = self.clock.now();
+            let kept = async {
+                self.make_partitions(now).await?;
+                self.drop_old_partitions(now, retention_months).await
+            };
+            match kept.await {
+                Ok(dropped) if dropped.is_empty() => {}
+                Ok(dropped) => tracing::info!(?dropped, "dropped old activity"),
+                Err(error) => tracing::error!(%error, "the partitions of activity can't be kept"),
+            }
+            let _ = tokio::time::timeout(DAY, stop.cancelled()).await;
+        }
+    }
+
+    /// Appends facts by themselves.
+    pub(crate) async fn append_facts(&self, pool: &UserPoolId, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
+        let (store, pool) = (self.clone(), pool.clone());
+        self.to_its_end(async move {
+            let mut transaction = store.database.begin().await?;
+            append_activity(&mut transaction, &pool, &rows).await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records a fact that belongs to no pool: about service accounts and callers without one. No address is kept of it.
+    pub async fn record<Activity: EventPayload>(&self, owner: &str, origin: &Origin, fact: &Activity) -> Result<(), StoreError> {
+        let row = activity_row(&UserPoolId::none(), owner, origin, None, fact, self.clock.now(), &self.random)?;
+        self.append_facts(&UserPoolId::none(), vec![row]).await
+    }
+}
+
+fn months_before(at: OffsetDateTime, months: u32) -> OffsetDateTime {
+    let first = at.replace_day(1).unwrap_or(at);
+    (0..months).fold(first, |first, _| {
+        let last_of_previous = first - time::Duration::days(1);
+        last_of_previous.replace_day(1).unwrap_or(last_of_previous)
+    })
+}

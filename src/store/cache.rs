@@ -1,0 +1,54 @@
+//! Pools and clients in memory, each with its version.
+//!
+//! Nothing is ever invalidated: every read of a user returns the current versions, and the rows where they differ.
+
+use std::sync::Arc;
+
+use moka::sync::Cache as Moka;
+
+use crate::domain::app_client::AppClient;
+use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::user_pool::{NameRules, UserPool};
+use crate::store::keys::PoolKeys;
+
+/// A pool as it was at a version, with its keys.
+#[derive(Debug)]
+pub struct PoolView {
+    /// Its id.
+    pub id: UserPoolId,
+    /// The version of its stream.
+    pub version: i64,
+    /// What it is.
+    pub state: UserPool,
+    /// How its users' names are compared.
+    pub name_rules: NameRules,
+    /// Its keys.
+    pub keys: Arc<PoolKeys>,
+}
+
+/// A client as it was at a version.
+#[derive(Debug)]
+pub struct ClientView {
+    /// The version of its stream.
+    pub version: i64,
+    /// What it is.
+    pub state: AppClient,
+}
+
+/// How many of each are kept.
+const CAPACITY: u64 = 10_000;
+
+/// What is known of pools and clients.
+#[derive(Debug)]
+pub struct Cache {
+    pub(super) pools: Moka<UserPoolId, Arc<PoolView>>,
+    pub(super) clients: Moka<ClientId, Arc<ClientView>>,
+    /// The pool of a client never changes.
+    pub(super) directory: Moka<ClientId, UserPoolId>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { pools: Moka::new(CAPACITY), clients: Moka::new(CAPACITY), directory: Moka::new(CAPACITY) }
+    }
+}

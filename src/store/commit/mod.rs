@@ -1,0 +1,200 @@
+//! The one way that logs, claims, read models and the outbox are written.
+//!
+//! A [`Commit`] takes everything of a transaction at once: decisions with the version of each stream that they were made
+//! from, and operational rows. Sealing, applying and encoding happen before the transaction begins; inside it there are
+//! only writes, in one order: streams by id, claims by key, read models in the order of their streams, the rest.
+
+mod rows;
+mod write;
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::domain::app_client::AppClient;
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::message::Message;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user::confirm_sign_up::SentCode;
+use crate::domain::user_pool::{NameRules, UserPool};
+use crate::proto::events::{CodePurpose, app_client_event, user_activity, user_event, user_pool_event};
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::keys::{PoolKeys, WrappedKey};
+use crate::store::metadata::Origin;
+use crate::store::seal::DataKey;
+
+pub(crate) use rows::{ActivityRow, activity_row};
+pub(crate) use write::append_activity;
+
+/// A user as a decision saw it.
+#[derive(Clone, Debug)]
+pub struct LoadedUser {
+    /// What it is.
+    pub state: User,
+    /// The version of its stream.
+    pub version: i64,
+    /// Its data key.
+    pub key: Arc<DataKey>,
+}
+
+/// An operational row of a commit.
+#[derive(Debug)]
+pub enum OperationalRow {
+    /// A new data key.
+    Key(WrappedKey),
+    /// A code that was sent; it takes the place of an earlier one for the same purpose.
+    Code {
+        /// Whose.
+        sub: Sub,
+        /// What for.
+        purpose: CodePurpose,
+        /// The code.
+        code: SentCode,
+    },
+    /// One more wrong guess at a code that had seen so many. Collides if another guess came between.
+    CodeGuessed {
+        /// Whose.
+        sub: Sub,
+        /// What for.
+        purpose: CodePurpose,
+        /// The guesses that the decision saw.
+        attempts: i32,
+    },
+    /// A code is used up. Collides if it already is.
+    CodeSpent {
+        /// Whose.
+        sub: Sub,
+        /// What for.
+        purpose: CodePurpose,
+    },
+}
+
+/// One transaction, before it is written.
+#[derive(Debug)]
+pub struct Commit {
+    pool_id: UserPoolId,
+    keys: Arc<PoolKeys>,
+    name_rules: NameRules,
+    origin: Origin,
+    at: Timestamp,
+    pools: Vec<Change<UserPool, user_pool_event::Event>>,
+    clients: Vec<Change<AppClient, app_client_event::Event>>,
+    users: Vec<Change<User, user_event::Event>>,
+    activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
+    messages: Vec<(Sub, Arc<DataKey>, Message)>,
+    operational: Vec<OperationalRow>,
+}
+
+#[derive(Debug)]
+struct Change<State, Event> {
+    stream: StreamId,
+    before: Option<State>,
+    version: i64,
+    events: Vec<Event>,
+    key: Option<Arc<DataKey>>,
+}
+
+impl Commit {
+    /// An empty commit about one pool.
+    pub fn new(pool_id: &UserPoolId, keys: &Arc<PoolKeys>, name_rules: &NameRules, origin: &Origin, at: Timestamp) -> Self {
+        Self {
+            pool_id: pool_id.clone(),
+            keys: keys.clone(),
+            name_rules: name_rules.clone(),
+            origin: origin.clone(),
+            at,
+            pools: Vec::new(),
+            clients: Vec::new(),
+            users: Vec::new(),
+            activity: Vec::new(),
+            messages: Vec::new(),
+            operational: Vec::new(),
+        }
+    }
+
+    /// What happened to a pool that did not exist.
+    pub fn new_pool(mut self, events: Vec<user_pool_event::Event>) -> Self {
+        self.pools.push(Change { stream: StreamId::pool(), before: None, version: 0, events, key: None });
+        self
+    }
+
+    /// What happened to a client that did not exist.
+    pub fn new_client(mut self, id: &ClientId, events: Vec<app_client_event::Event>) -> Self {
+        self.clients.push(Change { stream: StreamId::client(id), before: None, version: 0, events, key: None });
+        self
+    }
+
+    /// What happened to a user who did not exist.
+    pub fn new_user(mut self, sub: Sub, key: &Arc<DataKey>, events: Vec<user_event::Event>) -> Self {
+        let stream = StreamId::user(sub);
+        self.users.push(Change { stream, before: None, version: 0, events, key: Some(key.clone()) });
+        self
+    }
+
+    /// What happened to a user. Without events, only its version is asserted.
+    pub fn user(mut self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
+        self.users.push(Change {
+            stream: StreamId::user(user.state.sub),
+            before: Some(user.state.clone()),
+            version: user.version,
+            events,
+            key: Some(user.key.clone()),
+        });
+        self
+    }
+
+    /// Facts about a user.
+    pub fn activity(mut self, sub: Sub, key: &Arc<DataKey>, activity: Vec<user_activity::Activity>) -> Self {
+        self.activity.extend(activity.into_iter().map(|fact| (sub, Some(key.clone()), fact)));
+        self
+    }
+
+    /// Messages to a user.
+    pub fn messages(mut self, sub: Sub, key: &Arc<DataKey>, messages: Vec<Message>) -> Self {
+        self.messages.extend(messages.into_iter().map(|message| (sub, key.clone(), message)));
+        self
+    }
+
+    /// An operational row.
+    pub fn operational(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
+        self.operational.extend(rows);
+        self
+    }
+}
+
+impl Store {
+    /// Writes a commit. Once begun it runs to its end, whatever becomes of the caller.
+    ///
+    /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
+    pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let rows = rows::prepare(commit, &self.random)?;
+        let store = self.clone();
+        tokio::spawn(async move {
+            let marker = rows.marker();
+            let result = match write::write(&store.database, rows).await {
+                // The answer was lost on the way: the first event tells whether the transaction was.
+                Err(error) if error.is_connection_lost() => match marker {
+                    Some(marker) if write::is_committed(&store.database, &marker).await? => Ok(()),
+                    _ => Err(error),
+                },
+                result => result,
+            };
+            if result.is_ok() {
+                store.wake.committed();
+            }
+            result
+        })
+        .await?
+    }
+}
+
+/// Where the first event of a commit stands, to tell later whether it was written.
+#[derive(Clone, Debug)]
+struct Marker {
+    pool_id: UserPoolId,
+    stream: StreamId,
+    version: i64,
+    event_id: Uuid,
+}

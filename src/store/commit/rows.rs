@@ -1,0 +1,269 @@
+//! From decisions to rows: sealing, applying, encoding. No database here.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Change, Commit, Marker, OperationalRow};
+use crate::domain::app_client::AppClient;
+use crate::domain::decision::{Aggregate, replay};
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user_pool::{NameRules, UserPool};
+use crate::environment::Random;
+use crate::proto::EventPayload;
+use crate::store::error::StoreError;
+use crate::store::history::seal_personal;
+use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
+use crate::store::seal::{DataKey, FieldClass, Place};
+use crate::store::to_database;
+
+/// The version of the events' schema that this release writes.
+pub(super) const SCHEMA_VERSION: i32 = 1;
+
+/// A row of `log`.
+pub(super) struct LogRow {
+    pub stream: StreamId,
+    pub version: i64,
+    pub event_id: Uuid,
+    pub kind: &'static str,
+    pub payload: Value,
+    pub metadata: Value,
+}
+
+/// A row of `activity`.
+#[derive(Debug)]
+pub(crate) struct ActivityRow {
+    pub event_id: Uuid,
+    pub owner: String,
+    pub kind: &'static str,
+    pub schema_version: i32,
+    pub payload: Value,
+    pub metadata: Value,
+    pub at: OffsetDateTime,
+}
+
+/// A read-model row, or the end of one.
+pub(super) struct ModelRow {
+    pub table: ModelTable,
+    pub version: i64,
+    pub revision: i32,
+    pub state: Option<Value>,
+}
+
+/// Which read model, and which row.
+pub(super) enum ModelTable {
+    Pools,
+    Clients(ClientId),
+    Users(Sub),
+}
+
+/// A row of `outbox`.
+pub(super) struct OutboxRow {
+    pub id: Uuid,
+    pub owner: String,
+    pub kind: &'static str,
+    pub sealed: Sealed,
+}
+
+/// Everything of a transaction, ready to be written.
+pub(super) struct Rows {
+    pub pool_id: UserPoolId,
+    pub at: OffsetDateTime,
+    pub asserted: Vec<(StreamId, Sub, i64)>,
+    pub log: Vec<LogRow>,
+    pub released: Vec<(String, Sub)>,
+    pub claimed: Vec<(String, Sub)>,
+    pub clients: Vec<ClientId>,
+    pub models: Vec<ModelRow>,
+    pub activity: Vec<ActivityRow>,
+    pub outbox: Vec<OutboxRow>,
+    pub operational: Vec<OperationalRow>,
+}
+
+impl Rows {
+    pub fn marker(&self) -> Option<Marker> {
+        self.log.first().map(|row| Marker {
+            pool_id: self.pool_id.clone(),
+            stream: row.stream.clone(),
+            version: row.version,
+            event_id: row.event_id,
+        })
+    }
+}
+
+/// What a state claims: names in its pool, ids across pools.
+trait Claims {
+    fn names(&self, _: &NameRules) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    fn table(stream: &StreamId) -> Option<ModelTable>;
+}
+
+impl Claims for UserPool {
+    fn table(_: &StreamId) -> Option<ModelTable> {
+        Some(ModelTable::Pools)
+    }
+}
+
+impl Claims for AppClient {
+    fn table(stream: &StreamId) -> Option<ModelTable> {
+        Some(ModelTable::Clients(ClientId::new(stream.owner())))
+    }
+}
+
+impl Claims for User {
+    fn names(&self, rules: &NameRules) -> BTreeSet<String> {
+        Self::names(self, rules)
+    }
+
+    fn table(stream: &StreamId) -> Option<ModelTable> {
+        stream.owner().parse().ok().map(|sub| ModelTable::Users(Sub(sub)))
+    }
+}
+
+pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreError> {
+    let mut builder = Builder {
+        random,
+        at: commit.at,
+        origin: &commit.origin,
+        audit: &commit.keys.audit,
+        name_rules: &commit.name_rules,
+        rows: Rows {
+            pool_id: commit.pool_id.clone(),
+            at: to_database(commit.at),
+            asserted: Vec::new(),
+            log: Vec::new(),
+            released: Vec::new(),
+            claimed: Vec::new(),
+            clients: Vec::new(),
+            models: Vec::new(),
+            activity: Vec::new(),
+            outbox: Vec::new(),
+            operational: commit.operational,
+        },
+    };
+    for change in commit.pools {
+        builder.change(change)?;
+    }
+    for change in commit.clients {
+        if change.before.is_none() {
+            builder.rows.clients.push(ClientId::new(change.stream.owner()));
+        }
+        builder.change(change)?;
+    }
+    for change in commit.users {
+        match (change.events.is_empty(), change.stream.owner().parse()) {
+            (true, Ok(sub)) => builder.rows.asserted.push((change.stream, Sub(sub), change.version)),
+            _ => builder.change(change)?,
+        }
+    }
+    for (sub, key, fact) in commit.activity {
+        let row = activity_row(&commit.pool_id, &sub.to_string(), &commit.origin, Some(key.as_deref().unwrap_or(&commit.keys.audit)), &fact, commit.at, random)?;
+        builder.rows.activity.push(row);
+    }
+    for (sub, key, message) in commit.messages {
+        let id = random.event_id(commit.at);
+        let place = Place { pool: &commit.pool_id, stream: &StreamId::user(sub), class: FieldClass::Message };
+        let text = serde_json::to_vec(&message).map_err(StoreError::Unwritable)?;
+        let sealed = key.seal(place, random.uuid(), &text);
+        builder.rows.outbox.push(OutboxRow { id, owner: sub.to_string(), kind: "message", sealed });
+    }
+    let mut rows = builder.rows;
+    rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
+    rows.released.sort();
+    rows.claimed.sort();
+    Ok(rows)
+}
+
+struct Builder<'a> {
+    random: &'a Random,
+    at: Timestamp,
+    origin: &'a Origin,
+    audit: &'a Arc<DataKey>,
+    name_rules: &'a NameRules,
+    rows: Rows,
+}
+
+impl Builder<'_> {
+    fn change<A: Aggregate + Claims + serde::Serialize>(&mut self, change: Change<A, A::Event>) -> Result<(), StoreError> {
+        let Change { stream, before, version, events, key } = change;
+        for (index, event) in (1_i64..).zip(&events) {
+            self.log_row(&stream, version + index, event, key.as_ref())?;
+        }
+        let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
+        let names = |state: Option<&A>| state.map(|state| state.names(self.name_rules)).unwrap_or_default();
+        let (old, new) = (names(before.as_ref()), names(after.as_ref()));
+        if let Ok(owner) = stream.owner().parse() {
+            self.rows.released.extend(old.difference(&new).map(|name| (name.clone(), Sub(owner))));
+            self.rows.claimed.extend(new.difference(&old).map(|name| (name.clone(), Sub(owner))));
+        }
+        if let Some(table) = A::table(&stream) {
+            let state = after.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?;
+            let version = version + events.len() as i64;
+            self.rows.models.push(ModelRow { table, version, revision: A::REVISION, state });
+        }
+        Ok(())
+    }
+
+    fn log_row<Event: EventPayload>(&mut self, stream: &StreamId, version: i64, event: &Event, key: Option<&Arc<DataKey>>) -> Result<(), StoreError> {
+        let pool_id = &self.rows.pool_id;
+        let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
+        if let Some(key) = key {
+            seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
+        }
+        // A user's own address is sealed under the user's key, everybody else's under the pool's.
+        let own = key.filter(|_| is_own(&self.origin.actor));
+        let address = self.origin.address.map(|address| {
+            seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random)
+        });
+        let metadata = serde_json::to_value(Metadata::new(self.origin, address)).map_err(StoreError::Unwritable)?;
+        let event_id = self.random.event_id(self.at);
+        self.rows.log.push(LogRow { stream: stream.clone(), version, event_id, kind: event.type_name(), payload, metadata });
+        Ok(())
+    }
+}
+
+fn is_own(actor: &Actor) -> bool {
+    matches!(actor.kind, ActorKind::User | ActorKind::AppClient)
+}
+
+fn seal_address(address: IpAddr, pool: &UserPoolId, stream: &StreamId, key: &DataKey, random: &Random) -> Sealed {
+    let place = Place { pool, stream, class: FieldClass::CallerAddress };
+    key.seal(place, random.uuid(), address.to_string().as_bytes())
+}
+
+/// The stream to which facts about an owner belong, for sealing.
+fn address_of(owner: &str) -> StreamId {
+    StreamId::new(format!("activity/{owner}"))
+}
+
+/// A fact as a row. Without a key the caller's address is not kept.
+pub(crate) fn activity_row<Activity: EventPayload>(
+    pool: &UserPoolId,
+    owner: &str,
+    origin: &Origin,
+    key: Option<&DataKey>,
+    fact: &Activity,
+    at: Timestamp,
+    random: &Random,
+) -> Result<ActivityRow, StoreError> {
+    let address = origin.address.zip(key);
+    let address = address.map(|(address, key)| seal_address(address, pool, &address_of(owner), key, random));
+    Ok(ActivityRow {
+        event_id: random.event_id(at),
+        owner: owner.to_owned(),
+        kind: fact.type_name(),
+        schema_version: SCHEMA_VERSION,
+        payload: fact.to_json().map_err(StoreError::Unwritable)?,
+        metadata: serde_json::to_value(Metadata::new(origin, address)).map_err(StoreError::Unwritable)?,
+        at: to_database(at),
+    })
+}
+

@@ -1,0 +1,271 @@
+//! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows, SCHEMA_VERSION};
+use super::{ActivityRow, Marker, OperationalRow};
+use crate::domain::ids::{Sub, UserPoolId};
+use crate::store::error::StoreError;
+use crate::store::to_database;
+
+pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {
+    let mut transaction = database.begin().await?;
+    let connection = &mut *transaction;
+    for (stream, sub, version) in &rows.asserted {
+        assert_user_version(connection, &rows.pool_id, stream.as_str(), *sub, *version).await?;
+    }
+    append(connection, &rows).await?;
+    claim(connection, &rows).await?;
+    for row in &rows.models {
+        write_model(connection, &rows.pool_id, row).await?;
+    }
+    for row in &rows.operational {
+        write_operational(connection, &rows.pool_id, row).await?;
+    }
+    if !rows.activity.is_empty() {
+        append_activity(connection, &rows.pool_id, &rows.activity).await?;
+    }
+    for row in &rows.outbox {
+        write_outbox(connection, &rows, row).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Whether the event of a marker is in the log: the transaction whose answer was lost was committed.
+pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<bool, StoreError> {
+    let found: Option<bool> = sqlx::query_scalar(
+        "select event_id = $4 from log where user_pool_id = $1 and stream_id = $2 and stream_version = $3",
+    )
+    .bind(marker.pool_id.as_str())
+    .bind(marker.stream.as_str())
+    .bind(marker.version)
+    .bind(marker.event_id)
+    .fetch_optional(database)
+    .await?;
+    Ok(found.unwrap_or(false))
+}
+
+async fn assert_user_version(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    stream: &str,
+    sub: Sub,
+    version: i64,
+) -> Result<(), StoreError> {
+    sqlx::query("select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4))")
+        .bind(stream)
+        .bind(version)
+        .bind(pool.as_str())
+        .bind(sub.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn append(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    if rows.log.is_empty() {
+        return Ok(());
+    }
+    let column = |value: fn(&LogRow) -> String| rows.log.iter().map(value).collect::<Vec<_>>();
+    sqlx::query(
+        "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
+         select $1, stream_id, stream_version, event_id, type, $2, payload, metadata, $3, (select epoch from meta), ord - 1
+         from unnest($4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[])
+              with ordinality as e (stream_id, stream_version, event_id, type, payload, metadata, ord)",
+    )
+    .bind(rows.pool_id.as_str())
+    .bind(SCHEMA_VERSION)
+    .bind(rows.at)
+    .bind(column(|row| row.stream.to_string()))
+    .bind(rows.log.iter().map(|row| row.version).collect::<Vec<_>>())
+    .bind(rows.log.iter().map(|row| row.event_id).collect::<Vec<_>>())
+    .bind(column(|row| row.kind.to_owned()))
+    .bind(rows.log.iter().map(|row| row.payload.clone()).collect::<Vec<_>>())
+    .bind(rows.log.iter().map(|row| row.metadata.clone()).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    let pool = rows.pool_id.as_str();
+    for (name, sub) in &rows.released {
+        sqlx::query("delete from names where user_pool_id = $1 and name = $2 and sub = $3")
+            .bind(pool)
+            .bind(name)
+            .bind(sub.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if !rows.claimed.is_empty() {
+        sqlx::query("insert into names (user_pool_id, name, sub) select $1, name, sub from unnest($2::text[], $3::uuid[]) as c (name, sub)")
+            .bind(pool)
+            .bind(rows.claimed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
+            .bind(rows.claimed.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
+    }
+    for client in &rows.clients {
+        sqlx::query("insert into client_directory (client_id, user_pool_id) values ($1, $2)")
+            .bind(client.as_str())
+            .bind(pool)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &ModelRow) -> Result<(), StoreError> {
+    let pool_id = pool.as_str();
+    let query = match (&row.table, &row.state) {
+        (ModelTable::Pools, Some(state)) => sqlx::query(
+            "insert into pools (user_pool_id, version, revision, state) values ($1, $2, $3, $4)
+             on conflict (user_pool_id) do update set version = $2, revision = $3, state = $4",
+        )
+        .bind(pool_id)
+        .bind(row.version)
+        .bind(row.revision)
+        .bind(state),
+        (ModelTable::Pools, None) => sqlx::query("delete from pools where user_pool_id = $1").bind(pool_id),
+        (ModelTable::Clients(id), Some(state)) => sqlx::query(
+            "insert into clients (user_pool_id, client_id, version, revision, state) values ($1, $5, $2, $3, $4)
+             on conflict (user_pool_id, client_id) do update set version = $2, revision = $3, state = $4",
+        )
+        .bind(pool_id)
+        .bind(row.version)
+        .bind(row.revision)
+        .bind(state)
+        .bind(id.as_str()),
+        (ModelTable::Clients(id), None) => {
+            sqlx::query("delete from clients where user_pool_id = $1 and client_id = $2").bind(pool_id).bind(id.as_str())
+        }
+        (ModelTable::Users(sub), Some(state)) => sqlx::query(
+            "insert into users (user_pool_id, sub, version, revision, state) values ($1, $5, $2, $3, $4)
+             on conflict (user_pool_id, sub) do update set version = $2, revision = $3, state = $4",
+        )
+        .bind(pool_id)
+        .bind(row.version)
+        .bind(row.revision)
+        .bind(state)
+        .bind(sub.0),
+        (ModelTable::Users(sub), None) => return erase_user(connection, pool, *sub).await,
+    };
+    query.execute(connection).await?;
+    Ok(())
+}
+
+/// Destroys a user's key and drops every row that could tell who it was.
+async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) -> Result<(), StoreError> {
+    let by_sub = [
+        "delete from users where user_pool_id = $1 and sub = $2",
+        "delete from sessions where user_pool_id = $1 and sub = $2",
+        "delete from codes where user_pool_id = $1 and sub = $2",
+    ];
+    for statement in by_sub {
+        sqlx::query(statement).bind(pool.as_str()).bind(sub.0).execute(&mut *connection).await?;
+    }
+    let by_owner = [
+        "delete from outbox where user_pool_id = $1 and owner = $2",
+        "delete from mailbox where user_pool_id = $1 and owner = $2",
+        "delete from keys where user_pool_id = $1 and kind = 'user' and owner = $2",
+    ];
+    for statement in by_owner {
+        sqlx::query(statement).bind(pool.as_str()).bind(sub.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn write_operational(connection: &mut PgConnection, pool: &UserPoolId, row: &OperationalRow) -> Result<(), StoreError> {
+    match row {
+        OperationalRow::Key(key) => {
+            sqlx::query("insert into keys (user_pool_id, key_id, kind, owner, wrapped) values ($1, $2, $3, $4, $5)")
+                .bind(pool.as_str())
+                .bind(key.key_id)
+                .bind(key.kind.name())
+                .bind(&key.owner)
+                .bind(&key.wrapped.0)
+                .execute(connection)
+                .await?;
+        }
+        OperationalRow::Code { sub, purpose, code } => {
+            sqlx::query(
+                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at)
+                 values ($1, $2, $3, $4, $5, $6, $7)
+                 on conflict (user_pool_id, sub, purpose)
+                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(purpose.as_str_name())
+            .bind(&code.hash)
+            .bind(&code.attribute)
+            .bind(code.attempts)
+            .bind(to_database(code.expires_at))
+            .execute(connection)
+            .await?;
+        }
+        OperationalRow::CodeGuessed { sub, purpose, attempts } => {
+            let changed = sqlx::query(
+                "update codes set attempts = attempts + 1
+                 where user_pool_id = $1 and sub = $2 and purpose = $3 and attempts = $4",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(purpose.as_str_name())
+            .bind(attempts)
+            .execute(connection)
+            .await?;
+            if changed.rows_affected() != 1 {
+                return Err(StoreError::Stale);
+            }
+        }
+        OperationalRow::CodeSpent { sub, purpose } => {
+            let changed = sqlx::query("delete from codes where user_pool_id = $1 and sub = $2 and purpose = $3")
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .bind(purpose.as_str_name())
+                .execute(connection)
+                .await?;
+            if changed.rows_affected() != 1 {
+                return Err(StoreError::Stale);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends facts. Also used where a fact is all that there is to write.
+pub(crate) async fn append_activity(connection: &mut PgConnection, pool: &UserPoolId, rows: &[ActivityRow]) -> Result<(), StoreError> {
+    for (ord, row) in (0_i32..).zip(rows) {
+        sqlx::query(
+            "insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, (select epoch from meta), $9)",
+        )
+        .bind(pool.as_str())
+        .bind(row.event_id)
+        .bind(&row.owner)
+        .bind(row.kind)
+        .bind(row.schema_version)
+        .bind(&row.payload)
+        .bind(&row.metadata)
+        .bind(row.at)
+        .bind(ord)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn write_outbox(connection: &mut PgConnection, rows: &Rows, row: &OutboxRow) -> Result<(), StoreError> {
+    sqlx::query("insert into outbox (user_pool_id, id, owner, kind, sealed, next_at) values ($1, $2, $3, $4, $5, $6)")
+        .bind(rows.pool_id.as_str())
+        .bind(row.id)
+        .bind(&row.owner)
+        .bind(row.kind)
+        .bind(&row.sealed.0)
+        .bind(rows.at)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

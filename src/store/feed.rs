@@ -1,0 +1,192 @@
+//! All events of a log in one order, without skipping any.
+//!
+//! A reader's position is `(epoch, tx, ord)`. It takes rows after that position whose transaction is below the oldest one
+//! still running: those can get no neighbour before them any more. The position means nothing outside the cluster that gave
+//! it, so a restored one begins a new epoch.
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::leases::Lease;
+use crate::store::{Store, from_database, to_database};
+
+/// Which log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Log {
+    /// What happened: table `log`.
+    Directory,
+    /// Facts with a lifetime: table `activity`.
+    Activity,
+}
+
+impl Log {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Directory, Self::Activity];
+
+    /// The name in checkpoints and topics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Activity => "activity",
+        }
+    }
+}
+
+/// A position in the feed. It is only ever compared by the database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The epoch of the cluster.
+    pub epoch: i64,
+    /// The transaction, as text of an `xid8`.
+    pub tx: String,
+    /// The place within the commit.
+    pub ord: i32,
+    /// The time of the event there: partitions of older months are not looked at.
+    pub at: Timestamp,
+}
+
+impl Cursor {
+    /// Before everything.
+    pub fn start() -> Self {
+        Self { epoch: 0, tx: "0".to_owned(), ord: -1, at: Timestamp(0) }
+    }
+}
+
+/// A row of a log as a reader of the feed gets it.
+#[derive(Clone, Debug)]
+pub struct FeedRow {
+    /// Where it stands.
+    pub cursor: Cursor,
+    /// The pool.
+    pub user_pool_id: String,
+    /// The stream, or for a fact `activity/<owner>`.
+    pub stream_id: String,
+    /// The place in the stream; facts have none.
+    pub stream_version: Option<i64>,
+    /// The event's id.
+    pub event_id: Uuid,
+    /// The dotted type.
+    pub kind: String,
+    /// The version of its schema.
+    pub schema_version: i32,
+    /// The payload as it is stored, with what is sealed.
+    pub payload: Value,
+    /// Where it comes from.
+    pub metadata: Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+const DIRECTORY: &str = "
+select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
+from log
+where (epoch, tx, ord) > ($1, $2::xid8, $3)
+  and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by epoch, tx, ord limit $4";
+
+/// A commit's time is that of the server that made it, so a day more is looked at than the position asks for.
+const ACTIVITY: &str = "
+select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_version, event_id, type, schema_version, payload, metadata, at,
+       epoch, tx::text as tx, ord
+from activity
+where (epoch, tx, ord) > ($1, $2::xid8, $3) and at >= $5::timestamptz - interval '1 day'
+  and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by epoch, tx, ord limit $4";
+
+impl Store {
+    /// The next rows after a position: at most so many, complete up to the last of them.
+    pub async fn feed(&self, log: Log, after: &Cursor, limit: i64) -> Result<Vec<FeedRow>, StoreError> {
+        let statement = match log {
+            Log::Directory => DIRECTORY,
+            Log::Activity => ACTIVITY,
+        };
+        let query = sqlx::query(statement).bind(after.epoch).bind(&after.tx).bind(after.ord).bind(limit);
+        let query = match log {
+            Log::Directory => query,
+            Log::Activity => query.bind(to_database(after.at)),
+        };
+        let rows = query.fetch_all(&self.database).await?;
+        rows.iter().map(feed_row).collect()
+    }
+
+    /// Where a reader stands.
+    pub async fn checkpoint(&self, reader: &str) -> Result<Cursor, StoreError> {
+        let row: Option<(i64, String, i32, OffsetDateTime)> =
+            sqlx::query_as("select epoch, tx::text, ord, at from checkpoints where reader = $1")
+                .bind(reader)
+                .fetch_optional(&self.database)
+                .await?;
+        Ok(row.map_or_else(Cursor::start, |(epoch, tx, ord, at)| Cursor { epoch, tx, ord, at: from_database(at) }))
+    }
+
+    /// Moves readers on in one transaction, if the lease that they read under is still held. Answers whether it was.
+    pub async fn move_checkpoints(&self, lease: &Lease, moves: &[(String, Cursor)]) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
+            .bind(&lease.name)
+            .bind(lease.token)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        if held != Some(true) {
+            return Ok(false);
+        }
+        for (reader, cursor) in moves {
+            let moved = sqlx::query(
+                "insert into checkpoints (reader, epoch, tx, ord, at, token) values ($1, $2, $3::xid8, $4, $5, $6)
+                 on conflict (reader) do update set epoch = $2, tx = $3::xid8, ord = $4, at = $5, token = $6
+                 where checkpoints.token <= $6",
+            )
+            .bind(reader)
+            .bind(cursor.epoch)
+            .bind(&cursor.tx)
+            .bind(cursor.ord)
+            .bind(to_database(cursor.at))
+            .bind(lease.token)
+            .execute(&mut *transaction)
+            .await?;
+            if moved.rows_affected() != 1 {
+                return Ok(false);
+            }
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Forgets where a reader stands: it begins at the start again.
+    pub async fn forget_checkpoint(&self, reader: &str) -> Result<(), StoreError> {
+        sqlx::query("delete from checkpoints where reader = $1").bind(reader).execute(&self.database).await?;
+        Ok(())
+    }
+
+    /// For how long the oldest writing transaction of the cluster has run, and its process: it holds the feed up.
+    pub async fn oldest_writer(&self) -> Result<Option<(f64, i32)>, StoreError> {
+        let row = sqlx::query_as(
+            "select extract(epoch from clock_timestamp() - xact_start)::float8, pid from pg_stat_activity
+             where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 1",
+        )
+        .fetch_optional(&self.database)
+        .await?;
+        Ok(row)
+    }
+}
+
+fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {
+    let at = from_database(row.try_get("at")?);
+    Ok(FeedRow {
+        cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx")?, ord: row.try_get("ord")?, at },
+        user_pool_id: row.try_get("user_pool_id")?,
+        stream_id: row.try_get("stream_id")?,
+        stream_version: row.try_get("stream_version")?,
+        event_id: row.try_get("event_id")?,
+        kind: row.try_get("type")?,
+        schema_version: row.try_get("schema_version")?,
+        payload: row.try_get("payload")?,
+        metadata: row.try_get("metadata")?,
+        at,
+    })
+}

@@ -1,0 +1,302 @@
+//! The one read that every operation about a user makes.
+//!
+//! It finds the user by name, by `sub` or by session, and returns the current versions of pool and client with their rows
+//! where these differ from what is cached: so nothing that is cached can be stale, on any replica.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::app_client::AppClient;
+use crate::domain::auth::lockout::Attempts;
+use crate::domain::decision::Aggregate;
+use crate::domain::error::Error;
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user::confirm_sign_up::SentCode;
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::CodePurpose;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::LoadedUser;
+use crate::store::error::StoreError;
+use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
+use crate::store::seal::DataKey;
+use crate::store::{Store, from_database, history};
+
+/// What to find beside pool and client.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The user of this name or alias, in the form that is compared.
+    pub name: Option<&'a str>,
+    /// The user of this id.
+    pub sub: Option<Sub>,
+    /// The session of this id, and its user.
+    pub session: Option<Uuid>,
+    /// The attempts at the name with this hash.
+    pub name_hash: Option<&'a [u8]>,
+    /// The user's code for this purpose.
+    pub code: Option<CodePurpose>,
+    /// Which of these names are taken.
+    pub taken: &'a [String],
+}
+
+/// A session: one sign-in and its refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id: the `event_id` of its tokens.
+    pub event_id: Uuid,
+    /// Whose.
+    pub sub: Sub,
+    /// Through which client.
+    pub client_id: ClientId,
+    /// The user's generation when it began.
+    pub token_generation: i64,
+    /// When it began.
+    pub auth_time: Timestamp,
+    /// When its refresh token ends.
+    pub expires_at: Timestamp,
+}
+
+/// Attempts with the version that a change of them asserts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionedAttempts {
+    /// The attempts.
+    pub attempts: Attempts,
+    /// The row's version.
+    pub version: i64,
+}
+
+/// What a read found, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The pool.
+    pub pool: Arc<PoolView>,
+    /// The client that was asked for.
+    pub client: Option<Arc<ClientView>>,
+    /// The user.
+    pub user: Option<LoadedUser>,
+    /// The session.
+    pub session: Option<Session>,
+    /// Attempts at the name.
+    pub attempts: Option<VersionedAttempts>,
+    /// The code.
+    pub code: Option<SentCode>,
+    /// The names that are taken.
+    pub taken: Vec<String>,
+}
+
+/// One statement, so that everything is of one moment.
+const READ: &str = "
+select p.version as pool_version,
+       case when p.version is distinct from $2 or p.revision <> $3 then p.state end as pool_state,
+       p.revision as pool_revision,
+       c.version as client_version,
+       case when c.version is distinct from $5 or c.revision <> $6 then c.state end as client_state,
+       c.revision as client_revision,
+       u.sub as user_sub, u.version as user_version, u.revision as user_revision, u.state as user_state,
+       k.key_id as key_id, k.wrapped as key_wrapped,
+       s.event_id as session_id, s.sub as session_sub, s.client_id as session_client,
+       s.token_generation as session_generation, s.auth_time as session_auth_time, s.expires_at as session_expires_at,
+       a.failures as failures, a.last_at as last_at, a.locked_until as locked_until, a.version as attempts_version,
+       o.hash as code_hash, o.attribute as code_attribute, o.attempts as code_attempts, o.expires_at as code_expires_at,
+       case when cardinality($12::text[]) > 0
+            then array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12))
+            else '{}' end as taken
+from pools p
+left join clients c on c.user_pool_id = p.user_pool_id and c.client_id = $4
+left join sessions s on s.user_pool_id = p.user_pool_id and s.event_id = $9
+left join names n on n.user_pool_id = p.user_pool_id and n.name = $7
+left join users u on u.user_pool_id = p.user_pool_id and u.sub = coalesce($8, s.sub, n.sub)
+left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text
+left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10
+left join codes o on o.user_pool_id = p.user_pool_id and o.sub = u.sub and o.purpose = $11
+where p.user_pool_id = $1";
+
+impl Store {
+    /// The pool of a client: from memory, or by the directory the first time.
+    pub async fn pool_of_client(&self, client: &ClientId) -> Result<UserPoolId, Error> {
+        if let Some(pool) = self.cache.directory.get(client) {
+            return Ok(pool);
+        }
+        let found: Option<String> = sqlx::query_scalar("select user_pool_id from client_directory where client_id = $1")
+            .bind(client.as_str())
+            .fetch_optional(&self.database)
+            .await
+            .map_err(StoreError::from)?;
+        let pool = UserPoolId::new(found.ok_or_else(|| Error::no_such_client(client))?);
+        self.cache.directory.insert(client.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// What is cached of a pool, loaded if nothing is. Only for what never changes of a pool: its keys and its name rules.
+    pub async fn pool_hint(&self, id: &UserPoolId) -> Result<Arc<PoolView>, Error> {
+        match self.cache.pools.get(id) {
+            Some(pool) => Ok(pool),
+            None => Ok(self.read(id, None, Wanted::default()).await?.pool),
+        }
+    }
+
+    /// Reads what is wanted of a pool, at one moment. Fails if there is no such pool, or no such client in it.
+    pub async fn read(&self, pool_id: &UserPoolId, client_id: Option<&ClientId>, wanted: Wanted<'_>) -> Result<Snapshot, Error> {
+        let cached_pool = self.cache.pools.get(pool_id);
+        let cached_client = client_id.and_then(|id| self.cache.clients.get(id));
+        let row = sqlx::query(READ)
+            .bind(pool_id.as_str())
+            .bind(cached_pool.as_ref().map(|pool| pool.version))
+            .bind(UserPool::REVISION)
+            .bind(client_id.map(ClientId::as_str))
+            .bind(cached_client.as_ref().map(|client| client.version))
+            .bind(AppClient::REVISION)
+            .bind(wanted.name)
+            .bind(wanted.sub.map(|sub| sub.0))
+            .bind(wanted.session)
+            .bind(wanted.name_hash)
+            .bind(wanted.code.map(|purpose| purpose.as_str_name()))
+            .bind(wanted.taken)
+            .fetch_optional(&self.database)
+            .await
+            .map_err(StoreError::from)?;
+        let row = row.ok_or_else(|| Error::no_such_pool(pool_id))?;
+        let pool = self.pool_view(pool_id, cached_pool, &row).await?;
+        let client = match client_id {
+            Some(id) => Some(self.client_view(&pool, id, cached_client, &row).await?),
+            None => None,
+        };
+        let user = self.loaded_user(&pool, &row).await?;
+        Ok(Snapshot {
+            user,
+            client,
+            session: session(&row)?,
+            attempts: attempts(&row)?,
+            code: code(&row)?,
+            taken: row.try_get("taken").map_err(StoreError::from)?,
+            pool,
+        })
+    }
+
+    async fn pool_view(&self, id: &UserPoolId, cached: Option<Arc<PoolView>>, row: &PgRow) -> Result<Arc<PoolView>, StoreError> {
+        let state: Option<Value> = row.try_get("pool_state")?;
+        let (state, cached) = match (state, cached) {
+            (None, Some(cached)) => return Ok(cached),
+            (state, cached) => (state.unwrap_or_default(), cached),
+        };
+        let version = row.try_get("pool_version")?;
+        let revision: i32 = row.try_get("pool_revision")?;
+        let state = self.current::<UserPool>(id, &StreamId::pool(), revision, state, None, "pools").await?;
+        let keys = match cached {
+            Some(cached) => cached.keys.clone(),
+            None => Arc::new(self.pool_keys(id).await?),
+        };
+        let view = Arc::new(PoolView { id: id.clone(), version, name_rules: state.name_rules(), state, keys });
+        self.cache.pools.insert(id.clone(), view.clone());
+        Ok(view)
+    }
+
+    async fn client_view(
+        &self,
+        pool: &PoolView,
+        id: &ClientId,
+        cached: Option<Arc<ClientView>>,
+        row: &PgRow,
+    ) -> Result<Arc<ClientView>, Error> {
+        let Some(version) = row.try_get::<Option<i64>, _>("client_version").map_err(StoreError::from)? else {
+            self.cache.clients.invalidate(id);
+            return Err(Error::no_such_client(id));
+        };
+        let state: Option<Value> = row.try_get("client_state").map_err(StoreError::from)?;
+        let state = match (state, cached) {
+            (None, Some(cached)) => return Ok(cached),
+            (state, _) => state.unwrap_or_default(),
+        };
+        let revision: i32 = row.try_get("client_revision").map_err(StoreError::from)?;
+        let state = self.current::<AppClient>(&pool.id, &StreamId::client(id), revision, state, None, "clients").await?;
+        let view = Arc::new(ClientView { version, state });
+        self.cache.clients.insert(id.clone(), view.clone());
+        Ok(view)
+    }
+
+    async fn loaded_user(&self, pool: &PoolView, row: &PgRow) -> Result<Option<LoadedUser>, StoreError> {
+        let Some(sub) = row.try_get::<Option<Uuid>, _>("user_sub")? else { return Ok(None) };
+        let wrapped = Sealed(row.try_get("key_wrapped")?);
+        let key = pool.keys.unwrap_user_key(row.try_get("key_id")?, &wrapped)?;
+        let (revision, state) = (row.try_get("user_revision")?, row.try_get("user_state")?);
+        let stream = StreamId::user(Sub(sub));
+        let state = self.current::<User>(&pool.id, &stream, revision, state, Some(&key), "users").await?;
+        Ok(Some(LoadedUser { state, version: row.try_get("user_version")?, key }))
+    }
+
+    /// The state of a row; one that another revision of `apply` wrote is computed again from its stream.
+    async fn current<A: Aggregate + serde::de::DeserializeOwned>(
+        &self,
+        pool: &UserPoolId,
+        stream: &StreamId,
+        revision: i32,
+        state: Value,
+        key: Option<&Arc<DataKey>>,
+        table: &'static str,
+    ) -> Result<A, StoreError> {
+        if revision == A::REVISION {
+            return serde_json::from_value(state).map_err(|source| StoreError::Row { table, source });
+        }
+        let mut connection = self.database.acquire().await?;
+        let events = history::load(&mut connection, pool, stream, key).await?;
+        // A row without a living state in its stream is one that somebody deleted a moment ago.
+        history::replay(stream, &events).0.ok_or(StoreError::Stale)
+    }
+
+    async fn pool_keys(&self, id: &UserPoolId) -> Result<PoolKeys, StoreError> {
+        let rows: Vec<(Uuid, String, Vec<u8>)> =
+            sqlx::query_as("select key_id, kind, wrapped from keys where user_pool_id = $1 and owner = ''")
+                .bind(id.as_str())
+                .fetch_all(&self.database)
+                .await?;
+        let kinds = [KeyKind::Pool, KeyKind::Lookup, KeyKind::Audit, KeyKind::Token];
+        let stored: Vec<_> = rows
+            .into_iter()
+            .filter_map(|(key_id, name, wrapped)| {
+                let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
+                Some(WrappedKey { key_id, kind, owner: String::new(), wrapped: Sealed(wrapped) })
+            })
+            .collect();
+        Ok(PoolKeys::unwrap(id, &self.master, &stored)?)
+    }
+}
+
+fn session(row: &PgRow) -> Result<Option<Session>, StoreError> {
+    let Some(event_id) = row.try_get::<Option<Uuid>, _>("session_id")? else { return Ok(None) };
+    let time = |column| row.try_get::<OffsetDateTime, _>(column).map(from_database);
+    Ok(Some(Session {
+        event_id,
+        sub: Sub(row.try_get("session_sub")?),
+        client_id: ClientId::new(row.try_get::<String, _>("session_client")?),
+        token_generation: row.try_get("session_generation")?,
+        auth_time: time("session_auth_time")?,
+        expires_at: time("session_expires_at")?,
+    }))
+}
+
+fn attempts(row: &PgRow) -> Result<Option<VersionedAttempts>, StoreError> {
+    let Some(version) = row.try_get::<Option<i64>, _>("attempts_version")? else { return Ok(None) };
+    let attempts = Attempts {
+        failures: row.try_get::<i32, _>("failures")?.unsigned_abs(),
+        last_at: from_database(row.try_get("last_at")?),
+        locked_until: row.try_get::<Option<OffsetDateTime>, _>("locked_until")?.map(from_database),
+    };
+    Ok(Some(VersionedAttempts { attempts, version }))
+}
+
+fn code(row: &PgRow) -> Result<Option<SentCode>, StoreError> {
+    let Some(hash) = row.try_get::<Option<Vec<u8>>, _>("code_hash")? else { return Ok(None) };
+    Ok(Some(SentCode {
+        hash,
+        attribute: row.try_get("code_attribute")?,
+        attempts: row.try_get("code_attempts")?,
+        expires_at: from_database(row.try_get("code_expires_at")?),
+    }))
+}

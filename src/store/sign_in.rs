@@ -1,0 +1,171 @@
+//! What a sign-in by password writes: one statement, in one round trip, that fails if its decision is out of date.
+//!
+//! The parts of the statement run in no promised order, and an update that matches no row would stop nothing: so the
+//! version is asserted by a function that raises.
+
+use std::sync::Arc;
+
+use crate::domain::auth::lockout::Attempts;
+use crate::domain::ids::UserPoolId;
+use crate::domain::time::Timestamp;
+use crate::proto::events::user_activity::Activity;
+use crate::store::Store;
+use crate::store::commit::{LoadedUser, activity_row, ActivityRow};
+use crate::store::error::StoreError;
+use crate::store::keys::PoolKeys;
+use crate::store::metadata::Origin;
+use crate::store::read::{Session, VersionedAttempts};
+use crate::store::to_database;
+
+/// Where the facts of a sign-in go.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The pool.
+    pub pool_id: &'a UserPoolId,
+    /// The pool's keys.
+    pub keys: &'a Arc<PoolKeys>,
+    /// Where the call comes from.
+    pub origin: &'a Origin,
+    /// The keyed hash of the name.
+    pub name_hash: &'a [u8],
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// A session that begins.
+const ACCEPT: &str = "
+with asserted as (
+    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4))
+), began as (
+    insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
+    select $1, $5, $4, $6, $7, $8, $9 from asserted
+), forgotten as (
+    delete from attempts where user_pool_id = $1 and name_hash = $10 and $11
+)
+insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
+select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
+
+/// A refusal, with the attempts from now on. Asserts the attempts' version: two guesses at one moment count as two.
+const REFUSE_AND_COUNT: &str = "
+with asserted as (
+    select assert_version('attempts', $3, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $2), 0))
+), counted as (
+    insert into attempts (user_pool_id, name_hash, failures, last_at, locked_until, version)
+    select $1, $2, $4, $5, $6, $3 + 1 from asserted
+    on conflict (user_pool_id, name_hash) do update
+        set failures = $4, last_at = $5, locked_until = $6, version = attempts.version + 1
+        where attempts.version = $3
+    returning version
+), raced as (
+    select assert_version('attempts', 1, (select count(*) from counted))
+)
+insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
+select $1, $7, $8, $9, $10, $11, $12, $5, meta.epoch, 0 from meta, raced";
+
+impl Store {
+    /// Begins a session and records the sign-in. Forgets earlier failures.
+    pub async fn accept_sign_in(
+        &self,
+        place: Place<'_>,
+        user: &LoadedUser,
+        session: &Session,
+        forget_attempts: bool,
+        fact: &Activity,
+    ) -> Result<(), StoreError> {
+        let row = activity_row(place.pool_id, &session.sub.to_string(), place.origin, Some(&user.key), fact, place.at, &self.random)?;
+        let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
+        let (session, version) = (session.clone(), user.version);
+        let store = self.clone();
+        self.to_its_end(async move {
+            sqlx::query(ACCEPT)
+                .bind(pool.as_str())
+                .bind(format!("users/{}", session.sub))
+                .bind(version)
+                .bind(session.sub.0)
+                .bind(session.event_id)
+                .bind(session.client_id.as_str())
+                .bind(session.token_generation)
+                .bind(to_database(session.auth_time))
+                .bind(to_database(session.expires_at))
+                .bind(name_hash)
+                .bind(forget_attempts)
+                .bind(row.event_id)
+                .bind(row.kind)
+                .bind(row.schema_version)
+                .bind(row.payload)
+                .bind(row.metadata)
+                .execute(&store.database)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records a refusal, and the attempts from now on where they changed. An unknown user's is recorded under the name's hash.
+    pub async fn refuse_sign_in(
+        &self,
+        place: Place<'_>,
+        user: Option<&LoadedUser>,
+        before: Option<VersionedAttempts>,
+        attempts: Option<Attempts>,
+        fact: &Activity,
+    ) -> Result<(), StoreError> {
+        let owner = match user {
+            Some(user) => user.state.sub.to_string(),
+            None => hex::encode(place.name_hash),
+        };
+        let key = user.map_or(&place.keys.audit, |user| &user.key).as_ref();
+        let row = activity_row(place.pool_id, &owner, place.origin, Some(key), fact, place.at, &self.random)?;
+        match attempts {
+            Some(attempts) => self.count_attempt(place, before, attempts, row).await,
+            None => self.append_facts(place.pool_id, vec![row]).await,
+        }
+    }
+
+    async fn count_attempt(
+        &self,
+        place: Place<'_>,
+        before: Option<VersionedAttempts>,
+        attempts: Attempts,
+        row: ActivityRow,
+    ) -> Result<(), StoreError> {
+        let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
+        let version = before.map_or(0, |before| before.version);
+        let store = self.clone();
+        self.to_its_end(async move {
+            sqlx::query(REFUSE_AND_COUNT)
+                .bind(pool.as_str())
+                .bind(name_hash)
+                .bind(version)
+                .bind(i32::try_from(attempts.failures).unwrap_or(i32::MAX))
+                .bind(to_database(attempts.last_at))
+                .bind(attempts.locked_until.map(to_database))
+                .bind(row.event_id)
+                .bind(row.owner)
+                .bind(row.kind)
+                .bind(row.schema_version)
+                .bind(row.payload)
+                .bind(row.metadata)
+                .execute(&store.database)
+                .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs a write in its own task to its end, whatever becomes of the caller.
+    pub(crate) async fn to_its_end<F>(&self, write: F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let wake = self.wake.clone();
+        tokio::spawn(async move {
+            let result = write.await;
+            if result.is_ok() {
+                wake.committed();
+            }
+            result
+        })
+        .await?
+    }
+}

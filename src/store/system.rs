@@ -1,0 +1,70 @@
+//! The database as a whole: its schema, its identity, its health.
+
+use crate::store::error::StoreError;
+use crate::store::{MIGRATIONS, Store};
+
+/// Why the server does not start on a database.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitDatabase {
+    /// The schema is not that of this release.
+    #[error("the database is at schema version {found}, this release needs {needed}: run `userpool migrate`")]
+    Schema {
+        /// The version that is there.
+        found: i64,
+        /// The version that is needed.
+        needed: i64,
+    },
+    /// The data came from another cluster, whose transaction ids mean nothing here.
+    #[error("the database was restored into another cluster: run `userpool log new-epoch`")]
+    Restored,
+    /// It can't be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Store {
+    /// Brings the schema to this release's version. Replicas that start together wait for each other.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.database.acquire().await?;
+        // Migrations may take longer than a request.
+        sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
+        sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;
+        let result = MIGRATIONS.run(&mut *connection).await;
+        // The connection's settings are not those of the API role any more.
+        connection.close().await?;
+        Ok(result?)
+    }
+
+    /// Whether this release can run on the database.
+    pub async fn check_fitness(&self) -> Result<(), UnfitDatabase> {
+        let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let found = self.schema_version().await?;
+        if found != needed {
+            return Err(UnfitDatabase::Schema { found, needed });
+        }
+        let same: bool = sqlx::query_scalar("select m.system_identifier = c.system_identifier::text from meta m, pg_control_system() c")
+            .fetch_one(&self.database)
+            .await
+            .map_err(StoreError::from)?;
+        if same { Ok(()) } else { Err(UnfitDatabase::Restored) }
+    }
+
+    async fn schema_version(&self) -> Result<i64, StoreError> {
+        let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&self.database).await?;
+        if !there {
+            return Ok(0);
+        }
+        let version: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(&self.database).await?;
+        Ok(version.unwrap_or(0))
+    }
+
+    /// Begins a new epoch: what is in the logs is settled, whatever this cluster's transaction ids are. Answers the epoch.
+    pub async fn new_epoch(&self) -> Result<i64, StoreError> {
+        let epoch = sqlx::query_scalar(
+            "update meta set epoch = epoch + 1, system_identifier = (select system_identifier::text from pg_control_system()) returning epoch",
+        )
+        .fetch_one(&self.database)
+        .await?;
+        Ok(epoch)
+    }
+}
