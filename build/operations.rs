@@ -33,7 +33,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
             if built {
                 let _ = writeln!(
                     arms,
-                    "        Operation::{name} => crate::api::pipeline::run(context, body, crate::app::{folder}::{function}::{function}).await,"
+                    "        Operation::{name} => {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            encoded(crate::app::{folder}::{function}::{function}(&context.app, &context.caller, request).await)\n        }}"
                 );
             }
             let input = names::message_path(&method.input());
@@ -52,7 +52,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
          pub(super) static OPERATIONS: [OperationInfo; {count}] = [\n{table}];\n\
          /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
          /// Runs an operation through the part of the pipeline that knows its types.\n\
-         pub(super) async fn dispatch(context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n{requests}"
+         pub(super) async fn dispatch(context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n\
+         fn encoded(answer: Result<impl prost::Message, crate::domain::error::Error>) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
     ))
 }
 

@@ -3,7 +3,10 @@
 //! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`] and [`kafka`] side by side,
 //! [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
 
+pub mod api;
+pub mod app;
 pub mod domain;
 pub mod environment;
 pub mod proto;
 pub mod store;
+pub mod tokens;

@@ -224,3 +224,10 @@ fn key_place(pool: &UserPoolId) -> Place<'_> {
     static KEYS: std::sync::LazyLock<StreamId> = std::sync::LazyLock::new(|| StreamId::new("keys"));
     Place { pool, stream: &KEYS, class: FieldClass::DataKey }
 }
+
+impl crate::store::Store {
+    /// New keys of a new pool, wrapped under the active master key.
+    pub fn generate_pool_keys(&self, pool: &UserPoolId) -> (PoolKeys, Vec<WrappedKey>) {
+        PoolKeys::generate(pool, &self.master, &self.random)
+    }
+}

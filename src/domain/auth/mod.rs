@@ -2,6 +2,7 @@
 
 pub mod lockout;
 pub mod password_sign_in;
+pub mod srp;
 
 use crate::domain::error::Error;
 

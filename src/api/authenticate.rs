@@ -1,0 +1,137 @@
+//! Who calls: a bearer token over gRPC, a signature at the AWS door, and the address behind trusted proxies.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use http::HeaderMap;
+use subtle::ConstantTimeEq;
+
+use crate::api::operation::Operation;
+use crate::app::App;
+use crate::app::caller::Caller;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::AccessKeyId;
+use crate::proto::userpool::v1::Authorization;
+use crate::store::service_accounts::{AccountSecret, ServiceAccount};
+
+/// A caller of whom only headers and connection are known.
+pub fn anonymous(app: &App, operation: Operation, headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxies) -> Caller {
+    Caller {
+        account: None,
+        address: peer.map(|peer| proxies.caller_address(peer.ip(), headers)),
+        request_id: app.random.uuid().to_string(),
+        traceparent: traceparent(headers),
+        region: None,
+        patience: grpc_timeout(headers),
+        operation: operation.info().name,
+    }
+}
+
+/// Whether an operation needs a service account.
+pub fn needs_account(operation: Operation) -> bool {
+    operation.info().authorization == Authorization::Developer
+}
+
+/// The account of `authorization: Bearer <access key id>.<secret>`.
+pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<ServiceAccount, Error> {
+    let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
+    let unknown = || Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.");
+    let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unknown())?;
+    let (scheme, token) = header.split_once(' ').ok_or_else(missing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(missing());
+    }
+    let (id, secret) = token.trim().split_once('.').ok_or_else(unknown)?;
+    let (account, expected) = account(app, id).await?.ok_or_else(unknown)?;
+    if bool::from(expected.0.as_bytes().ct_eq(secret.as_bytes())) { Ok(account) } else { Err(unknown()) }
+}
+
+/// The account of an access key, if it is of use.
+pub async fn account(app: &App, id: &str) -> Result<Option<(ServiceAccount, AccountSecret)>, Error> {
+    let well_formed = id.len() == 20 && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    if !well_formed {
+        return Ok(None);
+    }
+    Ok(app.store.service_account(&AccessKeyId::new(id)).await?)
+}
+
+/// The trace context of a request, if it has the form that W3C gives it.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let plain = value.len() == 55 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    plain.then(|| value.to_owned())
+}
+
+/// How long a gRPC caller waits: `grpc-timeout`, a number of up to eight digits with its unit.
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let unit_at = value.len().checked_sub(1).filter(|at| (1..=8).contains(at) && value.is_char_boundary(*at))?;
+    let (number, unit) = value.split_at(unit_at);
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// Proxies whose word about the caller's address counts.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedProxies(Vec<IpAddr>);
+
+impl TrustedProxies {
+    /// Trusts these addresses and no other.
+    pub fn new(addresses: Vec<IpAddr>) -> Self {
+        Self(addresses)
+    }
+
+    /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has.
+    fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let hops: Vec<IpAddr> = forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        let mut address = peer;
+        for hop in hops.into_iter().rev() {
+            if !self.0.contains(&address) {
+                break;
+            }
+            address = hop;
+        }
+        address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let proxies = TrustedProxies::new(vec![ip("10.0.0.1"), ip("10.0.0.2")]);
+        let forwarded = headers("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.2");
+        assert_eq!(proxies.caller_address(ip("10.0.0.1"), &forwarded), ip("2.2.2.2"));
+        assert_eq!(proxies.caller_address(ip("9.9.9.9"), &forwarded), ip("9.9.9.9"));
+        assert_eq!(TrustedProxies::default().caller_address(ip("10.0.0.1"), &forwarded), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn timeouts_of_any_form_are_read_or_ignored() {
+        assert_eq!(grpc_timeout(&headers("grpc-timeout", "250m")), Some(Duration::from_millis(250)));
+        assert_eq!(grpc_timeout(&headers("grpc-timeout", "1S")), Some(Duration::from_secs(1)));
+        for wrong in ["", "S", "12", "123456789S", "1x", "é"] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-timeout"),
+                http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap(),
+            )]);
+            assert_eq!(grpc_timeout(&headers), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! From a response message to JSON by Cognito's names.
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use serde_json::{Map, Number, Value as Json};
+
+use crate::proto::descriptor_pool;
+
+/// Writes a message. Absent fields are absent; lists that are marked are there even when they are empty.
+pub fn encode(message: &DynamicMessage) -> Json {
+    let mut members = Map::new();
+    for field in message.descriptor().fields() {
+        if message.has_field(&field) || always_emitted(&field) {
+            members.insert(field.json_name().to_owned(), value(&field.kind(), &message.get_field(&field)));
+        }
+    }
+    Json::Object(members)
+}
+
+fn always_emitted(field: &FieldDescriptor) -> bool {
+    let Some(extension) = descriptor_pool().get_extension_by_name("userpool.v1.always_emit") else { return false };
+    field.options().get_extension(&extension).as_bool().unwrap_or(false)
+}
+
+fn value(kind: &Kind, value_: &Value) -> Json {
+    match value_ {
+        Value::Bool(it) => Json::Bool(*it),
+        Value::I32(it) => Json::from(*it),
+        Value::I64(it) => Json::from(*it),
+        Value::U32(it) => Json::from(*it),
+        Value::U64(it) => Json::from(*it),
+        Value::F32(it) => Number::from_f64(f64::from(*it)).map_or(Json::Null, Json::Number),
+        Value::F64(it) => Number::from_f64(*it).map_or(Json::Null, Json::Number),
+        Value::EnumNumber(it) => Json::from(*it),
+        Value::String(it) => Json::String(it.clone()),
+        Value::Bytes(it) => {
+            use base64::Engine;
+            Json::String(base64::engine::general_purpose::STANDARD.encode(it))
+        }
+        Value::Message(it) if it.descriptor().full_name() == "google.protobuf.Timestamp" => epoch_seconds(it),
+        Value::Message(it) => encode(it),
+        Value::List(items) => Json::Array(items.iter().map(|item| value(kind, item)).collect()),
+        Value::Map(entries) => {
+            let mut members: Vec<_> = entries.iter().map(|(key, entry)| (map_key(key), value(kind, entry))).collect();
+            members.sort_by(|one, other| one.0.cmp(&other.0));
+            Json::Object(members.into_iter().collect())
+        }
+    }
+}
+
+fn map_key(key: &MapKey) -> String {
+    match key {
+        MapKey::String(text) => text.clone(),
+        MapKey::Bool(it) => it.to_string(),
+        MapKey::I32(it) => it.to_string(),
+        MapKey::I64(it) => it.to_string(),
+        MapKey::U32(it) => it.to_string(),
+        MapKey::U64(it) => it.to_string(),
+    }
+}
+
+/// Seconds since 1970 with milliseconds.
+fn epoch_seconds(timestamp: &DynamicMessage) -> Json {
+    let number = |name: &str| timestamp.get_field_by_name(name);
+    let seconds = number("seconds").and_then(|it| it.as_i64()).unwrap_or(0);
+    let milliseconds = number("nanos").and_then(|it| it.as_i32()).unwrap_or(0) / 1_000_000;
+    if milliseconds == 0 {
+        return Json::from(seconds);
+    }
+    // Seconds of our times are far below 2^53, so the sum is exact to the millisecond.
+    Number::from_f64(seconds as f64 + f64::from(milliseconds) / 1000.0).map_or(Json::Null, Json::Number)
+}

@@ -1,0 +1,124 @@
+//! The AWS door: JSON 1.1 over `POST /`, driven by the descriptors, through the same pipeline.
+
+pub mod decode;
+pub mod encode;
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::Extension;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prost_reflect::MessageDescriptor;
+
+use crate::api::authenticate;
+use crate::api::grpc::Doors;
+use crate::api::operation::{Operation, OperationInfo};
+use crate::api::pipeline::{self, Context, LARGEST_BODY};
+use crate::api::{sigv4, status};
+use crate::app::caller::Caller;
+use crate::domain::error::{Error, Exception};
+use crate::proto::descriptor_pool;
+
+const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
+const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+
+/// Answers `POST /`.
+pub async fn post(State(doors): State<Doors>, peer: Option<Extension<ConnectInfo<SocketAddr>>>, request: Request) -> Response {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let (parts, body) = request.into_parts();
+    let Some(operation) = target(&parts.headers) else {
+        let error = Error::new(Exception::UnknownOperationException, "The operation in X-Amz-Target is not known.");
+        return refusal(&error, &doors.app.random.uuid().to_string());
+    };
+    let mut caller = authenticate::anonymous(&doors.app, operation, &parts.headers, peer, &doors.proxies);
+    let request_id = caller.request_id.clone();
+    let answer = async {
+        let body = bounded(body).await?;
+        if authenticate::needs_account(operation) {
+            authenticate_signature(&doors, &mut caller, &parts, &body).await?;
+        }
+        run(&doors, operation, caller, &body).await
+    };
+    match answer.await {
+        Ok(body) => success(body, &request_id),
+        Err(error) => refusal(&error, &request_id),
+    }
+}
+
+/// The operation that `X-Amz-Target` names.
+fn target(headers: &HeaderMap) -> Option<Operation> {
+    let target = headers.get("x-amz-target")?.to_str().ok()?;
+    Operation::by_name(target.strip_prefix(TARGET_PREFIX)?)
+}
+
+async fn bounded(body: Body) -> Result<Bytes, Error> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::new(Exception::SerializationException, format!("The request is larger than {LARGEST_BODY} bytes.")))
+        }
+        Err(_) => Err(Error::new(Exception::SerializationException, "The request's body broke off.")),
+    }
+}
+
+async fn authenticate_signature(doors: &Doors, caller: &mut Caller, parts: &http::request::Parts, body: &[u8]) -> Result<(), Error> {
+    match sigv4::verify(&doors.app, parts, body).await {
+        Ok(signed) => {
+            caller.account = Some(signed.account);
+            caller.region = Some(signed.region);
+            Ok(())
+        }
+        Err(refused) => {
+            caller.account = refused.account;
+            pipeline::record_refusal(&doors.app, &refused.error, caller).await;
+            Err(refused.error)
+        }
+    }
+}
+
+async fn run(doors: &Doors, operation: Operation, caller: Caller, body: &[u8]) -> Result<Vec<u8>, Error> {
+    let info = operation.info();
+    let request = decode::decode(&message(info.request)?, body)?;
+    let response = pipeline::call(Context { operation, app: doors.app.clone(), caller }, request).await?;
+    answer_body(info, response)
+}
+
+fn answer_body(info: &OperationInfo, response: Bytes) -> Result<Vec<u8>, Error> {
+    if info.no_output {
+        return Ok(Vec::new());
+    }
+    let response = prost_reflect::DynamicMessage::decode(message(info.response)?, response).map_err(Error::internal)?;
+    serde_json::to_vec(&encode::encode(&response)).map_err(Error::internal)
+}
+
+fn message(name: &str) -> Result<MessageDescriptor, Error> {
+    let message = descriptor_pool().get_message_by_name(name);
+    message.ok_or_else(|| Error::internal(format!("no descriptor of {name}")))
+}
+
+fn success(body: Vec<u8>, request_id: &str) -> Response {
+    respond(StatusCode::OK, body, request_id)
+}
+
+fn refusal(error: &Error, request_id: &str) -> Response {
+    let name = error.exception.name();
+    let body = serde_json::json!({ "__type": name, "message": error.message }).to_string();
+    let mut response = respond(status::http_status(error.exception), body.into_bytes(), request_id);
+    response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(name));
+    if let Ok(message) = HeaderValue::from_str(&error.message) {
+        response.headers_mut().insert("x-amzn-errormessage", message);
+    }
+    response
+}
+
+fn respond(status: StatusCode, body: Vec<u8>, request_id: &str) -> Response {
+    let mut response = (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response();
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-amzn-requestid", value);
+    }
+    response
+}

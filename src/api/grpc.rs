@@ -1,0 +1,121 @@
+//! The gRPC door: every method is the pipeline over a codec of plain bytes.
+//!
+//! An interceptor would never see the message, and a codec of messages would answer INTERNAL to a body that is none: so the
+//! bytes go to the pipeline as they came.
+
+use std::sync::Arc;
+
+use axum::Router;
+use bytes::{Buf, BufMut, Bytes};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::server::{Grpc, UnaryService};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use tonic::{Request, Response, Status};
+
+use crate::api::authenticate::{self, TrustedProxies};
+use crate::api::operation::{OPERATIONS, Operation};
+use crate::api::pipeline::{self, Context, LARGEST_BODY};
+use crate::api::status::status;
+use crate::app::App;
+
+/// What the doors share.
+#[derive(Clone)]
+pub struct Doors {
+    /// What operations stand on.
+    pub app: Arc<App>,
+    /// Proxies whose word about the caller's address counts.
+    pub proxies: Arc<TrustedProxies>,
+}
+
+/// All services, each method under its path.
+pub fn services(doors: &Doors) -> Router {
+    let mut router = Router::new();
+    for info in &OPERATIONS {
+        let (doors, operation) = (doors.clone(), info.operation);
+        let method = move |request: http::Request<axum::body::Body>| {
+            let method = Method { doors: doors.clone(), operation };
+            async move {
+                let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY);
+                grpc.unary(method, request.map(tonic::body::Body::new)).await
+            }
+        };
+        router = router.route(info.path, axum::routing::post(method));
+    }
+    router
+}
+
+struct Method {
+    doors: Doors,
+    operation: Operation,
+}
+
+impl UnaryService<Bytes> for Method {
+    type Response = Bytes;
+    type Future = futures::future::BoxFuture<'static, Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        Box::pin(answer(self.doors.clone(), self.operation, request))
+    }
+}
+
+async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr).or_else(|| {
+        let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+        tls.and_then(|info| info.get_ref().remote_addr())
+    });
+    let (metadata, _, body) = request.into_parts();
+    let headers = metadata.into_headers();
+    let mut caller = authenticate::anonymous(&doors.app, operation, &headers, peer, &doors.proxies);
+    let request_id = caller.request_id.clone();
+    let answer = async {
+        if authenticate::needs_account(operation) {
+            caller.account = Some(authenticate::bearer(&doors.app, &headers).await?);
+        }
+        pipeline::call(Context { operation, app: doors.app.clone(), caller }, body).await
+    };
+    let answer = answer.await.map_err(|error| status(&error, &request_id))?;
+    let mut response = Response::new(answer);
+    if let Ok(value) = request_id.parse() {
+        response.metadata_mut().insert("x-request-id", value);
+    }
+    Ok(response)
+}
+
+/// A codec that leaves messages as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BytesCodec;
+
+impl Codec for BytesCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}

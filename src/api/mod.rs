@@ -1,0 +1,11 @@
+//! The doors, and the one pipeline behind them.
+
+pub mod authenticate;
+pub mod aws_json;
+pub mod checks;
+pub mod grpc;
+pub mod http;
+pub mod operation;
+pub mod pipeline;
+pub mod sigv4;
+pub mod status;

@@ -1,0 +1,119 @@
+//! The one path that every operation takes at every door.
+//!
+//! Read the bounded body, authenticate, decode, check the declared constraints, authorize against the pool that the message
+//! names, run, map the error. The doors do the first and the last; what knows no types is [`call`], what does is [`admit`].
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::api::checks::{self, Check};
+use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, dispatch};
+use crate::app::App;
+use crate::app::caller::Caller;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::proto::events::DeveloperCallRefused;
+use crate::proto::events::developer_activity::Activity;
+use crate::proto::userpool::v1::Authorization;
+use crate::store::service_accounts::{Role, ServiceAccount};
+
+/// A body larger than this is refused at every door.
+pub const LARGEST_BODY: usize = 1024 * 1024;
+
+/// A call on its way.
+pub struct Context {
+    /// The operation.
+    pub operation: Operation,
+    /// What operations stand on.
+    pub app: Arc<App>,
+    /// Who calls.
+    pub caller: Caller,
+}
+
+/// Runs a call whose caller is authenticated. The body is the request message; so is the answer.
+pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
+    let (info, app, caller) = (context.operation.info(), context.app.clone(), context.caller.clone());
+    let answer = dispatch(context, body).await.map_err(|error| declared(info.operation, error, &caller));
+    let outcome = answer.as_ref().map_or_else(|error| error.exception.name(), |_| "OK");
+    metrics::counter!("userpool_calls_total", "operation" => info.name, "outcome" => outcome).increment(1);
+    if let Err(error) = &answer {
+        report(&app, error, &caller).await;
+    }
+    answer
+}
+
+/// The part that knows an operation's type: what stands between a body and the use case. Called by the generated dispatch.
+pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
+    let request = Req::decode(body).map_err(|_| {
+        Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
+    })?;
+    checks::check(&request)?;
+    authorize(Req::OPERATION, context.caller.account.as_ref(), request.user_pool_id())?;
+    Ok(request)
+}
+
+/// Whether a service account may do this with that pool.
+fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Option<&str>) -> Result<(), Error> {
+    let info = operation.info();
+    if info.authorization != Authorization::Developer {
+        return Ok(());
+    }
+    let Some(account) = account else {
+        return Err(Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token"));
+    };
+    let allowed = match account.role {
+        Role::Admin => true,
+        Role::ReadOnly => info.read,
+        Role::PoolAdmin => match pool {
+            Some(pool) => account.user_pool_ids.contains(&UserPoolId::new(pool)),
+            // Without a pool there is only the list, which shows the account's own pools.
+            None => operation == Operation::ListUserPools,
+        },
+    };
+    if allowed {
+        return Ok(());
+    }
+    let id = &account.access_key_id;
+    let resource = pool.unwrap_or("*");
+    Err(Error::new(
+        Exception::AccessDeniedException,
+        format!("Service account {id} is not authorized to perform cognito-idp:{} on user pool {resource}", info.name),
+    ))
+}
+
+/// An error that the operation does not list is our fault.
+fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
+    let info = operation.info();
+    if info.errors.contains(&error.exception) || COMMON_EXCEPTIONS.contains(&error.exception) {
+        return error;
+    }
+    tracing::error!(operation = info.name, exception = error.exception.name(), request_id = caller.request_id, "an exception that the operation does not list");
+    metrics::counter!("userpool_undeclared_exceptions_total", "operation" => info.name).increment(1);
+    Error::internal(error)
+}
+
+/// Tells our own log what went wrong inside, and `activity` which developer was refused.
+async fn report(app: &App, error: &Error, caller: &Caller) {
+    match error.exception {
+        Exception::InternalErrorException | Exception::ServiceUnavailableException => {
+            let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");
+        }
+        Exception::AccessDeniedException | Exception::InvalidSignatureException => record_refusal(app, error, caller).await,
+        _ => {}
+    }
+}
+
+/// Records that a call was refused which named a service account of ours.
+pub async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
+    let Some(account) = &caller.account else { return };
+    let fact = Activity::CallRefused(DeveloperCallRefused {
+        operation: caller.operation.to_owned(),
+        exception: error.exception.name().to_owned(),
+        access_key_id: Some(account.access_key_id.to_string()),
+    });
+    if let Err(error) = app.store.record(account.access_key_id.as_str(), &caller.developer_origin(), &fact).await {
+        tracing::warn!(%error, "the refusal of a developer call can't be recorded");
+    }
+}

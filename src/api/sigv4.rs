@@ -1,0 +1,174 @@
+//! AWS Signature Version 4: the request is signed again as its headers say, and the signatures are compared.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
+use http::request::Parts;
+use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use crate::api::authenticate::account;
+use crate::app::App;
+use crate::domain::error::{Error, Exception};
+use crate::domain::time::Timestamp;
+use crate::store::service_accounts::ServiceAccount;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const SERVICE: &str = "cognito-idp";
+/// A signature is good for 15 minutes before and after its time.
+const TOLERANCE_SECONDS: i64 = 15 * 60;
+
+/// What a good signature proves.
+pub struct Signed {
+    /// The account whose secret made it.
+    pub account: ServiceAccount,
+    /// The region that it names.
+    pub region: String,
+}
+
+/// A refusal, with the account that was named, if it is one of ours.
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// Whose name was used.
+    pub account: Option<ServiceAccount>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, account: None }
+    }
+}
+
+/// The parts of an `Authorization` header.
+struct Authorization<'a> {
+    access_key_id: &'a str,
+    date: &'a str,
+    region: &'a str,
+    signed_headers: Vec<&'a str>,
+    signature: &'a str,
+}
+
+/// Finds whose signature a request carries. Fails if it has none, an old one, or one that does not fit headers and body.
+pub async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Signed, Refused> {
+    let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
+    let header = parts.headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?;
+    let header = header.to_str().map_err(|_| incomplete("Authorization header must be text."))?;
+    let authorization = parse(header)?;
+    let time = signing_time(parts)?;
+    check_time(&authorization, time, app.clock.now())?;
+    let found = account(app, authorization.access_key_id).await?;
+    let (account, secret) = found.ok_or_else(|| {
+        Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.")
+    })?;
+    match signature(parts, body, &authorization, time, &secret.0) {
+        Ok(expected) if bool::from(expected.as_bytes().ct_eq(authorization.signature.as_bytes())) => {
+            Ok(Signed { account, region: authorization.region.to_owned() })
+        }
+        Ok(_) => Err(Refused {
+            error: Error::new(
+                Exception::InvalidSignatureException,
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
+            ),
+            account: Some(account),
+        }),
+        Err(error) => Err(Refused { error, account: Some(account) }),
+    }
+}
+
+fn incomplete(message: impl Into<String>) -> Error {
+    Error::new(Exception::IncompleteSignatureException, message.into())
+}
+
+fn parse(header: &str) -> Result<Authorization<'_>, Error> {
+    let Some(rest) = header.strip_prefix(ALGORITHM) else {
+        return Err(incomplete(format!("Authorization header requires the algorithm {ALGORITHM}.")));
+    };
+    let part = |name: &str| {
+        let mut parts = rest.split(',').map(str::trim);
+        let value = parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
+        value.ok_or_else(|| incomplete(format!("Authorization header requires '{name}' parameter.")))
+    };
+    let scope: Vec<_> = part("Credential")?.split('/').collect();
+    let &[access_key_id, date, region, service, "aws4_request"] = scope.as_slice() else {
+        return Err(incomplete("Credential must be <access key id>/<date>/<region>/<service>/aws4_request."));
+    };
+    if service != SERVICE {
+        return Err(Error::new(Exception::InvalidSignatureException, format!("Credential should be scoped to correct service: '{SERVICE}'.")));
+    }
+    let well_formed = !region.is_empty() && region.len() <= 32 && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !well_formed {
+        return Err(Error::new(Exception::InvalidSignatureException, "Credential should be scoped to a valid region."));
+    }
+    let signed_headers: Vec<_> = part("SignedHeaders")?.split(';').collect();
+    Ok(Authorization { access_key_id, date, region, signed_headers, signature: part("Signature")? })
+}
+
+fn signing_time(parts: &Parts) -> Result<OffsetDateTime, Error> {
+    let missing = || incomplete("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
+    let date = parts.headers.get("x-amz-date").ok_or_else(missing)?.to_str().map_err(|_| missing())?;
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    time::PrimitiveDateTime::parse(date, format)
+        .map(time::PrimitiveDateTime::assume_utc)
+        .map_err(|_| incomplete("Date in X-Amz-Date must be in ISO-8601 'basic format'."))
+}
+
+fn check_time(authorization: &Authorization<'_>, time: OffsetDateTime, now: Timestamp) -> Result<(), Error> {
+    let invalid = |message: String| Err(Error::new(Exception::InvalidSignatureException, message));
+    let day = format!("{:04}{:02}{:02}", time.year(), u8::from(time.month()), time.day());
+    if authorization.date != day {
+        return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.".to_owned());
+    }
+    let age = now.seconds() - time.unix_timestamp();
+    if age > TOLERANCE_SECONDS {
+        return invalid("Signature expired: it is more than 15 minutes old.".to_owned());
+    }
+    if age < -TOLERANCE_SECONDS {
+        return invalid("Signature not yet current: it is more than 15 minutes in the future.".to_owned());
+    }
+    Ok(())
+}
+
+/// The signature that the request would have if it were signed with the secret.
+fn signature(parts: &Parts, body: &[u8], authorization: &Authorization<'_>, time: OffsetDateTime, secret: &str) -> Result<String, Error> {
+    for needed in ["host", "x-amz-date", "x-amz-target"] {
+        if parts.headers.contains_key(needed) && !authorization.signed_headers.contains(&needed) {
+            return Err(Error::new(Exception::InvalidSignatureException, format!("'{needed}' must be a 'SignedHeader' in the AWS Authorization.")));
+        }
+    }
+    let mut headers = Vec::new();
+    for name in &authorization.signed_headers {
+        let value = parts.headers.get(*name).and_then(|value| value.to_str().ok());
+        // Over HTTP/2 the host stands in the address.
+        let value = value.or_else(|| (*name == "host").then(|| parts.uri.authority().map(|it| it.as_str())).flatten());
+        let value = value.ok_or_else(|| incomplete(format!("The signed header '{name}' is not in the request.")))?;
+        headers.push((*name, value));
+    }
+    let host = headers.iter().find(|(name, _)| *name == "host").map_or("localhost", |(_, host)| host);
+    let path = parts.uri.path_and_query().map_or("/", |it| it.as_str());
+    let uri = format!("http://{host}{path}");
+    let mut settings = SigningSettings::default();
+    settings.excluded_headers = Some(Vec::new());
+    settings.uri_path_normalization_mode = UriPathNormalizationMode::Enabled;
+    settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+    let identity = Credentials::new(authorization.access_key_id, secret, None, None, "userpool").into();
+    let seconds = u64::try_from(time.unix_timestamp()).map_err(|_| incomplete("Date in X-Amz-Date is before 1970."))?;
+    let at: SystemTime = UNIX_EPOCH + Duration::from_secs(seconds);
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(authorization.region)
+        .name(SERVICE)
+        .time(at)
+        .settings(settings)
+        .build()
+        .map_err(Error::internal)?;
+    let request = SignableRequest::new(parts.method.as_str(), &uri, headers.iter().copied(), SignableBody::Bytes(body))
+        .map_err(|_| incomplete("The request can't be signed as its headers say."))?;
+    let (_, signature) = sign(request, &params.into()).map_err(|_| incomplete("The request can't be signed as its headers say."))?.into_parts();
+    Ok(signature)
+}

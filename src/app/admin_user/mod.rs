@@ -1,0 +1,3 @@
+//! AdminUserService.
+
+pub mod admin_get_user;

@@ -1,0 +1,26 @@
+//! GlobalSignOut.
+
+use crate::app::caller::Caller;
+use crate::app::user::signed_in::signed_in;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::global_sign_out as rules;
+use crate::proto::v1::{GlobalSignOutRequest, GlobalSignOutResponse};
+use crate::store::commit::Commit;
+use crate::store::metadata::ActorKind;
+
+/// Ends every session of the user of an access token.
+pub async fn global_sign_out(app: &App, caller: &Caller, request: GlobalSignOutRequest) -> Result<GlobalSignOutResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request.access_token()))
+}
+
+async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOutResponse, Failure> {
+    let signed_in = signed_in(app, token).await?;
+    let (pool, user) = (&signed_in.pool, &signed_in.user);
+    let decision = rules::global_sign_out(&user.state);
+    decision.answer?;
+    let origin = caller.origin(ActorKind::User, user.state.sub.to_string());
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
+    app.store.commit(commit).await?;
+    Ok(GlobalSignOutResponse {})
+}

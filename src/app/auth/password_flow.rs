@@ -1,0 +1,117 @@
+//! USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
+
+use std::collections::BTreeMap;
+
+use crate::app::auth::session;
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, clients, until_settled};
+use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_locked};
+use crate::domain::auth::{AuthFlow, required_parameter};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::proto::events::user_activity::Activity;
+use crate::proto::v1::AuthenticationResultType;
+use crate::store::cache::PoolView;
+use crate::store::commit::LoadedUser;
+use crate::store::metadata::ActorKind;
+use crate::store::read::{Session, Wanted};
+use crate::store::seal::{FieldClass, Place};
+use crate::store::sign_in as store;
+
+/// Signs a user in by name and password.
+pub async fn sign_in(
+    app: &App,
+    caller: &Caller,
+    pool_id: &UserPoolId,
+    client_id: &ClientId,
+    parameters: &BTreeMap<String, String>,
+) -> Result<AuthenticationResultType, Error> {
+    let username = required_parameter(parameters, "USERNAME")?;
+    let password = required_parameter(parameters, "PASSWORD")?;
+    let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
+    let hint = app.store.pool_hint(pool_id).await?;
+    let name = hint.name_rules.normalise(username);
+    let name_hash = hint.keys.keyed_hash("name", &[&name]);
+    let _guess = app.guesses.begin(&name_hash).await;
+    let guess = Guess { pool_id, client_id, username, password, secret_hash, name: &name, name_hash: &name_hash };
+    until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
+}
+
+/// One guess at one name.
+struct Guess<'a> {
+    pool_id: &'a UserPoolId,
+    client_id: &'a ClientId,
+    username: &'a str,
+    password: &'a str,
+    secret_hash: Option<&'a str>,
+    name: &'a str,
+    name_hash: &'a [u8],
+}
+
+impl Guess<'_> {
+    async fn attempt(&self, app: &App, caller: &Caller) -> Result<AuthenticationResultType, Failure> {
+        let wanted = Wanted { name: Some(self.name), name_hash: Some(self.name_hash), ..Wanted::default() };
+        let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
+        let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
+        let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
+        clients::check_secret_hash(pool, client, &[self.username], self.secret_hash)?;
+        if !client.allows(AuthFlow::UserPassword.name()) {
+            return Err(Error::invalid_parameter("USER_PASSWORD_AUTH flow not enabled for this client").into());
+        }
+        let at = app.clock.now();
+        let begun = user.map(|user| session::begin(app, client, &user.state, at));
+        let mut sign_in = PasswordSignIn {
+            client,
+            flow: AuthFlow::UserPassword,
+            user: user.map(|user| &user.state),
+            password_matches: false,
+            attempts: found.attempts.map(|attempts| attempts.attempts),
+            session_id: begun.as_ref().map_or_else(|| app.random.event_id(at), |session| session.event_id),
+            at,
+        };
+        let outcome = match refuse_locked(&sign_in) {
+            Some(locked) => locked,
+            None => {
+                let stored = user.map(|user| stored_hash(pool, user)).transpose()?.flatten();
+                sign_in.password_matches = app.passwords.verify(self.password, stored.as_deref(), caller.patience).await?;
+                password_sign_in(&sign_in)
+            }
+        };
+        let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string());
+        let place = store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
+        match (outcome, user, begun) {
+            (SignIn::Accepted(fact), Some(user), Some(begun)) => {
+                let answer = tokens(app, pool, client, user, &begun, at)?;
+                app.store.accept_sign_in(place, user, &begun, found.attempts.is_some(), &Activity::SignedIn(fact)).await?;
+                Ok(answer)
+            }
+            (SignIn::Accepted(_), _, _) => Err(Error::internal("a sign-in of nobody was accepted").into()),
+            (SignIn::Refused { activity, attempts, error }, user, _) => {
+                app.store.refuse_sign_in(place, user, found.attempts, attempts, &Activity::SignInRefused(activity)).await?;
+                Err(error.into())
+            }
+        }
+    }
+}
+
+fn tokens(
+    app: &App,
+    pool: &PoolView,
+    client: &crate::domain::app_client::AppClient,
+    user: &LoadedUser,
+    begun: &Session,
+    at: crate::domain::time::Timestamp,
+) -> Result<AuthenticationResultType, Error> {
+    let mut tokens = session::tokens(app, pool, client, &user.state, begun, at)?;
+    tokens.refresh_token = Some(session::refresh_token(app, pool, begun));
+    Ok(tokens)
+}
+
+/// The user's hash, opened. A user without a password has none.
+fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>, Error> {
+    let Some(password) = &user.state.password else { return Ok(None) };
+    let stream = StreamId::user(user.state.sub);
+    let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
+    let opened = user.key.open(place, &password.hash).map_err(Error::internal)?;
+    String::from_utf8(opened).map(Some).map_err(Error::internal)
+}

@@ -1,0 +1,41 @@
+//! A session and the tokens that it gives.
+
+use crate::app::App;
+use crate::domain::app_client::AppClient;
+use crate::domain::error::Error;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::proto::v1::AuthenticationResultType;
+use crate::store::cache::PoolView;
+use crate::store::read::Session;
+use crate::tokens::issue::{Issue, issue};
+use crate::tokens::refresh_token;
+
+/// A session that begins now.
+pub fn begin(app: &App, client: &AppClient, user: &User, at: Timestamp) -> Session {
+    Session {
+        event_id: app.random.event_id(at),
+        sub: user.sub,
+        client_id: client.client_id.clone(),
+        token_generation: user.token_generation,
+        auth_time: at,
+        expires_at: at.plus_seconds(client.lifetimes().refresh),
+    }
+}
+
+/// The tokens of a session, without its refresh token.
+pub fn tokens(app: &App, pool: &PoolView, client: &AppClient, user: &User, session: &Session, at: Timestamp) -> Result<AuthenticationResultType, Error> {
+    let issued = issue(Issue { pool, client, user, session, at }, &app.signers, &app.random)?;
+    Ok(AuthenticationResultType {
+        access_token: Some(issued.access_token),
+        id_token: Some(issued.id_token),
+        expires_in: i32::try_from(issued.expires_in).ok(),
+        token_type: Some("Bearer".to_owned()),
+        ..AuthenticationResultType::default()
+    })
+}
+
+/// The refresh token of a session.
+pub fn refresh_token(app: &App, pool: &PoolView, session: &Session) -> String {
+    refresh_token::seal(&pool.id, &pool.keys, session.event_id, &app.random)
+}

@@ -1,0 +1,45 @@
+//! Who calls, as far as the pipeline has found out.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::store::metadata::{Actor, ActorKind, Origin};
+use crate::store::service_accounts::ServiceAccount;
+
+/// What is known of a call besides its message.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The service account, for developer operations.
+    pub account: Option<ServiceAccount>,
+    /// The caller's address: of the connection, or as a trusted proxy says.
+    pub address: Option<IpAddr>,
+    /// The id of the request, which the caller reads too.
+    pub request_id: String,
+    /// The W3C trace context.
+    pub traceparent: Option<String>,
+    /// The region that a signature names: pools that the call creates belong there.
+    pub region: Option<String>,
+    /// How long the caller waits.
+    pub patience: Option<Duration>,
+    /// The operation, by its name.
+    pub operation: &'static str,
+}
+
+impl Caller {
+    /// The origin of what this call does, by the given actor.
+    pub fn origin(&self, kind: ActorKind, id: impl Into<String>) -> Origin {
+        Origin {
+            actor: Actor { kind, id: id.into() },
+            operation: self.operation,
+            request_id: self.request_id.clone(),
+            traceparent: self.traceparent.clone(),
+            address: self.address,
+        }
+    }
+
+    /// The origin of what a developer does.
+    pub fn developer_origin(&self) -> Origin {
+        let id = self.account.as_ref().map(|account| account.access_key_id.to_string());
+        self.origin(ActorKind::ServiceAccount, id.unwrap_or_default())
+    }
+}

@@ -1,0 +1,141 @@
+//! The use cases: one file an operation, in the folder of its service. Read, slow work, decide, commit.
+//!
+//! No connection is held across slow work. A commit that collides is decided again from a new read.
+
+pub mod admin_user;
+pub mod app_client;
+pub mod auth;
+pub mod caller;
+pub mod clients;
+pub mod guesses;
+pub mod passwords;
+pub mod shapes;
+pub mod sign_up;
+pub mod user;
+pub mod user_pool;
+
+use std::sync::Arc;
+
+use crate::domain::error::{Error, Exception};
+use crate::environment::{Clock, Random};
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::tokens::signing_keys::Signers;
+
+/// What all operations stand on.
+#[derive(Debug)]
+pub struct App {
+    /// Postgres.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+    /// The hashing of passwords.
+    pub passwords: passwords::Passwords,
+    /// Keys that sign tokens, parsed.
+    pub signers: Signers,
+    /// One guess per name at a time.
+    pub guesses: guesses::Guesses,
+    /// Names that ids and tokens contain.
+    pub identity: Identity,
+}
+
+/// What the server is called.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The address under which clients reach the HTTP door, without a slash at its end: the beginning of every `iss`.
+    pub public_url: String,
+    /// The account in ARNs: 12 digits.
+    pub account_id: String,
+    /// The region in ids and ARNs, unless a signature names another.
+    pub region: String,
+}
+
+impl App {
+    /// An application on a store.
+    pub fn new(store: Store, identity: Identity, passwords: passwords::Passwords) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            clock: Clock,
+            random: Random::default(),
+            passwords,
+            signers: Signers::default(),
+            guesses: guesses::Guesses::default(),
+            identity,
+        })
+    }
+}
+
+/// Why an attempt at an operation ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is a refusal.
+    Refused(Error),
+    /// The store failed, or somebody else was first.
+    Store(StoreError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+const MOST_TRIES: usize = 5;
+
+/// How often an operation was decided anew because somebody else was first.
+pub(crate) struct Tries {
+    collision: Exception,
+    left: usize,
+}
+
+impl Tries {
+    /// No try yet. The exception is what the caller reads if all of them collide.
+    pub(crate) fn new(collision: Exception) -> Self {
+        Self { collision, left: MOST_TRIES }
+    }
+
+    /// After a failure: whether another try, from a new read, can help.
+    pub(crate) fn again(&mut self, failure: Failure) -> Result<(), Error> {
+        let error = match failure {
+            Failure::Refused(error) => return Err(error),
+            Failure::Store(error) if !error.is_collision() => return Err(error.into()),
+            Failure::Store(error) => error,
+        };
+        metrics::counter!("userpool_commit_collisions_total").increment(1);
+        self.left -= 1;
+        match (self.left, self.collision) {
+            (0, Exception::ConcurrentModificationException) => {
+                let message = "The resource was changed by somebody else at the same time. Please try again.";
+                Err(Error::new(self.collision, message))
+            }
+            (0, _) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Runs an attempt, and again from its read while somebody else is first.
+macro_rules! until_settled {
+    ($collision:expr, $attempt:expr) => {{
+        let mut tries = $crate::app::Tries::new($collision);
+        loop {
+            match $attempt.await {
+                Ok(answer) => break Ok(answer),
+                Err(failure) => {
+                    if let Err(error) = tries.again(failure) {
+                        break Err(error);
+                    }
+                }
+            }
+        }
+    }};
+}
+pub(crate) use until_settled;

@@ -1,0 +1,225 @@
+//! The hashing of passwords, on a bounded number of threads with a bounded wait.
+//!
+//! A place is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+
+use crate::domain::error::Error;
+
+/// What a hash costs (OWASP: 19,456 KiB, 2 passes, 1 lane).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory in KiB.
+    pub memory: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+}
+
+impl Default for Cost {
+    fn default() -> Self {
+        Self { memory: 19_456, passes: 2, lanes: 1 }
+    }
+}
+
+const HASH_LENGTH: usize = 32;
+/// What a hash takes before one was measured.
+const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
+/// The longest expected wait for a place.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Hashes and verifies passwords.
+#[derive(Debug)]
+pub struct Passwords {
+    cost: Cost,
+    places: Arc<Semaphore>,
+    slots: u32,
+    waiting: AtomicU64,
+    /// Moving average of one hash in microseconds.
+    average: Arc<AtomicU64>,
+    memory: Arc<Mutex<Vec<Vec<Block>>>>,
+    /// What a password is compared with where there is no user.
+    nobody: String,
+}
+
+/// A hash that can't be made or read.
+#[derive(Debug, thiserror::Error)]
+enum HashFailure {
+    #[error("argon2: {0}")]
+    Argon2(argon2::Error),
+    #[error("a stored hash is not of the form that this server writes")]
+    Malformed,
+}
+
+impl Passwords {
+    /// Hashing at a cost on so many threads at once.
+    pub fn new(cost: Cost, slots: u32) -> Self {
+        let slots = slots.max(1);
+        Self {
+            cost,
+            places: Arc::new(Semaphore::new(slots as usize)),
+            slots,
+            waiting: AtomicU64::new(0),
+            average: Arc::new(AtomicU64::new(FIRST_ESTIMATE.as_micros() as u64)),
+            memory: Arc::default(),
+            nobody: phc(cost, &[0; 16], &[0; HASH_LENGTH]),
+        }
+    }
+
+    /// Whether a stored hash has another cost than today's.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        read_phc(stored).is_none_or(|(cost, _, _)| cost != self.cost)
+    }
+
+    /// Makes the hash of a password as a PHC string.
+    pub async fn hash(&self, password: &str, salt: [u8; 16], patience: Option<Duration>) -> Result<String, Error> {
+        let (cost, password) = (self.cost, password.to_owned());
+        let hash = self.run(patience, move |memory| digest(cost, &password, &salt, memory)).await?;
+        Ok(phc(self.cost, &salt, &hash))
+    }
+
+    /// Whether a password is the one of a stored hash. Without one the same work is done for nothing.
+    pub async fn verify(&self, password: &str, stored: Option<&str>, patience: Option<Duration>) -> Result<bool, Error> {
+        let parsed = read_phc(stored.unwrap_or(&self.nobody)).ok_or(HashFailure::Malformed).map_err(Error::internal)?;
+        let (cost, salt, expected) = parsed;
+        let password = password.to_owned();
+        let hash = self.run(patience, move |memory| digest(cost, &password, &salt, memory)).await?;
+        Ok(stored.is_some() & bool::from(hash.ct_eq(&expected)))
+    }
+
+    /// Does other slow work of a password on the same bounded threads.
+    pub async fn work<T: Send + 'static>(&self, patience: Option<Duration>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        self.run(patience, move |_| Ok(work())).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        patience: Option<Duration>,
+        work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashFailure> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = self.place(patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)).await?;
+        let (memory, average) = (self.memory.clone(), self.average.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+            let began = Instant::now();
+            let result = work(&mut blocks);
+            observe(&average, began.elapsed());
+            memory.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
+            drop(place);
+            result
+        });
+        done.await.map_err(Error::internal)?.map_err(Error::internal)
+    }
+
+    /// Waits for a place, unless the wait is expected to take longer than the caller would.
+    async fn place(&self, patience: Duration) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
+        if let Ok(place) = self.places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let ahead = self.waiting.load(Ordering::Relaxed) + 1;
+        let expected = Duration::from_micros(self.average.load(Ordering::Relaxed) * ahead / u64::from(self.slots));
+        if expected > patience {
+            metrics::counter!("userpool_hashing_refused_total").increment(1);
+            return Err(Error::too_many_requests());
+        }
+        let _waiting = Waiting::new(&self.waiting);
+        self.places.clone().acquire_owned().await.map_err(Error::internal)
+    }
+}
+
+/// Counts a waiting caller until it stops waiting, for whatever reason.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn observe(average: &AtomicU64, took: Duration) {
+    let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let old = average.load(Ordering::Relaxed);
+    average.store(old - old / 8 + took / 8, Ordering::Relaxed);
+}
+
+/// The memory is kept from one hash to the next: fresh pages would cost more than the hash itself saves.
+fn digest(cost: Cost, password: &str, salt: &[u8], memory: &mut Vec<Block>) -> Result<[u8; HASH_LENGTH], HashFailure> {
+    let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(HASH_LENGTH)).map_err(HashFailure::Argon2)?;
+    if memory.len() < params.block_count() {
+        memory.resize(params.block_count(), Block::default());
+    }
+    let mut hash = [0; HASH_LENGTH];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(password.as_bytes(), salt, &mut hash, memory.as_mut_slice())
+        .map_err(HashFailure::Argon2)?;
+    Ok(hash)
+}
+
+fn phc(cost: Cost, salt: &[u8], hash: &[u8]) -> String {
+    let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+    format!("$argon2id$v=19$m={},t={},p={}${salt}${hash}", cost.memory, cost.passes, cost.lanes)
+}
+
+fn read_phc(text: &str) -> Option<(Cost, Vec<u8>, Vec<u8>)> {
+    let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
+    let mut numbers = parts.next()?.split(',').zip(["m=", "t=", "p="]).map(|(part, name)| part.strip_prefix(name)?.parse().ok());
+    let mut number = || numbers.next().flatten();
+    let cost = Cost { memory: number()?, passes: number()?, lanes: number()? };
+    let (salt, hash) = (STANDARD_NO_PAD.decode(parts.next()?).ok()?, STANDARD_NO_PAD.decode(parts.next()?).ok()?);
+    parts.next().is_none().then_some((cost, salt, hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Cost = Cost { memory: 64, passes: 1, lanes: 1 };
+
+    #[tokio::test]
+    async fn a_password_matches_its_hash_and_no_other() {
+        let passwords = Passwords::new(CHEAP, 1);
+        let stored = passwords.hash("correct", [7; 16], None).await.unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
+        assert!(passwords.verify("correct", Some(&stored), None).await.unwrap());
+        assert!(!passwords.verify("wrong", Some(&stored), None).await.unwrap());
+        assert!(!passwords.verify("correct", None, None).await.unwrap());
+        assert!(!passwords.is_outdated(&stored));
+        assert!(Passwords::new(Cost::default(), 1).is_outdated(&stored));
+    }
+
+    #[tokio::test]
+    async fn callers_beyond_the_expected_wait_are_refused_at_once() {
+        let passwords = Passwords::new(CHEAP, 1);
+        let held = passwords.place(LONGEST_WAIT).await.unwrap();
+        let refused = passwords.hash("any", [0; 16], Some(Duration::from_millis(1))).await.unwrap_err();
+        assert_eq!(refused.exception, crate::domain::error::Exception::TooManyRequestsException);
+        drop(held);
+        assert!(passwords.hash("any", [0; 16], Some(Duration::from_millis(1))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more() {
+        let passwords = Passwords::new(CHEAP, 1);
+        let held = passwords.place(LONGEST_WAIT).await.unwrap();
+        let waiting = passwords.hash("any", [0; 16], None);
+        assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
+        assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
+        drop(held);
+    }
+}

@@ -1,0 +1,136 @@
+//! SignUp.
+
+use std::sync::Arc;
+
+use crate::app::caller::Caller;
+use crate::app::passwords::Passwords;
+use crate::app::{App, Failure, clients, shapes, until_settled};
+use crate::domain::auth::srp;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::message::Medium;
+use crate::domain::user::sign_up::{self as rules, Registration, SignUp};
+use crate::domain::user::{Password, confirm_sign_up::SentCode};
+use crate::domain::user_pool::NameRules;
+use crate::proto::events::CodePurpose;
+use crate::proto::v1::{SignUpRequest, SignUpResponse};
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::{Commit, OperationalRow};
+use crate::store::metadata::ActorKind;
+use crate::store::read::Wanted;
+use crate::store::seal::{DataKey, FieldClass, Place};
+
+/// How long the code of a sign-up is good for: 24 hours.
+const CODE_SECONDS: i64 = 24 * 60 * 60;
+
+/// Registers a user who is not confirmed yet, and sends it a code.
+pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Result<SignUpResponse, Error> {
+    let client_id = ClientId::new(request.client_id());
+    let pool_id = app.store.pool_of_client(&client_id).await?;
+    let sub = Sub(app.random.uuid());
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id, sub))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &SignUpRequest,
+    pool_id: &UserPoolId,
+    client_id: &ClientId,
+    sub: Sub,
+) -> Result<SignUpResponse, Failure> {
+    let rules_of_names = app.store.pool_hint(pool_id).await?.name_rules.clone();
+    let wanted_names = names_to_claim(&rules_of_names, request);
+    let found = app.store.read(pool_id, Some(client_id), Wanted { taken: &wanted_names, ..Wanted::default() }).await?;
+    let client = found.client.ok_or_else(|| Error::no_such_client(client_id))?;
+    clients::check_secret_hash(&found.pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
+    let registration = rules::registration(&found.pool.state, &client.state, sub, request)?;
+    refuse_taken(&rules_of_names, request, &found.taken)?;
+    register(app, caller, request, &found.pool, &client, sub, registration).await
+}
+
+async fn register(
+    app: &App,
+    caller: &Caller,
+    request: &SignUpRequest,
+    pool: &PoolView,
+    client: &ClientView,
+    sub: Sub,
+    registration: Registration,
+) -> Result<SignUpResponse, Failure> {
+    let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
+    let password = password_forms(app, caller, pool, &key, sub, &registration.username, request.password()).await?;
+    let at = app.clock.now();
+    let code = app.random.code();
+    let hash = pool.keys.keyed_hash("code", &[&sub.to_string(), CodePurpose::SignUp.as_str_name(), &code]);
+    let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code };
+    let decision = rules::sign_up(&pool.state, command);
+    let signed_up = decision.answer?;
+    let sent = signed_up.code_delivery.as_ref().map(|(medium, _)| OperationalRow::Code {
+        sub,
+        purpose: CodePurpose::SignUp,
+        code: SentCode { hash, attribute: medium.attribute().to_owned(), attempts: 0, expires_at: at.plus_seconds(CODE_SECONDS) },
+    });
+    let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string());
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
+        .new_user(sub, &key, decision.events)
+        .activity(sub, &key, decision.activity)
+        .messages(sub, &key, decision.messages)
+        .operational([OperationalRow::Key(wrapped)])
+        .operational(sent);
+    app.store.commit(commit).await?;
+    Ok(response(sub, signed_up.code_delivery))
+}
+
+fn response(sub: Sub, delivery: Option<(Medium, String)>) -> SignUpResponse {
+    SignUpResponse {
+        user_confirmed: Some(false),
+        user_sub: Some(sub.to_string()),
+        code_delivery_details: delivery.map(|(medium, address)| shapes::code_delivery(medium, &address)),
+        session: None,
+    }
+}
+
+/// The names that a registration would claim at once, in the form that is compared.
+fn names_to_claim(rules: &NameRules, request: &SignUpRequest) -> Vec<String> {
+    let preferred = request.user_attributes.iter().filter(|attribute| {
+        attribute.name() == "preferred_username" && rules.alias_attributes.contains("preferred_username")
+    });
+    let names = preferred.map(|attribute| attribute.value()).chain([request.username()]);
+    names.filter(|name| !name.is_empty()).map(|name| rules.normalise(name)).collect()
+}
+
+fn refuse_taken(rules: &NameRules, request: &SignUpRequest, taken: &[String]) -> Result<(), Error> {
+    let is_taken = |name: &str| taken.contains(&rules.normalise(name));
+    let exists = |message| Err(Error::new(Exception::UsernameExistsException, message));
+    if is_taken(request.username()) {
+        return match (rules.username_attributes.is_empty(), request.username().contains('@')) {
+            (true, _) => exists("User already exists"),
+            (false, true) => exists("An account with the given email already exists."),
+            (false, false) => exists("An account with the given phone_number already exists."),
+        };
+    }
+    if taken.is_empty() { Ok(()) } else { exists("An account with the given preferred_username already exists.") }
+}
+
+/// Both forms of a password, made on the bounded threads and sealed under the user's key.
+async fn password_forms(
+    app: &App,
+    caller: &Caller,
+    pool: &PoolView,
+    key: &Arc<DataKey>,
+    sub: Sub,
+    username: &str,
+    password: &str,
+) -> Result<Password, Error> {
+    let passwords: &Passwords = &app.passwords;
+    let hash = passwords.hash(password, app.random.bytes(), caller.patience).await?;
+    let (pool_name, user_id, text, salt) = (pool.id.pool_name().to_owned(), username.to_owned(), password.to_owned(), app.random.bytes());
+    let verifier = passwords.work(caller.patience, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
+    let stream = StreamId::user(sub);
+    let seal = |class, value: &[u8]| key.seal(Place { pool: &pool.id, stream: &stream, class }, app.random.uuid(), value);
+    Ok(Password {
+        hash: seal(FieldClass::PasswordHash, hash.as_bytes()),
+        srp_verifier: seal(FieldClass::SrpVerifier, &serde_json::to_vec(&verifier).map_err(Error::internal)?),
+    })
+}

@@ -1,0 +1,49 @@
+//! The user of an access token, with proof that the token still counts: one read.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::ClientId;
+use crate::domain::user::UserStatus;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::LoadedUser;
+use crate::store::read::Wanted;
+use crate::tokens::access_token;
+
+/// A user who has shown an access token.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Its pool.
+    pub pool: Arc<PoolView>,
+    /// The client that the token was made for.
+    pub client: Arc<ClientView>,
+    /// The user.
+    pub user: LoadedUser,
+    /// The id of that client.
+    pub client_id: ClientId,
+}
+
+/// Finds the user of an access token. Fails if the token is not ours, is old, or its session is over.
+pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
+    let revoked = || Error::not_authorized("Access Token has been revoked");
+    let token = access_token::verify(&app.store, token, app.clock.now()).await?;
+    let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..Wanted::default() };
+    let found = app.store.read(&token.pool_id, Some(&token.client_id), wanted).await;
+    // A token of a client that is gone is a token that was revoked.
+    let found = found.map_err(|error| if error.exception == Exception::ResourceNotFoundException { revoked() } else { error })?;
+    let user = found.user.ok_or_else(revoked)?;
+    let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
+    let session = session.ok_or_else(revoked)?;
+    if session.token_generation != user.state.token_generation {
+        return Err(revoked());
+    }
+    if !user.state.enabled {
+        return Err(Error::not_authorized("User is disabled."));
+    }
+    if user.state.status == UserStatus::Unconfirmed {
+        return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
+    }
+    let client = found.client.ok_or_else(revoked)?;
+    Ok(SignedIn { pool: found.pool, client, user, client_id: token.client_id })
+}

@@ -1,0 +1,66 @@
+//! CreateUserPool.
+
+use std::sync::Arc;
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, shapes, until_settled};
+use crate::domain::decision::replay;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::user_pool::create_user_pool::{self as rules, CreateUserPool};
+use crate::domain::user_pool::{TokenUse, UserPool};
+use crate::proto::events::SigningKeyAdded;
+use crate::proto::v1::{CreateUserPoolRequest, CreateUserPoolResponse};
+use crate::store::commit::{Commit, OperationalRow};
+use crate::store::keys::{PoolKeys, WrappedKey};
+use crate::tokens::signing_keys;
+
+const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const ID_LENGTH: usize = 9;
+
+/// Creates a user pool with its keys.
+pub async fn create_user_pool(app: &App, caller: &Caller, request: CreateUserPoolRequest) -> Result<CreateUserPoolResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(app: &App, caller: &Caller, request: &CreateUserPoolRequest) -> Result<CreateUserPoolResponse, Failure> {
+    let region = caller.region.clone().unwrap_or_else(|| app.identity.region.clone());
+    let id = UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)));
+    let made = make_keys(app, &id).await?;
+    let at = app.clock.now();
+    let decision = rules::create_user_pool(CreateUserPool {
+        region,
+        account_id: app.identity.account_id.clone(),
+        issuer: format!("{}/{id}", app.identity.public_url),
+        signing_keys: made.signing_keys,
+        at,
+        request: request.clone(),
+    });
+    decision.answer?;
+    let pool = replay::<UserPool>(None, &StreamId::pool(), decision.events.iter().map(|event| (event, at)));
+    let pool = pool.ok_or_else(|| Error::internal("a pool that was created does not exist"))?;
+    let commit = Commit::new(&id, &made.keys, &pool.name_rules(), &caller.developer_origin(), at)
+        .new_pool(decision.events)
+        .operational(made.wrapped.into_iter().map(OperationalRow::Key));
+    app.store.commit(commit).await?;
+    Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, &pool, 0)) })
+}
+
+struct MadeKeys {
+    keys: Arc<PoolKeys>,
+    wrapped: Vec<WrappedKey>,
+    signing_keys: Vec<SigningKeyAdded>,
+}
+
+/// Makes the keys of a pool, off the threads of the runtime.
+async fn make_keys(app: &App, id: &UserPoolId) -> Result<MadeKeys, Error> {
+    let (keys, wrapped) = app.store.generate_pool_keys(id);
+    let keys = Arc::new(keys);
+    let (id, random, sealing) = (id.clone(), app.random.clone(), keys.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let make = |purpose| signing_keys::generate(&id, &sealing, purpose, &random);
+        Ok::<_, signing_keys::SigningFailed>(vec![make(TokenUse::Id)?, make(TokenUse::Access)?])
+    });
+    let signing_keys = made.await.map_err(Error::internal)?.map_err(Error::internal)?;
+    Ok(MadeKeys { keys, wrapped, signing_keys })
+}

@@ -1,0 +1,91 @@
+//! RS256 keys of 2048 bits: made, kept parsed, used.
+
+use std::sync::Arc;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::sync::Cache;
+
+use crate::domain::error::Error;
+use crate::domain::ids::StreamId;
+use crate::domain::personal::Sealed;
+use crate::domain::user_pool::{SigningKey, TokenUse};
+use crate::environment::Random;
+use crate::proto::events::{SigningKeyAdded, SigningKeyUse};
+use crate::store::cache::PoolView;
+use crate::store::keys::PoolKeys;
+use crate::store::seal::{FieldClass, Place};
+
+/// A key could not be made or used: AWS-LC gives no reason.
+#[derive(Debug, thiserror::Error)]
+#[error("a signing key can't be {0}")]
+pub struct SigningFailed(pub &'static str);
+
+/// Makes a key. Takes a good part of a second, so not on a thread of the runtime.
+pub fn generate(
+    pool_id: &crate::domain::ids::UserPoolId,
+    keys: &PoolKeys,
+    purpose: TokenUse,
+    random: &Random,
+) -> Result<SigningKeyAdded, SigningFailed> {
+    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| SigningFailed("made"))?;
+    let private: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| SigningFailed("written"))?;
+    let sealed = keys.pool.seal(place(pool_id, &StreamId::pool()), random.uuid(), private.as_ref());
+    let public = pair.public_key();
+    Ok(SigningKeyAdded {
+        kid: URL_SAFE_NO_PAD.encode(random.bytes::<32>()),
+        r#use: match purpose {
+            TokenUse::Id => SigningKeyUse::Id,
+            TokenUse::Access => SigningKeyUse::Access,
+        }
+        .into(),
+        n: URL_SAFE_NO_PAD.encode(public.modulus().big_endian_without_leading_zero()),
+        e: URL_SAFE_NO_PAD.encode(public.exponent().big_endian_without_leading_zero()),
+        private_key: sealed.0,
+        active_from_millis: 0,
+    })
+}
+
+fn place<'a>(pool: &'a crate::domain::ids::UserPoolId, stream: &'a StreamId) -> Place<'a> {
+    Place { pool, stream, class: FieldClass::SigningKey }
+}
+
+/// Parsed keys by `kid`: parsing one takes longer than signing with it.
+#[derive(Clone, Debug)]
+pub struct Signers(Cache<String, Arc<KeyPair>>);
+
+impl Default for Signers {
+    fn default() -> Self {
+        Self(Cache::new(20_000))
+    }
+}
+
+impl Signers {
+    /// Signs a text with a key of a pool (RFC 7515, RS256).
+    pub fn sign(&self, pool: &PoolView, key: &SigningKey, text: &[u8]) -> Result<Vec<u8>, Error> {
+        let pair = self.pair(pool, key)?;
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text, &mut signature)
+            .map_err(|_| Error::internal(SigningFailed("used")))?;
+        Ok(signature)
+    }
+
+    fn pair(&self, pool: &PoolView, key: &SigningKey) -> Result<Arc<KeyPair>, Error> {
+        if let Some(pair) = self.0.get(&key.kid) {
+            return Ok(pair);
+        }
+        let opened = open(pool, &key.private_key)?;
+        let pair = KeyPair::from_pkcs8(&opened).map_err(|_| Error::internal(SigningFailed("read")))?;
+        let pair = Arc::new(pair);
+        self.0.insert(key.kid.clone(), pair.clone());
+        Ok(pair)
+    }
+}
+
+fn open(pool: &PoolView, sealed: &Sealed) -> Result<Vec<u8>, Error> {
+    pool.keys.pool.open(place(&pool.id, &StreamId::pool()), sealed).map_err(Error::internal)
+}
