@@ -3,6 +3,7 @@
 //! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`] and [`kafka`] side by side,
 //! [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
 
+pub mod cli;
 pub mod domain;
 pub mod environment;
 pub mod proto;

@@ -1,0 +1,3 @@
+//! `userpool dev`: everything that development needs, started and stopped by one command.
+
+pub mod postgres;

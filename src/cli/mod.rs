@@ -1,0 +1,3 @@
+//! The command line: what a person or a supervisor starts.
+
+pub mod dev;
