@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
 
-use crate::{names, Failure};
+use crate::{Failure, names};
 
 /// `impl Check` for every message of the API, and the patterns that they share.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
@@ -17,12 +17,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
         }
     }
     for (pattern, name) in &generator.patterns {
-        let _ = writeln!(
-            code,
-            "static {name}: Pattern = Pattern::new({:?}, {:?});",
-            anchored(pattern),
-            shown(pattern)
-        );
+        let _ = writeln!(code, "static {name}: Pattern = Pattern::new({:?}, {:?});", anchored(pattern), shown(pattern));
     }
     Ok(code)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
 
-use crate::{names, Failure};
+use crate::{Failure, names};
 
 /// For each oneof of events: `type_name`, `to_json`, `from_json`; and the list of fields that are never published.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
@@ -29,9 +29,16 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                     };
                     let _ = writeln!(to_name, "            Self::{variant}(_) => {name:?},");
                     let _ = writeln!(to_json, "            Self::{variant}(event) => serde_json::to_value(event),");
-                    let _ = writeln!(from_json, "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),");
+                    let _ = writeln!(
+                        from_json,
+                        "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),"
+                    );
                     let private = private_fields(&payload);
-                    let _ = writeln!(types, "    EventType {{ name: {name:?}, private: &{private:?}, personal: {} }},", payload.get_field_by_name("personal").is_some());
+                    let _ = writeln!(
+                        types,
+                        "    EventType {{ name: {name:?}, private: &{private:?}, personal: {} }},",
+                        payload.get_field_by_name("personal").is_some()
+                    );
                 }
                 let _ = writeln!(
                     code,
@@ -48,7 +55,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
             );
         }
     }
-    let _ = writeln!(code, "/// Every type of event and activity.\npub static EVENT_TYPES: &[EventType] = &[\n{types}];");
+    let _ =
+        writeln!(code, "/// Every type of event and activity.\npub static EVENT_TYPES: &[EventType] = &[\n{types}];");
     let _ = writeln!(code, "/// Enumerations of events, written by name.\npub mod enumerations {{\n{enumerations}}}");
     Ok(code)
 }

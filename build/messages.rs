@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use prost_reflect::prost_types::FileDescriptorSet;
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::{names, Failure};
+use crate::{Failure, names};
 
 /// Writes one Rust module a proto package and `debug.rs`.
 pub fn generate(pool: &DescriptorPool, files: FileDescriptorSet, out: &Path) -> Result<(), Failure> {
@@ -67,10 +67,7 @@ fn serde_attribute(field: &FieldDescriptor) -> String {
     };
     let with = match field.kind() {
         Kind::Bytes => Some("crate::proto::json::base64".to_owned()),
-        Kind::Enum(kind) => Some(format!(
-            "crate::proto::enumerations::{}",
-            names::snake(kind.name())
-        )),
+        Kind::Enum(kind) => Some(format!("crate::proto::enumerations::{}", names::snake(kind.name()))),
         _ => None,
     };
     let with = with.map(|module| format!(", with = \"{module}\"")).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage};
 
-use crate::{names, Failure};
+use crate::{Failure, names};
 
 /// `enum Operation`, its table, `dispatch` and the typed view of each request.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
@@ -57,7 +57,12 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     ))
 }
 
-fn write_row(table: &mut String, method: &MethodDescriptor, declared: &DynamicMessage, built: bool) -> Result<(), Failure> {
+fn write_row(
+    table: &mut String,
+    method: &MethodDescriptor,
+    declared: &DynamicMessage,
+    built: bool,
+) -> Result<(), Failure> {
     let name = method.name();
     let authorization = enum_name(declared, "authorization", "AUTHORIZATION_")?;
     let quota = enum_name(declared, "quota", "QUOTA_CATEGORY_")?;
@@ -71,7 +76,8 @@ fn write_row(table: &mut String, method: &MethodDescriptor, declared: &DynamicMe
         let _ = write!(exceptions, "Exception::{error}, ");
     }
     let no_output = declared.get_field_by_name("no_output").and_then(|value| value.as_bool()).unwrap_or(false);
-    let read = method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) == Some(1);
+    let read =
+        method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) == Some(1);
     let _ = writeln!(
         table,
         "    OperationInfo {{ operation: Operation::{name}, name: {name:?}, service: {:?}, path: \"/{}/{name}\", authorization: Authorization::{authorization}, quota: QuotaCategory::{quota}, errors: &[{exceptions}], no_output: {no_output}, read: {read}, built: {built}, request: {:?}, response: {:?} }},",

@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod app;
+pub mod cli;
+pub mod delivery;
 pub mod domain;
 pub mod environment;
 pub mod proto;

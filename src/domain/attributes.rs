@@ -138,10 +138,14 @@ fn check_bounds(asked: &v1::SchemaAttributeType) -> Result<(), Error> {
     ];
     for (min, max, length) in pairs {
         let parse = |text: Option<&str>| -> Result<Option<i64>, Error> {
-            text.map(str::parse).transpose().map_err(|_| invalid_schema(asked.name(), "has a bound that is not a number"))
+            text.map(str::parse)
+                .transpose()
+                .map_err(|_| invalid_schema(asked.name(), "has a bound that is not a number"))
         };
         let (min, max) = (parse(min)?, parse(max)?);
-        if length && (min.is_some_and(|min| !(0..=2048).contains(&min)) || max.is_some_and(|max| !(0..=2048).contains(&max))) {
+        if length
+            && (min.is_some_and(|min| !(0..=2048).contains(&min)) || max.is_some_and(|max| !(0..=2048).contains(&max)))
+        {
             return Err(invalid_schema(asked.name(), "has a length bound outside 0 to 2048"));
         }
         if min.zip(max).is_some_and(|(min, max)| min > max) {
@@ -186,11 +190,14 @@ fn unconforming(what: &str) -> Error {
 
 fn permit(known: &v1::SchemaAttributeType, writer: Writer<'_>) -> Result<(), Error> {
     let name = known.name();
-    let unauthorized = || Err(Error::new(Exception::NotAuthorizedException, "A client attempted to write unauthorized attribute"));
+    let unauthorized =
+        || Err(Error::new(Exception::NotAuthorizedException, "A client attempted to write unauthorized attribute"));
     match writer {
         Writer::Client(_) if SERVER_WRITTEN.contains(&name) || VERIFICATION_FLAGS.contains(&name) => unauthorized(),
         Writer::Client(_) if known.developer_only_attribute() => unauthorized(),
-        Writer::Client(allowed) if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == name) => unauthorized(),
+        Writer::Client(allowed) if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == name) => {
+            unauthorized()
+        }
         Writer::Administrator if SERVER_WRITTEN.contains(&name) => {
             Err(Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated.")))
         }
@@ -216,7 +223,13 @@ fn conform_value(known: &v1::SchemaAttributeType, value: &str) -> Result<(), Err
                 return Err(unconforming(&format!("{name}: The value is not a number")));
             };
             let bounds = known.number_attribute_constraints.as_ref();
-            within(name, "value", number, bounds.and_then(|it| bound(it.min_value.as_ref())), bounds.and_then(|it| bound(it.max_value.as_ref())))
+            within(
+                name,
+                "value",
+                number,
+                bounds.and_then(|it| bound(it.min_value.as_ref())),
+                bounds.and_then(|it| bound(it.max_value.as_ref())),
+            )
         }
         "Boolean" if !matches!(value, "true" | "false" | "True" | "False") => {
             Err(unconforming(&format!("{name}: The value is neither true nor false")))
@@ -228,7 +241,13 @@ fn conform_value(known: &v1::SchemaAttributeType, value: &str) -> Result<(), Err
             let bounds = known.string_attribute_constraints.as_ref();
             // A text of 2,048 characters at most, so its length fits.
             let length = value.chars().count() as i64;
-            within(name, "length", length, bounds.and_then(|it| bound(it.min_length.as_ref())), bounds.and_then(|it| bound(it.max_length.as_ref())))
+            within(
+                name,
+                "length",
+                length,
+                bounds.and_then(|it| bound(it.min_length.as_ref())),
+                bounds.and_then(|it| bound(it.max_length.as_ref())),
+            )
         }
         _ => Ok(()),
     }

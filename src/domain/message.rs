@@ -79,7 +79,13 @@ const DEFAULT_EMAIL: &str = "Your confirmation code is {####}";
 const DEFAULT_SMS: &str = "Your confirmation code is {####}";
 
 /// The message that carries the code of a sign-up, by the pool's templates.
-pub fn verification_message(settings: &UserPoolSettings, medium: Medium, to: &str, username: &str, code: &str) -> Message {
+pub fn verification_message(
+    settings: &UserPoolSettings,
+    medium: Medium,
+    to: &str,
+    username: &str,
+    code: &str,
+) -> Message {
     let template = settings.verification_message_template.as_ref();
     let text = |chosen: Option<&String>, default: &str| {
         chosen.map_or(default, String::as_str).replace("{####}", code).replace("{username}", username)

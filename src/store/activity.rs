@@ -77,7 +77,12 @@ impl Store {
     }
 
     /// Records a fact that belongs to no pool: about service accounts and callers without one. No address is kept of it.
-    pub async fn record<Activity: EventPayload>(&self, owner: &str, origin: &Origin, fact: &Activity) -> Result<(), StoreError> {
+    pub async fn record<Activity: EventPayload>(
+        &self,
+        owner: &str,
+        origin: &Origin,
+        fact: &Activity,
+    ) -> Result<(), StoreError> {
         let row = activity_row(&UserPoolId::none(), owner, origin, None, fact, self.clock.now(), &self.random)?;
         self.append_facts(&UserPoolId::none(), vec![row]).await
     }

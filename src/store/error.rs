@@ -74,12 +74,15 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } => Self::too_many_requests(),
-            StoreError::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_)) => {
-                Self::unavailable(error)
-            }
+            StoreError::Database(
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
+            ) => Self::unavailable(error),
             // 57P01 to 57P03: the server is shutting down or starting; 57014: a statement took too long.
             StoreError::Database(sqlx::Error::Database(database))
-                if matches!(database.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "57014" | "55P03" | "53300")) =>
+                if matches!(
+                    database.code().as_deref(),
+                    Some("57P01" | "57P02" | "57P03" | "57014" | "55P03" | "53300")
+                ) =>
             {
                 Self::unavailable(error)
             }

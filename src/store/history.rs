@@ -43,7 +43,12 @@ pub(super) fn seal_personal(payload: &mut Value, key: &DataKey, pool: &UserPoolI
 }
 
 /// Puts the `personal` part back, if its key is still there; else the event says nothing of the person.
-fn open_personal(payload: &mut Value, key: Option<&DataKey>, pool: &UserPoolId, stream: &StreamId) -> Result<(), StoreError> {
+fn open_personal(
+    payload: &mut Value,
+    key: Option<&DataKey>,
+    pool: &UserPoolId,
+    stream: &StreamId,
+) -> Result<(), StoreError> {
     let Some(members) = payload.as_object_mut() else { return Ok(()) };
     let (Some(sealed), Some(key)) = (members.remove(SEALED), key) else { return Ok(()) };
     let unreadable = |source| StoreError::Row { table: "log", source };
@@ -78,6 +83,7 @@ pub async fn load<Event: EventPayload>(
 
 /// The state that a stream's events yield, and the version of the last one.
 pub fn replay<A: Aggregate>(stream: &StreamId, events: &[Recorded<A::Event>]) -> (Option<A>, i64) {
-    let state = crate::domain::decision::replay(None, stream, events.iter().map(|recorded| (&recorded.event, recorded.at)));
+    let state =
+        crate::domain::decision::replay(None, stream, events.iter().map(|recorded| (&recorded.event, recorded.at)));
     (state, events.last().map_or(0, |last| last.version))
 }

@@ -46,7 +46,8 @@ impl Store {
         .await?;
         rows.into_iter()
             .map(|(message, at)| {
-                let message = serde_json::from_value(message).map_err(|source| StoreError::Row { table: "mailbox", source })?;
+                let message =
+                    serde_json::from_value(message).map_err(|source| StoreError::Row { table: "mailbox", source })?;
                 Ok(Delivered { message, at: from_database(at) })
             })
             .collect()

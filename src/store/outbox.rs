@@ -64,8 +64,15 @@ impl Store {
             let key = pool.keys.unwrap_user_key(row.try_get("key_id")?, &Sealed(row.try_get("wrapped")?))?;
             let place = Place { pool: &user_pool_id, stream: &StreamId::user(owner), class: FieldClass::Message };
             let opened = key.open(place, &Sealed(row.try_get("sealed")?))?;
-            let message = serde_json::from_slice(&opened).map_err(|source| StoreError::Row { table: "outbox", source })?;
-            claimed.push(Claimed { id: row.try_get("id")?, attempts: row.try_get("attempts")?, owner, message, user_pool_id });
+            let message =
+                serde_json::from_slice(&opened).map_err(|source| StoreError::Row { table: "outbox", source })?;
+            claimed.push(Claimed {
+                id: row.try_get("id")?,
+                attempts: row.try_get("attempts")?,
+                owner,
+                message,
+                user_pool_id,
+            });
         }
         Ok(claimed)
     }

@@ -124,11 +124,12 @@ impl Store {
         if let Some(pool) = self.cache.directory.get(client) {
             return Ok(pool);
         }
-        let found: Option<String> = sqlx::query_scalar("select user_pool_id from client_directory where client_id = $1")
-            .bind(client.as_str())
-            .fetch_optional(&self.database)
-            .await
-            .map_err(StoreError::from)?;
+        let found: Option<String> =
+            sqlx::query_scalar("select user_pool_id from client_directory where client_id = $1")
+                .bind(client.as_str())
+                .fetch_optional(&self.database)
+                .await
+                .map_err(StoreError::from)?;
         let pool = UserPoolId::new(found.ok_or_else(|| Error::no_such_client(client))?);
         self.cache.directory.insert(client.clone(), pool.clone());
         Ok(pool)
@@ -143,7 +144,12 @@ impl Store {
     }
 
     /// Reads what is wanted of a pool, at one moment. Fails if there is no such pool, or no such client in it.
-    pub async fn read(&self, pool_id: &UserPoolId, client_id: Option<&ClientId>, wanted: Wanted<'_>) -> Result<Snapshot, Error> {
+    pub async fn read(
+        &self,
+        pool_id: &UserPoolId,
+        client_id: Option<&ClientId>,
+        wanted: Wanted<'_>,
+    ) -> Result<Snapshot, Error> {
         let cached_pool = self.cache.pools.get(pool_id);
         let cached_client = client_id.and_then(|id| self.cache.clients.get(id));
         let row = sqlx::query(READ)
@@ -180,7 +186,12 @@ impl Store {
         })
     }
 
-    async fn pool_view(&self, id: &UserPoolId, cached: Option<Arc<PoolView>>, row: &PgRow) -> Result<Arc<PoolView>, StoreError> {
+    async fn pool_view(
+        &self,
+        id: &UserPoolId,
+        cached: Option<Arc<PoolView>>,
+        row: &PgRow,
+    ) -> Result<Arc<PoolView>, StoreError> {
         let state: Option<Value> = row.try_get("pool_state")?;
         let (state, cached) = match (state, cached) {
             (None, Some(cached)) => return Ok(cached),
@@ -215,7 +226,8 @@ impl Store {
             (state, _) => state.unwrap_or_default(),
         };
         let revision: i32 = row.try_get("client_revision").map_err(StoreError::from)?;
-        let state = self.current::<AppClient>(&pool.id, &StreamId::client(id), revision, state, None, "clients").await?;
+        let state =
+            self.current::<AppClient>(&pool.id, &StreamId::client(id), revision, state, None, "clients").await?;
         let view = Arc::new(ClientView { version, state });
         self.cache.clients.insert(id.clone(), view.clone());
         Ok(view)

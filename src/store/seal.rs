@@ -2,7 +2,7 @@
 //!
 //! A blob is the key's id (16 bytes), its own id (16), the nonce (12), the ciphertext and the tag (16).
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey, NONCE_LEN};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use uuid::Uuid;
 
 use crate::domain::ids::{StreamId, UserPoolId};

@@ -100,23 +100,33 @@ impl Store {
             user_pool_ids: pools,
         });
         self.record(access_key_id.as_str(), origin, &fact).await?;
-        let account = ServiceAccount { access_key_id, name: name.to_owned(), role, user_pool_ids, created_at: now, revoked_at: None };
+        let account = ServiceAccount {
+            access_key_id,
+            name: name.to_owned(),
+            role,
+            user_pool_ids,
+            created_at: now,
+            revoked_at: None,
+        };
         Ok((account, AccountSecret(secret)))
     }
 
     /// All service accounts, the oldest first.
     pub async fn list_service_accounts(&self) -> Result<Vec<ServiceAccount>, StoreError> {
-        let rows = sqlx::query("select * from service_accounts order by created_at, access_key_id").fetch_all(&self.database).await?;
+        let rows = sqlx::query("select * from service_accounts order by created_at, access_key_id")
+            .fetch_all(&self.database)
+            .await?;
         rows.iter().map(account).collect()
     }
 
     /// Revokes a service account. Answers whether it was of use before.
     pub async fn revoke_service_account(&self, id: &AccessKeyId, origin: &Origin) -> Result<bool, StoreError> {
-        let changed = sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
-            .bind(id.as_str())
-            .bind(to_database(self.clock.now()))
-            .execute(&self.database)
-            .await?;
+        let changed =
+            sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
+                .bind(id.as_str())
+                .bind(to_database(self.clock.now()))
+                .execute(&self.database)
+                .await?;
         if changed.rows_affected() == 0 {
             return Ok(false);
         }
@@ -126,7 +136,10 @@ impl Store {
     }
 
     /// The account of an access key with its secret, unless there is none or it is revoked.
-    pub async fn service_account(&self, id: &AccessKeyId) -> Result<Option<(ServiceAccount, AccountSecret)>, StoreError> {
+    pub async fn service_account(
+        &self,
+        id: &AccessKeyId,
+    ) -> Result<Option<(ServiceAccount, AccountSecret)>, StoreError> {
         let row = sqlx::query("select * from service_accounts where access_key_id = $1 and revoked_at is null")
             .bind(id.as_str())
             .fetch_optional(&self.database)

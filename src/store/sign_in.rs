@@ -10,7 +10,7 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
-use crate::store::commit::{LoadedUser, activity_row, ActivityRow};
+use crate::store::commit::{ActivityRow, LoadedUser, activity_row};
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
@@ -72,7 +72,15 @@ impl Store {
         forget_attempts: bool,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let row = activity_row(place.pool_id, &session.sub.to_string(), place.origin, Some(&user.key), fact, place.at, &self.random)?;
+        let row = activity_row(
+            place.pool_id,
+            &session.sub.to_string(),
+            place.origin,
+            Some(&user.key),
+            fact,
+            place.at,
+            &self.random,
+        )?;
         let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
         let (session, version) = (session.clone(), user.version);
         let store = self.clone();

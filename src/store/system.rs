@@ -42,19 +42,24 @@ impl Store {
         if found != needed {
             return Err(UnfitDatabase::Schema { found, needed });
         }
-        let same: bool = sqlx::query_scalar("select m.system_identifier = c.system_identifier::text from meta m, pg_control_system() c")
-            .fetch_one(&self.database)
-            .await
-            .map_err(StoreError::from)?;
+        let same: bool = sqlx::query_scalar(
+            "select m.system_identifier = c.system_identifier::text from meta m, pg_control_system() c",
+        )
+        .fetch_one(&self.database)
+        .await
+        .map_err(StoreError::from)?;
         if same { Ok(()) } else { Err(UnfitDatabase::Restored) }
     }
 
     async fn schema_version(&self) -> Result<i64, StoreError> {
-        let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&self.database).await?;
+        let there: bool =
+            sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&self.database).await?;
         if !there {
             return Ok(0);
         }
-        let version: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success").fetch_one(&self.database).await?;
+        let version: Option<i64> = sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+            .fetch_one(&self.database)
+            .await?;
         Ok(version.unwrap_or(0))
     }
 

@@ -41,7 +41,9 @@ impl Store {
     pub async fn verify(&self, only: Option<&UserPoolId>) -> Result<Report, StoreError> {
         let pools: Vec<String> = match only {
             Some(pool) => vec![pool.to_string()],
-            None => sqlx::query_scalar("select distinct user_pool_id from log order by 1").fetch_all(&self.database).await?,
+            None => {
+                sqlx::query_scalar("select distinct user_pool_id from log order by 1").fetch_all(&self.database).await?
+            }
         };
         let mut report = Report::default();
         for pool in pools {
@@ -51,10 +53,11 @@ impl Store {
     }
 
     async fn verify_pool(&self, pool: &UserPoolId, report: &mut Report) -> Result<(), StoreError> {
-        let streams: Vec<String> = sqlx::query_scalar("select distinct stream_id from log where user_pool_id = $1 order by 1")
-            .bind(pool.as_str())
-            .fetch_all(&self.database)
-            .await?;
+        let streams: Vec<String> =
+            sqlx::query_scalar("select distinct stream_id from log where user_pool_id = $1 order by 1")
+                .bind(pool.as_str())
+                .fetch_all(&self.database)
+                .await?;
         let hint = self.pool_hint(pool).await.ok();
         let rules = hint.as_ref().map(|hint| hint.name_rules.clone()).unwrap_or_default();
         let mut expected_names = BTreeMap::new();
@@ -108,20 +111,31 @@ impl Store {
         match (&yields, row) {
             (None, None) => {}
             (Some(_), None) => report.differences.push(format!("{pool}: {stream} has no row in its read model")),
-            (None, Some(_)) => report.differences.push(format!("{pool}: {stream} has ended and still has a row in its read model")),
+            (None, Some(_)) => {
+                report.differences.push(format!("{pool}: {stream} has ended and still has a row in its read model"))
+            }
             (Some(yields), Some(row)) => {
                 if row.version != version {
-                    report.differences.push(format!("{pool}: {stream} is at version {version}, its read model at {}", row.version));
+                    report
+                        .differences
+                        .push(format!("{pool}: {stream} is at version {version}, its read model at {}", row.version));
                 }
                 for member in differing_members(yields, &row.state.0) {
-                    report.differences.push(format!("{pool}: {stream}: the read model differs from the log in `{member}`"));
+                    report
+                        .differences
+                        .push(format!("{pool}: {stream}: the read model differs from the log in `{member}`"));
                 }
             }
         }
         Ok(state)
     }
 
-    async fn user_key(&self, pool: &UserPoolId, sub: &str, keys: Option<&Arc<PoolKeys>>) -> Result<Option<Arc<DataKey>>, StoreError> {
+    async fn user_key(
+        &self,
+        pool: &UserPoolId,
+        sub: &str,
+        keys: Option<&Arc<PoolKeys>>,
+    ) -> Result<Option<Arc<DataKey>>, StoreError> {
         let row: Option<(Uuid, Vec<u8>)> =
             sqlx::query_as("select key_id, wrapped from keys where user_pool_id = $1 and kind = 'user' and owner = $2")
                 .bind(pool.as_str())
@@ -134,8 +148,16 @@ impl Store {
         }
     }
 
-    async fn verify_names(&self, pool: &UserPoolId, expected: &BTreeMap<String, Sub>, report: &mut Report) -> Result<(), StoreError> {
-        let rows: Vec<(String, Uuid)> = sqlx::query_as("select name, sub from names where user_pool_id = $1").bind(pool.as_str()).fetch_all(&self.database).await?;
+    async fn verify_names(
+        &self,
+        pool: &UserPoolId,
+        expected: &BTreeMap<String, Sub>,
+        report: &mut Report,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<(String, Uuid)> = sqlx::query_as("select name, sub from names where user_pool_id = $1")
+            .bind(pool.as_str())
+            .fetch_all(&self.database)
+            .await?;
         let found: BTreeMap<String, Sub> = rows.into_iter().map(|(name, sub)| (name, Sub(sub))).collect();
         for (name, sub) in expected {
             if found.get(name) != Some(sub) {
@@ -150,16 +172,28 @@ impl Store {
         Ok(())
     }
 
-    async fn verify_no_orphans(&self, pool: &UserPoolId, table: &'static str, column: &'static str, known: &BTreeSet<String>, report: &mut Report) -> Result<(), StoreError> {
+    async fn verify_no_orphans(
+        &self,
+        pool: &UserPoolId,
+        table: &'static str,
+        column: &'static str,
+        known: &BTreeSet<String>,
+        report: &mut Report,
+    ) -> Result<(), StoreError> {
         let statement = format!("select {column} from {table} where user_pool_id = $1");
-        let ids: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(pool.as_str()).fetch_all(&self.database).await?;
+        let ids: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(pool.as_str()).fetch_all(&self.database).await?;
         let orphans = ids.into_iter().filter(|id| !known.contains(id));
         report.differences.extend(orphans.map(|id| format!("{pool}: {table}/{id} has a row and no stream")));
         Ok(())
     }
 }
 
-async fn model_row(connection: &mut sqlx::PgConnection, pool: &UserPoolId, stream: &StreamId) -> Result<Option<ModelRow>, StoreError> {
+async fn model_row(
+    connection: &mut sqlx::PgConnection,
+    pool: &UserPoolId,
+    stream: &StreamId,
+) -> Result<Option<ModelRow>, StoreError> {
     let statement = match stream.as_str().split_once('/') {
         None => "select version, state from pools where user_pool_id = $1 and $2 = 'pool'",
         Some(("clients", _)) => "select version, state from clients where user_pool_id = $1 and client_id = $2",

@@ -32,7 +32,8 @@ pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -
 
 /// The settings with what Cognito fills in.
 fn settings_of(request: v1::CreateUserPoolClientRequest) -> AppClientSettings {
-    let default_flows = || ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"].map(str::to_owned).to_vec();
+    let default_flows =
+        || ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"].map(str::to_owned).to_vec();
     let flows = request.explicit_auth_flows;
     AppClientSettings {
         client_name: request.client_name.unwrap_or_default(),
@@ -116,7 +117,8 @@ fn check_flows(settings: &AppClientSettings) -> Result<(), Error> {
 
 fn check_attributes(pool: &UserPool, settings: &AppClientSettings) -> Result<(), Error> {
     let known = |name: &String| pool.schema.iter().any(|attribute| attribute.name() == name.as_str());
-    let invalid = |which| Err(Error::invalid_parameter(format!("Invalid {which} attributes specified while creating a client")));
+    let invalid =
+        |which| Err(Error::invalid_parameter(format!("Invalid {which} attributes specified while creating a client")));
     if !settings.read_attributes.iter().all(known) {
         return invalid("read");
     }
@@ -152,7 +154,9 @@ fn check_oauth(settings: &AppClientSettings) -> Result<(), Error> {
     const STANDARD_SCOPES: [&str; 5] = ["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
     let unknown = settings.allowed_oauth_scopes.iter().find(|scope| !STANDARD_SCOPES.contains(&scope.as_str()));
     match unknown {
-        Some(scope) => Err(Error::new(Exception::ScopeDoesNotExistException, format!("Invalid scope requested: {scope}"))),
+        Some(scope) => {
+            Err(Error::new(Exception::ScopeDoesNotExistException, format!("Invalid scope requested: {scope}")))
+        }
         None => Ok(()),
     }
 }

@@ -21,8 +21,12 @@ impl AuthFlow {
         match name {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
-            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => Err(Error::invalid_parameter("Initiate Auth method not supported.")),
-            unbuilt => Err(Error::invalid_parameter(format!("AuthFlow {unbuilt} is not supported by this server yet."))),
+            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
+                Err(Error::invalid_parameter("Initiate Auth method not supported."))
+            }
+            unbuilt => {
+                Err(Error::invalid_parameter(format!("AuthFlow {unbuilt} is not supported by this server yet.")))
+            }
         }
     }
 

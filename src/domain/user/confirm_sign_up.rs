@@ -87,12 +87,12 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
     }
     if command.alias_owner.is_some() && !command.force_alias_creation {
         let name = if sent.attribute == "email" { "email" } else { "phone_number" };
-        return kept(Error::new(Exception::AliasExistsException, format!("An account with the {name} already exists.")));
+        return kept(Error::new(
+            Exception::AliasExistsException,
+            format!("An account with the {name} already exists."),
+        ));
     }
-    let confirmed = UserConfirmed {
-        by: ConfirmedBy::Code.into(),
-        verified_attributes: vec![sent.attribute.clone()],
-    };
+    let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![sent.attribute.clone()] };
     let released = command.alias_owner.map(|_| Event::AliasReleased(UserAliasReleased { attribute: sent.attribute }));
     Confirmation {
         decision: Decision::events(vec![Event::Confirmed(confirmed)], ()),

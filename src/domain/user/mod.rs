@@ -87,7 +87,9 @@ impl Aggregate for User {
         match event {
             Event::SignedUp(signed_up) => Self::signed_up(stream, signed_up, at),
             Event::Confirmed(_) => change(Self::confirm),
-            Event::SignedOut(signed_out) => state.map(|user| Self { token_generation: signed_out.token_generation, ..user }),
+            Event::SignedOut(signed_out) => {
+                state.map(|user| Self { token_generation: signed_out.token_generation, ..user })
+            }
             Event::Deleted(_) => None,
             Event::PasswordRehashed(rehashed) => state.map(|mut user| {
                 if let Some(password) = &mut user.password {
@@ -171,7 +173,9 @@ impl User {
                     && (attribute == "preferred_username" || self.verified.contains(attribute))
         };
         for attribute in ["email", "phone_number", "preferred_username"] {
-            if let Some(value) = self.attribute(attribute).filter(|value| !value.is_empty() && stands_for_name(attribute)) {
+            if let Some(value) =
+                self.attribute(attribute).filter(|value| !value.is_empty() && stands_for_name(attribute))
+            {
                 names.insert(rules.normalise(value));
             }
         }

@@ -5,8 +5,8 @@ use crate::domain::attributes::{self, Attributes, Writer};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::Sub;
-use crate::domain::message::{Medium, Message};
 use crate::domain::message::verification_message;
+use crate::domain::message::{Medium, Message};
 use crate::domain::password_policy;
 use crate::domain::user::Password;
 use crate::domain::user_pool::UserPool;
@@ -25,8 +25,14 @@ pub struct Registration {
 }
 
 /// Checks everything that can be checked before the password is hashed.
-pub fn registration(pool: &UserPool, client: &AppClient, sub: Sub, request: &v1::SignUpRequest) -> Result<Registration, Error> {
-    let admin_only = pool.settings.admin_create_user_config.as_ref().is_some_and(|it| it.allow_admin_create_user_only());
+pub fn registration(
+    pool: &UserPool,
+    client: &AppClient,
+    sub: Sub,
+    request: &v1::SignUpRequest,
+) -> Result<Registration, Error> {
+    let admin_only =
+        pool.settings.admin_create_user_config.as_ref().is_some_and(|it| it.allow_admin_create_user_only());
     if admin_only {
         return Err(Error::not_authorized("SignUp is not permitted for this user pool"));
     }
@@ -46,7 +52,9 @@ fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) 
     if rules.username_attributes.is_empty() {
         let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(asked);
         if mistaken("email", attributes::is_email) {
-            return Err(Error::invalid_parameter("Username cannot be of email format, since user pool is configured for email alias."));
+            return Err(Error::invalid_parameter(
+                "Username cannot be of email format, since user pool is configured for email alias.",
+            ));
         }
         if mistaken("phone_number", attributes::is_phone_number) {
             return Err(Error::invalid_parameter(
@@ -54,7 +62,9 @@ fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) 
             ));
         }
         if asked.parse::<uuid::Uuid>().is_ok() {
-            return Err(Error::invalid_parameter("Username cannot be of UUID format: such a name stands for a user's sub."));
+            return Err(Error::invalid_parameter(
+                "Username cannot be of UUID format: such a name stands for a user's sub.",
+            ));
         }
         return Ok(asked.to_owned());
     }
@@ -108,7 +118,8 @@ pub struct SignedUp {
 pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, SignedUp> {
     let Registration { username, attributes } = command.registration;
     let medium = code_medium(pool, &attributes);
-    let delivery = medium.and_then(|medium| attributes.get(medium.attribute()).map(|address| (medium, address.clone())));
+    let delivery =
+        medium.and_then(|medium| attributes.get(medium.attribute()).map(|address| (medium, address.clone())));
     let message: Option<Message> = delivery
         .as_ref()
         .map(|(medium, address)| verification_message(&pool.settings, *medium, address, &username, &command.code));

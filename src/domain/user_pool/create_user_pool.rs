@@ -29,9 +29,10 @@ pub struct CreateUserPool {
 pub fn create_user_pool(command: CreateUserPool) -> Decision<Event, Event, ()> {
     match created(&command) {
         Ok(created) => {
-            let keys = command.signing_keys.into_iter().map(|key| {
-                Event::SigningKeyAdded(SigningKeyAdded { active_from_millis: command.at.0, ..key })
-            });
+            let keys = command
+                .signing_keys
+                .into_iter()
+                .map(|key| Event::SigningKeyAdded(SigningKeyAdded { active_from_millis: command.at.0, ..key }));
             Decision::events(std::iter::once(Event::Created(created)).chain(keys).collect(), ())
         }
         Err(error) => Decision::refuse(error),

@@ -9,9 +9,9 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     let policies = settings.policies.get_or_insert_default();
     let given = policies.password_policy.take();
     policies.password_policy = Some(password_policy_with_defaults(given));
-    policies.sign_in_policy.get_or_insert_with(|| v1::SignInPolicyType {
-        allowed_first_auth_factors: vec!["PASSWORD".to_owned()],
-    });
+    policies
+        .sign_in_policy
+        .get_or_insert_with(|| v1::SignInPolicyType { allowed_first_auth_factors: vec!["PASSWORD".to_owned()] });
     settings.deletion_protection.get_or_insert_with(|| "INACTIVE".to_owned());
     settings.mfa_configuration.get_or_insert_with(|| "OFF".to_owned());
     settings.user_pool_tier.get_or_insert_with(|| "ESSENTIALS".to_owned());
@@ -33,10 +33,8 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
         .and_then(|policy| policy.temporary_password_validity_days);
     admin.unused_account_validity_days = admin.unused_account_validity_days.or(days);
     settings.account_recovery_setting.get_or_insert_with(|| {
-        let option = |priority, name: &str| v1::RecoveryOptionType {
-            priority: Some(priority),
-            name: Some(name.to_owned()),
-        };
+        let option =
+            |priority, name: &str| v1::RecoveryOptionType { priority: Some(priority), name: Some(name.to_owned()) };
         v1::AccountRecoverySettingType {
             recovery_mechanisms: vec![option(1, "verified_email"), option(2, "verified_phone_number")],
         }
@@ -75,7 +73,8 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
             "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
         ));
     }
-    if let (Some(one), Some(template)) = (&settings.email_verification_message, &settings.verification_message_template) {
+    if let (Some(one), Some(template)) = (&settings.email_verification_message, &settings.verification_message_template)
+    {
         if template.email_message.as_ref().is_some_and(|other| other != one) {
             return Err(Error::invalid_parameter(
                 "EmailVerificationMessage and VerificationMessageTemplate.EmailMessage must be the same text.",
@@ -99,15 +98,26 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
         (
-            settings.verification_message_template.as_ref().is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK"),
+            settings
+                .verification_message_template
+                .as_ref()
+                .is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK"),
             "VerificationMessageTemplate.DefaultEmailOption CONFIRM_WITH_LINK",
         ),
         (
-            settings.policies.as_ref().and_then(|it| it.password_policy.as_ref()).is_some_and(|it| it.password_history_size() > 0),
+            settings
+                .policies
+                .as_ref()
+                .and_then(|it| it.password_policy.as_ref())
+                .is_some_and(|it| it.password_history_size() > 0),
             "Policies.PasswordPolicy.PasswordHistorySize",
         ),
         (
-            settings.policies.as_ref().and_then(|it| it.sign_in_policy.as_ref()).is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor != "PASSWORD")),
+            settings
+                .policies
+                .as_ref()
+                .and_then(|it| it.sign_in_policy.as_ref())
+                .is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor != "PASSWORD")),
             "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
         ),
     ];

@@ -98,7 +98,13 @@ struct Change<State, Event> {
 
 impl Commit {
     /// An empty commit about one pool.
-    pub fn new(pool_id: &UserPoolId, keys: &Arc<PoolKeys>, name_rules: &NameRules, origin: &Origin, at: Timestamp) -> Self {
+    pub fn new(
+        pool_id: &UserPoolId,
+        keys: &Arc<PoolKeys>,
+        name_rules: &NameRules,
+        origin: &Origin,
+        at: Timestamp,
+    ) -> Self {
         Self {
             pool_id: pool_id.clone(),
             keys: keys.clone(),

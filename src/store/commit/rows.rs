@@ -165,7 +165,15 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
         }
     }
     for (sub, key, fact) in commit.activity {
-        let row = activity_row(&commit.pool_id, &sub.to_string(), &commit.origin, Some(key.as_deref().unwrap_or(&commit.keys.audit)), &fact, commit.at, random)?;
+        let row = activity_row(
+            &commit.pool_id,
+            &sub.to_string(),
+            &commit.origin,
+            Some(key.as_deref().unwrap_or(&commit.keys.audit)),
+            &fact,
+            commit.at,
+            random,
+        )?;
         builder.rows.activity.push(row);
     }
     for (sub, key, message) in commit.messages {
@@ -192,7 +200,10 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn change<A: Aggregate + Claims + serde::Serialize>(&mut self, change: Change<A, A::Event>) -> Result<(), StoreError> {
+    fn change<A: Aggregate + Claims + serde::Serialize>(
+        &mut self,
+        change: Change<A, A::Event>,
+    ) -> Result<(), StoreError> {
         let Change { stream, before, version, events, key } = change;
         for (index, event) in (1_i64..).zip(&events) {
             self.log_row(&stream, version + index, event, key.as_ref())?;
@@ -212,7 +223,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn log_row<Event: EventPayload>(&mut self, stream: &StreamId, version: i64, event: &Event, key: Option<&Arc<DataKey>>) -> Result<(), StoreError> {
+    fn log_row<Event: EventPayload>(
+        &mut self,
+        stream: &StreamId,
+        version: i64,
+        event: &Event,
+        key: Option<&Arc<DataKey>>,
+    ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
         if let Some(key) = key {
@@ -220,12 +237,20 @@ impl Builder<'_> {
         }
         // A user's own address is sealed under the user's key, everybody else's under the pool's.
         let own = key.filter(|_| is_own(&self.origin.actor));
-        let address = self.origin.address.map(|address| {
-            seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random)
-        });
+        let address = self
+            .origin
+            .address
+            .map(|address| seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random));
         let metadata = serde_json::to_value(Metadata::new(self.origin, address)).map_err(StoreError::Unwritable)?;
         let event_id = self.random.event_id(self.at);
-        self.rows.log.push(LogRow { stream: stream.clone(), version, event_id, kind: event.type_name(), payload, metadata });
+        self.rows.log.push(LogRow {
+            stream: stream.clone(),
+            version,
+            event_id,
+            kind: event.type_name(),
+            payload,
+            metadata,
+        });
         Ok(())
     }
 }
@@ -266,4 +291,3 @@ pub(crate) fn activity_row<Activity: EventPayload>(
         at: to_database(at),
     })
 }
-

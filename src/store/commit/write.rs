@@ -138,7 +138,9 @@ async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &Mod
         .bind(state)
         .bind(id.as_str()),
         (ModelTable::Clients(id), None) => {
-            sqlx::query("delete from clients where user_pool_id = $1 and client_id = $2").bind(pool_id).bind(id.as_str())
+            sqlx::query("delete from clients where user_pool_id = $1 and client_id = $2")
+                .bind(pool_id)
+                .bind(id.as_str())
         }
         (ModelTable::Users(sub), Some(state)) => sqlx::query(
             "insert into users (user_pool_id, sub, version, revision, state) values ($1, $5, $2, $3, $4)
@@ -176,7 +178,11 @@ async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) 
     Ok(())
 }
 
-async fn write_operational(connection: &mut PgConnection, pool: &UserPoolId, row: &OperationalRow) -> Result<(), StoreError> {
+async fn write_operational(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    row: &OperationalRow,
+) -> Result<(), StoreError> {
     match row {
         OperationalRow::Key(key) => {
             sqlx::query("insert into keys (user_pool_id, key_id, kind, owner, wrapped) values ($1, $2, $3, $4, $5)")
@@ -236,7 +242,11 @@ async fn write_operational(connection: &mut PgConnection, pool: &UserPoolId, row
 }
 
 /// Appends facts. Also used where a fact is all that there is to write.
-pub(crate) async fn append_activity(connection: &mut PgConnection, pool: &UserPoolId, rows: &[ActivityRow]) -> Result<(), StoreError> {
+pub(crate) async fn append_activity(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    rows: &[ActivityRow],
+) -> Result<(), StoreError> {
     for (ord, row) in (0_i32..).zip(rows) {
         sqlx::query(
             "insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)

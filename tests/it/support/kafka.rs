@@ -166,7 +166,8 @@ fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Chi
     // Between looking for a port and listening on it, another process can take it.
     for _ in 0..3 {
         let _ = fs::remove_dir_all(directory.join("data"));
-        copy_directory(&prepared.formatted, &directory.join("data")).expect("there is space");
+        copy_directory(&prepared.formatted, &directory.join("data"))
+            .unwrap_or_else(|error| panic!("cannot copy {}: {error}", prepared.formatted.display()));
         let port = free_port();
         let properties = write_properties(directory, port, free_port());
         let log = File::create(directory.join("log")).expect("the directory is writable");

@@ -1,0 +1,61 @@
+//! `userpool call <Operation> [JSON]`: any operation by its name, with Cognito's field names.
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use prost_reflect::DynamicMessage;
+use tonic::transport::Endpoint;
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+
+use crate::api::aws_json::{decode, encode};
+use crate::api::grpc::BytesCodec;
+use crate::api::operation::Operation;
+use crate::proto::descriptor_pool;
+
+/// What to call, and where.
+#[derive(Debug, Args)]
+pub struct CallArguments {
+    /// The operation, such as CreateUserPool.
+    operation: String,
+    /// The request as JSON with Cognito's names; `-` reads it from standard input.
+    #[arg(default_value = "{}")]
+    json: String,
+    /// The server: host and port of its gRPC listener.
+    #[arg(long, env = "USERPOOL_GRPC_ADDR", default_value = "127.0.0.1:50051")]
+    grpc_addr: String,
+    /// The bearer token of a service account.
+    #[arg(long, env = "USERPOOL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// Calls and prints the answer.
+pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
+    let name = &arguments.operation;
+    let info = Operation::by_name(name).ok_or_else(|| anyhow!("there is no operation {name}"))?.info();
+    let json = if arguments.json == "-" { std::io::read_to_string(std::io::stdin())? } else { arguments.json.clone() };
+    let message = |full_name: &str| descriptor_pool().get_message_by_name(full_name).context("no descriptor");
+    let body = decode::decode(&message(info.request)?, json.as_bytes()).map_err(|error| anyhow!("{}", error.message))?;
+    let mut request = Request::new(body);
+    if let Some(token) = &arguments.token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().context("the token is not a token")?);
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{}", arguments.grpc_addr))?;
+    let channel = endpoint.connect().await.with_context(|| format!("no server answers at {}", arguments.grpc_addr))?;
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await?;
+    match client.unary(request, http::uri::PathAndQuery::from_static(info.path), BytesCodec).await {
+        Ok(response) => {
+            let response = DynamicMessage::decode(message(info.response)?, response.into_inner())?;
+            println!("{}", serde_json::to_string_pretty(&encode::encode(&response))?);
+            Ok(())
+        }
+        Err(status) => bail!("{}: {}", exception(&status), status.message()),
+    }
+}
+
+/// The exception that a status carries, or its code.
+fn exception(status: &Status) -> String {
+    let info = status.get_details_error_info();
+    let exception = info.and_then(|info| info.metadata.get("exception").cloned());
+    exception.unwrap_or_else(|| format!("{:?}", status.code()))
+}

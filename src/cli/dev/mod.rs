@@ -1,0 +1,214 @@
+//! `userpool dev`: everything on this machine, with nothing to set up.
+
+pub mod environment_file;
+pub mod postgres;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::authenticate::TrustedProxies;
+use crate::app::passwords::{Cost, Passwords};
+use crate::app::{App, Identity};
+use crate::cli::database::operator_origin;
+use crate::cli::dev::environment_file::EnvironmentFile;
+use crate::cli::dev::postgres::PrivatePostgres;
+use crate::cli::server::{self, Listeners, Services};
+use crate::cli::telemetry;
+use crate::delivery::Way;
+use crate::domain::ids::AccessKeyId;
+use crate::environment::Random;
+use crate::kafka::config::KafkaConfig;
+use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::relay::{self, Relay};
+use crate::kafka::topics;
+use crate::store::feed::Log;
+use crate::store::keys::MasterKeys;
+use crate::store::service_accounts::Role;
+use crate::store::{self, Store};
+
+const CONNECTIONS: u32 = 20;
+
+/// Where data and listeners are.
+#[derive(Debug, Args)]
+pub struct DevArguments {
+    /// Where data and credentials are kept.
+    #[arg(long, default_value = ".userpool")]
+    data_dir: PathBuf,
+    /// Where gRPC listens.
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    grpc_addr: SocketAddr,
+    /// Where HTTP listens.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    http_addr: SocketAddr,
+    /// A database to use instead of a private one.
+    #[arg(long, env = "USERPOOL_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Kafka brokers to use instead of the one in the process.
+    #[arg(long, env = "USERPOOL_KAFKA_BROKERS")]
+    kafka_brokers: Option<String>,
+    /// Put before the names of topics.
+    #[arg(long, env = "USERPOOL_KAFKA_PREFIX", default_value = "")]
+    kafka_prefix: String,
+    /// Master keys to use instead of those in the data directory.
+    #[arg(long, env = "USERPOOL_MASTER_KEYS_FILE")]
+    master_keys_file: Option<PathBuf>,
+    /// The beginning of every `iss`, instead of the HTTP address.
+    #[arg(long, env = "USERPOOL_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// The account in ARNs.
+    #[arg(long, env = "USERPOOL_ACCOUNT_ID", default_value = "123456789012")]
+    account_id: String,
+    /// The region in ids and ARNs.
+    #[arg(long, env = "USERPOOL_REGION", default_value = "us-east-1")]
+    region: String,
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
+    telemetry::init_logs();
+    let stop = stop_at_signal()?;
+    let listeners = Listeners::bind(arguments.grpc_addr, arguments.http_addr).await?;
+    std::fs::create_dir_all(&arguments.data_dir)
+        .with_context(|| format!("the data directory {} can't be made", arguments.data_dir.display()))?;
+    let previous = EnvironmentFile::read(&arguments.data_dir);
+    let external_database = arguments.database_url.clone().filter(|url| !previous.is_own_database(url));
+    let postgres = match &external_database {
+        Some(_) => None,
+        None => Some(PrivatePostgres::start(&arguments.data_dir).await?),
+    };
+    let url = external_database.clone().or_else(|| postgres.as_ref().map(PrivatePostgres::url)).unwrap_or_default();
+    let served = serve(&arguments, listeners, &previous, &url, postgres.is_some(), stop).await;
+    if let Some(postgres) = postgres {
+        postgres.stop().await?;
+    }
+    served
+}
+
+async fn serve(
+    arguments: &DevArguments,
+    listeners: Listeners,
+    previous: &EnvironmentFile,
+    database_url: &str,
+    own_database: bool,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let metrics = telemetry::init_metrics()?;
+    let random = Random::default();
+    let keys_file = match arguments.master_keys_file.clone() {
+        Some(file) => file,
+        None => own_master_keys(&arguments.data_dir, &random)?,
+    };
+    let database = store::connect(database_url, CONNECTIONS).await.context("the database can't be reached")?;
+    let store = Store::new(database, Arc::new(MasterKeys::read(&keys_file)?));
+    store.migrate().await?;
+    store.check_fitness().await?;
+    store.make_partitions(crate::environment::Clock.now()).await?;
+
+    let external_brokers = arguments.kafka_brokers.clone().filter(|brokers| !previous.is_own_broker(brokers));
+    let (broker, brokers) = match external_brokers {
+        Some(brokers) => (None, brokers),
+        None => {
+            let broker = embedded_broker(&store, &arguments.kafka_prefix).await?;
+            let bootstrap = broker.bootstrap().to_owned();
+            (Some(broker), bootstrap)
+        }
+    };
+    let kafka = KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers.clone()) };
+
+    let (access_key_id, secret) = service_account(&store, previous).await?;
+    let http_addr = listeners.http_addr()?;
+    let file = EnvironmentFile {
+        access_key_id,
+        secret_access_key: secret,
+        region: arguments.region.clone(),
+        grpc_addr: listeners.grpc_addr()?.to_string(),
+        http_addr: http_addr.to_string(),
+        kafka_brokers: brokers,
+        database_url: database_url.to_owned(),
+        master_keys_file: std::path::absolute(&keys_file)?.display().to_string(),
+        own_database,
+        own_broker: broker.is_some(),
+    };
+    let written = file.write(&arguments.data_dir)?;
+
+    let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{http_addr}"));
+    let identity = Identity {
+        public_url: public_url.trim_end_matches('/').to_owned(),
+        account_id: arguments.account_id.clone(),
+        region: arguments.region.clone(),
+    };
+    let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let app = App::new(store.clone(), identity, Passwords::new(Cost::default(), slots));
+    let relay = tokio::spawn(Relay::new(store, kafka, random.uuid().to_string()).run(stop.clone()));
+    println!(
+        "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
+        file.grpc_addr,
+        file.http_addr,
+        file.kafka_brokers,
+        file.http_addr,
+        written.display()
+    );
+    std::io::stdout().flush()?;
+    let services = Services { app, metrics, delivery: Way::Mailbox, proxies: TrustedProxies::default() };
+    let served = server::serve(listeners, services, stop.clone()).await;
+    stop.cancel();
+    relay.await?;
+    drop(broker);
+    served
+}
+
+/// Stops at Ctrl-C and at SIGTERM.
+fn stop_at_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+/// A broker in this process. It forgets everything with the process, so it is filled from the start of the logs.
+async fn embedded_broker(store: &Store, prefix: &str) -> anyhow::Result<EmbeddedBroker> {
+    let config = KafkaConfig { prefix: prefix.to_owned(), ..KafkaConfig::new("") };
+    let names: Vec<_> = Log::ALL.into_iter().map(|log| topics::topic(&config, log)).collect();
+    let broker = EmbeddedBroker::start(&names).context("the Kafka broker for development can't be started")?;
+    for log in Log::ALL {
+        store.forget_checkpoint(&relay::reader(log)).await?;
+    }
+    Ok(broker)
+}
+
+/// The service account of the last run, or a new one.
+async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::Result<(String, String)> {
+    let known = store.service_account(&AccessKeyId::new(&previous.access_key_id)).await;
+    if let Ok(Some((_, secret))) = known {
+        if secret.0 == previous.secret_access_key {
+            return Ok((previous.access_key_id.clone(), previous.secret_access_key.clone()));
+        }
+    }
+    let (account, secret) = store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
+    Ok((account.access_key_id.to_string(), secret.0))
+}
+
+/// The master keys in the data directory, made at the first start.
+fn own_master_keys(data_dir: &Path, random: &Random) -> anyhow::Result<PathBuf> {
+    let path = data_dir.join("master.keys");
+    if !path.exists() {
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(MasterKeys::generate_line("dev", random).as_bytes())?;
+    }
+    Ok(path)
+}

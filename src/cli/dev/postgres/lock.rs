@@ -1,0 +1,35 @@
+//! One `userpool dev` to a data directory.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+use super::error::PostgresError;
+
+/// Held as long as it lives; the system releases it when the process ends, however that happens.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock or says who has it.
+    pub fn take(data_dir: &Path) -> Result<Self, PostgresError> {
+        let path = data_dir.join("dev.lock");
+        // Not truncated: the process that holds the lock wrote its number there.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(PostgresError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let pid = std::fs::read_to_string(&path).unwrap_or_default().trim().parse::<u32>();
+                let holder = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+                return Err(PostgresError::Locked { data_dir: data_dir.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(PostgresError::io("lock", &path)(error)),
+        }
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(PostgresError::io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}

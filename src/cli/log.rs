@@ -1,0 +1,131 @@
+//! `userpool log`: the history in readable form, and proof that log and read models agree.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::cli::database::DatabaseArguments;
+use crate::domain::ids::UserPoolId;
+use crate::proto::EventType;
+use crate::store::Store;
+use crate::store::feed::{Cursor, FeedRow, Log};
+
+const BATCH: i64 = 500;
+const POLL: Duration = Duration::from_millis(200);
+
+/// What to do with the log.
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints what happened, the oldest first: the time, pool, stream, version, type, fields and who did it.
+    Tail {
+        /// Goes on as more happens.
+        #[arg(long, short)]
+        follow: bool,
+        /// Shows sign-ins and other facts too.
+        #[arg(long)]
+        activity: bool,
+        /// Only of this pool.
+        #[arg(long)]
+        pool: Option<String>,
+    },
+    /// Replays the log and compares what it yields with the read models.
+    Verify {
+        /// Only this pool.
+        #[arg(long)]
+        pool: Option<String>,
+    },
+    /// After a restore into another cluster: settles what is in the log and begins a new epoch.
+    NewEpoch,
+}
+
+/// Does it.
+pub async fn run(arguments: LogArguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Tail { follow, activity, pool } => {
+            let store = arguments.database.store_without_keys().await?;
+            tail(&store, follow, activity, pool.as_deref()).await
+        }
+        Command::Verify { pool } => verify(&arguments.database.store().await?, pool).await,
+        Command::NewEpoch => {
+            let epoch = arguments.database.store_without_keys().await?.new_epoch().await?;
+            println!("The log is in epoch {epoch}.");
+            Ok(())
+        }
+    }
+}
+
+async fn verify(store: &Store, pool: Option<String>) -> anyhow::Result<()> {
+    let report = store.verify(pool.map(UserPoolId::new).as_ref()).await?;
+    for difference in &report.differences {
+        println!("{difference}");
+    }
+    let counted = format!("{} events of {} streams", report.events, report.streams);
+    if !report.differences.is_empty() {
+        bail!("{} differences between log and read models in {counted}", report.differences.len());
+    }
+    println!("Log and read models agree: {counted}.");
+    Ok(())
+}
+
+async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>) -> anyhow::Result<()> {
+    let logs = if activity { &Log::ALL[..] } else { &Log::ALL[..1] };
+    let mut cursors: Vec<_> = logs.iter().map(|log| (*log, Cursor::start())).collect();
+    loop {
+        let mut rows = Vec::new();
+        for (log, cursor) in &mut cursors {
+            let next = store.feed(*log, cursor, BATCH).await.context("the log can't be read")?;
+            if let Some(last) = next.last() {
+                *cursor = last.cursor.clone();
+            }
+            rows.extend(next);
+        }
+        rows.sort_by_key(|row| row.at);
+        for row in rows.iter().filter(|row| pool.is_none_or(|pool| row.user_pool_id == pool)) {
+            println!("{}", line(row));
+        }
+        if rows.is_empty() && !follow {
+            return Ok(());
+        }
+        if rows.is_empty() {
+            tokio::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// One event as a person reads it. What is sealed is left out.
+fn line(row: &FeedRow) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(row.at.seconds()).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
+    let version = row.stream_version.map(|version| format!(" v{version}")).unwrap_or_default();
+    let text = |pointer: &str| row.metadata.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (kind, id) = (text("/actor/kind"), text("/actor/id"));
+    let actor = if id.is_empty() { kind.to_owned() } else { format!("{kind} {id}") };
+    format!(
+        "{at}  {}  {}{version}  {}  {}  by {actor} through {}",
+        row.user_pool_id,
+        row.stream_id,
+        row.kind,
+        public_payload(row),
+        text("/operation"),
+    )
+}
+
+fn public_payload(row: &FeedRow) -> Value {
+    let private = EventType::by_name(&row.kind).map_or(&[][..], |kind| kind.private);
+    let mut payload = row.payload.clone();
+    if let Some(members) = payload.as_object_mut() {
+        members.retain(|name, _| name != "sealed" && !private.contains(&name.as_str()));
+    }
+    payload
+}

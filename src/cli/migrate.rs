@@ -1,0 +1,11 @@
+//! `userpool migrate`.
+
+use crate::cli::database::DatabaseArguments;
+
+/// Brings the schema to this release's version.
+pub async fn run(arguments: DatabaseArguments) -> anyhow::Result<()> {
+    let store = arguments.store_without_keys().await?;
+    store.migrate().await?;
+    println!("The database has the schema of this release.");
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! The command line.
+
+pub mod call;
+pub mod database;
+pub mod dev;
+pub mod log;
+pub mod migrate;
+pub mod server;
+pub mod service_account;
+pub mod telemetry;
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted user directory with the Amazon Cognito user-pools API.
+#[derive(Debug, Parser)]
+#[command(name = "userpool", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts everything on this machine for development, with a database and a broker of its own.
+    Dev(dev::DevArguments),
+    /// Brings the schema of a database to this release's version.
+    Migrate(database::DatabaseArguments),
+    /// Reads and checks the event log.
+    Log(log::LogArguments),
+    /// Creates, lists and revokes the callers of developer operations.
+    ServiceAccount(service_account::ServiceAccountArguments),
+    /// Calls an operation by its name.
+    Call(call::CallArguments),
+}
+
+/// Runs a command. An error's text is one sentence for a person.
+pub async fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Log(arguments) => log::run(arguments).await,
+        Command::ServiceAccount(arguments) => service_account::run(arguments).await,
+        Command::Call(arguments) => call::run(arguments).await,
+    }
+}
