@@ -34,9 +34,10 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                         "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),"
                     );
                     let private = private_fields(&payload);
+                    let public = public_fields(&payload, &private);
                     let _ = writeln!(
                         types,
-                        "    EventType {{ name: {name:?}, private: &{private:?}, personal: {} }},",
+                        "    EventType {{ name: {name:?}, public: &{public:?}, private: &{private:?}, personal: {} }},",
                         payload.get_field_by_name("personal").is_some()
                     );
                 }
@@ -74,4 +75,8 @@ fn private_fields(message: &MessageDescriptor) -> Vec<String> {
         .filter(|field| names::flag(field, "secret") || field.name() == "personal")
         .map(|field| field.name().to_owned())
         .collect()
+}
+
+fn public_fields(message: &MessageDescriptor, private: &[String]) -> Vec<String> {
+    message.fields().map(|field| field.name().to_owned()).filter(|name| !private.contains(name)).collect()
 }

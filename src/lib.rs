@@ -9,6 +9,7 @@ pub mod cli;
 pub mod delivery;
 pub mod domain;
 pub mod environment;
+pub mod kafka;
 pub mod proto;
 pub mod store;
 pub mod tokens;
