@@ -245,7 +245,10 @@ async fn what_is_in_the_way_is_named_in_one_sentence() {
     bench.start().await.unwrap().stop().await.unwrap();
     std::fs::write(bench.cluster().join("postgresql.auto.conf"), "work_mem = 'plenty'\n").unwrap();
     let sentence = bench.refusal().await;
-    assert!(sentence.starts_with("PostgreSQL did not start: ") && sentence.contains("FATAL:"), "{sentence}");
+    assert!(
+        sentence.starts_with("PostgreSQL did not start: ") && sentence.contains("postgresql.auto.conf"),
+        "{sentence}"
+    );
     assert!(sentence.ends_with("data/postgres.log)"), "{sentence}");
     std::fs::write(bench.data_dir().join("postgres.password"), "").unwrap();
     assert!(bench.refusal().await.contains("its password is not in"));
@@ -314,6 +317,6 @@ fn versions_and_reasons_are_read() {
     assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
     assert_eq!(major("postgres (PostgreSQL) 19beta1\n"), Some(19));
     assert_eq!(major("something else"), None);
-    assert_eq!(telling_line("LOG: a\nFATAL:  no space\nLOG: shut down\n"), "FATAL:  no space");
+    assert_eq!(telling_line("LOG: a\n2026-01-01 00:00:00 UTC [7] FATAL:  no space\nLOG: shut down\n"), "no space");
     assert_eq!(telling_line("first\nlast\n\n"), "last");
 }
