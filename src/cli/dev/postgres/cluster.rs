@@ -159,12 +159,11 @@ impl Cluster {
 
     /// Tells a person who looks into the data directory where the cluster is.
     fn note_location(&self) -> Result<(), PostgresError> {
-        if let Some(folder) = self.directory.parent() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(folder)
-                .map_err(PostgresError::io("create", folder))?;
+        if let Some(folder) = self.directory.parent().filter(|folder| !folder.exists()) {
+            // Whatever root's umask is, the account of the server has to get through.
+            let created = std::fs::create_dir_all(folder);
+            let opened = created.and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)));
+            opened.map_err(PostgresError::io("create", folder))?;
         }
         let note = self.data_dir.join("postgres.location");
         std::fs::write(&note, format!("{}\n", self.directory.display())).map_err(PostgresError::io("write", &note))

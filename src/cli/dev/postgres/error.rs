@@ -131,9 +131,14 @@ fn advice() -> String {
     }
 }
 
-/// The line of a log that tells most: the last error, or else the last line.
+/// What a log says of the reason for an end: its last error, or else its last line.
 pub(super) fn telling_line(log: &str) -> String {
     let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty()).rev();
-    let is_error = |line: &&str| ["FATAL:", "PANIC:", "ERROR:", "error:"].iter().any(|mark| line.contains(mark));
-    lines().find(is_error).or_else(|| lines().next()).unwrap_or("it gave no reason").to_owned()
+    // Without the time and the process that stand before it.
+    let error = |line: &str| {
+        let marks = ["FATAL:", "PANIC:", "ERROR:", "error:"];
+        marks.into_iter().find_map(|mark| line.split_once(mark)).map(|(_, reason)| reason.trim().to_owned())
+    };
+    let last = || lines().next().map(str::to_owned);
+    lines().find_map(error).or_else(last).unwrap_or_else(|| "it gave no reason".to_owned())
 }

@@ -9,7 +9,7 @@ use super::error::PostgresError;
 /// Held as long as it lives; the system releases it when the process ends, however that happens.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -30,6 +30,13 @@ impl Lock {
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(PostgresError::io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is just being started has the file too, until it runs its program.
+        let _ = self.file.unlock();
     }
 }

@@ -29,7 +29,11 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         open(folder.path(), 0o755);
-        Self { folder }
+        let bench = Self { folder };
+        std::fs::create_dir(bench.data_dir()).unwrap();
+        // Whatever the umask is.
+        open(&bench.data_dir(), 0o755);
+        bench
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -95,18 +99,28 @@ async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Another process that runs a `userpool dev`, as far as Postgres is concerned, until it is killed.
-fn victim(bench: &Bench) -> Child {
+/// Another process that runs a `userpool dev`, as far as Postgres is concerned. It is killed when this is dropped.
+struct Victim(Child);
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn victim(bench: &Bench) -> Victim {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "cli::dev::postgres::tests::lives_until_it_is_killed", "--ignored", "--nocapture"]);
-    command.env(VICTIM, bench.data_dir()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.env(VICTIM, bench.data_dir()).stdout(Stdio::null()).stderr(Stdio::null());
+    Victim(command.spawn().unwrap())
 }
 
 #[tokio::test]
 #[ignore = "the part of the process that other tests kill"]
 async fn lives_until_it_is_killed() {
     let Some(data_dir) = std::env::var_os(VICTIM).map(PathBuf::from) else { return };
-    let server = PrivatePostgres::start(&data_dir).await.unwrap();
+    let server = PrivatePostgres::start_with(&data_dir, &data_dir.join("elsewhere")).await.unwrap();
     write(&server, "before the kill").await;
     std::fs::write(data_dir.join("ready"), "").unwrap();
     std::future::pending::<()>().await;
@@ -168,16 +182,15 @@ async fn another_port_serves_when_that_of_last_time_is_taken() {
 #[tokio::test]
 async fn what_a_killed_run_left_is_taken_over() {
     let bench = Bench::new();
-    let mut killed = victim(&bench);
+    let victim = victim(&bench);
     until("the start of the victim", async || bench.data_dir().join("ready").exists()).await;
     let sentence = bench.refusal().await;
     assert!(
-        sentence.contains(&format!("another `userpool dev` (process {}) is running on", killed.id())),
+        sentence.contains(&format!("another `userpool dev` (process {}) is running on", victim.0.id())),
         "{sentence}"
     );
     let left = main_process(&bench.cluster()).unwrap();
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    drop(victim);
     assert!(serves(left, &bench.cluster()).await, "the server outlives its parent");
 
     let begin = Instant::now();
@@ -232,7 +245,10 @@ async fn what_is_in_the_way_is_named_in_one_sentence() {
     bench.start().await.unwrap().stop().await.unwrap();
     std::fs::write(bench.cluster().join("postgresql.auto.conf"), "work_mem = 'plenty'\n").unwrap();
     let sentence = bench.refusal().await;
-    assert!(sentence.starts_with("PostgreSQL did not start: ") && sentence.contains("FATAL:"), "{sentence}");
+    assert!(
+        sentence.starts_with("PostgreSQL did not start: ") && sentence.contains("postgresql.auto.conf"),
+        "{sentence}"
+    );
     assert!(sentence.ends_with("data/postgres.log)"), "{sentence}");
     std::fs::write(bench.data_dir().join("postgres.password"), "").unwrap();
     assert!(bench.refusal().await.contains("its password is not in"));
@@ -244,7 +260,6 @@ async fn a_cluster_that_its_account_could_not_reach_goes_elsewhere() {
         return;
     }
     let bench = Bench::new();
-    std::fs::create_dir(bench.data_dir()).unwrap();
     open(&bench.data_dir(), 0o700);
     let server = bench.start().await.unwrap();
     write(&server, "out there").await;
@@ -302,6 +317,6 @@ fn versions_and_reasons_are_read() {
     assert_eq!(major("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n"), Some(15));
     assert_eq!(major("postgres (PostgreSQL) 19beta1\n"), Some(19));
     assert_eq!(major("something else"), None);
-    assert_eq!(telling_line("LOG: a\nFATAL:  no space\nLOG: shut down\n"), "FATAL:  no space");
+    assert_eq!(telling_line("LOG: a\n2026-01-01 00:00:00 UTC [7] FATAL:  no space\nLOG: shut down\n"), "no space");
     assert_eq!(telling_line("first\nlast\n\n"), "last");
 }
