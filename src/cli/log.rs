@@ -106,7 +106,10 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>) -
 
 /// One event as a person reads it. What is sealed is left out.
 fn line(row: &FeedRow) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(row.at.seconds()).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
+    let at = OffsetDateTime::from_unix_timestamp(row.at.seconds())
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default();
     let version = row.stream_version.map(|version| format!(" v{version}")).unwrap_or_default();
     let text = |pointer: &str| row.metadata.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (kind, id) = (text("/actor/kind"), text("/actor/id"));

@@ -82,8 +82,9 @@ pub struct FeedRow {
     pub at: Timestamp,
 }
 
+/// The transaction goes out as text under another name: `order by tx` must mean the column, not its text.
 const DIRECTORY: &str = "
-select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
+select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx_text, ord
 from log
 where (epoch, tx, ord) > ($1, $2::xid8, $3)
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
@@ -92,7 +93,7 @@ order by epoch, tx, ord limit $4";
 /// A commit's time is that of the server that made it, so a day more is looked at than the position asks for.
 const ACTIVITY: &str = "
 select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_version, event_id, type, schema_version, payload, metadata, at,
-       epoch, tx::text as tx, ord
+       epoch, tx::text as tx_text, ord
 from activity
 where (epoch, tx, ord) > ($1, $2::xid8, $3) and at >= $5::timestamptz - interval '1 day'
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
@@ -178,7 +179,7 @@ impl Store {
 fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {
     let at = from_database(row.try_get("at")?);
     Ok(FeedRow {
-        cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx")?, ord: row.try_get("ord")?, at },
+        cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx_text")?, ord: row.try_get("ord")?, at },
         user_pool_id: row.try_get("user_pool_id")?,
         stream_id: row.try_get("stream_id")?,
         stream_version: row.try_get("stream_version")?,

@@ -60,7 +60,12 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     if at.seconds() >= claims.exp {
         return Err(Error::not_authorized("Access Token has expired"));
     }
-    Ok(AccessToken { pool_id, sub: Sub(claims.sub), client_id: ClientId::new(claims.client_id), session: claims.event_id })
+    Ok(AccessToken {
+        pool_id,
+        sub: Sub(claims.sub),
+        client_id: ClientId::new(claims.client_id),
+        session: claims.event_id,
+    })
 }
 
 fn unless_missing(error: Error) -> Error {

@@ -199,7 +199,8 @@ async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::R
             return Ok((previous.access_key_id.clone(), previous.secret_access_key.clone()));
         }
     }
-    let (account, secret) = store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
+    let (account, secret) =
+        store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
     Ok((account.access_key_id.to_string(), secret.0))
 }
 

@@ -1,0 +1,4 @@
+//! Scenarios against the real server, Postgres and Kafka.
+
+mod store;
+mod support;
