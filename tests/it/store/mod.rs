@@ -56,7 +56,6 @@ fn cluster() -> &'static Postgres {
 struct Database {
     store: Store,
     url: String,
-    name: String,
 }
 
 impl Database {
@@ -71,7 +70,7 @@ impl Database {
         let url = url.await.expect("a database");
         let store = Store::new(store::connect(&url, CONNECTIONS).await.expect("a connection"), Arc::new(master_keys()));
         store.make_partitions(Clock.now()).await.expect("partitions");
-        Self { store, url, name }
+        Self { store, url }
     }
 
     fn sql(&self) -> &PgPool {
