@@ -31,7 +31,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                     let _ = writeln!(to_json, "            Self::{variant}(event) => serde_json::to_value(event),");
                     let _ = writeln!(from_json, "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),");
                     let private = private_fields(&payload);
-                    let _ = writeln!(types, "    EventType {{ name: {name:?}, private: &{private:?}, personal: {} }},", payload.get_field_by_name("personal").is_some());
+                    let public = public_fields(&payload, &private);
+                    let _ = writeln!(types, "    EventType {{ name: {name:?}, public: &{public:?}, private: &{private:?}, personal: {} }},", payload.get_field_by_name("personal").is_some());
                 }
                 let _ = writeln!(
                     code,
@@ -66,4 +67,8 @@ fn private_fields(message: &MessageDescriptor) -> Vec<String> {
         .filter(|field| names::flag(field, "secret") || field.name() == "personal")
         .map(|field| field.name().to_owned())
         .collect()
+}
+
+fn public_fields(message: &MessageDescriptor, private: &[String]) -> Vec<String> {
+    message.fields().map(|field| field.name().to_owned()).filter(|name| !private.contains(name)).collect()
 }

@@ -5,5 +5,6 @@
 
 pub mod domain;
 pub mod environment;
+pub mod kafka;
 pub mod proto;
 pub mod store;

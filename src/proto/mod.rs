@@ -49,6 +49,8 @@ pub enum UnreadableEvent {
 pub struct EventType {
     /// The dotted name.
     pub name: &'static str,
+    /// Fields that may be published. What is in neither list is of a later release.
+    pub public: &'static [&'static str],
     /// Fields that are never published: sealed secrets and personal data.
     pub private: &'static [&'static str],
     /// Whether the event carries personal data.

@@ -25,7 +25,7 @@ use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
 
 /// The version of the events' schema that this release writes.
-pub(super) const SCHEMA_VERSION: i32 = 1;
+pub(crate) const SCHEMA_VERSION: i32 = 1;
 
 /// A row of `log`.
 pub(super) struct LogRow {

@@ -1,0 +1,392 @@
+//! From a row of a log to a record on Kafka: a CloudEvent 1.0 in binary mode.
+//!
+//! The body is the event's message as JSON by field name, without what is private; a field that holds its default is
+//! absent. Everything else is in headers:
+//!
+//! | header | value |
+//! |---|---|
+//! | `ce_specversion` | `1.0` |
+//! | `ce_id` | the event's id: what comes twice has the same |
+//! | `ce_type` | `userpool.<type>.v<schema version>` |
+//! | `ce_source` | `/userpool/<user pool id>`, or `/userpool` for facts that belong to no pool |
+//! | `ce_subject` | what it is about: `users/<sub>`, `clients/<client id>`, `pool`, `service-accounts/<access key id>` |
+//! | `ce_time` | when it happened, RFC 3339 in UTC |
+//! | `ce_dataschema` | `urn:userpool:schema:<type>:v<schema version>` |
+//! | `ce_partitionkey` | the record's key |
+//! | `ce_streamversion` | `userpool.directory` only: the place in the stream, from 1 without a gap |
+//! | `ce_actorkind`, `ce_actorid` | who acted: `user`, `app_client`, `service_account` or `operator`, and which |
+//! | `ce_operation`, `ce_requestid` | the operation, and the id of the request |
+//! | `traceparent` | the W3C trace context, if the caller sent one |
+//! | `content-type` | `application/json` |
+//!
+//! The subject of an event of the log is its stream. A fact has no stream: its subject is that of its owner, so that facts
+//! about a user have the subject of the user's events.
+//!
+//! The key is `<user pool id>/<owner>`, with `-` for no pool. The owner is the subject without its kind, so everything
+//! about a user has one key and keeps its order.
+//!
+//! The record's own timestamp is left to the producer, and so is the time of publishing: retention counts from there,
+//! also for what was published late or again.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use time::format_description::well_known::Rfc3339;
+
+use crate::domain::ids::{StreamId, UserPoolId};
+use crate::proto::EventType;
+use crate::store::commit::SCHEMA_VERSION;
+use crate::store::feed::{FeedRow, Log};
+use crate::store::metadata::{ActorKind, Metadata};
+use crate::store::to_database;
+
+/// The member of a stored payload that holds the event's personal part.
+const SEALED: &str = "sealed";
+/// librdkafka and brokers refuse a record that is larger, unless both are told otherwise.
+const LARGEST: usize = 1_000_000;
+/// What librdkafka and the protocol add to a record at most, besides its parts.
+const OVERHEAD: usize = 1_000;
+
+/// A record, apart from its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What its partition is chosen by.
+    pub key: String,
+    /// Headers by name, each once.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: Vec<u8>,
+}
+
+/// An event that can't be published as a whole. It is not published at all, and nothing of its log after it.
+#[derive(Debug, thiserror::Error)]
+pub enum Poison {
+    /// Its type is of a later release: it is not known what of it is private.
+    #[error("its type is unknown to this release")]
+    UnknownType,
+    /// Its schema is of a later release.
+    #[error("version {0} of its schema is unknown to this release")]
+    UnknownSchemaVersion(i32),
+    /// It has a field of a later release.
+    #[error("its field {0:?} is unknown to this release")]
+    UnknownField(String),
+    /// Its payload is no JSON object.
+    #[error("its payload is no JSON object")]
+    Payload,
+    /// Its metadata are not what this release writes.
+    #[error("its metadata can't be read: {0}")]
+    Metadata(serde_json::Error),
+    /// Its body can't be written.
+    #[error("its body can't be written: {0}")]
+    Body(serde_json::Error),
+    /// Its time is outside the range of RFC 3339.
+    #[error("its time can't be written: {0}")]
+    Time(#[from] time::error::Format),
+    /// It is larger than what brokers take.
+    #[error("its record of {0} bytes is too large")]
+    TooLarge(usize),
+}
+
+/// The record of a row.
+pub fn record(log: Log, row: &FeedRow) -> Result<Record, Poison> {
+    let event_type = EventType::by_name(&row.kind).ok_or(Poison::UnknownType)?;
+    if !(1..=SCHEMA_VERSION).contains(&row.schema_version) {
+        return Err(Poison::UnknownSchemaVersion(row.schema_version));
+    }
+    let metadata = Metadata::deserialize(&row.metadata).map_err(Poison::Metadata)?;
+    let subject = subject(row);
+    let key = format!("{}/{}", row.user_pool_id, subject.owner());
+    let mut headers = vec![
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", row.event_id.to_string()),
+        ("ce_type", format!("userpool.{}.v{}", row.kind, row.schema_version)),
+        ("ce_source", source(&row.user_pool_id)),
+        ("ce_subject", subject.to_string()),
+        ("ce_time", to_database(row.at).format(&Rfc3339)?),
+        ("ce_dataschema", format!("urn:userpool:schema:{}:v{}", row.kind, row.schema_version)),
+        ("ce_partitionkey", key.clone()),
+    ];
+    if let (Log::Directory, Some(version)) = (log, row.stream_version) {
+        headers.push(("ce_streamversion", version.to_string()));
+    }
+    headers.extend(provenance(metadata));
+    headers.push(("content-type", "application/json".to_owned()));
+    let body = serde_json::to_vec(&public_part(event_type, &row.payload)?).map_err(Poison::Body)?;
+    let record = Record { key, headers, body };
+    let size = record.size();
+    if size > LARGEST { Err(Poison::TooLarge(size)) } else { Ok(record) }
+}
+
+impl Record {
+    fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
+        self.key.len() + headers + self.body.len() + OVERHEAD
+    }
+}
+
+/// What of a payload everybody may see. By the list of what may be shown, not of what may not: a field that a later
+/// release added could be a secret, and an event without it would be half an event.
+fn public_part(event_type: &EventType, payload: &Value) -> Result<Map<String, Value>, Poison> {
+    let members = payload.as_object().ok_or(Poison::Payload)?;
+    let mut public = Map::new();
+    for (name, value) in members {
+        if event_type.public.contains(&name.as_str()) {
+            public.insert(name.clone(), value.clone());
+        } else if name != SEALED && !event_type.private.contains(&name.as_str()) {
+            return Err(Poison::UnknownField(name.clone()));
+        }
+    }
+    Ok(public)
+}
+
+/// What a row is about.
+fn subject(row: &FeedRow) -> StreamId {
+    let stream = StreamId::new(&row.stream_id);
+    if row.stream_version.is_some() {
+        return stream;
+    }
+    // The owner of a fact is an id without its kind; the kind follows from the type.
+    match row.kind.split_once('.').map_or("", |(aggregate, _)| aggregate) {
+        "user" => StreamId::new(format!("users/{}", stream.owner())),
+        "developer" | "service_account" => StreamId::new(format!("service-accounts/{}", stream.owner())),
+        _ => stream,
+    }
+}
+
+fn source(user_pool_id: &str) -> String {
+    if user_pool_id == UserPoolId::none().as_str() {
+        "/userpool".to_owned()
+    } else {
+        format!("/userpool/{user_pool_id}")
+    }
+}
+
+/// Where the event comes from. The caller's address is not in it.
+fn provenance(metadata: Metadata) -> impl Iterator<Item = (&'static str, String)> {
+    let actor_kind = match metadata.actor.kind {
+        ActorKind::User => "user",
+        ActorKind::AppClient => "app_client",
+        ActorKind::ServiceAccount => "service_account",
+        ActorKind::Operator => "operator",
+    };
+    [
+        ("ce_actorkind", Some(actor_kind.to_owned())),
+        ("ce_actorid", Some(metadata.actor.id)),
+        ("ce_operation", Some(metadata.operation)),
+        ("ce_requestid", Some(metadata.request_id)),
+        ("traceparent", metadata.traceparent.filter(|text| is_trace_context(text))),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| value.filter(|value| !value.is_empty()).map(|value| (name, value)))
+}
+
+/// Whether this is a W3C `traceparent`. It comes from the caller, who could write anything there, a person's name too.
+fn is_trace_context(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hexadecimal = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    lengths == [2, 32, 16, 2] && parts.into_iter().all(hexadecimal)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::{select, subsequence};
+    use prost_reflect::{Kind, MessageDescriptor};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::proto::{EVENT_TYPES, descriptor_pool};
+    use crate::store::feed::Cursor;
+
+    const POOL: &str = "us-east-1_abcdefghi";
+    const SUB: &str = "6f1c7d3e-0000-4000-8000-000000000001";
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn row(stream: &str, version: Option<i64>, kind: &str, payload: Value) -> FeedRow {
+        FeedRow {
+            cursor: Cursor::start(),
+            user_pool_id: POOL.to_owned(),
+            stream_id: stream.to_owned(),
+            stream_version: version,
+            event_id: Uuid::from_u128(7),
+            kind: kind.to_owned(),
+            schema_version: 1,
+            payload,
+            metadata: json!({
+                "actor": { "kind": "app_client", "id": "client" },
+                "operation": "SignUp",
+                "request_id": "request",
+                "traceparent": TRACE,
+                "address": "c2VhbGVkIGFkZHJlc3M=",
+            }),
+            at: Timestamp(1_700_000_000_123),
+        }
+    }
+
+    fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
+        record.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn an_event_of_the_log_becomes_a_cloud_event() {
+        let payload =
+            json!({ "sealed": "c2VhbGVk", "client_id": "client", "password_hash": "aGFzaA==", "srp_verifier": "dg==" });
+        let record = record(Log::Directory, &row(&format!("users/{SUB}"), Some(1), "user.signed_up", payload)).unwrap();
+        let key = format!("{POOL}/{SUB}");
+        assert_eq!(record.key, key);
+        assert_eq!(record.body, br#"{"client_id":"client"}"#);
+        let subject = format!("users/{SUB}");
+        let source = format!("/userpool/{POOL}");
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "00000000-0000-0000-0000-000000000007"),
+            ("ce_type", "userpool.user.signed_up.v1"),
+            ("ce_source", &source),
+            ("ce_subject", &subject),
+            ("ce_time", "2023-11-14T22:13:20.123Z"),
+            ("ce_dataschema", "urn:userpool:schema:user.signed_up:v1"),
+            ("ce_partitionkey", &key),
+            ("ce_streamversion", "1"),
+            ("ce_actorkind", "app_client"),
+            ("ce_actorid", "client"),
+            ("ce_operation", "SignUp"),
+            ("ce_requestid", "request"),
+            ("traceparent", TRACE),
+            ("content-type", "application/json"),
+        ];
+        let headers: Vec<(&str, &str)> = record.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn a_fact_has_its_owners_subject_and_key_but_no_version() {
+        let payload = json!({ "client_id": "client", "auth_flow": "USER_PASSWORD_AUTH", "session_id": "s" });
+        let fact = record(Log::Activity, &row(&format!("activity/{SUB}"), None, "user.signed_in", payload)).unwrap();
+        assert_eq!(fact.key, format!("{POOL}/{SUB}"));
+        assert_eq!(header(&fact, "ce_subject"), Some(format!("users/{SUB}").as_str()));
+        assert_eq!(header(&fact, "ce_streamversion"), None);
+
+        let mut about_account =
+            row("activity/AKIA", None, "service_account.revoked", json!({ "access_key_id": "AKIA" }));
+        about_account.user_pool_id = UserPoolId::none().to_string();
+        let fact = record(Log::Activity, &about_account).unwrap();
+        assert_eq!(fact.key, "-/AKIA");
+        assert_eq!(header(&fact, "ce_subject"), Some("service-accounts/AKIA"));
+        assert_eq!(header(&fact, "ce_source"), Some("/userpool"));
+    }
+
+    #[test]
+    fn the_pool_and_its_clients_are_their_own_owners() {
+        let client =
+            row("clients/abc", Some(1), "app_client.created", json!({ "settings": {}, "client_secret": "c2VjcmV0" }));
+        let client = record(Log::Directory, &client).unwrap();
+        assert_eq!(
+            (client.key.as_str(), client.body.as_slice()),
+            ("us-east-1_abcdefghi/abc", b"{\"settings\":{}}".as_slice())
+        );
+        let pool = record(Log::Directory, &row("pool", Some(1), "user_pool.created", json!({ "name": "n" }))).unwrap();
+        assert_eq!((pool.key.as_str(), header(&pool, "ce_subject")), ("us-east-1_abcdefghi/pool", Some("pool")));
+    }
+
+    #[test]
+    fn what_can_not_be_published_as_a_whole_is_refused() {
+        let stream = format!("users/{SUB}");
+        let refused = |row: &FeedRow| record(Log::Directory, row).unwrap_err();
+        let known = row(&stream, Some(1), "user.deleted", json!({}));
+        assert!(matches!(refused(&FeedRow { kind: "user.cloned".to_owned(), ..known.clone() }), Poison::UnknownType));
+        assert!(matches!(refused(&FeedRow { schema_version: 2, ..known.clone() }), Poison::UnknownSchemaVersion(2)));
+        assert!(matches!(refused(&FeedRow { payload: json!([]), ..known.clone() }), Poison::Payload));
+        assert!(matches!(refused(&FeedRow { metadata: json!({}), ..known.clone() }), Poison::Metadata(_)));
+        let later = FeedRow { payload: json!({ "passkey": "secret" }), ..known };
+        assert!(matches!(refused(&later), Poison::UnknownField(name) if name == "passkey"));
+        let large = json!({ "client_id": "x".repeat(LARGEST) });
+        assert!(matches!(refused(&row(&stream, Some(1), "user.signed_up", large)), Poison::TooLarge(_)));
+    }
+
+    #[test]
+    fn only_a_trace_context_is_passed_on() {
+        assert!(is_trace_context(TRACE));
+        for wrong in
+            ["", "jane@example.com", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331", &TRACE.to_uppercase()]
+        {
+            assert!(!is_trace_context(wrong), "{wrong}");
+        }
+    }
+
+    /// The lists of an event's type are about its own fields. What is inside them must need none.
+    #[test]
+    fn nothing_inside_a_public_field_is_secret() {
+        let secret = descriptor_pool().get_extension_by_name("userpool.v1.secret").unwrap();
+        let sensitive = descriptor_pool().get_extension_by_name("userpool.v1.sensitive").unwrap();
+        let events = descriptor_pool().files().filter(|file| file.package_name() == "userpool.events.v1");
+        let oneofs = events
+            .flat_map(|file| file.messages().collect::<Vec<_>>())
+            .flat_map(|message| message.oneofs().collect::<Vec<_>>());
+        let mut messages: Vec<(MessageDescriptor, bool)> = oneofs
+            .filter(|oneof| !oneof.is_synthetic())
+            .flat_map(|oneof| oneof.fields().collect::<Vec<_>>())
+            .filter_map(|field| field.kind().as_message().map(|message| (message.clone(), true)))
+            .collect();
+        assert_eq!(messages.len(), EVENT_TYPES.len());
+        let mut seen = Vec::new();
+        while let Some((message, is_event)) = messages.pop() {
+            for field in message.fields() {
+                assert_ne!(field.name(), SEALED, "{}: the store puts the sealed part there", message.full_name());
+                let flagged = |option| field.options().get_extension(option).as_bool() == Some(true);
+                let private = field.name() == "personal" || flagged(&secret);
+                assert!(is_event || !private, "{} would be published", field.full_name());
+                assert!(private || !flagged(&sensitive), "{} would be published", field.full_name());
+                if let Kind::Message(inner) = field.kind()
+                    && !private
+                    && !seen.contains(&inner)
+                {
+                    seen.push(inner.clone());
+                    messages.push((inner, false));
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_private_ever_shows(
+            index in 0..EVENT_TYPES.len(),
+            order in subsequence((0..24).collect::<Vec<usize>>(), 0..24),
+            log in select(Log::ALL.to_vec()),
+            mark in "[a-z]{24}",
+        ) {
+            let event_type = &EVENT_TYPES[index];
+            let private = event_type.private.iter().copied().chain([SEALED]).map(|name| (name, json!(mark)));
+            let nested = event_type.private.iter().map(|name| (*name, json!({ "attributes": { "email": [mark] } })));
+            let public = event_type.public.iter().map(|name| (*name, json!("shown")));
+            let candidates: Vec<(&str, Value)> = private.chain(nested).chain(public).collect();
+            let payload: Map<String, Value> = order
+                .iter()
+                .filter_map(|at| candidates.get(*at))
+                .map(|(name, value)| ((*name).to_owned(), value.clone()))
+                .collect();
+            let shown = payload.keys().filter(|name| event_type.public.contains(&name.as_str())).count();
+            let mut row = row("users/x", Some(1), event_type.name, Value::Object(payload));
+            row.metadata["traceparent"] = json!(mark);
+            row.metadata["address"] = json!(mark);
+            let record = record(log, &row).unwrap();
+            let body: Map<String, Value> = serde_json::from_slice(&record.body).unwrap();
+            prop_assert_eq!(body.len(), shown);
+            let everything = format!("{record:?} {body:?}");
+            prop_assert!(!everything.contains(&mark), "{}", everything);
+        }
+
+        #[test]
+        fn a_field_of_a_later_release_is_never_published(index in 0..EVENT_TYPES.len(), name in "[a-z_]{1,12}") {
+            let event_type = &EVENT_TYPES[index];
+            let known = event_type.public.contains(&name.as_str()) || event_type.private.contains(&name.as_str());
+            prop_assume!(!known && name != SEALED);
+            let mut payload = Map::new();
+            payload.insert(name, json!("value"));
+            let row = row("users/x", Some(1), event_type.name, Value::Object(payload));
+            prop_assert!(matches!(record(Log::Directory, &row), Err(Poison::UnknownField(_))));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! How Kafka is reached: the brokers, a prefix for everything that is named there, and any setting of librdkafka.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+
+/// What order, safety and the choice of partitions rest on: not for the owner to set.
+const RESERVED: [&str; 8] = [
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "transactional.id",
+    "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "partitioner",
+    "group.id",
+];
+
+/// A transaction that its producer has left open for so long is aborted by the brokers, and a message that could not be
+/// delivered for so long fails its transaction. Longer than the restart of a broker.
+const TRANSACTION_TIMEOUT_MILLIS: &str = "60000";
+
+/// How Kafka is reached. Debug shows the names of properties, never their values: some are passwords and keys.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// Some of the brokers: `host:port`, separated by commas.
+    pub brokers: String,
+    /// Stands in front of every name on Kafka, so that installations can share a cluster. Often empty.
+    pub prefix: String,
+    /// Settings of librdkafka by name, such as `security.protocol`, `ssl.ca.location`, `sasl.username`.
+    pub properties: BTreeMap<String, String>,
+    /// Whether topics that are missing are created at start.
+    pub create_topics: bool,
+    /// Replicas of a topic that is created; without it three, or as many as there are brokers if those are fewer.
+    pub replication: Option<u16>,
+}
+
+/// Kafka can't be reached with such settings, wherever the brokers are.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// No brokers are named.
+    #[error("no Kafka brokers are named")]
+    NoBrokers,
+    /// A prefix that a topic's name can't have.
+    #[error("a Kafka prefix is made of letters, digits, `.`, `_` and `-`, at most 100 of them")]
+    Prefix,
+    /// No replicas.
+    #[error("a Kafka topic has at least one replica")]
+    Replication,
+    /// A setting that this program makes itself.
+    #[error("the Kafka property {0} is set by the server itself")]
+    Reserved(String),
+    /// A setting that librdkafka doesn't have, or a value that it doesn't take.
+    #[error("the Kafka property {name}: {reason}")]
+    Property {
+        /// Which.
+        name: String,
+        /// What librdkafka says.
+        reason: String,
+    },
+}
+
+impl KafkaConfig {
+    /// These brokers, with defaults for all else: no prefix, plain text, topics are created.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            prefix: String::new(),
+            properties: BTreeMap::new(),
+            create_topics: true,
+            replication: None,
+        }
+    }
+
+    /// Finds what can be found wrong without a connection, so that a server with a typing error does not start.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.brokers.trim().is_empty() {
+            return Err(ConfigError::NoBrokers);
+        }
+        let allowed = |character: char| character.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&character);
+        if self.prefix.len() > 100 || !self.prefix.chars().all(allowed) {
+            return Err(ConfigError::Prefix);
+        }
+        if self.replication == Some(0) {
+            return Err(ConfigError::Replication);
+        }
+        if let Some(name) = self.properties.keys().find(|name| RESERVED.contains(&name.as_str())) {
+            return Err(ConfigError::Reserved(name.clone()));
+        }
+        for (name, value) in &self.properties {
+            // One at a time: the error of a whole configuration would show a value.
+            let mut single = ClientConfig::new();
+            single.set(name, value);
+            if let Err(error) = single.create_native_config() {
+                let reason = match error {
+                    KafkaError::ClientConfig(_, reason, _, _) if !is_secret(name) => reason,
+                    _ => "librdkafka does not take it".to_owned(),
+                };
+                return Err(ConfigError::Property { name: name.clone(), reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// What every client has in common. A property of the owner's wins over a default.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "userpool");
+        // With the defaults, a broker that comes back after a long outage is noticed seven seconds later.
+        config.set("reconnect.backoff.ms", "20");
+        config.set("reconnect.backoff.max.ms", "100");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        config.set("bootstrap.servers", &self.brokers);
+        config
+    }
+
+    /// The producer of one relay. Whoever has the same id later fences it.
+    pub(crate) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
+        let defaults = [
+            // A batch is sent at once and then waited for: there is nothing to linger for.
+            ("linger.ms", "1"),
+            ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MILLIS),
+            ("message.timeout.ms", TRANSACTION_TIMEOUT_MILLIS),
+        ];
+        let mut config = self.client();
+        for (name, value) in defaults.into_iter().filter(|(name, _)| !self.properties.contains_key(*name)) {
+            config.set(name, value);
+        }
+        config.set("enable.idempotence", "true");
+        config.set("acks", "all");
+        // Java's choice of partitions, so that its producers and stream joins agree; librdkafka's own is another.
+        config.set("partitioner", "murmur2_random");
+        config.set("transactional.id", transactional_id);
+        config
+    }
+}
+
+/// Whether a property's value may show in no message.
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "pem", "key", "oauthbearer"].iter().any(|part| name.contains(part))
+}
+
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("prefix", &self.prefix)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .field("create_topics", &self.create_topics)
+            .field("replication", &self.replication)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: &str, value: &str) -> KafkaConfig {
+        let mut config = KafkaConfig::new("localhost:9092");
+        config.properties.insert(name.to_owned(), value.to_owned());
+        config
+    }
+
+    #[test]
+    fn what_is_wrong_is_found_without_a_broker() {
+        assert_eq!(KafkaConfig::new("localhost:9092").check(), Ok(()));
+        assert_eq!(with("compression.type", "lz4").check(), Ok(()));
+        assert_eq!(KafkaConfig::new(" ").check(), Err(ConfigError::NoBrokers));
+        assert_eq!(KafkaConfig { prefix: "a b".to_owned(), ..KafkaConfig::new("b") }.check(), Err(ConfigError::Prefix));
+        assert_eq!(
+            KafkaConfig { replication: Some(0), ..KafkaConfig::new("b") }.check(),
+            Err(ConfigError::Replication)
+        );
+        assert_eq!(with("acks", "1").check(), Err(ConfigError::Reserved("acks".to_owned())));
+        for (name, value) in [("no.such.property", "x"), ("compression.type", "nonsense"), ("linger.ms", "soon")] {
+            let error = with(name, value).check().unwrap_err();
+            assert!(matches!(&error, ConfigError::Property { name: found, .. } if found == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_value_of_a_property() {
+        let shown = format!("{:?}", with("sasl.password", "hunter2"));
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn the_owner_may_set_what_no_promise_rests_on() {
+        let config = with("linger.ms", "7").transactional_producer("relay-0");
+        assert_eq!(config.get("linger.ms"), Some("7"));
+        assert_eq!(config.get("partitioner"), Some("murmur2_random"));
+        assert_eq!(config.get("message.timeout.ms"), Some("60000"));
+    }
+}

@@ -1,0 +1,53 @@
+//! A Kafka broker inside this process, for development: librdkafka's own.
+
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, Producer};
+
+use crate::kafka::client::Listener;
+use crate::kafka::topics::PARTITIONS;
+
+/// One broker on a free port of the loopback address. Other processes can connect to it. It ends when it is dropped.
+///
+/// Its bounds: it keeps everything in memory, of each partition the last 5 MiB or 100,000 records; it creates no topics
+/// on request; the first join of a consumer group takes three seconds; and it does not hide the records of a transaction
+/// that was aborted, not even from a consumer that reads committed records only. So whatever relays to it begins at the
+/// start of the log each time ([`Relay::rewind`](crate::kafka::relay::Relay::rewind)).
+pub struct EmbeddedBroker {
+    /// librdkafka's broker belongs to a client, which may move between threads where the broker's own handle may not.
+    owner: BaseProducer<Listener>,
+    bootstrap: String,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker that has these topics.
+    pub fn start(topics: &[String]) -> Result<Self, KafkaError> {
+        let mut config = ClientConfig::new();
+        config.set("test.mock.num.brokers", "1");
+        let owner = BaseProducer::from_config_and_context(&config, Listener::default())?;
+        let broker = owner.client().mock_cluster().ok_or(KafkaError::MockCluster(RDKafkaErrorCode::Fail))?;
+        for topic in topics {
+            broker.create_topic(topic, PARTITIONS, 1)?;
+        }
+        let bootstrap = broker.bootstrap_servers();
+        drop(broker);
+        Ok(Self { owner, bootstrap })
+    }
+
+    /// Its address, for `bootstrap.servers`.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// The broker's own handle: for tests that make it fail.
+    pub fn faults(&self) -> Option<MockCluster<'_, Listener>> {
+        self.owner.client().mock_cluster()
+    }
+}
+
+impl std::fmt::Debug for EmbeddedBroker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EmbeddedBroker({})", self.bootstrap)
+    }
+}

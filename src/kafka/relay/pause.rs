@@ -1,0 +1,46 @@
+//! How long the relay waits after an error: longer after each, and not as long as its neighbours.
+
+use std::time::Duration;
+
+use crate::environment::Random;
+
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Counts errors since something last went well.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    failures: u32,
+    random: Random,
+}
+
+impl Pause {
+    /// The next pause: between half and the whole of a time that doubles with each.
+    pub(super) fn next(&mut self) -> Duration {
+        let whole = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        let [random] = self.random.bytes::<1>();
+        whole.mul_f64(0.5 + f64::from(random) / 512.0)
+    }
+
+    /// Something went well.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound_and_begin_anew() {
+        let mut pause = Pause::default();
+        let first = pause.next();
+        assert!(first >= SHORTEST / 2 && first <= SHORTEST, "{first:?}");
+        let later: Vec<Duration> = (0..100).map(|_| pause.next()).collect();
+        assert!(later[10..].iter().all(|pause| *pause >= LONGEST / 2 && *pause <= LONGEST), "{later:?}");
+        pause.reset();
+        assert!(pause.next() <= SHORTEST);
+    }
+}

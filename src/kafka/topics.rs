@@ -1,0 +1,112 @@
+//! The topics of events: their names, and their creation where they are missing.
+
+use std::cmp::min;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka::client::Listener;
+use crate::kafka::config::KafkaConfig;
+use crate::store::feed::Log;
+
+/// Partitions of a topic of events. More of them later would break the order of keys that move.
+pub const PARTITIONS: i32 = 12;
+const REPLICATION: i32 = 3;
+const IN_SYNC_REPLICAS: i32 = 2;
+
+/// What happened is kept for ever: a new consumer reads everything.
+const DIRECTORY_RETENTION_MILLIS: &str = "-1";
+/// Facts are kept for a week: longer than a consumer is away over a weekend, and `activity` in Postgres has them all.
+const ACTIVITY_RETENTION_MILLIS: &str = "604800000";
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked whether to give up.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// The topic that a log goes to.
+pub fn topic(config: &KafkaConfig, log: Log) -> String {
+    format!("{}userpool.{}", config.prefix, log.name())
+}
+
+fn retention_millis(log: Log) -> &'static str {
+    match log {
+        Log::Directory => DIRECTORY_RETENTION_MILLIS,
+        Log::Activity => ACTIVITY_RETENTION_MILLIS,
+    }
+}
+
+/// Creates the topics that are missing. It blocks, but gives up when it is told to.
+///
+/// Brokers that can't be reached are an error. Brokers that refuse are not: the owner may have reserved the creation of
+/// topics, and librdkafka's broker in this process knows no such request. That is logged, and producing will show whether
+/// the topics are there.
+pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Result<(), KafkaError> {
+    let admin = AdminClient::from_config_and_context(&config.client(), Listener::default())?;
+    let metadata = metadata(&admin, give_up)?;
+    let missing: Vec<(Log, String)> = Log::ALL
+        .map(|log| (log, topic(config, log)))
+        .into_iter()
+        .filter(|(_, name)| !metadata.topics().iter().any(|known| known.name() == name))
+        .collect();
+    if missing.is_empty() || !config.create_topics {
+        return Ok(());
+    }
+    // There are never so many brokers.
+    let brokers = i32::try_from(metadata.brokers().len()).unwrap_or(REPLICATION);
+    let replication = config.replication.map_or(min(REPLICATION, brokers), i32::from);
+    let in_sync = min(IN_SYNC_REPLICAS, replication).to_string();
+    let topics: Vec<NewTopic<'_>> = missing
+        .iter()
+        .map(|(log, name)| {
+            NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(replication))
+                .set("cleanup.policy", "delete")
+                .set("min.insync.replicas", &in_sync)
+                .set("retention.ms", retention_millis(*log))
+                .set("retention.bytes", "-1")
+        })
+        .collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT));
+    match futures::executor::block_on(admin.create_topics(&topics, &options)) {
+        Ok(results) => results.into_iter().for_each(report),
+        Err(error) => tracing::warn!(%error, "the brokers create no topics; they must be there already"),
+    }
+    Ok(())
+}
+
+/// What the brokers say of themselves, once they answer.
+fn metadata(admin: &AdminClient<Listener>, give_up: &CancellationToken) -> Result<Metadata, KafkaError> {
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    loop {
+        // Asked for by name, a missing topic could be created by brokers that do so, with settings of their own.
+        match admin.inner().fetch_metadata(None, SLICE) {
+            Err(_) if Instant::now() < deadline && !give_up.is_cancelled() => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn report(result: Result<String, (String, RDKafkaErrorCode)>) {
+    match result {
+        Ok(topic) => tracing::info!(topic, "created"),
+        // Another replica was quicker.
+        Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+        Err((topic, error)) => tracing::warn!(topic, %error, "the topic can't be created; it must be there already"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_the_prefix() {
+        let mut config = KafkaConfig::new("localhost:9092");
+        assert_eq!(topic(&config, Log::Directory), "userpool.directory");
+        config.prefix = "staging.".to_owned();
+        assert_eq!(topic(&config, Log::Activity), "staging.userpool.activity");
+    }
+}
