@@ -82,22 +82,22 @@ pub struct FeedRow {
     pub at: Timestamp,
 }
 
-/// The transaction goes out as text under another name: `order by tx` must mean the column, not its text.
+/// The order is that of the table's columns: a bare `tx` would be the text that is selected, where 1000 comes before 999.
 const DIRECTORY: &str = "
-select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx_text, ord
+select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
 from log
 where (epoch, tx, ord) > ($1, $2::xid8, $3)
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
-order by epoch, tx, ord limit $4";
+order by log.epoch, log.tx, log.ord limit $4";
 
 /// A commit's time is that of the server that made it, so a day more is looked at than the position asks for.
 const ACTIVITY: &str = "
 select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_version, event_id, type, schema_version, payload, metadata, at,
-       epoch, tx::text as tx_text, ord
+       epoch, tx::text as tx, ord
 from activity
 where (epoch, tx, ord) > ($1, $2::xid8, $3) and at >= $5::timestamptz - interval '1 day'
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
-order by epoch, tx, ord limit $4";
+order by activity.epoch, activity.tx, activity.ord limit $4";
 
 impl Store {
     /// The next rows after a position: at most so many, complete up to the last of them.
@@ -179,7 +179,7 @@ impl Store {
 fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {
     let at = from_database(row.try_get("at")?);
     Ok(FeedRow {
-        cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx_text")?, ord: row.try_get("ord")?, at },
+        cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx")?, ord: row.try_get("ord")?, at },
         user_pool_id: row.try_get("user_pool_id")?,
         stream_id: row.try_get("stream_id")?,
         stream_version: row.try_get("stream_version")?,

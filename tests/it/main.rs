@@ -1,4 +1,5 @@
 //! Scenarios against the real server, Postgres and Kafka.
 
+mod relay;
 mod store;
 mod support;
