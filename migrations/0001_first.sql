@@ -118,6 +118,9 @@ create table sessions (
     token_generation bigint      not null,
     auth_time        timestamptz not null,
     expires_at       timestamptz not null,
+    -- Which refresh token of the session counts, and since when the one before it does not.
+    refresh_counter  integer     not null default 0,
+    replaced_at      timestamptz,
     primary key (user_pool_id, event_id)
 );
 create index sessions_sub on sessions (user_pool_id, sub);
@@ -131,6 +134,8 @@ create table codes (
     attribute    text        not null,
     attempts     integer     not null default 0,
     expires_at   timestamptz not null,
+    sent         integer     not null,
+    window_began timestamptz not null,
     primary key (user_pool_id, sub, purpose)
 );
 create index codes_expiry on codes (expires_at);
@@ -189,6 +194,13 @@ create table service_accounts (
     sealed_secret bytea       not null,
     created_at    timestamptz not null,
     revoked_at    timestamptz
+);
+
+-- Deleted pools whose rows are still on their way out.
+create table purges (
+    user_pool_id text        not null primary key,
+    empty_sweeps integer     not null default 0,
+    next_at      timestamptz not null
 );
 
 -- Where a reader of a feed stands; moved by compare-and-set.

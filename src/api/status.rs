@@ -14,7 +14,9 @@ pub fn code(exception: Exception) -> Code {
         | IncompleteSignatureException
         | UnrecognizedClientException
         | InvalidSignatureException
-        | NotAuthorizedException => Code::Unauthenticated,
+        | NotAuthorizedException
+        | UnauthorizedException
+        | RefreshTokenReuseException => Code::Unauthenticated,
         AccessDeniedException | ForbiddenException => Code::PermissionDenied,
         ResourceNotFoundException
         | UserNotFoundException
@@ -56,7 +58,8 @@ pub fn code(exception: Exception) -> Code {
         | InvalidSmsRoleAccessPolicyException
         | InvalidSmsRoleTrustRelationshipException
         | UnsupportedIdentityProviderException
-        | UserPoolTaggingException => Code::InvalidArgument,
+        | UserPoolTaggingException
+        | UnsupportedTokenTypeException => Code::InvalidArgument,
     }
 }
 

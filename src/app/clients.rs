@@ -54,3 +54,11 @@ pub fn check_secret_hash(
     });
     if matches { Ok(()) } else { Err(Error::not_authorized(format!("Unable to verify secret hash for client {id}"))) }
 }
+
+/// Checks that a caller knows the client's secret, given as it is.
+pub fn check_client_secret(pool: &PoolView, client: &AppClient, given: Option<&str>) -> Result<(), Error> {
+    let Some(secret) = secret(pool, client)? else { return Ok(()) };
+    let given = given.unwrap_or_default();
+    let matches = bool::from(secret.as_bytes().ct_eq(given.as_bytes()));
+    if matches { Ok(()) } else { Err(Error::not_authorized("Invalid client secret.")) }
+}

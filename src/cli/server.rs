@@ -87,6 +87,7 @@ pub async fn serve(listeners: Listeners, services: Services, stop: CancellationT
     workers.spawn(store.wake().clone().run(store.database().clone(), stop.clone()));
     workers.spawn(store.clone().keep_partitions(DEFAULT_RETENTION_MONTHS, stop.clone()));
     workers.spawn(store.clone().keep_sweeping(stop.clone()));
+    workers.spawn(store.clone().keep_purging(stop.clone()));
     workers.spawn(delivery::worker::run(store, delivery, stop.clone()));
     let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery == Way::Mailbox };
     let served = tokio::try_join!(

@@ -38,3 +38,38 @@ macro_rules! enumeration_as_name {
     };
 }
 pub(crate) use enumeration_as_name;
+
+/// The names of the top-level members in which two messages differ.
+pub fn changed<T: serde::Serialize>(before: &T, after: &T) -> serde_json::Result<Vec<String>> {
+    let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
+    let names = before.as_object().into_iter().chain(after.as_object()).flat_map(|members| members.keys());
+    let names: std::collections::BTreeSet<&String> = names.collect();
+    Ok(names.into_iter().filter(|name| before.get(name) != after.get(name)).cloned().collect())
+}
+
+/// A message with some of its members taken from another one.
+pub fn merged<T: serde::Serialize + serde::de::DeserializeOwned>(
+    current: &T,
+    names: &[String],
+    new: &T,
+) -> serde_json::Result<T> {
+    let (mut current, mut new) = (serde_json::to_value(current)?, serde_json::to_value(new)?);
+    if let (Some(current), Some(new)) = (current.as_object_mut(), new.as_object_mut()) {
+        for name in names {
+            match new.remove(name) {
+                Some(value) => current.insert(name.clone(), value),
+                None => current.remove(name),
+            };
+        }
+    }
+    serde_json::from_value(current)
+}
+
+/// A message with only some of its members.
+pub fn only<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T, names: &[String]) -> serde_json::Result<T> {
+    let mut value = serde_json::to_value(message)?;
+    if let Some(members) = value.as_object_mut() {
+        members.retain(|name, _| names.contains(name));
+    }
+    serde_json::from_value(value)
+}

@@ -61,6 +61,10 @@ pub struct Session {
     pub auth_time: Timestamp,
     /// When its refresh token ends.
     pub expires_at: Timestamp,
+    /// Which of its refresh tokens counts.
+    pub refresh_counter: i32,
+    /// Since when the one before does not.
+    pub replaced_at: Option<Timestamp>,
 }
 
 /// Attempts with the version that a change of them asserts.
@@ -103,8 +107,10 @@ select p.version as pool_version,
        k.key_id as key_id, k.wrapped as key_wrapped,
        s.event_id as session_id, s.sub as session_sub, s.client_id as session_client,
        s.token_generation as session_generation, s.auth_time as session_auth_time, s.expires_at as session_expires_at,
+       s.refresh_counter as session_refresh_counter, s.replaced_at as session_replaced_at,
        a.failures as failures, a.last_at as last_at, a.locked_until as locked_until, a.version as attempts_version,
        o.hash as code_hash, o.attribute as code_attribute, o.attempts as code_attempts, o.expires_at as code_expires_at,
+       o.sent as code_sent, o.window_began as code_window_began,
        case when cardinality($12::text[]) > 0
             then array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12))
             else '{}' end as taken
@@ -290,6 +296,8 @@ fn session(row: &PgRow) -> Result<Option<Session>, StoreError> {
         token_generation: row.try_get("session_generation")?,
         auth_time: time("session_auth_time")?,
         expires_at: time("session_expires_at")?,
+        refresh_counter: row.try_get("session_refresh_counter")?,
+        replaced_at: row.try_get::<Option<OffsetDateTime>, _>("session_replaced_at")?.map(from_database),
     }))
 }
 
@@ -310,6 +318,8 @@ fn code(row: &PgRow) -> Result<Option<SentCode>, StoreError> {
         attribute: row.try_get("code_attribute")?,
         attempts: row.try_get("code_attempts")?,
         expires_at: from_database(row.try_get("code_expires_at")?),
+        sent: row.try_get("code_sent")?,
+        window_began: from_database(row.try_get("code_window_began")?),
     }))
 }
 

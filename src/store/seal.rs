@@ -34,6 +34,8 @@ pub enum FieldClass {
     ServiceAccountSecret,
     /// A refresh token.
     RefreshToken,
+    /// A page token.
+    PageToken,
 }
 
 /// A blob can't be opened: another key, another place, or changed bytes.

@@ -12,7 +12,8 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
-use crate::store::commit::{ActivityRow, LoadedUser, activity_row};
+use crate::store::cache::PoolView;
+use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
@@ -175,6 +176,60 @@ impl Store {
                 .bind(row.metadata)
                 .execute(&store.database)
                 .await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.
+    pub async fn rotate_refresh_token(
+        &self,
+        pool: &UserPoolId,
+        session: &Session,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (pool, session) = (pool.clone(), session.clone());
+        let store = self.clone();
+        self.to_its_end(async move {
+            let rotated = sqlx::query(
+                "update sessions set refresh_counter = refresh_counter + 1, replaced_at = $4
+                 where user_pool_id = $1 and event_id = $2 and refresh_counter = $3",
+            )
+            .bind(pool.as_str())
+            .bind(session.event_id)
+            .bind(session.refresh_counter)
+            .bind(to_database(at))
+            .execute(&store.database)
+            .await?;
+            if rotated.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Stale) }
+        })
+        .await
+    }
+
+    /// Ends a session and records why.
+    pub async fn end_session(
+        &self,
+        pool: &PoolView,
+        origin: &Origin,
+        user: &LoadedUser,
+        session: Uuid,
+        fact: &Activity,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let owner = user.state.sub.to_string();
+        let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
+        let (store, pool) = (self.clone(), pool.id.clone());
+        self.to_its_end(async move {
+            let mut transaction = store.database.begin().await?;
+            let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
+                .bind(pool.as_str())
+                .bind(session)
+                .execute(&mut *transaction)
+                .await?;
+            if ended.rows_affected() == 1 {
+                append_activity(&mut transaction, &pool, &[row]).await?;
+            }
+            transaction.commit().await?;
             Ok(())
         })
         .await

@@ -1,6 +1,6 @@
-//! Refresh tokens: opaque, sealed under the pool's token key, naming a session.
+//! Refresh tokens: opaque, sealed under the pool's token key, naming a session and which of its tokens it is.
 //!
-//! `base64url(pool id) "." base64url(sealed session id)`: the pool and, in the blob, the key's id stand in clear and are
+//! `base64url(pool id) "." base64url(sealed session id and counter)`: the pool and, in the blob, the key's id stand in clear and are
 //! authenticated.
 
 use base64::Engine;
@@ -15,16 +15,26 @@ use crate::store::seal::{FieldClass, Place};
 
 const VERSION: u8 = 1;
 
-/// The token of a session.
-pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, session: Uuid, random: &Random) -> String {
+/// What a refresh token names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The session.
+    pub session: Uuid,
+    /// Which of the session's tokens: each rotation gives the next one.
+    pub counter: i32,
+}
+
+/// The text of a token.
+pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, token: RefreshToken, random: &Random) -> String {
     let mut content = vec![VERSION];
-    content.extend_from_slice(session.as_bytes());
+    content.extend_from_slice(token.session.as_bytes());
+    content.extend_from_slice(&token.counter.to_be_bytes());
     let blob = keys.token.seal(place(pool_id, &stream()), random.uuid(), &content);
     format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0))
 }
 
-/// The session of a token, if it is one of this pool.
-pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<Uuid> {
+/// What a token names, if it is one of this pool.
+pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<RefreshToken> {
     let (pool, blob) = token.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
         return None;
@@ -32,7 +42,11 @@ pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<Uuid> 
     let blob = Sealed(URL_SAFE_NO_PAD.decode(blob).ok()?);
     let content = keys.token.open(place(pool_id, &stream()), &blob).ok()?;
     match content.split_first()? {
-        (&VERSION, session) => Uuid::from_slice(session).ok(),
+        (&VERSION, content) => {
+            let (session, counter) = content.split_at_checked(16)?;
+            let counter = i32::from_be_bytes(counter.try_into().ok()?);
+            Some(RefreshToken { session: Uuid::from_slice(session).ok()?, counter })
+        }
         _ => None,
     }
 }

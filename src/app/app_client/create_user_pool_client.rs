@@ -42,6 +42,7 @@ async fn attempt(
     let client = replay::<AppClient>(None, &stream, decision.events.iter().map(|event| (event, at)));
     let client = client.ok_or_else(|| Error::internal("a client that was created does not exist"))?;
     let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+        .decided_from(&pool, None)
         .new_client(&id, decision.events);
     app.store.commit(commit).await?;
     Ok(CreateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &client)?) })

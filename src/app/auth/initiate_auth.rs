@@ -1,10 +1,10 @@
 //! InitiateAuth.
 
-use crate::app::App;
 use crate::app::auth::{password_flow, refresh_flow};
 use crate::app::caller::Caller;
+use crate::app::{App, until_settled};
 use crate::domain::auth::AuthFlow;
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::proto::v1::{InitiateAuthRequest, InitiateAuthResponse};
 
@@ -18,8 +18,11 @@ pub async fn initiate_auth(
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let parameters = &request.auth_parameters;
     let result = match AuthFlow::of_initiate_auth(request.auth_flow())? {
-        AuthFlow::UserPassword => password_flow::sign_in(app, caller, &pool_id, &client_id, parameters).await?,
-        AuthFlow::RefreshToken => refresh_flow::refresh(app, &pool_id, &client_id, parameters).await?,
+        AuthFlow::RefreshToken => until_settled!(
+            Exception::TooManyRequestsException,
+            refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
+        ),
+        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
     };
-    Ok(InitiateAuthResponse { authentication_result: Some(result), ..InitiateAuthResponse::default() })
+    Ok(InitiateAuthResponse { authentication_result: Some(result?), ..InitiateAuthResponse::default() })
 }

@@ -1,7 +1,11 @@
 //! AuthService.
 
+pub mod admin_initiate_auth;
+pub mod admin_user_global_sign_out;
+pub mod get_tokens_from_refresh_token;
 pub mod global_sign_out;
 pub mod initiate_auth;
 mod password_flow;
 mod refresh_flow;
+pub mod revoke_token;
 mod session;

@@ -1,4 +1,4 @@
-//! USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
+//! USER_PASSWORD_AUTH and ADMIN_USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ use crate::store::sign_in as store;
 pub async fn sign_in(
     app: &App,
     caller: &Caller,
+    flow: AuthFlow,
     pool_id: &UserPoolId,
     client_id: &ClientId,
     parameters: &BTreeMap<String, String>,
@@ -35,12 +36,13 @@ pub async fn sign_in(
     let name = hint.name_rules.normalise(username);
     let name_hash = hint.keys.keyed_hash("name", &[&name]);
     let _guess = app.guesses.begin(&name_hash, caller.patience).await?;
-    let guess = Guess { pool_id, client_id, username, password, secret_hash, name: &name, name_hash: &name_hash };
+    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, name_hash: &name_hash };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
 
 /// One guess at one name.
 struct Guess<'a> {
+    flow: AuthFlow,
     pool_id: &'a UserPoolId,
     client_id: &'a ClientId,
     username: &'a str,
@@ -57,14 +59,16 @@ impl Guess<'_> {
         let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
         let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
         clients::check_secret_hash(pool, client, &[self.username], self.secret_hash)?;
-        if !client.allows(AuthFlow::UserPassword.name()) {
-            return Err(Error::invalid_parameter("USER_PASSWORD_AUTH flow not enabled for this client").into());
+        if !client.allows(self.flow.name()) {
+            return Err(
+                Error::invalid_parameter(format!("{} flow not enabled for this client", self.flow.name())).into()
+            );
         }
         let at = app.clock.now();
         let begun = user.map(|user| session::begin(app, client, &user.state, at));
         let mut sign_in = PasswordSignIn {
             client,
-            flow: AuthFlow::UserPassword,
+            flow: self.flow,
             user: user.map(|user| &user.state),
             password_matches: false,
             attempts: found.attempts.map(|attempts| attempts.attempts),
@@ -80,7 +84,12 @@ impl Guess<'_> {
                 password_sign_in(&sign_in)
             }
         };
-        let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string(), None);
+        let origin = match self.flow {
+            AuthFlow::AdminUserPassword => caller.developer_origin(),
+            AuthFlow::UserPassword | AuthFlow::RefreshToken => {
+                caller.origin(ActorKind::AppClient, self.client_id.to_string(), None)
+            }
+        };
         let place =
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
@@ -145,7 +154,7 @@ fn tokens(
     at: crate::domain::time::Timestamp,
 ) -> Result<AuthenticationResultType, Error> {
     let mut tokens = session::tokens(app, pool, client, &user.state, begun, at)?;
-    tokens.refresh_token = Some(session::refresh_token(app, pool, begun));
+    tokens.refresh_token = Some(session::refresh_token(app, pool, begun, begun.refresh_counter));
     Ok(tokens)
 }
 

@@ -1,54 +1,159 @@
-//! REFRESH_TOKEN_AUTH: one read, no write, no event.
+//! Refreshing: one read; no write and no event unless the client rotates refresh tokens.
 
 use std::collections::BTreeMap;
 
 use crate::app::auth::session;
-use crate::app::{App, clients};
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, clients};
+use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
 use crate::domain::auth::{AuthFlow, required_parameter};
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::AuthenticationResultType;
-use crate::store::read::Wanted;
-use crate::tokens::refresh_token;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::LoadedUser;
+use crate::store::metadata::ActorKind;
+use crate::store::read::{Session, Snapshot, Wanted};
+use crate::tokens::refresh_token::{self, RefreshToken};
 
-/// New ID and access tokens for a refresh token.
-pub async fn refresh(
+/// How a client proves itself beside the token.
+pub enum Proof<'a> {
+    /// `SECRET_HASH` of InitiateAuth.
+    Hash(Option<&'a str>),
+    /// `ClientSecret` of GetTokensFromRefreshToken.
+    Secret(Option<&'a str>),
+}
+
+/// One refresh.
+pub struct Refreshing<'a> {
+    /// The pool.
+    pub pool_id: &'a UserPoolId,
+    /// The client.
+    pub client_id: &'a ClientId,
+    /// The refresh token as it came.
+    pub token: &'a str,
+    /// How the client proves itself.
+    pub proof: Proof<'a>,
+}
+
+/// REFRESH_TOKEN_AUTH of InitiateAuth and AdminInitiateAuth.
+pub async fn by_flow(
     app: &App,
+    caller: &Caller,
     pool_id: &UserPoolId,
     client_id: &ClientId,
     parameters: &BTreeMap<String, String>,
-) -> Result<AuthenticationResultType, Error> {
+) -> Result<AuthenticationResultType, Failure> {
     let token = required_parameter(parameters, "REFRESH_TOKEN")?;
-    let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
-    let hint = app.store.pool_hint(pool_id).await?;
-    let session_id = refresh_token::open(pool_id, &hint.keys, token);
-    let found = app.store.read(pool_id, Some(client_id), Wanted { session: session_id, ..Wanted::default() }).await?;
-    let client = found.client.ok_or_else(|| Error::no_such_client(client_id))?;
-    let (pool, client) = (&found.pool, &client.state);
-    let username = found.user.as_ref().map_or("", |user| user.state.username());
-    let sub = found.user.as_ref().map_or_else(String::new, |user| user.state.sub.to_string());
-    clients::check_secret_hash(pool, client, &[username, &sub], secret_hash)?;
-    if !client.allows(AuthFlow::RefreshToken.name()) {
-        return Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client"));
+    let proof = Proof::Hash(parameters.get("SECRET_HASH").map(String::as_str));
+    let refreshing = Refreshing { pool_id, client_id, token, proof };
+    let (found, presented) = refreshing.read(app).await?;
+    let client = client(&found, client_id)?;
+    refreshing.check_proof(&found, &client)?;
+    if client.state.rotation_grace().is_some() {
+        let message = "This client rotates refresh tokens: use GetTokensFromRefreshToken.";
+        return Err(Error::invalid_parameter(message).into());
     }
-    if session_id.is_none() {
-        return Err(Error::not_authorized("Invalid Refresh Token"));
+    if !client.state.allows(AuthFlow::RefreshToken.name()) {
+        return Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client").into());
     }
-    // A token of ours whose session or user is gone was revoked.
-    let revoked = || Error::not_authorized("Refresh Token has been revoked");
-    let (session, user) = found.session.zip(found.user).ok_or_else(revoked)?;
-    if session.client_id != *client_id {
-        return Err(Error::not_authorized("Invalid Refresh Token"));
+    refreshing.refresh(app, caller, &found, &client, presented).await
+}
+
+/// GetTokensFromRefreshToken.
+pub async fn by_token(
+    app: &App,
+    caller: &Caller,
+    refreshing: &Refreshing<'_>,
+) -> Result<AuthenticationResultType, Failure> {
+    let (found, presented) = refreshing.read(app).await?;
+    let client = client(&found, refreshing.client_id)?;
+    refreshing.check_proof(&found, &client)?;
+    refreshing.refresh(app, caller, &found, &client, presented).await
+}
+
+fn client(found: &Snapshot, id: &ClientId) -> Result<std::sync::Arc<ClientView>, Error> {
+    found.client.clone().ok_or_else(|| Error::no_such_client(id))
+}
+
+impl Refreshing<'_> {
+    async fn read(&self, app: &App) -> Result<(Snapshot, Option<RefreshToken>), Error> {
+        let hint = app.store.pool_hint(self.pool_id).await?;
+        let presented = refresh_token::open(self.pool_id, &hint.keys, self.token);
+        let wanted = Wanted { session: presented.map(|token| token.session), ..Wanted::default() };
+        Ok((app.store.read(self.pool_id, Some(self.client_id), wanted).await?, presented))
     }
-    let at = app.clock.now();
-    if at >= session.expires_at {
-        return Err(Error::not_authorized("Refresh Token has expired"));
+
+    fn check_proof(&self, found: &Snapshot, client: &ClientView) -> Result<(), Error> {
+        match self.proof {
+            Proof::Secret(secret) => clients::check_client_secret(&found.pool, &client.state, secret),
+            Proof::Hash(hash) => {
+                let username = found.user.as_ref().map_or("", |user| user.state.username());
+                let sub = found.user.as_ref().map_or_else(String::new, |user| user.state.sub.to_string());
+                clients::check_secret_hash(&found.pool, &client.state, &[username, &sub], hash)
+            }
+        }
     }
-    if session.token_generation != user.state.token_generation {
-        return Err(revoked());
+
+    async fn refresh(
+        &self,
+        app: &App,
+        caller: &Caller,
+        found: &Snapshot,
+        client: &ClientView,
+        presented: Option<RefreshToken>,
+    ) -> Result<AuthenticationResultType, Failure> {
+        let invalid = || Error::not_authorized("Invalid Refresh Token");
+        let presented = presented.ok_or_else(invalid)?;
+        // A token of ours whose session or user is gone was revoked.
+        let living = found.session.as_ref().zip(found.user.as_ref());
+        let (session, user) = living.ok_or_else(|| Error::not_authorized("Refresh Token has been revoked"))?;
+        if session.client_id != *self.client_id {
+            return Err(invalid().into());
+        }
+        let at = app.clock.now();
+        let outcome = rules::refresh(&client.state, &user.state, &refreshable(session), presented.counter, at)?;
+        let counter = match outcome {
+            Refresh::Kept => None,
+            Refresh::Repeated => Some(session.refresh_counter),
+            Refresh::Rotated => {
+                app.store.rotate_refresh_token(self.pool_id, session, at).await?;
+                Some(session.refresh_counter + 1)
+            }
+            Refresh::Reused => return Err(self.end_family(app, caller, &found.pool, user, session).await?.into()),
+        };
+        let mut tokens = session::tokens(app, &found.pool, &client.state, &user.state, session, at)?;
+        tokens.refresh_token = counter.map(|counter| session::refresh_token(app, &found.pool, session, counter));
+        Ok(tokens)
     }
-    if !user.state.enabled {
-        return Err(Error::not_authorized("User is disabled."));
+
+    /// Ends the session of a token that was used after it was replaced, and answers the refusal.
+    async fn end_family(
+        &self,
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        user: &LoadedUser,
+        session: &Session,
+    ) -> Result<Error, Failure> {
+        let fact = Activity::TokensRevoked(UserTokensRevoked {
+            client_id: self.client_id.to_string(),
+            session_id: session.event_id.to_string(),
+            reason: TokenRevocation::Reused.into(),
+        });
+        let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string(), None);
+        app.store.end_session(pool, &origin, user, session.event_id, &fact, app.clock.now()).await?;
+        Ok(Error::new(Exception::RefreshTokenReuseException, "Refresh token has been invalidated because of reuse"))
     }
-    session::tokens(app, pool, client, &user.state, &session, at)
+}
+
+fn refreshable(session: &Session) -> RefreshableSession {
+    RefreshableSession {
+        token_generation: session.token_generation,
+        expires_at: session.expires_at,
+        counter: session.refresh_counter,
+        replaced_at: session.replaced_at,
+    }
 }

@@ -9,7 +9,7 @@ use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::PoolView;
 use crate::store::read::Session;
 use crate::tokens::issue::{Issue, issue};
-use crate::tokens::refresh_token;
+use crate::tokens::refresh_token::{self, RefreshToken};
 
 /// A session that begins now.
 pub fn begin(app: &App, client: &AppClient, user: &User, at: Timestamp) -> Session {
@@ -20,6 +20,8 @@ pub fn begin(app: &App, client: &AppClient, user: &User, at: Timestamp) -> Sessi
         token_generation: user.token_generation,
         auth_time: at,
         expires_at: at.plus_seconds(client.lifetimes().refresh),
+        refresh_counter: 0,
+        replaced_at: None,
     }
 }
 
@@ -42,7 +44,8 @@ pub fn tokens(
     })
 }
 
-/// The refresh token of a session.
-pub fn refresh_token(app: &App, pool: &PoolView, session: &Session) -> String {
-    refresh_token::seal(&pool.id, &pool.keys, session.event_id, &app.random)
+/// A refresh token of a session: the one with this counter.
+pub fn refresh_token(app: &App, pool: &PoolView, session: &Session, counter: i32) -> String {
+    let token = RefreshToken { session: session.event_id, counter };
+    refresh_token::seal(&pool.id, &pool.keys, token, &app.random)
 }

@@ -22,7 +22,7 @@ use crate::store::read::Wanted;
 use crate::store::seal::{DataKey, FieldClass, Place};
 
 /// How long the code of a sign-up is good for: 24 hours.
-const CODE_SECONDS: i64 = 24 * 60 * 60;
+pub(super) const CODE_SECONDS: i64 = 24 * 60 * 60;
 
 /// Registers a user who is not confirmed yet, and sends it a code.
 pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Result<SignUpResponse, Error> {
@@ -76,10 +76,14 @@ async fn register(
             attribute: medium.attribute().to_owned(),
             attempts: 0,
             expires_at: at.plus_seconds(CODE_SECONDS),
+            sent: 1,
+            window_began: at,
         },
+        sent_before: None,
     });
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
+        .decided_from(pool, Some(client))
         .new_user(sub, &key, decision.events)
         .activity(sub, &key, decision.activity)
         .messages(sub, &key, decision.messages)

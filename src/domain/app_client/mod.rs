@@ -1,6 +1,9 @@
 //! An app client: what an app may do in its pool, and for how long its tokens live.
 
 pub mod create_user_pool_client;
+pub mod delete_user_pool_client;
+mod settings;
+pub mod update_user_pool_client;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::events::AppClientSettings;
 use crate::proto::events::app_client_event::Event;
+use crate::proto::json;
 
 /// What an app client is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +34,7 @@ impl Aggregate for AppClient {
     type Event = Event;
     const REVISION: i32 = 1;
 
-    fn apply(_: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
+    fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         match event {
             Event::Created(created) => Some(Self {
                 client_id: ClientId::new(stream.owner()),
@@ -39,6 +43,13 @@ impl Aggregate for AppClient {
                 created_at: at,
                 modified_at: at,
             }),
+            Event::SettingsChanged(changed) => state.map(|client| {
+                let new = changed.settings.clone().unwrap_or_default();
+                // Members of a message that were written by it are read by it.
+                let settings = json::merged(&client.settings, &changed.changed, &new).unwrap_or(new);
+                Self { settings, modified_at: at, ..client }
+            }),
+            Event::Deleted(_) => None,
         }
     }
 }
@@ -64,10 +75,22 @@ impl AppClient {
         lifetimes(&self.settings)
     }
 
-    /// Whether a flow is allowed, by its name with or without the prefix `ALLOW_`.
+    /// Whether a flow is allowed, by its name with or without the prefix `ALLOW_`, or by its older name.
     pub fn allows(&self, flow: &str) -> bool {
-        let without_prefix = |name: &str| name.trim_start_matches("ALLOW_").to_owned();
-        self.settings.explicit_auth_flows.iter().any(|allowed| without_prefix(allowed) == without_prefix(flow))
+        let named = |allowed: &str| match allowed.trim_start_matches("ALLOW_") {
+            "ADMIN_NO_SRP_AUTH" => flow == "ADMIN_USER_PASSWORD_AUTH",
+            name => name == flow,
+        };
+        // Before the newer names there was no choice about refreshing.
+        let older = self.settings.explicit_auth_flows.iter().all(|allowed| !allowed.starts_with("ALLOW_"));
+        older && flow == "REFRESH_TOKEN_AUTH" || self.settings.explicit_auth_flows.iter().any(|allowed| named(allowed))
+    }
+
+    /// Whether each refresh gives a new refresh token, and for how many seconds the old one still counts.
+    pub fn rotation_grace(&self) -> Option<i64> {
+        let rotation = self.settings.refresh_token_rotation.as_ref();
+        let enabled = rotation.filter(|rotation| rotation.feature() == "ENABLED");
+        enabled.map(|rotation| i64::from(rotation.retry_grace_period_seconds()))
     }
 
     /// Whether refusals must not tell if a user exists.

@@ -2,6 +2,7 @@
 
 pub mod lockout;
 pub mod password_sign_in;
+pub mod refresh;
 pub mod srp;
 
 use crate::domain::error::Error;
@@ -11,6 +12,8 @@ use crate::domain::error::Error;
 pub enum AuthFlow {
     /// `USER_PASSWORD_AUTH`: name and password in the request.
     UserPassword,
+    /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
+    AdminUserPassword,
     /// `REFRESH_TOKEN_AUTH`, or `REFRESH_TOKEN`: new tokens for a refresh token.
     RefreshToken,
 }
@@ -30,10 +33,19 @@ impl AuthFlow {
         }
     }
 
+    /// The flow that AdminInitiateAuth was asked for.
+    pub fn of_admin_initiate_auth(name: &str) -> Result<Self, Error> {
+        match name {
+            "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH" => Ok(Self::AdminUserPassword),
+            other => Self::of_initiate_auth(other),
+        }
+    }
+
     /// Cognito's name of the flow.
     pub fn name(self) -> &'static str {
         match self {
             Self::UserPassword => "USER_PASSWORD_AUTH",
+            Self::AdminUserPassword => "ADMIN_USER_PASSWORD_AUTH",
             Self::RefreshToken => "REFRESH_TOKEN_AUTH",
         }
     }

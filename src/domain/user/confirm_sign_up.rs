@@ -24,6 +24,10 @@ pub struct SentCode {
     pub attempts: i32,
     /// Until when it is good.
     pub expires_at: Timestamp,
+    /// How many codes were sent in this hour, this one included.
+    pub sent: i32,
+    /// When the hour began.
+    pub window_began: Timestamp,
 }
 
 /// What the command brings.

@@ -1,8 +1,11 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
+pub mod admin_confirm_sign_up;
+pub mod codes;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod global_sign_out;
+pub mod resend_confirmation_code;
 pub mod sign_up;
 
 use std::collections::BTreeSet;

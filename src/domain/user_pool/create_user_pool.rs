@@ -41,7 +41,12 @@ pub fn create_user_pool(command: CreateUserPool) -> Decision<Event, Event, ()> {
 
 fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     let request = &command.request;
-    refuse_unbuilt(request)?;
+    settings::refuse_later_parts([
+        (request.dcr_configuration.is_some(), "DcrConfiguration"),
+        (request.key_configuration.is_some(), "KeyConfiguration"),
+        (request.issuer_configuration.is_some(), "IssuerConfiguration"),
+        (!request.acr_configuration.is_empty(), "AcrConfiguration"),
+    ])?;
     let settings = settings_of(request);
     settings::check(&settings)?;
     let schema = attributes::schema(&request.schema)?;
@@ -59,20 +64,6 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
         settings: Some(settings::with_defaults(settings)),
         schema,
     })
-}
-
-/// Parts of the request that came to Cognito later and whose features are not built.
-fn refuse_unbuilt(request: &v1::CreateUserPoolRequest) -> Result<(), Error> {
-    let refused = [
-        (request.dcr_configuration.is_some(), "DcrConfiguration"),
-        (request.key_configuration.is_some(), "KeyConfiguration"),
-        (request.issuer_configuration.is_some(), "IssuerConfiguration"),
-        (!request.acr_configuration.is_empty(), "AcrConfiguration"),
-    ];
-    match refused.iter().find(|(given, _)| *given) {
-        Some((_, name)) => Err(Error::invalid_parameter(format!("{name} is not supported by this server yet."))),
-        None => Ok(()),
-    }
 }
 
 fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {

@@ -1,7 +1,9 @@
 //! A user pool: its settings, the schema of its users' attributes, its signing keys.
 
 pub mod create_user_pool;
+pub mod delete_user_pool;
 mod settings;
+pub mod update_user_pool;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +15,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{SigningKeyUse, UserPoolSettings};
-use crate::proto::v1;
+use crate::proto::{json, v1};
 
 /// What a user pool is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +96,14 @@ impl Aggregate for UserPool {
                 created_at: at,
                 modified_at: at,
             }),
+            Event::SettingsChanged(changed) => state.map(|pool| {
+                let new = changed.settings.clone().unwrap_or_default();
+                // Members of a message that were written by it are read by it.
+                let settings = json::merged(&pool.settings, &changed.changed, &new).unwrap_or(new);
+                let name = changed.name.clone().unwrap_or(pool.name);
+                Self { settings, name, modified_at: at, ..pool }
+            }),
+            Event::Deleted(_) => None,
             Event::SigningKeyAdded(added) => state.map(|mut pool| {
                 let purpose = match added.r#use() {
                     SigningKeyUse::Access => TokenUse::Access,

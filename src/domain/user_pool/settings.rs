@@ -127,7 +127,16 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
             "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
         ),
     ];
-    match refused.iter().find(|(given, _)| *given) {
+    refuse_given(&refused)
+}
+
+/// Refuses parts of a request that came to Cognito later and whose features are not built.
+pub fn refuse_later_parts(parts: [(bool, &str); 4]) -> Result<(), Error> {
+    refuse_given(&parts)
+}
+
+fn refuse_given(parts: &[(bool, &str)]) -> Result<(), Error> {
+    match parts.iter().find(|(given, _)| *given) {
         Some((_, name)) => Err(Error::invalid_parameter(format!("{name} is not supported by this server yet."))),
         None => Ok(()),
     }

@@ -20,6 +20,7 @@ use crate::domain::user::confirm_sign_up::SentCode;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::{CodePurpose, app_client_event, user_activity, user_event, user_pool_event};
 use crate::store::Store;
+use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::metadata::Origin;
@@ -52,6 +53,15 @@ pub enum OperationalRow {
         purpose: CodePurpose,
         /// The code.
         code: SentCode,
+        /// How many codes were sent before, as the decision saw it. Collides if another was sent in the meantime.
+        sent_before: Option<i32>,
+    },
+    /// A code that is of no use any more, if there is one.
+    CodeDropped {
+        /// Whose.
+        sub: Sub,
+        /// What for.
+        purpose: CodePurpose,
     },
     /// One more wrong guess at a code that had seen so many. Collides if another guess came between.
     CodeGuessed {
@@ -79,6 +89,7 @@ pub struct Commit {
     name_rules: NameRules,
     origin: Origin,
     at: Timestamp,
+    asserted: Vec<(StreamId, i64)>,
     pools: Vec<Change<UserPool, user_pool_event::Event>>,
     clients: Vec<Change<AppClient, app_client_event::Event>>,
     users: Vec<Change<User, user_event::Event>>,
@@ -113,6 +124,7 @@ impl Commit {
             name_rules: name_rules.clone(),
             origin: origin.clone(),
             at,
+            asserted: Vec::new(),
             pools: Vec::new(),
             clients: Vec::new(),
             users: Vec::new(),
@@ -122,9 +134,31 @@ impl Commit {
         }
     }
 
+    /// Asserts that the pool, and the client where there is one, are still what the decision was made from.
+    pub fn decided_from(mut self, pool: &PoolView, client: Option<&ClientView>) -> Self {
+        self.asserted.push((StreamId::pool(), pool.version));
+        self.asserted.extend(client.map(|client| (StreamId::client(&client.state.client_id), client.version)));
+        self
+    }
+
     /// What happened to a pool that did not exist.
     pub fn new_pool(mut self, events: Vec<user_pool_event::Event>) -> Self {
         self.pools.push(Change { stream: StreamId::pool(), before: None, version: 0, events, key: None, own: false });
+        self
+    }
+
+    /// What happened to a pool.
+    pub fn pool(mut self, pool: &PoolView, events: Vec<user_pool_event::Event>) -> Self {
+        let (stream, before) = (StreamId::pool(), Some(pool.state.clone()));
+        self.pools.push(Change { stream, before, version: pool.version, events, key: None, own: false });
+        self
+    }
+
+    /// What happened to a client.
+    pub fn client(mut self, client: &ClientView, events: Vec<app_client_event::Event>) -> Self {
+        let stream = StreamId::client(&client.state.client_id);
+        let before = Some(client.state.clone());
+        self.clients.push(Change { stream, before, version: client.version, events, key: None, own: false });
         self
     }
 

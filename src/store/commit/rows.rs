@@ -77,11 +77,12 @@ pub(super) struct OutboxRow {
 pub(super) struct Rows {
     pub pool_id: UserPoolId,
     pub at: OffsetDateTime,
-    pub asserted: Vec<(StreamId, Sub, i64)>,
+    pub asserted: Vec<(StreamId, i64)>,
     pub log: Vec<LogRow>,
     pub released: Vec<(String, Sub)>,
     pub claimed: Vec<(String, Sub)>,
     pub clients: Vec<ClientId>,
+    pub ended_clients: Vec<ClientId>,
     pub models: Vec<ModelRow>,
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
@@ -139,11 +140,12 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
         rows: Rows {
             pool_id: commit.pool_id.clone(),
             at: to_database(commit.at),
-            asserted: Vec::new(),
+            asserted: commit.asserted,
             log: Vec::new(),
             released: Vec::new(),
             claimed: Vec::new(),
             clients: Vec::new(),
+            ended_clients: Vec::new(),
             models: Vec::new(),
             activity: Vec::new(),
             outbox: Vec::new(),
@@ -154,15 +156,19 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
         builder.change(change)?;
     }
     for change in commit.clients {
-        if change.before.is_none() {
-            builder.rows.clients.push(ClientId::new(change.stream.owner()));
+        let (id, is_new) = (ClientId::new(change.stream.owner()), change.before.is_none());
+        let lives = builder.change(change)?;
+        match (is_new, lives) {
+            (true, true) => builder.rows.clients.push(id),
+            (false, false) => builder.rows.ended_clients.push(id),
+            _ => {}
         }
-        builder.change(change)?;
     }
     for change in commit.users {
-        match (change.events.is_empty(), change.stream.owner().parse()) {
-            (true, Ok(sub)) => builder.rows.asserted.push((change.stream, Sub(sub), change.version)),
-            _ => builder.change(change)?,
+        if change.events.is_empty() {
+            builder.rows.asserted.push((change.stream, change.version));
+        } else {
+            builder.change(change)?;
         }
     }
     for (sub, key, fact) in commit.activity {
@@ -203,10 +209,11 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    /// Adds the rows of one stream. Answers whether what it is about still exists.
     fn change<A: Aggregate + Claims + serde::Serialize>(
         &mut self,
         change: Change<A, A::Event>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Change { stream, before, version, events, key, own } = change;
         for (index, event) in (1_i64..).zip(&events) {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
@@ -218,12 +225,13 @@ impl Builder<'_> {
             self.rows.released.extend(old.difference(&new).map(|name| (name.clone(), Sub(owner))));
             self.rows.claimed.extend(new.difference(&old).map(|name| (name.clone(), Sub(owner))));
         }
+        let lives = after.is_some();
         if let Some(table) = A::table(&stream) {
             let state = after.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?;
             let version = version + events.len() as i64;
             self.rows.models.push(ModelRow { stream: stream.clone(), table, version, revision: A::REVISION, state });
         }
-        Ok(())
+        Ok(lives)
     }
 
     fn log_row<Event: EventPayload>(

@@ -4,15 +4,15 @@ use sqlx::{PgConnection, PgPool};
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows, SCHEMA_VERSION};
 use super::{ActivityRow, Marker, OperationalRow};
-use crate::domain::ids::{Sub, UserPoolId};
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::store::error::StoreError;
 use crate::store::to_database;
 
 pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {
     let mut transaction = database.begin().await?;
     let connection = &mut *transaction;
-    for (stream, sub, version) in &rows.asserted {
-        assert_user_version(connection, &rows.pool_id, stream.as_str(), *sub, *version).await?;
+    for (stream, version) in &rows.asserted {
+        assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
     append(connection, &rows).await?;
     claim(connection, &rows).await?;
@@ -46,18 +46,26 @@ pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<b
     Ok(found.unwrap_or(false))
 }
 
-async fn assert_user_version(
+async fn assert_version(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    stream: &str,
-    sub: Sub,
+    stream: &StreamId,
     version: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4))")
-        .bind(stream)
+    let statement = match stream.as_str().split_once('/') {
+        None => "select assert_version($1, $2, (select version from pools where user_pool_id = $3 and $4 = 'pool'))",
+        Some(("clients", _)) => {
+            "select assert_version($1, $2, (select version from clients where user_pool_id = $3 and client_id = $4))"
+        }
+        Some(_) => {
+            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid))"
+        }
+    };
+    sqlx::query(statement)
+        .bind(stream.as_str())
         .bind(version)
         .bind(pool.as_str())
-        .bind(sub.0)
+        .bind(stream.owner())
         .execute(connection)
         .await?;
     Ok(())
@@ -113,6 +121,12 @@ async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreEr
             return Err(StoreError::Claimed { constraint: "names_pkey".to_owned() });
         }
     }
+    for client in &rows.ended_clients {
+        sqlx::query("delete from client_directory where client_id = $1")
+            .bind(client.as_str())
+            .execute(&mut *connection)
+            .await?;
+    }
     for client in &rows.clients {
         sqlx::query("insert into client_directory (client_id, user_pool_id) values ($1, $2)")
             .bind(client.as_str())
@@ -134,7 +148,7 @@ async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &Mod
         .bind(row.version)
         .bind(row.revision)
         .bind(state),
-        (ModelTable::Pools, None) => sqlx::query("delete from pools where user_pool_id = $1").bind(pool_id),
+        (ModelTable::Pools, None) => return end_pool(connection, pool).await,
         (ModelTable::Clients(id), Some(state)) => sqlx::query(
             "insert into clients (user_pool_id, client_id, version, revision, state) values ($1, $5, $2, $3, $4)
              on conflict (user_pool_id, client_id) do update set version = $2, revision = $3, state = $4",
@@ -161,6 +175,18 @@ async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &Mod
         (ModelTable::Users(sub), None) => return erase_user(connection, pool, *sub).await,
     };
     query.execute(connection).await?;
+    Ok(())
+}
+
+/// Ends a pool: nobody finds it any more, its keys are destroyed, and the purge begins.
+async fn end_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), StoreError> {
+    for statement in [
+        "delete from pools where user_pool_id = $1",
+        "delete from keys where user_pool_id = $1 and owner = ''",
+        "insert into purges (user_pool_id, next_at) values ($1, now())",
+    ] {
+        sqlx::query(statement).bind(pool.as_str()).execute(&mut *connection).await?;
+    }
     Ok(())
 }
 
@@ -201,12 +227,13 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::Code { sub, purpose, code } => {
-            sqlx::query(
-                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at)
-                 values ($1, $2, $3, $4, $5, $6, $7)
+        OperationalRow::Code { sub, purpose, code, sent_before } => {
+            let written = sqlx::query(
+                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  on conflict (user_pool_id, sub, purpose)
-                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7",
+                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9
+                 where codes.sent = $10",
             )
             .bind(pool.as_str())
             .bind(sub.0)
@@ -215,8 +242,22 @@ async fn write_operational(
             .bind(&code.attribute)
             .bind(code.attempts)
             .bind(to_database(code.expires_at))
+            .bind(code.sent)
+            .bind(to_database(code.window_began))
+            .bind(sent_before)
             .execute(connection)
             .await?;
+            if written.rows_affected() != 1 {
+                return Err(StoreError::Stale);
+            }
+        }
+        OperationalRow::CodeDropped { sub, purpose } => {
+            sqlx::query("delete from codes where user_pool_id = $1 and sub = $2 and purpose = $3")
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .bind(purpose.as_str_name())
+                .execute(connection)
+                .await?;
         }
         OperationalRow::CodeGuessed { sub, purpose, attempts } => {
             let changed = sqlx::query(

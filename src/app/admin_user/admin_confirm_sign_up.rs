@@ -1,0 +1,33 @@
+//! AdminConfirmSignUp.
+
+use crate::app::admin_user::named_user::named_user;
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::admin_confirm_sign_up as rules;
+use crate::proto::events::CodePurpose;
+use crate::proto::v1::{AdminConfirmSignUpRequest, AdminConfirmSignUpResponse};
+use crate::store::commit::{Commit, OperationalRow};
+
+/// Confirms a user without a code.
+pub async fn admin_confirm_sign_up(
+    app: &App,
+    caller: &Caller,
+    request: AdminConfirmSignUpRequest,
+) -> Result<AdminConfirmSignUpResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminConfirmSignUpRequest,
+) -> Result<AdminConfirmSignUpResponse, Failure> {
+    let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
+    let decision = rules::admin_confirm_sign_up(&user.state);
+    decision.answer?;
+    let code = OperationalRow::CodeDropped { sub: user.state.sub, purpose: CodePurpose::SignUp };
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    app.store.commit(commit.user(&user, decision.events).operational([code])).await?;
+    Ok(AdminConfirmSignUpResponse {})
+}

@@ -1,0 +1,31 @@
+//! AdminDeleteUser.
+
+use crate::app::admin_user::named_user::named_user;
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::delete_user as rules;
+use crate::proto::v1::{AdminDeleteUserRequest, AdminDeleteUserResponse};
+use crate::store::commit::Commit;
+
+/// Deletes a user: its key is destroyed, nothing personal of it is left.
+pub async fn admin_delete_user(
+    app: &App,
+    caller: &Caller,
+    request: AdminDeleteUserRequest,
+) -> Result<AdminDeleteUserResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminDeleteUserRequest,
+) -> Result<AdminDeleteUserResponse, Failure> {
+    let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
+    let decision = rules::delete_user(&user.state);
+    decision.answer?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    app.store.commit(commit.user(&user, decision.events)).await?;
+    Ok(AdminDeleteUserResponse {})
+}

@@ -1,0 +1,34 @@
+//! DeleteUserPoolClient.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::app_client::delete_user_pool_client as rules;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{ClientId, UserPoolId};
+use crate::proto::v1::{DeleteUserPoolClientRequest, DeleteUserPoolClientResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Deletes a client; its tokens die with it.
+pub async fn delete_user_pool_client(
+    app: &App,
+    caller: &Caller,
+    request: DeleteUserPoolClientRequest,
+) -> Result<DeleteUserPoolClientResponse, Error> {
+    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &DeleteUserPoolClientRequest,
+) -> Result<DeleteUserPoolClientResponse, Failure> {
+    let (pool_id, client_id) = (UserPoolId::new(request.user_pool_id()), ClientId::new(request.client_id()));
+    let found = app.store.read(&pool_id, Some(&client_id), Wanted::default()).await?;
+    let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(&client_id))?);
+    let decision = rules::delete_user_pool_client(&client.state);
+    decision.answer?;
+    let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    app.store.commit(commit.client(&client, decision.events)).await?;
+    Ok(DeleteUserPoolClientResponse {})
+}

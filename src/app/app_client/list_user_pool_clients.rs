@@ -1,0 +1,46 @@
+//! ListUserPoolClients.
+
+use crate::app::App;
+use crate::app::caller::Caller;
+use crate::domain::app_client::AppClient;
+use crate::domain::error::Error;
+use crate::domain::ids::UserPoolId;
+use crate::proto::v1::{ListUserPoolClientsRequest, ListUserPoolClientsResponse, UserPoolClientDescription};
+use crate::store::pages::List;
+use crate::store::read::Wanted;
+
+const LARGEST_PAGE: i32 = 60;
+
+/// Lists the clients of a pool.
+pub async fn list_user_pool_clients(
+    app: &App,
+    _: &Caller,
+    request: ListUserPoolClientsRequest,
+) -> Result<ListUserPoolClientsResponse, Error> {
+    let id = UserPoolId::new(request.user_pool_id());
+    let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
+    let filter = request.client_type();
+    let list = List { pool: Some(&pool), operation: "ListUserPoolClients", filter };
+    let after = app.store.page_begins(list, request.next_token.as_deref())?;
+    let limit = i64::from(request.max_results.unwrap_or(LARGEST_PAGE));
+    if filter == "DCR" {
+        // Clients that registered themselves are not built, so there are none.
+        return Ok(ListUserPoolClientsResponse::default());
+    }
+    // One more than asked for tells whether there is another page.
+    let mut clients = app.store.list_clients(&id, after.as_deref(), limit + 1).await?;
+    let more = clients.len() as i64 > limit;
+    clients.truncate(usize::try_from(limit).unwrap_or(0));
+    let last = clients.last().filter(|_| more);
+    let next_token = last.map(|client| app.store.page_token(list, client.client_id.as_str()));
+    let user_pool_clients = clients.into_iter().map(|client| description(&id, client)).collect();
+    Ok(ListUserPoolClientsResponse { user_pool_clients, next_token })
+}
+
+fn description(pool: &UserPoolId, client: AppClient) -> UserPoolClientDescription {
+    UserPoolClientDescription {
+        client_id: Some(client.client_id.to_string()),
+        user_pool_id: Some(pool.to_string()),
+        client_name: Some(client.settings.client_name),
+    }
+}

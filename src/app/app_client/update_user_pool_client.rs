@@ -1,0 +1,43 @@
+//! UpdateUserPoolClient.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, shapes, until_settled};
+use crate::domain::app_client::AppClient;
+use crate::domain::app_client::update_user_pool_client as rules;
+use crate::domain::decision::replay;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::proto::v1::{UpdateUserPoolClientRequest, UpdateUserPoolClientResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Changes the settings of a client and shows it.
+pub async fn update_user_pool_client(
+    app: &App,
+    caller: &Caller,
+    request: UpdateUserPoolClientRequest,
+) -> Result<UpdateUserPoolClientResponse, Error> {
+    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &UpdateUserPoolClientRequest,
+) -> Result<UpdateUserPoolClientResponse, Failure> {
+    let (pool_id, client_id) = (UserPoolId::new(request.user_pool_id()), ClientId::new(request.client_id()));
+    let found = app.store.read(&pool_id, Some(&client_id), Wanted::default()).await?;
+    let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(&client_id))?);
+    let decision = rules::update_user_pool_client(&pool.state, &client.state, request.clone());
+    decision.answer?;
+    let at = app.clock.now();
+    let before = Some(client.state.clone());
+    let after =
+        replay::<AppClient>(before, &StreamId::client(&client_id), decision.events.iter().map(|event| (event, at)));
+    let after = after.ok_or_else(|| Error::no_such_client(&client_id))?;
+    if !decision.events.is_empty() {
+        let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
+        app.store.commit(commit.decided_from(&pool, None).client(&client, decision.events)).await?;
+    }
+    Ok(UpdateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &after)?) })
+}

@@ -1,0 +1,30 @@
+//! AdminUserGlobalSignOut.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, admin_user::named_user, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::global_sign_out as rules;
+use crate::proto::v1::{AdminUserGlobalSignOutRequest, AdminUserGlobalSignOutResponse};
+use crate::store::commit::Commit;
+
+/// Ends every session of a user.
+pub async fn admin_user_global_sign_out(
+    app: &App,
+    caller: &Caller,
+    request: AdminUserGlobalSignOutRequest,
+) -> Result<AdminUserGlobalSignOutResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminUserGlobalSignOutRequest,
+) -> Result<AdminUserGlobalSignOutResponse, Failure> {
+    let (pool, user) = named_user::named_user(app, request.user_pool_id(), request.username()).await?;
+    let decision = rules::global_sign_out(&user.state);
+    decision.answer?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    app.store.commit(commit.user(&user, decision.events)).await?;
+    Ok(AdminUserGlobalSignOutResponse {})
+}

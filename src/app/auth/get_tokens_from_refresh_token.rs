@@ -1,0 +1,27 @@
+//! GetTokensFromRefreshToken.
+
+use crate::app::auth::refresh_flow::{Proof, Refreshing, by_token};
+use crate::app::caller::Caller;
+use crate::app::{App, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::ClientId;
+use crate::proto::v1::{GetTokensFromRefreshTokenRequest, GetTokensFromRefreshTokenResponse};
+
+/// New tokens for a refresh token, and the next refresh token where the client rotates them.
+pub async fn get_tokens_from_refresh_token(
+    app: &App,
+    caller: &Caller,
+    request: GetTokensFromRefreshTokenRequest,
+) -> Result<GetTokensFromRefreshTokenResponse, Error> {
+    let client_id = ClientId::new(request.client_id());
+    let pool_id = app.store.pool_of_client(&client_id).await?;
+    let refreshing = Refreshing {
+        pool_id: &pool_id,
+        client_id: &client_id,
+        token: request.refresh_token(),
+        proof: Proof::Secret(request.client_secret.as_deref()),
+    };
+    let tokens: Result<_, Error> =
+        until_settled!(Exception::TooManyRequestsException, by_token(app, caller, &refreshing));
+    Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens?) })
+}

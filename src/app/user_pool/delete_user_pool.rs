@@ -1,0 +1,33 @@
+//! DeleteUserPool.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::delete_user_pool as rules;
+use crate::proto::v1::{DeleteUserPoolRequest, DeleteUserPoolResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Deletes a pool: nobody finds it from now on, its keys are destroyed, and its rows are purged.
+pub async fn delete_user_pool(
+    app: &App,
+    caller: &Caller,
+    request: DeleteUserPoolRequest,
+) -> Result<DeleteUserPoolResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &DeleteUserPoolRequest,
+) -> Result<DeleteUserPoolResponse, Failure> {
+    let id = UserPoolId::new(request.user_pool_id());
+    let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
+    let decision = rules::delete_user_pool(&pool.state);
+    decision.answer?;
+    let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    app.store.commit(commit.pool(&pool, decision.events)).await?;
+    Ok(DeleteUserPoolResponse {})
+}

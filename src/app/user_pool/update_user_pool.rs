@@ -1,0 +1,35 @@
+//! UpdateUserPool.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::update_user_pool as rules;
+use crate::proto::v1::{UpdateUserPoolRequest, UpdateUserPoolResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Changes the settings of a pool.
+pub async fn update_user_pool(
+    app: &App,
+    caller: &Caller,
+    request: UpdateUserPoolRequest,
+) -> Result<UpdateUserPoolResponse, Error> {
+    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &UpdateUserPoolRequest,
+) -> Result<UpdateUserPoolResponse, Failure> {
+    let id = UserPoolId::new(request.user_pool_id());
+    let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
+    let decision = rules::update_user_pool(&pool.state, request.clone());
+    decision.answer?;
+    if !decision.events.is_empty() {
+        let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+        app.store.commit(commit.pool(&pool, decision.events)).await?;
+    }
+    Ok(UpdateUserPoolResponse {})
+}

@@ -1,0 +1,66 @@
+//! UpdateUserPoolClient: the rules.
+
+use crate::domain::app_client::{AppClient, settings};
+use crate::domain::decision::Decision;
+use crate::domain::error::Error;
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::app_client_event::Event;
+use crate::proto::events::{AppClientSettings, AppClientSettingsChanged};
+use crate::proto::{json, v1};
+
+/// Decides a change of settings. As in Cognito, what is not given goes back to its default.
+pub fn update_user_pool_client(
+    pool: &UserPool,
+    client: &AppClient,
+    request: v1::UpdateUserPoolClientRequest,
+) -> Decision<Event, Event, ()> {
+    match changed(pool, client, request) {
+        Ok(None) => Decision::events(Vec::new(), ()),
+        Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),
+        Err(error) => Decision::refuse(error),
+    }
+}
+
+fn changed(
+    pool: &UserPool,
+    client: &AppClient,
+    request: v1::UpdateUserPoolClientRequest,
+) -> Result<Option<AppClientSettingsChanged>, Error> {
+    let chosen = settings_of(client, request);
+    settings::check(pool, &chosen)?;
+    let changed = json::changed(&client.settings, &chosen).map_err(Error::internal)?;
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let settings = json::only(&chosen, &changed).map_err(Error::internal)?;
+    Ok(Some(AppClientSettingsChanged { changed, settings: Some(settings) }))
+}
+
+fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> AppClientSettings {
+    let rotates = request.refresh_token_rotation.as_ref().is_some_and(|rotation| rotation.feature() == "ENABLED");
+    let flows = request.explicit_auth_flows;
+    AppClientSettings {
+        client_name: request.client_name.unwrap_or_else(|| client.settings.client_name.clone()),
+        refresh_token_validity: request.refresh_token_validity.filter(|validity| *validity > 0).unwrap_or(30),
+        access_token_validity: request.access_token_validity,
+        id_token_validity: request.id_token_validity,
+        token_validity_units: request.token_validity_units,
+        read_attributes: request.read_attributes,
+        write_attributes: request.write_attributes,
+        explicit_auth_flows: if flows.is_empty() { settings::default_flows(rotates) } else { flows },
+        supported_identity_providers: request.supported_identity_providers,
+        callback_urls: request.callback_urls,
+        logout_urls: request.logout_urls,
+        default_redirect_uri: request.default_redirect_uri,
+        allowed_oauth_flows: request.allowed_oauth_flows,
+        allowed_oauth_scopes: request.allowed_oauth_scopes,
+        allowed_oauth_flows_user_pool_client: request.allowed_oauth_flows_user_pool_client,
+        analytics_configuration: request.analytics_configuration,
+        prevent_user_existence_errors: request.prevent_user_existence_errors,
+        // Turned on at creation, revocation stays on until it is turned off.
+        enable_token_revocation: request.enable_token_revocation.unwrap_or(client.settings.enable_token_revocation),
+        enable_propagate_additional_user_context_data: request.enable_propagate_additional_user_context_data,
+        auth_session_validity: request.auth_session_validity.unwrap_or(3),
+        refresh_token_rotation: request.refresh_token_rotation,
+    }
+}

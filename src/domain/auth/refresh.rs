@@ -1,0 +1,127 @@
+//! Refreshing: whether a refresh token still counts, and what becomes of it where the client rotates them.
+//!
+//! ```text
+//!   token n of the session         counter = n              counter = n + 1, within grace     later
+//!   ───────────────────────▶  Rotated: counter n + 1  ─────▶  Repeated: token n + 1  ─────▶  Reused: the session ends
+//! ```
+
+use crate::domain::app_client::AppClient;
+use crate::domain::error::Error;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+
+/// A session as far as refreshing asks.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshableSession {
+    /// The user's generation when it began.
+    pub token_generation: i64,
+    /// When its refresh tokens end.
+    pub expires_at: Timestamp,
+    /// Which of them counts.
+    pub counter: i32,
+    /// Since when the one before does not.
+    pub replaced_at: Option<Timestamp>,
+}
+
+/// What a good refresh token gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// New tokens; the refresh token stays.
+    Kept,
+    /// New tokens and the next refresh token.
+    Rotated,
+    /// The token was replaced a moment ago: new tokens and the refresh token that replaced it.
+    Repeated,
+    /// The token was replaced long ago: somebody has a copy, so the session ends.
+    Reused,
+}
+
+/// Decides what the `presented`-th refresh token of a session gives.
+pub fn refresh(
+    client: &AppClient,
+    user: &User,
+    session: &RefreshableSession,
+    presented: i32,
+    at: Timestamp,
+) -> Result<Refresh, Error> {
+    if at >= session.expires_at {
+        return Err(Error::not_authorized("Refresh Token has expired"));
+    }
+    if session.token_generation != user.token_generation {
+        return Err(Error::not_authorized("Refresh Token has been revoked"));
+    }
+    if !user.enabled {
+        return Err(Error::not_authorized("User is disabled."));
+    }
+    let grace = client.rotation_grace();
+    if presented == session.counter {
+        return Ok(if grace.is_some() { Refresh::Rotated } else { Refresh::Kept });
+    }
+    let ends = session.replaced_at.map(|replaced_at| replaced_at.plus_seconds(grace.unwrap_or(0)));
+    let within_grace = presented == session.counter - 1 && ends.is_some_and(|ends| at <= ends);
+    Ok(if within_grace { Refresh::Repeated } else { Refresh::Reused })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::{ClientId, StreamId};
+    use crate::proto::events::{AppClientSettings, UserPersonal, UserSignedUp, user_event};
+    use crate::proto::v1::RefreshTokenRotationType;
+
+    fn client(grace: Option<i32>) -> AppClient {
+        let rotation = grace.map(|seconds| RefreshTokenRotationType {
+            feature: Some("ENABLED".to_owned()),
+            retry_grace_period_seconds: Some(seconds),
+        });
+        AppClient {
+            client_id: ClientId::new("client"),
+            settings: AppClientSettings { refresh_token_rotation: rotation, ..Default::default() },
+            client_secret: None,
+            created_at: Timestamp(0),
+            modified_at: Timestamp(0),
+        }
+    }
+
+    fn user() -> User {
+        let event =
+            user_event::Event::SignedUp(UserSignedUp { personal: Some(UserPersonal::default()), ..Default::default() });
+        let stream = StreamId::new("users/00000000-0000-4000-8000-000000000000");
+        crate::domain::decision::replay(None, &stream, [(&event, Timestamp(0))]).unwrap()
+    }
+
+    fn session(counter: i32, replaced_at: Option<i64>) -> RefreshableSession {
+        RefreshableSession {
+            token_generation: 1,
+            expires_at: Timestamp(0).plus_seconds(1_000),
+            counter,
+            replaced_at: replaced_at.map(|seconds| Timestamp(0).plus_seconds(seconds)),
+        }
+    }
+
+    #[test]
+    fn a_token_is_kept_rotated_repeated_within_the_grace_period_or_ends_its_family() {
+        let at = |seconds| Timestamp(0).plus_seconds(seconds);
+        let outcome = |client: &AppClient, session: RefreshableSession, presented, seconds| {
+            refresh(client, &user(), &session, presented, at(seconds)).unwrap()
+        };
+        assert_eq!(outcome(&client(None), session(0, None), 0, 10), Refresh::Kept);
+        assert_eq!(outcome(&client(Some(10)), session(0, None), 0, 10), Refresh::Rotated);
+        assert_eq!(outcome(&client(Some(10)), session(1, Some(100)), 0, 110), Refresh::Repeated);
+        assert_eq!(outcome(&client(Some(10)), session(1, Some(100)), 0, 111), Refresh::Reused);
+        assert_eq!(outcome(&client(Some(0)), session(1, Some(100)), 0, 101), Refresh::Reused);
+        assert_eq!(outcome(&client(Some(60)), session(2, Some(100)), 0, 101), Refresh::Reused);
+    }
+
+    #[test]
+    fn an_old_revoked_or_disabled_one_is_refused() {
+        let message = |user: &User, session: &RefreshableSession, seconds| {
+            refresh(&client(None), user, session, 0, Timestamp(0).plus_seconds(seconds)).unwrap_err().message
+        };
+        assert_eq!(message(&user(), &session(0, None), 1_000), "Refresh Token has expired");
+        let signed_out = User { token_generation: 2, ..user() };
+        assert_eq!(message(&signed_out, &session(0, None), 1), "Refresh Token has been revoked");
+        let disabled = User { enabled: false, ..user() };
+        assert_eq!(message(&disabled, &session(0, None), 1), "User is disabled.");
+    }
+}

@@ -1,0 +1,89 @@
+//! The purge of deleted pools: everything of them but the log goes, in batches, until two sweeps find nothing.
+//!
+//! A command that began before the pool was deleted may still write after the first sweep; none lives until the second.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::ids::UserPoolId;
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::{Store, to_database};
+
+const BATCH: i64 = 1_000;
+/// Between two sweeps, longer than any command lives.
+const BETWEEN_SWEEPS_SECONDS: i64 = 30;
+const POLL: Duration = Duration::from_secs(5);
+const SWEEPS: i32 = 2;
+
+/// Each table of a pool's data with its key.
+const TABLES: [&str; 10] = [
+    "delete from names where (user_pool_id, name) in (select user_pool_id, name from names where user_pool_id = $1 limit $2)",
+    "delete from users where (user_pool_id, sub) in (select user_pool_id, sub from users where user_pool_id = $1 limit $2)",
+    "delete from clients where (user_pool_id, client_id) in (select user_pool_id, client_id from clients where user_pool_id = $1 limit $2)",
+    "delete from client_directory where client_id in (select client_id from client_directory where user_pool_id = $1 limit $2)",
+    "delete from sessions where (user_pool_id, event_id) in (select user_pool_id, event_id from sessions where user_pool_id = $1 limit $2)",
+    "delete from codes where (user_pool_id, sub, purpose) in (select user_pool_id, sub, purpose from codes where user_pool_id = $1 limit $2)",
+    "delete from attempts where (user_pool_id, name_hash) in (select user_pool_id, name_hash from attempts where user_pool_id = $1 limit $2)",
+    "delete from outbox where (user_pool_id, id) in (select user_pool_id, id from outbox where user_pool_id = $1 limit $2)",
+    "delete from mailbox where (user_pool_id, id) in (select user_pool_id, id from mailbox where user_pool_id = $1 limit $2)",
+    "delete from keys where (user_pool_id, key_id) in (select user_pool_id, key_id from keys where user_pool_id = $1 limit $2)",
+];
+const ACTIVITY: &str = "delete from activity where (user_pool_id, event_id) in
+    (select user_pool_id, event_id from activity where user_pool_id = $1 limit $2)";
+
+impl Store {
+    /// Takes one step with the next deleted pool that is due: one batch of each table. Answers whether there was one.
+    pub async fn purge_step(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let due: Option<String> =
+            sqlx::query_scalar("select user_pool_id from purges where next_at <= $1 order by next_at limit 1")
+                .bind(to_database(now))
+                .fetch_optional(&self.database)
+                .await?;
+        let Some(pool) = due.map(UserPoolId::new) else { return Ok(false) };
+        let mut found = 0;
+        for statement in TABLES.into_iter().chain([ACTIVITY]) {
+            let done = sqlx::query(statement).bind(pool.as_str()).bind(BATCH).execute(&self.database).await?;
+            found += done.rows_affected();
+        }
+        if found == 0 {
+            self.swept_empty(&pool, now).await?;
+        } else {
+            sqlx::query("update purges set empty_sweeps = 0 where user_pool_id = $1")
+                .bind(pool.as_str())
+                .execute(&self.database)
+                .await?;
+        }
+        Ok(true)
+    }
+
+    async fn swept_empty(&self, pool: &UserPoolId, now: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("update purges set empty_sweeps = empty_sweeps + 1, next_at = $2 where user_pool_id = $1")
+            .bind(pool.as_str())
+            .bind(to_database(now.plus_seconds(BETWEEN_SWEEPS_SECONDS)))
+            .execute(&self.database)
+            .await?;
+        sqlx::query("delete from purges where user_pool_id = $1 and empty_sweeps >= $2")
+            .bind(pool.as_str())
+            .bind(SWEEPS)
+            .execute(&self.database)
+            .await?;
+        Ok(())
+    }
+
+    /// Purges until it is told to stop.
+    pub async fn keep_purging(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.purge_step(self.clock.now()).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "a deleted pool can't be purged"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.wake.wait(POLL) => {}
+            }
+        }
+    }
+}
