@@ -4,9 +4,11 @@
 // The scenarios decide which of these they need; a helper waits here for its first user.
 #![allow(dead_code)]
 
+pub mod dev;
 pub mod kafka;
 pub mod postgres;
 pub mod reaper;
+pub mod wire;
 
 use std::fs;
 use std::io;

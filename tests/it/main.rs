@@ -1,0 +1,4 @@
+//! The tests against the real server, Postgres and Kafka.
+
+mod boundaries;
+mod support;
