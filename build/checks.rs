@@ -19,6 +19,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     for (pattern, name) in &generator.patterns {
         let _ = writeln!(code, "static {name}: Pattern = Pattern::new({:?}, {:?});", anchored(pattern), shown(pattern));
     }
+    let all: Vec<_> = generator.patterns.values().map(|name| format!("&{name}")).collect();
+    let _ = writeln!(code, "#[cfg(test)]\nstatic PATTERNS: &[&Pattern] = &[{}];", all.join(", "));
     Ok(code)
 }
 
@@ -81,14 +83,22 @@ impl Generator<'_> {
             let call = if field.is_map() { "map" } else { "list" };
             let _ = writeln!(body, "        checker.{call}({shown:?}, &self.{name}, {checks});");
         }
-        if let (false, Kind::Message(inner)) = (field.is_map(), field.kind()) {
-            if inner.package_name() == "userpool.v1" {
-                let _ = writeln!(
-                    body,
-                    "        for (index, value) in self.{name}.iter().enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
-                );
-            }
+        let Kind::Message(inner) = field.kind() else { return };
+        let value = if field.is_map() { inner.map_entry_value_field().kind() } else { Kind::Message(inner) };
+        if !value.as_message().is_some_and(|value| value.package_name() == "userpool.v1") {
+            return;
         }
+        let _ = if field.is_map() {
+            writeln!(
+                body,
+                "        for (key, value) in &self.{name} {{ checker.value({shown:?}, key, |checker| value.check(checker)); }}"
+            )
+        } else {
+            writeln!(
+                body,
+                "        for (index, value) in self.{name}.iter().enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
+            )
+        };
     }
 
     fn rules(&self, field: &FieldDescriptor) -> Option<DynamicMessage> {
