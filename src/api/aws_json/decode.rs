@@ -94,10 +94,11 @@ fn timestamp(descriptor: &MessageDescriptor, seconds: f64) -> Option<Value> {
     if !(-62_135_596_800.0..253_402_300_800.0).contains(&seconds) {
         return None;
     }
-    let whole = seconds.floor();
+    // A number of seconds of our times is exact to the microsecond, not to the nanosecond.
+    let microseconds = (seconds * 1e6).round() as i64;
     let mut message = DynamicMessage::new(descriptor.clone());
-    message.set_field_by_name("seconds", Value::I64(whole as i64));
-    message.set_field_by_name("nanos", Value::I32(((seconds - whole) * 1e9) as i32));
+    message.set_field_by_name("seconds", Value::I64(microseconds.div_euclid(1_000_000)));
+    message.set_field_by_name("nanos", Value::I32(microseconds.rem_euclid(1_000_000) as i32 * 1_000));
     Some(Value::Message(message))
 }
 
