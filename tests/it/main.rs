@@ -1,4 +1,6 @@
-//! The tests against the real server, Postgres and Kafka.
+//! Scenarios against the real server, Postgres and Kafka.
 
 mod boundaries;
+mod relay;
+mod store;
 mod support;

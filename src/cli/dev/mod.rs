@@ -194,12 +194,13 @@ async fn embedded_broker(store: &Store, prefix: &str) -> anyhow::Result<Embedded
 /// The service account of the last run, or a new one.
 async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::Result<(String, String)> {
     let known = store.service_account(&AccessKeyId::new(&previous.access_key_id)).await;
-    if let Ok(Some((_, secret))) = known {
-        if secret.0 == previous.secret_access_key {
-            return Ok((previous.access_key_id.clone(), previous.secret_access_key.clone()));
-        }
+    if let Ok(Some((_, secret))) = known
+        && secret.0 == previous.secret_access_key
+    {
+        return Ok((previous.access_key_id.clone(), secret.0));
     }
-    let (account, secret) = store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
+    let (account, secret) =
+        store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
     Ok((account.access_key_id.to_string(), secret.0))
 }
 
