@@ -1,0 +1,10 @@
+//! Scenarios through the public doors, against real components: one binary, so that all share one environment.
+
+#![allow(missing_docs, reason = "tests are named by what a user sees")]
+
+mod admin_user;
+mod auth;
+mod sign_up;
+mod support;
+mod tokens;
+mod user;
