@@ -145,9 +145,9 @@ async fn who_deletes_itself_is_gone() {
 }
 
 #[tokio::test]
-async fn who_never_confirmed_has_no_token() {
+async fn an_absent_token_is_named() {
     let pool = Pool::create().await;
-    let person = pool.person("two-clients").await;
+    let person = pool.person("absent").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     let empty = pool.get_user("").await.unwrap_err();
     assert_eq!(empty.exception, "InvalidParameterException");
