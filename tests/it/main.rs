@@ -1,6 +1,15 @@
-//! Scenarios against the real server, Postgres and Kafka.
+//! Scenarios through the public doors, against real components: one binary, so that all share one environment.
 
+#![allow(missing_docs, reason = "tests are named by what a user sees")]
+
+mod admin_user;
+mod auth;
+mod bad_input;
 mod boundaries;
+mod contract;
 mod relay;
+mod sign_up;
 mod store;
 mod support;
+mod tokens;
+mod user;
