@@ -69,7 +69,8 @@ impl Generator<'_> {
                     "        if let Some(value) = &self.{name} {{ checker.nested({shown:?}, |checker| value.check(checker)); }}"
                 );
             }
-        } else if !checks.is_empty() {
+        } else if !checks.is_empty() || field.kind() == Kind::String {
+            // A text without rules is checked for what no text may hold.
             let _ = writeln!(
                 body,
                 "        if let Some(value) = &self.{name} {{ checker.field({shown:?}, {sensitive}, value, &[{checks}]); }}"
@@ -79,8 +80,9 @@ impl Generator<'_> {
     }
 
     fn collection(&self, body: &mut String, field: &FieldDescriptor, name: &str, shown: &str, checks: &str) {
-        if !checks.is_empty() {
-            let call = if field.is_map() { "map" } else { "list" };
+        if !checks.is_empty() || field.is_map() || field.kind() == Kind::String {
+            let (call, none) = if field.is_map() { ("map", "&[], &[], &[]") } else { ("list", "&[], &[]") };
+            let checks = if checks.is_empty() { none } else { checks };
             let _ = writeln!(body, "        checker.{call}({shown:?}, &self.{name}, {checks});");
         }
         let Kind::Message(inner) = field.kind() else { return };

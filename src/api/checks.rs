@@ -19,13 +19,17 @@ pub trait Check {
 pub fn check(message: &impl Check) -> Result<(), Error> {
     let mut checker = Checker::default();
     message.check(&mut checker);
-    let violations = checker.violations;
+    let Checker { violations, untold, .. } = checker;
     if violations.is_empty() {
         return Ok(());
     }
     let sentences: Vec<_> = violations.iter().map(|violation| violation.description.as_str()).collect();
-    let (count, plural) = (violations.len(), if violations.len() == 1 { "" } else { "s" });
-    let message = format!("{count} validation error{plural} detected: {}", sentences.join("; "));
+    let count = violations.len() + untold;
+    let plural = if count == 1 { "" } else { "s" };
+    let mut message = format!("{count} validation error{plural} detected: {}", sentences.join("; "));
+    if untold > 0 {
+        message.push_str(&format!("; and {untold} more"));
+    }
     Err(Error { fields: violations, ..Error::invalid_parameter(message) })
 }
 
@@ -135,21 +139,40 @@ impl Rule {
     }
 }
 
+/// Cognito's sentences about the rules that a value breaks, and ours about what no database would store.
+fn broken(rules: &[Rule], value: &impl Value) -> impl Iterator<Item = String> {
+    let null = value.text().is_some_and(|text| text.contains('\0'));
+    let null = null.then(|| "Member must not contain the character U+0000".to_owned());
+    rules.iter().filter_map(|rule| rule.broken_by(value)).chain(null)
+}
+
 /// Collects violations while a message is walked.
 #[derive(Default)]
 pub struct Checker {
     path: String,
     violations: Vec<FieldViolation>,
+    /// Length of all that is told.
+    told: usize,
+    /// How many violations are only counted.
+    untold: usize,
 }
+
+/// As much is told of violations: an error must fit into the trailers and headers that clients read, often 8 KiB.
+const LONGEST_TOLD: usize = 2048;
 
 /// Values are shown in a sentence up to this length.
 const LONGEST_SHOWN: usize = 128;
 
 impl Checker {
     fn violation(&mut self, name: &str, shown: Option<&str>, sentence: &str) {
+        if self.told > LONGEST_TOLD {
+            self.untold += 1;
+            return;
+        }
         let field = format!("{}{name}", self.path);
         let value = shown.map(|value| format!(" '{value}'")).unwrap_or_default();
         let description = format!("Value{value} at '{field}' failed to satisfy constraint: {sentence}");
+        self.told += field.len() + description.len();
         self.violations.push(FieldViolation { field, description });
     }
 
@@ -160,9 +183,10 @@ impl Checker {
     }
 
     fn field(&mut self, name: &str, sensitive: bool, value: &impl Value, rules: &[Rule]) {
-        for sentence in rules.iter().filter_map(|rule| rule.broken_by(value)) {
+        for sentence in broken(rules, value) {
             let number = value.number().map(|number| number.to_string());
             let shown = value.text().or(number.as_deref()).filter(|text| !sensitive && text.len() <= LONGEST_SHOWN);
+            let shown = shown.filter(|text| !text.contains('\0'));
             self.violation(name, shown, &sentence);
         }
     }
@@ -191,8 +215,8 @@ impl Checker {
         elements: impl Iterator<Item = &'a T>,
         rules: &[Rule],
     ) {
-        let broken = elements.flat_map(|element| rules.iter().filter_map(move |rule| rule.broken_by(element))).next();
-        if let Some(sentence) = broken {
+        let first = elements.flat_map(|element| broken(rules, element)).next();
+        if let Some(sentence) = first {
             self.violation(name, None, &format!("{what}: [{sentence}]"));
         }
     }
@@ -399,6 +423,37 @@ mod tests {
         assert_eq!(error.fields.len(), 1);
         assert_eq!(error.fields[0].field, "userAttributes.2.member.name");
         assert!(error.message.starts_with("1 validation error detected: "));
+    }
+
+    #[test]
+    fn no_text_may_hold_the_null_character() {
+        let name = |value: &str| v1::AttributeType { name: Some("name".to_owned()), value: Some(value.to_owned()) };
+        let request = v1::SignUpRequest {
+            client_id: Some("a".to_owned()),
+            username: Some("jane".to_owned()),
+            user_attributes: vec![name("plain"), name("a\0b")],
+            client_metadata: [("key".to_owned(), "\0".to_owned())].into(),
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(paths, ["userAttributes.2.member.value", "clientMetadata"]);
+        assert!(error.message.contains("U+0000") && !error.message.contains('\0'), "{}", error.message);
+    }
+
+    #[test]
+    fn so_many_violations_are_told_and_the_rest_is_counted() {
+        let attribute = v1::AttributeType::default();
+        let request = v1::SignUpRequest {
+            client_id: Some("a".to_owned()),
+            username: Some("jane".to_owned()),
+            user_attributes: vec![attribute; 10_000],
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        assert!(error.message.starts_with("10000 validation errors detected: "), "{}", error.message);
+        assert!(error.message.ends_with(&format!("; and {} more", 10_000 - error.fields.len())), "{}", error.message);
+        assert!(error.fields.len() > 10 && error.message.len() < 2 * LONGEST_TOLD);
     }
 
     proptest! {

@@ -48,7 +48,7 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     let kid = header.kid.ok_or_else(invalid)?;
     let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?.claims;
     // The issuer only says where to look for the key; the signature says whether that is true.
-    let pool_id = unverified.iss.rsplit_once('/').map(|(_, id)| UserPoolId::new(id)).ok_or_else(invalid)?;
+    let pool_id = unverified.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
     let pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
     let claims = check_signature(&pool, &kid, token)?;
     let right = claims.iss == pool.state.issuer

@@ -7,6 +7,7 @@ mod auth;
 mod bad_input;
 mod boundaries;
 mod contract;
+mod documents;
 mod relay;
 mod sign_up;
 mod store;
