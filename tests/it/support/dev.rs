@@ -183,7 +183,8 @@ pub struct Shared {
     pub dev: Dev,
     /// Where it is.
     pub address: Address,
-    _postgres: Postgres,
+    /// Its database cluster.
+    pub postgres: Postgres,
 }
 
 /// The shared server, started by the first test that asks. It blocks until the server is ready.
@@ -197,7 +198,7 @@ pub fn shared() -> &'static Shared {
             command.env("USERPOOL_DATABASE_URL", url);
         });
         let address = dev.address();
-        Shared { dev, address, _postgres: postgres }
+        Shared { dev, address, postgres }
     });
     &SHARED
 }
