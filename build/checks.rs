@@ -87,7 +87,7 @@ impl Generator<'_> {
         }
         let Kind::Message(inner) = field.kind() else { return };
         let value = if field.is_map() { inner.map_entry_value_field().kind() } else { Kind::Message(inner) };
-        if !value.as_message().is_some_and(|value| value.package_name() == "userpool.v1") {
+        if value.as_message().is_none_or(|value| value.package_name() != "userpool.v1") {
             return;
         }
         let _ = if field.is_map() {

@@ -299,8 +299,10 @@ mod tests {
     #[test]
     fn lengths_are_counted_in_characters() {
         let rules = [Rule::MinSize(2), Rule::MaxSize(3)];
-        let too_short = "Value 'é' at 'field' failed to satisfy constraint: Member must have length greater than or equal to 2";
-        let too_long = "Value '東京都心' at 'field' failed to satisfy constraint: Member must have length less than or equal to 3";
+        let too_short =
+            "Value 'é' at 'field' failed to satisfy constraint: Member must have length greater than or equal to 2";
+        let too_long =
+            "Value '東京都心' at 'field' failed to satisfy constraint: Member must have length less than or equal to 3";
         assert_eq!(of_value(&"é".to_owned(), &rules), [too_short]);
         assert_eq!(of_value(&"éé".to_owned(), &rules), [""; 0]);
         assert_eq!(of_value(&"東京都".to_owned(), &rules), [""; 0]);
@@ -329,7 +331,8 @@ mod tests {
     fn a_choice_is_told_with_all_that_could_be_chosen() {
         let rules = [Rule::In(&["OFF", "ON"])];
         assert_eq!(of_value(&"ON".to_owned(), &rules), [""; 0]);
-        let expected = "Value 'on' at 'field' failed to satisfy constraint: Member must satisfy enum value set: [OFF, ON]";
+        let expected =
+            "Value 'on' at 'field' failed to satisfy constraint: Member must satisfy enum value set: [OFF, ON]";
         assert_eq!(of_value(&"on".to_owned(), &rules), [expected]);
     }
 
@@ -353,7 +356,8 @@ mod tests {
     fn sensitive_and_very_long_values_are_not_repeated() {
         let rules = [Rule::MaxSize(3)];
         let sensitive = told(|checker| checker.field("password", true, &"hunter2".to_owned(), &rules));
-        let expected = "Value at 'password' failed to satisfy constraint: Member must have length less than or equal to 3";
+        let expected =
+            "Value at 'password' failed to satisfy constraint: Member must have length less than or equal to 3";
         assert_eq!(sensitive, [expected]);
         let long = of_value(&"a".repeat(LONGEST_SHOWN + 1), &rules);
         assert_eq!(long, [expected.replace("password", "field")]);
@@ -380,14 +384,16 @@ mod tests {
     #[test]
     fn maps_have_sizes_keys_and_values() {
         let map = |pairs: &[(&str, &str)]| {
-            let pairs: BTreeMap<_, _> = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            let pairs: BTreeMap<_, _> =
+                pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             told(|checker| checker.map("map", &pairs, &[Rule::MaxSize(2)], &[Rule::MaxSize(2)], &[Rule::MinSize(1)]))
         };
         assert_eq!(map(&[("a", "1"), ("bb", "2")]), [""; 0]);
         let about = "Value at 'map' failed to satisfy constraint: ";
         let large = format!("{about}Member must have length less than or equal to 2");
         let key = format!("{about}Map keys must satisfy constraint: [Member must have length less than or equal to 2]");
-        let value = format!("{about}Map value must satisfy constraint: [Member must have length greater than or equal to 1]");
+        let value =
+            format!("{about}Map value must satisfy constraint: [Member must have length greater than or equal to 1]");
         assert_eq!(map(&[("a", "1"), ("b", "2"), ("c", "3")]), [large]);
         assert_eq!(map(&[("ccc", "1")]), [key]);
         assert_eq!(map(&[("a", "")]), [value]);
@@ -409,7 +415,11 @@ mod tests {
         let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(paths[..2], ["poolName", "policies.passwordPolicy.minimumLength"]);
         assert!(paths[2..].iter().all(|path| *path == "acrConfiguration.Level1.member.acrValue"), "{paths:?}");
-        assert!(error.message.starts_with(&format!("{} validation errors detected: Value at 'poolName' failed", paths.len())));
+        assert!(
+            error
+                .message
+                .starts_with(&format!("{} validation errors detected: Value at 'poolName' failed", paths.len()))
+        );
         for violation in &error.fields {
             assert!(error.message.contains(&violation.description));
         }

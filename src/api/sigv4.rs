@@ -208,11 +208,31 @@ mod tests {
         for (header, exception, told) in [
             ("Bearer a.b".to_owned(), Exception::IncompleteSignatureException, "algorithm AWS4-HMAC-SHA256"),
             ("AWS4-HMAC-SHA256".to_owned(), Exception::IncompleteSignatureException, "'Credential' parameter"),
-            (format!("AWS4-HMAC-SHA256 {credential}"), Exception::IncompleteSignatureException, "'SignedHeaders' parameter"),
-            (format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host"), Exception::IncompleteSignatureException, "'Signature' parameter"),
-            ("AWS4-HMAC-SHA256 Credential=a/b".to_owned(), Exception::IncompleteSignatureException, "Credential must be"),
-            (format!("AWS4-HMAC-SHA256 {}", credential.replace("cognito-idp", "s3")), Exception::InvalidSignatureException, "correct service"),
-            (format!("AWS4-HMAC-SHA256 {}", credential.replace("us-east-1", "US EAST")), Exception::InvalidSignatureException, "valid region"),
+            (
+                format!("AWS4-HMAC-SHA256 {credential}"),
+                Exception::IncompleteSignatureException,
+                "'SignedHeaders' parameter",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host"),
+                Exception::IncompleteSignatureException,
+                "'Signature' parameter",
+            ),
+            (
+                "AWS4-HMAC-SHA256 Credential=a/b".to_owned(),
+                Exception::IncompleteSignatureException,
+                "Credential must be",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {}", credential.replace("cognito-idp", "s3")),
+                Exception::InvalidSignatureException,
+                "correct service",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {}", credential.replace("us-east-1", "US EAST")),
+                Exception::InvalidSignatureException,
+                "valid region",
+            ),
         ] {
             let error = parse(&header).err().unwrap();
             assert_eq!(error.exception, exception, "{header}");
@@ -222,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_signature_is_good_for_a_quarter_of_an_hour_either_way() {
-        let header = "AWS4-HMAC-SHA256 Credential=a/20260102/r/cognito-idp/aws4_request, SignedHeaders=host, Signature=s";
+        let header =
+            "AWS4-HMAC-SHA256 Credential=a/20260102/r/cognito-idp/aws4_request, SignedHeaders=host, Signature=s";
         let authorization = parse(header).ok().unwrap();
         let time = signing_time(&parts("x-amz-date", b"20260102T120000Z")).ok().unwrap();
         let at = |seconds: i64| Timestamp((time.unix_timestamp() + seconds) * 1000);

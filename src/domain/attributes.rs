@@ -312,7 +312,9 @@ mod tests {
         for good in ["a@b", "jane.doe+x@example.com", "ü@exämple.org", "a@b.c"] {
             assert!(is_email(good), "{good}");
         }
-        for wrong in ["", "a", "@b", "a@", "a@.b", "a@b.", "a@b..c", "a b@c", "a@b c", "a@b@c", "a@b\n", "a\0@b", "a@b\u{a0}"] {
+        for wrong in
+            ["", "a", "@b", "a@", "a@.b", "a@b.", "a@b..c", "a b@c", "a@b c", "a@b@c", "a@b\n", "a\0@b", "a@b\u{a0}"]
+        {
             assert!(!is_email(wrong), "{wrong:?}");
         }
     }

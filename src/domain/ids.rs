@@ -125,7 +125,9 @@ mod tests {
     #[test]
     fn only_what_has_the_form_of_a_pool_id_is_one() {
         assert_eq!(UserPoolId::parse("us-east-1_aB3dE5gH9").unwrap().pool_name(), "aB3dE5gH9");
-        for wrong in ["", "_", "a_", "_a", "us-east-1", "a_b c", "a_\0", "a\0_b", "é_b", &format!("a_{}", "b".repeat(54))] {
+        for wrong in
+            ["", "_", "a_", "_a", "us-east-1", "a_b c", "a_\0", "a\0_b", "é_b", &format!("a_{}", "b".repeat(54))]
+        {
             assert_eq!(UserPoolId::parse(wrong), None, "{wrong:?}");
         }
     }

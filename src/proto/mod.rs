@@ -127,9 +127,26 @@ mod tests {
     fn what_is_secret_or_personal_by_its_name_is_marked() {
         let sensitive = descriptor_pool().get_extension_by_name("userpool.v1.sensitive").unwrap();
         let names = [
-            "password", "previous_password", "proposed_password", "temporary_password", "access_token", "refresh_token",
-            "id_token", "token", "confirmation_code", "user_code", "code", "secret_code", "client_secret", "secret_hash",
-            "session", "username", "auth_parameters", "challenge_responses", "provider_details", "value",
+            "password",
+            "previous_password",
+            "proposed_password",
+            "temporary_password",
+            "access_token",
+            "refresh_token",
+            "id_token",
+            "token",
+            "confirmation_code",
+            "user_code",
+            "code",
+            "secret_code",
+            "client_secret",
+            "secret_hash",
+            "session",
+            "username",
+            "auth_parameters",
+            "challenge_responses",
+            "provider_details",
+            "value",
         ];
         let ours = descriptor_pool().all_messages().filter(|message| message.package_name() == "userpool.v1");
         let fields = ours.filter(|message| !message.is_map_entry() && message.name() != "TokenValidityUnitsType");

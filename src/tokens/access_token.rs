@@ -111,7 +111,11 @@ mod tests {
     }
 
     fn token(header: &serde_json::Value, claims: &serde_json::Value, signature: &str) -> String {
-        format!("{}.{}.{signature}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))
+        format!(
+            "{}.{}.{signature}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        )
     }
 
     #[test]
@@ -129,7 +133,11 @@ mod tests {
             (json!([]), json!([])),
         ] {
             assert_eq!(refusal(&token(&header, &claims, "")), Exception::NotAuthorizedException, "{header} {claims}");
-            assert_eq!(refusal(&token(&header, &claims, "AAAA")), Exception::NotAuthorizedException, "{header} {claims}");
+            assert_eq!(
+                refusal(&token(&header, &claims, "AAAA")),
+                Exception::NotAuthorizedException,
+                "{header} {claims}"
+            );
         }
     }
 

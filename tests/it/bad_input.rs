@@ -52,7 +52,8 @@ impl Bench {
         assert_eq!(self.written().await, before, "something was written");
         let log = self.server.dev.log();
         assert!(!log.contains("panicked at"), "the server panicked:\n{log}");
-        let faults: Vec<_> = log.lines().filter(|line| line.contains("a call failed") || line.contains("does not list")).collect();
+        let faults: Vec<_> =
+            log.lines().filter(|line| line.contains("a call failed") || line.contains("does not list")).collect();
         assert!(faults.is_empty(), "the server found itself at fault:\n{}", faults.join("\n"));
     }
 
@@ -112,7 +113,8 @@ async fn bodies_that_are_no_json_objects_are_refused() {
 async fn values_of_other_types_are_refused_by_name() {
     let bench = Bench::new("wrong-types").await;
     let before = bench.written().await;
-    let wrong = [json!(1), json!(1.5), json!(true), json!([]), json!({}), json!(["a"]), json!({ "a": "b" }), json!("text")];
+    let wrong =
+        [json!(1), json!(1.5), json!(true), json!([]), json!({}), json!(["a"]), json!({ "a": "b" }), json!("text")];
     let mut tried = 0;
     for info in built() {
         let request = userpool::proto::descriptor_pool().get_message_by_name(info.request).expect("a message");
@@ -145,7 +147,8 @@ fn fits(field: &prost_reflect::FieldDescriptor, value: &Value) -> bool {
     };
     if field.is_map() {
         // The values of maps in requests are texts, or objects.
-        let texts = matches!(field.kind(), Kind::Message(entry) if entry.map_entry_value_field().kind() == Kind::String);
+        let texts =
+            matches!(field.kind(), Kind::Message(entry) if entry.map_entry_value_field().kind() == Kind::String);
         return value.as_object().is_some_and(|members| members.is_empty() || texts);
     }
     if field.is_list() { value.as_array().is_some_and(|items| items.iter().all(scalar)) } else { scalar(value) }
@@ -160,6 +163,9 @@ async fn unknown_members_and_null_change_nothing() {
     let one = wire::aws(bench.address(), describe, plain.as_bytes()).await;
     let other = wire::aws(bench.address(), describe, more.as_bytes()).await;
     assert_eq!((one.status, one.json()), (other.status, other.json()));
+    let metrics = wire::send(bench.address().http, "GET", "/metrics", &[], b"").await.text();
+    let counted = metrics.lines().find_map(|line| line.strip_prefix("userpool_unknown_members_total "));
+    assert!(counted.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 3), "{counted:?}");
     let null = json!({ "UserPoolId": null, "Neu": null }).to_string();
     let message = bench.refused(describe, null.as_bytes(), "InvalidParameterException").await;
     assert!(message.contains("'userPoolId' failed to satisfy constraint: Member must not be null"), "{message}");
@@ -215,14 +221,19 @@ async fn bytes_that_are_no_message_are_refused_over_grpc() {
         outer.append(&mut nested);
         nested = outer;
     }
-    let bodies: [&[u8]; 6] = [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe", b"\x08\x01", b"{\"ClientId\":\"a\"}", b"\x0b"];
+    let bodies: [&[u8]; 6] =
+        [b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe", b"\x08\x01", b"{\"ClientId\":\"a\"}", b"\x0b"];
     for info in built() {
         for body in bodies {
-            let status = wire::grpc(&bench.channel, bench.address(), info, Bytes::from_static(body)).await.expect_err(info.name);
+            let status =
+                wire::grpc(&bench.channel, bench.address(), info, Bytes::from_static(body)).await.expect_err(info.name);
             assert_eq!(status.code(), Code::InvalidArgument, "{} {body:?}: {status:?}", info.name);
             let exception = Refusal::of_status(&status).exception;
             // A field of an unknown number is skipped; then what is required is missing.
-            assert!(["SerializationException", "InvalidParameterException"].contains(&exception.as_str()), "{exception}");
+            assert!(
+                ["SerializationException", "InvalidParameterException"].contains(&exception.as_str()),
+                "{exception}"
+            );
         }
     }
     let create = Operation::CreateUserPool.info();
@@ -280,7 +291,14 @@ async fn targets_methods_and_paths_that_do_not_exist_are_told_so() {
     for method in ["GET", "PUT", "DELETE", "PATCH", "HEAD"] {
         assert_eq!(wire::send(http, method, "/", &[], b"").await.status, 405, "{method}");
     }
-    for path in ["/nothing", "/a/b/c", "/%00", "/../etc/passwd", "/us-east-1_x/.well-known/jwks.json", "/%ff/.well-known/jwks.json"] {
+    for path in [
+        "/nothing",
+        "/a/b/c",
+        "/%00",
+        "/../etc/passwd",
+        "/us-east-1_x/.well-known/jwks.json",
+        "/%ff/.well-known/jwks.json",
+    ] {
         let answer = wire::send(http, "GET", path, &[], b"").await;
         assert!([400, 404].contains(&answer.status), "{path}: {}", answer.status);
     }
@@ -306,7 +324,14 @@ async fn the_content_type_decides_nothing() {
         assert_eq!(answer.exception().0, "InvalidParameterException", "{content_type:?}");
         assert_eq!(answer.header("content-type"), Some("application/x-amz-json-1.1"));
     }
-    let answer = wire::send(bench.address().grpc, "POST", "/userpool.v1.SignUpService/SignUp", &[("content-type", "text/plain")], b"").await;
+    let answer = wire::send(
+        bench.address().grpc,
+        "POST",
+        "/userpool.v1.SignUpService/SignUp",
+        &[("content-type", "text/plain")],
+        b"",
+    )
+    .await;
     assert!(answer.status < 500, "{answer:?}");
 }
 
@@ -324,7 +349,10 @@ async fn headers_of_any_form_are_borne() {
         ("AWS4-HMAC-SHA256", "IncompleteSignatureException"),
         ("AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=0", "IncompleteSignatureException"),
         (&format!("AWS4-HMAC-SHA256 Credential={many}"), "IncompleteSignatureException"),
-        ("AWS4-HMAC-SHA256 Credential=A/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=0", "IncompleteSignatureException"),
+        (
+            "AWS4-HMAC-SHA256 Credential=A/20000101/us-east-1/cognito-idp/aws4_request, SignedHeaders=host, Signature=0",
+            "IncompleteSignatureException",
+        ),
         ("\u{e9}", "IncompleteSignatureException"),
     ] {
         let headers = [("x-amz-target", target.as_str()), ("authorization", authorization)];
@@ -333,25 +361,35 @@ async fn headers_of_any_form_are_borne() {
     }
     let good = wire::signed(bench.address(), create.name, body);
     let change = |name: &str, value: &str| -> Vec<(String, String)> {
-        let changed = good.iter().map(|(known, old)| (known.clone(), if known == name { value.to_owned() } else { old.clone() }));
+        let changed =
+            good.iter().map(|(known, old)| (known.clone(), if known == name { value.to_owned() } else { old.clone() }));
         changed.collect()
     };
     let authorization = &good.iter().find(|(name, _)| name == "authorization").expect("it is signed").1;
     for (headers, exception) in [
         (change("x-amz-date", "20000101T000000Z"), "InvalidSignatureException"),
         (change("x-amz-date", "now"), "IncompleteSignatureException"),
-        (change("authorization", &authorization.replace("SignedHeaders=", "SignedHeaders=a b;\u{fffd};")), "IncompleteSignatureException"),
+        (
+            change("authorization", &authorization.replace("SignedHeaders=", "SignedHeaders=a b;\u{fffd};")),
+            "IncompleteSignatureException",
+        ),
         (change("authorization", &authorization.replace("host;", "")), "InvalidSignatureException"),
         (change("authorization", &format!("{authorization}0")), "InvalidSignatureException"),
-        (change("authorization", &authorization.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")), "IncompleteSignatureException"),
+        (
+            change("authorization", &authorization.replace("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")),
+            "IncompleteSignatureException",
+        ),
     ] {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let answer = wire::send(bench.address().http, "POST", "/", &headers, body).await;
         assert_eq!((answer.status, answer.exception().0.as_str()), (403, exception), "{headers:?}");
     }
-    for (name, value) in [("x-forwarded-for", ",,;\u{e9}"), ("traceparent", "\u{e9}"), ("grpc-timeout", "\u{e9}9"), ("cookie", "a")] {
+    for (name, value) in
+        [("x-forwarded-for", ",,;\u{e9}"), ("traceparent", "\u{e9}"), ("grpc-timeout", "\u{e9}9"), ("cookie", "a")]
+    {
         let target = wire::target("SignUp");
-        let answer = wire::send(bench.address().http, "POST", "/", &[("x-amz-target", &target), (name, value)], b"{}").await;
+        let answer =
+            wire::send(bench.address().http, "POST", "/", &[("x-amz-target", &target), (name, value)], b"{}").await;
         assert_eq!(answer.exception().0, "InvalidParameterException", "{name}");
     }
     bench.assert_untouched(before).await;
@@ -366,30 +404,64 @@ async fn odd_characters_are_refused_or_kept_but_never_a_fault() {
     for odd in ODD {
         for (operation, request) in [
             (Operation::CreateUserPool, json!({ "PoolName": "odd", "UserPoolTags": { odd: odd } })),
-            (Operation::CreateUserPool, json!({ "PoolName": "odd", "EmailVerificationMessage": format!("{odd}{{####}}") })),
-            (Operation::CreateUserPool, json!({ "PoolName": "odd", "SmsVerificationMessage": format!("{odd}{{####}}") })),
-            (Operation::CreateUserPool, json!({ "PoolName": "odd", "Schema": [{ "Name": odd, "AttributeDataType": "String" }] })),
+            (
+                Operation::CreateUserPool,
+                json!({ "PoolName": "odd", "EmailVerificationMessage": format!("{odd}{{####}}") }),
+            ),
+            (
+                Operation::CreateUserPool,
+                json!({ "PoolName": "odd", "SmsVerificationMessage": format!("{odd}{{####}}") }),
+            ),
+            (
+                Operation::CreateUserPool,
+                json!({ "PoolName": "odd", "Schema": [{ "Name": odd, "AttributeDataType": "String" }] }),
+            ),
             (Operation::DescribeUserPool, json!({ "UserPoolId": odd })),
-            (Operation::CreateUserPoolClient, json!({ "UserPoolId": bench.pool, "ClientName": "odd", "CallbackURLs": [odd] })),
-            (Operation::CreateUserPoolClient, json!({ "UserPoolId": bench.pool, "ClientName": "odd", "ReadAttributes": [odd] })),
+            (
+                Operation::CreateUserPoolClient,
+                json!({ "UserPoolId": bench.pool, "ClientName": "odd", "CallbackURLs": [odd] }),
+            ),
+            (
+                Operation::CreateUserPoolClient,
+                json!({ "UserPoolId": bench.pool, "ClientName": "odd", "ReadAttributes": [odd] }),
+            ),
             (Operation::AdminGetUser, json!({ "UserPoolId": bench.pool, "Username": odd })),
             (Operation::SignUp, json!({ "ClientId": bench.client, "Username": odd, "Password": "Correct-horse-1" })),
-            (Operation::SignUp, json!({ "ClientId": bench.client, "Username": format!("odd{}", hex::encode(odd)), "Password": format!("Correct-horse-1{odd}") })),
-            (Operation::SignUp, json!({ "ClientId": bench.client, "Username": format!("name{}", hex::encode(odd)), "Password": "Correct-horse-1",
-                "UserAttributes": [{ "Name": "name", "Value": odd }], "ValidationData": [{ "Name": odd, "Value": odd }], "ClientMetadata": { odd: odd } })),
-            (Operation::SignUp, json!({ "ClientId": bench.client, "Username": "odd", "Password": "Correct-horse-1",
-                "UserAttributes": [{ "Name": odd, "Value": "a" }] })),
-            (Operation::SignUp, json!({ "ClientId": bench.client, "Username": "odd", "Password": "Correct-horse-1",
-                "UserAttributes": [{ "Name": "email", "Value": format!("a@b{odd}") }] })),
+            (
+                Operation::SignUp,
+                json!({ "ClientId": bench.client, "Username": format!("odd{}", hex::encode(odd)), "Password": format!("Correct-horse-1{odd}") }),
+            ),
+            (
+                Operation::SignUp,
+                json!({ "ClientId": bench.client, "Username": format!("name{}", hex::encode(odd)), "Password": "Correct-horse-1",
+                "UserAttributes": [{ "Name": "name", "Value": odd }], "ValidationData": [{ "Name": odd, "Value": odd }], "ClientMetadata": { odd: odd } }),
+            ),
+            (
+                Operation::SignUp,
+                json!({ "ClientId": bench.client, "Username": "odd", "Password": "Correct-horse-1",
+                "UserAttributes": [{ "Name": odd, "Value": "a" }] }),
+            ),
+            (
+                Operation::SignUp,
+                json!({ "ClientId": bench.client, "Username": "odd", "Password": "Correct-horse-1",
+                "UserAttributes": [{ "Name": "email", "Value": format!("a@b{odd}") }] }),
+            ),
             (Operation::SignUp, json!({ "ClientId": odd, "Username": "odd", "Password": "Correct-horse-1" })),
             (Operation::ConfirmSignUp, json!({ "ClientId": bench.client, "Username": odd, "ConfirmationCode": odd })),
-            (Operation::InitiateAuth, json!({ "ClientId": bench.client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "USERNAME": odd, "PASSWORD": odd, odd: odd } })),
-            (Operation::InitiateAuth, json!({ "ClientId": bench.client, "AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": { "REFRESH_TOKEN": odd, "SECRET_HASH": odd } })),
+            (
+                Operation::InitiateAuth,
+                json!({ "ClientId": bench.client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "USERNAME": odd, "PASSWORD": odd, odd: odd } }),
+            ),
+            (
+                Operation::InitiateAuth,
+                json!({ "ClientId": bench.client, "AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": { "REFRESH_TOKEN": odd, "SECRET_HASH": odd } }),
+            ),
         ] {
             let info = operation.info();
             let answer = wire::aws(bench.address(), info, request.to_string().as_bytes()).await;
             assert!(answer.status < 500, "{}: {request}: {} {}", info.name, answer.status, answer.text());
-            let answer = wire::grpc(&bench.channel, bench.address(), info, wire::message_of(info.request, &request)).await;
+            let answer =
+                wire::grpc(&bench.channel, bench.address(), info, wire::message_of(info.request, &request)).await;
             if let Err(status) = answer {
                 assert!(!wire::is_fault(status.code()), "{}: {request}: {status:?}", info.name);
             }
@@ -407,10 +479,19 @@ async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
     let many = vec![json!({ "Value": "x" }); 20_000];
     for (operation, request) in [
         (Operation::SignUp, json!({ "ClientId": long, "Username": long, "Password": long, "SecretHash": long })),
-        (Operation::SignUp, json!({ "ClientId": bench.client, "Username": "long", "Password": "Correct-horse-1", "UserAttributes": attributes })),
-        (Operation::SignUp, json!({ "ClientId": bench.client, "Username": "long", "Password": "Correct-horse-1", "UserAttributes": many })),
+        (
+            Operation::SignUp,
+            json!({ "ClientId": bench.client, "Username": "long", "Password": "Correct-horse-1", "UserAttributes": attributes }),
+        ),
+        (
+            Operation::SignUp,
+            json!({ "ClientId": bench.client, "Username": "long", "Password": "Correct-horse-1", "UserAttributes": many }),
+        ),
         (Operation::CreateUserPool, json!({ "PoolName": long, "UserPoolTags": { &long: long } })),
-        (Operation::CreateUserPoolClient, json!({ "UserPoolId": bench.pool, "ClientName": "long", "ReadAttributes": vec!["name"; 50_000], "CallbackURLs": vec!["a:"; 50_000] })),
+        (
+            Operation::CreateUserPoolClient,
+            json!({ "UserPoolId": bench.pool, "ClientName": "long", "ReadAttributes": vec!["name"; 50_000], "CallbackURLs": vec!["a:"; 50_000] }),
+        ),
         (Operation::ConfirmSignUp, json!({ "ClientId": bench.client, "Username": "long", "ConfirmationCode": long })),
         (Operation::InitiateAuth, json!({ "ClientId": bench.client, "AuthFlow": long })),
         (Operation::DescribeUserPool, json!({ "UserPoolId": long })),
@@ -464,12 +545,13 @@ async fn signed_in(bench: &Bench, client: &str, name: &str) -> Value {
 #[tokio::test]
 async fn forged_and_foreign_tokens_are_refused() {
     let mut bench = Bench::new("forged").await;
-    bench.client = with_email(&bench, &bench.pool).await;
+    (bench.pool, bench.client) = pool_with_mail(&bench).await;
     let tokens = signed_in(&bench, &bench.client, "forger").await;
     let token = |name: &str| tokens[name].as_str().expect("a token").to_owned();
     let (access, id, refresh) = (token("AccessToken"), token("IdToken"), token("RefreshToken"));
     let parts: Vec<_> = access.split('.').collect();
-    let read = |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON") };
+    let read =
+        |part: &str| -> Value { serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON") };
     let written = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let with = |at: usize, member: &str, value: Value| {
         let mut changed = read(parts[at]);
@@ -515,7 +597,9 @@ async fn forged_and_foreign_tokens_are_refused() {
     // Another pool's client does not get anywhere with this pool's refresh token, nor with its users.
     let (_, other) = wire::pool_and_client(&bench.channel, bench.address(), "foreign").await;
     let initiate = Operation::InitiateAuth.info();
-    for token in [&refresh, &access, &format!("{refresh}A"), &refresh.replace('.', ""), &"a.b".to_owned(), &".".to_owned()] {
+    for token in
+        [&refresh, &access, &format!("{refresh}A"), &refresh.replace('.', ""), &"a.b".to_owned(), &".".to_owned()]
+    {
         let body = json!({ "ClientId": other, "AuthFlow": "REFRESH_TOKEN_AUTH", "AuthParameters": { "REFRESH_TOKEN": token } });
         bench.refused(initiate, body.to_string().as_bytes(), "NotAuthorizedException").await;
     }
@@ -526,8 +610,8 @@ async fn forged_and_foreign_tokens_are_refused() {
     assert_eq!(good.status, 200, "the user is still signed in: {}", good.text());
 }
 
-/// A client of a new pool that verifies addresses, so that codes are sent.
-async fn with_email(bench: &Bench, _pool: &str) -> String {
+/// A new pool that verifies addresses, so that codes are sent, and a client of it.
+async fn pool_with_mail(bench: &Bench) -> (String, String) {
     let pool = json!({ "PoolName": "forged", "AutoVerifiedAttributes": ["email"] });
     let pool = wire::must(&bench.channel, bench.address(), "CreateUserPool", pool).await;
     let client = json!({
@@ -535,7 +619,8 @@ async fn with_email(bench: &Bench, _pool: &str) -> String {
         "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
     });
     let client = wire::must(&bench.channel, bench.address(), "CreateUserPoolClient", client).await;
-    client["UserPoolClient"]["ClientId"].as_str().expect("an id").to_owned()
+    let text = |value: &Value| value.as_str().expect("an id").to_owned();
+    (text(&pool["UserPool"]["Id"]), text(&client["UserPoolClient"]["ClientId"]))
 }
 
 #[tokio::test]

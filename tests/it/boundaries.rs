@@ -99,7 +99,8 @@ impl Doors<'_> {
                     && refusal.message.contains(&expected)
             });
             if !told {
-                failures.push(format!("{} over {door}, outside: not told {expected:?} but {refusal:?}", self.info.name));
+                failures
+                    .push(format!("{} over {door}, outside: not told {expected:?} but {refusal:?}", self.info.name));
             }
         }
         let named = grpc.is_some_and(|refusal| {
@@ -249,7 +250,11 @@ fn of_field(
             }
             for bound in list.part("items").map(|items| bounds(&items)).unwrap_or_default() {
                 let list = |item: Value| Some(Value::List(vec![item]));
-                add(format!("Member must satisfy constraint: [{}]", bound.sentence), list(bound.inside), list(bound.outside));
+                add(
+                    format!("Member must satisfy constraint: [{}]", bound.sentence),
+                    list(bound.inside),
+                    list(bound.outside),
+                );
             }
         }
         if let Some(map) = rules.part("map") {
@@ -264,11 +269,19 @@ fn of_field(
                     let key = MapKey::String(key.as_str().expect("keys are strings").to_owned());
                     Some(Value::Map(HashMap::from([(key, valid_map_value(field, &map))])))
                 };
-                add(format!("Map keys must satisfy constraint: [{}]", bound.sentence), of_key(bound.inside), of_key(bound.outside));
+                add(
+                    format!("Map keys must satisfy constraint: [{}]", bound.sentence),
+                    of_key(bound.inside),
+                    of_key(bound.outside),
+                );
             }
             for bound in map.part("values").map(|values| bounds(&values)).unwrap_or_default() {
                 let of_value = |value: Value| Some(Value::Map(HashMap::from([(map_key(&map, 0), value)])));
-                add(format!("Map value must satisfy constraint: [{}]", bound.sentence), of_value(bound.inside), of_value(bound.outside));
+                add(
+                    format!("Map value must satisfy constraint: [{}]", bound.sentence),
+                    of_value(bound.inside),
+                    of_value(bound.outside),
+                );
             }
         }
         if !field.is_list() && !field.is_map() {
@@ -376,7 +389,11 @@ fn string_bounds(rules: &Rules) -> Vec<Bound> {
     // What the pattern allows at all may be longer than the least length.
     if let Some(least) = least {
         let inside = form.as_ref().map_or(least, |form| form.shortest(least));
-        bounds.push(Bound { sentence: at_least(least), inside: text(inside), outside: Value::String("a".repeat(usize::try_from(least - 1).expect("a length"))) });
+        bounds.push(Bound {
+            sentence: at_least(least),
+            inside: text(inside),
+            outside: Value::String("a".repeat(usize::try_from(least - 1).expect("a length"))),
+        });
     }
     if let Some(most) = most {
         let inside = form.as_ref().map_or(most, |form| most.min(form.longest(most)));
@@ -399,7 +416,11 @@ fn string_bounds(rules: &Rules) -> Vec<Bound> {
     let choices = rules.texts("in");
     for choice in &choices {
         let sentence = format!("Member must satisfy enum value set: [{}]", choices.join(", "));
-        bounds.push(Bound { sentence, inside: Value::String(choice.clone()), outside: Value::String(format!("{choice}x")) });
+        bounds.push(Bound {
+            sentence,
+            inside: Value::String(choice.clone()),
+            outside: Value::String(format!("{choice}x")),
+        });
     }
     bounds
 }

@@ -63,9 +63,17 @@ fn fields_have_cognitos_names_and_tell_whether_they_are_set() {
         for field in message.fields() {
             // The one structure that Cognito writes in small letters.
             let small = message.name() == "HttpHeader";
-            assert!(small || field.json_name().starts_with(|first: char| first.is_ascii_uppercase()), "{}", field.full_name());
+            assert!(
+                small || field.json_name().starts_with(|first: char| first.is_ascii_uppercase()),
+                "{}",
+                field.full_name()
+            );
             assert!(field.is_list() || field.is_map() || field.supports_presence(), "{}", field.full_name());
-            assert!(!matches!(field.kind(), Kind::Enum(_)), "{}: enumerations of Cognito are strings", field.full_name());
+            assert!(
+                !matches!(field.kind(), Kind::Enum(_)),
+                "{}: enumerations of Cognito are strings",
+                field.full_name()
+            );
         }
     }
 }
@@ -162,7 +170,8 @@ async fn reflection_lists_all_services_and_knows_the_types_of_errors() {
     ];
     let requests = asked.map(|request| ServerReflectionRequest { host: String::new(), message_request: Some(request) });
     let count = requests.len();
-    let mut answers = client.server_reflection_info(tokio_stream::iter(requests)).await.expect("it is served").into_inner();
+    let mut answers =
+        client.server_reflection_info(tokio_stream::iter(requests)).await.expect("it is served").into_inner();
     let mut read = Vec::new();
     while let Some(answer) = answers.message().await.expect("an answer") {
         read.push(answer.message_response.expect("a response"));

@@ -25,7 +25,8 @@ fn run(arguments: &[&str], variables: &Variables) -> Output {
 fn call(operation: &str, request: &Value, variables: &Variables) -> Value {
     let output = run(&["call", operation, &request.to_string()], variables);
     assert!(output.status.success(), "{operation}: {}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{operation}: {error}: {}", text(&output.stdout)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{operation}: {error}: {}", text(&output.stdout)))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -98,6 +99,20 @@ fn a_second_start_finds_the_data_whatever_ended_the_first() {
     let output = run(&["call", "DescribeUserPool", "{}"], &dev.variables());
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("userpool: no server answers at "), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_start_that_is_broken_off_leaves_nothing_behind() {
+    let data = data_directory("broken-off");
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut dev = Dev::spawn(&data, |_| {});
+        // As soon as its database server is there, and long before it is ready.
+        assert!(poll_until(Duration::from_secs(60), || dev.postmaster().is_some_and(is_alive)), "{}", dev.log());
+        let postmaster = dev.postmaster().expect("it was there");
+        reaper().watch(postmaster, End::Quit);
+        assert!(dev.end(signal).success(), "{}", dev.log());
+        assert_gone(postmaster);
+    }
 }
 
 fn assert_ready_line(dev: &Dev) {
@@ -201,10 +216,17 @@ fn call_prints_json_and_tells_a_refusal_by_its_exception() {
             ["call", "DescribeUserPool", "{}"],
             "userpool: InvalidParameterException: 1 validation error detected: Value at 'userPoolId' failed to satisfy constraint: Member must not be null\n",
         ),
-        (["call", "ListUserPools", r#"{"MaxResults":1}"#], "userpool: NotImplementedException: ListUserPools is not implemented yet.\n"),
+        (
+            ["call", "ListUserPools", r#"{"MaxResults":1}"#],
+            "userpool: NotImplementedException: ListUserPools is not implemented yet.\n",
+        ),
     ] {
         let output = run(&arguments, &variables);
-        assert_eq!((output.status.code(), text(&output.stderr).as_str(), text(&output.stdout).as_str()), (Some(1), told, ""), "{arguments:?}");
+        assert_eq!(
+            (output.status.code(), text(&output.stderr).as_str(), text(&output.stdout).as_str()),
+            (Some(1), told, ""),
+            "{arguments:?}"
+        );
     }
     let mut strangers = variables.clone();
     strangers.insert("USERPOOL_TOKEN".to_owned(), "AKIAAAAAAAAAAAAAAAAA.wrong".to_owned());
@@ -295,7 +317,11 @@ fn arguments_of_another_form_are_told_with_what_would_be_right() {
     for arguments in [&[][..], &["nothing"], &["dev", "--grpc-addr", "here"], &["log", "verify", "--pol", "a"]] {
         let output = userpool().args(arguments).output().expect("the binary was built with this test");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(text(&output.stderr).contains("Usage") || text(&output.stderr).contains("--help"), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stderr).contains("Usage") || text(&output.stderr).contains("--help"),
+            "{}",
+            text(&output.stderr)
+        );
     }
     let output = userpool().arg("--version").output().expect("the binary was built with this test");
     assert!(text(&output.stdout).starts_with("userpool "));

@@ -197,7 +197,9 @@ mod tests {
     #[test]
     fn times_are_exact_to_the_millisecond() {
         let user = descriptor("userpool.v1.UserType");
-        for (json, seconds, nanos) in [("1700000000.123", 1_700_000_000, 123_000_000), ("0.999", 0, 999_000_000), ("-0.5", -1, 500_000_000)] {
+        for (json, seconds, nanos) in
+            [("1700000000.123", 1_700_000_000, 123_000_000), ("0.999", 0, 999_000_000), ("-0.5", -1, 500_000_000)]
+        {
             let bytes = decode(&user, format!(r#"{{"UserCreateDate": {json}}}"#).as_bytes()).unwrap();
             let read = <crate::proto::v1::UserType as prost::Message>::decode(bytes).unwrap();
             let expected = prost_types::Timestamp { seconds, nanos };
@@ -229,7 +231,11 @@ mod tests {
             (r#"{"TokenValidityUnits": []}"#, "TokenValidityUnits must be a JSON object."),
         ] {
             let error = decode(&request, json.as_bytes()).unwrap_err();
-            assert_eq!((error.exception, error.message.as_ref()), (Exception::SerializationException, message), "{json}");
+            assert_eq!(
+                (error.exception, error.message.as_ref()),
+                (Exception::SerializationException, message),
+                "{json}"
+            );
         }
     }
 

@@ -172,12 +172,7 @@ pub async fn grpc(channel: &Channel, address: &Address, info: &OperationInfo, bo
 }
 
 /// A call over gRPC with any credential.
-pub async fn grpc_as(
-    channel: &Channel,
-    path: &'static str,
-    token: Option<&str>,
-    body: Bytes,
-) -> Result<Bytes, Status> {
+pub async fn grpc_as(channel: &Channel, path: &'static str, token: Option<&str>, body: Bytes) -> Result<Bytes, Status> {
     let mut request = Request::new(body);
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().expect("a token is text");
@@ -244,7 +239,8 @@ pub async fn must(channel: &Channel, address: &Address, name: &str, request: Val
 /// A message from JSON by Cognito's names.
 pub fn message_of(full_name: &str, json: &Value) -> Bytes {
     let descriptor = descriptor_pool().get_message_by_name(full_name).expect("a message");
-    userpool::api::aws_json::decode::decode(&descriptor, json.to_string().as_bytes()).expect("JSON that fits the message")
+    userpool::api::aws_json::decode::decode(&descriptor, json.to_string().as_bytes())
+        .expect("JSON that fits the message")
 }
 
 /// A pool and a client of its own for a test; the client takes passwords.
