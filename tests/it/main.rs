@@ -3,8 +3,10 @@
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
 
 mod admin_user;
+mod app_client;
 mod auth;
 mod sign_up;
 mod support;
 mod tokens;
 mod user;
+mod user_pool;
