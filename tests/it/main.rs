@@ -5,6 +5,10 @@
 mod admin_user;
 mod app_client;
 mod auth;
+mod callers;
+mod concurrency;
+mod erasure;
+mod events;
 mod sign_up;
 mod support;
 mod tokens;

@@ -80,9 +80,23 @@ impl Api {
     /// Calls as the service account of the environment, where the operation needs one. Waits, as SDKs do, while the server
     /// has no capacity left: the scenarios run in parallel on few cores.
     pub async fn call<Req: Request + Clone>(&self, request: Req) -> Result<Req::Response, Refusal> {
+        self.call_patiently(self.authorization::<Req>().as_deref(), request).await
+    }
+
+    /// Calls once.
+    pub async fn call_once<Req: Request>(&self, request: Req) -> Result<Req::Response, Refusal> {
+        self.call_as(self.authorization::<Req>().as_deref(), request).await
+    }
+
+    /// Calls with this `authorization` header, or none, and waits for capacity.
+    pub async fn call_patiently<Req: Request + Clone>(
+        &self,
+        authorization: Option<&str>,
+        request: Req,
+    ) -> Result<Req::Response, Refusal> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.call_once(request.clone()).await {
+            match self.call_as(authorization, request.clone()).await {
                 Err(refusal) if refusal.exception == "TooManyRequestsException" && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -91,11 +105,9 @@ impl Api {
         }
     }
 
-    /// Calls once.
-    pub async fn call_once<Req: Request>(&self, request: Req) -> Result<Req::Response, Refusal> {
+    fn authorization<Req: Request>(&self) -> Option<String> {
         let developer = Req::OPERATION.info().authorization == Authorization::Developer;
-        let authorization = developer.then(|| format!("Bearer {}", self.account.token()));
-        self.call_as(authorization.as_deref(), request).await
+        developer.then(|| format!("Bearer {}", self.account.token()))
     }
 
     /// Calls once with this `authorization` header, or none.

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod environment;
+pub mod events;
 pub mod http;
 pub mod kafka;
 pub mod pool;
