@@ -20,7 +20,7 @@ async fn a_user_is_found_by_name_alias_and_sub() {
     let unknown = ("UserNotFoundException", "User does not exist.");
     assert_refused(pool.admin_get_user(&email).await, unknown.0, unknown.1);
 
-    pool.confirm(&name, &crate::support::client::code_for(&email).await).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.unwrap();
     for key in [&name, &email, &sub] {
         let user = pool.admin_get_user(key).await.unwrap();
         assert_eq!(user.username.as_deref(), Some(name.as_str()));

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use sqlx::PgPool;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Refusal, code_for};
+use crate::support::client::{Refusal};
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique};
 
 /// How often each exception was answered; `OK` for none.
@@ -44,7 +44,7 @@ async fn one_alias_is_given_once() {
     let mut codes = Vec::new();
     for user in &users {
         pool.sign_up(user, &[("email", &email)]).await.unwrap();
-        let messages = crate::support::client::messages_for(&email, codes.len() + 1).await;
+        let messages = pool.api.messages_for(&email, codes.len() + 1).await;
         codes.push(messages[0]["code"].as_str().unwrap().to_owned());
     }
     let confirmations = users.iter().zip(&codes).map(|(user, code)| pool.confirm(user, code));
@@ -69,7 +69,7 @@ async fn one_code_confirms_once() {
     let name = unique("twice");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     let answers = join_all((0..8).map(|_| pool.confirm(&name, &code))).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 7), ("OK", 1)]));
     pool.verify().await;
@@ -81,7 +81,7 @@ async fn guesses_at_a_code_are_counted_one_by_one() {
     let name = unique("burst");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code: u32 = code_for(&email).await.parse().unwrap();
+    let code: u32 = pool.api.code_for(&email).await.parse().unwrap();
     let guesses: Vec<_> = (1..=12).map(|step| format!("{:06}", (code + step) % 1_000_000)).collect();
     let answers = join_all(guesses.iter().map(|guess| pool.confirm(&name, guess))).await;
     let expected = BTreeMap::from([("CodeMismatchException", 5), ("TooManyFailedAttemptsException", 7)]);

@@ -2,7 +2,6 @@
 
 use userpool::proto::v1::*;
 
-use crate::support::client::code_for;
 use crate::support::environment::DATABASE;
 use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique, unique_phone};
@@ -27,7 +26,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     ];
     let sub = pool.sign_up(&name, &values).await.unwrap().user_sub.unwrap();
     pool.confirm(&name, "000000").await.ok();
-    pool.confirm(&name, &code_for(&email).await).await.ok();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.ok();
     pool.sign_in(&name, "Wrong-horse-7").await.unwrap_err();
     pool.sign_in(&email, "Wrong-horse-7").await.unwrap_err();
     let tokens = pool.sign_in(&nick, PASSWORD).await.unwrap();

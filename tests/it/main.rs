@@ -5,6 +5,7 @@
 mod admin_user;
 mod app_client;
 mod auth;
+mod budgets;
 mod callers;
 mod concurrency;
 mod erasure;

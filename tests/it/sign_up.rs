@@ -3,7 +3,7 @@
 use tonic::Code;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Api, assert_refused, code_for, mailbox, messages_for};
+use crate::support::client::{Api, assert_refused};
 use crate::support::http;
 use crate::support::pool::{
     PASSWORD, Pool, attributes, by_name, email_pool, password_client, secret_hash, texts, unique, unique_phone,
@@ -33,7 +33,7 @@ async fn a_user_signs_up_confirms_and_signs_in() {
     assert_eq!(delivery.delivery_medium.as_deref(), Some("EMAIL"));
     assert_eq!(delivery.attribute_name.as_deref(), Some("email"));
 
-    let message = messages_for(&email, 1).await.remove(0);
+    let message = pool.api.messages_for(&email, 1).await.remove(0);
     let code = message["code"].as_str().unwrap().to_owned();
     assert!(code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()));
     assert_eq!(message["medium"], "EMAIL");
@@ -67,7 +67,7 @@ async fn the_mailbox_is_a_page_for_a_browser() {
     let name = unique("page");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     for process in &pool.api.environment().processes {
         let path = format!("/dev/messages?to={email}");
         let page = http::send(process.http, "GET", &path, &[("accept", "text/html,*/*")], b"").await;
@@ -87,7 +87,7 @@ async fn the_same_through_the_aws_sdk() {
     let signed_up = signed_up.user_attributes(attribute.build().unwrap()).send().await.unwrap();
     assert!(!signed_up.user_confirmed());
     assert_eq!(signed_up.code_delivery_details().unwrap().destination(), Some("j***@e***".replace('j', "s").as_str()));
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     let confirm = || pool.api.aws().confirm_sign_up().client_id(&pool.client_id).username(&name);
     let refused = confirm().confirmation_code(other_than(&code)).send().await.unwrap_err().into_service_error();
     assert!(refused.is_code_mismatch_exception(), "{refused:?}");
@@ -279,7 +279,7 @@ async fn a_client_with_a_secret_needs_its_hash() {
     assert_refused(pool.api.call(sign_up(Some(other.clone()))).await, "NotAuthorizedException", &wrong);
     pool.api.call(sign_up(Some(right.clone()))).await.unwrap();
 
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     let confirm = |hash: Option<&String>| ConfirmSignUpRequest {
         client_id: Some(id.to_owned()),
         secret_hash: hash.cloned(),
@@ -323,8 +323,8 @@ async fn without_an_attribute_to_verify_no_code_is_sent() {
     // Another message that was sent later has arrived: this one would have, too.
     let other = Pool::create().await;
     let person = other.person("later").await;
-    assert_eq!(mailbox(&person.email).await.len(), 1);
-    assert!(mailbox(&email).await.is_empty());
+    assert_eq!(pool.api.mailbox(&person.email).await.len(), 1);
+    assert!(pool.api.mailbox(&email).await.is_empty());
     other.verify().await;
     pool.verify().await;
 }
@@ -344,7 +344,7 @@ async fn a_phone_number_is_verified_before_an_address() {
     assert_eq!(delivery.delivery_medium.as_deref(), Some("SMS"));
     assert_eq!(delivery.attribute_name.as_deref(), Some("phone_number"));
     assert_eq!(delivery.destination, Some(format!("+{}{}", "*".repeat(9), &phone[phone.len() - 4..])));
-    let message = messages_for(&phone, 1).await.remove(0);
+    let message = pool.api.messages_for(&phone, 1).await.remove(0);
     let code = message["code"].as_str().unwrap();
     assert_eq!(message["body"], format!("Your number: {code}."));
     assert_eq!((&message["medium"], &message["subject"]), (&"SMS".into(), &serde_json::Value::Null));
@@ -366,7 +366,7 @@ async fn a_message_follows_the_pools_template() {
     let name = unique("template");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let message = messages_for(&email, 1).await.remove(0);
+    let message = pool.api.messages_for(&email, 1).await.remove(0);
     assert_eq!(message["subject"], "Welcome");
     assert_eq!(message["body"], format!("Hello {name}, {} it is", message["code"].as_str().unwrap()));
     pool.verify().await;
@@ -378,7 +378,7 @@ async fn five_wrong_guesses_spend_a_code() {
     let name = unique("guess");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     for _ in 0..5 {
         assert_refused(pool.confirm(&name, &other_than(&code)).await, WRONG_CODE.0, WRONG_CODE.1);
     }
@@ -398,8 +398,8 @@ async fn a_code_works_once_and_for_its_user_only() {
     for name in [&first, &second] {
         pool.sign_up(name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
     }
-    let code = code_for(&format!("{first}@example.com")).await;
-    if code != code_for(&format!("{second}@example.com")).await {
+    let code = pool.api.code_for(&format!("{first}@example.com")).await;
+    if code != pool.api.code_for(&format!("{second}@example.com")).await {
         assert_refused(pool.confirm(&second, &code).await, WRONG_CODE.0, WRONG_CODE.1);
     }
     pool.confirm(&first, &code).await.unwrap();
@@ -450,7 +450,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
     let wrong = ("NotAuthorizedException", "Incorrect username or password.");
     let not_yet = pool.sign_in(&email, PASSWORD).await.unwrap_err();
     assert!(["UserNotFoundException", wrong.0].contains(&not_yet.exception.as_str()), "{not_yet:?}");
-    let first_code = code_for(&email).await;
+    let first_code = pool.api.code_for(&email).await;
     pool.confirm(&first, &first_code).await.unwrap();
     for alias in [&email, &nick, &first] {
         let tokens = pool.sign_in(alias, PASSWORD).await.unwrap();
@@ -462,7 +462,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
 
     // Somebody else may have the same address, but it names one user at a time.
     pool.sign_up(&second, &[("email", &email)]).await.unwrap();
-    let messages = messages_for(&email, 2).await;
+    let messages = pool.api.messages_for(&email, 2).await;
     let second_code = messages[0]["code"].as_str().unwrap().to_owned();
     assert_refused(
         pool.confirm(&second, &second_code).await,
@@ -497,7 +497,7 @@ async fn a_phone_number_can_be_an_alias() {
     let message = "Username cannot be of phone number format, since user pool is configured for phone number alias.";
     assert_refused(pool.sign_up(&phone, &[]).await, "InvalidParameterException", message);
     pool.sign_up(&name, &[("phone_number", &phone)]).await.unwrap();
-    pool.confirm(&name, &code_for(&phone).await).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&phone).await).await.unwrap();
     pool.sign_in(&phone, PASSWORD).await.unwrap();
     pool.verify().await;
 }
@@ -522,7 +522,7 @@ async fn an_address_can_be_the_name() {
     ] {
         let sub = pool.sign_up(address, &[]).await.unwrap().user_sub.unwrap();
         assert_refused(pool.sign_up(address, &[]).await, "UsernameExistsException", taken);
-        pool.confirm(address, &code_for(address).await).await.unwrap();
+        pool.confirm(address, &pool.api.code_for(address).await).await.unwrap();
         let tokens = pool.sign_in(address, PASSWORD).await.unwrap();
         let user = pool.get_user(tokens.access_token()).await.unwrap();
         // The name itself is the sub.

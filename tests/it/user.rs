@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
-use crate::support::client::{assert_refused, mailbox};
+use crate::support::client::{assert_refused};
 use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, texts};
 
 const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid Access Token");
@@ -135,7 +135,7 @@ async fn who_deletes_itself_is_gone() {
         }
         assert_refused(pool.confirm(&person.username, "123456").await, unknown.0, unknown.1);
     }
-    assert!(mailbox(&person.email).await.is_empty(), "its messages go as well");
+    assert!(pool.api.mailbox(&person.email).await.is_empty(), "its messages go as well");
 
     // The name is free again, for somebody else.
     let again = pool.sign_up(&person.username, &[("email", &person.email)]).await.unwrap();
