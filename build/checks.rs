@@ -81,13 +81,17 @@ impl Generator<'_> {
             let call = if field.is_map() { "map" } else { "list" };
             let _ = writeln!(body, "        checker.{call}({shown:?}, &self.{name}, {checks});");
         }
-        if let (false, Kind::Message(inner)) = (field.is_map(), field.kind()) {
-            if inner.package_name() == "userpool.v1" {
-                let _ = writeln!(
-                    body,
-                    "        for (index, value) in self.{name}.iter().enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
-                );
-            }
+        let values = match field.kind() {
+            Kind::Message(entry) if field.is_map() => (entry.map_entry_value_field().kind(), ".values()"),
+            kind => (kind, ".iter()"),
+        };
+        if let (Kind::Message(inner), iterated) = values
+            && inner.package_name() == "userpool.v1"
+        {
+            let _ = writeln!(
+                body,
+                "        for (index, value) in self.{name}{iterated}.enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
+            );
         }
     }
 

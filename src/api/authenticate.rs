@@ -15,7 +15,13 @@ use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
 
 /// A caller of whom only headers and connection are known.
-pub fn anonymous(app: &App, operation: Operation, headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxies) -> Caller {
+pub fn anonymous(
+    app: &App,
+    operation: Operation,
+    headers: &HeaderMap,
+    peer: Option<SocketAddr>,
+    proxies: &TrustedProxies,
+) -> Caller {
     Caller {
         account: None,
         address: peer.map(|peer| proxies.caller_address(peer.ip(), headers)),
@@ -35,7 +41,8 @@ pub fn needs_account(operation: Operation) -> bool {
 /// The account of `authorization: Bearer <access key id>.<secret>`.
 pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<ServiceAccount, Error> {
     let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
-    let unknown = || Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.");
+    let unknown =
+        || Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.");
     let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unknown())?;
     let (scheme, token) = header.split_once(' ').ok_or_else(missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -92,7 +99,8 @@ impl TrustedProxies {
     /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has.
     fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<IpAddr> = forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        let hops: Vec<IpAddr> =
+            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
         let mut address = peer;
         for hop in hops.into_iter().rev() {
             if !self.0.contains(&address) {

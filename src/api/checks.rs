@@ -113,9 +113,15 @@ impl Rule {
     /// Cognito's sentence about the rule if the value breaks it.
     fn broken_by(&self, value: &impl Value) -> Option<String> {
         let sentence = match self {
-            Self::MinSize(min) if value.size()? < *min => format!("Member must have length greater than or equal to {min}"),
-            Self::MaxSize(max) if value.size()? > *max => format!("Member must have length less than or equal to {max}"),
-            Self::Min(min) if value.number()? < *min => format!("Member must have value greater than or equal to {min}"),
+            Self::MinSize(min) if value.size()? < *min => {
+                format!("Member must have length greater than or equal to {min}")
+            }
+            Self::MaxSize(max) if value.size()? > *max => {
+                format!("Member must have length less than or equal to {max}")
+            }
+            Self::Min(min) if value.number()? < *min => {
+                format!("Member must have value greater than or equal to {min}")
+            }
             Self::Max(max) if value.number()? > *max => format!("Member must have value less than or equal to {max}"),
             Self::Pattern(pattern) if !pattern.matches(value.text()?) => {
                 format!("Member must satisfy regular expression pattern: {}", pattern.shown)
@@ -178,7 +184,13 @@ impl Checker {
         self.elements(name, "Map value must satisfy constraint", map.values(), values);
     }
 
-    fn elements<'a, T: Value + 'a>(&mut self, name: &str, what: &str, elements: impl Iterator<Item = &'a T>, rules: &[Rule]) {
+    fn elements<'a, T: Value + 'a>(
+        &mut self,
+        name: &str,
+        what: &str,
+        elements: impl Iterator<Item = &'a T>,
+        rules: &[Rule],
+    ) {
         let broken = elements.flat_map(|element| rules.iter().filter_map(move |rule| rule.broken_by(element))).next();
         if let Some(sentence) = broken {
             self.violation(name, None, &format!("{what}: [{sentence}]"));

@@ -88,7 +88,12 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     if info.errors.contains(&error.exception) || COMMON_EXCEPTIONS.contains(&error.exception) {
         return error;
     }
-    tracing::error!(operation = info.name, exception = error.exception.name(), request_id = caller.request_id, "an exception that the operation does not list");
+    tracing::error!(
+        operation = info.name,
+        exception = error.exception.name(),
+        request_id = caller.request_id,
+        "an exception that the operation does not list"
+    );
     metrics::counter!("userpool_undeclared_exceptions_total", "operation" => info.name).increment(1);
     Error::internal(error)
 }
@@ -100,7 +105,9 @@ async fn report(app: &App, error: &Error, caller: &Caller) {
             let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");
         }
-        Exception::AccessDeniedException | Exception::InvalidSignatureException => record_refusal(app, error, caller).await,
+        Exception::AccessDeniedException | Exception::InvalidSignatureException => {
+            record_refusal(app, error, caller).await
+        }
         _ => {}
     }
 }

@@ -99,9 +99,14 @@ fn parse(header: &str) -> Result<Authorization<'_>, Error> {
         return Err(incomplete("Credential must be <access key id>/<date>/<region>/<service>/aws4_request."));
     };
     if service != SERVICE {
-        return Err(Error::new(Exception::InvalidSignatureException, format!("Credential should be scoped to correct service: '{SERVICE}'.")));
+        return Err(Error::new(
+            Exception::InvalidSignatureException,
+            format!("Credential should be scoped to correct service: '{SERVICE}'."),
+        ));
     }
-    let well_formed = !region.is_empty() && region.len() <= 32 && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let well_formed = !region.is_empty()
+        && region.len() <= 32
+        && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !well_formed {
         return Err(Error::new(Exception::InvalidSignatureException, "Credential should be scoped to a valid region."));
     }
@@ -122,7 +127,9 @@ fn check_time(authorization: &Authorization<'_>, time: OffsetDateTime, now: Time
     let invalid = |message: String| Err(Error::new(Exception::InvalidSignatureException, message));
     let day = format!("{:04}{:02}{:02}", time.year(), u8::from(time.month()), time.day());
     if authorization.date != day {
-        return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.".to_owned());
+        return invalid(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.".to_owned(),
+        );
     }
     let age = now.seconds() - time.unix_timestamp();
     if age > TOLERANCE_SECONDS {
@@ -135,10 +142,19 @@ fn check_time(authorization: &Authorization<'_>, time: OffsetDateTime, now: Time
 }
 
 /// The signature that the request would have if it were signed with the secret.
-fn signature(parts: &Parts, body: &[u8], authorization: &Authorization<'_>, time: OffsetDateTime, secret: &str) -> Result<String, Error> {
+fn signature(
+    parts: &Parts,
+    body: &[u8],
+    authorization: &Authorization<'_>,
+    time: OffsetDateTime,
+    secret: &str,
+) -> Result<String, Error> {
     for needed in ["host", "x-amz-date", "x-amz-target"] {
         if parts.headers.contains_key(needed) && !authorization.signed_headers.contains(&needed) {
-            return Err(Error::new(Exception::InvalidSignatureException, format!("'{needed}' must be a 'SignedHeader' in the AWS Authorization.")));
+            return Err(Error::new(
+                Exception::InvalidSignatureException,
+                format!("'{needed}' must be a 'SignedHeader' in the AWS Authorization."),
+            ));
         }
     }
     let mut headers = Vec::new();
@@ -169,6 +185,8 @@ fn signature(parts: &Parts, body: &[u8], authorization: &Authorization<'_>, time
         .map_err(Error::internal)?;
     let request = SignableRequest::new(parts.method.as_str(), &uri, headers.iter().copied(), SignableBody::Bytes(body))
         .map_err(|_| incomplete("The request can't be signed as its headers say."))?;
-    let (_, signature) = sign(request, &params.into()).map_err(|_| incomplete("The request can't be signed as its headers say."))?.into_parts();
+    let (_, signature) = sign(request, &params.into())
+        .map_err(|_| incomplete("The request can't be signed as its headers say."))?
+        .into_parts();
     Ok(signature)
 }

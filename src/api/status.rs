@@ -10,12 +10,21 @@ use crate::domain::error::{Error, Exception};
 pub fn code(exception: Exception) -> Code {
     use Exception::*;
     match exception {
-        MissingAuthenticationTokenException | IncompleteSignatureException | UnrecognizedClientException
-        | InvalidSignatureException | NotAuthorizedException => Code::Unauthenticated,
+        MissingAuthenticationTokenException
+        | IncompleteSignatureException
+        | UnrecognizedClientException
+        | InvalidSignatureException
+        | NotAuthorizedException => Code::Unauthenticated,
         AccessDeniedException | ForbiddenException => Code::PermissionDenied,
-        ResourceNotFoundException | UserNotFoundException | MFAMethodNotFoundException | SoftwareTokenMFANotFoundException
+        ResourceNotFoundException
+        | UserNotFoundException
+        | MFAMethodNotFoundException
+        | SoftwareTokenMFANotFoundException
         | ScopeDoesNotExistException => Code::NotFound,
-        UsernameExistsException | AliasExistsException | GroupExistsException | DeviceKeyExistsException
+        UsernameExistsException
+        | AliasExistsException
+        | GroupExistsException
+        | DeviceKeyExistsException
         | DuplicateProviderException => Code::AlreadyExists,
         TooManyRequestsException | LimitExceededException | TooManyFailedAttemptsException => Code::ResourceExhausted,
         ConcurrentModificationException => Code::Aborted,
@@ -23,14 +32,31 @@ pub fn code(exception: Exception) -> Code {
         InternalErrorException => Code::Internal,
         ServiceUnavailableException => Code::Unavailable,
         CodeDeliveryFailureException | UnexpectedLambdaException | InvalidLambdaResponseException => Code::Unavailable,
-        UserNotConfirmedException | PasswordResetRequiredException | OperationNotEnabledException | PreconditionNotMetException
-        | UserImportInProgressException | UnsupportedUserStateException | UserPoolAddOnNotEnabledException
-        | InvalidUserPoolConfigurationException | FeatureUnavailableInTierException | TierChangeNotAllowedException
-        | UnsupportedOperationException | UserLambdaValidationException | EnableSoftwareTokenMFAException
-        | ExpiredCodeException | CodeMismatchException | PasswordHistoryPolicyViolationException => Code::FailedPrecondition,
-        InvalidParameterException | InvalidPasswordException | InvalidOAuthFlowException | SerializationException
-        | InvalidEmailRoleAccessPolicyException | InvalidSmsRoleAccessPolicyException
-        | InvalidSmsRoleTrustRelationshipException | UnsupportedIdentityProviderException | UserPoolTaggingException => Code::InvalidArgument,
+        UserNotConfirmedException
+        | PasswordResetRequiredException
+        | OperationNotEnabledException
+        | PreconditionNotMetException
+        | UserImportInProgressException
+        | UnsupportedUserStateException
+        | UserPoolAddOnNotEnabledException
+        | InvalidUserPoolConfigurationException
+        | FeatureUnavailableInTierException
+        | TierChangeNotAllowedException
+        | UnsupportedOperationException
+        | UserLambdaValidationException
+        | EnableSoftwareTokenMFAException
+        | ExpiredCodeException
+        | CodeMismatchException
+        | PasswordHistoryPolicyViolationException => Code::FailedPrecondition,
+        InvalidParameterException
+        | InvalidPasswordException
+        | InvalidOAuthFlowException
+        | SerializationException
+        | InvalidEmailRoleAccessPolicyException
+        | InvalidSmsRoleAccessPolicyException
+        | InvalidSmsRoleTrustRelationshipException
+        | UnsupportedIdentityProviderException
+        | UserPoolTaggingException => Code::InvalidArgument,
     }
 }
 

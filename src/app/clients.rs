@@ -27,17 +27,25 @@ pub fn seal_secret(app: &App, pool: &UserPoolId, keys: &PoolKeys, client: &Clien
 /// The secret of a client, if it has one.
 pub fn secret(pool: &PoolView, client: &AppClient) -> Result<Option<String>, Error> {
     let Some(sealed) = &client.client_secret else { return Ok(None) };
-    let opened = pool.keys.pool.open(place(&pool.id, &StreamId::client(&client.client_id)), sealed).map_err(Error::internal)?;
+    let opened =
+        pool.keys.pool.open(place(&pool.id, &StreamId::client(&client.client_id)), sealed).map_err(Error::internal)?;
     String::from_utf8(opened).map(Some).map_err(Error::internal)
 }
 
 /// Checks that a caller knows the client's secret: base64 of HMAC-SHA256 under it over the user's name and the client id.
 /// A name may be given in several forms, any of which counts.
-pub fn check_secret_hash(pool: &PoolView, client: &AppClient, names: &[&str], secret_hash: Option<&str>) -> Result<(), Error> {
+pub fn check_secret_hash(
+    pool: &PoolView,
+    client: &AppClient,
+    names: &[&str],
+    secret_hash: Option<&str>,
+) -> Result<(), Error> {
     let Some(secret) = secret(pool, client)? else { return Ok(()) };
     let id = &client.client_id;
     let Some(given) = secret_hash else {
-        return Err(Error::not_authorized(format!("Client {id} is configured with secret but SECRET_HASH was not received")));
+        return Err(Error::not_authorized(format!(
+            "Client {id} is configured with secret but SECRET_HASH was not received"
+        )));
     };
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let matches = names.iter().any(|name| {

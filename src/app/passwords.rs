@@ -88,7 +88,12 @@ impl Passwords {
     }
 
     /// Whether a password is the one of a stored hash. Without one the same work is done for nothing.
-    pub async fn verify(&self, password: &str, stored: Option<&str>, patience: Option<Duration>) -> Result<bool, Error> {
+    pub async fn verify(
+        &self,
+        password: &str,
+        stored: Option<&str>,
+        patience: Option<Duration>,
+    ) -> Result<bool, Error> {
         let parsed = read_phc(stored.unwrap_or(&self.nobody)).ok_or(HashFailure::Malformed).map_err(Error::internal)?;
         let (cost, salt, expected) = parsed;
         let password = password.to_owned();
@@ -97,7 +102,11 @@ impl Passwords {
     }
 
     /// Does other slow work of a password on the same bounded threads.
-    pub async fn work<T: Send + 'static>(&self, patience: Option<Duration>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    pub async fn work<T: Send + 'static>(
+        &self,
+        patience: Option<Duration>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
         self.run(patience, move |_| Ok(work())).await
     }
 
@@ -178,7 +187,8 @@ fn phc(cost: Cost, salt: &[u8], hash: &[u8]) -> String {
 
 fn read_phc(text: &str) -> Option<(Cost, Vec<u8>, Vec<u8>)> {
     let mut parts = text.strip_prefix("$argon2id$v=19$")?.split('$');
-    let mut numbers = parts.next()?.split(',').zip(["m=", "t=", "p="]).map(|(part, name)| part.strip_prefix(name)?.parse().ok());
+    let mut numbers =
+        parts.next()?.split(',').zip(["m=", "t=", "p="]).map(|(part, name)| part.strip_prefix(name)?.parse().ok());
     let mut number = || numbers.next().flatten();
     let cost = Cost { memory: number()?, passes: number()?, lanes: number()? };
     let (salt, hash) = (STANDARD_NO_PAD.decode(parts.next()?).ok()?, STANDARD_NO_PAD.decode(parts.next()?).ok()?);

@@ -75,7 +75,9 @@ pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserP
         analytics_configuration: settings.analytics_configuration,
         prevent_user_existence_errors: settings.prevent_user_existence_errors,
         enable_token_revocation: Some(settings.enable_token_revocation),
-        enable_propagate_additional_user_context_data: settings.enable_propagate_additional_user_context_data.or(Some(false)),
+        enable_propagate_additional_user_context_data: settings
+            .enable_propagate_additional_user_context_data
+            .or(Some(false)),
         auth_session_validity: Some(settings.auth_session_validity),
         refresh_token_rotation: settings.refresh_token_rotation,
         ..v1::UserPoolClientType::default()
@@ -84,7 +86,9 @@ pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserP
 
 /// All attributes of a user, or those that a client may read.
 pub fn user_attributes(pool: &UserPool, user: &User, reader: Option<&AppClient>) -> Vec<v1::AttributeType> {
-    let readable = |name: &str| reader.is_none_or(|client| attributes::readable(&pool.schema, &client.settings.read_attributes, name));
+    let readable = |name: &str| {
+        reader.is_none_or(|client| attributes::readable(&pool.schema, &client.settings.read_attributes, name))
+    };
     let shown = user.shown_attributes().into_iter().filter(|(name, _)| readable(name));
     shown.map(|(name, value)| v1::AttributeType { name: Some(name), value: Some(value) }).collect()
 }

@@ -34,10 +34,13 @@ pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
     let info = Operation::by_name(name).ok_or_else(|| anyhow!("there is no operation {name}"))?.info();
     let json = if arguments.json == "-" { std::io::read_to_string(std::io::stdin())? } else { arguments.json.clone() };
     let message = |full_name: &str| descriptor_pool().get_message_by_name(full_name).context("no descriptor");
-    let body = decode::decode(&message(info.request)?, json.as_bytes()).map_err(|error| anyhow!("{}", error.message))?;
+    let body =
+        decode::decode(&message(info.request)?, json.as_bytes()).map_err(|error| anyhow!("{}", error.message))?;
     let mut request = Request::new(body);
     if let Some(token) = &arguments.token {
-        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().context("the token is not a token")?);
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().context("the token is not a token")?);
     }
     let endpoint = Endpoint::from_shared(format!("http://{}", arguments.grpc_addr))?;
     let channel = endpoint.connect().await.with_context(|| format!("no server answers at {}", arguments.grpc_addr))?;

@@ -28,7 +28,10 @@ pub struct DatabaseArguments {
 impl DatabaseArguments {
     /// A store with the master keys.
     pub async fn store(&self) -> anyhow::Result<Store> {
-        let file = self.master_keys_file.as_ref().context("name the master keys by --master-keys-file or USERPOOL_MASTER_KEYS_FILE")?;
+        let file = self
+            .master_keys_file
+            .as_ref()
+            .context("name the master keys by --master-keys-file or USERPOOL_MASTER_KEYS_FILE")?;
         self.connect(MasterKeys::read(file)?).await
     }
 
@@ -39,7 +42,8 @@ impl DatabaseArguments {
     }
 
     async fn connect(&self, keys: MasterKeys) -> anyhow::Result<Store> {
-        let database = store::connect(&self.database_url, CONNECTIONS).await.context("the database can't be reached")?;
+        let database =
+            store::connect(&self.database_url, CONNECTIONS).await.context("the database can't be reached")?;
         Ok(Store::new(database, Arc::new(keys)))
     }
 }

@@ -15,6 +15,8 @@ use crate::store::Store;
 use crate::store::feed::{Cursor, FeedRow, Log};
 
 const BATCH: i64 = 500;
+/// A field longer than this is shown shortened.
+const LONGEST_SHOWN: usize = 100;
 const POLL: Duration = Duration::from_millis(200);
 
 /// What to do with the log.
@@ -39,6 +41,9 @@ enum Command {
         /// Only of this pool.
         #[arg(long)]
         pool: Option<String>,
+        /// Shows long fields whole.
+        #[arg(long)]
+        full: bool,
     },
     /// Replays the log and compares what it yields with the read models.
     Verify {
@@ -53,9 +58,10 @@ enum Command {
 /// Does it.
 pub async fn run(arguments: LogArguments) -> anyhow::Result<()> {
     match arguments.command {
-        Command::Tail { follow, activity, pool } => {
+        Command::Tail { follow, activity, pool, full } => {
             let store = arguments.database.store_without_keys().await?;
-            tail(&store, follow, activity, pool.as_deref()).await
+            let longest = if full { usize::MAX } else { LONGEST_SHOWN };
+            tail(&store, follow, activity, pool.as_deref(), longest).await
         }
         Command::Verify { pool } => verify(&arguments.database.store().await?, pool).await,
         Command::NewEpoch => {
@@ -79,7 +85,7 @@ async fn verify(store: &Store, pool: Option<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>) -> anyhow::Result<()> {
+async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>, longest: usize) -> anyhow::Result<()> {
     let logs = if activity { &Log::ALL[..] } else { &Log::ALL[..1] };
     let mut cursors: Vec<_> = logs.iter().map(|log| (*log, Cursor::start())).collect();
     loop {
@@ -93,7 +99,7 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>) -
         }
         rows.sort_by_key(|row| row.at);
         for row in rows.iter().filter(|row| pool.is_none_or(|pool| row.user_pool_id == pool)) {
-            println!("{}", line(row));
+            println!("{}", line(row, longest));
         }
         if rows.is_empty() && !follow {
             return Ok(());
@@ -105,8 +111,11 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>) -
 }
 
 /// One event as a person reads it. What is sealed is left out.
-fn line(row: &FeedRow) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(row.at.seconds()).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
+fn line(row: &FeedRow, longest: usize) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(row.at.seconds())
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default();
     let version = row.stream_version.map(|version| format!(" v{version}")).unwrap_or_default();
     let text = |pointer: &str| row.metadata.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (kind, id) = (text("/actor/kind"), text("/actor/id"));
@@ -116,9 +125,19 @@ fn line(row: &FeedRow) -> String {
         row.user_pool_id,
         row.stream_id,
         row.kind,
-        public_payload(row),
+        shortened(public_payload(row), longest),
         text("/operation"),
     )
+}
+
+/// The payload on one line; a member that is longer than a line holds shows only that it is there.
+fn shortened(mut payload: Value, longest: usize) -> Value {
+    for value in payload.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
+        if value.to_string().len() > longest {
+            *value = Value::from("…");
+        }
+    }
+    payload
 }
 
 fn public_payload(row: &FeedRow) -> Value {

@@ -49,8 +49,12 @@ impl Listeners {
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!("{address} is in use by another process: choose another address with {flag}"),
-        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!("this user may not listen on {address}: choose another address with {flag}"),
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is in use by another process: choose another address with {flag}")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("this user may not listen on {address}: choose another address with {flag}")
+        }
         _ => anyhow::anyhow!("can't listen on {address} ({error}): choose another address with {flag}"),
     })
 }
@@ -78,7 +82,10 @@ pub async fn serve(listeners: Listeners, services: Services, stop: CancellationT
     workers.spawn(store.clone().keep_partitions(DEFAULT_RETENTION_MONTHS, stop.clone()));
     workers.spawn(delivery::worker::run(store, delivery, stop.clone()));
     let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery == Way::Mailbox };
-    let served = tokio::try_join!(serve_grpc(listeners.grpc, &doors, stop.clone()), serve_http(listeners.http, door, stop.clone()));
+    let served = tokio::try_join!(
+        serve_grpc(listeners.grpc, &doors, stop.clone()),
+        serve_http(listeners.http, door, stop.clone())
+    );
     stop.cancel();
     while workers.join_next().await.is_some() {}
     served.map(|_| ())
@@ -117,5 +124,8 @@ async fn serve_grpc(listener: TcpListener, doors: &Doors, stop: CancellationToke
 
 async fn serve_http(listener: TcpListener, door: HttpDoor, stop: CancellationToken) -> anyhow::Result<()> {
     let service = http_door::router(door).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await.context("the HTTP listener failed")
+    axum::serve(listener, service)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("the HTTP listener failed")
 }

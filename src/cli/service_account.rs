@@ -40,17 +40,24 @@ enum Command {
 }
 
 fn role(name: &str) -> Result<Role, String> {
-    Role::ALL.into_iter().find(|role| role.name() == name).ok_or_else(|| "a role is admin, pool-admin or read-only".to_owned())
+    Role::ALL
+        .into_iter()
+        .find(|role| role.name() == name)
+        .ok_or_else(|| "a role is admin, pool-admin or read-only".to_owned())
 }
 
 /// Does it.
 pub async fn run(arguments: ServiceAccountArguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Create { name, role, pools } => {
-            ensure!((role == Role::PoolAdmin) != pools.is_empty(), "a pool-admin names its pools with --pool, other roles name none");
+            ensure!(
+                (role == Role::PoolAdmin) != pools.is_empty(),
+                "a pool-admin names its pools with --pool, other roles name none"
+            );
             let store = arguments.database.store().await?;
             let pools = pools.into_iter().map(UserPoolId::new).collect();
-            let (account, secret) = store.create_service_account(&name, role, pools, &operator_origin("service-account create")).await?;
+            let (account, secret) =
+                store.create_service_account(&name, role, pools, &operator_origin("service-account create")).await?;
             println!("access key id      {}", account.access_key_id);
             println!("secret access key  {}", secret.0);
             println!("bearer token       {}.{}", account.access_key_id, secret.0);
@@ -60,7 +67,13 @@ pub async fn run(arguments: ServiceAccountArguments) -> anyhow::Result<()> {
             for account in store.list_service_accounts().await? {
                 let state = if account.revoked_at.is_some() { "revoked" } else { "in use" };
                 let pools: Vec<_> = account.user_pool_ids.iter().map(UserPoolId::as_str).collect();
-                println!("{}  {:10}  {state}  {}  {}", account.access_key_id, account.role.name(), account.name, pools.join(","));
+                println!(
+                    "{}  {:10}  {state}  {}  {}",
+                    account.access_key_id,
+                    account.role.name(),
+                    account.name,
+                    pools.join(",")
+                );
             }
         }
         Command::Revoke { access_key_id } => {

@@ -174,6 +174,10 @@ impl TransactionalProducer {
         // An error event may not have been served yet.
         self.producer.poll(Duration::ZERO);
         let listener = self.producer.context();
+        // What ended the producer for good, as being fenced does, says more than what that did to messages.
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            return ProducerError::Kafka { step, error: KafkaError::Global(code), reason: Some(reason) };
+        }
         // What failed the transaction says more than that it failed.
         let error = listener.take_undelivered().unwrap_or(error);
         ProducerError::Kafka { step, error, reason: listener.take_reason() }

@@ -1,11 +1,13 @@
 //! The topics of events: their names, and their creation where they are missing.
 
 use std::cmp::min;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client::Listener;
 use crate::kafka::config::KafkaConfig;
@@ -22,6 +24,8 @@ const DIRECTORY_RETENTION_MILLIS: &str = "-1";
 const ACTIVITY_RETENTION_MILLIS: &str = "604800000";
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is looked whether to give up.
+const SLICE: Duration = Duration::from_millis(250);
 
 /// The topic that a log goes to.
 pub fn topic(config: &KafkaConfig, log: Log) -> String {
@@ -35,15 +39,14 @@ fn retention_millis(log: Log) -> &'static str {
     }
 }
 
-/// Creates the topics that are missing. It blocks.
+/// Creates the topics that are missing. It blocks, but gives up when it is told to.
 ///
 /// Brokers that can't be reached are an error. Brokers that refuse are not: the owner may have reserved the creation of
 /// topics, and librdkafka's broker in this process knows no such request. That is logged, and producing will show whether
 /// the topics are there.
-pub fn create_missing(config: &KafkaConfig) -> Result<(), KafkaError> {
+pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Result<(), KafkaError> {
     let admin = AdminClient::from_config_and_context(&config.client(), Listener::default())?;
-    // Asked for by name, a missing topic could be created by brokers that do so, with settings of their own.
-    let metadata = admin.inner().fetch_metadata(None, ANSWER_TIMEOUT)?;
+    let metadata = metadata(&admin, give_up)?;
     let missing: Vec<(Log, String)> = Log::ALL
         .map(|log| (log, topic(config, log)))
         .into_iter()
@@ -72,6 +75,18 @@ pub fn create_missing(config: &KafkaConfig) -> Result<(), KafkaError> {
         Err(error) => tracing::warn!(%error, "the brokers create no topics; they must be there already"),
     }
     Ok(())
+}
+
+/// What the brokers say of themselves, once they answer.
+fn metadata(admin: &AdminClient<Listener>, give_up: &CancellationToken) -> Result<Metadata, KafkaError> {
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    loop {
+        // Asked for by name, a missing topic could be created by brokers that do so, with settings of their own.
+        match admin.inner().fetch_metadata(None, SLICE) {
+            Err(_) if Instant::now() < deadline && !give_up.is_cancelled() => {}
+            answer => return answer,
+        }
+    }
 }
 
 fn report(result: Result<String, (String, RDKafkaErrorCode)>) {

@@ -82,12 +82,13 @@ pub struct FeedRow {
     pub at: Timestamp,
 }
 
+/// The order is that of the table's columns: a bare `tx` would be the text that is selected, where 1000 comes before 999.
 const DIRECTORY: &str = "
 select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
 from log
 where (epoch, tx, ord) > ($1, $2::xid8, $3)
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
-order by epoch, tx, ord limit $4";
+order by log.epoch, log.tx, log.ord limit $4";
 
 /// A commit's time is that of the server that made it, so a day more is looked at than the position asks for.
 const ACTIVITY: &str = "
@@ -96,7 +97,7 @@ select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_v
 from activity
 where (epoch, tx, ord) > ($1, $2::xid8, $3) and at >= $5::timestamptz - interval '1 day'
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
-order by epoch, tx, ord limit $4";
+order by activity.epoch, activity.tx, activity.ord limit $4";
 
 impl Store {
     /// The next rows after a position: at most so many, complete up to the last of them.

@@ -317,11 +317,12 @@ impl Store {
     /// About how many users a pool has: from the planner's statistics, exact while they are few. Never counts a large pool.
     pub async fn estimated_users(&self, pool: &UserPoolId) -> Result<i32, StoreError> {
         const COUNTED: i64 = 1_000;
-        let few: i64 = sqlx::query_scalar("select count(*) from (select 1 from users where user_pool_id = $1 limit $2) as few")
-            .bind(pool.as_str())
-            .bind(COUNTED)
-            .fetch_one(&self.database)
-            .await?;
+        let few: i64 =
+            sqlx::query_scalar("select count(*) from (select 1 from users where user_pool_id = $1 limit $2) as few")
+                .bind(pool.as_str())
+                .bind(COUNTED)
+                .fetch_one(&self.database)
+                .await?;
         if few < COUNTED {
             return Ok(i32::try_from(few).unwrap_or(i32::MAX));
         }

@@ -49,7 +49,7 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?.claims;
     // The issuer only says where to look for the key; the signature says whether that is true.
     let pool_id = unverified.iss.rsplit_once('/').map(|(_, id)| UserPoolId::new(id)).ok_or_else(invalid)?;
-    let pool = store.pool_hint(&pool_id).await.map_err(|error| unless_missing(error))?;
+    let pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
     let claims = check_signature(&pool, &kid, token)?;
     let right = claims.iss == pool.state.issuer
         && claims.token_use == TokenUse::Access.name()
@@ -60,7 +60,12 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     if at.seconds() >= claims.exp {
         return Err(Error::not_authorized("Access Token has expired"));
     }
-    Ok(AccessToken { pool_id, sub: Sub(claims.sub), client_id: ClientId::new(claims.client_id), session: claims.event_id })
+    Ok(AccessToken {
+        pool_id,
+        sub: Sub(claims.sub),
+        client_id: ClientId::new(claims.client_id),
+        session: claims.event_id,
+    })
 }
 
 fn unless_missing(error: Error) -> Error {

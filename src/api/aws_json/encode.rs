@@ -1,6 +1,6 @@
 //! From a response message to JSON by Cognito's names.
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::proto::descriptor_pool;
@@ -10,7 +10,7 @@ pub fn encode(message: &DynamicMessage) -> Json {
     let mut members = Map::new();
     for field in message.descriptor().fields() {
         if message.has_field(&field) || always_emitted(&field) {
-            members.insert(field.json_name().to_owned(), value(&field.kind(), &message.get_field(&field)));
+            members.insert(field.json_name().to_owned(), value(&message.get_field(&field)));
         }
     }
     Json::Object(members)
@@ -21,8 +21,8 @@ fn always_emitted(field: &FieldDescriptor) -> bool {
     field.options().get_extension(&extension).as_bool().unwrap_or(false)
 }
 
-fn value(kind: &Kind, value_: &Value) -> Json {
-    match value_ {
+fn value(shown: &Value) -> Json {
+    match shown {
         Value::Bool(it) => Json::Bool(*it),
         Value::I32(it) => Json::from(*it),
         Value::I64(it) => Json::from(*it),
@@ -38,9 +38,9 @@ fn value(kind: &Kind, value_: &Value) -> Json {
         }
         Value::Message(it) if it.descriptor().full_name() == "google.protobuf.Timestamp" => epoch_seconds(it),
         Value::Message(it) => encode(it),
-        Value::List(items) => Json::Array(items.iter().map(|item| value(kind, item)).collect()),
+        Value::List(items) => Json::Array(items.iter().map(value).collect()),
         Value::Map(entries) => {
-            let mut members: Vec<_> = entries.iter().map(|(key, entry)| (map_key(key), value(kind, entry))).collect();
+            let mut members: Vec<_> = entries.iter().map(|(key, entry)| (map_key(key), value(entry))).collect();
             members.sort_by(|one, other| one.0.cmp(&other.0));
             Json::Object(members.into_iter().collect())
         }

@@ -5,9 +5,9 @@ pub mod encode;
 
 use std::net::SocketAddr;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -27,7 +27,11 @@ const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// Answers `POST /`.
-pub async fn post(State(doors): State<Doors>, peer: Option<Extension<ConnectInfo<SocketAddr>>>, request: Request) -> Response {
+pub async fn post(
+    State(doors): State<Doors>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    request: Request,
+) -> Response {
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
     let (parts, body) = request.into_parts();
     let Some(operation) = target(&parts.headers) else {
@@ -58,14 +62,20 @@ fn target(headers: &HeaderMap) -> Option<Operation> {
 async fn bounded(body: Body) -> Result<Bytes, Error> {
     match Limited::new(body, LARGEST_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Error::new(Exception::SerializationException, format!("The request is larger than {LARGEST_BODY} bytes.")))
-        }
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
+            Exception::SerializationException,
+            format!("The request is larger than {LARGEST_BODY} bytes."),
+        )),
         Err(_) => Err(Error::new(Exception::SerializationException, "The request's body broke off.")),
     }
 }
 
-async fn authenticate_signature(doors: &Doors, caller: &mut Caller, parts: &http::request::Parts, body: &[u8]) -> Result<(), Error> {
+async fn authenticate_signature(
+    doors: &Doors,
+    caller: &mut Caller,
+    parts: &http::request::Parts,
+    body: &[u8],
+) -> Result<(), Error> {
     match sigv4::verify(&doors.app, parts, body).await {
         Ok(signed) => {
             caller.account = Some(signed.account);

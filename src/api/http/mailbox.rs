@@ -23,7 +23,11 @@ pub(super) struct Filter {
 }
 
 /// `GET /dev/messages?to=<address>`: the newest first. A browser gets a page, everybody else JSON.
-pub(super) async fn messages(State(app): State<Arc<App>>, Query(filter): Query<Filter>, headers: HeaderMap) -> Response {
+pub(super) async fn messages(
+    State(app): State<Arc<App>>,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Response {
     let messages = match app.store.mailbox(filter.to.as_deref(), MOST_SHOWN).await {
         Ok(messages) => messages,
         Err(error) => {

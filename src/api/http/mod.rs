@@ -51,11 +51,21 @@ pub fn router(door: HttpDoor) -> Router {
 
 /// Browsers may call from any page: a call carries its own credential, never a cookie.
 pub fn cors() -> CorsLayer {
-    let exposed = ["x-amzn-requestid", "x-amzn-errortype", "x-amzn-errormessage", "x-request-id", "grpc-status", "grpc-message", "grpc-status-details-bin"];
+    let exposed = [
+        "x-amzn-requestid",
+        "x-amzn-errortype",
+        "x-amzn-errormessage",
+        "x-request-id",
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+    ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::any())
         .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers(exposed.map(HeaderName::from_static).into_iter().chain([header::CONTENT_TYPE]).collect::<Vec<_>>())
+        .expose_headers(
+            exposed.map(HeaderName::from_static).into_iter().chain([header::CONTENT_TYPE]).collect::<Vec<_>>(),
+        )
         .max_age(std::time::Duration::from_secs(24 * 60 * 60))
 }

@@ -8,7 +8,11 @@ use crate::proto::v1::{AdminGetUserRequest, AdminGetUserResponse};
 use crate::store::read::Wanted;
 
 /// Shows a user to an administrator, by name, alias or `sub`.
-pub async fn admin_get_user(app: &App, _: &Caller, request: AdminGetUserRequest) -> Result<AdminGetUserResponse, Error> {
+pub async fn admin_get_user(
+    app: &App,
+    _: &Caller,
+    request: AdminGetUserRequest,
+) -> Result<AdminGetUserResponse, Error> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(request.username());
     let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..Wanted::default() }).await?;

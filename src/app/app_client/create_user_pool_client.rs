@@ -24,19 +24,25 @@ pub async fn create_user_pool_client(
     until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
 }
 
-async fn attempt(app: &App, caller: &Caller, request: &CreateUserPoolClientRequest) -> Result<CreateUserPoolClientResponse, Failure> {
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &CreateUserPoolClientRequest,
+) -> Result<CreateUserPoolClientResponse, Failure> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&pool_id, None, Wanted::default()).await?.pool;
     let id = ClientId::new(app.random.text(ALPHABET, ID_LENGTH));
     let secret = secret_for(app, request)?;
     let at = app.clock.now();
     let client_secret = secret.map(|secret| clients::seal_secret(app, &pool_id, &pool.keys, &id, &secret));
-    let decision = rules::create_user_pool_client(&pool.state, CreateUserPoolClient { client_secret, request: request.clone() });
+    let decision =
+        rules::create_user_pool_client(&pool.state, CreateUserPoolClient { client_secret, request: request.clone() });
     decision.answer?;
     let stream = StreamId::client(&id);
     let client = replay::<AppClient>(None, &stream, decision.events.iter().map(|event| (event, at)));
     let client = client.ok_or_else(|| Error::internal("a client that was created does not exist"))?;
-    let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at).new_client(&id, decision.events);
+    let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+        .new_client(&id, decision.events);
     app.store.commit(commit).await?;
     Ok(CreateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &client)?) })
 }

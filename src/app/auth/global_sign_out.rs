@@ -10,7 +10,11 @@ use crate::store::commit::Commit;
 use crate::store::metadata::ActorKind;
 
 /// Ends every session of the user of an access token.
-pub async fn global_sign_out(app: &App, caller: &Caller, request: GlobalSignOutRequest) -> Result<GlobalSignOutResponse, Error> {
+pub async fn global_sign_out(
+    app: &App,
+    caller: &Caller,
+    request: GlobalSignOutRequest,
+) -> Result<GlobalSignOutResponse, Error> {
     until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request.access_token()))
 }
 
@@ -20,7 +24,8 @@ async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOu
     let decision = rules::global_sign_out(&user.state);
     decision.answer?;
     let origin = caller.origin(ActorKind::User, user.state.sub.to_string());
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
+    let commit =
+        Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
     app.store.commit(commit).await?;
     Ok(GlobalSignOutResponse {})
 }

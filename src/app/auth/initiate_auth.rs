@@ -9,7 +9,11 @@ use crate::domain::ids::ClientId;
 use crate::proto::v1::{InitiateAuthRequest, InitiateAuthResponse};
 
 /// Begins a sign-in through a client, by the flow that is asked for.
-pub async fn initiate_auth(app: &App, caller: &Caller, request: InitiateAuthRequest) -> Result<InitiateAuthResponse, Error> {
+pub async fn initiate_auth(
+    app: &App,
+    caller: &Caller,
+    request: InitiateAuthRequest,
+) -> Result<InitiateAuthResponse, Error> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let parameters = &request.auth_parameters;

@@ -73,21 +73,27 @@ impl Guess<'_> {
             Some(locked) => locked,
             None => {
                 let stored = user.map(|user| stored_hash(pool, user)).transpose()?.flatten();
-                sign_in.password_matches = app.passwords.verify(self.password, stored.as_deref(), caller.patience).await?;
+                sign_in.password_matches =
+                    app.passwords.verify(self.password, stored.as_deref(), caller.patience).await?;
                 password_sign_in(&sign_in)
             }
         };
         let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string());
-        let place = store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
+        let place =
+            store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
                 let answer = tokens(app, pool, client, user, &begun, at)?;
-                app.store.accept_sign_in(place, user, &begun, found.attempts.is_some(), &Activity::SignedIn(fact)).await?;
+                app.store
+                    .accept_sign_in(place, user, &begun, found.attempts.is_some(), &Activity::SignedIn(fact))
+                    .await?;
                 Ok(answer)
             }
             (SignIn::Accepted(_), _, _) => Err(Error::internal("a sign-in of nobody was accepted").into()),
             (SignIn::Refused { activity, attempts, error }, user, _) => {
-                app.store.refuse_sign_in(place, user, found.attempts, attempts, &Activity::SignInRefused(activity)).await?;
+                app.store
+                    .refuse_sign_in(place, user, found.attempts, attempts, &Activity::SignInRefused(activity))
+                    .await?;
                 Err(error.into())
             }
         }

@@ -24,7 +24,14 @@ pub fn begin(app: &App, client: &AppClient, user: &User, at: Timestamp) -> Sessi
 }
 
 /// The tokens of a session, without its refresh token.
-pub fn tokens(app: &App, pool: &PoolView, client: &AppClient, user: &User, session: &Session, at: Timestamp) -> Result<AuthenticationResultType, Error> {
+pub fn tokens(
+    app: &App,
+    pool: &PoolView,
+    client: &AppClient,
+    user: &User,
+    session: &Session,
+    at: Timestamp,
+) -> Result<AuthenticationResultType, Error> {
     let issued = issue(Issue { pool, client, user, session, at }, &app.signers, &app.random)?;
     Ok(AuthenticationResultType {
         access_token: Some(issued.access_token),

@@ -12,7 +12,11 @@ use crate::store::metadata::ActorKind;
 use crate::store::read::{Snapshot, Wanted};
 
 /// Confirms a user by the code that was sent to it.
-pub async fn confirm_sign_up(app: &App, caller: &Caller, request: ConfirmSignUpRequest) -> Result<ConfirmSignUpResponse, Error> {
+pub async fn confirm_sign_up(
+    app: &App,
+    caller: &Caller,
+    request: ConfirmSignUpRequest,
+) -> Result<ConfirmSignUpResponse, Error> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id))
@@ -37,22 +41,31 @@ async fn attempt(
     };
     let alias_owner = alias_owner(app, pool_id, &found, &user).await?;
     let sub = user.state.sub.to_string();
-    let guess = found.pool.keys.keyed_hash("code", &[&sub, CodePurpose::SignUp.as_str_name(), request.confirmation_code()]);
+    let guess =
+        found.pool.keys.keyed_hash("code", &[&sub, CodePurpose::SignUp.as_str_name(), request.confirmation_code()]);
     let at = app.clock.now();
-    let confirmation = rules::confirm_sign_up(&user.state, ConfirmSignUp {
-        sent: found.code.clone(),
-        guess,
-        alias_owner: alias_owner.as_ref().map(|owner| Box::new(owner.state.clone())),
-        force_alias_creation: request.force_alias_creation(),
-        at,
-    });
+    let confirmation = rules::confirm_sign_up(
+        &user.state,
+        ConfirmSignUp {
+            sent: found.code.clone(),
+            guess,
+            alias_owner: alias_owner.as_ref().map(|owner| Box::new(owner.state.clone())),
+            force_alias_creation: request.force_alias_creation(),
+            at,
+        },
+    );
     let origin = caller.origin(ActorKind::AppClient, client_id.to_string());
     let commit = Commit::new(pool_id, &found.pool.keys, &found.pool.name_rules, &origin, at);
     settle(app, commit, confirmation, &user, alias_owner.as_ref(), found.code.as_ref()).await
 }
 
 /// Another user who holds the address that the code proves, where that is an alias.
-async fn alias_owner(app: &App, pool_id: &UserPoolId, found: &Snapshot, user: &LoadedUser) -> Result<Option<LoadedUser>, Error> {
+async fn alias_owner(
+    app: &App,
+    pool_id: &UserPoolId,
+    found: &Snapshot,
+    user: &LoadedUser,
+) -> Result<Option<LoadedUser>, Error> {
     let rules = &found.pool.name_rules;
     let attribute = found.code.as_ref().map(|code| code.attribute.as_str());
     let alias = attribute.filter(|attribute| rules.alias_attributes.contains(*attribute));
@@ -75,7 +88,9 @@ async fn settle(
     let (sub, purpose) = (user.state.sub, CodePurpose::SignUp);
     let row = match outcome {
         CodeOutcome::Kept => return decision.answer.map(|()| ConfirmSignUpResponse::default()).map_err(Failure::from),
-        CodeOutcome::Guessed => OperationalRow::CodeGuessed { sub, purpose, attempts: code.map_or(0, |code| code.attempts) },
+        CodeOutcome::Guessed => {
+            OperationalRow::CodeGuessed { sub, purpose, attempts: code.map_or(0, |code| code.attempts) }
+        }
         CodeOutcome::Spent => OperationalRow::CodeSpent { sub, purpose },
     };
     let commit = commit.user(user, decision.events).activity(sub, &user.key, decision.activity).operational([row]);

@@ -69,7 +69,12 @@ async fn register(
     let sent = signed_up.code_delivery.as_ref().map(|(medium, _)| OperationalRow::Code {
         sub,
         purpose: CodePurpose::SignUp,
-        code: SentCode { hash, attribute: medium.attribute().to_owned(), attempts: 0, expires_at: at.plus_seconds(CODE_SECONDS) },
+        code: SentCode {
+            hash,
+            attribute: medium.attribute().to_owned(),
+            attempts: 0,
+            expires_at: at.plus_seconds(CODE_SECONDS),
+        },
     });
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string());
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
@@ -125,10 +130,12 @@ async fn password_forms(
 ) -> Result<Password, Error> {
     let passwords: &Passwords = &app.passwords;
     let hash = passwords.hash(password, app.random.bytes(), caller.patience).await?;
-    let (pool_name, user_id, text, salt) = (pool.id.pool_name().to_owned(), username.to_owned(), password.to_owned(), app.random.bytes());
+    let (pool_name, user_id, text, salt) =
+        (pool.id.pool_name().to_owned(), username.to_owned(), password.to_owned(), app.random.bytes());
     let verifier = passwords.work(caller.patience, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
     let stream = StreamId::user(sub);
-    let seal = |class, value: &[u8]| key.seal(Place { pool: &pool.id, stream: &stream, class }, app.random.uuid(), value);
+    let seal =
+        |class, value: &[u8]| key.seal(Place { pool: &pool.id, stream: &stream, class }, app.random.uuid(), value);
     Ok(Password {
         hash: seal(FieldClass::PasswordHash, hash.as_bytes()),
         srp_verifier: seal(FieldClass::SrpVerifier, &serde_json::to_vec(&verifier).map_err(Error::internal)?),

@@ -20,7 +20,8 @@ async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<DeleteUserRe
     let decision = rules::delete_user(&user.state);
     decision.answer?;
     let origin = caller.origin(ActorKind::User, user.state.sub.to_string());
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
+    let commit =
+        Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
     app.store.commit(commit).await?;
     Ok(DeleteUserResponse {})
 }

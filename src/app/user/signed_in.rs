@@ -31,7 +31,8 @@ pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
     let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..Wanted::default() };
     let found = app.store.read(&token.pool_id, Some(&token.client_id), wanted).await;
     // A token of a client that is gone is a token that was revoked.
-    let found = found.map_err(|error| if error.exception == Exception::ResourceNotFoundException { revoked() } else { error })?;
+    let found = found
+        .map_err(|error| if error.exception == Exception::ResourceNotFoundException { revoked() } else { error })?;
     let user = found.user.ok_or_else(revoked)?;
     let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
     let session = session.ok_or_else(revoked)?;

@@ -19,11 +19,19 @@ const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 const ID_LENGTH: usize = 9;
 
 /// Creates a user pool with its keys.
-pub async fn create_user_pool(app: &App, caller: &Caller, request: CreateUserPoolRequest) -> Result<CreateUserPoolResponse, Error> {
+pub async fn create_user_pool(
+    app: &App,
+    caller: &Caller,
+    request: CreateUserPoolRequest,
+) -> Result<CreateUserPoolResponse, Error> {
     until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
 }
 
-async fn attempt(app: &App, caller: &Caller, request: &CreateUserPoolRequest) -> Result<CreateUserPoolResponse, Failure> {
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &CreateUserPoolRequest,
+) -> Result<CreateUserPoolResponse, Failure> {
     let region = caller.region.clone().unwrap_or_else(|| app.identity.region.clone());
     let id = UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)));
     let made = make_keys(app, &id).await?;

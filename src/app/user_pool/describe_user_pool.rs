@@ -8,7 +8,11 @@ use crate::proto::v1::{DescribeUserPoolRequest, DescribeUserPoolResponse};
 use crate::store::read::Wanted;
 
 /// Shows a user pool.
-pub async fn describe_user_pool(app: &App, _: &Caller, request: DescribeUserPoolRequest) -> Result<DescribeUserPoolResponse, Error> {
+pub async fn describe_user_pool(
+    app: &App,
+    _: &Caller,
+    request: DescribeUserPoolRequest,
+) -> Result<DescribeUserPoolResponse, Error> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let users = app.store.estimated_users(&id).await?;

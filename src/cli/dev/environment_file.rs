@@ -39,7 +39,8 @@ impl EnvironmentFile {
     /// What the last run wrote; nothing where there is no such file.
     pub fn read(data_dir: &Path) -> Self {
         let text = std::fs::read_to_string(data_dir.join(NAME)).unwrap_or_default();
-        let values: BTreeMap<_, _> = text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('=')).collect();
+        let values: BTreeMap<_, _> =
+            text.lines().filter_map(|line| line.strip_prefix("export ")?.split_once('=')).collect();
         let value = |name: &str| values.get(name).map_or_else(String::new, |value| value.trim_matches('\'').to_owned());
         Self {
             access_key_id: value("AWS_ACCESS_KEY_ID"),

@@ -27,7 +27,7 @@ use crate::domain::ids::AccessKeyId;
 use crate::environment::Random;
 use crate::kafka::config::KafkaConfig;
 use crate::kafka::embedded::EmbeddedBroker;
-use crate::kafka::relay::{self, Relay};
+use crate::kafka::relay::Relay;
 use crate::kafka::topics;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
@@ -116,7 +116,7 @@ async fn serve(
     let (broker, brokers) = match external_brokers {
         Some(brokers) => (None, brokers),
         None => {
-            let broker = embedded_broker(&store, &arguments.kafka_prefix).await?;
+            let broker = embedded_broker(&arguments.kafka_prefix)?;
             let bootstrap = broker.bootstrap().to_owned();
             (Some(broker), bootstrap)
         }
@@ -147,7 +147,13 @@ async fn serve(
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let app = App::new(store.clone(), identity, Passwords::new(Cost::default(), slots));
-    let relay = tokio::spawn(Relay::new(store, kafka, random.uuid().to_string()).run(stop.clone()));
+    kafka.check()?;
+    let relay = Relay::new(store, kafka, random.uuid().to_string());
+    if broker.is_some() {
+        // The broker in the process forgets everything with it, so it is filled from the start of the logs.
+        relay.rewind().await?;
+    }
+    let relay = tokio::spawn(relay.run(stop.clone()));
     println!(
         "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
         file.grpc_addr,
@@ -180,26 +186,24 @@ fn stop_at_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// A broker in this process. It forgets everything with the process, so it is filled from the start of the logs.
-async fn embedded_broker(store: &Store, prefix: &str) -> anyhow::Result<EmbeddedBroker> {
+/// A broker in this process.
+fn embedded_broker(prefix: &str) -> anyhow::Result<EmbeddedBroker> {
     let config = KafkaConfig { prefix: prefix.to_owned(), ..KafkaConfig::new("") };
     let names: Vec<_> = Log::ALL.into_iter().map(|log| topics::topic(&config, log)).collect();
     let broker = EmbeddedBroker::start(&names).context("the Kafka broker for development can't be started")?;
-    for log in Log::ALL {
-        store.forget_checkpoint(&relay::reader(log)).await?;
-    }
     Ok(broker)
 }
 
 /// The service account of the last run, or a new one.
 async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::Result<(String, String)> {
     let known = store.service_account(&AccessKeyId::new(&previous.access_key_id)).await;
-    if let Ok(Some((_, secret))) = known {
-        if secret.0 == previous.secret_access_key {
-            return Ok((previous.access_key_id.clone(), previous.secret_access_key.clone()));
-        }
+    if let Ok(Some((_, secret))) = known
+        && secret.0 == previous.secret_access_key
+    {
+        return Ok((previous.access_key_id.clone(), secret.0));
     }
-    let (account, secret) = store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
+    let (account, secret) =
+        store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
     Ok((account.access_key_id.to_string(), secret.0))
 }
 

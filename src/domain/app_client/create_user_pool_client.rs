@@ -146,10 +146,8 @@ fn check_oauth(settings: &AppClientSettings) -> Result<(), Error> {
             "client_credentials flow can not be selected along with code flow or implicit flow.",
         ));
     }
-    if let Some(uri) = &settings.default_redirect_uri {
-        if !settings.callback_urls.contains(uri) {
-            return Err(Error::invalid_parameter("DefaultRedirectURI must be one of the CallbackURLs."));
-        }
+    if settings.default_redirect_uri.as_ref().is_some_and(|uri| !settings.callback_urls.contains(uri)) {
+        return Err(Error::invalid_parameter("DefaultRedirectURI must be one of the CallbackURLs."));
     }
     const STANDARD_SCOPES: [&str; 5] = ["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
     let unknown = settings.allowed_oauth_scopes.iter().find(|scope| !STANDARD_SCOPES.contains(&scope.as_str()));

@@ -125,8 +125,8 @@ impl UserPool {
 
     /// The key that signs tokens of a use at a time.
     pub fn signing_key(&self, purpose: TokenUse, at: Timestamp) -> Option<&SigningKey> {
-        let keys = self.signing_keys.iter().filter(|key| key.purpose == purpose);
-        keys.filter(|key| key.active_from <= at && key.retired_at.is_none_or(|retired| at < retired)).next_back()
+        let mut keys = self.signing_keys.iter().filter(|key| key.purpose == purpose);
+        keys.rfind(|key| key.active_from <= at && key.retired_at.is_none_or(|retired| at < retired))
     }
 
     /// How names of its users are compared and which attributes stand for a name. Fixed at creation.

@@ -73,13 +73,19 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
             "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
         ));
     }
-    if let (Some(one), Some(template)) = (&settings.email_verification_message, &settings.verification_message_template)
-    {
-        if template.email_message.as_ref().is_some_and(|other| other != one) {
-            return Err(Error::invalid_parameter(
-                "EmailVerificationMessage and VerificationMessageTemplate.EmailMessage must be the same text.",
-            ));
-        }
+    let template = settings.verification_message_template.as_ref();
+    let texts = [
+        (&settings.email_verification_message, template.and_then(|it| it.email_message.as_ref()), "EmailMessage"),
+        (&settings.email_verification_subject, template.and_then(|it| it.email_subject.as_ref()), "EmailSubject"),
+        (&settings.sms_verification_message, template.and_then(|it| it.sms_message.as_ref()), "SmsMessage"),
+    ];
+    let contradicts = |(one, other, _): &&(&Option<String>, Option<&String>, &str)| {
+        one.as_ref().zip(*other).is_some_and(|(one, other)| one != other)
+    };
+    if let Some((_, _, name)) = texts.iter().find(contradicts) {
+        return Err(Error::invalid_parameter(format!(
+            "VerificationMessageTemplate.{name} and the older field for the same text must be equal where both are given."
+        )));
     }
     let tags = settings.user_pool_tags.keys();
     if tags.into_iter().any(|key| key.to_lowercase().starts_with("aws:")) {

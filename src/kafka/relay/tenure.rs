@@ -84,9 +84,8 @@ impl<'a> Tenure<'a> {
         }
         if !*topics_are_settled {
             let config = Arc::clone(self.config);
-            self.in_thread(Duration::ZERO, move |_| topics::create_missing(&config))
-                .await?
-                .map_err(RelayError::Topics)?;
+            let create = move |give_up: &CancellationToken| topics::create_missing(&config, give_up);
+            self.in_thread(Duration::ZERO, create).await?.map_err(RelayError::Topics)?;
             *topics_are_settled = true;
         }
         let config = Arc::clone(self.config);

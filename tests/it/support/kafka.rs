@@ -33,6 +33,24 @@ impl Kafka {
         let (broker, port) = launch(prepared, &directory, prepared.archive_in_use());
         Kafka { bootstrap: format!("127.0.0.1:{port}"), broker, directory }
     }
+
+    /// Ends the broker as a crash would. Its data stay.
+    pub fn kill(&mut self) {
+        let _ = self.broker.kill();
+        let _ = self.broker.wait();
+        reaper().forget_pid(self.broker.id());
+    }
+
+    /// Starts a broker that was killed, with its data, at its address.
+    pub fn restart(&mut self) {
+        let prepared = prepared();
+        let address = self.bootstrap.parse().expect("the address that it was started at");
+        let properties = self.directory.join("server.properties");
+        self.broker =
+            spawn(prepared, &self.directory, &properties, prepared.archive_in_use(), address).unwrap_or_else(|| {
+                panic!("Kafka did not start again; its log ends:\n{}", tail(&self.directory.join("log")))
+            });
+    }
 }
 
 impl Drop for Kafka {
@@ -170,33 +188,47 @@ fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Chi
             .unwrap_or_else(|error| panic!("cannot copy {}: {error}", prepared.formatted.display()));
         let port = free_port();
         let properties = write_properties(directory, port, free_port());
-        let log = File::create(directory.join("log")).expect("the directory is writable");
-        let mut broker = prepared
-            .java()
-            .args(option.iter())
-            .args(["-cp", &prepared.class_path, "kafka.Kafka"])
-            .arg(&properties)
-            .stdout(log.try_clone().expect("a file can be duplicated"))
-            .stderr(log)
-            .spawn()
-            .expect("there is Java");
-        reaper().watch_pid(broker.id());
-
-        // The controller's port opens earlier; this one means ready.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut ended = false;
-        let ready = poll_until(Duration::from_secs(120), || {
-            ended = broker.try_wait().expect("a child can be waited for").is_some();
-            ended || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
-        });
-        if ready && !ended {
+        if let Some(broker) = spawn(prepared, directory, &properties, option.clone(), address) {
             return (broker, port);
         }
-        let _ = broker.kill();
-        let _ = broker.wait();
-        reaper().forget_pid(broker.id());
     }
     panic!("Kafka did not start; its log ends:\n{}", tail(&directory.join("log")));
+}
+
+/// Starts the server and waits until it takes connections; `None` if it ends instead.
+fn spawn(
+    prepared: &Prepared,
+    directory: &Path,
+    properties: &Path,
+    option: Option<String>,
+    address: SocketAddr,
+) -> Option<Child> {
+    let log = File::create(directory.join("log")).expect("the directory is writable");
+    let mut broker = prepared
+        .java()
+        .args(option.iter())
+        .args(["-cp", &prepared.class_path, "kafka.Kafka"])
+        .arg(properties)
+        .stdout(log.try_clone().expect("a file can be duplicated"))
+        .stderr(log)
+        .spawn()
+        .expect("there is Java");
+    reaper().watch_pid(broker.id());
+
+    // The controller's port opens earlier; this one means ready.
+    let mut ended = false;
+    let ready = poll_until(Duration::from_secs(120), || {
+        ended = broker.try_wait().expect("a child can be waited for").is_some();
+        ended || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+    });
+    if ready && !ended {
+        return Some(broker);
+    }
+    let _ = broker.kill();
+    let _ = broker.wait();
+    reaper().forget_pid(broker.id());
+    None
 }
 
 /// A node that is broker and controller, small, and quick to notice what happens.

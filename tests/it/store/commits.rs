@@ -1,0 +1,163 @@
+//! Commits: all or nothing, collisions told apart, erasure, and what becomes of a commit whose answer is lost.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use userpool::store::commit::LoadedUser;
+use userpool::store::error::StoreError;
+use userpool::store::{self, Store};
+
+use super::{Database, Pool, deleted, master_keys, signed_out};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_decisions_from_one_version_do_not_both_become_history() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    let commits = (0..12).map(|_| database.store.commit(pool.commit().user(&user, vec![signed_out(2)])));
+    let results = futures::future::join_all(commits).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|error| matches!(error, StoreError::Stale)));
+    assert_eq!(history(&database, &user).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_name_is_told_apart_from_a_stale_version_and_leaves_nothing() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    pool.user("jane").await.unwrap();
+    let error = pool.user("jane").await.unwrap_err();
+    assert!(matches!(&error, StoreError::Claimed { constraint } if constraint == "names_pkey"), "{error}");
+    for (table, rows) in [("log", 2), ("users", 1), ("names", 2)] {
+        assert_eq!(count(&database, table).await, rows, "{table}");
+    }
+    let keys: i64 =
+        sqlx::query_scalar("select count(*) from keys where kind = 'user'").fetch_one(database.sql()).await.unwrap();
+    assert_eq!(keys, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_was_read_is_asserted_even_where_nothing_is_appended() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
+    let other = pool.user("other").await.unwrap();
+    let stale = pool.commit().user(&user, Vec::new()).user(&other, vec![signed_out(2)]);
+    assert!(matches!(database.store.commit(stale).await, Err(StoreError::Stale)));
+    assert_eq!(history(&database, &other).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_user_leaves_its_shape_in_the_log_and_nothing_that_tells_who_it_was() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane-doe-unmistakable").await.unwrap();
+    database.store.commit(pool.commit().user(&user, vec![deleted()])).await.unwrap();
+    for table in ["users", "names", "sessions", "codes", "outbox", "mailbox"] {
+        assert_eq!(count(&database, table).await, 0, "{table}");
+    }
+    let text: String =
+        sqlx::query_scalar("select string_agg(log::text, ' ') from log").fetch_one(database.sql()).await.unwrap();
+    assert!(!text.contains("jane-doe-unmistakable"));
+    assert_eq!(history(&database, &user).await, 2);
+    let keys: i64 =
+        sqlx::query_scalar("select count(*) from keys where kind = 'user'").fetch_one(database.sql()).await.unwrap();
+    assert_eq!(keys, 0);
+    let report = database.store.verify(Some(&pool.id)).await.unwrap();
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!((report.streams, report.events), (2, 3));
+}
+
+/// Passes bytes on between the store and Postgres, and once hangs up instead of passing on the answer to COMMIT.
+async fn proxy(target: SocketAddr, armed: Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (server, armed) = (TcpStream::connect(target).await.unwrap(), armed.clone());
+            tokio::spawn(relay(client, server, armed));
+        }
+    });
+    address
+}
+
+async fn relay(mut client: TcpStream, mut server: TcpStream, armed: Arc<AtomicBool>) {
+    let (mut from_client, mut from_server) = ([0; 16_384], [0; 16_384]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut from_client) => {
+                let length = read.unwrap_or(0);
+                if length == 0 {
+                    return;
+                }
+                server.write_all(&from_client[..length]).await.unwrap();
+                let commits = from_client[..length].windows(6).any(|window| window.eq_ignore_ascii_case(b"commit"));
+                if commits && armed.swap(false, Ordering::SeqCst) {
+                    // The answer is waited for, so that the transaction is known to be committed, and kept back.
+                    assert!(server.read(&mut from_server).await.unwrap() > 0, "Postgres answers");
+                    return;
+                }
+            }
+            read = server.read(&mut from_server) => {
+                let length = read.unwrap_or(0);
+                if length == 0 || client.write_all(&from_server[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_found_by_its_event() {
+    let database = Database::create().await;
+    let armed = Arc::new(AtomicBool::new(false));
+    let port = database.url.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+    let address = proxy(format!("127.0.0.1:{port}").parse().unwrap(), armed.clone()).await;
+    let url = database.url.replace(&format!(":{port}/"), &format!(":{}/", address.port()));
+    let store = Store::new(store::connect(&url, 4).await.unwrap(), Arc::new(master_keys()));
+    let pool = Pool::create(&store).await;
+    let user = pool.user("jane").await.unwrap();
+    armed.store(true, Ordering::SeqCst);
+    store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.expect("the commit is found");
+    assert!(!armed.load(Ordering::SeqCst), "the answer was lost");
+    assert_eq!(history(&database, &user).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_runs_to_its_end_when_its_caller_goes_away() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    let commit = database.store.commit(pool.commit().user(&user, vec![signed_out(2)]));
+    // One poll begins it; then the caller is gone.
+    let mut commit = Box::pin(commit);
+    assert!(futures::poll!(&mut commit).is_pending());
+    drop(commit);
+    let ended = async {
+        while history(&database, &user).await != 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), ended).await.expect("the commit ends");
+}
+
+async fn count(database: &Database, table: &'static str) -> i64 {
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+        .fetch_one(database.sql())
+        .await
+        .unwrap()
+}
+
+/// How many events the user's stream has.
+async fn history(database: &Database, user: &LoadedUser) -> i64 {
+    sqlx::query_scalar("select count(*) from log where stream_id = $1")
+        .bind(format!("users/{}", user.state.sub))
+        .fetch_one(database.sql())
+        .await
+        .unwrap()
+}
