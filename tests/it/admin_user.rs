@@ -28,12 +28,8 @@ async fn a_user_is_found_by_name_alias_and_sub() {
         assert_eq!(user.user_create_date, before.user_create_date);
         assert!(user.user_last_modified_date.unwrap().seconds >= before.user_create_date.unwrap().seconds);
         let shown = by_name(&user.user_attributes);
-        let expected = [
-            ("email", email.as_str()),
-            ("email_verified", "true"),
-            ("nickname", "F"),
-            ("sub", sub.as_str()),
-        ];
+        let expected =
+            [("email", email.as_str()), ("email_verified", "true"), ("nickname", "F"), ("sub", sub.as_str())];
         assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
     assert_refused(pool.admin_get_user(&name.to_uppercase()).await, unknown.0, unknown.1);

@@ -148,7 +148,10 @@ async fn lives_of_tokens_have_bounds() {
         (lives((25, "hours"), hour, hour), "an access token must live between 5 minutes and 1 day"),
         (lives(hour, (4, "minutes"), hour), "an ID token must live between 5 minutes and 1 day"),
         (lives(hour, (2, "days"), hour), "an ID token must live between 5 minutes and 1 day"),
-        (lives((5, "minutes"), (5, "minutes"), (59, "minutes")), "a refresh token must live between 60 minutes and 3,650 days"),
+        (
+            lives((5, "minutes"), (5, "minutes"), (59, "minutes")),
+            "a refresh token must live between 60 minutes and 3,650 days",
+        ),
         (lives(hour, hour, (3651, "days")), "a refresh token must live between 60 minutes and 3,650 days"),
         (lives((2, "hours"), hour, hour), "a refresh token must live at least as long as the other tokens"),
     ] {
@@ -191,7 +194,8 @@ async fn attributes_must_be_those_of_the_pool() {
 #[tokio::test]
 async fn flows_and_rules_of_oauth_are_checked() {
     let pool = Pool::create().await;
-    let flows = |names: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(names), ..Default::default() };
+    let flows =
+        |names: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(names), ..Default::default() };
     let mixed = "ExplicitAuthFlows can't hold both values with the prefix ALLOW_ and values without it.";
     let refused = pool.try_client(flows(&["ALLOW_USER_SRP_AUTH", "USER_PASSWORD_AUTH"])).await;
     assert_refused(refused, "InvalidParameterException", mixed);
@@ -200,11 +204,13 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let refused = pool.try_client(flows(&["ALLOW_TOKEN_EXCHANGE_DELEGATION"])).await;
     assert_refused(refused, "InvalidParameterException", unbuilt);
 
-    let oauth = |names: &[&str]| CreateUserPoolClientRequest { allowed_oauth_flows: texts(names), ..Default::default() };
+    let oauth =
+        |names: &[&str]| CreateUserPoolClientRequest { allowed_oauth_flows: texts(names), ..Default::default() };
     let message = "client_credentials flow can not be selected along with code flow or implicit flow.";
     let refused = pool.try_client(oauth(&["code", "client_credentials"])).await;
     assert_refused(refused, "InvalidOAuthFlowException", message);
-    let scope = CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&["openid", "api/read"]), ..Default::default() };
+    let scope =
+        CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&["openid", "api/read"]), ..Default::default() };
     let refused = pool.try_client(scope).await;
     assert_refused(refused, "ScopeDoesNotExistException", "Invalid scope requested: api/read");
     let redirect = CreateUserPoolClientRequest {
@@ -219,10 +225,8 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let rotation = CreateUserPoolClientRequest { refresh_token_rotation: Some(rotation), ..Default::default() };
     let message = "RefreshTokenRotation ENABLED is not supported by this server yet.";
     assert_refused(pool.try_client(rotation).await, "InvalidParameterException", message);
-    let context = CreateUserPoolClientRequest {
-        enable_propagate_additional_user_context_data: Some(true),
-        ..Default::default()
-    };
+    let context =
+        CreateUserPoolClientRequest { enable_propagate_additional_user_context_data: Some(true), ..Default::default() };
     let message = "EnablePropagateAdditionalUserContextData is not supported by this server yet.";
     assert_refused(pool.try_client(context).await, "InvalidParameterException", message);
     pool.verify().await;

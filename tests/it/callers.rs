@@ -14,8 +14,7 @@ use crate::support::environment::Account;
 use crate::support::http::{self, Answer};
 use crate::support::pool::{PASSWORD, Pool, unique};
 
-const UNKNOWN: (&str, &str) =
-    ("UnrecognizedClientException", "The security token included in the request is invalid.");
+const UNKNOWN: (&str, &str) = ("UnrecognizedClientException", "The security token included in the request is invalid.");
 const MISSING: (&str, &str) = ("MissingAuthenticationTokenException", "Missing Authentication Token");
 
 /// Runs the program and answers what it printed.
@@ -169,9 +168,8 @@ async fn a_refusal_is_recorded_of_who_was_refused() {
     let body = format!(r#"{{"UserPoolId":"{}"}}"#, pool.id);
     assert_eq!(post(&Signing::by(&stolen), "DescribeUserPool", &body).await.exception().0, "InvalidSignatureException");
     let history = run(&pool.api, &["log", "tail", "--activity", "--pool=-"]).await.unwrap();
-    let about = |what: &str| {
-        history.lines().filter(|line| line.contains(&reader.access_key_id) && line.contains(what)).count()
-    };
+    let about =
+        |what: &str| history.lines().filter(|line| line.contains(&reader.access_key_id) && line.contains(what)).count();
     assert_eq!(about("AccessDeniedException"), 1);
     assert_eq!(about("InvalidSignatureException"), 1);
     pool.verify().await;
@@ -193,8 +191,7 @@ impl Signing {
     /// The headers of a request, as an SDK makes them.
     fn headers(&self, host: &str, target: &str, body: &str) -> Vec<(String, String)> {
         let target = format!("AWSCognitoIdentityProviderService.{target}");
-        let plain =
-            [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
+        let plain = [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
         let Account { access_key_id, secret } = &self.account;
         let identity = Credentials::new(access_key_id, secret, self.session_token.clone(), None, "scenario").into();
         let parameters = v4::SigningParams::builder()
@@ -298,7 +295,11 @@ async fn a_signature_covers_headers_body_time_and_service() {
         format!("AWS4-HMAC-SHA256 Credential={}/x", account.access_key_id),
     ] {
         let answer = send(&changed("authorization", &authorization), &body).await;
-        assert_eq!((answer.exception().0.as_str(), answer.status), ("IncompleteSignatureException", 403), "{authorization}");
+        assert_eq!(
+            (answer.exception().0.as_str(), answer.status),
+            ("IncompleteSignatureException", 403),
+            "{authorization}"
+        );
     }
     // A header that the signature doesn't cover can't carry the target or the time.
     let authorization = &headers.iter().find(|(name, _)| name == "authorization").unwrap().1;
@@ -353,7 +354,14 @@ async fn an_operator_calls_and_reads_the_history() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("UnrecognizedClientException"));
 
     let history = run(&pool.api, &["log", "tail", "--activity", "--pool", &pool.id]).await.unwrap();
-    let kinds = ["user_pool.created", "user_pool.signing_key_added", "app_client.created", "user.signed_up", "user.confirmed", "user.code_sent"];
+    let kinds = [
+        "user_pool.created",
+        "user_pool.signing_key_added",
+        "app_client.created",
+        "user.signed_up",
+        "user.confirmed",
+        "user.code_sent",
+    ];
     for kind in kinds {
         assert!(history.lines().any(|line| line.contains(kind)), "{kind} is missing in\n{history}");
     }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use sqlx::PgPool;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Refusal};
+use crate::support::client::Refusal;
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique};
 
 /// How often each exception was answered; `OK` for none.

@@ -3,7 +3,7 @@
 use userpool::proto::v1::*;
 
 use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
-use crate::support::pool::{PASSWORD, Pool, password_client, email_pool};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client};
 
 /// The records of a key, once there are so many of them.
 async fn records_of(pool: &Pool, topic: &'static str, owner: &str, count: usize) -> Vec<Record> {

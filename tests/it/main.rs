@@ -12,6 +12,7 @@ mod documents;
 mod erasure;
 mod events;
 mod relay;
+mod secrets;
 mod sign_up;
 mod store;
 mod support;

@@ -216,7 +216,8 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
     let api = Api::connect().await;
     let lambda = |config: LambdaConfigType| CreateUserPoolRequest { lambda_config: Some(config), ..Default::default() };
     let arn = || Some(ARN.to_owned());
-    let policies = |policies: UserPoolPolicyType| CreateUserPoolRequest { policies: Some(policies), ..Default::default() };
+    let policies =
+        |policies: UserPoolPolicyType| CreateUserPoolRequest { policies: Some(policies), ..Default::default() };
     let factors = |factors: &[&str]| UserPoolPolicyType {
         sign_in_policy: Some(SignInPolicyType { allowed_first_auth_factors: texts(factors) }),
         ..Default::default()
@@ -228,6 +229,7 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
         default_email_option: Some("CONFIRM_WITH_LINK".into()),
         ..Default::default()
     };
+    let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()), ..Default::default() };
     let cases = [
         (lambda(LambdaConfigType { pre_sign_up: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { post_confirmation: arn(), ..Default::default() }), "LambdaConfig"),
@@ -256,14 +258,14 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
             "KeyConfiguration",
         ),
         (
-            CreateUserPoolRequest { issuer_configuration: Some(IssuerConfigurationType::default()), ..Default::default() },
+            CreateUserPoolRequest {
+                issuer_configuration: Some(IssuerConfigurationType::default()),
+                ..Default::default()
+            },
             "IssuerConfiguration",
         ),
         (
-            CreateUserPoolRequest {
-                acr_configuration: [("Level1".to_owned(), AcrLevelConfigType::default())].into(),
-                ..Default::default()
-            },
+            CreateUserPoolRequest { acr_configuration: [("Level1".to_owned(), level)].into(), ..Default::default() },
             "AcrConfiguration",
         ),
     ];
@@ -278,7 +280,8 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
 #[tokio::test]
 async fn contradictions_are_refused() {
     let api = Api::connect().await;
-    let schema = |attributes: Vec<SchemaAttributeType>| CreateUserPoolRequest { schema: attributes, ..Default::default() };
+    let schema =
+        |attributes: Vec<SchemaAttributeType>| CreateUserPoolRequest { schema: attributes, ..Default::default() };
     let bounds = |min: &str, max: &str| SchemaAttributeType {
         string_attribute_constraints: Some(StringAttributeConstraintsType {
             min_length: Some(min.into()),
@@ -305,14 +308,20 @@ async fn contradictions_are_refused() {
     };
     let cases = [
         (both, "Only one of the aliasAttributes or usernameAttributes can be set in a user pool."),
-        (two_texts, "EmailVerificationMessage and VerificationMessageTemplate.EmailMessage must be the same text."),
+        (
+            two_texts,
+            "VerificationMessageTemplate.EmailMessage and the older field for the same text must be equal where both are given.",
+        ),
         (tag, "Tag keys must not start with aws:."),
         (
             schema(vec![attribute("plan", "String"), attribute("plan", "String")]),
             "The schema attribute plan is named twice.",
         ),
         (schema(vec![attribute("sub", "String")]), "The schema attribute sub can't be changed."),
-        (schema(vec![attribute("email", "Number")]), "The schema attribute email is a standard attribute of another type."),
+        (
+            schema(vec![attribute("email", "Number")]),
+            "The schema attribute email is a standard attribute of another type.",
+        ),
         (
             schema(vec![SchemaAttributeType { required: Some(true), ..attribute("plan", "String") }]),
             "Required custom attributes are not supported currently.",
@@ -326,10 +335,7 @@ async fn contradictions_are_refused() {
         (schema(vec![bounds("0", "2049")]), "The schema attribute plan has a length bound outside 0 to 2048."),
         (schema(vec![bounds("few", "2")]), "The schema attribute plan has a bound that is not a number."),
         (
-            schema(vec![SchemaAttributeType {
-                developer_only_attribute: Some(true),
-                ..attribute("email", "String")
-            }]),
+            schema(vec![SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("email", "String") }]),
             "The schema attribute email is a standard attribute and can't be developer-only.",
         ),
     ];
@@ -358,7 +364,8 @@ async fn a_constraint_names_its_field() {
                     INACTIVE]";
     assert_eq!(refusal.message, expected);
     let nameless = api.call(CreateUserPoolRequest::default()).await.unwrap_err();
-    let message = "1 validation error detected: Value at 'poolName' failed to satisfy constraint: Member must not be null";
+    let message =
+        "1 validation error detected: Value at 'poolName' failed to satisfy constraint: Member must not be null";
     assert_eq!(nameless.pair(), ("InvalidParameterException", message));
 }
 

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use ::http::uri::PathAndQuery;
 use aws_sdk_cognitoidentityprovider as aws;
 use bytes::Bytes;
-use ::http::uri::PathAndQuery;
 use prost::Message;
 use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};

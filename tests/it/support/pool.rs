@@ -230,7 +230,11 @@ impl Pool {
     pub async fn verify(mut self) {
         self.verified = true;
         let (environment, processes) = (self.api.environment(), self.api.processes());
-        let output = environment.command_on(&processes[0].database_url).args(["log", "verify", "--pool", &self.id]).output().await;
+        let output = environment
+            .command_on(&processes[0].database_url)
+            .args(["log", "verify", "--pool", &self.id])
+            .output()
+            .await;
         let output = output.expect("the program starts");
         let logs: Vec<_> = processes.iter().map(|process| process.log.display().to_string()).collect();
         assert!(
