@@ -48,7 +48,10 @@ fn serde_attributes(config: &mut prost_build::Config, message: &MessageDescripto
     if message.oneofs().any(|oneof| !oneof.is_synthetic()) {
         return;
     }
-    config.message_attribute(name, "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default)]");
+    config.message_attribute(
+        name,
+        "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default, deny_unknown_fields)]",
+    );
     for field in message.fields() {
         let path = format!("{name}.{}", field.name());
         config.field_attribute(path, serde_attribute(&field));

@@ -134,6 +134,7 @@ create table codes (
     expires_at   timestamptz not null,
     primary key (user_pool_id, sub, purpose)
 );
+create index codes_expiry on codes (expires_at);
 
 create table attempts (
     user_pool_id text        not null,
@@ -144,6 +145,7 @@ create table attempts (
     version      bigint      not null,
     constraint attempts_pkey primary key (user_pool_id, name_hash)
 );
+create index attempts_age on attempts (last_at);
 
 create table outbox (
     user_pool_id text        not null,

@@ -38,19 +38,37 @@ pub fn needs_account(operation: Operation) -> bool {
     operation.info().authorization == Authorization::Developer
 }
 
+/// A refusal, with the account that was named, if it is one of ours.
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// Whose name was used.
+    pub account: Option<ServiceAccount>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, account: None }
+    }
+}
+
 /// The account of `authorization: Bearer <access key id>.<secret>`.
-pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<ServiceAccount, Error> {
+pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<ServiceAccount, Refused> {
     let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
     let unknown =
         || Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.");
     let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unknown())?;
     let (scheme, token) = header.split_once(' ').ok_or_else(missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing());
+        return Err(missing().into());
     }
     let (id, secret) = token.trim().split_once('.').ok_or_else(unknown)?;
     let (account, expected) = account(app, id).await?.ok_or_else(unknown)?;
-    if bool::from(expected.0.as_bytes().ct_eq(secret.as_bytes())) { Ok(account) } else { Err(unknown()) }
+    if bool::from(expected.0.as_bytes().ct_eq(secret.as_bytes())) {
+        Ok(account)
+    } else {
+        Err(Refused { error: unknown(), account: Some(account) })
+    }
 }
 
 /// The account of an access key, if it is of use.

@@ -67,13 +67,18 @@ async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> 
     let headers = metadata.into_headers();
     let mut caller = authenticate::anonymous(&doors.app, operation, &headers, peer, &doors.proxies);
     let request_id = caller.request_id.clone();
-    let answer = async {
-        if authenticate::needs_account(operation) {
-            caller.account = Some(authenticate::bearer(&doors.app, &headers).await?);
+    if authenticate::needs_account(operation) {
+        match authenticate::bearer(&doors.app, &headers).await {
+            Ok(account) => caller.account = Some(account),
+            Err(refused) => {
+                caller.account = refused.account;
+                pipeline::refused(&doors.app, &refused.error, &caller).await;
+                return Err(status(&refused.error, &request_id));
+            }
         }
-        pipeline::call(Context { operation, app: doors.app.clone(), caller }, body).await
-    };
-    let answer = answer.await.map_err(|error| status(&error, &request_id))?;
+    }
+    let answer = pipeline::call(Context { operation, app: doors.app.clone(), caller }, body).await;
+    let answer = answer.map_err(|error| status(&error, &request_id))?;
     let mut response = Response::new(answer);
     if let Ok(value) = request_id.parse() {
         response.metadata_mut().insert("x-request-id", value);

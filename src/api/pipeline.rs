@@ -34,13 +34,37 @@ pub struct Context {
 /// Runs a call whose caller is authenticated. The body is the request message; so is the answer.
 pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
     let (info, app, caller) = (context.operation.info(), context.app.clone(), context.caller.clone());
-    let answer = dispatch(context, body).await.map_err(|error| declared(info.operation, error, &caller));
-    let outcome = answer.as_ref().map_or_else(|error| error.exception.name(), |_| "OK");
-    metrics::counter!("userpool_calls_total", "operation" => info.name, "outcome" => outcome).increment(1);
-    if let Err(error) = &answer {
-        report(&app, error, &caller).await;
+    match dispatch(context, body).await {
+        Ok(answer) => {
+            count(info.name, "OK");
+            Ok(answer)
+        }
+        Err(error) => {
+            let error = declared(info.operation, error, &caller);
+            refused(&app, &error, &caller).await;
+            Err(error)
+        }
     }
-    answer
+}
+
+/// What is done about every refusal, also of a call that got no further than a door: it is counted, our own log learns what
+/// went wrong inside, and `activity` which developer was refused.
+pub async fn refused(app: &App, error: &Error, caller: &Caller) {
+    count(caller.operation, error.exception.name());
+    match error.exception {
+        Exception::InternalErrorException | Exception::ServiceUnavailableException => {
+            let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");
+        }
+        Exception::AccessDeniedException
+        | Exception::InvalidSignatureException
+        | Exception::UnrecognizedClientException => record_refusal(app, error, caller).await,
+        _ => {}
+    }
+}
+
+fn count(operation: &'static str, outcome: &'static str) {
+    metrics::counter!("userpool_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
 }
 
 /// The part that knows an operation's type: what stands between a body and the use case. Called by the generated dispatch.
@@ -98,22 +122,8 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     Error::internal(error)
 }
 
-/// Tells our own log what went wrong inside, and `activity` which developer was refused.
-async fn report(app: &App, error: &Error, caller: &Caller) {
-    match error.exception {
-        Exception::InternalErrorException | Exception::ServiceUnavailableException => {
-            let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");
-        }
-        Exception::AccessDeniedException | Exception::InvalidSignatureException => {
-            record_refusal(app, error, caller).await
-        }
-        _ => {}
-    }
-}
-
 /// Records that a call was refused which named a service account of ours.
-pub async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
+async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
     let Some(account) = &caller.account else { return };
     let fact = Activity::CallRefused(DeveloperCallRefused {
         operation: caller.operation.to_owned(),

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::api::authenticate::account;
+use crate::api::authenticate::{Refused, account};
 use crate::app::App;
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
@@ -29,20 +29,6 @@ pub struct Signed {
     pub account: ServiceAccount,
     /// The region that it names.
     pub region: String,
-}
-
-/// A refusal, with the account that was named, if it is one of ours.
-pub struct Refused {
-    /// Why.
-    pub error: Error,
-    /// Whose name was used.
-    pub account: Option<ServiceAccount>,
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self { error, account: None }
-    }
 }
 
 /// The parts of an `Authorization` header.

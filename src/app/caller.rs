@@ -27,9 +27,9 @@ pub struct Caller {
 
 impl Caller {
     /// The origin of what this call does, by the given actor.
-    pub fn origin(&self, kind: ActorKind, id: impl Into<String>) -> Origin {
+    pub fn origin(&self, kind: ActorKind, id: impl Into<String>, credential_id: Option<String>) -> Origin {
         Origin {
-            actor: Actor { kind, id: id.into() },
+            actor: Actor { kind, id: id.into(), credential_id },
             operation: self.operation,
             request_id: self.request_id.clone(),
             traceparent: self.traceparent.clone(),
@@ -40,6 +40,6 @@ impl Caller {
     /// The origin of what a developer does.
     pub fn developer_origin(&self) -> Origin {
         let id = self.account.as_ref().map(|account| account.access_key_id.to_string());
-        self.origin(ActorKind::ServiceAccount, id.unwrap_or_default())
+        self.origin(ActorKind::ServiceAccount, id.clone().unwrap_or_default(), id)
     }
 }

@@ -2,8 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::domain::error::Error;
+
+/// So long a guess waits for others at the same name.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 type Gate = AsyncMutex<()>;
 
@@ -12,9 +18,12 @@ type Gate = AsyncMutex<()>;
 pub struct Guesses(Mutex<HashMap<Vec<u8>, Weak<Gate>>>);
 
 impl Guesses {
-    /// Waits until nobody else guesses at the name; the guess lasts until the guard is dropped.
-    pub async fn begin(&self, name_hash: &[u8]) -> OwnedMutexGuard<()> {
-        self.gate(name_hash).lock_owned().await
+    /// Waits until nobody else guesses at the name, but not longer than the caller would; the guess lasts until the guard is
+    /// dropped.
+    pub async fn begin(&self, name_hash: &[u8], patience: Option<Duration>) -> Result<OwnedMutexGuard<()>, Error> {
+        let longest = patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+        let guess = tokio::time::timeout(longest, self.gate(name_hash).lock_owned()).await;
+        guess.map_err(|_| Error::too_many_requests())
     }
 
     fn gate(&self, name_hash: &[u8]) -> Arc<Gate> {

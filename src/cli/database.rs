@@ -42,8 +42,9 @@ impl DatabaseArguments {
     }
 
     async fn connect(&self, keys: MasterKeys) -> anyhow::Result<Store> {
-        let database =
-            store::connect(&self.database_url, CONNECTIONS).await.context("the database can't be reached")?;
+        let database = store::connect(&self.database_url, CONNECTIONS, store::ConnectionRole::Operator)
+            .await
+            .context("the database can't be reached")?;
         Ok(Store::new(database, Arc::new(keys)))
     }
 }
@@ -51,7 +52,7 @@ impl DatabaseArguments {
 /// The origin of what an operator does at the command line.
 pub fn operator_origin(operation: &'static str) -> Origin {
     Origin {
-        actor: Actor { kind: ActorKind::Operator, id: String::new() },
+        actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },
         operation,
         request_id: Random::default().uuid().to_string(),
         traceparent: None,

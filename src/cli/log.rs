@@ -1,5 +1,6 @@
 //! `userpool log`: the history in readable form, and proof that log and read models agree.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -99,7 +100,10 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>, l
         }
         rows.sort_by_key(|row| row.at);
         for row in rows.iter().filter(|row| pool.is_none_or(|pool| row.user_pool_id == pool)) {
-            println!("{}", line(row, longest));
+            if writeln!(std::io::stdout(), "{}", line(row, longest)).is_err() {
+                // Whoever read has gone, as `head` does.
+                return Ok(());
+            }
         }
         if rows.is_empty() && !follow {
             return Ok(());

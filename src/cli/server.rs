@@ -30,8 +30,14 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds both.
-    pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
+    /// Binds both. Without TLS only the loopback is safe, unless a proxy or mesh in front terminates TLS.
+    pub async fn bind(grpc: SocketAddr, http: SocketAddr, tls_terminated_elsewhere: bool) -> anyhow::Result<Self> {
+        let exposed = [grpc, http].into_iter().find(|address| !address.ip().is_loopback());
+        if let Some(address) = exposed.filter(|_| !tls_terminated_elsewhere) {
+            anyhow::bail!(
+                "{address} can be reached from elsewhere and has no TLS: listen on 127.0.0.1, or say --tls-terminated-elsewhere if a proxy in front has it"
+            );
+        }
         Ok(Self { grpc: bind(grpc, "--grpc-addr").await?, http: bind(http, "--http-addr").await? })
     }
 
@@ -80,6 +86,7 @@ pub async fn serve(listeners: Listeners, services: Services, stop: CancellationT
     let mut workers = JoinSet::new();
     workers.spawn(store.wake().clone().run(store.database().clone(), stop.clone()));
     workers.spawn(store.clone().keep_partitions(DEFAULT_RETENTION_MONTHS, stop.clone()));
+    workers.spawn(store.clone().keep_sweeping(stop.clone()));
     workers.spawn(delivery::worker::run(store, delivery, stop.clone()));
     let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery == Way::Mailbox };
     let served = tokio::try_join!(

@@ -3,13 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// A personal value: known, or erased with its key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Personal<T> {
     /// The value.
     Known(T),
     /// The value was sealed under a key that is destroyed.
     Erased,
+}
+
+impl<T> std::fmt::Debug for Personal<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Self::Known(_)) { "Known" } else { "Erased" })
+    }
 }
 
 impl<T> Personal<T> {

@@ -40,6 +40,14 @@ pub enum UnreadableEvent {
     /// Written by a later release.
     #[error("unknown event type {0}")]
     UnknownType(String),
+    /// A known type in a form that only a later release reads.
+    #[error("an event {kind} of schema version {version}")]
+    LaterVersion {
+        /// The type.
+        kind: String,
+        /// The version of its schema.
+        version: i32,
+    },
     /// Not the fields that the type has.
     #[error("a payload that does not fit its type: {0}")]
     Payload(#[from] serde_json::Error),

@@ -11,7 +11,8 @@ use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
-use crate::proto::EventPayload;
+use crate::proto::{EventPayload, UnreadableEvent};
+use crate::store::commit::SCHEMA_VERSION;
 use crate::store::error::StoreError;
 use crate::store::from_database;
 use crate::store::seal::{DataKey, FieldClass, Place};
@@ -65,8 +66,8 @@ pub async fn load<Event: EventPayload>(
     stream: &StreamId,
     key: Option<&Arc<DataKey>>,
 ) -> Result<Vec<Recorded<Event>>, StoreError> {
-    let rows: Vec<(i64, Uuid, String, Value, OffsetDateTime)> = sqlx::query_as(
-        "select stream_version, event_id, type, payload, at from log
+    let rows: Vec<(i64, Uuid, String, i32, Value, OffsetDateTime)> = sqlx::query_as(
+        "select stream_version, event_id, type, schema_version, payload, at from log
          where user_pool_id = $1 and stream_id = $2 order by stream_version",
     )
     .bind(pool.as_str())
@@ -74,7 +75,10 @@ pub async fn load<Event: EventPayload>(
     .fetch_all(connection)
     .await?;
     rows.into_iter()
-        .map(|(version, event_id, kind, mut payload, at)| {
+        .map(|(version, event_id, kind, schema_version, mut payload, at)| {
+            if schema_version > SCHEMA_VERSION {
+                return Err(UnreadableEvent::LaterVersion { kind, version: schema_version }.into());
+            }
             open_personal(&mut payload, key.map(Arc::as_ref), pool, stream)?;
             Ok(Recorded { version, event_id, at: from_database(at), event: Event::from_json(&kind, payload)? })
         })

@@ -15,6 +15,7 @@ pub mod read;
 pub mod seal;
 pub mod service_accounts;
 pub mod sign_in;
+pub mod sweep;
 pub mod system;
 pub mod verify;
 pub mod wake;
@@ -65,10 +66,23 @@ impl Store {
     }
 }
 
-/// Connects with the settings of the API role: bounded statements, locks and idle transactions.
-pub async fn connect(url: &str, connections: u32) -> Result<PgPool, StoreError> {
+/// For whom a connection is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionRole {
+    /// Requests: bounded statements, locks and idle transactions.
+    Api,
+    /// An operator's command, which may take its time.
+    Operator,
+}
+
+/// Connects with the settings of a role.
+pub async fn connect(url: &str, connections: u32, role: ConnectionRole) -> Result<PgPool, StoreError> {
+    let statement_timeout = match role {
+        ConnectionRole::Api => "5s",
+        ConnectionRole::Operator => "0",
+    };
     let options: PgConnectOptions = url.parse::<PgConnectOptions>()?.application_name("userpool").options([
-        ("statement_timeout", "5s"),
+        ("statement_timeout", statement_timeout),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "5s"),
     ]);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
@@ -19,6 +20,9 @@ use crate::store::{Store, to_database};
 const CLAIM: Duration = Duration::from_secs(60);
 /// After so many attempts a message is left where it is, visibly dead.
 pub const MOST_ATTEMPTS: i32 = 10;
+
+/// Why a message can't be read: whatever it is, it stays so.
+type Unreadable = Box<dyn std::error::Error + Send + Sync>;
 
 /// A message that this worker may deliver now.
 #[derive(Clone, Debug)]
@@ -57,24 +61,36 @@ impl Store {
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in rows {
-            let user_pool_id = UserPoolId::new(row.try_get::<String, _>("user_pool_id")?);
-            let owner: String = row.try_get("owner")?;
-            let (Ok(sub), Ok(pool)) = (owner.parse(), self.pool_hint(&user_pool_id).await) else { continue };
-            let owner = Sub(sub);
-            let key = pool.keys.unwrap_user_key(row.try_get("key_id")?, &Sealed(row.try_get("wrapped")?))?;
-            let place = Place { pool: &user_pool_id, stream: &StreamId::user(owner), class: FieldClass::Message };
-            let opened = key.open(place, &Sealed(row.try_get("sealed")?))?;
-            let message =
-                serde_json::from_slice(&opened).map_err(|source| StoreError::Row { table: "outbox", source })?;
-            claimed.push(Claimed {
-                id: row.try_get("id")?,
-                attempts: row.try_get("attempts")?,
-                owner,
-                message,
-                user_pool_id,
-            });
+            let (user_pool_id, id) = (UserPoolId::new(row.try_get::<String, _>("user_pool_id")?), row.try_get("id")?);
+            match self.open_message(user_pool_id.clone(), id, &row).await {
+                Ok(message) => claimed.push(message),
+                // Trying again would find the same: it is left for a person to see, and holds nobody else up.
+                Err(error) => {
+                    tracing::error!(%error, %id, pool = %user_pool_id, "a message in the outbox can't be read");
+                    self.bury_message(&user_pool_id, id).await?;
+                }
+            }
         }
         Ok(claimed)
+    }
+
+    async fn open_message(&self, user_pool_id: UserPoolId, id: Uuid, row: &PgRow) -> Result<Claimed, Unreadable> {
+        let owner = Sub(row.try_get::<String, _>("owner")?.parse()?);
+        let pool = self.pool_hint(&user_pool_id).await?;
+        let key = pool.keys.unwrap_user_key(row.try_get("key_id")?, &Sealed(row.try_get("wrapped")?))?;
+        let place = Place { pool: &user_pool_id, stream: &StreamId::user(owner), class: FieldClass::Message };
+        let opened = key.open(place, &Sealed(row.try_get("sealed")?))?;
+        let message = serde_json::from_slice(&opened)?;
+        Ok(Claimed { id, attempts: row.try_get("attempts")?, owner, message, user_pool_id })
+    }
+
+    async fn bury_message(&self, pool: &UserPoolId, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query("update outbox set dead = true where user_pool_id = $1 and id = $2")
+            .bind(pool.as_str())
+            .bind(id)
+            .execute(&self.database)
+            .await?;
+        Ok(())
     }
 
     /// A message is delivered.

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::domain::auth::lockout::Attempts;
 use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
@@ -35,12 +37,13 @@ pub struct Place<'a> {
 /// A session that begins.
 const ACCEPT: &str = "
 with asserted as (
-    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4))
+    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4)),
+           assert_version('attempts', $11, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $10), 0))
 ), began as (
     insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
     select $1, $5, $4, $6, $7, $8, $9 from asserted
 ), forgotten as (
-    delete from attempts where user_pool_id = $1 and name_hash = $10 and $11
+    delete from attempts where user_pool_id = $1 and name_hash = $10 and $11 > 0
 )
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
@@ -63,13 +66,13 @@ insert into activity (user_pool_id, event_id, owner, type, schema_version, paylo
 select $1, $7, $8, $9, $10, $11, $12, $5, meta.epoch, 0 from meta, raced";
 
 impl Store {
-    /// Begins a session and records the sign-in. Forgets earlier failures.
+    /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
     pub async fn accept_sign_in(
         &self,
         place: Place<'_>,
         user: &LoadedUser,
         session: &Session,
-        forget_attempts: bool,
+        attempts: Option<VersionedAttempts>,
         fact: &Activity,
     ) -> Result<(), StoreError> {
         let row = activity_row(
@@ -83,9 +86,10 @@ impl Store {
         )?;
         let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
         let (session, version) = (session.clone(), user.version);
+        let attempts = attempts.map_or(0, |attempts| attempts.version);
         let store = self.clone();
         self.to_its_end(async move {
-            sqlx::query(ACCEPT)
+            let written = sqlx::query(ACCEPT)
                 .bind(pool.as_str())
                 .bind(format!("users/{}", session.sub))
                 .bind(version)
@@ -96,17 +100,32 @@ impl Store {
                 .bind(to_database(session.auth_time))
                 .bind(to_database(session.expires_at))
                 .bind(name_hash)
-                .bind(forget_attempts)
+                .bind(attempts)
                 .bind(row.event_id)
                 .bind(row.kind)
                 .bind(row.schema_version)
                 .bind(row.payload)
                 .bind(row.metadata)
                 .execute(&store.database)
-                .await?;
-            Ok(())
+                .await
+                .map_err(StoreError::from);
+            match written {
+                // The answer was lost on the way: the session tells whether the statement was done.
+                Err(error) if error.is_connection_lost() => store.session_began(&pool, session.event_id, error).await,
+                written => written.map(drop),
+            }
         })
         .await
+    }
+
+    async fn session_began(&self, pool: &UserPoolId, session: Uuid, lost: StoreError) -> Result<(), StoreError> {
+        let began: bool =
+            sqlx::query_scalar("select exists (select from sessions where user_pool_id = $1 and event_id = $2)")
+                .bind(pool.as_str())
+                .bind(session)
+                .fetch_one(&self.database)
+                .await?;
+        if began { Ok(()) } else { Err(lost) }
     }
 
     /// Records a refusal, and the attempts from now on where they changed. An unknown user's is recorded under the name's hash.

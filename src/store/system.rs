@@ -14,6 +14,14 @@ pub enum UnfitDatabase {
         /// The version that is needed.
         needed: i64,
     },
+    /// The schema is that of a later release.
+    #[error("the database is at schema version {found}, this release knows {known}: run the release that migrated it")]
+    LaterSchema {
+        /// The version that is there.
+        found: i64,
+        /// The latest version that this release knows.
+        known: i64,
+    },
     /// The data came from another cluster, whose transaction ids mean nothing here.
     #[error("the database was restored into another cluster: run `userpool log new-epoch`")]
     Restored,
@@ -39,6 +47,9 @@ impl Store {
     pub async fn check_fitness(&self) -> Result<(), UnfitDatabase> {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         let found = self.schema_version().await?;
+        if found > needed {
+            return Err(UnfitDatabase::LaterSchema { found, known: needed });
+        }
         if found != needed {
             return Err(UnfitDatabase::Schema { found, needed });
         }

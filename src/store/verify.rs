@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -12,11 +13,11 @@ use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::user::User;
-use crate::domain::user_pool::{NameRules, UserPool};
+use crate::domain::user_pool::UserPool;
 use crate::store::Store;
+use crate::store::cache::PoolView;
 use crate::store::error::StoreError;
 use crate::store::history;
-use crate::store::keys::PoolKeys;
 use crate::store::seal::DataKey;
 
 /// What was compared, and what differs.
@@ -37,7 +38,8 @@ struct ModelRow {
 }
 
 impl Store {
-    /// Replays every stream of a pool, or of all pools, and compares what it yields with the tables.
+    /// Replays every stream of a pool, or of all pools, and compares what it yields with the tables. Each pool is read as it
+    /// was at one moment, so commands may go on meanwhile.
     pub async fn verify(&self, only: Option<&UserPoolId>) -> Result<Report, StoreError> {
         let pools: Vec<String> = match only {
             Some(pool) => vec![pool.to_string()],
@@ -47,164 +49,158 @@ impl Store {
         };
         let mut report = Report::default();
         for pool in pools {
-            self.verify_pool(&UserPoolId::new(pool), &mut report).await?;
+            let pool = UserPoolId::new(pool);
+            let hint = self.pool_hint(&pool).await.ok();
+            let mut moment = self.database.begin().await?;
+            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
+            let mut verification = Verification { pool: &pool, hint, moment: &mut moment, report: &mut report };
+            verification.run().await?;
+            moment.rollback().await?;
         }
         Ok(report)
     }
+}
 
-    async fn verify_pool(&self, pool: &UserPoolId, report: &mut Report) -> Result<(), StoreError> {
+/// One pool on its way through [`Store::verify`].
+struct Verification<'a> {
+    pool: &'a UserPoolId,
+    hint: Option<Arc<PoolView>>,
+    moment: &'a mut PgConnection,
+    report: &'a mut Report,
+}
+
+impl Verification<'_> {
+    async fn run(&mut self) -> Result<(), StoreError> {
         let streams: Vec<String> =
             sqlx::query_scalar("select distinct stream_id from log where user_pool_id = $1 order by 1")
-                .bind(pool.as_str())
-                .fetch_all(&self.database)
+                .bind(self.pool.as_str())
+                .fetch_all(&mut *self.moment)
                 .await?;
-        let hint = self.pool_hint(pool).await.ok();
-        let rules = hint.as_ref().map(|hint| hint.name_rules.clone()).unwrap_or_default();
-        let mut expected_names = BTreeMap::new();
+        let rules = self.hint.as_ref().map(|hint| hint.name_rules.clone()).unwrap_or_default();
+        let mut names = BTreeMap::new();
         let (mut users, mut clients) = (BTreeSet::new(), BTreeSet::new());
         for stream in streams {
             let stream = StreamId::new(stream);
-            report.streams += 1;
+            self.report.streams += 1;
             match stream.as_str().split_once('/') {
-                None => self.verify_stream::<UserPool>(pool, &stream, None, report).await.map(drop)?,
+                None => self.stream::<UserPool>(&stream, None).await.map(drop)?,
                 Some(("clients", id)) => {
-                    clients.insert(id.to_owned());
-                    self.verify_stream::<AppClient>(pool, &stream, None, report).await.map(drop)?;
+                    if self.stream::<AppClient>(&stream, None).await?.is_some() {
+                        clients.insert(id.to_owned());
+                    }
                 }
                 Some(("users", id)) => {
-                    users.insert(id.to_owned());
-                    let keys = hint.as_ref().map(|hint| &hint.keys);
-                    let key = self.user_key(pool, id, keys).await?;
-                    let user = self.verify_stream::<User>(pool, &stream, key, report).await?;
-                    expect_names(&mut expected_names, user.as_ref(), &rules);
+                    let key = self.user_key(id).await?;
+                    if let Some(user) = self.stream::<User>(&stream, key).await? {
+                        users.insert(id.to_owned());
+                        names.extend(user.names(&rules).into_iter().map(|name| (name, user.sub)));
+                    }
                 }
-                Some(_) => report.differences.push(format!("{pool}: the stream {stream} is of no known kind")),
+                Some(_) => self.differs(format!("the stream {stream} is of no known kind")),
             }
         }
-        self.verify_names(pool, &expected_names, report).await?;
-        self.verify_no_orphans(pool, "users", "sub::text", &users, report).await?;
-        self.verify_no_orphans(pool, "clients", "client_id", &clients, report).await
+        self.names(&names).await?;
+        self.directory(&clients).await?;
+        self.orphans("users", "select sub::text from users where user_pool_id = $1", &users).await?;
+        self.orphans("clients", "select client_id from clients where user_pool_id = $1", &clients).await
     }
 
-    async fn verify_stream<A: Aggregate + serde::Serialize>(
-        &self,
-        pool: &UserPoolId,
+    fn differs(&mut self, what: String) {
+        self.report.differences.push(format!("{}: {what}", self.pool));
+    }
+
+    async fn stream<A: Aggregate + serde::Serialize>(
+        &mut self,
         stream: &StreamId,
         key: Option<Arc<DataKey>>,
-        report: &mut Report,
     ) -> Result<Option<A>, StoreError> {
-        // Log and table are read at one moment.
-        let mut transaction = self.database.begin().await?;
-        sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
-        let events = history::load::<A::Event>(&mut transaction, pool, stream, key.as_ref()).await?;
-        let row = model_row(&mut transaction, pool, stream).await?;
-        transaction.rollback().await?;
-        report.events += events.len();
-        for (expected, recorded) in (1_i64..).zip(&events) {
-            if recorded.version != expected {
-                report.differences.push(format!("{pool}: {stream} has no event {expected}"));
-                break;
-            }
+        let events = history::load::<A::Event>(self.moment, self.pool, stream, key.as_ref()).await?;
+        let row = self.model_row(stream).await?;
+        self.report.events += events.len();
+        let gap = (1_i64..).zip(&events).find(|(expected, recorded)| recorded.version != *expected);
+        if let Some((expected, _)) = gap {
+            self.differs(format!("{stream} has no event {expected}"));
         }
         let (state, version) = history::replay::<A>(stream, &events);
         let yields = state.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
         match (&yields, row) {
             (None, None) => {}
-            (Some(_), None) => report.differences.push(format!("{pool}: {stream} has no row in its read model")),
-            (None, Some(_)) => {
-                report.differences.push(format!("{pool}: {stream} has ended and still has a row in its read model"))
-            }
+            (Some(_), None) => self.differs(format!("{stream} has no row in its read model")),
+            (None, Some(_)) => self.differs(format!("{stream} has ended and still has a row in its read model")),
             (Some(yields), Some(row)) => {
                 if row.version != version {
-                    report
-                        .differences
-                        .push(format!("{pool}: {stream} is at version {version}, its read model at {}", row.version));
+                    self.differs(format!("{stream} is at version {version}, its read model at {}", row.version));
                 }
                 for member in differing_members(yields, &row.state.0) {
-                    report
-                        .differences
-                        .push(format!("{pool}: {stream}: the read model differs from the log in `{member}`"));
+                    self.differs(format!("{stream}: the read model differs from the log in `{member}`"));
                 }
             }
         }
         Ok(state)
     }
 
-    async fn user_key(
-        &self,
-        pool: &UserPoolId,
-        sub: &str,
-        keys: Option<&Arc<PoolKeys>>,
-    ) -> Result<Option<Arc<DataKey>>, StoreError> {
+    async fn model_row(&mut self, stream: &StreamId) -> Result<Option<ModelRow>, StoreError> {
+        let statement = match stream.as_str().split_once('/') {
+            None => "select version, state from pools where user_pool_id = $1 and $2 = 'pool'",
+            Some(("clients", _)) => "select version, state from clients where user_pool_id = $1 and client_id = $2",
+            Some(_) => "select version, state from users where user_pool_id = $1 and sub = $2::uuid",
+        };
+        let row = sqlx::query_as(statement).bind(self.pool.as_str()).bind(stream.owner());
+        Ok(row.fetch_optional(&mut *self.moment).await?)
+    }
+
+    async fn user_key(&mut self, sub: &str) -> Result<Option<Arc<DataKey>>, StoreError> {
         let row: Option<(Uuid, Vec<u8>)> =
             sqlx::query_as("select key_id, wrapped from keys where user_pool_id = $1 and kind = 'user' and owner = $2")
-                .bind(pool.as_str())
+                .bind(self.pool.as_str())
                 .bind(sub)
-                .fetch_optional(&self.database)
+                .fetch_optional(&mut *self.moment)
                 .await?;
-        match (row, keys) {
-            (Some((id, wrapped)), Some(keys)) => Ok(Some(keys.unwrap_user_key(id, &Sealed(wrapped))?)),
+        match (row, &self.hint) {
+            (Some((id, wrapped)), Some(hint)) => Ok(Some(hint.keys.unwrap_user_key(id, &Sealed(wrapped))?)),
             _ => Ok(None),
         }
     }
 
-    async fn verify_names(
-        &self,
-        pool: &UserPoolId,
-        expected: &BTreeMap<String, Sub>,
-        report: &mut Report,
-    ) -> Result<(), StoreError> {
+    async fn names(&mut self, expected: &BTreeMap<String, Sub>) -> Result<(), StoreError> {
         let rows: Vec<(String, Uuid)> = sqlx::query_as("select name, sub from names where user_pool_id = $1")
-            .bind(pool.as_str())
-            .fetch_all(&self.database)
+            .bind(self.pool.as_str())
+            .fetch_all(&mut *self.moment)
             .await?;
         let found: BTreeMap<String, Sub> = rows.into_iter().map(|(name, sub)| (name, Sub(sub))).collect();
-        for (name, sub) in expected {
-            if found.get(name) != Some(sub) {
-                report.differences.push(format!("{pool}: users/{sub} lacks a name that it has claimed"));
-            }
+        for (_, sub) in expected.iter().filter(|(name, sub)| found.get(*name) != Some(*sub)) {
+            self.differs(format!("users/{sub} lacks a name that it has claimed"));
         }
-        for (name, sub) in &found {
-            if !expected.contains_key(name) {
-                report.differences.push(format!("{pool}: users/{sub} holds a name that it has not claimed"));
-            }
+        for (_, sub) in found.iter().filter(|(name, _)| !expected.contains_key(*name)) {
+            self.differs(format!("users/{sub} holds a name that it has not claimed"));
         }
         Ok(())
     }
 
-    async fn verify_no_orphans(
-        &self,
-        pool: &UserPoolId,
-        table: &'static str,
-        column: &'static str,
-        known: &BTreeSet<String>,
-        report: &mut Report,
-    ) -> Result<(), StoreError> {
-        let statement = format!("select {column} from {table} where user_pool_id = $1");
-        let ids: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(pool.as_str()).fetch_all(&self.database).await?;
-        let orphans = ids.into_iter().filter(|id| !known.contains(id));
-        report.differences.extend(orphans.map(|id| format!("{pool}: {table}/{id} has a row and no stream")));
+    async fn directory(&mut self, clients: &BTreeSet<String>) -> Result<(), StoreError> {
+        let rows: Vec<String> = sqlx::query_scalar("select client_id from client_directory where user_pool_id = $1")
+            .bind(self.pool.as_str())
+            .fetch_all(&mut *self.moment)
+            .await?;
+        let found: BTreeSet<String> = rows.into_iter().collect();
+        for id in clients.difference(&found) {
+            self.differs(format!("clients/{id} is missing in the directory of clients"));
+        }
+        for id in found.difference(clients) {
+            self.differs(format!("clients/{id} is in the directory of clients and does not exist"));
+        }
         Ok(())
     }
-}
 
-async fn model_row(
-    connection: &mut sqlx::PgConnection,
-    pool: &UserPoolId,
-    stream: &StreamId,
-) -> Result<Option<ModelRow>, StoreError> {
-    let statement = match stream.as_str().split_once('/') {
-        None => "select version, state from pools where user_pool_id = $1 and $2 = 'pool'",
-        Some(("clients", _)) => "select version, state from clients where user_pool_id = $1 and client_id = $2",
-        Some(_) => "select version, state from users where user_pool_id = $1 and sub = $2::uuid",
-    };
-    Ok(sqlx::query_as(statement).bind(pool.as_str()).bind(stream.owner()).fetch_optional(connection).await?)
-}
-
-fn expect_names(expected: &mut BTreeMap<String, Sub>, user: Option<&User>, rules: &NameRules) {
-    if let Some(user) = user {
-        expected.extend(user.names(rules).into_iter().map(|name| (name, user.sub)));
+    async fn orphans(&mut self, table: &str, ids: &'static str, living: &BTreeSet<String>) -> Result<(), StoreError> {
+        let ids: Vec<String> = sqlx::query_scalar(ids).bind(self.pool.as_str()).fetch_all(&mut *self.moment).await?;
+        for id in ids.into_iter().filter(|id| !living.contains(id)) {
+            let ended = self.report.differences.iter().any(|it| it.contains(&id));
+            if !ended {
+                self.differs(format!("{table}/{id} has a row and no stream"));
+            }
+        }
+        Ok(())
     }
 }
 

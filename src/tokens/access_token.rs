@@ -10,6 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user_pool::TokenUse;
 use crate::store::Store;
 use crate::store::cache::PoolView;
+use crate::store::read::Wanted;
 use crate::tokens::issue::SELF_SERVICE_SCOPE;
 
 /// An access token whose signature and time are good.
@@ -49,7 +50,11 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?.claims;
     // The issuer only says where to look for the key; the signature says whether that is true.
     let pool_id = unverified.iss.rsplit_once('/').map(|(_, id)| UserPoolId::new(id)).ok_or_else(invalid)?;
-    let pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
+    let mut pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
+    if !pool.state.signing_keys.iter().any(|key| key.kid == kid) {
+        // Keys are added while a pool lives: one that is not known here may be new.
+        pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
+    }
     let claims = check_signature(&pool, &kid, token)?;
     let right = claims.iss == pool.state.issuer
         && claims.token_use == TokenUse::Access.name()

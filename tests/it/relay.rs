@@ -61,7 +61,10 @@ async fn store(name: &'static str) -> Store {
     })
     .await;
     let master = MasterKeys::parse(&MasterKeys::generate_line("test", &Random::default())).unwrap();
-    let store = Store::new(userpool::store::connect(&url, 10).await.unwrap(), Arc::new(master));
+    let store = Store::new(
+        userpool::store::connect(&url, 10, userpool::store::ConnectionRole::Api).await.unwrap(),
+        Arc::new(master),
+    );
     store.migrate().await.unwrap();
     store.make_partitions(Clock.now()).await.unwrap();
     store

@@ -40,17 +40,36 @@ pub async fn post(
     };
     let mut caller = authenticate::anonymous(&doors.app, operation, &parts.headers, peer, &doors.proxies);
     let request_id = caller.request_id.clone();
-    let answer = async {
-        let body = bounded(body).await?;
-        if authenticate::needs_account(operation) {
-            authenticate_signature(&doors, &mut caller, &parts, &body).await?;
+    let admitted = admit(&doors, operation, &mut caller, &parts, body).await;
+    let answer = match admitted {
+        Ok(request) => {
+            let answer = pipeline::call(Context { operation, app: doors.app.clone(), caller }, request).await;
+            answer.and_then(|response| answer_body(operation.info(), response))
         }
-        run(&doors, operation, caller, &body).await
+        Err(error) => {
+            pipeline::refused(&doors.app, &error, &caller).await;
+            Err(error)
+        }
     };
-    match answer.await {
+    match answer {
         Ok(body) => success(body, &request_id),
         Err(error) => refusal(&error, &request_id),
     }
+}
+
+/// What this door does before the pipeline: reads the bounded body, checks the signature over it, decodes it.
+async fn admit(
+    doors: &Doors,
+    operation: Operation,
+    caller: &mut Caller,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Result<Bytes, Error> {
+    let body = bounded(body).await?;
+    if authenticate::needs_account(operation) {
+        authenticate_signature(doors, caller, parts, &body).await?;
+    }
+    decode::decode(&message(operation.info().request)?, &body)
 }
 
 /// The operation that `X-Amz-Target` names.
@@ -84,17 +103,9 @@ async fn authenticate_signature(
         }
         Err(refused) => {
             caller.account = refused.account;
-            pipeline::record_refusal(&doors.app, &refused.error, caller).await;
             Err(refused.error)
         }
     }
-}
-
-async fn run(doors: &Doors, operation: Operation, caller: Caller, body: &[u8]) -> Result<Vec<u8>, Error> {
-    let info = operation.info();
-    let request = decode::decode(&message(info.request)?, body)?;
-    let response = pipeline::call(Context { operation, app: doors.app.clone(), caller }, request).await?;
-    answer_body(info, response)
 }
 
 fn answer_body(info: &OperationInfo, response: Bytes) -> Result<Vec<u8>, Error> {

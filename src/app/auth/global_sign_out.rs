@@ -7,7 +7,6 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::user::global_sign_out as rules;
 use crate::proto::v1::{GlobalSignOutRequest, GlobalSignOutResponse};
 use crate::store::commit::Commit;
-use crate::store::metadata::ActorKind;
 
 /// Ends every session of the user of an access token.
 pub async fn global_sign_out(
@@ -23,7 +22,7 @@ async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOu
     let (pool, user) = (&signed_in.pool, &signed_in.user);
     let decision = rules::global_sign_out(&user.state);
     decision.answer?;
-    let origin = caller.origin(ActorKind::User, user.state.sub.to_string());
+    let origin = signed_in.origin(caller);
     let commit =
         Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
     app.store.commit(commit).await?;

@@ -9,11 +9,13 @@ use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sig
 use crate::domain::auth::{AuthFlow, required_parameter};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
 use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::PoolView;
-use crate::store::commit::LoadedUser;
-use crate::store::metadata::ActorKind;
+use crate::store::commit::{Commit, LoadedUser};
+use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Session, Wanted};
 use crate::store::seal::{FieldClass, Place};
 use crate::store::sign_in as store;
@@ -32,7 +34,7 @@ pub async fn sign_in(
     let hint = app.store.pool_hint(pool_id).await?;
     let name = hint.name_rules.normalise(username);
     let name_hash = hint.keys.keyed_hash("name", &[&name]);
-    let _guess = app.guesses.begin(&name_hash).await;
+    let _guess = app.guesses.begin(&name_hash, caller.patience).await?;
     let guess = Guess { pool_id, client_id, username, password, secret_hash, name: &name, name_hash: &name_hash };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
@@ -78,15 +80,14 @@ impl Guess<'_> {
                 password_sign_in(&sign_in)
             }
         };
-        let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string());
+        let origin = caller.origin(ActorKind::AppClient, self.client_id.to_string(), None);
         let place =
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
                 let answer = tokens(app, pool, client, user, &begun, at)?;
-                app.store
-                    .accept_sign_in(place, user, &begun, found.attempts.is_some(), &Activity::SignedIn(fact))
-                    .await?;
+                app.store.accept_sign_in(place, user, &begun, found.attempts, &Activity::SignedIn(fact)).await?;
+                self.rehash_if_outdated(app, caller, pool, user, &origin).await;
                 Ok(answer)
             }
             (SignIn::Accepted(_), _, _) => Err(Error::internal("a sign-in of nobody was accepted").into()),
@@ -97,6 +98,41 @@ impl Guess<'_> {
                 Err(error.into())
             }
         }
+    }
+}
+
+impl Guess<'_> {
+    /// Hashes the password again if its cost is not today's. It is known only now, and the sign-in does not depend on it.
+    async fn rehash_if_outdated(
+        &self,
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        user: &LoadedUser,
+        origin: &Origin,
+    ) {
+        let outdated = matches!(stored_hash(pool, user), Ok(Some(stored)) if app.passwords.is_outdated(&stored));
+        if outdated && let Err(failure) = self.rehash(app, caller, pool, user, origin).await {
+            tracing::warn!(?failure, "a password could not be hashed again; the next sign-in will try");
+        }
+    }
+
+    async fn rehash(
+        &self,
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        user: &LoadedUser,
+        origin: &Origin,
+    ) -> Result<(), Failure> {
+        let hash = app.passwords.hash(self.password, app.random.bytes(), caller.patience).await?;
+        let stream = StreamId::user(user.state.sub);
+        let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
+        let password_hash = user.key.seal(place, app.random.uuid(), hash.as_bytes()).0;
+        let event = Event::PasswordRehashed(UserPasswordRehashed { password_hash });
+        let commit =
+            Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, app.clock.now()).user(user, vec![event]);
+        Ok(app.store.commit(commit).await?)
     }
 }
 

@@ -54,7 +54,7 @@ async fn attempt(
             at,
         },
     );
-    let origin = caller.origin(ActorKind::AppClient, client_id.to_string());
+    let origin = caller.origin(ActorKind::AppClient, client_id.to_string(), None);
     let commit = Commit::new(pool_id, &found.pool.keys, &found.pool.name_rules, &origin, at);
     settle(app, commit, confirmation, &user, alias_owner.as_ref(), found.code.as_ref()).await
 }
@@ -95,7 +95,7 @@ async fn settle(
     };
     let commit = commit.user(user, decision.events).activity(sub, &user.key, decision.activity).operational([row]);
     let commit = match alias_owner.filter(|_| !alias_owner_events.is_empty()) {
-        Some(owner) => commit.user(owner, alias_owner_events),
+        Some(owner) => commit.other_user(owner, alias_owner_events),
         None => commit,
     };
     app.store.commit(commit).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::app::caller::Caller;
 use crate::app::passwords::Passwords;
 use crate::app::{App, Failure, clients, shapes, until_settled};
+use crate::domain::attributes;
 use crate::domain::auth::srp;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
@@ -40,12 +41,13 @@ async fn attempt(
     sub: Sub,
 ) -> Result<SignUpResponse, Failure> {
     let rules_of_names = app.store.pool_hint(pool_id).await?.name_rules.clone();
-    let wanted_names = names_to_claim(&rules_of_names, request);
-    let found = app.store.read(pool_id, Some(client_id), Wanted { taken: &wanted_names, ..Wanted::default() }).await?;
+    let claims = names_to_claim(&rules_of_names, request);
+    let names: Vec<_> = claims.iter().map(|(_, name)| name.clone()).collect();
+    let found = app.store.read(pool_id, Some(client_id), Wanted { taken: &names, ..Wanted::default() }).await?;
     let client = found.client.ok_or_else(|| Error::no_such_client(client_id))?;
     clients::check_secret_hash(&found.pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
     let registration = rules::registration(&found.pool.state, &client.state, sub, request)?;
-    refuse_taken(&rules_of_names, request, &found.taken)?;
+    refuse_taken(&claims, &found.taken)?;
     register(app, caller, request, &found.pool, &client, sub, registration).await
 }
 
@@ -76,7 +78,7 @@ async fn register(
             expires_at: at.plus_seconds(CODE_SECONDS),
         },
     });
-    let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string());
+    let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .new_user(sub, &key, decision.events)
         .activity(sub, &key, decision.activity)
@@ -96,26 +98,26 @@ fn response(sub: Sub, delivery: Option<(Medium, String)>) -> SignUpResponse {
     }
 }
 
-/// The names that a registration would claim at once, in the form that is compared.
-fn names_to_claim(rules: &NameRules, request: &SignUpRequest) -> Vec<String> {
-    let preferred = request.user_attributes.iter().filter(|attribute| {
-        attribute.name() == "preferred_username" && rules.alias_attributes.contains("preferred_username")
-    });
-    let names = preferred.map(|attribute| attribute.value()).chain([request.username()]);
-    names.filter(|name| !name.is_empty()).map(|name| rules.normalise(name)).collect()
+/// The names that a registration would claim at once, each with the attribute that it is, in the form that is compared.
+fn names_to_claim<'a>(rules: &NameRules, request: &'a SignUpRequest) -> Vec<(Option<&'a str>, String)> {
+    let addresses = request.user_attributes.iter().filter(|it| rules.username_attributes.contains(it.name()));
+    let addresses = addresses.map(|it| (Some(it.name()), it.value()));
+    let username = match rules.username_attributes.is_empty() {
+        true => None,
+        false if attributes::is_email(request.username()) => Some("email"),
+        false => Some("phone_number"),
+    };
+    let names = [(username, request.username())].into_iter().chain(addresses);
+    names.filter(|(_, name)| !name.is_empty()).map(|(attribute, name)| (attribute, rules.normalise(name))).collect()
 }
 
-fn refuse_taken(rules: &NameRules, request: &SignUpRequest, taken: &[String]) -> Result<(), Error> {
-    let is_taken = |name: &str| taken.contains(&rules.normalise(name));
-    let exists = |message| Err(Error::new(Exception::UsernameExistsException, message));
-    if is_taken(request.username()) {
-        return match (rules.username_attributes.is_empty(), request.username().contains('@')) {
-            (true, _) => exists("User already exists"),
-            (false, true) => exists("An account with the given email already exists."),
-            (false, false) => exists("An account with the given phone_number already exists."),
-        };
-    }
-    if taken.is_empty() { Ok(()) } else { exists("An account with the given preferred_username already exists.") }
+fn refuse_taken(wanted: &[(Option<&str>, String)], taken: &[String]) -> Result<(), Error> {
+    let message = match wanted.iter().find(|(_, name)| taken.contains(name)) {
+        None => return Ok(()),
+        Some((None, _)) => "User already exists".to_owned(),
+        Some((Some(attribute), _)) => format!("An account with the given {attribute} already exists."),
+    };
+    Err(Error::new(Exception::UsernameExistsException, message))
 }
 
 /// Both forms of a password, made on the bounded threads and sealed under the user's key.

@@ -7,7 +7,6 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::user::delete_user as rules;
 use crate::proto::v1::{DeleteUserRequest, DeleteUserResponse};
 use crate::store::commit::Commit;
-use crate::store::metadata::ActorKind;
 
 /// Deletes the user of an access token: its key is destroyed, nothing personal of it is left.
 pub async fn delete_user(app: &App, caller: &Caller, request: DeleteUserRequest) -> Result<DeleteUserResponse, Error> {
@@ -19,7 +18,7 @@ async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<DeleteUserRe
     let (pool, user) = (&signed_in.pool, &signed_in.user);
     let decision = rules::delete_user(&user.state);
     decision.answer?;
-    let origin = caller.origin(ActorKind::User, user.state.sub.to_string());
+    let origin = signed_in.origin(caller);
     let commit =
         Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
     app.store.commit(commit).await?;

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::app::App;
+use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::domain::user::UserStatus;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::LoadedUser;
+use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::Wanted;
 use crate::tokens::access_token;
 
@@ -22,6 +26,15 @@ pub struct SignedIn {
     pub user: LoadedUser,
     /// The id of that client.
     pub client_id: ClientId,
+    /// The session that the token belongs to.
+    pub session: Uuid,
+}
+
+impl SignedIn {
+    /// The origin of what the user does with the token.
+    pub fn origin(&self, caller: &Caller) -> Origin {
+        caller.origin(ActorKind::User, self.user.state.sub.to_string(), Some(self.session.to_string()))
+    }
 }
 
 /// Finds the user of an access token. Fails if the token is not ours, is old, or its session is over.
@@ -46,5 +59,5 @@ pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
         return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
     }
     let client = found.client.ok_or_else(revoked)?;
-    Ok(SignedIn { pool: found.pool, client, user, client_id: token.client_id })
+    Ok(SignedIn { pool: found.pool, client, user, client_id: token.client_id, session: token.session })
 }

@@ -48,6 +48,9 @@ pub struct DevArguments {
     /// Where HTTP listens.
     #[arg(long, default_value = "127.0.0.1:8080")]
     http_addr: SocketAddr,
+    /// Listens on other addresses than the loopback, without TLS: a proxy or mesh in front terminates it.
+    #[arg(long)]
+    tls_terminated_elsewhere: bool,
     /// A database to use instead of a private one.
     #[arg(long, env = "USERPOOL_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -75,7 +78,8 @@ pub struct DevArguments {
 pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     telemetry::init_logs();
     let stop = stop_at_signal()?;
-    let listeners = Listeners::bind(arguments.grpc_addr, arguments.http_addr).await?;
+    let listeners =
+        Listeners::bind(arguments.grpc_addr, arguments.http_addr, arguments.tls_terminated_elsewhere).await?;
     std::fs::create_dir_all(&arguments.data_dir)
         .with_context(|| format!("the data directory {} can't be made", arguments.data_dir.display()))?;
     let previous = EnvironmentFile::read(&arguments.data_dir);
@@ -106,7 +110,9 @@ async fn serve(
         Some(file) => file,
         None => own_master_keys(&arguments.data_dir, &random)?,
     };
-    let database = store::connect(database_url, CONNECTIONS).await.context("the database can't be reached")?;
+    let database = store::connect(database_url, CONNECTIONS, store::ConnectionRole::Api)
+        .await
+        .context("the database can't be reached")?;
     let store = Store::new(database, Arc::new(MasterKeys::read(&keys_file)?));
     store.migrate().await?;
     store.check_fitness().await?;

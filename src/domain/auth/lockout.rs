@@ -13,7 +13,8 @@ use crate::domain::time::Timestamp;
 
 const FREE_FAILURES: u32 = 5;
 const LONGEST_SECONDS: i64 = 15 * 60;
-const FORGET_SECONDS: i64 = 15 * 60;
+/// After so many seconds without an attempt the failures are forgotten.
+pub const FORGET_SECONDS: i64 = 15 * 60;
 
 /// What is known of the attempts at one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

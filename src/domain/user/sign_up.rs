@@ -42,6 +42,12 @@ pub fn registration(
     let writer = Writer::Client(&client.settings.write_attributes);
     let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, writer)?;
     let username = name_of(pool, sub, request.username(), &mut attributes)?;
+    if pool.name_rules().alias_attributes.contains("preferred_username")
+        && attributes.contains_key("preferred_username")
+    {
+        // It would be an alias at once, and nobody has proved anything yet.
+        return Err(Error::invalid_parameter("preferred_username can not be provided for unconfirmed account"));
+    }
     attributes::require(&pool.schema, &attributes)?;
     Ok(Registration { username, attributes })
 }

@@ -44,13 +44,20 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     refuse_unbuilt(request)?;
     let settings = settings_of(request);
     settings::check(&settings)?;
+    let schema = attributes::schema(&request.schema)?;
+    let required = |name: &str| schema.iter().any(|attribute| attribute.name() == name && attribute.required());
+    let aliases = |name: &str| settings.alias_attributes.iter().any(|alias| alias == name);
+    if required("preferred_username") && aliases("preferred_username") {
+        // As an alias it can't be given before the account is confirmed.
+        return Err(Error::invalid_parameter("preferred_username can be required or an alias, not both."));
+    }
     Ok(UserPoolCreated {
         name: request.pool_name().to_owned(),
         region: command.region.clone(),
         account_id: command.account_id.clone(),
         issuer: command.issuer.clone(),
         settings: Some(settings::with_defaults(settings)),
-        schema: attributes::schema(&request.schema)?,
+        schema,
     })
 }
 

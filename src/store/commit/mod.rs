@@ -94,6 +94,8 @@ struct Change<State, Event> {
     version: i64,
     events: Vec<Event>,
     key: Option<Arc<DataKey>>,
+    /// Whether whoever acts is the one whom the stream is about.
+    own: bool,
 }
 
 impl Commit {
@@ -122,31 +124,48 @@ impl Commit {
 
     /// What happened to a pool that did not exist.
     pub fn new_pool(mut self, events: Vec<user_pool_event::Event>) -> Self {
-        self.pools.push(Change { stream: StreamId::pool(), before: None, version: 0, events, key: None });
+        self.pools.push(Change { stream: StreamId::pool(), before: None, version: 0, events, key: None, own: false });
         self
     }
 
     /// What happened to a client that did not exist.
     pub fn new_client(mut self, id: &ClientId, events: Vec<app_client_event::Event>) -> Self {
-        self.clients.push(Change { stream: StreamId::client(id), before: None, version: 0, events, key: None });
+        self.clients.push(Change {
+            stream: StreamId::client(id),
+            before: None,
+            version: 0,
+            events,
+            key: None,
+            own: false,
+        });
         self
     }
 
     /// What happened to a user who did not exist.
     pub fn new_user(mut self, sub: Sub, key: &Arc<DataKey>, events: Vec<user_event::Event>) -> Self {
         let stream = StreamId::user(sub);
-        self.users.push(Change { stream, before: None, version: 0, events, key: Some(key.clone()) });
+        self.users.push(Change { stream, before: None, version: 0, events, key: Some(key.clone()), own: true });
         self
     }
 
     /// What happened to a user. Without events, only its version is asserted.
-    pub fn user(mut self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
+    pub fn user(self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
+        self.change_user(user, events, true)
+    }
+
+    /// What happened to a user by the act of another one.
+    pub fn other_user(self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
+        self.change_user(user, events, false)
+    }
+
+    fn change_user(mut self, user: &LoadedUser, events: Vec<user_event::Event>, own: bool) -> Self {
         self.users.push(Change {
             stream: StreamId::user(user.state.sub),
             before: Some(user.state.clone()),
             version: user.version,
             events,
             key: Some(user.key.clone()),
+            own,
         });
         self
     }

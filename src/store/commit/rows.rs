@@ -51,6 +51,7 @@ pub(crate) struct ActivityRow {
 
 /// A read-model row, or the end of one.
 pub(super) struct ModelRow {
+    pub stream: StreamId,
     pub table: ModelTable,
     pub version: i64,
     pub revision: i32,
@@ -185,6 +186,8 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
     }
     let mut rows = builder.rows;
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
+    rows.asserted.sort();
+    rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));
     rows.released.sort();
     rows.claimed.sort();
     Ok(rows)
@@ -204,9 +207,9 @@ impl Builder<'_> {
         &mut self,
         change: Change<A, A::Event>,
     ) -> Result<(), StoreError> {
-        let Change { stream, before, version, events, key } = change;
+        let Change { stream, before, version, events, key, own } = change;
         for (index, event) in (1_i64..).zip(&events) {
-            self.log_row(&stream, version + index, event, key.as_ref())?;
+            self.log_row(&stream, version + index, event, key.as_ref(), own)?;
         }
         let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
         let names = |state: Option<&A>| state.map(|state| state.names(self.name_rules)).unwrap_or_default();
@@ -218,7 +221,7 @@ impl Builder<'_> {
         if let Some(table) = A::table(&stream) {
             let state = after.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?;
             let version = version + events.len() as i64;
-            self.rows.models.push(ModelRow { table, version, revision: A::REVISION, state });
+            self.rows.models.push(ModelRow { stream: stream.clone(), table, version, revision: A::REVISION, state });
         }
         Ok(())
     }
@@ -229,6 +232,7 @@ impl Builder<'_> {
         version: i64,
         event: &Event,
         key: Option<&Arc<DataKey>>,
+        own: bool,
     ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
@@ -236,7 +240,7 @@ impl Builder<'_> {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
         }
         // A user's own address is sealed under the user's key, everybody else's under the pool's.
-        let own = key.filter(|_| is_own(&self.origin.actor));
+        let own = key.filter(|_| own && is_own(&self.origin.actor));
         let address = self
             .origin
             .address

@@ -99,12 +99,19 @@ async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreEr
             .await?;
     }
     if !rows.claimed.is_empty() {
-        sqlx::query("insert into names (user_pool_id, name, sub) select $1, name, sub from unnest($2::text[], $3::uuid[]) as c (name, sub)")
-            .bind(pool)
-            .bind(rows.claimed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
-            .bind(rows.claimed.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
-            .execute(&mut *connection)
-            .await?;
+        // A violated constraint would write the name into the database's own log; a name that is left out does not.
+        let inserted = sqlx::query(
+            "insert into names (user_pool_id, name, sub)
+             select $1, name, sub from unnest($2::text[], $3::uuid[]) as c (name, sub) on conflict do nothing",
+        )
+        .bind(pool)
+        .bind(rows.claimed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
+        .bind(rows.claimed.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
+        .execute(&mut *connection)
+        .await?;
+        if inserted.rows_affected() != rows.claimed.len() as u64 {
+            return Err(StoreError::Claimed { constraint: "names_pkey".to_owned() });
+        }
     }
     for client in &rows.clients {
         sqlx::query("insert into client_directory (client_id, user_pool_id) values ($1, $2)")

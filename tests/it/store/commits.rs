@@ -119,7 +119,7 @@ async fn a_commit_whose_answer_is_lost_is_found_by_its_event() {
     let port = database.url.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap().to_owned();
     let address = proxy(format!("127.0.0.1:{port}").parse().unwrap(), armed.clone()).await;
     let url = database.url.replace(&format!(":{port}/"), &format!(":{}/", address.port()));
-    let store = Store::new(store::connect(&url, 4).await.unwrap(), Arc::new(master_keys()));
+    let store = Store::new(store::connect(&url, 4, store::ConnectionRole::Api).await.unwrap(), Arc::new(master_keys()));
     let pool = Pool::create(&store).await;
     let user = pool.user("jane").await.unwrap();
     armed.store(true, Ordering::SeqCst);

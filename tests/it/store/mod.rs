@@ -42,7 +42,10 @@ fn cluster() -> &'static Postgres {
         let migrated = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let store = Store::new(store::connect(&url, 1).await.expect("a database"), Arc::new(master_keys()));
+                let store = Store::new(
+                    store::connect(&url, 1, store::ConnectionRole::Api).await.expect("a database"),
+                    Arc::new(master_keys()),
+                );
                 store.migrate().await.expect("migrations run");
                 store.database().close().await;
             });
@@ -68,7 +71,10 @@ impl Database {
             cluster().url(&created)
         });
         let url = url.await.expect("a database");
-        let store = Store::new(store::connect(&url, CONNECTIONS).await.expect("a connection"), Arc::new(master_keys()));
+        let store = Store::new(
+            store::connect(&url, CONNECTIONS, store::ConnectionRole::Api).await.expect("a connection"),
+            Arc::new(master_keys()),
+        );
         store.make_partitions(Clock.now()).await.expect("partitions");
         Self { store, url }
     }
@@ -80,7 +86,7 @@ impl Database {
 
 fn origin() -> Origin {
     Origin {
-        actor: Actor { kind: ActorKind::Operator, id: String::new() },
+        actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },
         operation: "test",
         request_id: "request".to_owned(),
         traceparent: None,

@@ -1,0 +1,50 @@
+//! Operational rows whose time is over: sessions, codes, attempts. They decide nothing any more; sweeping keeps tables small.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::auth::lockout::FORGET_SECONDS;
+use crate::domain::time::Timestamp;
+use crate::store::error::StoreError;
+use crate::store::{Store, to_database};
+
+/// So many rows go at once: a long transaction would hold the feed up.
+const BATCH: i64 = 1_000;
+const PAUSE: Duration = Duration::from_secs(60);
+
+const SESSIONS: &str = "delete from sessions where (user_pool_id, event_id) in
+    (select user_pool_id, event_id from sessions where expires_at < $1 order by expires_at limit $2)";
+const CODES: &str = "delete from codes where (user_pool_id, sub, purpose) in
+    (select user_pool_id, sub, purpose from codes where expires_at < $1 order by expires_at limit $2)";
+const ATTEMPTS: &str = "delete from attempts where (user_pool_id, name_hash) in
+    (select user_pool_id, name_hash from attempts where last_at < $1 order by last_at limit $2)";
+
+impl Store {
+    /// Drops one batch of each kind. Answers how many rows went.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        for (statement, before) in [
+            (SESSIONS, now),
+            // A code that is over answers as one that is not there.
+            (CODES, now),
+            (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
+        ] {
+            let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
+            swept += done.rows_affected();
+        }
+        Ok(swept)
+    }
+
+    /// Sweeps until it is told to stop.
+    pub async fn keep_sweeping(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            match self.sweep(self.clock.now()).await {
+                Ok(swept) if swept >= BATCH.unsigned_abs() => continue,
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "rows whose time is over can't be dropped"),
+            }
+            let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
+        }
+    }
+}
