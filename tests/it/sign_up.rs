@@ -647,7 +647,7 @@ async fn addresses_compare_like_names() {
     let insensitive = Some(UsernameConfigurationType { case_sensitive: Some(false) });
     let request = CreateUserPoolRequest {
         username_attributes: texts(&["email"]),
-        username_configuration: insensitive.clone(),
+        username_configuration: insensitive,
         ..email_pool()
     };
     let pool = Pool::create_with(request, password_client()).await;

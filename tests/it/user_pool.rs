@@ -229,7 +229,7 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
         default_email_option: Some("CONFIRM_WITH_LINK".into()),
         ..Default::default()
     };
-    let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()), ..Default::default() };
+    let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()) };
     let cases = [
         (lambda(LambdaConfigType { pre_sign_up: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { post_confirmation: arn(), ..Default::default() }), "LambdaConfig"),
