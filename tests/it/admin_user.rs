@@ -20,7 +20,7 @@ async fn a_user_is_found_by_name_alias_and_sub() {
     let unknown = ("UserNotFoundException", "User does not exist.");
     assert_refused(pool.admin_get_user(&email).await, unknown.0, unknown.1);
 
-    pool.confirm(&name, &crate::support::client::code_for(&email).await).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.unwrap();
     for key in [&name, &email, &sub] {
         let user = pool.admin_get_user(key).await.unwrap();
         assert_eq!(user.username.as_deref(), Some(name.as_str()));
@@ -28,12 +28,8 @@ async fn a_user_is_found_by_name_alias_and_sub() {
         assert_eq!(user.user_create_date, before.user_create_date);
         assert!(user.user_last_modified_date.unwrap().seconds >= before.user_create_date.unwrap().seconds);
         let shown = by_name(&user.user_attributes);
-        let expected = [
-            ("email", email.as_str()),
-            ("email_verified", "true"),
-            ("nickname", "F"),
-            ("sub", sub.as_str()),
-        ];
+        let expected =
+            [("email", email.as_str()), ("email_verified", "true"), ("nickname", "F"), ("sub", sub.as_str())];
         assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
     assert_refused(pool.admin_get_user(&name.to_uppercase()).await, unknown.0, unknown.1);

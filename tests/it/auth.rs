@@ -116,7 +116,8 @@ async fn only_the_flows_of_the_client_are_open() {
     assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
 
     // The older name of a flow opens it too.
-    let older = CreateUserPoolClientRequest { explicit_auth_flows: texts(&["USER_PASSWORD_AUTH"]), ..Default::default() };
+    let older =
+        CreateUserPoolClientRequest { explicit_auth_flows: texts(&["USER_PASSWORD_AUTH"]), ..Default::default() };
     let older = pool.add_client(older).await;
     let mut request = pool.sign_in_request(&person.username, PASSWORD);
     request.client_id.clone_from(&older.client_id);
@@ -227,5 +228,21 @@ async fn signing_out_everywhere_ends_every_session() {
     pool.get_user(untouched.access_token()).await.unwrap();
     let third = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     pool.get_user(third.access_token()).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_old_refresh_token_is_of_no_use() {
+    let pool = Pool::create().await;
+    let person = pool.person("old-session").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    // 30 days can't be waited for, so the end of the session comes to now.
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let aged = sqlx::query("update sessions set expires_at = expires_at - interval '30 days' where user_pool_id = $1");
+    assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 1);
+    let refused = pool.refresh(tokens.refresh_token()).await;
+    assert_refused(refused, "NotAuthorizedException", "Refresh Token has expired");
+    // The access token has a life of its own.
+    pool.get_user(tokens.access_token()).await.unwrap();
     pool.verify().await;
 }

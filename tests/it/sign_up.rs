@@ -3,14 +3,13 @@
 use tonic::Code;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Api, assert_refused, code_for, mailbox, messages_for};
+use crate::support::client::{Api, assert_refused};
 use crate::support::http;
 use crate::support::pool::{
     PASSWORD, Pool, attributes, by_name, email_pool, password_client, secret_hash, texts, unique, unique_phone,
 };
 
-const WRONG_CODE: (&str, &str) =
-    ("CodeMismatchException", "Invalid verification code provided, please try again.");
+const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
 const OLD_CODE: (&str, &str) = ("ExpiredCodeException", "Invalid code provided, please request a code again.");
 
 /// A code of the right form that is not the one.
@@ -33,7 +32,7 @@ async fn a_user_signs_up_confirms_and_signs_in() {
     assert_eq!(delivery.delivery_medium.as_deref(), Some("EMAIL"));
     assert_eq!(delivery.attribute_name.as_deref(), Some("email"));
 
-    let message = messages_for(&email, 1).await.remove(0);
+    let message = pool.api.messages_for(&email, 1).await.remove(0);
     let code = message["code"].as_str().unwrap().to_owned();
     assert!(code.len() == 6 && code.bytes().all(|digit| digit.is_ascii_digit()));
     assert_eq!(message["medium"], "EMAIL");
@@ -41,22 +40,14 @@ async fn a_user_signs_up_confirms_and_signs_in() {
     assert_eq!(message["subject"], "Your verification code");
     assert_eq!(message["body"], format!("Your confirmation code is {code}"));
 
-    assert_refused(
-        pool.sign_in(&name, PASSWORD).await,
-        "UserNotConfirmedException",
-        "User is not confirmed.",
-    );
+    assert_refused(pool.sign_in(&name, PASSWORD).await, "UserNotConfirmedException", "User is not confirmed.");
     pool.confirm(&name, &code).await.unwrap();
     let tokens = pool.sign_in(&name, PASSWORD).await.unwrap();
     let user = pool.get_user(tokens.access_token()).await.unwrap();
     assert_eq!(user.username.as_deref(), Some(name.as_str()));
     let shown = by_name(&user.user_attributes);
-    let expected = [
-        ("email", email.as_str()),
-        ("email_verified", "true"),
-        ("given_name", "Jane"),
-        ("sub", sub.as_str()),
-    ];
+    let expected =
+        [("email", email.as_str()), ("email_verified", "true"), ("given_name", "Jane"), ("sub", sub.as_str())];
     assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     pool.verify().await;
 }
@@ -67,7 +58,7 @@ async fn the_mailbox_is_a_page_for_a_browser() {
     let name = unique("page");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     for process in &pool.api.environment().processes {
         let path = format!("/dev/messages?to={email}");
         let page = http::send(process.http, "GET", &path, &[("accept", "text/html,*/*")], b"").await;
@@ -87,7 +78,7 @@ async fn the_same_through_the_aws_sdk() {
     let signed_up = signed_up.user_attributes(attribute.build().unwrap()).send().await.unwrap();
     assert!(!signed_up.user_confirmed());
     assert_eq!(signed_up.code_delivery_details().unwrap().destination(), Some("j***@e***".replace('j', "s").as_str()));
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     let confirm = || pool.api.aws().confirm_sign_up().client_id(&pool.client_id).username(&name);
     let refused = confirm().confirmation_code(other_than(&code)).send().await.unwrap_err().into_service_error();
     assert!(refused.is_code_mismatch_exception(), "{refused:?}");
@@ -146,7 +137,10 @@ async fn names_differ_by_case_unless_the_pool_says_otherwise() {
     assert_refused(loose.sign_up(&upper, &[]).await, "UsernameExistsException", "User already exists");
     let tokens = loose.sign_in(&upper, PASSWORD).await.unwrap();
     // It is shown as it was written at first.
-    assert_eq!(loose.get_user(tokens.access_token()).await.unwrap().username.as_deref(), Some(person.username.as_str()));
+    assert_eq!(
+        loose.get_user(tokens.access_token()).await.unwrap().username.as_deref(),
+        Some(person.username.as_str())
+    );
     assert_eq!(loose.admin_get_user(&upper).await.unwrap().username(), person.username);
     loose.verify().await;
 }
@@ -170,14 +164,21 @@ async fn a_password_conforms_to_the_policy() {
     assert_refused(pool.api.call(missing).await, "InvalidParameterException", "Missing required parameter Password");
     let too_long = pool.api.call(with(&"aA1!".repeat(65))).await.unwrap_err();
     assert_eq!(too_long.exception, "InvalidParameterException");
-    assert!(too_long.message.contains("'password' failed to satisfy constraint: Member must have length less than or equal to 256"), "{}", too_long.message);
+    assert!(
+        too_long
+            .message
+            .contains("'password' failed to satisfy constraint: Member must have length less than or equal to 256"),
+        "{}",
+        too_long.message
+    );
     assert!(!too_long.message.contains("aA1!"), "a password is never shown");
     assert_eq!(too_long.fields, ["password"]);
     pool.verify().await;
 
     let easy = PasswordPolicyType { minimum_length: Some(6), ..Default::default() };
     let policies = UserPoolPolicyType { password_policy: Some(easy), ..Default::default() };
-    let pool = Pool::create_with(CreateUserPoolRequest { policies: Some(policies), ..email_pool() }, password_client()).await;
+    let pool =
+        Pool::create_with(CreateUserPoolRequest { policies: Some(policies), ..email_pool() }, password_client()).await;
     let easy = SignUpRequest { password: Some("simple".into()), ..pool.sign_up_request(&name, &[]) };
     pool.api.call(easy).await.unwrap();
     pool.verify().await;
@@ -279,7 +280,7 @@ async fn a_client_with_a_secret_needs_its_hash() {
     assert_refused(pool.api.call(sign_up(Some(other.clone()))).await, "NotAuthorizedException", &wrong);
     pool.api.call(sign_up(Some(right.clone()))).await.unwrap();
 
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     let confirm = |hash: Option<&String>| ConfirmSignUpRequest {
         client_id: Some(id.to_owned()),
         secret_hash: hash.cloned(),
@@ -323,8 +324,8 @@ async fn without_an_attribute_to_verify_no_code_is_sent() {
     // Another message that was sent later has arrived: this one would have, too.
     let other = Pool::create().await;
     let person = other.person("later").await;
-    assert_eq!(mailbox(&person.email).await.len(), 1);
-    assert!(mailbox(&email).await.is_empty());
+    assert_eq!(pool.api.mailbox(&person.email).await.len(), 1);
+    assert!(pool.api.mailbox(&email).await.is_empty());
     other.verify().await;
     pool.verify().await;
 }
@@ -344,7 +345,7 @@ async fn a_phone_number_is_verified_before_an_address() {
     assert_eq!(delivery.delivery_medium.as_deref(), Some("SMS"));
     assert_eq!(delivery.attribute_name.as_deref(), Some("phone_number"));
     assert_eq!(delivery.destination, Some(format!("+{}{}", "*".repeat(9), &phone[phone.len() - 4..])));
-    let message = messages_for(&phone, 1).await.remove(0);
+    let message = pool.api.messages_for(&phone, 1).await.remove(0);
     let code = message["code"].as_str().unwrap();
     assert_eq!(message["body"], format!("Your number: {code}."));
     assert_eq!((&message["medium"], &message["subject"]), (&"SMS".into(), &serde_json::Value::Null));
@@ -366,7 +367,7 @@ async fn a_message_follows_the_pools_template() {
     let name = unique("template");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let message = messages_for(&email, 1).await.remove(0);
+    let message = pool.api.messages_for(&email, 1).await.remove(0);
     assert_eq!(message["subject"], "Welcome");
     assert_eq!(message["body"], format!("Hello {name}, {} it is", message["code"].as_str().unwrap()));
     pool.verify().await;
@@ -378,7 +379,7 @@ async fn five_wrong_guesses_spend_a_code() {
     let name = unique("guess");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
-    let code = code_for(&email).await;
+    let code = pool.api.code_for(&email).await;
     for _ in 0..5 {
         assert_refused(pool.confirm(&name, &other_than(&code)).await, WRONG_CODE.0, WRONG_CODE.1);
     }
@@ -398,8 +399,8 @@ async fn a_code_works_once_and_for_its_user_only() {
     for name in [&first, &second] {
         pool.sign_up(name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
     }
-    let code = code_for(&format!("{first}@example.com")).await;
-    if code != code_for(&format!("{second}@example.com")).await {
+    let code = pool.api.code_for(&format!("{first}@example.com")).await;
+    if code != pool.api.code_for(&format!("{second}@example.com")).await {
         assert_refused(pool.confirm(&second, &code).await, WRONG_CODE.0, WRONG_CODE.1);
     }
     pool.confirm(&first, &code).await.unwrap();
@@ -414,14 +415,10 @@ async fn a_code_works_once_and_for_its_user_only() {
 #[tokio::test]
 async fn an_unknown_user_is_hidden_where_the_client_says_so() {
     let pool = Pool::create().await;
-    let hiding = CreateUserPoolClientRequest {
-        prevent_user_existence_errors: Some("ENABLED".into()),
-        ..password_client()
-    };
-    let legacy = CreateUserPoolClientRequest {
-        prevent_user_existence_errors: Some("LEGACY".into()),
-        ..password_client()
-    };
+    let hiding =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
+    let legacy =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("LEGACY".into()), ..password_client() };
     let (hiding, legacy) = (pool.add_client(hiding).await, pool.add_client(legacy).await);
     let nobody = unique("nobody");
     let confirm = |client: &UserPoolClientType| ConfirmSignUpRequest {
@@ -435,10 +432,7 @@ async fn an_unknown_user_is_hidden_where_the_client_says_so() {
 
 #[tokio::test]
 async fn an_alias_names_the_user_once_it_is_verified() {
-    let request = CreateUserPoolRequest {
-        alias_attributes: texts(&["email", "preferred_username"]),
-        ..email_pool()
-    };
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email", "preferred_username"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     let (first, second, nick) = (unique("holder"), unique("taker"), unique("nick"));
     let email = format!("{}@example.com", unique("shared"));
@@ -450,7 +444,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
     let wrong = ("NotAuthorizedException", "Incorrect username or password.");
     let not_yet = pool.sign_in(&email, PASSWORD).await.unwrap_err();
     assert!(["UserNotFoundException", wrong.0].contains(&not_yet.exception.as_str()), "{not_yet:?}");
-    let first_code = code_for(&email).await;
+    let first_code = pool.api.code_for(&email).await;
     pool.confirm(&first, &first_code).await.unwrap();
     for alias in [&email, &nick, &first] {
         let tokens = pool.sign_in(alias, PASSWORD).await.unwrap();
@@ -462,7 +456,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
 
     // Somebody else may have the same address, but it names one user at a time.
     pool.sign_up(&second, &[("email", &email)]).await.unwrap();
-    let messages = messages_for(&email, 2).await;
+    let messages = pool.api.messages_for(&email, 2).await;
     let second_code = messages[0]["code"].as_str().unwrap().to_owned();
     assert_refused(
         pool.confirm(&second, &second_code).await,
@@ -472,10 +466,8 @@ async fn an_alias_names_the_user_once_it_is_verified() {
     let tokens = pool.sign_in(&email, PASSWORD).await.unwrap();
     assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), first);
 
-    let forced = ConfirmSignUpRequest {
-        force_alias_creation: Some(true),
-        ..pool.confirm_request(&second, &second_code)
-    };
+    let forced =
+        ConfirmSignUpRequest { force_alias_creation: Some(true), ..pool.confirm_request(&second, &second_code) };
     pool.api.call(forced).await.unwrap();
     let tokens = pool.sign_in(&email, PASSWORD).await.unwrap();
     assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), second);
@@ -497,7 +489,7 @@ async fn a_phone_number_can_be_an_alias() {
     let message = "Username cannot be of phone number format, since user pool is configured for phone number alias.";
     assert_refused(pool.sign_up(&phone, &[]).await, "InvalidParameterException", message);
     pool.sign_up(&name, &[("phone_number", &phone)]).await.unwrap();
-    pool.confirm(&name, &code_for(&phone).await).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&phone).await).await.unwrap();
     pool.sign_in(&phone, PASSWORD).await.unwrap();
     pool.verify().await;
 }
@@ -522,7 +514,7 @@ async fn an_address_can_be_the_name() {
     ] {
         let sub = pool.sign_up(address, &[]).await.unwrap().user_sub.unwrap();
         assert_refused(pool.sign_up(address, &[]).await, "UsernameExistsException", taken);
-        pool.confirm(address, &code_for(address).await).await.unwrap();
+        pool.confirm(address, &pool.api.code_for(address).await).await.unwrap();
         let tokens = pool.sign_in(address, PASSWORD).await.unwrap();
         let user = pool.get_user(tokens.access_token()).await.unwrap();
         // The name itself is the sub.
@@ -574,4 +566,106 @@ async fn an_unknown_client_is_not_found() {
     let message = "User pool client 0123456789abcdefghijklmnop does not exist.";
     assert_eq!(refusal.pair(), ("ResourceNotFoundException", message));
     assert_eq!(refusal.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn an_old_code_is_of_no_use() {
+    let pool = Pool::create().await;
+    let name = unique("late");
+    let email = format!("{name}@example.com");
+    pool.sign_up(&name, &[("email", &email)]).await.unwrap();
+    let code = pool.api.code_for(&email).await;
+    // A day can't be waited for, so the end of the code comes to now.
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let aged = sqlx::query("update codes set expires_at = expires_at - interval '24 hours' where user_pool_id = $1");
+    assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 1);
+    assert_refused(pool.confirm(&name, &code).await, OLD_CODE.0, OLD_CODE.1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn names_of_unusual_form_are_names() {
+    let pool = Pool::create().await;
+    let suffix = unique("");
+    for name in [
+        format!("{}{suffix}", "x".repeat(128 - suffix.len())),
+        format!("Ünïcode-日本語-🙂{suffix}"),
+        format!("a+b=c,d.e@f{suffix}"),
+        format!("'\"\\;--{suffix}"),
+        format!("users/{suffix}%_"),
+    ] {
+        let sub = pool.sign_up(&name, &[]).await.unwrap().user_sub.unwrap();
+        let found = pool.admin_get_user(&name).await.unwrap();
+        assert_eq!((found.username(), found.user_attributes[0].value()), (name.as_str(), sub.as_str()));
+        assert_refused(pool.sign_up(&name, &[]).await, "UsernameExistsException", "User already exists");
+    }
+    for name in [String::new(), "with space".to_owned(), "tab\t".to_owned(), "x".repeat(129), "nul\0".to_owned()] {
+        let refusal = pool.sign_up(&name, &[]).await.unwrap_err();
+        assert_eq!((refusal.exception.as_str(), refusal.fields[0].as_str()), ("InvalidParameterException", "username"));
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_deleted_users_alias_is_free() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email", "preferred_username"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let nick = unique("nick");
+    let person = pool.person_with("first", &[("preferred_username", &nick)]).await;
+    let tokens = pool.sign_in(&person.email, PASSWORD).await.unwrap();
+    pool.delete_user(tokens.access_token()).await.unwrap();
+    let next = unique("next");
+    pool.sign_up(&next, &[("email", &person.email), ("preferred_username", &nick)]).await.unwrap();
+    pool.confirm(&next, &pool.api.code_for(&person.email).await).await.unwrap();
+    for alias in [&person.email, &nick] {
+        assert_eq!(pool.admin_get_user(alias).await.unwrap().username(), next);
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn one_namespace_holds_names_and_aliases() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["preferred_username"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let (name, own) = (unique("name"), unique("own"));
+    pool.sign_up(&name, &[]).await.unwrap();
+    let message = "An account with the given preferred_username already exists.";
+    let refused = pool.sign_up(&unique("other"), &[("preferred_username", &name)]).await;
+    assert_refused(refused, "UsernameExistsException", message);
+    let nick = unique("nick");
+    pool.sign_up(&own, &[("preferred_username", &nick)]).await.unwrap();
+    assert_refused(pool.sign_up(&nick, &[]).await, "UsernameExistsException", "User already exists");
+    // The own name as an alias is nothing new.
+    let same = unique("same");
+    pool.sign_up(&same, &[("preferred_username", &same)]).await.unwrap();
+    assert_eq!(pool.admin_get_user(&same).await.unwrap().username(), same);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn addresses_compare_like_names() {
+    let insensitive = Some(UsernameConfigurationType { case_sensitive: Some(false) });
+    let request = CreateUserPoolRequest {
+        username_attributes: texts(&["email"]),
+        username_configuration: insensitive,
+        ..email_pool()
+    };
+    let pool = Pool::create_with(request, password_client()).await;
+    let email = format!("{}@Example.com", unique("Mixed"));
+    pool.sign_up(&email, &[]).await.unwrap();
+    let taken = "An account with the given email already exists.";
+    assert_refused(pool.sign_up(&email.to_lowercase(), &[]).await, "UsernameExistsException", taken);
+    pool.confirm(&email.to_uppercase(), &pool.api.code_for(&email).await).await.unwrap();
+    pool.sign_in(&email.to_lowercase(), PASSWORD).await.unwrap();
+    pool.verify().await;
+
+    let request = CreateUserPoolRequest {
+        alias_attributes: texts(&["email"]),
+        username_configuration: insensitive,
+        ..email_pool()
+    };
+    let pool = Pool::create_with(request, password_client()).await;
+    let person = pool.person("Alias").await;
+    pool.sign_in(&person.email.to_uppercase(), PASSWORD).await.unwrap();
+    pool.verify().await;
 }

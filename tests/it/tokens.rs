@@ -72,7 +72,17 @@ async fn tokens_have_the_claims_of_the_guide_and_verify_with_the_published_keys(
 
     let claims = &access.claims;
     let expected = [
-        "auth_time", "client_id", "event_id", "exp", "iat", "iss", "jti", "origin_jti", "scope", "sub", "token_use",
+        "auth_time",
+        "client_id",
+        "event_id",
+        "exp",
+        "iat",
+        "iss",
+        "jti",
+        "origin_jti",
+        "scope",
+        "sub",
+        "token_use",
         "username",
     ];
     assert_eq!(names(claims), expected.into());
@@ -88,8 +98,23 @@ async fn tokens_have_the_claims_of_the_guide_and_verify_with_the_published_keys(
 
     let claims = &id.claims;
     let expected = [
-        "address", "aud", "auth_time", "cognito:username", "custom:age", "email", "email_verified", "event_id", "exp",
-        "given_name", "iat", "iss", "jti", "origin_jti", "sub", "token_use", "updated_at",
+        "address",
+        "aud",
+        "auth_time",
+        "cognito:username",
+        "custom:age",
+        "email",
+        "email_verified",
+        "event_id",
+        "exp",
+        "given_name",
+        "iat",
+        "iss",
+        "jti",
+        "origin_jti",
+        "sub",
+        "token_use",
+        "updated_at",
     ];
     assert_eq!(names(claims), expected.into());
     assert_eq!(claims["aud"], json!(pool.client_id));
@@ -167,7 +192,10 @@ async fn tokens_live_as_long_as_the_client_says() {
     assert_eq!(tokens.expires_in, Some(600));
     let issuer = format!("{}/{}", pool.api.environment().public_url, pool.id);
     let keys = key_set(&issuer).await;
-    for token in [checked(tokens.access_token(), &keys, &issuer, None), checked(tokens.id_token(), &keys, &issuer, Some(&pool.client_id))] {
+    for token in [
+        checked(tokens.access_token(), &keys, &issuer, None),
+        checked(tokens.id_token(), &keys, &issuer, Some(&pool.client_id)),
+    ] {
         let life = token.claims["exp"].as_i64().unwrap() - token.claims["iat"].as_i64().unwrap();
         assert_eq!(life, 600);
     }

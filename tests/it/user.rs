@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
-use crate::support::client::{assert_refused, mailbox};
+use crate::support::client::assert_refused;
 use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, texts};
 
 const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid Access Token");
@@ -89,7 +89,10 @@ async fn only_an_access_token_of_ours_counts() {
         ("a longer life", payload(&claims_with("exp", json!(later)))),
         ("a past end", payload(&claims_with("exp", json!(1)))),
         ("another subject", payload(&claims_with("sub", json!("6f1c7d3e-0000-4000-8000-000000000001")))),
-        ("another pool's name", payload(&claims_with("iss", json!(format!("{}/{}", pool.api.environment().public_url, other.id))))),
+        (
+            "another pool's name",
+            payload(&claims_with("iss", json!(format!("{}/{}", pool.api.environment().public_url, other.id)))),
+        ),
         ("an unknown pool's name", payload(&claims_with("iss", json!(unknown_pool)))),
         ("another host's name", payload(&claims_with("iss", json!(format!("https://evil.example.com/{}", pool.id))))),
         ("a forger's key", forged(&header, &claims)),
@@ -135,7 +138,7 @@ async fn who_deletes_itself_is_gone() {
         }
         assert_refused(pool.confirm(&person.username, "123456").await, unknown.0, unknown.1);
     }
-    assert!(mailbox(&person.email).await.is_empty(), "its messages go as well");
+    assert!(pool.api.mailbox(&person.email).await.is_empty(), "its messages go as well");
 
     // The name is free again, for somebody else.
     let again = pool.sign_up(&person.username, &[("email", &person.email)]).await.unwrap();

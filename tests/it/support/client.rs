@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
+use ::http::uri::PathAndQuery;
 use aws_sdk_cognitoidentityprovider as aws;
 use bytes::Bytes;
-use ::http::uri::PathAndQuery;
 use prost::Message;
 use serde_json::Value;
 use tonic::transport::{Channel, Endpoint};
@@ -52,7 +52,7 @@ pub fn assert_refused<T: std::fmt::Debug>(answer: Result<T, Refusal>, exception:
 #[derive(Clone)]
 pub struct Api {
     channels: Vec<Channel>,
-    account: Account,
+    processes: Vec<Dev>,
 }
 
 impl Api {
@@ -62,17 +62,26 @@ impl Api {
         Self::of(&environment.processes)
     }
 
-    /// A client of these processes.
-    pub fn of<'a>(processes: impl IntoIterator<Item = &'a Dev>) -> Self {
-        let processes: Vec<_> = processes.into_iter().collect();
-        let channel = |process: &&Dev| {
+    /// A client of these processes, which share a database.
+    pub fn of(processes: &[Dev]) -> Self {
+        let channel = |process: &Dev| {
             let endpoint = Endpoint::from_shared(format!("http://{}", process.grpc)).expect("an address");
             endpoint.connect_lazy()
         };
-        Self { channels: processes.iter().map(channel).collect(), account: processes[0].account.clone() }
+        Self { channels: processes.iter().map(channel).collect(), processes: processes.to_vec() }
     }
 
-    /// The environment that it talks to.
+    /// The processes that it talks to.
+    pub fn processes(&self) -> &[Dev] {
+        &self.processes
+    }
+
+    /// The process for the next call.
+    pub fn next(&self) -> &Dev {
+        &self.processes[environment().next() % self.processes.len()]
+    }
+
+    /// The environment of the scenarios.
     pub fn environment(&self) -> &'static Environment {
         environment()
     }
@@ -80,9 +89,23 @@ impl Api {
     /// Calls as the service account of the environment, where the operation needs one. Waits, as SDKs do, while the server
     /// has no capacity left: the scenarios run in parallel on few cores.
     pub async fn call<Req: Request + Clone>(&self, request: Req) -> Result<Req::Response, Refusal> {
+        self.call_patiently(self.authorization::<Req>().as_deref(), request).await
+    }
+
+    /// Calls once.
+    pub async fn call_once<Req: Request>(&self, request: Req) -> Result<Req::Response, Refusal> {
+        self.call_as(self.authorization::<Req>().as_deref(), request).await
+    }
+
+    /// Calls with this `authorization` header, or none, and waits for capacity.
+    pub async fn call_patiently<Req: Request + Clone>(
+        &self,
+        authorization: Option<&str>,
+        request: Req,
+    ) -> Result<Req::Response, Refusal> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.call_once(request.clone()).await {
+            match self.call_as(authorization, request.clone()).await {
                 Err(refusal) if refusal.exception == "TooManyRequestsException" && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -91,11 +114,9 @@ impl Api {
         }
     }
 
-    /// Calls once.
-    pub async fn call_once<Req: Request>(&self, request: Req) -> Result<Req::Response, Refusal> {
+    fn authorization<Req: Request>(&self) -> Option<String> {
         let developer = Req::OPERATION.info().authorization == Authorization::Developer;
-        let authorization = developer.then(|| format!("Bearer {}", self.account.token()));
-        self.call_as(authorization.as_deref(), request).await
+        developer.then(|| format!("Bearer {}", self.account().token()))
     }
 
     /// Calls once with this `authorization` header, or none.
@@ -104,13 +125,12 @@ impl Api {
         authorization: Option<&str>,
         request: Req,
     ) -> Result<Req::Response, Refusal> {
-        let next = environment().next() % self.channels.len();
         let mut call = Call::new(Bytes::from(request.encode_to_vec()));
         if let Some(authorization) = authorization {
             let value = authorization.parse().expect("a header");
             call.metadata_mut().insert("authorization", value);
         }
-        let mut client = tonic::client::Grpc::new(self.channels[next].clone());
+        let mut client = tonic::client::Grpc::new(self.channels[environment().next() % self.channels.len()].clone());
         client.ready().await.expect("the server listens");
         let path = PathAndQuery::from_static(Req::OPERATION.info().path);
         let answer = client.unary(call, path, BytesCodec).await.map_err(|status| refusal(&status))?;
@@ -119,13 +139,12 @@ impl Api {
 
     /// The AWS SDK with the account of the environment, at the next process.
     pub fn aws(&self) -> aws::Client {
-        self.aws_as(&self.account, "us-east-1")
+        self.aws_as(self.account(), "us-east-1")
     }
 
     /// The AWS SDK with an account, in a region.
     pub fn aws_as(&self, account: &Account, region: &'static str) -> aws::Client {
-        let environment = environment();
-        let process = &environment.processes[environment.next()];
+        let process = self.next();
         let credentials =
             aws::config::Credentials::new(&account.access_key_id, &account.secret, None, None, "scenarios");
         let config = aws::Config::builder()
@@ -139,7 +158,36 @@ impl Api {
 
     /// The account of the environment.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.processes[0].account
+    }
+}
+
+impl Api {
+    /// Waits for a message to an address and answers its code.
+    pub async fn code_for(&self, address: &str) -> String {
+        let messages = self.messages_for(address, 1).await;
+        messages[0]["code"].as_str().expect("the message carries a code").to_owned()
+    }
+
+    /// Waits until at least so many messages have arrived at an address, and answers them, the newest first.
+    pub async fn messages_for(&self, address: &str, count: usize) -> Vec<Value> {
+        let found = RefCell::new(Vec::new());
+        let arrived = eventually(async || {
+            let messages = self.mailbox(address).await;
+            let enough = messages.len() >= count;
+            found.replace(messages);
+            enough
+        });
+        assert!(arrived.await, "no message arrived");
+        found.into_inner()
+    }
+
+    /// The messages that have arrived at an address.
+    pub async fn mailbox(&self, address: &str) -> Vec<Value> {
+        let query = address.replace('%', "%25").replace('+', "%2B").replace('&', "%26");
+        let answer = http::get(self.next().http, &format!("/dev/messages?to={query}")).await;
+        assert_eq!(answer.status, 200);
+        answer.json().as_array().cloned().expect("a list of messages")
     }
 }
 
@@ -155,33 +203,6 @@ fn refusal(status: &Status) -> Refusal {
         code: status.code(),
         fields: fields.iter().map(|violation| violation.field.clone()).collect(),
     }
-}
-
-/// Waits for a message to an address and answers its code.
-pub async fn code_for(address: &str) -> String {
-    let messages = messages_for(address, 1).await;
-    messages[0]["code"].as_str().expect("the message carries a code").to_owned()
-}
-
-/// Waits until at least so many messages have arrived at an address, and answers them, the newest first.
-pub async fn messages_for(address: &str, count: usize) -> Vec<Value> {
-    let found = RefCell::new(Vec::new());
-    let arrived = eventually(async || {
-        *found.borrow_mut() = mailbox(address).await;
-        found.borrow().len() >= count
-    });
-    assert!(arrived.await, "no message arrived");
-    found.into_inner()
-}
-
-/// The messages that have arrived at an address.
-pub async fn mailbox(address: &str) -> Vec<Value> {
-    let environment = environment();
-    let process = &environment.processes[environment.next()];
-    let query = address.replace('%', "%25").replace('+', "%2B").replace('&', "%26");
-    let answer = http::get(process.http, &format!("/dev/messages?to={query}")).await;
-    assert_eq!(answer.status, 200);
-    answer.json().as_array().cloned().expect("a list of messages")
 }
 
 /// Looks at a condition until it holds, or for too long.

@@ -39,6 +39,7 @@ pub struct Environment {
 }
 
 /// A `userpool dev` process.
+#[derive(Clone)]
 pub struct Dev {
     /// Where gRPC listens.
     pub grpc: SocketAddr,
@@ -48,6 +49,8 @@ pub struct Dev {
     pub account: Account,
     /// What it logs.
     pub log: PathBuf,
+    /// Its database.
+    pub database_url: String,
 }
 
 /// The credential of a service account.
@@ -166,6 +169,7 @@ pub fn start_dev(options: &DevOptions<'_>) -> Dev {
         http: address(&file.http_addr),
         account: Account { access_key_id: file.access_key_id, secret: file.secret_access_key },
         log,
+        database_url: options.database_url.to_owned(),
     }
 }
 
@@ -182,9 +186,14 @@ impl Environment {
 
     /// The program with what it needs to reach the database of the scenarios.
     pub fn command(&self) -> tokio::process::Command {
+        self.command_on(&self.database_url())
+    }
+
+    /// The program with what it needs to reach a database that has the same master keys.
+    pub fn command_on(&self, database_url: &str) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_userpool"));
         command
-            .env("USERPOOL_DATABASE_URL", self.database_url())
+            .env("USERPOOL_DATABASE_URL", database_url)
             .env("USERPOOL_MASTER_KEYS_FILE", &self.master_keys_file)
             .stdin(Stdio::null());
         command

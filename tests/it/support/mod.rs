@@ -7,6 +7,7 @@
 pub mod client;
 pub mod dev;
 pub mod environment;
+pub mod events;
 pub mod http;
 pub mod kafka;
 pub mod pool;

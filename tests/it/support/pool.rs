@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use userpool::environment::Random;
 use userpool::proto::v1::*;
 
-use super::client::{Api, Refusal, code_for};
+use super::client::{Api, Refusal};
 use super::http;
 
 /// A password that conforms to the default policy.
@@ -168,7 +168,7 @@ impl Pool {
         let email = format!("{username}@example.com");
         let values: Vec<_> = values.iter().copied().chain([("email", email.as_str())]).collect();
         let signed_up = self.sign_up(&username, &values).await.expect("the user signs up");
-        self.confirm(&username, &code_for(&email).await).await.expect("the user confirms");
+        self.confirm(&username, &self.api.code_for(&email).await).await.expect("the user confirms");
         Person { username, sub: signed_up.user_sub.expect("a user has a sub"), email }
     }
 
@@ -229,10 +229,14 @@ impl Pool {
     /// The end of a scenario: log and read models agree, and no operation answered an exception that it does not list.
     pub async fn verify(mut self) {
         self.verified = true;
-        let environment = self.api.environment();
-        let output = environment.command().args(["log", "verify", "--pool", &self.id]).output().await;
+        let (environment, processes) = (self.api.environment(), self.api.processes());
+        let output = environment
+            .command_on(&processes[0].database_url)
+            .args(["log", "verify", "--pool", &self.id])
+            .output()
+            .await;
         let output = output.expect("the program starts");
-        let logs: Vec<_> = environment.processes.iter().map(|process| process.log.display().to_string()).collect();
+        let logs: Vec<_> = processes.iter().map(|process| process.log.display().to_string()).collect();
         assert!(
             output.status.success(),
             "log verify: {}{}\nlogs: {}",
@@ -240,7 +244,7 @@ impl Pool {
             String::from_utf8_lossy(&output.stderr),
             logs.join(" "),
         );
-        for process in &environment.processes {
+        for process in processes {
             let metrics = http::get(process.http, "/metrics").await.text();
             let undeclared = metrics.lines().find(|line| line.starts_with("userpool_undeclared_exceptions_total"));
             assert_eq!(undeclared, None, "{}", process.log.display());
