@@ -52,7 +52,8 @@ begin
     end if;
     -- The lock is released with the transaction: two replicas that start together make one partition.
     perform pg_advisory_xact_lock(hashtext('userpool activity partitions'));
-    if to_regclass(name) is not null then
+    -- By a query with a snapshot of its own: to_regclass would answer what this session cached before it had the lock.
+    if exists (select from pg_class where relname = name and relnamespace = current_schema()::regnamespace) then
         return false;
     end if;
     execute format(

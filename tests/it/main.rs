@@ -1,6 +1,26 @@
-//! Scenarios against the real server, Postgres and Kafka.
+//! Scenarios through the public doors, against real components: one binary, so that all share one environment.
 
+#![allow(missing_docs, reason = "tests are named by what a user sees")]
+
+mod admin_user;
+mod app_client;
+mod auth;
+mod bad_input;
+mod boundaries;
+mod budgets;
+mod callers;
+mod concurrency;
+mod contract;
+mod dev_command;
 mod documents;
+mod erasure;
+mod events;
+mod loud_log;
 mod relay;
+mod secrets;
+mod sign_up;
 mod store;
 mod support;
+mod tokens;
+mod user;
+mod user_pool;

@@ -4,9 +4,16 @@
 // The scenarios decide which of these they need; a helper waits here for its first user.
 #![allow(dead_code)]
 
+pub mod client;
+pub mod dev;
+pub mod environment;
+pub mod events;
+pub mod http;
 pub mod kafka;
+pub mod pool;
 pub mod postgres;
 pub mod reaper;
+pub mod wire;
 
 use std::fs;
 use std::io;

@@ -85,6 +85,17 @@ impl Postgres {
         self.execute("postgres", &statement);
     }
 
+    /// All that `pg_dump` shows of a database.
+    pub fn dump(&self, database: &str) -> String {
+        let output = Command::new(program(&self.programs, "pg_dump"))
+            .arg(self.url(database))
+            .stdin(Stdio::null())
+            .output()
+            .expect("pg_dump starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("the database is in UTF-8")
+    }
+
     /// Runs statements as the superuser, from outside the test process.
     pub fn execute(&self, database: &str, statements: &str) {
         let output = Command::new(program(&self.programs, "psql"))

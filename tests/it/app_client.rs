@@ -1,0 +1,253 @@
+//! App clients.
+
+use userpool::proto::v1::*;
+
+use crate::support::client::assert_refused;
+use crate::support::pool::{Pool, email_pool, password_client, texts};
+
+fn describe(pool: &str, client: &str) -> DescribeUserPoolClientRequest {
+    DescribeUserPoolClientRequest { user_pool_id: Some(pool.into()), client_id: Some(client.into()) }
+}
+
+#[tokio::test]
+async fn every_field_of_a_client_comes_back() {
+    let pool = Pool::create().await;
+    let asked = CreateUserPoolClientRequest {
+        client_name: Some("Every field".into()),
+        client_secret: Some("a-secret-of-our-own".replace('-', "_") + "_0123456789"),
+        refresh_token_validity: Some(48),
+        access_token_validity: Some(30),
+        id_token_validity: Some(3600),
+        token_validity_units: Some(TokenValidityUnitsType {
+            access_token: Some("minutes".into()),
+            id_token: Some("seconds".into()),
+            refresh_token: Some("hours".into()),
+        }),
+        read_attributes: texts(&["email", "given_name", "email_verified"]),
+        write_attributes: texts(&["email"]),
+        explicit_auth_flows: texts(&["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]),
+        supported_identity_providers: texts(&["COGNITO"]),
+        callback_urls: texts(&["https://app.example.com/in", "myapp://in"]),
+        logout_urls: texts(&["https://app.example.com/out"]),
+        default_redirect_uri: Some("https://app.example.com/in".into()),
+        allowed_oauth_flows: texts(&["code", "implicit"]),
+        allowed_oauth_scopes: texts(&["openid", "email", "aws.cognito.signin.user.admin"]),
+        allowed_oauth_flows_user_pool_client: Some(true),
+        analytics_configuration: Some(AnalyticsConfigurationType {
+            application_id: Some("d70b2ba36a8c4dc5a04a0451a31a1e12".into()),
+            external_id: Some("external".into()),
+            role_arn: Some("arn:aws:iam::123456789012:role/analytics".into()),
+            user_data_shared: Some(true),
+            ..Default::default()
+        }),
+        prevent_user_existence_errors: Some("ENABLED".into()),
+        enable_token_revocation: Some(false),
+        enable_propagate_additional_user_context_data: Some(false),
+        auth_session_validity: Some(15),
+        refresh_token_rotation: Some(RefreshTokenRotationType {
+            feature: Some("DISABLED".into()),
+            retry_grace_period_seconds: Some(10),
+        }),
+        ..Default::default()
+    };
+    let created = pool.add_client(asked.clone()).await;
+    let id = created.client_id().to_owned();
+    assert!(id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase()), "{id}");
+    for _ in 0..2 {
+        let described = pool.api.call(describe(&pool.id, &id)).await.unwrap().user_pool_client.unwrap();
+        assert_eq!(described, created);
+    }
+    assert_eq!(created.user_pool_id.as_deref(), Some(pool.id.as_str()));
+    assert_eq!(created.client_name, asked.client_name);
+    assert_eq!(created.client_secret, asked.client_secret);
+    assert!(created.creation_date.is_some() && created.creation_date == created.last_modified_date);
+    assert_eq!(created.refresh_token_validity, asked.refresh_token_validity);
+    assert_eq!(created.access_token_validity, asked.access_token_validity);
+    assert_eq!(created.id_token_validity, asked.id_token_validity);
+    assert_eq!(created.token_validity_units, asked.token_validity_units);
+    assert_eq!(created.read_attributes, asked.read_attributes);
+    assert_eq!(created.write_attributes, asked.write_attributes);
+    assert_eq!(created.explicit_auth_flows, asked.explicit_auth_flows);
+    assert_eq!(created.supported_identity_providers, asked.supported_identity_providers);
+    assert_eq!(created.callback_urls, asked.callback_urls);
+    assert_eq!(created.logout_urls, asked.logout_urls);
+    assert_eq!(created.default_redirect_uri, asked.default_redirect_uri);
+    assert_eq!(created.allowed_oauth_flows, asked.allowed_oauth_flows);
+    assert_eq!(created.allowed_oauth_scopes, asked.allowed_oauth_scopes);
+    assert_eq!(created.allowed_oauth_flows_user_pool_client, asked.allowed_oauth_flows_user_pool_client);
+    assert_eq!(created.analytics_configuration, asked.analytics_configuration);
+    assert_eq!(created.prevent_user_existence_errors, asked.prevent_user_existence_errors);
+    assert_eq!(created.enable_token_revocation, asked.enable_token_revocation);
+    let propagates = created.enable_propagate_additional_user_context_data;
+    assert_eq!(propagates, asked.enable_propagate_additional_user_context_data);
+    assert_eq!(created.auth_session_validity, asked.auth_session_validity);
+    assert_eq!(created.refresh_token_rotation, asked.refresh_token_rotation);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_without_wishes_has_the_defaults() {
+    let pool = Pool::create().await;
+    let client = pool.add_client(CreateUserPoolClientRequest::default()).await;
+    assert_eq!(client.client_secret, None);
+    assert_eq!(client.refresh_token_validity, Some(30));
+    assert_eq!((client.access_token_validity, client.id_token_validity), (None, None));
+    let flows = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];
+    assert_eq!(client.explicit_auth_flows, flows);
+    assert_eq!(client.enable_token_revocation, Some(true));
+    assert_eq!(client.auth_session_validity, Some(3));
+    assert_eq!(client.allowed_oauth_flows_user_pool_client, Some(false));
+    // 0 days mean the default.
+    let zero = CreateUserPoolClientRequest { refresh_token_validity: Some(0), ..Default::default() };
+    assert_eq!(pool.add_client(zero).await.refresh_token_validity, Some(30));
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_secret_is_made_or_taken_but_not_both() {
+    let pool = Pool::create().await;
+    let generate = CreateUserPoolClientRequest { generate_secret: Some(true), ..Default::default() };
+    let secrets = [pool.add_client(generate.clone()).await, pool.add_client(generate.clone()).await];
+    let [one, other] = secrets.map(|client| client.client_secret.unwrap());
+    assert_ne!(one, other);
+    assert!(one.len() == 51 && one.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase()));
+    let both = CreateUserPoolClientRequest { client_secret: Some("x".repeat(24)), ..generate };
+    let refusal = pool.try_client(both).await.unwrap_err();
+    assert_eq!(refusal.exception, "InvalidParameterException");
+    let short = CreateUserPoolClientRequest { client_secret: Some("x".repeat(23)), ..Default::default() };
+    let refusal = pool.try_client(short).await.unwrap_err();
+    assert!(refusal.message.contains("'clientSecret'") && !refusal.message.contains("xxx"), "{}", refusal.message);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn lives_of_tokens_have_bounds() {
+    let pool = Pool::create().await;
+    let lives = |access: (i32, &str), id: (i32, &str), refresh: (i32, &str)| CreateUserPoolClientRequest {
+        access_token_validity: Some(access.0),
+        id_token_validity: Some(id.0),
+        refresh_token_validity: Some(refresh.0),
+        token_validity_units: Some(TokenValidityUnitsType {
+            access_token: Some(access.1.into()),
+            id_token: Some(id.1.into()),
+            refresh_token: Some(refresh.1.into()),
+        }),
+        ..Default::default()
+    };
+    for good in [
+        lives((300, "seconds"), (5, "minutes"), (1, "hours")),
+        lives((1, "days"), (24, "hours"), (3650, "days")),
+        lives((86_400, "seconds"), (1440, "minutes"), (315_360_000, "seconds")),
+        lives((1, "hours"), (1, "hours"), (60, "minutes")),
+    ] {
+        pool.add_client(good).await;
+    }
+    let hour = (1, "hours");
+    for (bad, what) in [
+        (lives((299, "seconds"), hour, hour), "an access token must live between 5 minutes and 1 day"),
+        (lives((25, "hours"), hour, hour), "an access token must live between 5 minutes and 1 day"),
+        (lives(hour, (4, "minutes"), hour), "an ID token must live between 5 minutes and 1 day"),
+        (lives(hour, (2, "days"), hour), "an ID token must live between 5 minutes and 1 day"),
+        (
+            lives((5, "minutes"), (5, "minutes"), (59, "minutes")),
+            "a refresh token must live between 60 minutes and 3,650 days",
+        ),
+        (lives(hour, hour, (3651, "days")), "a refresh token must live between 60 minutes and 3,650 days"),
+        (lives((2, "hours"), hour, hour), "a refresh token must live at least as long as the other tokens"),
+    ] {
+        let message = format!("Invalid range for token validity: {what}.");
+        assert_refused(pool.try_client(bad).await, "InvalidParameterException", &message);
+    }
+    // Without units the numbers are hours, and days for the refresh token.
+    let plain = CreateUserPoolClientRequest { access_token_validity: Some(25), ..Default::default() };
+    assert_eq!(pool.try_client(plain).await.unwrap_err().exception, "InvalidParameterException");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn attributes_must_be_those_of_the_pool() {
+    let schema = vec![
+        SchemaAttributeType { required: Some(true), name: Some("family_name".into()), ..Default::default() },
+        SchemaAttributeType { name: Some("plan".into()), ..Default::default() },
+        SchemaAttributeType { name: Some("note".into()), developer_only_attribute: Some(true), ..Default::default() },
+    ];
+    let pool = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
+    let read = |names: &[&str]| CreateUserPoolClientRequest { read_attributes: texts(names), ..Default::default() };
+    let write = |names: &[&str]| CreateUserPoolClientRequest { write_attributes: texts(names), ..Default::default() };
+    pool.add_client(read(&["email", "custom:plan", "sub"])).await;
+    pool.add_client(write(&["family_name", "custom:plan"])).await;
+    for (request, which) in [
+        (read(&["color"]), "read"),
+        (read(&["plan"]), "read"),
+        (write(&["family_name", "color"]), "write"),
+        (write(&["family_name", "sub"]), "write"),
+        (write(&["family_name", "dev:custom:note"]), "write"),
+        // Who may write only these could never sign up.
+        (write(&["email"]), "write"),
+    ] {
+        let message = format!("Invalid {which} attributes specified while creating a client");
+        assert_refused(pool.try_client(request).await, "InvalidParameterException", &message);
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn flows_and_rules_of_oauth_are_checked() {
+    let pool = Pool::create().await;
+    let flows =
+        |names: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(names), ..Default::default() };
+    let mixed = "ExplicitAuthFlows can't hold both values with the prefix ALLOW_ and values without it.";
+    let refused = pool.try_client(flows(&["ALLOW_USER_SRP_AUTH", "USER_PASSWORD_AUTH"])).await;
+    assert_refused(refused, "InvalidParameterException", mixed);
+    pool.add_client(flows(&["ADMIN_NO_SRP_AUTH", "USER_PASSWORD_AUTH", "CUSTOM_AUTH_FLOW_ONLY"])).await;
+    let unbuilt = "ALLOW_TOKEN_EXCHANGE_DELEGATION is not supported by this server yet.";
+    let refused = pool.try_client(flows(&["ALLOW_TOKEN_EXCHANGE_DELEGATION"])).await;
+    assert_refused(refused, "InvalidParameterException", unbuilt);
+
+    let oauth =
+        |names: &[&str]| CreateUserPoolClientRequest { allowed_oauth_flows: texts(names), ..Default::default() };
+    let message = "client_credentials flow can not be selected along with code flow or implicit flow.";
+    let refused = pool.try_client(oauth(&["code", "client_credentials"])).await;
+    assert_refused(refused, "InvalidOAuthFlowException", message);
+    let scope =
+        CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&["openid", "api/read"]), ..Default::default() };
+    let refused = pool.try_client(scope).await;
+    assert_refused(refused, "ScopeDoesNotExistException", "Invalid scope requested: api/read");
+    let redirect = CreateUserPoolClientRequest {
+        callback_urls: texts(&["https://app.example.com/in"]),
+        default_redirect_uri: Some("https://app.example.com/other".into()),
+        ..Default::default()
+    };
+    let message = "DefaultRedirectURI must be one of the CallbackURLs.";
+    assert_refused(pool.try_client(redirect).await, "InvalidParameterException", message);
+
+    let rotation = RefreshTokenRotationType { feature: Some("ENABLED".into()), ..Default::default() };
+    let rotation = CreateUserPoolClientRequest { refresh_token_rotation: Some(rotation), ..Default::default() };
+    let message = "RefreshTokenRotation ENABLED is not supported by this server yet.";
+    assert_refused(pool.try_client(rotation).await, "InvalidParameterException", message);
+    let context =
+        CreateUserPoolClientRequest { enable_propagate_additional_user_context_data: Some(true), ..Default::default() };
+    let message = "EnablePropagateAdditionalUserContextData is not supported by this server yet.";
+    assert_refused(pool.try_client(context).await, "InvalidParameterException", message);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_is_found_in_its_pool_only() {
+    let (pool, other) = (Pool::create().await, Pool::create().await);
+    let message = format!("User pool client {} does not exist.", pool.client_id);
+    let refused = pool.api.call(describe(&other.id, &pool.client_id)).await;
+    assert_refused(refused, "ResourceNotFoundException", &message);
+    let request = CreateUserPoolClientRequest {
+        user_pool_id: Some("us-east-1_000000000".into()),
+        client_name: Some("app".into()),
+        ..Default::default()
+    };
+    let message = "User pool us-east-1_000000000 does not exist.";
+    assert_refused(pool.api.call(request).await, "ResourceNotFoundException", message);
+    let found = pool.api.aws().describe_user_pool_client().user_pool_id(&pool.id).client_id(&pool.client_id);
+    let found = found.send().await.unwrap();
+    assert_eq!(found.user_pool_client().unwrap().client_name(), Some("app"));
+    other.verify().await;
+    pool.verify().await;
+}

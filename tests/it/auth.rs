@@ -1,0 +1,248 @@
+//! Signing in, refreshing, signing out.
+
+use tonic::Code;
+use userpool::proto::v1::*;
+
+use crate::support::client::{assert_refused, eventually};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, texts, unique};
+
+const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
+const LOCKED: (&str, &str) = ("NotAuthorizedException", "Password attempts exceeded");
+const REVOKED_ACCESS: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
+const REVOKED_REFRESH: (&str, &str) = ("NotAuthorizedException", "Refresh Token has been revoked");
+const INVALID_REFRESH: (&str, &str) = ("NotAuthorizedException", "Invalid Refresh Token");
+
+#[tokio::test]
+async fn a_password_gives_three_tokens() {
+    let pool = Pool::create().await;
+    let person = pool.person("tokens").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    assert_eq!(tokens.token_type.as_deref(), Some("Bearer"));
+    assert_eq!(tokens.expires_in, Some(3600));
+    assert!(tokens.access_token.is_some() && tokens.id_token.is_some() && tokens.refresh_token.is_some());
+    // The sub stands for the name in every pool.
+    pool.sign_in(&person.sub, PASSWORD).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_user_read_the_same_where_users_are_hidden() {
+    let hiding =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
+    let pool = Pool::create_with(email_pool(), hiding).await;
+    let person = pool.person("hidden").await;
+    let wrong = pool.sign_in(&person.username, "Wrong-horse-7").await.unwrap_err();
+    let unknown = pool.sign_in(&unique("nobody"), PASSWORD).await.unwrap_err();
+    assert_eq!(wrong, unknown);
+    assert_eq!(wrong.pair(), WRONG);
+    assert_eq!(wrong.code, Code::Unauthenticated);
+
+    let legacy =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("LEGACY".into()), ..password_client() };
+    let legacy = pool.add_client(legacy).await;
+    let mut open = pool.sign_in_request(&unique("nobody"), PASSWORD);
+    open.client_id = legacy.client_id;
+    let refusal = pool.api.call(open).await.unwrap_err();
+    assert_eq!(refusal.pair(), ("UserNotFoundException", "User does not exist."));
+    assert_eq!(refusal.code, Code::NotFound);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_has_not_confirmed_learns_it_with_the_right_password_only() {
+    let pool = Pool::create().await;
+    let name = unique("unconfirmed");
+    pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
+    assert_refused(pool.sign_in(&name, "Wrong-horse-7").await, WRONG.0, WRONG.1);
+    assert_refused(pool.sign_in(&name, PASSWORD).await, "UserNotConfirmedException", "User is not confirmed.");
+    pool.verify().await;
+}
+
+/// Guesses until the name is locked, whatever the machine's speed: each lock is twice as long as the one before.
+async fn lock(pool: &Pool, name: &str) {
+    for attempt in 0..12 {
+        let refusal = pool.sign_in(name, "Wrong-horse-7").await.unwrap_err();
+        match refusal.pair() {
+            WRONG => {}
+            LOCKED => {
+                assert!(attempt >= 5, "locked after {attempt} failures");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("never locked");
+}
+
+#[tokio::test]
+async fn five_failures_lock_a_name_for_a_while() {
+    let pool = Pool::create().await;
+    let person = pool.person("locked").await;
+    for _ in 0..4 {
+        assert_refused(pool.sign_in(&person.username, "Wrong-horse-7").await, WRONG.0, WRONG.1);
+    }
+    // The right password forgets the failures.
+    pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    lock(&pool, &person.username).await;
+    let unlocked = eventually(async || match pool.sign_in(&person.username, PASSWORD).await {
+        Ok(_) => true,
+        Err(refusal) => {
+            assert_eq!(refusal.pair(), LOCKED);
+            false
+        }
+    });
+    assert!(unlocked.await, "a lock ends");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_locked_as_well() {
+    let hiding =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
+    let pool = Pool::create_with(email_pool(), hiding).await;
+    lock(&pool, &unique("nobody")).await;
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn only_the_flows_of_the_client_are_open() {
+    let pool = Pool::create().await;
+    let person = pool.person("flows").await;
+    // Without any flow a client has those of Cognito's default, which have no password.
+    let default = pool.add_client(CreateUserPoolClientRequest::default()).await;
+    let mut request = pool.sign_in_request(&person.username, PASSWORD);
+    request.client_id = default.client_id;
+    let message = "USER_PASSWORD_AUTH flow not enabled for this client";
+    assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
+
+    // The older name of a flow opens it too.
+    let older =
+        CreateUserPoolClientRequest { explicit_auth_flows: texts(&["USER_PASSWORD_AUTH"]), ..Default::default() };
+    let older = pool.add_client(older).await;
+    let mut request = pool.sign_in_request(&person.username, PASSWORD);
+    request.client_id.clone_from(&older.client_id);
+    let tokens = pool.api.call(request).await.unwrap().authentication_result.unwrap();
+
+    let password_only =
+        CreateUserPoolClientRequest { explicit_auth_flows: texts(&["ALLOW_USER_PASSWORD_AUTH"]), ..Default::default() };
+    let password_only = pool.add_client(password_only).await;
+    let mut request = pool.refresh_request(tokens.refresh_token());
+    request.client_id = password_only.client_id;
+    let refusal = pool.api.call(request).await.unwrap_err();
+    assert_eq!(refusal.exception, "NotAuthorizedException");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn what_a_flow_needs_and_which_flows_are_missing_is_said() {
+    let pool = Pool::create().await;
+    let with = |flow: &str, values: &[(&str, &str)]| InitiateAuthRequest {
+        auth_flow: Some(flow.into()),
+        client_id: Some(pool.client_id.clone()),
+        auth_parameters: parameters(values),
+        ..Default::default()
+    };
+    for (request, message) in [
+        (with("USER_PASSWORD_AUTH", &[]), "Missing required parameter USERNAME"),
+        (with("USER_PASSWORD_AUTH", &[("USERNAME", "jane")]), "Missing required parameter PASSWORD"),
+        (with("USER_PASSWORD_AUTH", &[("USERNAME", ""), ("PASSWORD", "x")]), "Missing required parameter USERNAME"),
+        (with("REFRESH_TOKEN_AUTH", &[]), "Missing required parameter REFRESH_TOKEN"),
+        (with("REFRESH_TOKEN", &[]), "Missing required parameter REFRESH_TOKEN"),
+        (with("USER_SRP_AUTH", &[]), "AuthFlow USER_SRP_AUTH is not supported by this server yet."),
+        (with("CUSTOM_AUTH", &[]), "AuthFlow CUSTOM_AUTH is not supported by this server yet."),
+        (with("USER_AUTH", &[]), "AuthFlow USER_AUTH is not supported by this server yet."),
+        (with("ADMIN_USER_PASSWORD_AUTH", &[]), "Initiate Auth method not supported."),
+        (with("ADMIN_NO_SRP_AUTH", &[]), "Initiate Auth method not supported."),
+    ] {
+        assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
+    }
+    let unknown = pool.api.call(with("MAGIC", &[])).await.unwrap_err();
+    assert_eq!(unknown.exception, "InvalidParameterException");
+    assert!(unknown.message.contains("Member must satisfy enum value set"), "{}", unknown.message);
+    assert_eq!(unknown.fields, ["authFlow"]);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_refresh_gives_new_tokens_of_the_same_session() {
+    let pool = Pool::create().await;
+    let person = pool.person("refresh").await;
+    let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    for flow in ["REFRESH_TOKEN_AUTH", "REFRESH_TOKEN"] {
+        let mut request = pool.refresh_request(first.refresh_token());
+        request.auth_flow = Some(flow.into());
+        let next = pool.api.call(request).await.unwrap().authentication_result.unwrap();
+        assert_eq!(next.refresh_token, None);
+        assert_ne!(next.access_token, first.access_token);
+        assert_ne!(next.id_token, first.id_token);
+        assert_eq!(pool.get_user(next.access_token()).await.unwrap().username(), person.username);
+    }
+    // The first tokens are still good.
+    pool.get_user(first.access_token()).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_works_through_its_client_only() {
+    let pool = Pool::create().await;
+    let person = pool.person("its-client").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let other = pool.add_client(password_client()).await;
+    let mut request = pool.refresh_request(tokens.refresh_token());
+    request.client_id = other.client_id;
+    assert_refused(pool.api.call(request).await, INVALID_REFRESH.0, INVALID_REFRESH.1);
+
+    let foreign = Pool::create().await;
+    assert_refused(foreign.refresh(tokens.refresh_token()).await, INVALID_REFRESH.0, INVALID_REFRESH.1);
+    foreign.verify().await;
+
+    let token = tokens.refresh_token();
+    let mut changed = token.to_owned();
+    let last = changed.pop().unwrap();
+    changed.push(if last == 'A' { 'Q' } else { 'A' });
+    for garbage in ["x", ".", "a.b", "é", &changed, &token[..token.len() - 4], tokens.access_token()] {
+        assert_refused(pool.refresh(garbage).await, INVALID_REFRESH.0, INVALID_REFRESH.1);
+    }
+    pool.refresh(token).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_every_session() {
+    let pool = Pool::create().await;
+    let person = pool.person("sign-out").await;
+    let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let second = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let bystander = pool.person("bystander").await;
+    let untouched = pool.sign_in(&bystander.username, PASSWORD).await.unwrap();
+    pool.sign_out(first.access_token()).await.unwrap();
+    for tokens in [&first, &second] {
+        // Both processes refuse them.
+        for _ in 0..2 {
+            assert_refused(pool.get_user(tokens.access_token()).await, REVOKED_ACCESS.0, REVOKED_ACCESS.1);
+            assert_refused(pool.refresh(tokens.refresh_token()).await, REVOKED_REFRESH.0, REVOKED_REFRESH.1);
+        }
+        assert_refused(pool.sign_out(tokens.access_token()).await, REVOKED_ACCESS.0, REVOKED_ACCESS.1);
+        assert_refused(pool.delete_user(tokens.access_token()).await, REVOKED_ACCESS.0, REVOKED_ACCESS.1);
+    }
+    pool.get_user(untouched.access_token()).await.unwrap();
+    let third = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    pool.get_user(third.access_token()).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_old_refresh_token_is_of_no_use() {
+    let pool = Pool::create().await;
+    let person = pool.person("old-session").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    // 30 days can't be waited for, so the end of the session comes to now.
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let aged = sqlx::query("update sessions set expires_at = expires_at - interval '30 days' where user_pool_id = $1");
+    assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 1);
+    let refused = pool.refresh(tokens.refresh_token()).await;
+    assert_refused(refused, "NotAuthorizedException", "Refresh Token has expired");
+    // The access token has a life of its own.
+    pool.get_user(tokens.access_token()).await.unwrap();
+    pool.verify().await;
+}

@@ -1,0 +1,129 @@
+//! What a call may cost: the statements that a process sends to its database, counted in its own log of them.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::support::client::Api;
+use crate::support::environment::{Dev, DevOptions, environment, start_dev};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
+
+/// So often each call is made.
+const ROUNDS: usize = 5;
+
+/// What names the statements that count.
+const KNOWN: [(&str, &str); 11] = [
+    ("read", "select p.version as pool_version"),
+    ("sign-in", "insert into sessions"),
+    ("refusal", "insert into attempts"),
+    ("event", "insert into log"),
+    ("users", "insert into users"),
+    ("names", "insert into names"),
+    ("keys", "insert into keys"),
+    ("codes", "insert into codes"),
+    ("outbox", "insert into outbox"),
+    ("activity", "insert into activity"),
+    ("directory", "from client_directory"),
+];
+
+/// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
+/// of theirs; that a commit is one transaction shows in its one statement for the log.
+const BACKGROUND: [&str; 10] = [
+    "with due as (",
+    "with taken as (delete",
+    "insert into leases",
+    "from leases",
+    "pg_notify",
+    "checkpoints",
+    "from log",
+    "from activity",
+    "from pg_stat_activity",
+    "\"COMMIT\"",
+];
+
+/// A process on a database of its own, with all that it sends there in its log.
+async fn counted_process() -> Dev {
+    tokio::task::spawn_blocking(|| {
+        let environment = environment();
+        environment.postgres.create_database("budgets");
+        start_dev(&DevOptions {
+            name: "dev-budgets",
+            database_url: &environment.postgres.url("budgets"),
+            kafka_brokers: &environment.kafka.bootstrap,
+            kafka_prefix: "budgets.",
+            master_keys_file: &environment.master_keys_file,
+            public_url: &environment.public_url,
+            http_addr: "127.0.0.1:0",
+            log_filter: "warn,sqlx=trace",
+        })
+    })
+    .await
+    .expect("userpool dev starts")
+}
+
+/// Counts the statements of calls, and fails at one that nobody knows.
+struct Counter<'a> {
+    process: &'a Dev,
+    from: usize,
+}
+
+impl<'a> Counter<'a> {
+    fn start(process: &'a Dev) -> Self {
+        Self { process, from: fs::read(&process.log).expect("the process logs").len() }
+    }
+
+    /// The kinds of statements since the start. A statement is in the log before its caller has its answer.
+    fn statements(&self) -> BTreeMap<&'static str, usize> {
+        let text = fs::read_to_string(&self.process.log).expect("the process logs");
+        let mut counted = BTreeMap::new();
+        for line in text[self.from..].lines().filter(|line| line.contains(" sqlx::query:")) {
+            if let Some((kind, _)) = KNOWN.iter().find(|(_, text)| line.contains(text)) {
+                *counted.entry(*kind).or_default() += 1;
+            } else {
+                let expected = BACKGROUND.iter().any(|text| line.contains(text));
+                assert!(expected, "a statement that nobody expects: {line}");
+            }
+        }
+        counted
+    }
+}
+
+#[tokio::test]
+async fn calls_send_no_more_statements_than_they_may() {
+    let process = counted_process().await;
+    let pool = Pool::create_by(Api::of(std::slice::from_ref(&process)), email_pool(), password_client()).await;
+    let person = pool.person("budget").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let each = |kinds: &[&'static str]| kinds.iter().map(|kind| (*kind, ROUNDS)).collect::<BTreeMap<_, _>>();
+
+    let counter = Counter::start(&process);
+    for _ in 0..ROUNDS {
+        pool.get_user(tokens.access_token()).await.unwrap();
+    }
+    assert_eq!(counter.statements(), each(&["read"]), "GetUser");
+
+    let counter = Counter::start(&process);
+    for _ in 0..ROUNDS {
+        pool.refresh(tokens.refresh_token()).await.unwrap();
+    }
+    assert_eq!(counter.statements(), each(&["read"]), "refresh");
+
+    let counter = Counter::start(&process);
+    for _ in 0..ROUNDS {
+        pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    }
+    assert_eq!(counter.statements(), each(&["read", "sign-in"]), "sign-in by password");
+
+    let counter = Counter::start(&process);
+    pool.sign_in(&person.username, "Wrong-horse-7").await.unwrap_err();
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("refusal", 1)]), "a wrong password");
+
+    // One read, and one transaction with a statement for each table.
+    let sign_up = each(&["read", "event", "users", "names", "keys", "codes", "outbox", "activity"]);
+    let counter = Counter::start(&process);
+    for _ in 0..ROUNDS {
+        let name = unique("budget");
+        pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
+    }
+    assert_eq!(counter.statements(), sign_up, "sign-up");
+    pool.verify().await;
+}

@@ -1,0 +1,168 @@
+//! What happens when many want the same at the same time, at two processes.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use sqlx::PgPool;
+use userpool::proto::v1::*;
+
+use crate::support::client::Refusal;
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique};
+
+/// How often each exception was answered; `OK` for none.
+fn outcomes<T>(answers: &[Result<T, Refusal>]) -> BTreeMap<&str, usize> {
+    let mut outcomes = BTreeMap::new();
+    for answer in answers {
+        let outcome = answer.as_ref().map_or_else(|refusal| refusal.exception.as_str(), |_| "OK");
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    outcomes
+}
+
+#[tokio::test]
+async fn one_name_is_given_once() {
+    let pool = Pool::create().await;
+    let name = unique("wanted");
+    let requests = (0..20).map(|_| pool.api.call_once(pool.sign_up_request(&name, &[])));
+    let answers = join_all(requests).await;
+    let outcomes = outcomes(&answers);
+    // Who finds no capacity left reads so and may ask again.
+    let refused = ["UsernameExistsException", "TooManyRequestsException"];
+    let refused: usize = refused.iter().filter_map(|exception| outcomes.get(exception)).sum();
+    assert_eq!((outcomes.get("OK"), refused), (Some(&1), 19), "{outcomes:?}");
+    let winner = answers.iter().find_map(|answer| answer.as_ref().ok()).unwrap();
+    assert_eq!(pool.admin_get_user(&name).await.unwrap().user_attributes[0].value(), winner.user_sub());
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn one_alias_is_given_once() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let users: Vec<_> = (0..4).map(|_| unique("alias")).collect();
+    let email = format!("{}@example.com", unique("contended"));
+    let mut codes = Vec::new();
+    for user in &users {
+        pool.sign_up(user, &[("email", &email)]).await.unwrap();
+        let messages = pool.api.messages_for(&email, codes.len() + 1).await;
+        codes.push(messages[0]["code"].as_str().unwrap().to_owned());
+    }
+    let confirmations = users.iter().zip(&codes).map(|(user, code)| pool.confirm(user, code));
+    let answers = join_all(confirmations).await;
+    let expected = BTreeMap::from([("AliasExistsException", 3), ("OK", 1)]);
+    assert_eq!(outcomes(&answers), expected);
+    // Each takes it from the one before; in the end somebody has it, and nobody else.
+    let forced = users.iter().zip(&codes).map(|(user, code)| {
+        let forced = ConfirmSignUpRequest { force_alias_creation: Some(true), ..pool.confirm_request(user, code) };
+        pool.api.call(forced)
+    });
+    let answers = join_all(forced).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 1), ("OK", 3)]));
+    let owner = pool.admin_get_user(&email).await.unwrap();
+    assert!(users.iter().any(|user| user == owner.username()));
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn one_code_confirms_once() {
+    let pool = Pool::create().await;
+    let name = unique("twice");
+    let email = format!("{name}@example.com");
+    pool.sign_up(&name, &[("email", &email)]).await.unwrap();
+    let code = pool.api.code_for(&email).await;
+    let answers = join_all((0..8).map(|_| pool.confirm(&name, &code))).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 7), ("OK", 1)]));
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn guesses_at_a_code_are_counted_one_by_one() {
+    let pool = Pool::create().await;
+    let name = unique("burst");
+    let email = format!("{name}@example.com");
+    pool.sign_up(&name, &[("email", &email)]).await.unwrap();
+    let code: u32 = pool.api.code_for(&email).await.parse().unwrap();
+    let guesses: Vec<_> = (1..=12).map(|step| format!("{:06}", (code + step) % 1_000_000)).collect();
+    let answers = join_all(guesses.iter().map(|guess| pool.confirm(&name, guess))).await;
+    let expected = BTreeMap::from([("CodeMismatchException", 5), ("TooManyFailedAttemptsException", 7)]);
+    assert_eq!(outcomes(&answers), expected);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_signs_out_and_deletes_at_once_does_one_of_both() {
+    let pool = Pool::create().await;
+    for _ in 0..4 {
+        let person = pool.person("race").await;
+        let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+        let (deleted, signed_out) =
+            tokio::join!(pool.delete_user(tokens.access_token()), pool.sign_out(tokens.access_token()));
+        let there = pool.admin_get_user(&person.username).await;
+        match (&deleted, &signed_out) {
+            // The token was of no use any more when the second one came.
+            (Ok(_), Err(refusal)) => {
+                assert_eq!(refusal.pair(), ("NotAuthorizedException", "Access Token has been revoked"));
+                assert_eq!(there.unwrap_err().exception, "UserNotFoundException");
+            }
+            (Err(refusal), Ok(_)) => {
+                assert_eq!(refusal.pair(), ("NotAuthorizedException", "Access Token has been revoked"));
+                there.unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn wrong_passwords_at_both_processes_are_counted_one_by_one() {
+    const LOCKED: &str = "Password attempts exceeded";
+    let pool = Pool::create().await;
+    let person = pool.person("stormed").await;
+    let request = pool.sign_in_request(&person.username, "Wrong-horse-7");
+    let answers = join_all((0..20).map(|_| pool.api.call_once(request.clone()))).await;
+    let refusals: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err()).collect();
+    let counted = refusals.iter().filter(|refusal| refusal.message == "Incorrect username or password.").count();
+    let locked = refusals.iter().filter(|refusal| refusal.message == LOCKED).count();
+    let throttled = refusals.iter().filter(|refusal| refusal.exception == "TooManyRequestsException").count();
+    assert_eq!(counted + locked + throttled, 20, "{refusals:?}");
+
+    let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let failures: i32 = sqlx::query_scalar("select failures from attempts where user_pool_id = $1")
+        .bind(&pool.id)
+        .fetch_one(&database)
+        .await
+        .unwrap();
+    assert_eq!(usize::try_from(failures).unwrap(), counted, "every guess that was answered is counted, once");
+    assert!(counted >= 5 || throttled > 0, "{counted} guesses before the lock");
+    // On a slow machine the first lock of a second may end within the storm; each next one is twice as long.
+    assert!(counted <= 9, "{counted} guesses got through");
+    let recorded: i64 = sqlx::query_scalar(
+        "select count(*) from activity where user_pool_id = $1 and owner = $2 and type = 'user.sign_in_refused'",
+    )
+    .bind(&pool.id)
+    .bind(&person.sub)
+    .fetch_one(&database)
+    .await
+    .unwrap();
+    assert_eq!(usize::try_from(recorded).unwrap(), counted + locked);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn sign_ins_at_once_are_sessions_of_their_own() {
+    let pool = Pool::create().await;
+    let person = pool.person("sessions").await;
+    let answers = join_all((0..6).map(|_| pool.sign_in(&person.username, PASSWORD))).await;
+    let tokens: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    for tokens in &tokens {
+        pool.get_user(tokens.access_token()).await.unwrap();
+    }
+    // Of many who sign out with the same token one is first, and all sessions end.
+    let answers = join_all((0..4).map(|_| pool.sign_out(tokens[0].access_token()))).await;
+    assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 3), ("OK", 1)]));
+    for tokens in &tokens {
+        pool.refresh(tokens.refresh_token()).await.unwrap_err();
+    }
+    pool.verify().await;
+}

@@ -1,0 +1,93 @@
+//! What is left of a user who deleted itself: nothing personal, and a log that still replays.
+
+use userpool::proto::v1::*;
+
+use crate::support::environment::DATABASE;
+use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique, unique_phone};
+
+#[tokio::test]
+async fn nothing_personal_is_left_of_a_deleted_user() {
+    let schema = vec![SchemaAttributeType { name: Some("diagnosis".into()), ..Default::default() }];
+    let request = CreateUserPoolRequest { schema, alias_attributes: texts(&["email", "phone_number"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let [name, given, nick, custom] = ["erased", "given", "nick", "custom"].map(unique);
+    let (phone, email) = (unique_phone(), format!("{}@example.com", unique("mail")));
+    let values = [
+        ("email", email.as_str()),
+        ("phone_number", &phone),
+        ("given_name", &given),
+        ("preferred_username", &nick),
+        ("custom:diagnosis", &custom),
+    ];
+    let sub = pool.sign_up(&name, &values).await.unwrap().user_sub.unwrap();
+    pool.confirm(&name, "000000").await.ok();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.ok();
+    pool.sign_in(&name, "Wrong-horse-7").await.unwrap_err();
+    pool.sign_in(&email, "Wrong-horse-7").await.unwrap_err();
+    let tokens = pool.sign_in(&email, PASSWORD).await.unwrap();
+    pool.refresh(tokens.refresh_token()).await.unwrap();
+    let personal = [&name, &given, &nick, &custom, &phone, &email].map(String::clone);
+
+    let environment = pool.api.environment();
+    let dump = async || tokio::task::spawn_blocking(|| environment.postgres.dump(DATABASE)).await.unwrap();
+    let before = dump().await;
+    for value in &personal {
+        // Otherwise the check below would look for what never was there.
+        assert!(before.contains(value.as_str()), "{value} is not in the dump");
+    }
+    pool.delete_user(tokens.access_token()).await.unwrap();
+    let after = dump().await;
+    let found = personal.iter().filter(|value| after.contains(value.as_str())).count();
+    assert_eq!(found, 0, "personal values in the dump");
+    assert!(after.contains(&sub), "the log keeps its shape");
+    // In the forms that a dump has of bytes, too.
+    let coded = |value: &str| {
+        use base64::Engine;
+        [hex::encode(value), base64::engine::general_purpose::STANDARD.encode(value)]
+    };
+    assert!(!personal.iter().flat_map(|value| coded(value)).any(|form| after.contains(form.trim_end_matches('='))));
+
+    let gone = {
+        let key = format!("{}/{sub}", pool.id);
+        move |records: &[Record]| records.iter().any(|record| record.key == key && record.kind() == "user.deleted")
+    };
+    let last_fact = {
+        let key = format!("{}/{sub}", pool.id);
+        move |records: &[Record]| records.iter().any(|record| record.key == key && record.kind() == "user.signed_in")
+    };
+    let brokers = &environment.kafka.bootstrap;
+    let directory = read_until(brokers, DIRECTORY, gone).await;
+    let activity = read_until(brokers, ACTIVITY, last_fact).await;
+    for record in directory.iter().chain(&activity) {
+        let text = record.text();
+        assert!(!personal.iter().any(|value| text.contains(value.as_str())), "a {}", record.kind());
+    }
+    for process in &environment.processes {
+        let log = std::fs::read_to_string(&process.log).unwrap();
+        assert!(!personal.iter().any(|value| log.contains(value.as_str())), "{}", process.log.display());
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn keys_and_messages_go_with_their_user() {
+    let pool = Pool::create().await;
+    let person = pool.person("with-all").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let count = async |table: &str, column: &str| -> i64 {
+        let statement = format!("select count(*) from {table} where user_pool_id = $1 and {column}::text = $2");
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(&pool.id).bind(&person.sub);
+        count.fetch_one(&database).await.unwrap()
+    };
+    let tables = [("keys", "owner"), ("mailbox", "owner"), ("sessions", "sub"), ("users", "sub"), ("names", "sub")];
+    for (table, column) in tables {
+        assert!(count(table, column).await > 0, "{table}");
+    }
+    pool.delete_user(tokens.access_token()).await.unwrap();
+    for (table, column) in tables.into_iter().chain([("outbox", "owner"), ("codes", "sub")]) {
+        assert_eq!(count(table, column).await, 0, "{table}");
+    }
+    pool.verify().await;
+}
