@@ -9,20 +9,17 @@ const assert = require("node:assert/strict");
 const idp = require("@aws-sdk/client-cognito-identity-provider");
 const { JwtVerifier } = require("aws-jwt-verify");
 const { validateCognitoJwtFields } = require("aws-jwt-verify/cognito-verifier");
+const { CognitoJwtInvalidClientIdError, JwtInvalidSignatureError } = require("aws-jwt-verify/error");
 const { SimpleJwksCache } = require("aws-jwt-verify/jwk");
+const { STAMP, mailedCode, step } = require("./lib.js");
 
 const HTTP_ADDR = process.env.USERPOOL_HTTP_ADDR;
-const STAMP = `${Math.floor(Date.now() / 1000)}${process.pid}`;
 const USERNAME = `rosalind-${STAMP}`;
 const EMAIL = `rosalind.${STAMP}@example.com`;
 const PASSWORD = `Correct-Horse-${STAMP}`;
 
 // Without retries: each refusal is looked at once.
 const client = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
-
-function step(text) {
-    console.log(`  ${text}`);
-}
 
 /** Sends an operation by its name. */
 function call(operation, input) {
@@ -43,22 +40,6 @@ async function refused(exception, operation, input) {
         return error.message;
     }
     assert.fail(`${operation} was not refused with ${exception.name} but answered ${JSON.stringify(answer)}`);
-}
-
-/** The newest code in the development mailbox, as soon as there is one. */
-async function mailedCode(address) {
-    const url = `http://${HTTP_ADDR}/dev/messages?${new URLSearchParams({ to: address })}`;
-    for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
-        const response = await fetch(url, {
-            headers: { accept: "application/json" },
-            signal: AbortSignal.timeout(10_000),
-        });
-        assert.equal(response.status, 200);
-        const message = (await response.json()).find((message) => message.code);
-        if (message) return message.code;
-        await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    assert.fail(`no message with a code for ${address} came within 20 seconds`);
 }
 
 /** All pages of a paginator. */
@@ -116,10 +97,9 @@ async function verifyTokens(pool, app, sub, tokens) {
     const [header, payload, signature] = tokens.AccessToken.split(".");
     const forged = Buffer.from(JSON.stringify({ ...accessClaims, username: "somebody" })).toString("base64url");
     assert.notEqual(forged, payload);
-    await assert.rejects(access.verify(`${header}.${forged}.${signature}`), { name: "JwtInvalidSignatureError" });
-    await assert.rejects(verifiers(pool, "another").access.verify(tokens.AccessToken), {
-        name: "CognitoJwtInvalidClientIdError",
-    });
+    await assert.rejects(access.verify(`${header}.${forged}.${signature}`), JwtInvalidSignatureError);
+    const other = verifiers(pool, "another").access;
+    await assert.rejects(other.verify(tokens.AccessToken), CognitoJwtInvalidClientIdError);
 }
 
 async function main() {

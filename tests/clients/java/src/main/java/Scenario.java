@@ -51,6 +51,7 @@ public final class Scenario {
         }
     }
 
+    @SuppressWarnings("serial")
     private static final class Failure extends RuntimeException {
         Failure(String message) {
             super(message);
