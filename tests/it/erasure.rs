@@ -9,11 +9,7 @@ use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, u
 #[tokio::test]
 async fn nothing_personal_is_left_of_a_deleted_user() {
     let schema = vec![SchemaAttributeType { name: Some("diagnosis".into()), ..Default::default() }];
-    let request = CreateUserPoolRequest {
-        schema,
-        alias_attributes: texts(&["email", "phone_number", "preferred_username"]),
-        ..email_pool()
-    };
+    let request = CreateUserPoolRequest { schema, alias_attributes: texts(&["email", "phone_number"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     let [name, given, nick, custom] = ["erased", "given", "nick", "custom"].map(unique);
     let (phone, email) = (unique_phone(), format!("{}@example.com", unique("mail")));
@@ -29,7 +25,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     pool.confirm(&name, &pool.api.code_for(&email).await).await.ok();
     pool.sign_in(&name, "Wrong-horse-7").await.unwrap_err();
     pool.sign_in(&email, "Wrong-horse-7").await.unwrap_err();
-    let tokens = pool.sign_in(&nick, PASSWORD).await.unwrap();
+    let tokens = pool.sign_in(&email, PASSWORD).await.unwrap();
     pool.refresh(tokens.refresh_token()).await.unwrap();
     let personal = [&name, &given, &nick, &custom, &phone, &email].map(String::clone);
 

@@ -432,27 +432,24 @@ async fn an_unknown_user_is_hidden_where_the_client_says_so() {
 
 #[tokio::test]
 async fn an_alias_names_the_user_once_it_is_verified() {
-    let request = CreateUserPoolRequest { alias_attributes: texts(&["email", "preferred_username"]), ..email_pool() };
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
-    let (first, second, nick) = (unique("holder"), unique("taker"), unique("nick"));
+    let (first, second) = (unique("holder"), unique("taker"));
     let email = format!("{}@example.com", unique("shared"));
     let as_address = pool.sign_up(&email, &[]).await;
     let message = "Username cannot be of email format, since user pool is configured for email alias.";
     assert_refused(as_address, "InvalidParameterException", message);
 
-    pool.sign_up(&first, &[("email", &email), ("preferred_username", &nick)]).await.unwrap();
+    pool.sign_up(&first, &[("email", &email)]).await.unwrap();
     let wrong = ("NotAuthorizedException", "Incorrect username or password.");
     let not_yet = pool.sign_in(&email, PASSWORD).await.unwrap_err();
     assert!(["UserNotFoundException", wrong.0].contains(&not_yet.exception.as_str()), "{not_yet:?}");
     let first_code = pool.api.code_for(&email).await;
     pool.confirm(&first, &first_code).await.unwrap();
-    for alias in [&email, &nick, &first] {
+    for alias in [&email, &first] {
         let tokens = pool.sign_in(alias, PASSWORD).await.unwrap();
         assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), first);
     }
-    let taken = pool.sign_up(&second, &[("email", &email), ("preferred_username", &nick)]).await;
-    let message = "An account with the given preferred_username already exists.";
-    assert_refused(taken, "UsernameExistsException", message);
 
     // Somebody else may have the same address, but it names one user at a time.
     pool.sign_up(&second, &[("email", &email)]).await.unwrap();
@@ -608,37 +605,56 @@ async fn names_of_unusual_form_are_names() {
 
 #[tokio::test]
 async fn a_deleted_users_alias_is_free() {
-    let request = CreateUserPoolRequest { alias_attributes: texts(&["email", "preferred_username"]), ..email_pool() };
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
-    let nick = unique("nick");
-    let person = pool.person_with("first", &[("preferred_username", &nick)]).await;
+    let person = pool.person("first").await;
     let tokens = pool.sign_in(&person.email, PASSWORD).await.unwrap();
     pool.delete_user(tokens.access_token()).await.unwrap();
     let next = unique("next");
-    pool.sign_up(&next, &[("email", &person.email), ("preferred_username", &nick)]).await.unwrap();
+    pool.sign_up(&next, &[("email", &person.email)]).await.unwrap();
     pool.confirm(&next, &pool.api.code_for(&person.email).await).await.unwrap();
-    for alias in [&person.email, &nick] {
-        assert_eq!(pool.admin_get_user(alias).await.unwrap().username(), next);
-    }
+    assert_eq!(pool.admin_get_user(&person.email).await.unwrap().username(), next);
     pool.verify().await;
 }
 
 #[tokio::test]
-async fn one_namespace_holds_names_and_aliases() {
+async fn a_preferred_name_that_is_an_alias_waits_for_the_confirmation() {
     let request = CreateUserPoolRequest { alias_attributes: texts(&["preferred_username"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
-    let (name, own) = (unique("name"), unique("own"));
-    pool.sign_up(&name, &[]).await.unwrap();
-    let message = "An account with the given preferred_username already exists.";
-    let refused = pool.sign_up(&unique("other"), &[("preferred_username", &name)]).await;
-    assert_refused(refused, "UsernameExistsException", message);
-    let nick = unique("nick");
-    pool.sign_up(&own, &[("preferred_username", &nick)]).await.unwrap();
-    assert_refused(pool.sign_up(&nick, &[]).await, "UsernameExistsException", "User already exists");
-    // The own name as an alias is nothing new.
-    let same = unique("same");
-    pool.sign_up(&same, &[("preferred_username", &same)]).await.unwrap();
-    assert_eq!(pool.admin_get_user(&same).await.unwrap().username(), same);
+    let refused = pool.sign_up(&unique("eager"), &[("preferred_username", "nick")]).await;
+    let message = "preferred_username can not be provided for unconfirmed account";
+    assert_refused(refused, "InvalidParameterException", message);
+    pool.verify().await;
+
+    // Where it is no alias, it is an attribute like others: it names nobody, and two may have the same.
+    let pool = Pool::create().await;
+    let (one, other, nick) = (unique("one"), unique("other"), unique("nick"));
+    for name in [&one, &other] {
+        pool.sign_up(name, &[("preferred_username", &nick)]).await.unwrap();
+    }
+    assert_refused(pool.admin_get_user(&nick).await, "UserNotFoundException", "User does not exist.");
+    pool.sign_up(&nick, &[("preferred_username", &one)]).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_address_that_may_be_a_name_belongs_to_one_user() {
+    let request = CreateUserPoolRequest {
+        username_attributes: texts(&["email", "phone_number"]),
+        auto_verified_attributes: texts(&["email"]),
+        ..Default::default()
+    };
+    let pool = Pool::create_with(request, password_client()).await;
+    let address = || format!("{}@example.com", unique("belongs"));
+    let (first, second, phone) = (address(), address(), unique_phone());
+    let sub = pool.sign_up(&first, &[("phone_number", &phone)]).await.unwrap().user_sub.unwrap();
+    let taken = "An account with the given phone_number already exists.";
+    let refused = pool.sign_up(&second, &[("phone_number", &phone)]).await;
+    assert_refused(refused, "UsernameExistsException", taken);
+    assert_refused(pool.sign_up(&phone, &[]).await, "UsernameExistsException", taken);
+    for name in [&first, &phone, &sub] {
+        assert_eq!(pool.admin_get_user(name).await.unwrap().username(), sub);
+    }
     pool.verify().await;
 }
 
