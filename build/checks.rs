@@ -19,6 +19,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     for (pattern, name) in &generator.patterns {
         let _ = writeln!(code, "static {name}: Pattern = Pattern::new({:?}, {:?});", anchored(pattern), shown(pattern));
     }
+    let all: Vec<_> = generator.patterns.values().map(|name| format!("&{name}")).collect();
+    let _ = writeln!(code, "#[cfg(test)]\nstatic PATTERNS: &[&Pattern] = &[{}];", all.join(", "));
     Ok(code)
 }
 
@@ -67,7 +69,8 @@ impl Generator<'_> {
                     "        if let Some(value) = &self.{name} {{ checker.nested({shown:?}, |checker| value.check(checker)); }}"
                 );
             }
-        } else if !checks.is_empty() {
+        } else if !checks.is_empty() || field.kind() == Kind::String {
+            // A text without rules is checked for what no text may hold.
             let _ = writeln!(
                 body,
                 "        if let Some(value) = &self.{name} {{ checker.field({shown:?}, {sensitive}, value, &[{checks}]); }}"
@@ -77,22 +80,27 @@ impl Generator<'_> {
     }
 
     fn collection(&self, body: &mut String, field: &FieldDescriptor, name: &str, shown: &str, checks: &str) {
-        if !checks.is_empty() {
-            let call = if field.is_map() { "map" } else { "list" };
+        if !checks.is_empty() || field.is_map() || field.kind() == Kind::String {
+            let (call, none) = if field.is_map() { ("map", "&[], &[], &[]") } else { ("list", "&[], &[]") };
+            let checks = if checks.is_empty() { none } else { checks };
             let _ = writeln!(body, "        checker.{call}({shown:?}, &self.{name}, {checks});");
         }
-        let values = match field.kind() {
-            Kind::Message(entry) if field.is_map() => (entry.map_entry_value_field().kind(), ".values()"),
-            kind => (kind, ".iter()"),
-        };
-        if let (Kind::Message(inner), iterated) = values
-            && inner.package_name() == "userpool.v1"
-        {
-            let _ = writeln!(
-                body,
-                "        for (index, value) in self.{name}{iterated}.enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
-            );
+        let Kind::Message(inner) = field.kind() else { return };
+        let value = if field.is_map() { inner.map_entry_value_field().kind() } else { Kind::Message(inner) };
+        if value.as_message().is_none_or(|value| value.package_name() != "userpool.v1") {
+            return;
         }
+        let _ = if field.is_map() {
+            writeln!(
+                body,
+                "        for (key, value) in &self.{name} {{ checker.value({shown:?}, key, |checker| value.check(checker)); }}"
+            )
+        } else {
+            writeln!(
+                body,
+                "        for (index, value) in self.{name}.iter().enumerate() {{ checker.member({shown:?}, index, |checker| value.check(checker)); }}"
+            )
+        };
     }
 
     fn rules(&self, field: &FieldDescriptor) -> Option<DynamicMessage> {

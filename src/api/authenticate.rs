@@ -132,6 +132,8 @@ impl TrustedProxies {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn headers(name: &'static str, value: &str) -> HeaderMap {
@@ -158,6 +160,38 @@ mod tests {
                 http::HeaderValue::from_bytes(wrong.as_bytes()).unwrap(),
             )]);
             assert_eq!(grpc_timeout(&headers), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_timeout_is_read_or_ignored(value in prop::collection::vec(any::<u8>(), 0..12)) {
+            if let Ok(value) = http::HeaderValue::from_bytes(&value) {
+                let headers = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-timeout"), value)]);
+                let _ = grpc_timeout(&headers);
+            }
+        }
+
+        #[test]
+        fn a_timeout_is_its_number_of_units(number in 0_u64..100_000_000, unit in 0_usize..6) {
+            let (name, nanos) = [("H", 3_600_000_000_000), ("M", 60_000_000_000), ("S", 1_000_000_000), ("m", 1_000_000), ("u", 1_000), ("n", 1_u128)][unit];
+            let read = grpc_timeout(&headers("grpc-timeout", &format!("{number}{name}")));
+            prop_assert_eq!(read.map(|read| read.as_nanos()), Some(u128::from(number) * nanos));
+        }
+
+        #[test]
+        fn any_forwarded_header_yields_an_address(value in "[ -~]{0,60}") {
+            let peer = IpAddr::from([10, 0, 0, 1]);
+            let address = TrustedProxies::new(vec![peer]).caller_address(peer, &headers("x-forwarded-for", &value));
+            prop_assert_eq!(TrustedProxies::default().caller_address(peer, &headers("x-forwarded-for", &value)), peer);
+            prop_assert!(address == peer || value.contains(&address.to_string()) || address.is_ipv6());
+        }
+
+        #[test]
+        fn any_traceparent_is_taken_only_in_its_form(value in "[ -~]{0,60}") {
+            if let Some(taken) = traceparent(&headers("traceparent", &value)) {
+                prop_assert!(taken.len() == 55 && taken.chars().all(|character| character.is_ascii_hexdigit() || character == '-'));
+            }
         }
     }
 }

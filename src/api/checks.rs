@@ -19,13 +19,17 @@ pub trait Check {
 pub fn check(message: &impl Check) -> Result<(), Error> {
     let mut checker = Checker::default();
     message.check(&mut checker);
-    let violations = checker.violations;
+    let Checker { violations, untold, .. } = checker;
     if violations.is_empty() {
         return Ok(());
     }
     let sentences: Vec<_> = violations.iter().map(|violation| violation.description.as_str()).collect();
-    let (count, plural) = (violations.len(), if violations.len() == 1 { "" } else { "s" });
-    let message = format!("{count} validation error{plural} detected: {}", sentences.join("; "));
+    let count = violations.len() + untold;
+    let plural = if count == 1 { "" } else { "s" };
+    let mut message = format!("{count} validation error{plural} detected: {}", sentences.join("; "));
+    if untold > 0 {
+        message.push_str(&format!("; and {untold} more"));
+    }
     Err(Error { fields: violations, ..Error::invalid_parameter(message) })
 }
 
@@ -135,21 +139,40 @@ impl Rule {
     }
 }
 
+/// Cognito's sentences about the rules that a value breaks, and ours about what no database would store.
+fn broken(rules: &[Rule], value: &impl Value) -> impl Iterator<Item = String> {
+    let null = value.text().is_some_and(|text| text.contains('\0'));
+    let null = null.then(|| "Member must not contain the character U+0000".to_owned());
+    rules.iter().filter_map(|rule| rule.broken_by(value)).chain(null)
+}
+
 /// Collects violations while a message is walked.
 #[derive(Default)]
 pub struct Checker {
     path: String,
     violations: Vec<FieldViolation>,
+    /// Length of all that is told.
+    told: usize,
+    /// How many violations are only counted.
+    untold: usize,
 }
+
+/// As much is told of violations: an error must fit into the trailers and headers that clients read, often 8 KiB.
+const LONGEST_TOLD: usize = 2048;
 
 /// Values are shown in a sentence up to this length.
 const LONGEST_SHOWN: usize = 128;
 
 impl Checker {
     fn violation(&mut self, name: &str, shown: Option<&str>, sentence: &str) {
+        if self.told > LONGEST_TOLD {
+            self.untold += 1;
+            return;
+        }
         let field = format!("{}{name}", self.path);
         let value = shown.map(|value| format!(" '{value}'")).unwrap_or_default();
         let description = format!("Value{value} at '{field}' failed to satisfy constraint: {sentence}");
+        self.told += field.len() + description.len();
         self.violations.push(FieldViolation { field, description });
     }
 
@@ -160,9 +183,10 @@ impl Checker {
     }
 
     fn field(&mut self, name: &str, sensitive: bool, value: &impl Value, rules: &[Rule]) {
-        for sentence in rules.iter().filter_map(|rule| rule.broken_by(value)) {
+        for sentence in broken(rules, value) {
             let number = value.number().map(|number| number.to_string());
             let shown = value.text().or(number.as_deref()).filter(|text| !sensitive && text.len() <= LONGEST_SHOWN);
+            let shown = shown.filter(|text| !text.contains('\0'));
             self.violation(name, shown, &sentence);
         }
     }
@@ -191,8 +215,8 @@ impl Checker {
         elements: impl Iterator<Item = &'a T>,
         rules: &[Rule],
     ) {
-        let broken = elements.flat_map(|element| rules.iter().filter_map(move |rule| rule.broken_by(element))).next();
-        if let Some(sentence) = broken {
+        let first = elements.flat_map(|element| broken(rules, element)).next();
+        if let Some(sentence) = first {
             self.violation(name, None, &format!("{what}: [{sentence}]"));
         }
     }
@@ -208,7 +232,246 @@ impl Checker {
     fn member(&mut self, name: &str, index: usize, check: impl FnOnce(&mut Self)) {
         self.nested(&format!("{name}.{}.member", index + 1), check);
     }
+
+    fn value(&mut self, name: &str, key: &str, check: impl FnOnce(&mut Self)) {
+        let key = if key.len() <= LONGEST_SHOWN { key } else { "…" };
+        self.nested(&format!("{name}.{key}.member"), check);
+    }
 }
 
 /// A message has no size of its own: rules about it are its fields'.
 impl<T: Check> Value for T {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proto::v1;
+
+    /// The sentences about a value, by the field's path.
+    fn told(walk: impl FnOnce(&mut Checker)) -> Vec<String> {
+        let mut checker = Checker::default();
+        walk(&mut checker);
+        checker.violations.into_iter().map(|violation| violation.description).collect()
+    }
+
+    fn of_value(value: &impl Value, rules: &[Rule]) -> Vec<String> {
+        told(|checker| checker.field("field", false, value, rules))
+    }
+
+    fn pattern(shown: &str) -> &'static Pattern {
+        PATTERNS.iter().copied().find(|pattern| pattern.shown == shown).unwrap()
+    }
+
+    #[test]
+    fn every_pattern_compiles_and_is_bound_at_both_ends() {
+        assert!(PATTERNS.len() > 20);
+        for pattern in PATTERNS {
+            assert!(Regex::new(pattern.regex).is_ok(), "{}", pattern.shown);
+            assert!(pattern.regex.starts_with(r"\A(?:") && pattern.regex.ends_with(r")\z"), "{}", pattern.shown);
+        }
+    }
+
+    #[test]
+    fn a_pattern_means_the_whole_text_to_its_last_line() {
+        let name = pattern(r"[\w\s+=,.@-]+");
+        assert!(name.matches("a name, of two words"));
+        assert!(!name.matches("a!"));
+        assert!(!name.matches("!\na name"));
+        assert!(!pattern(r"[\w-]+_[0-9a-zA-Z]+").matches("us-east-1_abc\n"));
+    }
+
+    #[test]
+    fn words_digits_and_spaces_are_ascii_and_properties_are_unicode() {
+        let word = pattern(r"[\w+]+");
+        assert!(word.matches("Az09_+"));
+        assert!(!word.matches("é") && !word.matches("٣"));
+        assert!(pattern(r"[\w\s+=,.@-]+").matches("a \t\n\r\u{b}\u{c}b"));
+        assert!(!pattern(r"[\w\s+=,.@-]+").matches("a\u{a0}b"));
+        let letters = pattern(r"[\p{L}\p{M}\p{S}\p{N}\p{P}]+");
+        assert!(letters.matches("žluťoučký") && letters.matches("東京") && letters.matches("٣€!"));
+        assert!(!letters.matches("a b") && !letters.matches("a\0"));
+        assert!(pattern(r"[\S]+").matches("пароль"));
+        assert!(!pattern(r"[\S]+").matches("a\u{2003}b"), "a space of Unicode is a space here");
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        let rules = [Rule::MinSize(2), Rule::MaxSize(3)];
+        let too_short =
+            "Value 'é' at 'field' failed to satisfy constraint: Member must have length greater than or equal to 2";
+        let too_long =
+            "Value '東京都心' at 'field' failed to satisfy constraint: Member must have length less than or equal to 3";
+        assert_eq!(of_value(&"é".to_owned(), &rules), [too_short]);
+        assert_eq!(of_value(&"éé".to_owned(), &rules), [""; 0]);
+        assert_eq!(of_value(&"東京都".to_owned(), &rules), [""; 0]);
+        assert_eq!(of_value(&"東京都心".to_owned(), &rules), [too_long]);
+        assert_eq!(of_value(&vec![0_u8; 4], &rules).len(), 1);
+        assert_eq!(of_value(&vec![0_u8; 3], &rules).len(), 0);
+    }
+
+    #[test]
+    fn numbers_have_bounds_that_belong_to_the_range() {
+        let rules = [Rule::Min(-1), Rule::Max(5)];
+        for inside in [-1, 0, 5] {
+            assert_eq!(of_value(&inside, &rules), [""; 0]);
+        }
+        assert_eq!(
+            of_value(&-2, &rules),
+            ["Value '-2' at 'field' failed to satisfy constraint: Member must have value greater than or equal to -1"]
+        );
+        assert_eq!(
+            of_value(&6, &rules),
+            ["Value '6' at 'field' failed to satisfy constraint: Member must have value less than or equal to 5"]
+        );
+    }
+
+    #[test]
+    fn a_choice_is_told_with_all_that_could_be_chosen() {
+        let rules = [Rule::In(&["OFF", "ON"])];
+        assert_eq!(of_value(&"ON".to_owned(), &rules), [""; 0]);
+        let expected =
+            "Value 'on' at 'field' failed to satisfy constraint: Member must satisfy enum value set: [OFF, ON]";
+        assert_eq!(of_value(&"on".to_owned(), &rules), [expected]);
+    }
+
+    #[test]
+    fn a_pattern_is_told_without_its_anchors() {
+        let told = of_value(&"a b".to_owned(), &[Rule::Pattern(pattern(r"[\w+]+"))]);
+        let sentence = r"Value 'a b' at 'field' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+]+";
+        assert_eq!(told, [sentence]);
+    }
+
+    #[test]
+    fn what_is_required_must_be_there() {
+        assert_eq!(told(|checker| checker.required("field", true)), [""; 0]);
+        assert_eq!(
+            told(|checker| checker.required("field", false)),
+            ["Value at 'field' failed to satisfy constraint: Member must not be null"]
+        );
+    }
+
+    #[test]
+    fn sensitive_and_very_long_values_are_not_repeated() {
+        let rules = [Rule::MaxSize(3)];
+        let sensitive = told(|checker| checker.field("password", true, &"hunter2".to_owned(), &rules));
+        let expected =
+            "Value at 'password' failed to satisfy constraint: Member must have length less than or equal to 3";
+        assert_eq!(sensitive, [expected]);
+        let long = of_value(&"a".repeat(LONGEST_SHOWN + 1), &rules);
+        assert_eq!(long, [expected.replace("password", "field")]);
+    }
+
+    #[test]
+    fn lists_have_sizes_and_items() {
+        let list = |values: &[&str], size: &[Rule], items: &[Rule]| {
+            let values: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
+            told(|checker| checker.list("list", &values, size, items))
+        };
+        let sizes = [Rule::MinSize(2), Rule::MaxSize(3)];
+        assert_eq!(list(&[], &sizes, &[]), [""; 0], "an empty list is one that is not there");
+        assert_eq!(list(&["a", "b", "c"], &sizes, &[]), [""; 0]);
+        let about = "Value at 'list' failed to satisfy constraint: ";
+        let small = format!("{about}Member must have length greater than or equal to 2");
+        let large = format!("{about}Member must have length less than or equal to 3");
+        let item = format!("{about}Member must satisfy constraint: [Member must have length less than or equal to 1]");
+        assert_eq!(list(&["a"], &sizes, &[]), [small]);
+        assert_eq!(list(&["a"; 4], &sizes, &[]), [large]);
+        assert_eq!(list(&["a", "bb", "cc"], &sizes, &[Rule::MaxSize(1)]), [item], "the first item tells for all");
+    }
+
+    #[test]
+    fn maps_have_sizes_keys_and_values() {
+        let map = |pairs: &[(&str, &str)]| {
+            let pairs: BTreeMap<_, _> =
+                pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            told(|checker| checker.map("map", &pairs, &[Rule::MaxSize(2)], &[Rule::MaxSize(2)], &[Rule::MinSize(1)]))
+        };
+        assert_eq!(map(&[("a", "1"), ("bb", "2")]), [""; 0]);
+        let about = "Value at 'map' failed to satisfy constraint: ";
+        let large = format!("{about}Member must have length less than or equal to 2");
+        let key = format!("{about}Map keys must satisfy constraint: [Member must have length less than or equal to 2]");
+        let value =
+            format!("{about}Map value must satisfy constraint: [Member must have length greater than or equal to 1]");
+        assert_eq!(map(&[("a", "1"), ("b", "2"), ("c", "3")]), [large]);
+        assert_eq!(map(&[("ccc", "1")]), [key]);
+        assert_eq!(map(&[("a", "")]), [value]);
+    }
+
+    #[test]
+    fn what_is_inside_is_named_by_its_path_and_all_is_told_at_once() {
+        let attribute = |name: Option<&str>| v1::AttributeType { name: name.map(str::to_owned), value: None };
+        let acr = v1::AcrLevelConfigType { acr_value: Some(String::new()) };
+        let request = v1::CreateUserPoolRequest {
+            policies: Some(v1::UserPoolPolicyType {
+                password_policy: Some(v1::PasswordPolicyType { minimum_length: Some(5), ..Default::default() }),
+                ..Default::default()
+            }),
+            acr_configuration: [("Level1".to_owned(), acr)].into(),
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(paths[..2], ["poolName", "policies.passwordPolicy.minimumLength"]);
+        assert!(paths[2..].iter().all(|path| *path == "acrConfiguration.Level1.member.acrValue"), "{paths:?}");
+        assert!(
+            error
+                .message
+                .starts_with(&format!("{} validation errors detected: Value at 'poolName' failed", paths.len()))
+        );
+        for violation in &error.fields {
+            assert!(error.message.contains(&violation.description));
+        }
+        let request = v1::SignUpRequest {
+            client_id: Some("a".to_owned()),
+            username: Some("jane".to_owned()),
+            user_attributes: vec![attribute(Some("email")), attribute(None)],
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        assert_eq!(error.fields.len(), 1);
+        assert_eq!(error.fields[0].field, "userAttributes.2.member.name");
+        assert!(error.message.starts_with("1 validation error detected: "));
+    }
+
+    #[test]
+    fn no_text_may_hold_the_null_character() {
+        let name = |value: &str| v1::AttributeType { name: Some("name".to_owned()), value: Some(value.to_owned()) };
+        let request = v1::SignUpRequest {
+            client_id: Some("a".to_owned()),
+            username: Some("jane".to_owned()),
+            user_attributes: vec![name("plain"), name("a\0b")],
+            client_metadata: [("key".to_owned(), "\0".to_owned())].into(),
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(paths, ["userAttributes.2.member.value", "clientMetadata"]);
+        assert!(error.message.contains("U+0000") && !error.message.contains('\0'), "{}", error.message);
+    }
+
+    #[test]
+    fn so_many_violations_are_told_and_the_rest_is_counted() {
+        let attribute = v1::AttributeType::default();
+        let request = v1::SignUpRequest {
+            client_id: Some("a".to_owned()),
+            username: Some("jane".to_owned()),
+            user_attributes: vec![attribute; 10_000],
+            ..Default::default()
+        };
+        let error = check(&request).unwrap_err();
+        assert!(error.message.starts_with("10000 validation errors detected: "), "{}", error.message);
+        assert!(error.message.ends_with(&format!("; and {} more", 10_000 - error.fields.len())), "{}", error.message);
+        assert!(error.fields.len() > 10 && error.message.len() < 2 * LONGEST_TOLD);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_judged_by_every_pattern(text in ".{0,64}") {
+            for pattern in PATTERNS {
+                pattern.matches(&text);
+            }
+        }
+    }
+}

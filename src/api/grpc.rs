@@ -10,13 +10,15 @@ use bytes::{Buf, BufMut, Bytes};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::api::authenticate::{self, TrustedProxies};
 use crate::api::operation::{OPERATIONS, Operation};
 use crate::api::pipeline::{self, Context, LARGEST_BODY};
 use crate::api::status::status;
 use crate::app::App;
+use crate::domain::error::{Error, Exception};
+use crate::environment::Random;
 
 /// What the doors share.
 #[derive(Clone)]
@@ -35,13 +37,30 @@ pub fn services(doors: &Doors) -> Router {
         let method = move |request: http::Request<axum::body::Body>| {
             let method = Method { doors: doors.clone(), operation };
             async move {
+                let random = method.doors.app.random.clone();
                 let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY);
-                grpc.unary(method, request.map(tonic::body::Body::new)).await
+                let response = grpc.unary(method, request.map(tonic::body::Body::new)).await;
+                told_in_our_words(response, &random)
             }
         };
         router = router.route(info.path, axum::routing::post(method));
     }
     router
+}
+
+/// What tonic itself refuses, for no message could be read, has no details and is called our own fault. It is the caller's.
+fn told_in_our_words(
+    response: http::Response<tonic::body::Body>,
+    random: &Random,
+) -> http::Response<tonic::body::Body> {
+    let refused = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
+    let message = match refused.as_ref().map(Status::code) {
+        Some(Code::OutOfRange) => format!("The request is larger than {LARGEST_BODY} bytes."),
+        Some(Code::Internal | Code::Unknown | Code::Cancelled) => "The request is not one message of gRPC.".to_owned(),
+        _ => return response,
+    };
+    let error = Error::new(Exception::SerializationException, message);
+    status(&error, &random.uuid().to_string()).into_http()
 }
 
 struct Method {

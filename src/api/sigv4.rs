@@ -176,3 +176,100 @@ fn signature(
         .into_parts();
     Ok(signature)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts(name: &str, value: &[u8]) -> Parts {
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        http::Request::builder().header(name, value).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn headers_of_another_form_are_told_what_they_lack() {
+        let credential = "Credential=AKID/20260102/us-east-1/cognito-idp/aws4_request";
+        for (header, exception, told) in [
+            ("Bearer a.b".to_owned(), Exception::IncompleteSignatureException, "algorithm AWS4-HMAC-SHA256"),
+            ("AWS4-HMAC-SHA256".to_owned(), Exception::IncompleteSignatureException, "'Credential' parameter"),
+            (
+                format!("AWS4-HMAC-SHA256 {credential}"),
+                Exception::IncompleteSignatureException,
+                "'SignedHeaders' parameter",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host"),
+                Exception::IncompleteSignatureException,
+                "'Signature' parameter",
+            ),
+            (
+                "AWS4-HMAC-SHA256 Credential=a/b".to_owned(),
+                Exception::IncompleteSignatureException,
+                "Credential must be",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {}", credential.replace("cognito-idp", "s3")),
+                Exception::InvalidSignatureException,
+                "correct service",
+            ),
+            (
+                format!("AWS4-HMAC-SHA256 {}", credential.replace("us-east-1", "US EAST")),
+                Exception::InvalidSignatureException,
+                "valid region",
+            ),
+        ] {
+            let error = parse(&header).err().unwrap();
+            assert_eq!(error.exception, exception, "{header}");
+            assert!(error.message.contains(told), "{header}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_signature_is_good_for_a_quarter_of_an_hour_either_way() {
+        let header =
+            "AWS4-HMAC-SHA256 Credential=a/20260102/r/cognito-idp/aws4_request, SignedHeaders=host, Signature=s";
+        let authorization = parse(header).ok().unwrap();
+        let time = signing_time(&parts("x-amz-date", b"20260102T120000Z")).ok().unwrap();
+        let at = |seconds: i64| Timestamp((time.unix_timestamp() + seconds) * 1000);
+        assert!(check_time(&authorization, time, at(TOLERANCE_SECONDS)).is_ok());
+        assert!(check_time(&authorization, time, at(TOLERANCE_SECONDS + 1)).is_err());
+        assert!(check_time(&authorization, time, at(-TOLERANCE_SECONDS)).is_ok());
+        assert!(check_time(&authorization, time, at(-TOLERANCE_SECONDS - 1)).is_err());
+        let other_day = signing_time(&parts("x-amz-date", b"20260103T000000Z")).ok().unwrap();
+        assert!(check_time(&authorization, other_day, Timestamp(other_day.unix_timestamp() * 1000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_refused(header in ".*") {
+            let _ = parse(&header);
+        }
+
+        #[test]
+        fn any_header_of_the_scheme_is_read_or_refused(rest in "[ ,=/;]{0,3}((Credential|SignedHeaders|Signature)[=]?[a-z0-9/;é]{0,20}[, ]{0,2}){0,4}") {
+            let _ = parse(&format!("{ALGORITHM}{rest}"));
+        }
+
+        #[test]
+        fn what_is_written_is_read(
+            id in "[A-Z0-9]{20}", date in "[0-9]{8}", region in "[a-z]{2}-[a-z]{4,9}-[1-9]",
+            names in prop::collection::vec("[a-z-]{1,12}", 1..5), signature in "[0-9a-f]{64}", gap in "[ ]{0,2}",
+        ) {
+            let signed = names.join(";");
+            let header = format!(
+                "{ALGORITHM} Credential={id}/{date}/{region}/cognito-idp/aws4_request,{gap}SignedHeaders={signed},{gap}Signature={signature}"
+            );
+            let read = parse(&header).ok().unwrap();
+            prop_assert_eq!((read.access_key_id, read.date, read.region), (id.as_str(), date.as_str(), region.as_str()));
+            prop_assert_eq!(read.signed_headers, names.iter().map(String::as_str).collect::<Vec<_>>());
+            prop_assert_eq!(read.signature, signature);
+        }
+
+        #[test]
+        fn any_date_is_read_or_refused(date in "[ -~]{0,20}") {
+            let _ = signing_time(&parts("x-amz-date", date.as_bytes()));
+        }
+    }
+}

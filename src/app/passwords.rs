@@ -197,6 +197,8 @@ fn read_phc(text: &str) -> Option<(Cost, Vec<u8>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const CHEAP: Cost = Cost { memory: 64, passes: 1, lanes: 1 };
@@ -231,5 +233,21 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
         assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
         drop(held);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(memory: u32, passes: u32, lanes: u32, salt: [u8; 16], hash: [u8; HASH_LENGTH]) {
+            let cost = Cost { memory, passes, lanes };
+            let (read, read_salt, read_hash) = read_phc(&phc(cost, &salt, &hash)).unwrap();
+            prop_assert_eq!((read, read_salt.as_slice(), read_hash.as_slice()), (cost, &salt[..], &hash[..]));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,80}", rest in "[mtp=,0-9$A-Za-z+/]{0,60}") {
+            prop_assert!(read_phc(&text).is_none());
+            let _ = read_phc(&format!("$argon2id$v=19${rest}"));
+            let _ = read_phc(&format!("$argon2id$v=19$m=1,t=1,p=1${rest}"));
+        }
     }
 }

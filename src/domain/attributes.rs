@@ -300,3 +300,46 @@ pub fn is_phone_number(text: &str) -> bool {
     let digits = text.strip_prefix('+').unwrap_or_default();
     (1..=15).contains(&digits.len()) && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_local_part_and_a_domain() {
+        for good in ["a@b", "jane.doe+x@example.com", "ü@exämple.org", "a@b.c"] {
+            assert!(is_email(good), "{good}");
+        }
+        for wrong in
+            ["", "a", "@b", "a@", "a@.b", "a@b.", "a@b..c", "a b@c", "a@b c", "a@b@c", "a@b\n", "a\0@b", "a@b\u{a0}"]
+        {
+            assert!(!is_email(wrong), "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_an_address_or_not(text in ".{0,40}") {
+            if is_email(&text) {
+                prop_assert_eq!(text.matches('@').count(), 1);
+                prop_assert!(!text.chars().any(|character| character.is_whitespace() || character.is_control()));
+            }
+        }
+
+        #[test]
+        fn plain_addresses_are_addresses(local in "[a-z0-9.+_-]{1,20}", domain in "[a-z0-9-]{1,20}([.][a-z]{2,5}){0,2}") {
+            let address = format!("{local}@{domain}");
+            prop_assert!(is_email(&address));
+        }
+
+        #[test]
+        fn a_phone_number_is_a_plus_and_up_to_fifteen_digits(text in "[+]?[0-9]{0,17}", other in ".{0,17}") {
+            let digits = text.trim_start_matches('+');
+            prop_assert_eq!(is_phone_number(&text), text.starts_with('+') && (1..=15).contains(&digits.len()));
+            let plain = other.starts_with('+') && other[1..].bytes().all(|byte| byte.is_ascii_digit());
+            prop_assert!(plain || !is_phone_number(&other));
+        }
+    }
+}

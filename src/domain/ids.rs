@@ -60,6 +60,14 @@ text_id! {
 }
 
 impl UserPoolId {
+    /// The id that a text is, if it has the form of one. For texts that no declared constraint has checked.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (region, name) = text.rsplit_once('_')?;
+        let word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+        let formed = text.len() <= 55 && !region.is_empty() && !name.is_empty() && region.chars().all(word);
+        (formed && name.chars().all(|character| character.is_ascii_alphanumeric())).then(|| Self::new(text))
+    }
+
     /// The part after the region: the pool's name in SRP.
     pub fn pool_name(&self) -> &str {
         self.0.split_once('_').map_or(self.0.as_str(), |(_, name)| name)
@@ -107,5 +115,20 @@ impl StreamId {
     /// What the stream is about, without its kind: the key of its events' order on Kafka.
     pub fn owner(&self) -> &str {
         self.0.split_once('/').map_or(self.0.as_str(), |(_, owner)| owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_the_form_of_a_pool_id_is_one() {
+        assert_eq!(UserPoolId::parse("us-east-1_aB3dE5gH9").unwrap().pool_name(), "aB3dE5gH9");
+        for wrong in
+            ["", "_", "a_", "_a", "us-east-1", "a_b c", "a_\0", "a\0_b", "é_b", &format!("a_{}", "b".repeat(54))]
+        {
+            assert_eq!(UserPoolId::parse(wrong), None, "{wrong:?}");
+        }
     }
 }

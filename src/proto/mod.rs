@@ -71,3 +71,99 @@ impl EventType {
         EVENT_TYPES.iter().find(|known| known.name == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, Value};
+
+    use super::*;
+
+    const SHOWN: &str = "must-not-show";
+
+    /// A value of a kind with a text in it; none where there is no place for one.
+    fn of_kind(kind: &Kind) -> Option<Value> {
+        match kind {
+            Kind::String => Some(Value::String(SHOWN.to_owned())),
+            Kind::Bytes => Some(Value::Bytes(SHOWN.as_bytes().to_vec().into())),
+            Kind::Message(message) => {
+                let (field, value) = message.fields().find_map(|field| Some((field.clone(), filled(&field)?)))?;
+                let mut inner = DynamicMessage::new(message.clone());
+                inner.set_field(&field, value);
+                Some(Value::Message(inner))
+            }
+            _ => None,
+        }
+    }
+
+    fn filled(field: &FieldDescriptor) -> Option<Value> {
+        match field.kind() {
+            Kind::Message(entry) if field.is_map() => {
+                let value = of_kind(&entry.map_entry_value_field().kind())?;
+                Some(Value::Map([(MapKey::String(SHOWN.to_owned()), value)].into()))
+            }
+            kind if field.is_list() => Some(Value::List(vec![of_kind(&kind)?])),
+            kind => of_kind(&kind),
+        }
+    }
+
+    #[test]
+    fn no_sensitive_field_of_any_message_shows_in_debug_output() {
+        let sensitive = descriptor_pool().get_extension_by_name("userpool.v1.sensitive").unwrap();
+        let (mut hidden, mut shown) = (0, 0);
+        let ours = descriptor_pool().all_messages().filter(|message| message.package_name().starts_with("userpool."));
+        for message in ours.filter(|message| !message.is_map_entry()) {
+            for field in message.fields() {
+                let Some(value) = filled(&field) else { continue };
+                let mut filled = DynamicMessage::new(message.clone());
+                filled.set_field(&field, value);
+                let text = debug_of(message.full_name(), &filled.encode_to_vec()).unwrap();
+                let marked = field.options().get_extension(&sensitive).as_bool().unwrap_or(false);
+                if marked || field.kind() == Kind::Bytes {
+                    assert!(!text.contains(SHOWN), "{} shows: {text}", field.full_name());
+                    hidden += 1;
+                } else if text.contains(SHOWN) {
+                    shown += 1;
+                }
+            }
+        }
+        assert!(hidden > 100, "only {hidden} sensitive fields");
+        assert!(shown > 100, "only {shown} plain fields, which do show");
+    }
+
+    #[test]
+    fn what_is_secret_or_personal_by_its_name_is_marked() {
+        let sensitive = descriptor_pool().get_extension_by_name("userpool.v1.sensitive").unwrap();
+        let names = [
+            "password",
+            "previous_password",
+            "proposed_password",
+            "temporary_password",
+            "access_token",
+            "refresh_token",
+            "id_token",
+            "token",
+            "confirmation_code",
+            "user_code",
+            "code",
+            "secret_code",
+            "client_secret",
+            "secret_hash",
+            "session",
+            "username",
+            "auth_parameters",
+            "challenge_responses",
+            "provider_details",
+            "value",
+        ];
+        let ours = descriptor_pool().all_messages().filter(|message| message.package_name() == "userpool.v1");
+        let fields = ours.filter(|message| !message.is_map_entry() && message.name() != "TokenValidityUnitsType");
+        let unmarked: Vec<_> = fields
+            .flat_map(|message| message.fields().collect::<Vec<_>>())
+            .filter(|field| names.contains(&field.name()))
+            .filter(|field| !field.options().get_extension(&sensitive).as_bool().unwrap_or(false))
+            .map(|field| field.full_name().to_owned())
+            .collect();
+        assert_eq!(unmarked, Vec::<String>::new());
+    }
+}

@@ -231,3 +231,46 @@ impl crate::store::Store {
         PoolKeys::generate(pool, &self.master, &self.random)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_file_of_keys_may_have_comments_and_gaps_and_the_first_key_is_active() {
+        let random = Random::default();
+        let lines = [MasterKeys::generate_line("new", &random), MasterKeys::generate_line("old", &random)];
+        let keys = MasterKeys::parse(&format!("# ours\n\n  {}\t\n{}", lines[0], lines[1])).unwrap();
+        assert_eq!(keys.0.len(), 2);
+        let pool = UserPoolId::none();
+        let blob = keys.seal(key_place(&pool), random.uuid(), b"value");
+        let first = MasterKeys::parse(&lines[0]).unwrap();
+        assert_eq!(first.open(key_place(&pool), &blob).unwrap(), b"value");
+        assert!(MasterKeys::parse(&lines[1]).unwrap().open(key_place(&pool), &blob).is_err());
+    }
+
+    #[test]
+    fn a_line_of_another_form_is_named_by_its_number() {
+        let good = MasterKeys::generate_line("good", &Random::default());
+        for wrong in ["word", "id not-base64", "id AAAA", "id AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="] {
+            let error = MasterKeys::parse(&format!("{good}\n{wrong}\n")).unwrap_err();
+            assert!(error.to_string().starts_with("line 3 "), "{wrong}: {error}");
+            assert!(!error.to_string().contains(wrong), "what could be a key is not repeated");
+        }
+        assert!(matches!(MasterKeys::parse("# nothing\n"), Err(MasterKeysError::Empty)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(?s).{0,200}") {
+            let _ = MasterKeys::parse(&text);
+        }
+
+        #[test]
+        fn a_generated_line_is_read(id in "[A-Za-z0-9._:-]{1,30}") {
+            prop_assert!(MasterKeys::parse(&MasterKeys::generate_line(&id, &Random::default())).is_ok());
+        }
+    }
+}

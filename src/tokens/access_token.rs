@@ -49,7 +49,7 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
     let kid = header.kid.ok_or_else(invalid)?;
     let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?.claims;
     // The issuer only says where to look for the key; the signature says whether that is true.
-    let pool_id = unverified.iss.rsplit_once('/').map(|(_, id)| UserPoolId::new(id)).ok_or_else(invalid)?;
+    let pool_id = unverified.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
     let mut pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
     if !pool.state.signing_keys.iter().any(|key| key.kid == kid) {
         // Keys are added while a pool lives: one that is not known here may be new.
@@ -89,4 +89,70 @@ fn check_signature(pool: &PoolView, kid: &str, token: &str) -> Result<Claims, Er
     validation.required_spec_claims.clear();
     let token = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| invalid())?;
     Ok(token.claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::environment::Random;
+    use crate::store::keys::MasterKeys;
+
+    /// What a text is told by a store that has no database: a text that is no token is refused without one.
+    fn refusal(token: &str) -> Exception {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let nowhere = sqlx::PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
+            let keys = MasterKeys::parse(&MasterKeys::generate_line("test", &Random::default())).unwrap();
+            verify(&Store::new(nowhere, Arc::new(keys)), token, Timestamp(0)).await.unwrap_err().exception
+        })
+    }
+
+    fn token(header: &serde_json::Value, claims: &serde_json::Value, signature: &str) -> String {
+        format!(
+            "{}.{}.{signature}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        )
+    }
+
+    #[test]
+    fn what_lacks_a_part_is_refused_without_the_database() {
+        let id = "9f3c1b0a-0000-4000-8000-000000000000";
+        let claims = json!({
+            "sub": id, "iss": "none", "client_id": "c", "token_use": "access", "event_id": id, "exp": 1,
+        });
+        for (header, claims) in [
+            (json!({ "alg": "RS256" }), claims.clone()),
+            (json!({ "alg": "none", "kid": "k" }), claims.clone()),
+            (json!({ "alg": "RS256", "kid": "k" }), claims.clone()),
+            (json!({ "alg": "RS256", "kid": "k" }), json!({ "iss": "http://127.0.0.1/us-east-1_a" })),
+            (json!({ "alg": "RS256", "kid": 1 }), claims.clone()),
+            (json!([]), json!([])),
+        ] {
+            assert_eq!(refusal(&token(&header, &claims, "")), Exception::NotAuthorizedException, "{header} {claims}");
+            assert_eq!(
+                refusal(&token(&header, &claims, "AAAA")),
+                Exception::NotAuthorizedException,
+                "{header} {claims}"
+            );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_refused(text in "\\PC{0,80}", form in "[A-Za-z0-9_-]{0,40}[.][A-Za-z0-9_-]{0,40}[.][A-Za-z0-9_-]{0,40}") {
+            prop_assert_eq!(refusal(&text), Exception::NotAuthorizedException);
+            prop_assert_eq!(refusal(&form), Exception::NotAuthorizedException);
+        }
+    }
 }

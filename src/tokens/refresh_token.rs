@@ -44,3 +44,51 @@ fn stream() -> StreamId {
 fn place<'a>(pool: &'a UserPoolId, stream: &'a StreamId) -> Place<'a> {
     Place { pool, stream, class: FieldClass::RefreshToken }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::keys::MasterKeys;
+
+    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
+        let random = Random::default();
+        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
+        let id = UserPoolId::new(id);
+        let (keys, _) = PoolKeys::generate(&id, &master, &random);
+        (id, keys)
+    }
+
+    #[test]
+    fn a_token_opens_in_its_pool_only() {
+        let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
+        let session = Random::default().uuid();
+        let token = seal(&one, &keys, session, &Random::default());
+        assert_eq!(open(&one, &keys, &token), Some(session));
+        assert_eq!(open(&other, &other_keys, &token), None);
+        assert_eq!(open(&one, &other_keys, &token), None);
+        // The name in front can't be exchanged: it is authenticated.
+        let (_, blob) = token.split_once('.').unwrap();
+        let moved = format!("{}.{blob}", URL_SAFE_NO_PAD.encode(other.as_str()));
+        assert_eq!(open(&other, &keys, &moved), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_is_a_token(text in "\\PC{0,120}", blob in "[A-Za-z0-9_-]{0,140}") {
+            let (id, keys) = pool("us-east-1_aaaaaaaaa");
+            prop_assert_eq!(open(&id, &keys, &text), None);
+            prop_assert_eq!(open(&id, &keys, &format!("{}.{blob}", URL_SAFE_NO_PAD.encode(id.as_str()))), None);
+        }
+
+        #[test]
+        fn a_token_with_another_character_is_none(at: prop::sample::Index, other in "[A-Za-z0-9_.=-]") {
+            let (id, keys) = pool("us-east-1_aaaaaaaaa");
+            let token = seal(&id, &keys, Random::default().uuid(), &Random::default());
+            let at = at.index(token.len());
+            let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+            prop_assert_eq!(open(&id, &keys, &changed).is_some(), changed == token);
+        }
+    }
+}

@@ -5,12 +5,17 @@
 mod admin_user;
 mod app_client;
 mod auth;
+mod bad_input;
+mod boundaries;
 mod budgets;
 mod callers;
 mod concurrency;
+mod contract;
+mod dev_command;
 mod documents;
 mod erasure;
 mod events;
+mod loud_log;
 mod relay;
 mod secrets;
 mod sign_up;

@@ -94,9 +94,197 @@ fn timestamp(descriptor: &MessageDescriptor, seconds: f64) -> Option<Value> {
     if !(-62_135_596_800.0..253_402_300_800.0).contains(&seconds) {
         return None;
     }
-    let whole = seconds.floor();
+    // A number of seconds of our times is exact to the microsecond, not to the nanosecond.
+    let microseconds = (seconds * 1e6).round() as i64;
     let mut message = DynamicMessage::new(descriptor.clone());
-    message.set_field_by_name("seconds", Value::I64(whole as i64));
-    message.set_field_by_name("nanos", Value::I32(((seconds - whole) * 1e9) as i32));
+    message.set_field_by_name("seconds", Value::I64(microseconds.div_euclid(1_000_000)));
+    message.set_field_by_name("nanos", Value::I32(microseconds.rem_euclid(1_000_000) as i32 * 1_000));
     Some(Value::Message(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::aws_json::encode::encode;
+    use crate::api::operation::Operation;
+    use crate::proto::descriptor_pool;
+
+    /// A stream of choices that a number begins.
+    struct Choices(u64);
+
+    impl Choices {
+        fn below(&mut self, limit: u64) -> u64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (mixed ^ (mixed >> 31)) % limit
+        }
+
+        fn text(&mut self) -> String {
+            const CHARACTERS: [char; 12] = ['a', 'Z', '0', '_', ' ', '"', '\\', '\n', '\0', 'é', '東', '🦀'];
+            (0..self.below(8)).map(|_| CHARACTERS[self.below(12) as usize]).collect()
+        }
+
+        fn scalar(&mut self, kind: &Kind, depth: usize) -> Value {
+            match kind {
+                Kind::String => Value::String(self.text()),
+                Kind::Bool => Value::Bool(self.below(2) == 0),
+                Kind::Int32 => Value::I32(self.below(u64::MAX) as i32),
+                Kind::Int64 => Value::I64(self.below(u64::MAX) as i64),
+                Kind::Bytes => Value::Bytes((0..self.below(20)).map(|_| self.below(256) as u8).collect()),
+                Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Timestamp" => {
+                    let mut time = DynamicMessage::new(descriptor.clone());
+                    time.set_field_by_name("seconds", Value::I64(self.below(4_000_000_000) as i64));
+                    time.set_field_by_name("nanos", Value::I32(self.below(1_000) as i32 * 1_000_000));
+                    Value::Message(time)
+                }
+                Kind::Message(descriptor) => Value::Message(self.message(descriptor, depth + 1)),
+                other => panic!("the API has no fields of the kind {other:?}"),
+            }
+        }
+
+        /// Any message of a type. An empty list or map is one that is not there, so it is not made.
+        fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
+            let mut message = DynamicMessage::new(descriptor.clone());
+            for field in descriptor.fields() {
+                if depth > 5 || self.below(3) == 0 {
+                    continue;
+                }
+                let value = if field.is_map() {
+                    let Kind::Message(entry) = field.kind() else { unreachable!("a map has entries") };
+                    let kind = entry.map_entry_value_field().kind();
+                    let size = 1 + self.below(2);
+                    let entries = (0..size).map(|_| (MapKey::String(self.text()), self.scalar(&kind, depth)));
+                    Value::Map(entries.collect::<HashMap<_, _>>())
+                } else if field.is_list() {
+                    let size = 1 + self.below(2);
+                    Value::List((0..size).map(|_| self.scalar(&field.kind(), depth)).collect())
+                } else {
+                    self.scalar(&field.kind(), depth)
+                };
+                message.set_field(&field, value);
+            }
+            message
+        }
+    }
+
+    fn descriptor(name: &str) -> MessageDescriptor {
+        descriptor_pool().get_message_by_name(name).unwrap()
+    }
+
+    fn assert_survives(message: &DynamicMessage) {
+        let descriptor = prost_reflect::ReflectMessage::descriptor(message);
+        let json = encode(message);
+        let bytes = decode(&descriptor, json.to_string().as_bytes()).unwrap();
+        let read = DynamicMessage::decode(descriptor, bytes).unwrap();
+        assert_eq!(&read, message, "{json}");
+    }
+
+    #[test]
+    fn a_message_of_every_type_survives_the_way_through_json() {
+        let mut choices = Choices(1);
+        for operation in Operation::ALL {
+            for name in [operation.info().request, operation.info().response] {
+                assert_survives(&choices.message(&descriptor(name), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_exact_to_the_millisecond() {
+        let user = descriptor("userpool.v1.UserType");
+        for (json, seconds, nanos) in
+            [("1700000000.123", 1_700_000_000, 123_000_000), ("0.999", 0, 999_000_000), ("-0.5", -1, 500_000_000)]
+        {
+            let bytes = decode(&user, format!(r#"{{"UserCreateDate": {json}}}"#).as_bytes()).unwrap();
+            let read = <crate::proto::v1::UserType as prost::Message>::decode(bytes).unwrap();
+            let expected = prost_types::Timestamp { seconds, nanos };
+            assert_eq!(read.user_create_date, Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn unknown_members_and_null_are_as_if_they_were_not_there() {
+        let request = descriptor("userpool.v1.SignUpRequest");
+        let plain = decode(&request, br#"{"ClientId": "a"}"#).unwrap();
+        let more = br#"{"ClientId": "a", "Username": null, "UserAttributes": null, "ClientMetadata": {"a": null}, "Neu": {"x": [1]}}"#;
+        assert_eq!(decode(&request, more).unwrap(), plain);
+        assert_eq!(decode(&request, b"").unwrap(), decode(&request, b"{}").unwrap());
+    }
+
+    #[test]
+    fn wrong_types_are_told_by_name() {
+        let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
+        for (json, message) in [
+            (r#"[]"#, "the request must be a JSON object."),
+            (r#"{"UserPoolId": 1}"#, "UserPoolId must be a string."),
+            (r#"{"GenerateSecret": "true"}"#, "GenerateSecret must be true or false."),
+            (r#"{"RefreshTokenValidity": "1"}"#, "RefreshTokenValidity must be an integer of 32 bits."),
+            (r#"{"RefreshTokenValidity": 1.5}"#, "RefreshTokenValidity must be an integer of 32 bits."),
+            (r#"{"RefreshTokenValidity": 2147483648}"#, "RefreshTokenValidity must be an integer of 32 bits."),
+            (r#"{"CallbackURLs": {}}"#, "CallbackURLs must be a list."),
+            (r#"{"CallbackURLs": [null]}"#, "CallbackURLs must be a string."),
+            (r#"{"TokenValidityUnits": []}"#, "TokenValidityUnits must be a JSON object."),
+        ] {
+            let error = decode(&request, json.as_bytes()).unwrap_err();
+            assert_eq!(
+                (error.exception, error.message.as_ref()),
+                (Exception::SerializationException, message),
+                "{json}"
+            );
+        }
+    }
+
+    /// Any JSON, with the members of a request among its names.
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<bool>().prop_map(Json::from),
+            any::<i64>().prop_map(Json::from),
+            any::<f64>().prop_map(Json::from),
+            ".{0,8}".prop_map(Json::from),
+        ];
+        let name = prop_oneof![
+            Just("UserPoolId".to_owned()),
+            Just("Policies".to_owned()),
+            Just("PasswordPolicy".to_owned()),
+            Just("Schema".to_owned()),
+            Just("UserPoolTags".to_owned()),
+            Just("AcrConfiguration".to_owned()),
+            ".{0,8}",
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+                prop::collection::vec((name.clone(), inner), 0..4).prop_map(|members| members.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_survives_the_way_through_json(seed: u64) {
+            for name in ["CreateUserPoolRequest", "SignUpRequest", "UserType", "SetUICustomizationRequest"] {
+                assert_survives(&Choices(seed).message(&descriptor(&format!("userpool.v1.{name}")), 0));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Err(error) = decode(&descriptor("userpool.v1.CreateUserPoolRequest"), &body) {
+                prop_assert_eq!(error.exception, Exception::SerializationException);
+            }
+        }
+
+        #[test]
+        fn any_json_is_read_or_refused(json in json()) {
+            if let Err(error) = decode(&descriptor("userpool.v1.CreateUserPoolRequest"), json.to_string().as_bytes()) {
+                prop_assert_eq!(error.exception, Exception::SerializationException);
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::status;
 use crate::app::App;
+use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
 use crate::store::read::Wanted;
@@ -26,7 +27,11 @@ pub async fn openid_configuration(app: State<Arc<App>>, id: Path<String>) -> Res
 }
 
 async fn of_pool(State(app): State<Arc<App>>, Path(id): Path<String>, show: fn(&UserPool) -> Value) -> Response {
-    match app.store.read(&UserPoolId::new(id), None, Wanted::default()).await {
+    let found = match UserPoolId::parse(&id) {
+        Some(id) => app.store.read(&id, None, Wanted::default()).await,
+        None => Err(Error::no_such_pool(id)),
+    };
+    match found {
         Ok(found) => ([(header::CACHE_CONTROL, "public, max-age=300")], Json(show(&found.pool.state))).into_response(),
         Err(error) => {
             let status = status::http_status(error.exception);

@@ -73,6 +73,8 @@ fn padded(number: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Made with an independent implementation on arbitrary-precision integers; see docs/adr/0004.
@@ -95,4 +97,16 @@ mod tests {
     }
 
     include!("srp_vectors.rs");
+
+    proptest! {
+        /// The form is that of a signed number of arbitrary precision: what clients hash.
+        #[test]
+        fn any_number_is_padded_as_a_positive_one(number in prop::collection::vec(any::<u8>(), 0..40)) {
+            let padded = padded(&number);
+            let significant = |bytes: &[u8]| bytes.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<_>>();
+            prop_assert_eq!(significant(&padded), significant(&number), "the number is the same");
+            prop_assert!(padded[0] & 0x80 == 0, "it is not negative");
+            prop_assert!(padded.len() == 1 || padded[0] != 0 || padded[1] & 0x80 != 0, "it is as short as can be");
+        }
+    }
 }

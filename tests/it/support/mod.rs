@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod dev;
 pub mod environment;
 pub mod events;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod kafka;
 pub mod pool;
 pub mod postgres;
 pub mod reaper;
+pub mod wire;
 
 use std::fs;
 use std::io;
