@@ -94,7 +94,9 @@ async fn a_protected_pool_is_not_deleted_and_an_unprotected_one_is_gone_at_once(
     let gone = format!("User pool {} does not exist.", pool.id);
     for _ in 0..2 {
         assert_refused(pool.api.call(delete.clone()).await, "ResourceNotFoundException", &gone);
-        assert_refused(pool.get_user(tokens.access_token()).await, "NotAuthorizedException", "Invalid Access Token");
+        // A process that has met the pool can still check the signature, another one can't.
+        let exception = pool.get_user(tokens.access_token()).await.unwrap_err().exception;
+        assert_eq!(exception, "NotAuthorizedException");
         let exception = pool.sign_in(&person.username, PASSWORD).await.unwrap_err().exception;
         assert_eq!(exception, "ResourceNotFoundException");
     }
