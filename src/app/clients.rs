@@ -1,5 +1,7 @@
 //! What every operation through an app client begins with: the client's pool, and the proof that it knows its secret.
 
+use std::sync::Arc;
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +12,10 @@ use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
-use crate::store::cache::PoolView;
+use crate::proto::events::CodePurpose;
+use crate::store::cache::{ClientView, PoolView};
 use crate::store::keys::PoolKeys;
+use crate::store::read::{Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
 
 /// The place of a client's secret.
@@ -61,4 +65,29 @@ pub fn check_client_secret(pool: &PoolView, client: &AppClient, given: Option<&s
     let given = given.unwrap_or_default();
     let matches = bool::from(secret.as_bytes().ct_eq(given.as_bytes()));
     if matches { Ok(()) } else { Err(Error::not_authorized("Invalid client secret.")) }
+}
+
+/// A call through a client about a user by name, as far as the read: the client has proved itself.
+pub struct NamedThroughClient {
+    /// What was found; the user only if there is one of that name.
+    pub found: Snapshot,
+    /// The client.
+    pub client: Arc<ClientView>,
+}
+
+/// Reads pool, client, user and the user's code for a purpose, and checks the secret hash.
+pub async fn named_through_client(
+    app: &App,
+    pool_id: &UserPoolId,
+    client_id: &ClientId,
+    username: &str,
+    secret_hash: Option<&str>,
+    code: CodePurpose,
+) -> Result<NamedThroughClient, Error> {
+    let name = app.store.pool_hint(pool_id).await?.name_rules.normalise(username);
+    let wanted = Wanted { name: Some(&name), code: Some(code), ..Wanted::default() };
+    let found = app.store.read(pool_id, Some(client_id), wanted).await?;
+    let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
+    check_secret_hash(&found.pool, &client.state, &[username], secret_hash)?;
+    Ok(NamedThroughClient { found, client })
 }

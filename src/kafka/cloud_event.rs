@@ -34,8 +34,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::proto::EventType;
-use crate::store::commit::SCHEMA_VERSION;
 use crate::store::feed::{FeedRow, Log};
+use crate::store::history::SCHEMA_VERSION;
 use crate::store::metadata::{ActorKind, Metadata};
 use crate::store::to_database;
 

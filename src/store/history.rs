@@ -12,10 +12,12 @@ use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::{EventPayload, UnreadableEvent};
-use crate::store::commit::SCHEMA_VERSION;
 use crate::store::error::StoreError;
 use crate::store::from_database;
 use crate::store::seal::{DataKey, FieldClass, Place};
+
+/// The version of the events' schema that this release writes, and the latest that it reads.
+pub(crate) const SCHEMA_VERSION: i32 = 1;
 
 /// The member of a payload under which the `personal` part of an event stands once it is sealed.
 const SEALED: &str = "sealed";

@@ -80,10 +80,7 @@ impl Store {
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "a deleted pool can't be purged"),
             }
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = self.wake.wait(POLL) => {}
-            }
+            let _ = tokio::time::timeout(POLL, stop.cancelled()).await;
         }
     }
 }

@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn a_token_opens_in_its_pool_only() {
         let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
-        let session = Random::default().uuid();
-        let token = seal(&one, &keys, session, &Random::default());
-        assert_eq!(open(&one, &keys, &token), Some(session));
+        let named = RefreshToken { session: Random::default().uuid(), counter: 7 };
+        let token = seal(&one, &keys, named, &Random::default());
+        assert_eq!(open(&one, &keys, &token), Some(named));
         assert_eq!(open(&other, &other_keys, &token), None);
         assert_eq!(open(&one, &other_keys, &token), None);
         // The name in front can't be exchanged: it is authenticated.
@@ -99,7 +99,8 @@ mod tests {
         #[test]
         fn a_token_with_another_character_is_none(at: prop::sample::Index, other in "[A-Za-z0-9_.=-]") {
             let (id, keys) = pool("us-east-1_aaaaaaaaa");
-            let token = seal(&id, &keys, Random::default().uuid(), &Random::default());
+            let named = RefreshToken { session: Random::default().uuid(), counter: 0 };
+            let token = seal(&id, &keys, named, &Random::default());
             let at = at.index(token.len());
             let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
             prop_assert_eq!(open(&id, &keys, &changed).is_some(), changed == token);

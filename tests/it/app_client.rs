@@ -222,8 +222,12 @@ async fn flows_and_rules_of_oauth_are_checked() {
     assert_refused(pool.try_client(redirect).await, "InvalidParameterException", message);
 
     let rotation = RefreshTokenRotationType { feature: Some("ENABLED".into()), ..Default::default() };
-    let rotation = CreateUserPoolClientRequest { refresh_token_rotation: Some(rotation), ..Default::default() };
-    let message = "RefreshTokenRotation ENABLED is not supported by this server yet.";
+    let rotation = CreateUserPoolClientRequest {
+        refresh_token_rotation: Some(rotation),
+        explicit_auth_flows: texts(&["ALLOW_REFRESH_TOKEN_AUTH"]),
+        ..Default::default()
+    };
+    let message = "ALLOW_REFRESH_TOKEN_AUTH can't stand beside RefreshTokenRotation ENABLED: refresh by GetTokensFromRefreshToken.";
     assert_refused(pool.try_client(rotation).await, "InvalidParameterException", message);
     let context =
         CreateUserPoolClientRequest { enable_propagate_additional_user_context_data: Some(true), ..Default::default() };

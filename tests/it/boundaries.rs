@@ -28,7 +28,23 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
             "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
         }),
         "GetUser" | "GlobalSignOut" | "DeleteUser" => json!({ "AccessToken": "not.a.token" }),
-        "AdminGetUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
+        "AdminGetUser" | "AdminDeleteUser" | "AdminConfirmSignUp" | "AdminUserGlobalSignOut" => {
+            json!({ "UserPoolId": pool, "Username": "nobody" })
+        }
+        "UpdateUserPool" => json!({ "UserPoolId": pool }),
+        // The pool and the client of the others must stay.
+        "DeleteUserPool" => json!({ "UserPoolId": "us-east-1_nowhere00" }),
+        "DeleteUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": "nowhere" }),
+        "ListUserPools" => json!({ "MaxResults": 10 }),
+        "ListUserPoolClients" => json!({ "UserPoolId": pool }),
+        "UpdateUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": client }),
+        "ResendConfirmationCode" => json!({ "ClientId": client, "Username": "nobody" }),
+        "AdminInitiateAuth" => json!({
+            "UserPoolId": pool, "ClientId": client, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+            "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
+        }),
+        "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
+        "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
         other => panic!("{other} is built: add a request of it that breaks no constraint"),
     };
     let descriptor = descriptor_pool().get_message_by_name(info.request).expect("a message");

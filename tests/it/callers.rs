@@ -126,6 +126,29 @@ async fn each_role_may_do_its_part() {
 }
 
 #[tokio::test]
+async fn a_role_is_the_same_at_the_aws_door() {
+    let (pool, other) = (Pool::create().await, Pool::create().await);
+    let reader = service_account(&pool.api, "read-only", &[]).await;
+    let named = service_account(&pool.api, "pool-admin", &[&pool.id]).await;
+    let aws = |account: &Account| pool.api.aws_as(account, "us-east-1");
+    let add = |account: &Account, pool: &Pool| {
+        aws(account).create_user_pool_client().user_pool_id(&pool.id).client_name("app")
+    };
+    aws(&reader).describe_user_pool().user_pool_id(&other.id).send().await.unwrap();
+    aws(&named).describe_user_pool().user_pool_id(&pool.id).send().await.unwrap();
+    add(&named, &pool).send().await.unwrap();
+    for denied in [add(&reader, &pool), add(&named, &other)] {
+        let refused = denied.send().await.unwrap_err();
+        assert_eq!(refused.raw_response().map(|response| response.status().as_u16()), Some(403));
+        assert_eq!(refused.into_service_error().meta().code(), Some("AccessDeniedException"));
+    }
+    let refused = aws(&named).create_user_pool().pool_name("denied").send().await.unwrap_err();
+    assert_eq!(refused.into_service_error().meta().code(), Some("AccessDeniedException"));
+    other.verify().await;
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_revoked_account_is_of_no_use_at_once() {
     let pool = Pool::create().await;
     let account = service_account(&pool.api, "admin", &[]).await;
@@ -180,12 +203,11 @@ struct Signing {
     account: Account,
     service: &'static str,
     at: SystemTime,
-    session_token: Option<String>,
 }
 
 impl Signing {
     fn by(account: &Account) -> Self {
-        Self { account: account.clone(), service: "cognito-idp", at: now(), session_token: None }
+        Self { account: account.clone(), service: "cognito-idp", at: now() }
     }
 
     /// The headers of a request, as an SDK makes them.
@@ -193,7 +215,7 @@ impl Signing {
         let target = format!("AWSCognitoIdentityProviderService.{target}");
         let plain = [("host", host), ("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target.as_str())];
         let Account { access_key_id, secret } = &self.account;
-        let identity = Credentials::new(access_key_id, secret, self.session_token.clone(), None, "scenario").into();
+        let identity = Credentials::new(access_key_id, secret, None, None, "scenario").into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region("us-east-1")

@@ -166,3 +166,28 @@ async fn sign_ins_at_once_are_sessions_of_their_own() {
     }
     pool.verify().await;
 }
+
+#[tokio::test]
+async fn who_signs_in_while_being_deleted_is_gone_all_the_same() {
+    let pool = Pool::create().await;
+    for _ in 0..4 {
+        let person = pool.person("leaving").await;
+        let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+        let (deleted, signed_in) =
+            tokio::join!(pool.delete_user(tokens.access_token()), pool.sign_in(&person.username, PASSWORD));
+        deleted.unwrap();
+        match signed_in {
+            Ok(late) => {
+                for tokens in [&tokens, &late] {
+                    let refusal = pool.get_user(tokens.access_token()).await.unwrap_err();
+                    assert_eq!(refusal.pair(), ("NotAuthorizedException", "Access Token has been revoked"));
+                    let refusal = pool.refresh(tokens.refresh_token()).await.unwrap_err();
+                    assert_eq!(refusal.pair(), ("NotAuthorizedException", "Refresh Token has been revoked"));
+                }
+            }
+            Err(refusal) => assert_eq!(refusal.exception, "UserNotFoundException"),
+        }
+        assert_eq!(pool.admin_get_user(&person.sub).await.unwrap_err().exception, "UserNotFoundException");
+    }
+    pool.verify().await;
+}

@@ -3,19 +3,23 @@
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
 
 mod admin_user;
+mod administrators;
 mod app_client;
 mod auth;
 mod bad_input;
 mod boundaries;
 mod budgets;
 mod callers;
+mod changes;
 mod concurrency;
 mod contract;
 mod dev_command;
 mod documents;
 mod erasure;
 mod events;
+mod hiding;
 mod loud_log;
+mod refresh_tokens;
 mod relay;
 mod secrets;
 mod sign_up;

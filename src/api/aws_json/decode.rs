@@ -139,7 +139,9 @@ mod tests {
                 Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Timestamp" => {
                     let mut time = DynamicMessage::new(descriptor.clone());
                     time.set_field_by_name("seconds", Value::I64(self.below(4_000_000_000) as i64));
-                    time.set_field_by_name("nanos", Value::I32(self.below(1_000) as i32 * 1_000_000));
+                    // Zero is absent once a message was bytes.
+                    let milliseconds = 1 + self.below(999) as i32;
+                    time.set_field_by_name("nanos", Value::I32(milliseconds * 1_000_000));
                     Value::Message(time)
                 }
                 Kind::Message(descriptor) => Value::Message(self.message(descriptor, depth + 1)),

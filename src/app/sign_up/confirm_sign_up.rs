@@ -1,7 +1,8 @@
 //! ConfirmSignUp.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, clients, until_settled};
+use crate::app::clients::{NamedThroughClient, named_through_client};
+use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::user::confirm_sign_up::{self as rules, CodeOutcome, ConfirmSignUp, Confirmation, SentCode};
@@ -29,11 +30,9 @@ async fn attempt(
     pool_id: &UserPoolId,
     client_id: &ClientId,
 ) -> Result<ConfirmSignUpResponse, Failure> {
-    let name = app.store.pool_hint(pool_id).await?.name_rules.normalise(request.username());
-    let wanted = Wanted { name: Some(&name), code: Some(CodePurpose::SignUp), ..Wanted::default() };
-    let found = app.store.read(pool_id, Some(client_id), wanted).await?;
-    let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
-    clients::check_secret_hash(&found.pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
+    let (username, secret_hash) = (request.username(), request.secret_hash.as_deref());
+    let NamedThroughClient { found, client } =
+        named_through_client(app, pool_id, client_id, username, secret_hash, CodePurpose::SignUp).await?;
     let Some(user) = found.user.clone() else {
         // Who may not learn whether a user exists reads the same as after a wrong guess.
         let hidden = client.state.hides_users();

@@ -1,8 +1,9 @@
 //! ResendConfirmationCode.
 
 use crate::app::caller::Caller;
+use crate::app::clients::{NamedThroughClient, named_through_client};
 use crate::app::sign_up::sign_up::CODE_SECONDS;
-use crate::app::{App, Failure, clients, shapes, until_settled};
+use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::user::codes;
@@ -12,7 +13,6 @@ use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ResendConfirmationCodeRequest, ResendConfirmationCodeResponse};
 use crate::store::commit::{Commit, OperationalRow};
 use crate::store::metadata::ActorKind;
-use crate::store::read::Wanted;
 
 /// Sends an unconfirmed user another code; the one before is of no use any more.
 pub async fn resend_confirmation_code(
@@ -32,11 +32,9 @@ async fn attempt(
     pool_id: &UserPoolId,
     client_id: &ClientId,
 ) -> Result<ResendConfirmationCodeResponse, Failure> {
-    let name = app.store.pool_hint(pool_id).await?.name_rules.normalise(request.username());
-    let wanted = Wanted { name: Some(&name), code: Some(CodePurpose::SignUp), ..Wanted::default() };
-    let found = app.store.read(pool_id, Some(client_id), wanted).await?;
-    let client = found.client.ok_or_else(|| Error::no_such_client(client_id))?;
-    clients::check_secret_hash(&found.pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
+    let (username, secret_hash) = (request.username(), request.secret_hash.as_deref());
+    let NamedThroughClient { found, client } =
+        named_through_client(app, pool_id, client_id, username, secret_hash, CodePurpose::SignUp).await?;
     let Some(user) = found.user else {
         if !client.state.hides_users() {
             return Err(Error::no_such_user().into());

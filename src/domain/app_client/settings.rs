@@ -5,6 +5,39 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::AppClientSettings;
 
+/// The settings that a request chooses, with what Cognito fills in: creating and updating name them alike.
+macro_rules! chosen {
+    ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {{
+        let rotation = $request.refresh_token_rotation.as_ref();
+        let rotates = rotation.is_some_and(|rotation| rotation.feature() == "ENABLED");
+        let flows = $request.explicit_auth_flows;
+        AppClientSettings {
+            explicit_auth_flows: if flows.is_empty() { settings::default_flows(rotates) } else { flows },
+            // 0 means the default, as in Cognito.
+            refresh_token_validity: $request.refresh_token_validity.filter(|validity| *validity > 0).unwrap_or(30),
+            auth_session_validity: $request.auth_session_validity.unwrap_or(3),
+            access_token_validity: $request.access_token_validity,
+            id_token_validity: $request.id_token_validity,
+            token_validity_units: $request.token_validity_units,
+            read_attributes: $request.read_attributes,
+            write_attributes: $request.write_attributes,
+            supported_identity_providers: $request.supported_identity_providers,
+            callback_urls: $request.callback_urls,
+            logout_urls: $request.logout_urls,
+            default_redirect_uri: $request.default_redirect_uri,
+            allowed_oauth_flows: $request.allowed_oauth_flows,
+            allowed_oauth_scopes: $request.allowed_oauth_scopes,
+            allowed_oauth_flows_user_pool_client: $request.allowed_oauth_flows_user_pool_client,
+            analytics_configuration: $request.analytics_configuration,
+            prevent_user_existence_errors: $request.prevent_user_existence_errors,
+            enable_propagate_additional_user_context_data: $request.enable_propagate_additional_user_context_data,
+            refresh_token_rotation: $request.refresh_token_rotation,
+            $($own: $value,)*
+        }
+    }};
+}
+pub(super) use chosen;
+
 /// The flows of a client that names none.
 pub fn default_flows(rotates: bool) -> Vec<String> {
     let flows = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];

@@ -37,30 +37,9 @@ fn changed(
 }
 
 fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> AppClientSettings {
-    let rotates = request.refresh_token_rotation.as_ref().is_some_and(|rotation| rotation.feature() == "ENABLED");
-    let flows = request.explicit_auth_flows;
-    AppClientSettings {
+    settings::chosen!(request, {
         client_name: request.client_name.unwrap_or_else(|| client.settings.client_name.clone()),
-        refresh_token_validity: request.refresh_token_validity.filter(|validity| *validity > 0).unwrap_or(30),
-        access_token_validity: request.access_token_validity,
-        id_token_validity: request.id_token_validity,
-        token_validity_units: request.token_validity_units,
-        read_attributes: request.read_attributes,
-        write_attributes: request.write_attributes,
-        explicit_auth_flows: if flows.is_empty() { settings::default_flows(rotates) } else { flows },
-        supported_identity_providers: request.supported_identity_providers,
-        callback_urls: request.callback_urls,
-        logout_urls: request.logout_urls,
-        default_redirect_uri: request.default_redirect_uri,
-        allowed_oauth_flows: request.allowed_oauth_flows,
-        allowed_oauth_scopes: request.allowed_oauth_scopes,
-        allowed_oauth_flows_user_pool_client: request.allowed_oauth_flows_user_pool_client,
-        analytics_configuration: request.analytics_configuration,
-        prevent_user_existence_errors: request.prevent_user_existence_errors,
         // Turned on at creation, revocation stays on until it is turned off.
         enable_token_revocation: request.enable_token_revocation.unwrap_or(client.settings.enable_token_revocation),
-        enable_propagate_additional_user_context_data: request.enable_propagate_additional_user_context_data,
-        auth_session_validity: request.auth_session_validity.unwrap_or(3),
-        refresh_token_rotation: request.refresh_token_rotation,
-    }
+    })
 }

@@ -68,28 +68,9 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
 
 fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {
     let request = request.clone();
-    UserPoolSettings {
-        policies: request.policies,
-        deletion_protection: request.deletion_protection,
-        lambda_config: request.lambda_config,
-        auto_verified_attributes: request.auto_verified_attributes,
+    settings::chosen!(request, {
         alias_attributes: request.alias_attributes,
         username_attributes: request.username_attributes,
-        sms_verification_message: request.sms_verification_message,
-        email_verification_message: request.email_verification_message,
-        email_verification_subject: request.email_verification_subject,
-        verification_message_template: request.verification_message_template,
-        sms_authentication_message: request.sms_authentication_message,
-        mfa_configuration: request.mfa_configuration,
-        user_attribute_update_settings: request.user_attribute_update_settings,
-        device_configuration: request.device_configuration,
-        email_configuration: request.email_configuration,
-        sms_configuration: request.sms_configuration,
-        user_pool_tags: request.user_pool_tags,
-        admin_create_user_config: request.admin_create_user_config,
-        user_pool_add_ons: request.user_pool_add_ons,
         username_configuration: request.username_configuration,
-        account_recovery_setting: request.account_recovery_setting,
-        user_pool_tier: request.user_pool_tier,
-    }
+    })
 }

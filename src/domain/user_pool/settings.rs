@@ -4,6 +4,35 @@ use crate::domain::error::Error;
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
+/// The settings that a request chooses: creating and updating name them alike, but for how users are named.
+macro_rules! chosen {
+    ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {
+        UserPoolSettings {
+            policies: $request.policies,
+            deletion_protection: $request.deletion_protection,
+            lambda_config: $request.lambda_config,
+            auto_verified_attributes: $request.auto_verified_attributes,
+            sms_verification_message: $request.sms_verification_message,
+            email_verification_message: $request.email_verification_message,
+            email_verification_subject: $request.email_verification_subject,
+            verification_message_template: $request.verification_message_template,
+            sms_authentication_message: $request.sms_authentication_message,
+            mfa_configuration: $request.mfa_configuration,
+            user_attribute_update_settings: $request.user_attribute_update_settings,
+            device_configuration: $request.device_configuration,
+            email_configuration: $request.email_configuration,
+            sms_configuration: $request.sms_configuration,
+            user_pool_tags: $request.user_pool_tags,
+            admin_create_user_config: $request.admin_create_user_config,
+            user_pool_add_ons: $request.user_pool_add_ons,
+            account_recovery_setting: $request.account_recovery_setting,
+            user_pool_tier: $request.user_pool_tier,
+            $($own: $value,)*
+        }
+    };
+}
+pub(super) use chosen;
+
 /// Fills in what Cognito fills in where the owner says nothing.
 pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     let policies = settings.policies.get_or_insert_default();

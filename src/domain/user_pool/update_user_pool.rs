@@ -34,28 +34,9 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
 }
 
 fn settings_of(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPoolSettings {
-    UserPoolSettings {
-        policies: request.policies,
-        deletion_protection: request.deletion_protection,
-        lambda_config: request.lambda_config,
-        auto_verified_attributes: request.auto_verified_attributes,
+    settings::chosen!(request, {
         alias_attributes: pool.settings.alias_attributes.clone(),
         username_attributes: pool.settings.username_attributes.clone(),
-        sms_verification_message: request.sms_verification_message,
-        email_verification_message: request.email_verification_message,
-        email_verification_subject: request.email_verification_subject,
-        verification_message_template: request.verification_message_template,
-        sms_authentication_message: request.sms_authentication_message,
-        mfa_configuration: request.mfa_configuration,
-        user_attribute_update_settings: request.user_attribute_update_settings,
-        device_configuration: request.device_configuration,
-        email_configuration: request.email_configuration,
-        sms_configuration: request.sms_configuration,
-        user_pool_tags: request.user_pool_tags,
-        admin_create_user_config: request.admin_create_user_config,
-        user_pool_add_ons: request.user_pool_add_ons,
         username_configuration: pool.settings.username_configuration,
-        account_recovery_setting: request.account_recovery_setting,
-        user_pool_tier: request.user_pool_tier,
-    }
+    })
 }

@@ -26,7 +26,7 @@ use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::metadata::Origin;
 use crate::store::seal::DataKey;
 
-pub(crate) use rows::{ActivityRow, SCHEMA_VERSION, activity_row};
+pub(crate) use rows::{ActivityRow, activity_row};
 pub(crate) use write::append_activity;
 
 /// A user as a decision saw it.

@@ -19,13 +19,10 @@ use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
 use crate::store::error::StoreError;
-use crate::store::history::seal_personal;
+use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
 use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
-
-/// The version of the events' schema that this release writes.
-pub(crate) const SCHEMA_VERSION: i32 = 1;
 
 /// A row of `log`.
 pub(super) struct LogRow {

@@ -2,10 +2,11 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows, SCHEMA_VERSION};
+use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
 use super::{ActivityRow, Marker, OperationalRow};
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::store::error::StoreError;
+use crate::store::history::SCHEMA_VERSION;
 use crate::store::to_database;
 
 pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {

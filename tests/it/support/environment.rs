@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -135,10 +136,24 @@ pub fn write_master_keys(directory: &Path) -> PathBuf {
     path
 }
 
+/// Keeps a log where it outlives this process if a test fails, and says where.
+fn keep_at_failure(name: &str, log: &Path) {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
+    let log = log.to_owned();
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |failure| {
+        report(failure);
+        if fs::copy(&log, &kept).is_ok() {
+            eprintln!("what the server said until then: {}", kept.display());
+        }
+    }));
+}
+
 /// Starts a process and waits for the line that says that it is ready.
 pub fn start_dev(options: &DevOptions<'_>) -> Dev {
     let directory = private_directory(options.name);
     let (log, output) = (directory.join("log"), directory.join("output"));
+    keep_at_failure(options.name, &log);
     let child = Command::new(env!("CARGO_BIN_EXE_userpool"))
         .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", options.http_addr, "--data-dir"])
         .arg(&directory)

@@ -1,0 +1,179 @@
+//! Refresh tokens that rotate, and tokens that are revoked.
+
+use userpool::proto::v1::*;
+
+use crate::support::client::{Refusal, assert_refused};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts};
+
+const REVOKED: (&str, &str) = ("NotAuthorizedException", "Refresh Token has been revoked");
+
+fn rotating_client(grace_seconds: i32) -> CreateUserPoolClientRequest {
+    CreateUserPoolClientRequest {
+        explicit_auth_flows: texts(&["ALLOW_USER_PASSWORD_AUTH"]),
+        refresh_token_rotation: Some(RefreshTokenRotationType {
+            feature: Some("ENABLED".into()),
+            retry_grace_period_seconds: Some(grace_seconds),
+        }),
+        ..Default::default()
+    }
+}
+
+async fn renew(pool: &Pool, refresh_token: &str) -> Result<AuthenticationResultType, Refusal> {
+    let request = GetTokensFromRefreshTokenRequest {
+        client_id: Some(pool.client_id.clone()),
+        refresh_token: Some(refresh_token.to_owned()),
+        ..Default::default()
+    };
+    Ok(pool.api.call(request).await?.authentication_result.expect("tokens"))
+}
+
+async fn revoke(
+    pool: &Pool,
+    client_id: &str,
+    token: &str,
+    secret: Option<&str>,
+) -> Result<RevokeTokenResponse, Refusal> {
+    let request = RevokeTokenRequest {
+        client_id: Some(client_id.to_owned()),
+        token: Some(token.to_owned()),
+        client_secret: secret.map(str::to_owned),
+        ..Default::default()
+    };
+    pool.api.call(request).await
+}
+
+#[tokio::test]
+async fn each_refresh_gives_the_next_token_and_an_old_one_ends_the_family() {
+    let pool = Pool::create_with(email_pool(), rotating_client(0)).await;
+    let person = pool.person("rotation").await;
+    let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let second = renew(&pool, first.refresh_token()).await.unwrap();
+    assert_ne!(first.refresh_token, second.refresh_token);
+    pool.get_user(second.access_token()).await.unwrap();
+    let third = renew(&pool, second.refresh_token()).await.unwrap();
+
+    let reused = renew(&pool, first.refresh_token()).await;
+    assert_refused(reused, "RefreshTokenReuseException", "Refresh token has been invalidated because of reuse");
+    // The thief's copy and the owner's are both dead, and so is every access token of the session.
+    assert_refused(renew(&pool, third.refresh_token()).await, REVOKED.0, REVOKED.1);
+    assert_refused(
+        pool.get_user(third.access_token()).await,
+        "NotAuthorizedException",
+        "Access Token has been revoked",
+    );
+    let another = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    renew(&pool, another.refresh_token()).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn within_the_grace_period_a_repeated_refresh_gives_the_same_next_token_a_life() {
+    let pool = Pool::create_with(email_pool(), rotating_client(60)).await;
+    let person = pool.person("grace").await;
+    let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let second = renew(&pool, first.refresh_token()).await.unwrap();
+    // The answer was lost: the app asks once more with what it has.
+    let repeated = renew(&pool, first.refresh_token()).await.unwrap();
+    pool.get_user(repeated.access_token()).await.unwrap();
+    renew(&pool, repeated.refresh_token()).await.unwrap();
+    pool.get_user(second.access_token()).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn many_refreshes_at_one_moment_rotate_once() {
+    let pool = Pool::create_with(email_pool(), rotating_client(60)).await;
+    let person = pool.person("burst").await;
+    let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let burst = (0..8).map(|_| renew(&pool, first.refresh_token()));
+    let answers = futures::future::join_all(burst).await;
+    assert!(answers.iter().all(Result::is_ok), "all are the first use or a repetition within the grace period");
+    for answer in answers.into_iter().flatten() {
+        pool.get_user(answer.access_token()).await.unwrap();
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_that_rotates_refreshes_in_one_way_only() {
+    let pool = Pool::create_with(email_pool(), rotating_client(10)).await;
+    let person = pool.person("one-way").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    assert_refused(
+        pool.refresh(tokens.refresh_token()).await,
+        "InvalidParameterException",
+        "This client rotates refresh tokens: use GetTokensFromRefreshToken.",
+    );
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn without_rotation_the_refresh_token_stays() {
+    let pool = Pool::create().await;
+    let person = pool.person("kept").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let renewed = renew(&pool, tokens.refresh_token()).await.unwrap();
+    assert_eq!(renewed.refresh_token, None);
+    pool.get_user(renewed.access_token()).await.unwrap();
+    pool.refresh(tokens.refresh_token()).await.unwrap();
+    assert_refused(renew(&pool, "not.a.token").await, "NotAuthorizedException", "Invalid Refresh Token");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn revoking_a_refresh_token_ends_its_session_and_no_other() {
+    let pool = Pool::create().await;
+    let person = pool.person("revoked").await;
+    let (one, other) = (
+        pool.sign_in(&person.username, PASSWORD).await.unwrap(),
+        pool.sign_in(&person.username, PASSWORD).await.unwrap(),
+    );
+    revoke(&pool, &pool.client_id, one.refresh_token(), None).await.unwrap();
+    assert_refused(pool.refresh(one.refresh_token()).await, REVOKED.0, REVOKED.1);
+    assert_refused(pool.get_user(one.access_token()).await, "NotAuthorizedException", "Access Token has been revoked");
+    pool.get_user(other.access_token()).await.unwrap();
+    pool.refresh(other.refresh_token()).await.unwrap();
+    // Revoking what is revoked is no error (RFC 7009).
+    revoke(&pool, &pool.client_id, one.refresh_token(), None).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn only_its_own_client_revokes_a_token_and_only_where_that_is_enabled() {
+    let pool = Pool::create().await;
+    let person = pool.person("owner").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+
+    let stranger = pool.add_client(password_client()).await;
+    let refused = revoke(&pool, stranger.client_id(), tokens.refresh_token(), None).await;
+    assert_refused(refused, "UnauthorizedException", "The token was issued to another client.");
+    let refused = revoke(&pool, "nosuchclient", tokens.refresh_token(), None).await;
+    assert_refused(refused, "UnauthorizedException", "Invalid client or client secret.");
+    let refused = revoke(&pool, &pool.client_id, tokens.access_token(), None).await;
+    let message = "Only refresh tokens of this user pool can be revoked.";
+    assert_refused(refused, "UnsupportedTokenTypeException", message);
+
+    let secretive = CreateUserPoolClientRequest { generate_secret: Some(true), ..password_client() };
+    let secretive = pool.add_client(secretive).await;
+    let refused = revoke(&pool, secretive.client_id(), tokens.refresh_token(), None).await;
+    assert_refused(refused, "UnauthorizedException", "Invalid client or client secret.");
+    let proved = revoke(&pool, secretive.client_id(), tokens.refresh_token(), secretive.client_secret.as_deref()).await;
+    assert_refused(proved, "UnauthorizedException", "The token was issued to another client.");
+
+    let fixed = CreateUserPoolClientRequest { enable_token_revocation: Some(false), ..password_client() };
+    let fixed = pool.add_client(fixed).await;
+    let refused = revoke(&pool, fixed.client_id(), tokens.refresh_token(), None).await;
+    let message = "Token revocation is not enabled for this client.";
+    assert_refused(refused, "UnsupportedOperationException", message);
+
+    let linked = RevokeTokenRequest {
+        client_id: Some(pool.client_id.clone()),
+        token: tokens.refresh_token.clone(),
+        revoke_associated_sessions: Some("LINKED".into()),
+        ..Default::default()
+    };
+    let message = "RevokeAssociatedSessions LINKED is not supported by this server yet.";
+    assert_refused(pool.api.call(linked).await, "InvalidParameterException", message);
+    pool.get_user(tokens.access_token()).await.unwrap();
+    pool.verify().await;
+}
