@@ -76,6 +76,15 @@ impl Verification<'_> {
                 .bind(self.pool.as_str())
                 .fetch_all(&mut *self.moment)
                 .await?;
+        let (own, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| !stream.contains('/'));
+        let mut deleted = false;
+        for stream in own {
+            self.report.streams += 1;
+            deleted |= self.stream::<UserPool>(&StreamId::new(stream), None).await?.is_none();
+        }
+        if deleted {
+            return self.purged().await;
+        }
         let rules = self.hint.as_ref().map(|hint| hint.name_rules.clone()).unwrap_or_default();
         let mut names = BTreeMap::new();
         let (mut users, mut clients) = (BTreeSet::new(), BTreeSet::new());
@@ -83,7 +92,6 @@ impl Verification<'_> {
             let stream = StreamId::new(stream);
             self.report.streams += 1;
             match stream.as_str().split_once('/') {
-                None => self.stream::<UserPool>(&stream, None).await.map(drop)?,
                 Some(("clients", id)) => {
                     if self.stream::<AppClient>(&stream, None).await?.is_some() {
                         clients.insert(id.to_owned());
@@ -96,13 +104,36 @@ impl Verification<'_> {
                         names.extend(user.names(&rules).into_iter().map(|name| (name, user.sub)));
                     }
                 }
-                Some(_) => self.differs(format!("the stream {stream} is of no known kind")),
+                _ => self.differs(format!("the stream {stream} is of no known kind")),
             }
         }
-        self.names(&names).await?;
-        self.directory(&clients).await?;
-        self.orphans("users", "select sub::text from users where user_pool_id = $1", &users).await?;
-        self.orphans("clients", "select client_id from clients where user_pool_id = $1", &clients).await
+        self.rows(&names, &users, &clients).await
+    }
+
+    /// A deleted pool keeps its log alone, in which what it had does not end one by one: when its purge is over, there are
+    /// no rows.
+    async fn purged(&mut self) -> Result<(), StoreError> {
+        let under_way = sqlx::query_scalar("select exists (select from purges where user_pool_id = $1)")
+            .bind(self.pool.as_str())
+            .fetch_one(&mut *self.moment)
+            .await?;
+        if under_way {
+            return Ok(());
+        }
+        self.rows(&BTreeMap::new(), &BTreeSet::new(), &BTreeSet::new()).await
+    }
+
+    /// That there are the rows of these and no others.
+    async fn rows(
+        &mut self,
+        names: &BTreeMap<String, Sub>,
+        users: &BTreeSet<String>,
+        clients: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
+        self.names(names).await?;
+        self.directory(clients).await?;
+        self.orphans("users", "select sub::text from users where user_pool_id = $1", users).await?;
+        self.orphans("clients", "select client_id from clients where user_pool_id = $1", clients).await
     }
 
     fn differs(&mut self, what: String) {

@@ -19,7 +19,8 @@ administer
 step "list-user-pools and list-user-pool-clients, by the CLI's own paging"
 create_pool_and_client
 call CreateUserPoolClient "$(json '{UserPoolId: $pool, ClientName: "another"}' --arg pool "$FLOW_POOL")" >/dev/null
-answer="$(aws cognito-idp list-user-pools --output json --page-size 1)"
+# Pages of one, all of them: --max-results beside it would mean the first alone.
+answer="$(aws cognito-idp list-user-pools --output json --cli-input-json '{"MaxResults": 1}')"
 expect "the pool is listed" true "$(jq --arg pool "$FLOW_POOL" 'any(.UserPools[]; .Id == $pool)' <<<"$answer")"
 expect "there is nothing after all pages" null "$(jq .NextToken <<<"$answer")"
 answer="$(aws cognito-idp list-user-pool-clients --output json --user-pool-id "$FLOW_POOL" --page-size 1 --max-items 1)"

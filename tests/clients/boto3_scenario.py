@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A user's life with boto3, with nothing changed but the endpoint; a client with a secret; the
-tokens, verified with a stock library; and signatures that must be refused.
+tokens, verified with a stock library; what administrators do; paginators; and signatures that must
+be refused.
 
 The environment is what `userpool dev` writes to its dev.env.
 """
@@ -247,6 +248,184 @@ def client_with_secret(idp, pool):
     live_and_leave(idp, pool, app, username, secret_hash_of(secret, username, app))
 
 
+# --- Administrators, rotation and lists -------------------------------------------------------
+
+
+def administer(idp):
+    username = f"administered-{STAMP}"
+    email = f"{username}@example.com"
+    step("update_user_pool, update_user_pool_client")
+    pool = idp.create_user_pool(PoolName=f"boto3-2-{STAMP}", AutoVerifiedAttributes=["email"])
+    pool = pool["UserPool"]["Id"]
+    idp.update_user_pool(
+        UserPoolId=pool, AutoVerifiedAttributes=["email"], DeletionProtection="ACTIVE"
+    )
+    described = idp.describe_user_pool(UserPoolId=pool)["UserPool"]
+    expect("the deletion protection", "ACTIVE", described["DeletionProtection"])
+    refused("InvalidParameterException", idp.delete_user_pool, UserPoolId=pool)
+
+    flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+
+    def create_client(name, **settings):
+        return idp.create_user_pool_client(
+            UserPoolId=pool, ClientName=name, ExplicitAuthFlows=flows, **settings
+        )["UserPoolClient"]
+
+    changed = create_client("front-end")
+    app = changed["ClientId"]
+    changed = idp.update_user_pool_client(
+        UserPoolId=pool,
+        ClientId=app,
+        ClientName="front-end-2",
+        ExplicitAuthFlows=flows,
+        AccessTokenValidity=10,
+        TokenValidityUnits={"AccessToken": "minutes"},
+        PreventUserExistenceErrors="ENABLED",
+    )["UserPoolClient"]
+    expect("the client's name", "front-end-2", changed["ClientName"])
+
+    def rotation(seconds):
+        return {"Feature": "ENABLED", "RetryGracePeriodSeconds": seconds}
+
+    secret = create_client("rotating", GenerateSecret=True, RefreshTokenRotation=rotation(0))
+    rotating = secret["ClientId"]
+    graceful = create_client("graceful", RefreshTokenRotation=rotation(60))["ClientId"]
+
+    step("resend_confirmation_code, admin_confirm_sign_up")
+    idp.sign_up(
+        ClientId=app,
+        Username=username,
+        Password=PASSWORD,
+        UserAttributes=[{"Name": "email", "Value": email}],
+    )
+    answer = idp.resend_confirmation_code(ClientId=app, Username=username)
+    expect("the medium", "EMAIL", answer["CodeDeliveryDetails"]["DeliveryMedium"])
+    user = dict(UserPoolId=pool, Username=username)
+    idp.admin_confirm_sign_up(**user)
+    refused("NotAuthorizedException", idp.admin_confirm_sign_up, **user)
+
+    step("admin_initiate_auth, admin_user_global_sign_out")
+    parameters = {"USERNAME": username, "PASSWORD": PASSWORD}
+
+    def sign_in(client_id, **more):
+        return idp.initiate_auth(
+            ClientId=client_id,
+            AuthFlow="USER_PASSWORD_AUTH",
+            AuthParameters={**parameters, **more},
+        )["AuthenticationResult"]
+
+    tokens = idp.admin_initiate_auth(
+        UserPoolId=pool,
+        ClientId=app,
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
+        AuthParameters=parameters,
+    )["AuthenticationResult"]
+    expect("the token's time", 600, tokens["ExpiresIn"])
+    idp.get_user(AccessToken=tokens["AccessToken"])
+    idp.admin_user_global_sign_out(**user)
+    refused("NotAuthorizedException", idp.get_user, AccessToken=tokens["AccessToken"])
+
+    step("get_tokens_from_refresh_token, revoke_token")
+    tokens = sign_in(app)
+    token = tokens["RefreshToken"]
+    refreshed = idp.get_tokens_from_refresh_token(ClientId=app, RefreshToken=token)
+    refreshed = refreshed["AuthenticationResult"]
+    assert "RefreshToken" not in refreshed, "a refresh token came without rotation"
+    refused(
+        "UnsupportedTokenTypeException", idp.revoke_token, ClientId=app, Token=tokens["IdToken"]
+    )
+    refused("UnauthorizedException", idp.revoke_token, ClientId="nobodysclient", Token=token)
+    idp.revoke_token(ClientId=app, Token=token)
+    idp.revoke_token(ClientId=app, Token=token)
+    for result in (tokens, refreshed):
+        refused("NotAuthorizedException", idp.get_user, AccessToken=result["AccessToken"])
+    refused(
+        "NotAuthorizedException",
+        idp.get_tokens_from_refresh_token,
+        ClientId=app,
+        RefreshToken=token,
+    )
+
+    step("rotation, of a client with a secret")
+    client_secret = secret["ClientSecret"]
+
+    def rotate(token):
+        return dict(ClientId=rotating, ClientSecret=client_secret, RefreshToken=token)
+
+    first = sign_in(rotating, SECRET_HASH=secret_hash_of(client_secret, username, rotating))
+    without_secret = dict(ClientId=rotating, RefreshToken=first["RefreshToken"])
+    refused("NotAuthorizedException", idp.get_tokens_from_refresh_token, **without_secret)
+    second = idp.get_tokens_from_refresh_token(**rotate(first["RefreshToken"]))
+    second = second["AuthenticationResult"]
+    assert second["RefreshToken"] != first["RefreshToken"], "rotation gave the same token"
+    third = idp.get_tokens_from_refresh_token(**rotate(second["RefreshToken"]))
+    third = third["AuthenticationResult"]
+    refused(
+        "RefreshTokenReuseException",
+        idp.get_tokens_from_refresh_token,
+        **rotate(first["RefreshToken"]),
+    )
+    refused(
+        "NotAuthorizedException",
+        idp.get_tokens_from_refresh_token,
+        **rotate(third["RefreshToken"]),
+    )
+    refused("NotAuthorizedException", idp.get_user, AccessToken=third["AccessToken"])
+
+    step("rotation with a grace period")
+    token = sign_in(graceful)["RefreshToken"]
+    for _ in range(2):
+        answer = idp.get_tokens_from_refresh_token(ClientId=graceful, RefreshToken=token)
+    token = answer["AuthenticationResult"]["RefreshToken"]
+    idp.get_tokens_from_refresh_token(ClientId=graceful, RefreshToken=token)
+
+    step("admin_delete_user")
+    idp.admin_delete_user(**user)
+    for operation in (
+        idp.admin_get_user,
+        idp.admin_delete_user,
+        idp.admin_user_global_sign_out,
+        idp.admin_confirm_sign_up,
+    ):
+        refused("UserNotFoundException", operation, **user)
+
+    step("the paginators list_user_pool_clients and list_user_pools")
+    pages = list(
+        idp.get_paginator("list_user_pool_clients").paginate(
+            UserPoolId=pool, PaginationConfig={"PageSize": 2}
+        )
+    )
+    expect("the sizes of the pages", [2, 1], [len(page["UserPoolClients"]) for page in pages])
+    found = sorted(client["ClientId"] for page in pages for client in page["UserPoolClients"])
+    expect("the clients", sorted([app, rotating, graceful]), found)
+    pools = idp.get_paginator("list_user_pools").paginate(
+        PaginationConfig={"PageSize": 1, "MaxItems": 1000}
+    )
+    found = [description["Id"] for page in pools for description in page["UserPools"]]
+    expect("how often the pool is listed", 1, found.count(pool))
+    expect("the number of different pools", len(found), len(set(found)))
+    # A token that goes on elsewhere.
+    foreign = idp.list_user_pools(MaxResults=1)["NextToken"]
+    refused(
+        "InvalidParameterException",
+        idp.list_user_pool_clients,
+        UserPoolId=pool,
+        NextToken=foreign,
+    )
+
+    step("delete_user_pool_client, delete_user_pool")
+    idp.delete_user_pool_client(UserPoolId=pool, ClientId=rotating)
+    refused(
+        "ResourceNotFoundException",
+        idp.describe_user_pool_client,
+        UserPoolId=pool,
+        ClientId=rotating,
+    )
+    idp.update_user_pool(UserPoolId=pool, DeletionProtection="INACTIVE")
+    idp.delete_user_pool(UserPoolId=pool)
+    refused("ResourceNotFoundException", idp.describe_user_pool, UserPoolId=pool)
+
+
 # --- Signatures -------------------------------------------------------------------------------
 
 
@@ -378,6 +557,7 @@ def main():
 
     live_and_leave(idp, pool, app["ClientId"], f"front-end-user-{STAMP}", None)
     client_with_secret(idp, pool)
+    administer(idp)
     signatures(idp, pool)
 
 
