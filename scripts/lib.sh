@@ -53,12 +53,24 @@ have_java() {
     major="$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)" || return 1
     [[ -n "$major" ]] && ((major >= 17))
 }
+have_javac() {
+    local major
+    major="$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p' | head -n 1)" || return 1
+    [[ -n "$major" ]] && ((major >= 17))
+}
 have_maven() { command -v mvn >/dev/null; }
 
 have_python() { python3 -c 'import venv, ensurepip' >/dev/null 2>&1; }
 have_kcat() { command -v kcat >/dev/null; }
 have_jq() { command -v jq >/dev/null; }
 have_curl() { command -v curl >/dev/null; }
+have_node() {
+    local major
+    major="$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')" || return 1
+    [[ -n "$major" ]] && ((major >= 20))
+}
+have_npm() { command -v npm >/dev/null; }
+have_chromium() { command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
 
 # --- What to install --------------------------------------------------------------------------
 
@@ -71,6 +83,8 @@ items_of() {
     kafka) echo java maven ;;
     python) echo python ;;
     clients) echo python kcat jq curl ;;
+    javascript) echo node npm chromium ;;
+    java) echo java javac maven ;;
     *) die "no such group of packages: $1" ;;
     esac
 }
@@ -97,9 +111,21 @@ debian_package_of() {
         done
         echo default-jre-headless
         ;;
+    javac)
+        # Of the version of the runtime that is there, which must run what this compiles.
+        local major
+        for major in "$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)" 21 17 25; do
+            if [[ -n "$major" && -n "$(apt-cache --names-only search "^openjdk-$major-jdk-headless\$" 2>/dev/null)" ]]; then
+                echo "openjdk-$major-jdk-headless"
+                return
+            fi
+        done
+        echo default-jdk-headless
+        ;;
     maven) echo maven ;;
+    node) echo nodejs ;;
     python) echo "python3 python3-venv" ;;
-    kcat | jq | curl) echo "$1" ;;
+    kcat | jq | curl | npm | chromium) echo "$1" ;;
     esac
 }
 
@@ -115,7 +141,10 @@ description_of() {
     git) echo "git" ;;
     postgres) echo "the PostgreSQL server, 15 or newer (initdb and postgres)" ;;
     java) echo "a Java runtime, 17 or newer (java)" ;;
+    javac) echo "a Java compiler, 17 or newer (javac)" ;;
     maven) echo "Apache Maven (mvn)" ;;
+    node) echo "Node.js, 20 or newer (node)" ;;
+    chromium) echo "Chromium or Chrome (chromium)" ;;
     python) echo "Python 3 with venv" ;;
     *) echo "$1" ;;
     esac

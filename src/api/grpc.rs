@@ -45,7 +45,14 @@ pub fn services(doors: &Doors) -> Router {
         };
         router = router.route(info.path, axum::routing::post(method));
     }
-    router
+    let random = doors.app.random.clone();
+    router.fallback(move || std::future::ready(no_such_method(&random)))
+}
+
+/// A plain 404 would do for gRPC, but a page could not tell it from a wrong address.
+fn no_such_method(random: &Random) -> http::Response<tonic::body::Body> {
+    let error = Error::new(Exception::UnknownOperationException, "There is no such method.");
+    status(&error, &random.uuid().to_string()).into_http()
 }
 
 /// What tonic itself refuses, for no message could be read, has no details and is called our own fault. It is the caller's.

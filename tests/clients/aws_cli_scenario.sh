@@ -8,11 +8,26 @@ call() {
     # CreateUserPool -> create-user-pool
     local command
     command="$(sed -E 's/([A-Z])/-\L\1/g; s/^-//' <<<"$1")"
-    aws cognito-idp "$command" --output json --cli-input-json "$2"
+    # One request a call: the CLI's own way with pages is looked at below.
+    aws cognito-idp "$command" --no-paginate --output json --cli-input-json "$2"
 }
 
 create_pool_and_client
 live_and_leave
+administer
+
+step "list-user-pools and list-user-pool-clients, by the CLI's own paging"
+create_pool_and_client
+call CreateUserPoolClient "$(json '{UserPoolId: $pool, ClientName: "another"}' --arg pool "$FLOW_POOL")" >/dev/null
+answer="$(aws cognito-idp list-user-pools --output json --page-size 1)"
+expect "the pool is listed" true "$(jq --arg pool "$FLOW_POOL" 'any(.UserPools[]; .Id == $pool)' <<<"$answer")"
+expect "there is nothing after all pages" null "$(jq .NextToken <<<"$answer")"
+answer="$(aws cognito-idp list-user-pool-clients --output json --user-pool-id "$FLOW_POOL" --page-size 1 --max-items 1)"
+first="$(field '.UserPoolClients | map(.ClientName) | join(" ")' "$answer")"
+answer="$(aws cognito-idp list-user-pool-clients --output json --user-pool-id "$FLOW_POOL" --page-size 1 \
+    --starting-token "$(field .NextToken "$answer")")"
+second="$(field '.UserPoolClients | map(.ClientName) | join(" ")' "$answer")"
+expect "the clients" $'another\nfront-end' "$(printf '%s\n' "$first" "$second" | sort)"
 
 step "a wrong secret key is refused"
 AWS_SECRET_ACCESS_KEY="$(printf 'x%.0s' {1..40})" \

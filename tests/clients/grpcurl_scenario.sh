@@ -6,11 +6,11 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/flow.sh"
 
 service_of() {
     case "$1" in
-    *UserPoolClient) echo AppClientService ;;
-    *UserPool) echo UserPoolService ;;
-    SignUp | ConfirmSignUp) echo SignUpService ;;
-    InitiateAuth | GlobalSignOut) echo AuthService ;;
-    Admin*User) echo AdminUserService ;;
+    *UserPoolClient | ListUserPoolClients) echo AppClientService ;;
+    *UserPool | ListUserPools) echo UserPoolService ;;
+    SignUp | ConfirmSignUp | ResendConfirmationCode) echo SignUpService ;;
+    *InitiateAuth | *GlobalSignOut | GetTokensFromRefreshToken | RevokeToken) echo AuthService ;;
+    Admin*User | AdminConfirmSignUp) echo AdminUserService ;;
     GetUser | DeleteUser) echo UserService ;;
     *) fail "which service has $1?" ;;
     esac
@@ -20,7 +20,7 @@ call() {
     local credentials=()
     # The operations of users and front ends need no service account.
     case "$1" in
-    *UserPool | *UserPoolClient | Admin*) credentials=(-H "authorization: Bearer $USERPOOL_TOKEN") ;;
+    *UserPool | *UserPools | *UserPoolClient | *UserPoolClients | Admin*) credentials=(-H "authorization: Bearer $USERPOOL_TOKEN") ;;
     esac
     grpcurl -plaintext "${credentials[@]}" -d "$2" "$USERPOOL_GRPC_ADDR" \
         "userpool.v1.$(service_of "$1")/$1"
@@ -37,6 +37,7 @@ expect "the health" SERVING "$(field .status "$(grpcurl -plaintext "$USERPOOL_GR
 
 create_pool_and_client
 live_and_leave
+administer
 
 step "developer operations need a valid token"
 request="$(json '{UserPoolId: $pool}' --arg pool "$FLOW_POOL")"

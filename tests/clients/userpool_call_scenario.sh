@@ -7,6 +7,7 @@ call() { "$USERPOOL_BIN" call "$1" "$2"; }
 
 create_pool_and_client
 live_and_leave
+administer
 
 step "log verify: the log and the read models agree"
 "$USERPOOL_BIN" log verify >"$FLOW_DIR/answer" 2>&1 || fail "log verify: $(cat "$FLOW_DIR/answer")"

@@ -113,6 +113,10 @@ confirm_request() {
         --arg client "$FLOW_CLIENT" --arg user "$FLOW_USERNAME" --arg code "$1"
 }
 
+rotate_request() { json '{ClientId: $client, RefreshToken: $token}' --arg client "$1" --arg token "$2"; }
+
+revoke_request() { json '{ClientId: $client, Token: $token}' --arg client "$1" --arg token "$2"; }
+
 token_request() { json '{AccessToken: $token}' --arg token "$1"; }
 
 # Sets FLOW_SUB. Needs create_pool_and_client.
@@ -180,4 +184,105 @@ live_and_leave() {
     refused UserNotFoundException AdminGetUser \
         "$(json '{UserPoolId: $pool, Username: $user}' --arg pool "$FLOW_POOL" --arg user "$FLOW_USERNAME")"
     refused NotAuthorizedException InitiateAuth "$(sign_in_request "$FLOW_PASSWORD")"
+}
+
+# pages OPERATION JSON: follows NextToken; prints each page as a line.
+pages() {
+    local request="$2" answer token count
+    for ((count = 0; count < 1000; count++)); do
+        answer="$(call "$1" "$request")"
+        jq -c . <<<"$answer"
+        token="$(jq -r '.NextToken // ""' <<<"$answer")"
+        [[ -n "$token" ]] || return 0
+        request="$(jq -c --arg token "$token" '.NextToken = $token' <<<"$request")"
+    done
+    fail "the pages of $1 have no end"
+}
+
+# What administrators do, and refresh tokens that are revoked and rotated: of another user, in a pool
+# of its own, which is deleted at the end.
+administer() {
+    local FLOW_POOL FLOW_CLIENT FLOW_USERNAME="octavia-$FLOW_STAMP" FLOW_EMAIL="octavia.$FLOW_STAMP@example.com"
+    local pool user answer flows access refresh next last rotating wanted found
+    create_pool_and_client
+    pool="$(json '{UserPoolId: $pool}' --arg pool "$FLOW_POOL")"
+    user="$(jq -c --arg user "$FLOW_USERNAME" '.Username = $user' <<<"$pool")"
+
+    step "UpdateUserPool"
+    call UpdateUserPool "$(jq -c '. + {DeletionProtection: "ACTIVE", AutoVerifiedAttributes: ["email"]}' <<<"$pool")" >/dev/null
+    answer="$(call DescribeUserPool "$pool")"
+    expect "the deletion protection" ACTIVE "$(field .UserPool.DeletionProtection "$answer")"
+    refused InvalidParameterException DeleteUserPool "$pool"
+
+    step "UpdateUserPoolClient"
+    flows='{ExplicitAuthFlows: ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]}'
+    call UpdateUserPoolClient "$(jq -c --arg client "$FLOW_CLIENT" \
+        ". + {ClientId: \$client, ClientName: \"front-end-2\"} + $flows" <<<"$pool")" >/dev/null
+    answer="$(call DescribeUserPoolClient "$(jq -c --arg client "$FLOW_CLIENT" '.ClientId = $client' <<<"$pool")")"
+    expect "the client's name" front-end-2 "$(field .UserPoolClient.ClientName "$answer")"
+    rotating="$(field .UserPoolClient.ClientId "$(call CreateUserPoolClient "$(jq -c ". + $flows + {
+        ClientName: \"rotating\", RefreshTokenRotation: {Feature: \"ENABLED\", RetryGracePeriodSeconds: 0}
+    }" <<<"$pool")")")"
+
+    step "SignUp, ResendConfirmationCode, AdminConfirmSignUp"
+    call SignUp "$(json '{ClientId: $client, Username: $user, Password: $password, UserAttributes: [{Name: "email", Value: $email}]}' \
+        --arg client "$FLOW_CLIENT" --arg user "$FLOW_USERNAME" --arg password "$FLOW_PASSWORD" --arg email "$FLOW_EMAIL")" >/dev/null
+    answer="$(call ResendConfirmationCode "$(json '{ClientId: $client, Username: $user}' \
+        --arg client "$FLOW_CLIENT" --arg user "$FLOW_USERNAME")")"
+    expect "the delivery's attribute" email "$(field .CodeDeliveryDetails.AttributeName "$answer")"
+    call AdminConfirmSignUp "$user" >/dev/null
+
+    step "AdminInitiateAuth, AdminUserGlobalSignOut"
+    answer="$(call AdminInitiateAuth "$(sign_in_request "$FLOW_PASSWORD" |
+        jq -c --arg pool "$FLOW_POOL" '. + {UserPoolId: $pool, AuthFlow: "ADMIN_USER_PASSWORD_AUTH"}')")"
+    access="$(field .AuthenticationResult.AccessToken "$answer")"
+    call GetUser "$(token_request "$access")" >/dev/null
+    call AdminUserGlobalSignOut "$user" >/dev/null
+    refused NotAuthorizedException GetUser "$(token_request "$access")"
+
+    step "GetTokensFromRefreshToken, RevokeToken"
+    answer="$(call InitiateAuth "$(sign_in_request "$FLOW_PASSWORD")")"
+    refresh="$(field .AuthenticationResult.RefreshToken "$answer")"
+    answer="$(call GetTokensFromRefreshToken "$(rotate_request "$FLOW_CLIENT" "$refresh")")"
+    access="$(field .AuthenticationResult.AccessToken "$answer")"
+    expect "a refresh token without rotation" null "$(jq -r .AuthenticationResult.RefreshToken <<<"$answer")"
+    refused UnsupportedTokenTypeException RevokeToken "$(revoke_request "$FLOW_CLIENT" "$access")"
+    refused UnauthorizedException RevokeToken "$(revoke_request nobodysclient "$refresh")"
+    call RevokeToken "$(revoke_request "$FLOW_CLIENT" "$refresh")" >/dev/null
+    refused NotAuthorizedException GetUser "$(token_request "$access")"
+    refused NotAuthorizedException GetTokensFromRefreshToken "$(rotate_request "$FLOW_CLIENT" "$refresh")"
+
+    step "a refresh token that was replaced ends all of its family"
+    answer="$(call InitiateAuth "$(sign_in_request "$FLOW_PASSWORD" | jq -c --arg client "$rotating" '.ClientId = $client')")"
+    refresh="$(field .AuthenticationResult.RefreshToken "$answer")"
+    answer="$(call GetTokensFromRefreshToken "$(rotate_request "$rotating" "$refresh")")"
+    next="$(field .AuthenticationResult.RefreshToken "$answer")"
+    [[ "$next" != "$refresh" ]] || fail "rotation gave the same refresh token"
+    answer="$(call GetTokensFromRefreshToken "$(rotate_request "$rotating" "$next")")"
+    last="$(field .AuthenticationResult.RefreshToken "$answer")"
+    access="$(field .AuthenticationResult.AccessToken "$answer")"
+    refused RefreshTokenReuseException GetTokensFromRefreshToken "$(rotate_request "$rotating" "$refresh")"
+    refused NotAuthorizedException GetTokensFromRefreshToken "$(rotate_request "$rotating" "$last")"
+    refused NotAuthorizedException GetUser "$(token_request "$access")"
+
+    step "AdminDeleteUser"
+    call AdminDeleteUser "$user" >/dev/null
+    refused UserNotFoundException AdminDeleteUser "$user"
+    refused UserNotFoundException AdminUserGlobalSignOut "$user"
+
+    step "ListUserPoolClients, ListUserPools"
+    found="$(pages ListUserPoolClients "$(jq -c '.MaxResults = 1' <<<"$pool")" | jq -c '[.UserPoolClients[].ClientId]' | sort)"
+    wanted="$(printf '["%s"]\n' "$FLOW_CLIENT" "$rotating" | sort)"
+    expect "the clients, each on a page" "$wanted" "$found"
+    found="$(pages ListUserPools '{"MaxResults": 1}' | jq -r '.UserPools[].Id')"
+    expect "how often the pool is listed" 1 "$(grep -Fxc "$FLOW_POOL" <<<"$found")"
+    expect "pools that are listed twice" "" "$(sort <<<"$found" | uniq -d)"
+
+    step "DeleteUserPoolClient, DeleteUserPool"
+    call DeleteUserPoolClient "$(jq -c --arg client "$rotating" '.ClientId = $client' <<<"$pool")" >/dev/null
+    refused ResourceNotFoundException DescribeUserPoolClient \
+        "$(jq -c --arg client "$rotating" '.ClientId = $client' <<<"$pool")"
+    call UpdateUserPool "$(jq -c '.DeletionProtection = "INACTIVE"' <<<"$pool")" >/dev/null
+    call DeleteUserPool "$pool" >/dev/null
+    refused ResourceNotFoundException DescribeUserPool "$pool"
 }
