@@ -306,6 +306,168 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::testing::{refusal, texts, written};
+
+    fn asked(name: &str) -> v1::SchemaAttributeType {
+        v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() }
+    }
+
+    fn of_type(name: &str, kind: &str) -> v1::SchemaAttributeType {
+        v1::SchemaAttributeType { attribute_data_type: Some(kind.to_owned()), ..asked(name) }
+    }
+
+    fn lengths(name: &str, min: &str, max: &str) -> v1::SchemaAttributeType {
+        let bounds =
+            v1::StringAttributeConstraintsType { min_length: Some(min.to_owned()), max_length: Some(max.to_owned()) };
+        v1::SchemaAttributeType { string_attribute_constraints: Some(bounds), ..asked(name) }
+    }
+
+    fn values(name: &str, min: &str, max: &str) -> v1::SchemaAttributeType {
+        let bounds =
+            v1::NumberAttributeConstraintsType { min_value: Some(min.to_owned()), max_value: Some(max.to_owned()) };
+        v1::SchemaAttributeType { number_attribute_constraints: Some(bounds), ..of_type(name, "Number") }
+    }
+
+    fn refused_schema(asked: v1::SchemaAttributeType) -> String {
+        refusal(schema(&[asked])).1
+    }
+
+    #[test]
+    fn a_schema_has_the_standard_attributes_changed_as_asked_for_and_the_custom_ones() {
+        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
+        let email =
+            v1::SchemaAttributeType { required: Some(true), mutable: Some(false), ..lengths("email", "3", "99") };
+        let schema = schema(&[email, values("age", "0", "150"), developer_only]).unwrap();
+        assert_eq!(schema.len(), STANDARD.len() + 2);
+        let find = |name: &str| schema.iter().find(|attribute| attribute.name() == name).unwrap();
+        assert!(find("email").required() && !find("email").mutable());
+        assert_eq!(find("email").string_attribute_constraints.as_ref().unwrap().max_length(), "99");
+        assert!(find("custom:age").mutable() && !find("custom:age").required());
+        assert_eq!(find("custom:age").number_attribute_constraints.as_ref().unwrap().max_value(), "150");
+        let rank = find("dev:custom:rank");
+        assert!(rank.developer_only_attribute());
+        assert_eq!(rank.attribute_data_type(), "String");
+        assert!(find("sub").required() && !find("sub").mutable());
+    }
+
+    #[test]
+    fn a_schema_that_can_not_be_is_refused() {
+        assert!(refusal(schema(&[asked("a"), asked("a")])).1.contains("named twice"));
+        assert!(refused_schema(asked("sub")).contains("can't be changed"));
+        assert!(refused_schema(asked("identities")).contains("can't be changed"));
+        assert!(refused_schema(of_type("email", "Number")).contains("of another type"));
+        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("email") };
+        assert!(refused_schema(developer_only).contains("can't be developer-only"));
+        let required = v1::SchemaAttributeType { required: Some(true), ..asked("shoe") };
+        assert_eq!(refused_schema(required), "Required custom attributes are not supported currently.");
+        assert!(refused_schema(asked("custom:shoe")).contains("colon"));
+        assert!(refused_schema(asked("")).contains("needs a name"));
+        assert!(refused_schema(lengths("shoe", "5", "4")).contains("above its largest"));
+        assert!(refused_schema(lengths("shoe", "0", "2049")).contains("outside 0 to 2048"));
+        assert!(refused_schema(lengths("email", "-1", "9")).contains("outside 0 to 2048"));
+        assert!(refused_schema(values("size", "1", "much")).contains("not a number"));
+        let many = |count: usize| (0..count).map(|index| asked(&format!("a{index}"))).collect::<Vec<_>>();
+        assert!(schema(&many(50)).is_ok());
+        assert!(refusal(schema(&many(51))).1.contains("at most 50"));
+    }
+
+    fn shop() -> Vec<v1::SchemaAttributeType> {
+        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
+        schema(&[
+            lengths("code", "2", "3"),
+            values("age", "18", "99"),
+            of_type("member", "Boolean"),
+            of_type("since", "DateTime"),
+            developer_only,
+        ])
+        .unwrap()
+    }
+
+    fn conforms(name: &str, value: &str) -> Result<Attributes, Error> {
+        conform(&shop(), &written(&[(name, value)]), Writer::Client(&[]))
+    }
+
+    #[test]
+    fn values_conform_to_their_type_and_bounds() {
+        for (name, value) in [
+            ("custom:code", "äß"),
+            ("custom:code", "abc"),
+            ("custom:age", "18"),
+            ("custom:age", "99"),
+            ("custom:member", "True"),
+            ("custom:since", "1700000000"),
+            ("birthdate", "2000-01-31"),
+            ("email", ""),
+            ("updated_at", "0"),
+        ] {
+            let attributes = conforms(name, value).unwrap_or_else(|error| panic!("{name} {value}: {error}"));
+            assert_eq!(attributes, [(name.to_owned(), value.to_owned())].into());
+        }
+        for (name, value, what) in [
+            ("custom:code", "a", "The length must be at least 2"),
+            ("custom:code", "abcd", "The length must be at most 3"),
+            ("custom:age", "17", "The value must be at least 18"),
+            ("custom:age", "100", "The value must be at most 99"),
+            ("custom:age", "old", "not a number"),
+            ("custom:member", "yes", "neither true nor false"),
+            ("custom:since", "today", "not a time"),
+            ("birthdate", "2000", "The length must be at least 10"),
+            ("email", "jane", "Invalid email address format."),
+            ("phone_number", "12025550123", "Invalid phone number format."),
+            ("updated_at", "-1", "The value must be at least 0"),
+            ("custom:shoe", "44", "Type for attribute {custom:shoe} could not be determined"),
+            ("rank", "1", "could not be determined"),
+        ] {
+            let (exception, message) = refusal(conforms(name, value));
+            assert_eq!(exception, Exception::InvalidParameterException);
+            assert!(message.contains(what), "{name} {value}: {message}");
+        }
+    }
+
+    #[test]
+    fn who_writes_decides_what_may_be_written() {
+        let attempt = |name: &str, value: &str, writer| {
+            conform(&shop(), &written(&[(name, value)]), writer).map(drop).map_err(|error| error.exception)
+        };
+        let unauthorized = Err(Exception::NotAuthorizedException);
+        let anything = Writer::Client(&[]);
+        for (name, value) in
+            [("sub", "x"), ("identities", "x"), ("email_verified", "true"), ("phone_number_verified", "true")]
+        {
+            assert_eq!(attempt(name, value, anything), unauthorized, "{name}");
+        }
+        assert_eq!(attempt("dev:custom:rank", "1", anything), unauthorized);
+        let only = texts(&["email"]);
+        assert_eq!(attempt("email", "a@b.example", Writer::Client(&only)), Ok(()));
+        assert_eq!(attempt("name", "A", Writer::Client(&only)), unauthorized);
+        assert_eq!(attempt("email_verified", "true", Writer::Administrator), Ok(()));
+        assert_eq!(attempt("dev:custom:rank", "1", Writer::Administrator), Ok(()));
+        assert_eq!(attempt("sub", "x", Writer::Administrator), Err(Exception::InvalidParameterException));
+    }
+
+    #[test]
+    fn every_missing_attribute_is_named() {
+        let required = |name: &str| v1::SchemaAttributeType { required: Some(true), ..asked(name) };
+        let schema = schema(&[required("name"), required("email")]).unwrap();
+        let attributes = |pairs: &[(&str, &str)]| -> Attributes {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        assert!(require(&schema, &attributes(&[("name", "J"), ("email", "j@example.com")])).is_ok());
+        let message = refusal(require(&schema, &attributes(&[("email", "")]))).1;
+        assert!(message.contains("name: The attribute is required; email: The attribute is required"), "{message}");
+    }
+
+    #[test]
+    fn a_client_reads_what_it_lists_and_what_is_implied() {
+        let all = texts(&[]);
+        assert!(readable(&shop(), &all, "email") && readable(&shop(), &all, "custom:age"));
+        assert!(!readable(&shop(), &all, "dev:custom:rank"));
+        let listed = texts(&["email", "dev:custom:rank"]);
+        assert!(readable(&shop(), &listed, "email") && readable(&shop(), &listed, "email_verified"));
+        assert!(readable(&shop(), &listed, "sub"));
+        assert!(!readable(&shop(), &listed, "phone_number_verified") && !readable(&shop(), &listed, "name"));
+        assert!(!readable(&shop(), &listed, "dev:custom:rank"), "developer-only for every client");
+    }
 
     #[test]
     fn addresses_have_a_local_part_and_a_domain() {

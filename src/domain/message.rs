@@ -99,3 +99,67 @@ pub fn verification_message(
     };
     Message { medium, to: to.to_owned(), subject, body, code: Some(code.to_owned()), link: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::VerificationMessageTemplateType;
+
+    #[test]
+    fn an_address_is_shown_by_its_beginnings_and_a_number_by_its_end() {
+        assert_eq!(mask(Medium::Email, "jane@example.com"), "j***@e***");
+        assert_eq!(mask(Medium::Email, "ü@é"), "ü***@é***");
+        assert_eq!(mask(Medium::Email, "@"), "***@***");
+        assert_eq!(mask(Medium::Email, ""), "***@***");
+        assert_eq!(mask(Medium::Sms, "+12025550123"), "+*******0123");
+        assert_eq!(mask(Medium::Sms, "+1234"), "+1234");
+        assert_eq!(mask(Medium::Sms, "+"), "+");
+        assert_eq!(mask(Medium::Sms, ""), "+");
+    }
+
+    fn message(template: VerificationMessageTemplateType, medium: Medium) -> Message {
+        let settings = UserPoolSettings { verification_message_template: Some(template), ..Default::default() };
+        verification_message(&settings, medium, "address", "jane", "123456")
+    }
+
+    #[test]
+    fn without_a_template_a_message_has_the_text_of_cognito() {
+        let email = verification_message(&UserPoolSettings::default(), Medium::Email, "to", "jane", "123456");
+        assert_eq!(email.subject.as_deref(), Some("Your verification code"));
+        assert_eq!(email.body, "Your confirmation code is 123456");
+        let sms = message(VerificationMessageTemplateType::default(), Medium::Sms);
+        assert_eq!((sms.subject, sms.body.as_str()), (None, "Your confirmation code is 123456"));
+        assert_eq!((sms.to.as_str(), sms.code.as_deref(), sms.link), ("address", Some("123456"), None));
+    }
+
+    #[test]
+    fn a_template_of_the_pool_takes_the_code_and_the_name() {
+        let template = VerificationMessageTemplateType {
+            email_subject: Some("{username}, {####}".to_owned()),
+            email_message: Some("{####} and {####} for {username}".to_owned()),
+            sms_message: Some("{####}!".to_owned()),
+            ..Default::default()
+        };
+        let email = message(template.clone(), Medium::Email);
+        assert_eq!(email.subject.as_deref(), Some("jane, 123456"));
+        assert_eq!(email.body, "123456 and 123456 for jane");
+        assert_eq!(message(template, Medium::Sms).body, "123456!");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_place_for_the_code_stays_a_name() {
+        let template = VerificationMessageTemplateType {
+            sms_message: Some("{username}: {####}".to_owned()),
+            ..Default::default()
+        };
+        let settings = UserPoolSettings { verification_message_template: Some(template), ..Default::default() };
+        let message = verification_message(&settings, Medium::Sms, "to", "{####}", "123456");
+        assert_eq!(message.body, "{####}: 123456");
+    }
+
+    #[test]
+    fn debug_shows_neither_address_nor_code() {
+        let text = format!("{:?}", message(VerificationMessageTemplateType::default(), Medium::Sms));
+        assert_eq!(text, "Message(SMS)");
+    }
+}

@@ -11,6 +11,8 @@ pub mod ids;
 pub mod message;
 pub mod password_policy;
 pub mod personal;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod user;
 pub mod user_pool;

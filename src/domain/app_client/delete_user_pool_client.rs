@@ -9,3 +9,16 @@ use crate::proto::events::app_client_event::Event;
 pub fn delete_user_pool_client(_: &AppClient) -> Decision<Event, Event, ()> {
     Decision::events(vec![Event::Deleted(AppClientDeleted {})], ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{client, pool};
+
+    #[test]
+    fn a_client_ends() {
+        let decision = delete_user_pool_client(&client(&pool(Default::default()), Default::default()));
+        decision.answer.unwrap();
+        assert_eq!(decision.events, [Event::Deleted(AppClientDeleted {})]);
+    }
+}

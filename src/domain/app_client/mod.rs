@@ -121,3 +121,73 @@ fn unit_seconds(unit: &str) -> i64 {
         _ => DAY,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, given, texts};
+    use crate::proto::events::{AppClientCreated, AppClientDeleted, AppClientSettingsChanged};
+    use crate::proto::v1;
+
+    fn created(client_secret: &[u8]) -> Event {
+        let settings = AppClientSettings {
+            client_name: "app".to_owned(),
+            enable_token_revocation: true,
+            callback_urls: texts(&["https://app.example.com"]),
+            ..Default::default()
+        };
+        Event::Created(AppClientCreated { settings: Some(settings), client_secret: client_secret.to_vec() })
+    }
+
+    fn yields(events: &[Event]) -> Option<AppClient> {
+        given(&StreamId::new("clients/abc"), events)
+    }
+
+    #[test]
+    fn nothing_but_its_creation_makes_a_client_and_its_deletion_ends_it() {
+        let changed = || Event::SettingsChanged(AppClientSettingsChanged::default());
+        let deleted = || Event::Deleted(AppClientDeleted {});
+        assert!(yields(&[changed()]).is_none());
+        let client = yields(&[created(b"")]).unwrap();
+        assert_eq!((client.client_id.as_str(), client.client_secret), ("abc", None));
+        assert_eq!(yields(&[created(b"blob")]).unwrap().client_secret, Some(Sealed(b"blob".to_vec())));
+        assert!(yields(&[created(b""), deleted()]).is_none());
+        assert!(yields(&[created(b""), deleted(), changed()]).is_none());
+    }
+
+    #[test]
+    fn changed_settings_take_the_place_of_old_ones_and_absent_ones_are_taken_back() {
+        let changed = Event::SettingsChanged(AppClientSettingsChanged {
+            changed: texts(&["callback_urls", "enable_token_revocation", "refresh_token_validity"]),
+            settings: Some(AppClientSettings { refresh_token_validity: 9, ..Default::default() }),
+        });
+        let client = yields(&[created(b"blob"), changed]).unwrap();
+        let expected =
+            AppClientSettings { client_name: "app".to_owned(), refresh_token_validity: 9, ..Default::default() };
+        assert_eq!(client.settings, expected);
+        assert_eq!((client.created_at, client.modified_at), (at(0), at(1)));
+        assert_eq!(client.client_secret, Some(Sealed(b"blob".to_vec())));
+    }
+
+    #[test]
+    fn lives_of_tokens_have_units() {
+        let lives = |settings: AppClientSettings| lifetimes(&settings);
+        let expected = Lifetimes { access: 3_600, id: 3_600, refresh: 30 * 86_400 };
+        assert_eq!(lives(AppClientSettings::default()), expected);
+        let without_units = AppClientSettings {
+            access_token_validity: Some(2),
+            id_token_validity: Some(3),
+            refresh_token_validity: 4,
+            ..Default::default()
+        };
+        let expected = Lifetimes { access: 2 * 3_600, id: 3 * 3_600, refresh: 4 * 86_400 };
+        assert_eq!(lives(without_units.clone()), expected);
+        let token_validity_units = Some(v1::TokenValidityUnitsType {
+            access_token: Some("seconds".to_owned()),
+            id_token: Some("minutes".to_owned()),
+            refresh_token: Some("hours".to_owned()),
+        });
+        let expected = Lifetimes { access: 2, id: 3 * 60, refresh: 4 * 3_600 };
+        assert_eq!(lives(AppClientSettings { token_validity_units, ..without_units }), expected);
+    }
+}

@@ -43,3 +43,70 @@ fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> 
         enable_token_revocation: request.enable_token_revocation.unwrap_or(client.settings.enable_token_revocation),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decision::Aggregate;
+    use crate::domain::ids::StreamId;
+    use crate::domain::testing::{at, client, pool, refused_parameter, texts};
+
+    fn created() -> (UserPool, AppClient) {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let request = v1::CreateUserPoolClientRequest {
+            client_name: Some("app".to_owned()),
+            access_token_validity: Some(2),
+            prevent_user_existence_errors: Some("ENABLED".to_owned()),
+            enable_token_revocation: Some(false),
+            ..Default::default()
+        };
+        let client = client(&pool, request);
+        (pool, client)
+    }
+
+    #[test]
+    fn nothing_happens_where_nothing_changes() {
+        let (pool, client) = created();
+        let request = v1::UpdateUserPoolClientRequest {
+            access_token_validity: Some(2),
+            prevent_user_existence_errors: Some("ENABLED".to_owned()),
+            ..Default::default()
+        };
+        let decision = update_user_pool_client(&pool, &client, request);
+        decision.answer.unwrap();
+        assert_eq!(decision.events, []);
+    }
+
+    #[test]
+    fn the_event_says_what_changed_and_what_is_not_given_goes_back_to_its_default() {
+        let (pool, client) = created();
+        let request = v1::UpdateUserPoolClientRequest {
+            refresh_token_validity: Some(7),
+            enable_token_revocation: Some(true),
+            ..Default::default()
+        };
+        let decision = update_user_pool_client(&pool, &client, request);
+        let [Event::SettingsChanged(changed)] = &decision.events[..] else { panic!("{:?}", decision.events) };
+        let names = [
+            "access_token_validity",
+            "enable_token_revocation",
+            "prevent_user_existence_errors",
+            "refresh_token_validity",
+        ];
+        assert_eq!(changed.changed, names);
+        let stream = StreamId::new("clients/client");
+        let after = AppClient::apply(Some(client.clone()), &stream, &decision.events[0], at(5)).unwrap();
+        assert_eq!(after.settings.client_name, "app", "the name stays");
+        assert_eq!((after.settings.access_token_validity, after.settings.refresh_token_validity), (None, 7));
+        assert!(after.settings.enable_token_revocation && !after.hides_users());
+        assert_eq!((after.created_at, after.modified_at), (client.created_at, at(5)));
+    }
+
+    #[test]
+    fn what_creation_refuses_an_update_refuses_too() {
+        let (pool, client) = created();
+        let request = v1::UpdateUserPoolClientRequest { write_attributes: texts(&["shoe"]), ..Default::default() };
+        let message = refused_parameter(update_user_pool_client(&pool, &client, request));
+        assert!(message.starts_with("Invalid write attributes"), "{message}");
+    }
+}

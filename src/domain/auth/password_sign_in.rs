@@ -88,3 +88,103 @@ impl PasswordSignIn<'_> {
         SignIn::Refused { activity, attempts, error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, client, confirmed, pool, signed_up, user};
+    use crate::proto::v1::CreateUserPoolClientRequest;
+
+    fn some_client(hides_users: bool) -> AppClient {
+        let hides = if hides_users { "ENABLED" } else { "LEGACY" };
+        let request =
+            CreateUserPoolClientRequest { prevent_user_existence_errors: Some(hides.to_owned()), ..Default::default() };
+        client(&pool(Default::default()), request)
+    }
+
+    fn attempt<'a>(client: &'a AppClient, user: Option<&'a User>) -> PasswordSignIn<'a> {
+        PasswordSignIn {
+            client,
+            flow: AuthFlow::UserPassword,
+            user,
+            password_matches: true,
+            attempts: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),
+            session_id: uuid::Uuid::from_u128(7),
+            at: at(100),
+        }
+    }
+
+    /// Reason, attempts from now on and refusal.
+    fn refusal(outcome: SignIn) -> (SignInRefusal, Option<Attempts>, Exception, String) {
+        let SignIn::Refused { activity, attempts, error } = outcome else { panic!("{outcome:?}") };
+        assert_eq!((activity.client_id.as_str(), activity.auth_flow.as_str()), ("client", "USER_PASSWORD_AUTH"));
+        (activity.reason(), attempts, error.exception, error.message.into_owned())
+    }
+
+    const WRONG: &str = "Incorrect username or password.";
+
+    #[test]
+    fn the_right_password_of_a_confirmed_user_begins_a_session() {
+        let (client, user) = (some_client(false), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        let SignIn::Accepted(fact) = password_sign_in(&attempt(&client, Some(&user))) else { panic!("accepted") };
+        let expected = UserSignedIn {
+            client_id: "client".to_owned(),
+            auth_flow: "USER_PASSWORD_AUTH".to_owned(),
+            session_id: uuid::Uuid::from_u128(7).to_string(),
+        };
+        assert_eq!(fact, expected);
+    }
+
+    #[test]
+    fn a_wrong_password_counts_whatever_the_user_is() {
+        let client = some_client(false);
+        let confirmed = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let disabled = User { enabled: false, ..confirmed.clone() };
+        let counted = Some(Attempts { failures: 4, last_at: at(100), locked_until: None });
+        for user in [&confirmed, &unconfirmed, &disabled] {
+            let wrong = PasswordSignIn { password_matches: false, ..attempt(&client, Some(user)) };
+            let expected = (SignInRefusal::WrongPassword, counted, Exception::NotAuthorizedException, WRONG.to_owned());
+            assert_eq!(refusal(password_sign_in(&wrong)), expected);
+        }
+    }
+
+    #[test]
+    fn nobody_counts_like_somebody_and_reads_the_same_where_users_are_hidden() {
+        let counted = Some(Attempts { failures: 4, last_at: at(100), locked_until: None });
+        let of = |hides_users| refusal(password_sign_in(&attempt(&some_client(hides_users), None)));
+        let hidden = (SignInRefusal::UnknownUser, counted, Exception::NotAuthorizedException, WRONG.to_owned());
+        assert_eq!(of(true), hidden);
+        let message = "User does not exist.".to_owned();
+        assert_eq!(of(false), (SignInRefusal::UnknownUser, counted, Exception::UserNotFoundException, message));
+    }
+
+    #[test]
+    fn who_knows_the_password_learns_what_else_is_in_the_way_and_no_guess_is_counted() {
+        let client = some_client(true);
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let disabled = User { enabled: false, ..unconfirmed.clone() };
+        let refused = |user: &User| refusal(password_sign_in(&attempt(&client, Some(user))));
+        let message = "User is not confirmed.".to_owned();
+        let expected = (SignInRefusal::NotConfirmed, None, Exception::UserNotConfirmedException, message);
+        assert_eq!(refused(&unconfirmed), expected);
+        let message = "User is disabled.".to_owned();
+        assert_eq!(refused(&disabled), (SignInRefusal::Disabled, None, Exception::NotAuthorizedException, message));
+    }
+
+    #[test]
+    fn a_locked_name_is_refused_before_anything_else_and_nothing_changes() {
+        let (client, user) = (some_client(false), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        let attempts = |until| Some(Attempts { failures: 6, last_at: at(99), locked_until: Some(at(until)) });
+        for user in [Some(&user), None] {
+            let locked = PasswordSignIn { attempts: attempts(101), ..attempt(&client, user) };
+            let message = "Password attempts exceeded".to_owned();
+            let expected = (SignInRefusal::Locked, None, Exception::NotAuthorizedException, message);
+            assert_eq!(refusal(refuse_locked(&locked).unwrap()), expected);
+            assert_eq!(refusal(password_sign_in(&locked)), expected);
+        }
+        let over = PasswordSignIn { attempts: attempts(100), ..attempt(&client, Some(&user)) };
+        assert!(refuse_locked(&over).is_none());
+        assert!(matches!(password_sign_in(&over), SignIn::Accepted(_)));
+    }
+}

@@ -19,3 +19,31 @@ pub fn one_more(before: Option<&SentCode>, at: Timestamp) -> Result<(i32, Timest
         None => Ok((1, at)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, refusal};
+
+    fn before(sent: i32) -> SentCode {
+        SentCode {
+            hash: Vec::new(),
+            attribute: "email".to_owned(),
+            attempts: 0,
+            expires_at: at(0),
+            sent,
+            window_began: at(100),
+        }
+    }
+
+    #[test]
+    fn five_codes_go_out_in_an_hour_and_then_a_new_hour_begins() {
+        assert_eq!(one_more(None, at(7)).unwrap(), (1, at(7)));
+        assert_eq!(one_more(Some(&before(1)), at(101)).unwrap(), (2, at(100)));
+        assert_eq!(one_more(Some(&before(4)), at(3_699)).unwrap(), (5, at(100)));
+        let message = "Attempt limit exceeded, please try after some time.".to_owned();
+        let limit = (Exception::LimitExceededException, message);
+        assert_eq!(refusal(one_more(Some(&before(5)), at(3_699))), limit);
+        assert_eq!(one_more(Some(&before(5)), at(3_700)).unwrap(), (1, at(3_700)));
+    }
+}

@@ -123,3 +123,118 @@ fn wrong_guess(sent: &SentCode) -> Confirmation {
         code: CodeOutcome::Guessed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, confirmed, refused, signed_up, user};
+
+    fn jane() -> User {
+        user(&[signed_up("jane", &[("email", "jane@example.com")])])
+    }
+
+    fn sent() -> SentCode {
+        SentCode {
+            hash: b"right".to_vec(),
+            attribute: "email".to_owned(),
+            attempts: 0,
+            expires_at: at(100),
+            sent: 1,
+            window_began: at(0),
+        }
+    }
+
+    fn command(sent: Option<SentCode>) -> ConfirmSignUp {
+        ConfirmSignUp { sent, guess: b"right".to_vec(), alias_owner: None, force_alias_creation: false, at: at(99) }
+    }
+
+    /// The refusal of a confirmation that leaves the code and everything else as it is.
+    fn kept(confirmation: Confirmation) -> (Exception, String) {
+        assert_eq!(confirmation.code, CodeOutcome::Kept);
+        assert_eq!(confirmation.alias_owner_events, []);
+        refused(confirmation.decision)
+    }
+
+    #[test]
+    fn the_right_code_confirms_proves_the_address_and_is_spent() {
+        let confirmation = confirm_sign_up(&jane(), command(Some(sent())));
+        confirmation.decision.answer.unwrap();
+        assert_eq!(confirmation.decision.events, [confirmed(&["email"])]);
+        assert_eq!(confirmation.code, CodeOutcome::Spent);
+        assert_eq!(confirmation.alias_owner_events, []);
+    }
+
+    #[test]
+    fn a_wrong_code_counts() {
+        let code = SentCode { attempts: 3, ..sent() };
+        let confirmation = confirm_sign_up(&jane(), ConfirmSignUp { guess: b"wrong".to_vec(), ..command(Some(code)) });
+        assert_eq!(confirmation.code, CodeOutcome::Guessed);
+        assert_eq!(confirmation.decision.events, []);
+        let counted = UserCodeRefused { purpose: CodePurpose::SignUp.into(), attempts: 4 };
+        assert_eq!(confirmation.decision.activity, [Activity::CodeRefused(counted)]);
+        assert_eq!(confirmation.decision.answer.unwrap_err().exception, Exception::CodeMismatchException);
+    }
+
+    #[test]
+    fn five_wrong_guesses_spend_a_code_even_for_who_then_knows_it() {
+        let after = |attempts| confirm_sign_up(&jane(), command(Some(SentCode { attempts, ..sent() })));
+        assert!(after(4).decision.answer.is_ok(), "the fifth guess may be right");
+        let message = "Attempt limit exceeded, please try after some time.".to_owned();
+        assert_eq!(kept(after(5)), (Exception::TooManyFailedAttemptsException, message));
+    }
+
+    #[test]
+    fn an_old_code_and_none_read_the_same() {
+        let expired = (Exception::ExpiredCodeException, expired().message.into_owned());
+        let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(sent())) };
+        assert_eq!(kept(confirm_sign_up(&jane(), at_its_end)), expired);
+        assert_eq!(kept(confirm_sign_up(&jane(), command(None))), expired);
+        let wrong_and_old = ConfirmSignUp { guess: b"wrong".to_vec(), at: at(100), ..command(Some(sent())) };
+        assert_eq!(kept(confirm_sign_up(&jane(), wrong_and_old)), expired);
+    }
+
+    #[test]
+    fn an_alias_is_taken_from_its_owner_only_by_force() {
+        let owner =
+            || Some(Box::new(user(&[signed_up("joan", &[("email", "jane@example.com")]), confirmed(&["email"])])));
+        let unforced = ConfirmSignUp { alias_owner: owner(), ..command(Some(sent())) };
+        let message = "An account with the email already exists.".to_owned();
+        assert_eq!(kept(confirm_sign_up(&jane(), unforced)), (Exception::AliasExistsException, message));
+
+        let forced = ConfirmSignUp { alias_owner: owner(), force_alias_creation: true, ..command(Some(sent())) };
+        let confirmation = confirm_sign_up(&jane(), forced);
+        assert_eq!(confirmation.decision.events, [confirmed(&["email"])]);
+        let released = UserAliasReleased { attribute: "email".to_owned() };
+        assert_eq!(confirmation.alias_owner_events, [Event::AliasReleased(released)]);
+        assert_eq!(confirmation.code, CodeOutcome::Spent);
+
+        let wrong = ConfirmSignUp {
+            alias_owner: owner(),
+            force_alias_creation: true,
+            guess: b"wrong".to_vec(),
+            ..command(Some(sent()))
+        };
+        assert_eq!(confirm_sign_up(&jane(), wrong).alias_owner_events, [], "a wrong code takes nothing");
+    }
+
+    #[test]
+    fn force_without_an_owner_takes_nothing() {
+        let forced = ConfirmSignUp { force_alias_creation: true, ..command(Some(sent())) };
+        let confirmation = confirm_sign_up(&jane(), forced);
+        assert!(confirmation.decision.answer.is_ok() && confirmation.alias_owner_events.is_empty());
+    }
+
+    #[test]
+    fn who_is_disabled_or_confirmed_already_is_refused_whatever_the_code() {
+        let disabled = User { enabled: false, ..jane() };
+        let message = "User is disabled.".to_owned();
+        let refusal = kept(confirm_sign_up(&disabled, command(Some(sent()))));
+        assert_eq!(refusal, (Exception::NotAuthorizedException, message));
+        let twice = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let message = "User cannot be confirmed. Current status is CONFIRMED".to_owned();
+        for code in [Some(sent()), None] {
+            let refusal = kept(confirm_sign_up(&twice, command(code)));
+            assert_eq!(refusal, (Exception::NotAuthorizedException, message.clone()));
+        }
+    }
+}

@@ -10,3 +10,19 @@ use crate::proto::events::user_event::Event;
 pub fn delete_user(_: &User) -> Decision<Event, Activity, ()> {
     Decision::events(vec![Event::Deleted(UserDeleted {})], ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{signed_up, user};
+
+    #[test]
+    fn a_user_ends_in_whatever_state() {
+        let jane = user(&[signed_up("jane", &[])]);
+        for user in [User { enabled: false, ..jane.clone() }, jane] {
+            let decision = delete_user(&user);
+            decision.answer.unwrap();
+            assert_eq!(decision.events, [Event::Deleted(UserDeleted {})]);
+        }
+    }
+}

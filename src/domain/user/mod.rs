@@ -185,3 +185,154 @@ impl User {
         names
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{JANE, at, confirmed, given, signed_up, texts, user};
+    use crate::proto::events::{UserAliasReleased, UserDeleted, UserPasswordRehashed, UserSignedOut};
+
+    const ADDRESSES: [(&str, &str); 3] =
+        [("email", "Jane@Example.com"), ("phone_number", "+12025550123"), ("preferred_username", "J")];
+
+    fn released(attribute: &str) -> Event {
+        Event::AliasReleased(UserAliasReleased { attribute: attribute.to_owned() })
+    }
+
+    fn rehashed() -> Event {
+        Event::PasswordRehashed(UserPasswordRehashed { password_hash: b"newer".to_vec() })
+    }
+
+    /// The same events once their key is destroyed.
+    fn erased(mut events: Vec<Event>) -> Vec<Event> {
+        for event in &mut events {
+            if let Event::SignedUp(signed_up) = event {
+                signed_up.personal = None;
+            }
+        }
+        events
+    }
+
+    #[test]
+    fn each_event_changes_what_it_says_and_nothing_else() {
+        let mut expected = User {
+            sub: JANE,
+            username: Personal::Known("jane".to_owned()),
+            status: UserStatus::Unconfirmed,
+            enabled: true,
+            attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
+            verified: BTreeSet::new(),
+            password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
+            token_generation: 1,
+            created_at: at(0),
+            modified_at: at(0),
+        };
+        let mut events = vec![signed_up("jane", &[("email", "j@example.com")])];
+        assert_eq!(user(&events), expected);
+
+        events.push(confirmed(&["email"]));
+        expected.status = UserStatus::Confirmed;
+        expected.verified = ["email".to_owned()].into();
+        expected.modified_at = at(1);
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::SignedOut(UserSignedOut { token_generation: 2 }));
+        expected.token_generation = 2;
+        assert_eq!(user(&events), expected);
+
+        events.push(rehashed());
+        expected.password.as_mut().unwrap().hash = Sealed(b"newer".to_vec());
+        assert_eq!(user(&events), expected);
+
+        events.push(released("email"));
+        expected.verified = BTreeSet::new();
+        expected.modified_at = at(4);
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::Deleted(UserDeleted {}));
+        assert_eq!(given::<User>(&StreamId::user(JANE), &events), None);
+    }
+
+    #[test]
+    fn nothing_but_a_registration_makes_a_user_and_only_in_a_stream_of_one() {
+        let stream = StreamId::user(JANE);
+        for event in [confirmed(&[]), rehashed(), released("email"), Event::Deleted(UserDeleted {})] {
+            assert_eq!(given::<User>(&stream, &[event]), None);
+        }
+        assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[signed_up("jane", &[])]), None);
+    }
+
+    #[test]
+    fn erased_events_yield_the_same_user_without_the_person() {
+        let events =
+            vec![signed_up("jane", &ADDRESSES), confirmed(&["email"]), rehashed(), released("email"), confirmed(&[])];
+        let (known, erased) = (user(&events), user(&erased(events)));
+        assert_eq!((&erased.username, &erased.attributes), (&Personal::Erased, &Personal::Erased));
+        let forgotten = User { username: Personal::Erased, attributes: Personal::Erased, ..known };
+        assert_eq!(erased, forgotten);
+        assert_eq!((erased.username(), erased.attribute("email")), ("", None));
+        assert_eq!(erased.shown_attributes(), [("sub".to_owned(), JANE.to_string())]);
+    }
+
+    #[test]
+    fn a_user_without_a_password_gets_none_by_hashing_again() {
+        let Event::SignedUp(mut event) = signed_up("jane", &[]) else { unreachable!() };
+        event.password_hash = Vec::new();
+        assert_eq!(user(&[Event::SignedUp(event), rehashed()]).password, None);
+    }
+
+    fn names(rules: &NameRules, events: &[Event]) -> Vec<String> {
+        let names = user(events).names(rules);
+        names.into_iter().filter(|name| *name != JANE.to_string()).collect()
+    }
+
+    fn rules(case_sensitive: bool, alias_attributes: &[&str], username_attributes: &[&str]) -> NameRules {
+        let set = |names: &[&str]| texts(names).into_iter().collect();
+        NameRules {
+            case_sensitive,
+            alias_attributes: set(alias_attributes),
+            username_attributes: set(username_attributes),
+        }
+    }
+
+    #[test]
+    fn a_user_is_found_by_name_and_sub_and_by_an_alias_once_it_is_verified() {
+        let (alone, proved) = ([signed_up("Jane", &ADDRESSES)], [signed_up("Jane", &ADDRESSES), confirmed(&["email"])]);
+        assert!(user(&alone).names(&rules(true, &[], &[])).contains(&JANE.to_string()));
+        assert_eq!(names(&rules(true, &[], &[]), &proved), ["Jane"]);
+        let aliases = rules(true, &["email", "phone_number"], &[]);
+        assert_eq!(names(&aliases, &alone), ["Jane"]);
+        assert_eq!(names(&aliases, &proved), ["Jane", "Jane@Example.com"]);
+        let taken_away = [proved[0].clone(), proved[1].clone(), released("email")];
+        assert_eq!(names(&aliases, &taken_away), ["Jane"]);
+        assert_eq!(names(&rules(true, &["preferred_username"], &[]), &alone), ["J", "Jane"], "at once");
+    }
+
+    #[test]
+    fn an_address_that_is_the_name_counts_at_once() {
+        let events = [signed_up(&JANE.to_string(), &ADDRESSES)];
+        assert_eq!(names(&rules(true, &[], &["email"]), &events), ["Jane@Example.com"]);
+        let both = names(&rules(false, &[], &["email", "phone_number"]), &events);
+        assert_eq!(both, ["+12025550123", "jane@example.com"], "in the form that is compared");
+    }
+
+    #[test]
+    fn an_empty_address_is_no_name() {
+        let events = [signed_up("jane", &[("email", "")]), confirmed(&["email"])];
+        assert_eq!(names(&rules(true, &["email"], &[]), &events), ["jane"]);
+    }
+
+    #[test]
+    fn attributes_are_shown_with_what_is_known_of_their_proof() {
+        let shown = user(&[signed_up("jane", &ADDRESSES), confirmed(&["phone_number"])]).shown_attributes();
+        let expected = [
+            ("sub", JANE.to_string()),
+            ("email_verified", "false".to_owned()),
+            ("email", "Jane@Example.com".to_owned()),
+            ("phone_number_verified", "true".to_owned()),
+            ("phone_number", "+12025550123".to_owned()),
+            ("preferred_username", "J".to_owned()),
+        ];
+        assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+}

@@ -48,3 +48,59 @@ pub fn simulated_delivery(pool: &UserPool, username: &str) -> Delivery {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{confirmed, pool, refused, signed_up, texts, user};
+    use crate::proto::v1::CreateUserPoolRequest;
+
+    fn verifying(attributes: &[&str]) -> UserPool {
+        pool(CreateUserPoolRequest { auto_verified_attributes: texts(attributes), ..Default::default() })
+    }
+
+    fn jane() -> User {
+        user(&[signed_up("jane", &[("email", "jane@example.com")])])
+    }
+
+    #[test]
+    fn another_code_goes_to_the_same_address() {
+        let decision = resend_confirmation_code(&verifying(&["email"]), &jane(), "654321");
+        assert_eq!(decision.events, [], "nothing happened to the user");
+        assert_eq!(decision.answer.unwrap(), (Medium::Email, "jane@example.com".to_owned()));
+        let [message] = &decision.messages[..] else { panic!("one message") };
+        assert_eq!((message.to.as_str(), message.code.as_deref()), ("jane@example.com", Some("654321")));
+        let sent = UserCodeSent { purpose: CodePurpose::SignUp.into(), delivery_medium: "EMAIL".to_owned() };
+        assert_eq!(decision.activity, [Activity::CodeSent(sent)]);
+    }
+
+    #[test]
+    fn there_must_be_somebody_to_confirm_and_an_address_to_prove() {
+        let refusal = |pool: &UserPool, user: &User| refused(resend_confirmation_code(pool, user, "654321"));
+        let pool = verifying(&["email"]);
+        let confirmed = user(&[signed_up("jane", &[("email", "jane@example.com")]), confirmed(&["email"])]);
+        let already = (Exception::InvalidParameterException, "User is already confirmed.".to_owned());
+        assert_eq!(refusal(&pool, &confirmed), already);
+        let disabled = User { enabled: false, ..jane() };
+        assert_eq!(refusal(&pool, &disabled), (Exception::NotAuthorizedException, "User is disabled.".to_owned()));
+        let message = "Cannot resend codes. Auto verification not turned on.".to_owned();
+        let nowhere = (Exception::InvalidParameterException, message);
+        assert_eq!(refusal(&verifying(&[]), &jane()), nowhere);
+        assert_eq!(refusal(&pool, &user(&[signed_up("jane", &[])])), nowhere);
+    }
+
+    #[test]
+    fn what_is_told_of_nobody_has_the_form_of_what_is_told_of_somebody() {
+        let told = |verified: &[&str], username: &str| simulated_delivery(&verifying(verified), username);
+        assert_eq!(told(&["email"], "jane"), (Medium::Email, "j@example.com".to_owned()));
+        assert_eq!(told(&["email"], "jane@company.com"), (Medium::Email, "j@company.com".to_owned()));
+        let phone = "+12025550123";
+        assert_eq!(told(&["email", "phone_number"], phone), (Medium::Sms, phone.to_owned()));
+        let (medium, number) = told(&["phone_number"], "jane");
+        assert_eq!(medium, Medium::Sms);
+        assert!(crate::domain::attributes::is_phone_number(&number), "{number}");
+        assert_eq!(told(&["phone_number"], "jane").1, number, "each time the same");
+        assert_eq!(told(&[], "").0, Medium::Email);
+    }
+}

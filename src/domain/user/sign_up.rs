@@ -145,3 +145,178 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
         .with_activity(activity)
         .with_messages(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::personal::Sealed;
+    use crate::domain::testing::{JANE, client, pool, refusal, texts, written};
+
+    const PASSWORD: &str = "Correct-horse-1";
+
+    fn request(username: &str, attributes: &[(&str, &str)]) -> v1::SignUpRequest {
+        v1::SignUpRequest {
+            username: Some(username.to_owned()),
+            password: Some(PASSWORD.to_owned()),
+            user_attributes: written(attributes),
+            ..Default::default()
+        }
+    }
+
+    fn register(pool: &UserPool, request: &v1::SignUpRequest) -> Result<(String, Attributes), (Exception, String)> {
+        let client = client(pool, v1::CreateUserPoolClientRequest::default());
+        match registration(pool, &client, JANE, request) {
+            Ok(registration) => Ok((registration.username, registration.attributes)),
+            Err(error) => Err(refusal::<()>(Err(error))),
+        }
+    }
+
+    fn invalid(what: &str) -> Result<(String, Attributes), (Exception, String)> {
+        Err((Exception::InvalidParameterException, what.to_owned()))
+    }
+
+    fn by_address(username_attributes: &[&str]) -> UserPool {
+        let username_attributes = texts(username_attributes);
+        pool(v1::CreateUserPoolRequest { username_attributes, ..Default::default() })
+    }
+
+    #[test]
+    fn a_name_and_attributes_are_taken_as_they_are() {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let (username, attributes) = register(&pool, &request("jane", &[("email", "jane@example.com")])).unwrap();
+        assert_eq!(username, "jane");
+        assert_eq!(attributes, [("email".to_owned(), "jane@example.com".to_owned())].into());
+    }
+
+    #[test]
+    fn a_pool_can_leave_sign_up_to_administrators() {
+        let admin_create_user_config =
+            Some(v1::AdminCreateUserConfigType { allow_admin_create_user_only: Some(true), ..Default::default() });
+        let pool = pool(v1::CreateUserPoolRequest { admin_create_user_config, ..Default::default() });
+        let message = "SignUp is not permitted for this user pool".to_owned();
+        assert_eq!(register(&pool, &request("jane", &[])), Err((Exception::NotAuthorizedException, message)));
+    }
+
+    #[test]
+    fn a_password_is_needed_and_conforms() {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let without = v1::SignUpRequest { password: None, ..request("jane", &[]) };
+        assert_eq!(register(&pool, &without), invalid("Missing required parameter Password"));
+        let weak = v1::SignUpRequest { password: Some("weak".to_owned()), ..request("jane", &[]) };
+        assert_eq!(register(&pool, &weak).unwrap_err().0, Exception::InvalidPasswordException);
+    }
+
+    #[test]
+    fn a_client_writes_only_what_it_may() {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let client = client(
+            &pool,
+            v1::CreateUserPoolClientRequest { write_attributes: texts(&["email"]), ..Default::default() },
+        );
+        let attempt = |attributes: &[(&str, &str)]| {
+            registration(&pool, &client, JANE, &request("jane", attributes)).map(|registration| registration.username)
+        };
+        assert!(attempt(&[("email", "jane@example.com")]).is_ok());
+        assert_eq!(refusal(attempt(&[("name", "Jane")])).0, Exception::NotAuthorizedException);
+        assert_eq!(refusal(attempt(&[("email_verified", "true")])).0, Exception::NotAuthorizedException);
+    }
+
+    #[test]
+    fn required_attributes_are_required() {
+        let nickname =
+            v1::SchemaAttributeType { name: Some("nickname".to_owned()), required: Some(true), ..Default::default() };
+        let pool = pool(v1::CreateUserPoolRequest { schema: vec![nickname], ..Default::default() });
+        let missing = "Attributes did not conform to the schema: nickname: The attribute is required";
+        assert_eq!(register(&pool, &request("jane", &[])), invalid(missing));
+        assert_eq!(register(&pool, &request("jane", &[("nickname", "")])), invalid(missing));
+        assert!(register(&pool, &request("jane", &[("nickname", "J")])).is_ok());
+    }
+
+    #[test]
+    fn a_name_must_not_look_like_an_alias_or_a_sub() {
+        let aliases = pool(v1::CreateUserPoolRequest {
+            alias_attributes: texts(&["email", "phone_number", "preferred_username"]),
+            ..Default::default()
+        });
+        let message = |username: &str| register(&aliases, &request(username, &[])).unwrap_err().1;
+        assert!(message("jane@example.com").contains("email format"));
+        assert!(message("+12025550123").contains("phone number format"));
+        assert!(message(&JANE.to_string()).contains("UUID format"));
+        let early = register(&aliases, &request("jane", &[("preferred_username", "j")]));
+        assert_eq!(early, invalid("preferred_username can not be provided for unconfirmed account"));
+        let plain = pool(v1::CreateUserPoolRequest::default());
+        assert!(register(&plain, &request("jane@example.com", &[("preferred_username", "j")])).is_ok());
+        assert!(register(&plain, &request("+12025550123", &[])).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_the_name_becomes_an_attribute_and_the_sub_the_name() {
+        let (username, attributes) = register(&by_address(&["email"]), &request("jane@example.com", &[])).unwrap();
+        assert_eq!(username, JANE.to_string());
+        assert_eq!(attributes, [("email".to_owned(), "jane@example.com".to_owned())].into());
+        let both = by_address(&["email", "phone_number"]);
+        let (_, attributes) = register(&both, &request("+12025550123", &[("email", "j@example.com")])).unwrap();
+        assert_eq!(attributes.keys().collect::<Vec<_>>(), ["email", "phone_number"]);
+        let same = request("jane@example.com", &[("email", "jane@example.com")]);
+        assert!(register(&both, &same).is_ok());
+        let other = request("jane@example.com", &[("email", "joan@example.com")]);
+        assert_eq!(register(&both, &other), invalid("The attribute email and the Username must be the same."));
+    }
+
+    #[test]
+    fn a_name_that_is_no_address_is_refused_where_an_address_is_the_name() {
+        for (attributes, message) in [
+            (&["email"][..], "Username should be an email."),
+            (&["phone_number"], "Username should be a phone number."),
+            (&["email", "phone_number"], "Username should be either an email or a phone number."),
+        ] {
+            assert_eq!(register(&by_address(attributes), &request("jane", &[])), invalid(message));
+        }
+        assert!(register(&by_address(&["phone_number"]), &request("jane@example.com", &[])).is_err());
+    }
+
+    fn sign_up_in(pool: &UserPool, attributes: &[(&str, &str)]) -> Decision<Event, Activity, SignedUp> {
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let command = SignUp {
+            registration: Registration { username: "jane".to_owned(), attributes },
+            password: Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) },
+            client_id: "client".to_owned(),
+            code: "123456".to_owned(),
+        };
+        sign_up(pool, command)
+    }
+
+    #[test]
+    fn who_signs_up_is_recorded_with_both_forms_of_the_password() {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let decision = sign_up_in(&pool, &[("email", "jane@example.com")]);
+        assert_eq!(decision.events, [crate::domain::testing::signed_up("jane", &[("email", "jane@example.com")])]);
+        assert_eq!(decision.answer.unwrap(), SignedUp { code_delivery: None });
+        assert!(decision.activity.is_empty() && decision.messages.is_empty(), "the pool verifies nothing");
+    }
+
+    #[test]
+    fn a_code_goes_to_the_first_address_that_the_pool_verifies() {
+        let pool = |verified: &[&str]| {
+            pool(v1::CreateUserPoolRequest { auto_verified_attributes: texts(verified), ..Default::default() })
+        };
+        let (email, phone) = (("email", "jane@example.com"), ("phone_number", "+12025550123"));
+        let both = pool(&["email", "phone_number"]);
+        for (pool, attributes, medium, to) in [
+            (&both, &[email, phone][..], Medium::Sms, phone.1),
+            (&both, &[email], Medium::Email, email.1),
+            (&both, &[email, ("phone_number", "")], Medium::Email, email.1),
+            (&pool(&["email"]), &[email, phone], Medium::Email, email.1),
+        ] {
+            let decision = sign_up_in(pool, attributes);
+            assert_eq!(decision.answer.unwrap().code_delivery, Some((medium, to.to_owned())));
+            let [message] = &decision.messages[..] else { panic!("one message") };
+            assert_eq!((message.medium, message.to.as_str()), (medium, to));
+            assert_eq!(message.code.as_deref(), Some("123456"));
+            let sent = UserCodeSent { purpose: CodePurpose::SignUp.into(), delivery_medium: medium.name().to_owned() };
+            assert_eq!(decision.activity, [Activity::CodeSent(sent)]);
+        }
+        assert!(sign_up_in(&both, &[]).messages.is_empty(), "there is no address");
+    }
+}

@@ -74,3 +74,193 @@ fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {
         username_configuration: request.username_configuration,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, create_pool, pool, refused_parameter, texts};
+    use crate::proto::events::SigningKeyUse;
+
+    fn refusal_of(request: v1::CreateUserPoolRequest) -> String {
+        refused_parameter(create_user_pool(create_pool(request)))
+    }
+
+    #[test]
+    fn a_pool_begins_with_its_keys_from_the_time_of_its_creation() {
+        let key = |kid: &str, purpose: SigningKeyUse| SigningKeyAdded {
+            kid: kid.to_owned(),
+            r#use: purpose.into(),
+            ..Default::default()
+        };
+        let request = v1::CreateUserPoolRequest { pool_name: Some("people".to_owned()), ..Default::default() };
+        let decision = create_user_pool(CreateUserPool {
+            signing_keys: vec![key("one", SigningKeyUse::Id), key("two", SigningKeyUse::Access)],
+            at: at(7),
+            ..create_pool(request)
+        });
+        decision.answer.unwrap();
+        let [Event::Created(created), Event::SigningKeyAdded(one), Event::SigningKeyAdded(two)] = &decision.events[..]
+        else {
+            panic!("{:?}", decision.events)
+        };
+        assert_eq!((created.name.as_str(), created.region.as_str()), ("people", "us-east-1"));
+        assert_eq!((created.account_id.as_str(), created.schema.len()), ("123456789012", 21));
+        assert_eq!((one.kid.as_str(), one.active_from_millis), ("one", 7_000));
+        assert_eq!((two.kid.as_str(), two.active_from_millis), ("two", 7_000));
+    }
+
+    #[test]
+    fn what_is_not_given_has_the_defaults_of_cognito() {
+        let settings = pool(v1::CreateUserPoolRequest::default()).settings;
+        let policies = settings.policies.unwrap();
+        let policy = policies.password_policy.unwrap();
+        assert_eq!((policy.minimum_length, policy.temporary_password_validity_days), (Some(8), Some(7)));
+        assert!(policy.require_uppercase() && policy.require_lowercase());
+        assert!(policy.require_numbers() && policy.require_symbols());
+        assert_eq!(policies.sign_in_policy.unwrap().allowed_first_auth_factors, ["PASSWORD"]);
+        assert_eq!(settings.deletion_protection.as_deref(), Some("INACTIVE"));
+        assert_eq!(settings.mfa_configuration.as_deref(), Some("OFF"));
+        assert_eq!(settings.user_pool_tier.as_deref(), Some("ESSENTIALS"));
+        assert_eq!(settings.admin_create_user_config.unwrap().unused_account_validity_days, Some(7));
+        let recovery = settings.account_recovery_setting.unwrap().recovery_mechanisms;
+        let names: Vec<_> = recovery.iter().map(|option| (option.priority(), option.name())).collect();
+        assert_eq!(names, [(1, "verified_email"), (2, "verified_phone_number")]);
+    }
+
+    #[test]
+    fn in_a_given_password_policy_what_is_not_named_is_not_required() {
+        let policy = v1::PasswordPolicyType { minimum_length: Some(12), ..Default::default() };
+        let policies = v1::UserPoolPolicyType { password_policy: Some(policy), ..Default::default() };
+        let pool = pool(v1::CreateUserPoolRequest { policies: Some(policies), ..Default::default() });
+        let policy = pool.password_policy();
+        assert_eq!((policy.minimum_length, policy.require_uppercase), (Some(12), Some(false)));
+    }
+
+    #[test]
+    fn a_text_that_is_given_in_one_place_shows_in_both() {
+        let settings = pool(v1::CreateUserPoolRequest {
+            email_verification_message: Some("older {####}".to_owned()),
+            verification_message_template: Some(v1::VerificationMessageTemplateType {
+                sms_message: Some("newer {####}".to_owned()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
+        .settings;
+        let template = settings.verification_message_template.unwrap();
+        assert_eq!(template.email_message.as_deref(), Some("older {####}"));
+        assert_eq!(settings.sms_verification_message.as_deref(), Some("newer {####}"));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let both = v1::CreateUserPoolRequest {
+            alias_attributes: texts(&["email"]),
+            username_attributes: texts(&["email"]),
+            ..Default::default()
+        };
+        assert!(refusal_of(both).starts_with("Only one of the aliasAttributes or usernameAttributes"));
+        let texts_differ = v1::CreateUserPoolRequest {
+            sms_verification_message: Some("one {####}".to_owned()),
+            verification_message_template: Some(v1::VerificationMessageTemplateType {
+                sms_message: Some("other {####}".to_owned()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        assert!(refusal_of(texts_differ).starts_with("VerificationMessageTemplate.SmsMessage"));
+        let preferred_username = v1::SchemaAttributeType {
+            name: Some("preferred_username".to_owned()),
+            required: Some(true),
+            ..Default::default()
+        };
+        let alias_before_it_can_be = v1::CreateUserPoolRequest {
+            alias_attributes: texts(&["preferred_username"]),
+            schema: vec![preferred_username],
+            ..Default::default()
+        };
+        assert!(refusal_of(alias_before_it_can_be).contains("not both"));
+        let reserved = v1::CreateUserPoolRequest {
+            user_pool_tags: [("AWS:tag".to_owned(), String::new())].into(),
+            ..Default::default()
+        };
+        assert!(refusal_of(reserved).contains("aws:"));
+    }
+
+    #[test]
+    fn what_the_server_can_not_do_yet_is_refused_by_its_name() {
+        let none = v1::CreateUserPoolRequest::default;
+        let policies = |policies| Some(policies);
+        let requests = [
+            (
+                "LambdaConfig",
+                v1::CreateUserPoolRequest {
+                    lambda_config: Some(v1::LambdaConfigType {
+                        pre_sign_up: Some("arn:aws:lambda:us-east-1:123456789012:function:f".to_owned()),
+                        ..Default::default()
+                    }),
+                    ..none()
+                },
+            ),
+            ("MfaConfiguration", v1::CreateUserPoolRequest { mfa_configuration: Some("ON".to_owned()), ..none() }),
+            (
+                "UserPoolAddOns",
+                v1::CreateUserPoolRequest {
+                    user_pool_add_ons: Some(v1::UserPoolAddOnsType {
+                        advanced_security_mode: Some("ENFORCED".to_owned()),
+                        ..Default::default()
+                    }),
+                    ..none()
+                },
+            ),
+            (
+                "VerificationMessageTemplate.DefaultEmailOption",
+                v1::CreateUserPoolRequest {
+                    verification_message_template: Some(v1::VerificationMessageTemplateType {
+                        default_email_option: Some("CONFIRM_WITH_LINK".to_owned()),
+                        ..Default::default()
+                    }),
+                    ..none()
+                },
+            ),
+            (
+                "Policies.PasswordPolicy.PasswordHistorySize",
+                v1::CreateUserPoolRequest {
+                    policies: policies(v1::UserPoolPolicyType {
+                        password_policy: Some(v1::PasswordPolicyType {
+                            password_history_size: Some(1),
+                            ..Default::default()
+                        }),
+                        ..Default::default()
+                    }),
+                    ..none()
+                },
+            ),
+            (
+                "Policies.SignInPolicy.AllowedFirstAuthFactors",
+                v1::CreateUserPoolRequest {
+                    policies: policies(v1::UserPoolPolicyType {
+                        sign_in_policy: Some(v1::SignInPolicyType {
+                            allowed_first_auth_factors: texts(&["PASSWORD", "EMAIL_OTP"]),
+                        }),
+                        ..Default::default()
+                    }),
+                    ..none()
+                },
+            ),
+            ("DcrConfiguration", v1::CreateUserPoolRequest { dcr_configuration: Some(Default::default()), ..none() }),
+            ("KeyConfiguration", v1::CreateUserPoolRequest { key_configuration: Some(Default::default()), ..none() }),
+            (
+                "IssuerConfiguration",
+                v1::CreateUserPoolRequest { issuer_configuration: Some(Default::default()), ..none() },
+            ),
+        ];
+        for (name, request) in requests {
+            let message = refusal_of(request);
+            assert!(
+                message.starts_with(name) && message.ends_with("is not supported by this server yet."),
+                "{message}"
+            );
+        }
+    }
+}

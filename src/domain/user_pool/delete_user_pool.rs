@@ -15,3 +15,20 @@ pub fn delete_user_pool(pool: &UserPool) -> Decision<Event, Event, ()> {
     }
     Decision::events(vec![Event::Deleted(UserPoolDeleted {})], ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{pool, refused_parameter};
+    use crate::proto::v1::CreateUserPoolRequest;
+
+    #[test]
+    fn a_pool_ends_unless_it_is_protected() {
+        let decision = delete_user_pool(&pool(CreateUserPoolRequest::default()));
+        decision.answer.unwrap();
+        assert_eq!(decision.events, [Event::Deleted(UserPoolDeleted {})]);
+        let protected =
+            pool(CreateUserPoolRequest { deletion_protection: Some("ACTIVE".to_owned()), ..Default::default() });
+        assert!(refused_parameter(delete_user_pool(&protected)).contains("deletion protection is activated"));
+    }
+}

@@ -172,3 +172,87 @@ impl NameRules {
         if self.case_sensitive { name.to_owned() } else { name.to_lowercase() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, given, pool, texts};
+    use crate::proto::events::{SigningKeyAdded, UserPoolCreated, UserPoolDeleted, UserPoolSettingsChanged};
+
+    fn created() -> Event {
+        Event::Created(UserPoolCreated { name: "people".to_owned(), region: "r".to_owned(), ..Default::default() })
+    }
+
+    fn key(kid: &str, purpose: SigningKeyUse, from: i64) -> Event {
+        Event::SigningKeyAdded(SigningKeyAdded {
+            kid: kid.to_owned(),
+            r#use: purpose.into(),
+            active_from_millis: at(from).0,
+            ..Default::default()
+        })
+    }
+
+    fn yields(events: &[Event]) -> Option<UserPool> {
+        given(&StreamId::pool(), events)
+    }
+
+    #[test]
+    fn nothing_but_its_creation_makes_a_pool_and_its_deletion_ends_it() {
+        let deleted = || Event::Deleted(UserPoolDeleted {});
+        let changed = || Event::SettingsChanged(UserPoolSettingsChanged::default());
+        assert!(yields(&[key("one", SigningKeyUse::Id, 0), changed()]).is_none());
+        assert_eq!(yields(&[created()]).unwrap().name, "people");
+        assert!(yields(&[created(), deleted()]).is_none());
+        assert!(yields(&[created(), deleted(), changed()]).is_none());
+    }
+
+    #[test]
+    fn changed_settings_take_the_place_of_old_ones_and_absent_ones_are_taken_back() {
+        let settings = |text: Option<&str>, subject: Option<&str>| UserPoolSettings {
+            sms_verification_message: text.map(str::to_owned),
+            email_verification_subject: subject.map(str::to_owned),
+            ..Default::default()
+        };
+        let created = Event::Created(UserPoolCreated {
+            settings: Some(settings(Some("old"), Some("subject"))),
+            ..Default::default()
+        });
+        let changed = Event::SettingsChanged(UserPoolSettingsChanged {
+            changed: texts(&["sms_verification_message", "mfa_configuration"]),
+            settings: Some(UserPoolSettings { mfa_configuration: Some("OFF".to_owned()), ..Default::default() }),
+            name: None,
+        });
+        let pool = yields(&[created, changed]).unwrap();
+        let expected =
+            UserPoolSettings { mfa_configuration: Some("OFF".to_owned()), ..settings(None, Some("subject")) };
+        assert_eq!(pool.settings, expected);
+        assert_eq!((pool.created_at, pool.modified_at), (at(0), at(1)));
+    }
+
+    #[test]
+    fn a_new_key_takes_over_from_the_one_before_of_the_same_use() {
+        let pool = yields(&[
+            created(),
+            key("id", SigningKeyUse::Id, 0),
+            key("access", SigningKeyUse::Access, 0),
+            key("next", SigningKeyUse::Access, 100),
+        ])
+        .unwrap();
+        let kid = |purpose, seconds| pool.signing_key(purpose, at(seconds)).map(|key| key.kid.as_str());
+        assert_eq!(kid(TokenUse::Access, -1), None);
+        assert_eq!(kid(TokenUse::Access, 99), Some("access"));
+        assert_eq!(kid(TokenUse::Access, 100), Some("next"));
+        assert_eq!(kid(TokenUse::Id, 1_000), Some("id"));
+    }
+
+    #[test]
+    fn names_differ_by_case_unless_the_pool_says_otherwise() {
+        let rules = |case_sensitive: Option<bool>| {
+            let configuration = case_sensitive.map(|it| v1::UsernameConfigurationType { case_sensitive: Some(it) });
+            pool(v1::CreateUserPoolRequest { username_configuration: configuration, ..Default::default() }).name_rules()
+        };
+        assert_eq!(rules(None).normalise("Jane"), "Jane");
+        assert_eq!(rules(Some(true)).normalise("Jane"), "Jane");
+        assert_eq!(rules(Some(false)).normalise("JÄNE"), "jäne");
+    }
+}

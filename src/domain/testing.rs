@@ -1,0 +1,111 @@
+//! What tests of the rules share: given what happened, when a command comes, then this happens and that is answered.
+
+use crate::domain::app_client::AppClient;
+use crate::domain::app_client::create_user_pool_client::{CreateUserPoolClient, create_user_pool_client};
+use crate::domain::decision::{Aggregate, Decision, replay};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{StreamId, Sub};
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user_pool::UserPool;
+use crate::domain::user_pool::create_user_pool::{CreateUserPool, create_user_pool};
+use crate::proto::events::user_event::Event as UserEvent;
+use crate::proto::events::{ConfirmedBy, UserConfirmed, UserPersonal, UserSignedUp};
+use crate::proto::v1;
+
+/// The user of most tests.
+pub const JANE: Sub = Sub(uuid::Uuid::from_u128(0x00000000_0000_4000_8000_000000000001));
+
+/// A point in time.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp(0).plus_seconds(seconds)
+}
+
+/// A list of texts.
+pub fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// Attributes as a request has them.
+pub fn written(attributes: &[(&str, &str)]) -> Vec<v1::AttributeType> {
+    let written = |(name, value): &(&str, &str)| v1::AttributeType {
+        name: Some((*name).to_owned()),
+        value: Some((*value).to_owned()),
+    };
+    attributes.iter().map(written).collect()
+}
+
+/// What events yield, the first of them at second 0, each a second after the one before.
+pub fn given<A: Aggregate>(stream: &StreamId, events: &[A::Event]) -> Option<A> {
+    replay(None, stream, events.iter().zip((0..).map(at)))
+}
+
+/// The command that creates a pool by a request.
+pub fn create_pool(request: v1::CreateUserPoolRequest) -> CreateUserPool {
+    CreateUserPool {
+        region: "us-east-1".to_owned(),
+        account_id: "123456789012".to_owned(),
+        issuer: "https://issuer.example.com/us-east-1_abcdefghi".to_owned(),
+        signing_keys: Vec::new(),
+        at: at(0),
+        request,
+    }
+}
+
+/// A pool that was created by a request.
+pub fn pool(request: v1::CreateUserPoolRequest) -> UserPool {
+    let decision = create_user_pool(create_pool(request));
+    decision.answer.expect("the pool is created");
+    given(&StreamId::pool(), &decision.events).expect("the pool exists")
+}
+
+/// A client that was created by a request.
+pub fn client(pool: &UserPool, request: v1::CreateUserPoolClientRequest) -> AppClient {
+    let decision = create_user_pool_client(pool, CreateUserPoolClient { client_secret: None, request });
+    decision.answer.expect("the client is created");
+    given(&StreamId::new("clients/client"), &decision.events).expect("the client exists")
+}
+
+/// What happens when somebody registers.
+pub fn signed_up(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    UserEvent::SignedUp(UserSignedUp {
+        personal: Some(UserPersonal { username: Some(username.to_owned()), attributes }),
+        client_id: Some("client".to_owned()),
+        password_hash: b"hash".to_vec(),
+        srp_verifier: b"verifier".to_vec(),
+    })
+}
+
+/// What happens when a code proves attributes.
+pub fn confirmed(attributes: &[&str]) -> UserEvent {
+    UserEvent::Confirmed(UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: texts(attributes) })
+}
+
+/// The user to whom this happened.
+pub fn user(events: &[UserEvent]) -> User {
+    given(&StreamId::user(JANE), events).expect("the user exists")
+}
+
+/// What a refusal says.
+pub fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (Exception, String) {
+    let error = answer.expect_err("a refusal");
+    (error.exception, error.message.into_owned())
+}
+
+/// What a decision says that refuses and leaves no trace.
+pub fn refused<Event, Activity, Answer: std::fmt::Debug>(
+    decision: Decision<Event, Activity, Answer>,
+) -> (Exception, String) {
+    assert!(decision.events.is_empty() && decision.activity.is_empty() && decision.messages.is_empty());
+    refusal(decision.answer)
+}
+
+/// What a decision says that refuses a value.
+pub fn refused_parameter<Event, Activity, Answer: std::fmt::Debug>(
+    decision: Decision<Event, Activity, Answer>,
+) -> String {
+    let (exception, message) = refused(decision);
+    assert_eq!(exception, Exception::InvalidParameterException, "{message}");
+    message
+}
