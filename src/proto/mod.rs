@@ -8,9 +8,9 @@ include!(concat!(env!("OUT_DIR"), "/proto.rs"));
 include!(concat!(env!("OUT_DIR"), "/debug.rs"));
 include!(concat!(env!("OUT_DIR"), "/events.rs"));
 
+pub use self::userpool::events::v1 as events;
+pub use self::userpool::v1;
 pub(crate) use json::enumeration_as_name;
-pub use userpool::events::v1 as events;
-pub use userpool::v1;
 
 /// The descriptors of everything, with our options and comments, as an encoded `FileDescriptorSet`.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
