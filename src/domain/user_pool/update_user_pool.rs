@@ -63,15 +63,13 @@ fn settings_of(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPoolS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::decision::Aggregate;
+    use crate::domain::decision::replay;
     use crate::domain::ids::StreamId;
     use crate::domain::testing::{at, pool, refused_parameter, texts};
 
     fn apply(pool: &UserPool, events: &[Event]) -> UserPool {
-        let changed = events
-            .iter()
-            .fold(Some(pool.clone()), |pool, event| UserPool::apply(pool, &StreamId::pool(), event, at(9)));
-        changed.expect("an update ends no pool")
+        let events = events.iter().map(|event| (event, at(9)));
+        replay(Some(pool.clone()), &StreamId::pool(), events).expect("an update ends no pool")
     }
 
     fn created() -> UserPool {
