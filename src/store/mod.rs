@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod pages;
 pub mod purge;
 pub mod read;
+mod replay;
 pub mod seal;
 pub mod service_accounts;
 pub mod sign_in;
