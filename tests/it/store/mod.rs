@@ -1,9 +1,12 @@
 //! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
 
+mod commands;
 mod commits;
+mod crash;
 mod feed;
 mod guards;
 mod orders;
+mod proxy;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
