@@ -7,6 +7,7 @@ mod feed;
 mod guards;
 mod orders;
 mod proxy;
+mod rebuild;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
