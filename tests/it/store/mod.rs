@@ -8,6 +8,7 @@ mod guards;
 mod orders;
 mod proxy;
 mod rebuild;
+mod replay;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
