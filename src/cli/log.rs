@@ -52,6 +52,8 @@ enum Command {
         #[arg(long)]
         pool: Option<String>,
     },
+    /// Computes the read models anew from the log, while servers go on; only the swap at the end locks their tables.
+    Rebuild,
     /// After a restore into another cluster: settles what is in the log and begins a new epoch.
     NewEpoch,
 }
@@ -65,6 +67,14 @@ pub async fn run(arguments: LogArguments) -> anyhow::Result<()> {
             tail(&store, follow, activity, pool.as_deref(), longest).await
         }
         Command::Verify { pool } => verify(&arguments.database.store().await?, pool).await,
+        Command::Rebuild => {
+            let rebuilt = arguments.database.store().await?.rebuild().await?;
+            println!(
+                "The read models are computed anew from {} streams; {} went on meanwhile.",
+                rebuilt.streams, rebuilt.caught_up
+            );
+            Ok(())
+        }
         Command::NewEpoch => {
             let epoch = arguments.database.store_without_keys().await?.new_epoch().await?;
             println!("The log is in epoch {epoch}.");

@@ -61,23 +61,42 @@ fn open_personal(
     Ok(())
 }
 
-/// Reads a stream from its beginning.
-pub async fn load<Event: EventPayload>(
+/// A row of the log, before it is known of what kind its stream is.
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    /// The stream.
+    pub stream_id: String,
+    stream_version: i64,
+    event_id: Uuid,
+    #[sqlx(rename = "type")]
+    kind: String,
+    schema_version: i32,
+    payload: Value,
+    at: OffsetDateTime,
+}
+
+/// The rows of streams from their beginning, stream by stream.
+pub(super) async fn rows(
     connection: &mut PgConnection,
+    pool: &UserPoolId,
+    streams: &[String],
+) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_as(
+        "select stream_id, stream_version, event_id, type, schema_version, payload, at from log
+         where user_pool_id = $1 and stream_id = any($2) order by stream_id, stream_version",
+    );
+    Ok(rows.bind(pool.as_str()).bind(streams).fetch_all(connection).await?)
+}
+
+/// The events of one stream's rows.
+pub(super) fn events<Event: EventPayload>(
+    rows: Vec<Row>,
     pool: &UserPoolId,
     stream: &StreamId,
     key: Option<&Arc<DataKey>>,
 ) -> Result<Vec<Recorded<Event>>, StoreError> {
-    let rows: Vec<(i64, Uuid, String, i32, Value, OffsetDateTime)> = sqlx::query_as(
-        "select stream_version, event_id, type, schema_version, payload, at from log
-         where user_pool_id = $1 and stream_id = $2 order by stream_version",
-    )
-    .bind(pool.as_str())
-    .bind(stream.as_str())
-    .fetch_all(connection)
-    .await?;
     rows.into_iter()
-        .map(|(version, event_id, kind, schema_version, mut payload, at)| {
+        .map(|Row { stream_version: version, event_id, kind, schema_version, mut payload, at, .. }| {
             if schema_version > SCHEMA_VERSION {
                 return Err(UnreadableEvent::LaterVersion { kind, version: schema_version }.into());
             }
@@ -85,6 +104,16 @@ pub async fn load<Event: EventPayload>(
             Ok(Recorded { version, event_id, at: from_database(at), event: Event::from_json(&kind, payload)? })
         })
         .collect()
+}
+
+/// Reads a stream from its beginning.
+pub async fn load<Event: EventPayload>(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    stream: &StreamId,
+    key: Option<&Arc<DataKey>>,
+) -> Result<Vec<Recorded<Event>>, StoreError> {
+    events(rows(connection, pool, &[stream.to_string()]).await?, pool, stream, key)
 }
 
 /// The state that a stream's events yield, and the version of the last one.

@@ -15,6 +15,8 @@ pub mod outbox;
 pub mod pages;
 pub mod purge;
 pub mod read;
+pub mod rebuild;
+mod replay;
 pub mod seal;
 pub mod service_accounts;
 pub mod sign_in;

@@ -208,7 +208,7 @@ impl Store {
         let state = self.current::<UserPool>(id, &StreamId::pool(), revision, state, None, "pools").await?;
         let keys = match cached {
             Some(cached) => cached.keys.clone(),
-            None => Arc::new(self.pool_keys(id).await?),
+            None => Arc::new(self.pool_keys(&self.database, id).await?),
         };
         let view = Arc::new(PoolView { id: id.clone(), version, name_rules: state.name_rules(), state, keys });
         self.cache.pools.insert(id.clone(), view.clone());
@@ -268,11 +268,15 @@ impl Store {
         history::replay(stream, &events).0.ok_or(StoreError::Stale)
     }
 
-    async fn pool_keys(&self, id: &UserPoolId) -> Result<PoolKeys, StoreError> {
+    pub(super) async fn pool_keys(
+        &self,
+        database: impl sqlx::PgExecutor<'_>,
+        id: &UserPoolId,
+    ) -> Result<PoolKeys, StoreError> {
         let rows: Vec<(Uuid, String, Vec<u8>)> =
             sqlx::query_as("select key_id, kind, wrapped from keys where user_pool_id = $1 and owner = ''")
                 .bind(id.as_str())
-                .fetch_all(&self.database)
+                .fetch_all(database)
                 .await?;
         let kinds = [KeyKind::Pool, KeyKind::Lookup, KeyKind::Audit, KeyKind::Token];
         let stored: Vec<_> = rows

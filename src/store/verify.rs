@@ -1,24 +1,16 @@
 //! Proof that the read models are what the log yields.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::domain::app_client::AppClient;
-use crate::domain::decision::Aggregate;
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
-use crate::domain::personal::Sealed;
-use crate::domain::user::User;
-use crate::domain::user_pool::UserPool;
+use crate::domain::ids::UserPoolId;
 use crate::store::Store;
-use crate::store::cache::PoolView;
 use crate::store::error::StoreError;
-use crate::store::history;
-use crate::store::seal::DataKey;
+use crate::store::replay::{PoolReplay, Subject, Yield};
 
 /// What was compared, and what differs.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +25,56 @@ pub struct Report {
 
 #[derive(sqlx::FromRow)]
 struct ModelRow {
+    stream: String,
     version: i64,
+    revision: i32,
     state: Json<Value>,
 }
+
+/// Every pool that is named anywhere: a row without a history is a difference too.
+const POOLS: &str = "
+select user_pool_id from log union select user_pool_id from pools union select user_pool_id from clients
+union select user_pool_id from users union select user_pool_id from names union select user_pool_id from client_directory
+order by 1";
+
+/// The rows of the read models that belong to streams.
+const MODEL_ROWS: &str = "
+select 'pool' as stream, version, revision, state from pools where user_pool_id = $1 and $2
+union all select 'clients/' || client_id, version, revision, state from clients where user_pool_id = $1 and client_id = any($3)
+union all select 'users/' || sub, version, revision, state from users where user_pool_id = $1 and sub = any($4)";
+
+/// Rows that no stream accounts for, by their table.
+const WITHOUT_STREAM: [(&str, &str); 4] = [
+    (
+        "clients",
+        "select distinct 'clients/' || client_id from clients t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'clients/' || t.client_id)",
+    ),
+    (
+        "users",
+        "select distinct 'users/' || sub from users t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
+    ),
+    (
+        "names",
+        "select distinct 'users/' || sub from names t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
+    ),
+    (
+        "client_directory",
+        "select distinct 'clients/' || client_id from client_directory t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'clients/' || t.client_id)",
+    ),
+];
+
+/// Whether a table has rows of a pool.
+const ROWS_OF_POOL: [(&str, &str); 5] = [
+    ("pools", "select exists (select from pools where user_pool_id = $1)"),
+    ("clients", "select exists (select from clients where user_pool_id = $1)"),
+    ("users", "select exists (select from users where user_pool_id = $1)"),
+    ("names", "select exists (select from names where user_pool_id = $1)"),
+    ("client_directory", "select exists (select from client_directory where user_pool_id = $1)"),
+];
 
 impl Store {
     /// Replays every stream of a pool, or of all pools, and compares what it yields with the tables. Each pool is read as it
@@ -43,17 +82,15 @@ impl Store {
     pub async fn verify(&self, only: Option<&UserPoolId>) -> Result<Report, StoreError> {
         let pools: Vec<String> = match only {
             Some(pool) => vec![pool.to_string()],
-            None => {
-                sqlx::query_scalar("select distinct user_pool_id from log order by 1").fetch_all(&self.database).await?
-            }
+            None => sqlx::query_scalar(POOLS).fetch_all(&self.database).await?,
         };
         let mut report = Report::default();
         for pool in pools {
             let pool = UserPoolId::new(pool);
-            let hint = self.pool_hint(&pool).await.ok();
             let mut moment = self.database.begin().await?;
             sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
-            let mut verification = Verification { pool: &pool, hint, moment: &mut moment, report: &mut report };
+            let replay = PoolReplay::read(self, &mut moment, &pool).await?;
+            let mut verification = Verification { pool: &pool, replay, moment: &mut moment, report: &mut report };
             verification.run().await?;
             moment.rollback().await?;
         }
@@ -64,175 +101,169 @@ impl Store {
 /// One pool on its way through [`Store::verify`].
 struct Verification<'a> {
     pool: &'a UserPoolId,
-    hint: Option<Arc<PoolView>>,
+    replay: PoolReplay,
     moment: &'a mut PgConnection,
     report: &'a mut Report,
 }
 
 impl Verification<'_> {
     async fn run(&mut self) -> Result<(), StoreError> {
-        let streams: Vec<String> =
-            sqlx::query_scalar("select distinct stream_id from log where user_pool_id = $1 order by 1")
-                .bind(self.pool.as_str())
-                .fetch_all(&mut *self.moment)
-                .await?;
-        let (own, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| !stream.contains('/'));
-        let mut deleted = false;
-        for stream in own {
-            self.report.streams += 1;
-            deleted |= self.stream::<UserPool>(&StreamId::new(stream), None).await?.is_none();
+        let mut after = None;
+        loop {
+            let page = self.replay.next(self.moment, after.as_ref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.stream.clone());
+            self.page(&page).await?;
         }
-        if deleted {
-            return self.purged().await;
-        }
-        let rules = self.hint.as_ref().map(|hint| hint.name_rules.clone()).unwrap_or_default();
-        let mut names = BTreeMap::new();
-        let (mut users, mut clients) = (BTreeSet::new(), BTreeSet::new());
-        for stream in streams {
-            let stream = StreamId::new(stream);
-            self.report.streams += 1;
-            match stream.as_str().split_once('/') {
-                Some(("clients", id)) => {
-                    if self.stream::<AppClient>(&stream, None).await?.is_some() {
-                        clients.insert(id.to_owned());
-                    }
-                }
-                Some(("users", id)) => {
-                    let key = self.user_key(id).await?;
-                    if let Some(user) = self.stream::<User>(&stream, key).await? {
-                        users.insert(id.to_owned());
-                        names.extend(user.names(&rules).into_iter().map(|name| (name, user.sub)));
-                    }
-                }
-                _ => self.differs(format!("the stream {stream} is of no known kind")),
-            }
-        }
-        self.rows(&names, &users, &clients).await
-    }
-
-    /// A deleted pool keeps its log alone, in which what it had does not end one by one: when its purge is over, there are
-    /// no rows.
-    async fn purged(&mut self) -> Result<(), StoreError> {
-        let under_way = sqlx::query_scalar("select exists (select from purges where user_pool_id = $1)")
-            .bind(self.pool.as_str())
-            .fetch_one(&mut *self.moment)
-            .await?;
-        if under_way {
-            return Ok(());
-        }
-        self.rows(&BTreeMap::new(), &BTreeSet::new(), &BTreeSet::new()).await
-    }
-
-    /// That there are the rows of these and no others.
-    async fn rows(
-        &mut self,
-        names: &BTreeMap<String, Sub>,
-        users: &BTreeSet<String>,
-        clients: &BTreeSet<String>,
-    ) -> Result<(), StoreError> {
-        self.names(names).await?;
-        self.directory(clients).await?;
-        self.orphans("users", "select sub::text from users where user_pool_id = $1", users).await?;
-        self.orphans("clients", "select client_id from clients where user_pool_id = $1", clients).await
+        if self.replay.lives() { self.without_stream().await } else { self.ended().await }
     }
 
     fn differs(&mut self, what: String) {
         self.report.differences.push(format!("{}: {what}", self.pool));
     }
 
-    async fn stream<A: Aggregate + serde::Serialize>(
-        &mut self,
-        stream: &StreamId,
-        key: Option<Arc<DataKey>>,
-    ) -> Result<Option<A>, StoreError> {
-        let events = history::load::<A::Event>(self.moment, self.pool, stream, key.as_ref()).await?;
-        let row = self.model_row(stream).await?;
-        self.report.events += events.len();
-        let gap = (1_i64..).zip(&events).find(|(expected, recorded)| recorded.version != *expected);
-        if let Some((expected, _)) = gap {
-            self.differs(format!("{stream} has no event {expected}"));
+    async fn page(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        for yielded in page {
+            self.report.streams += 1;
+            self.report.events += yielded.events;
+            let stream = &yielded.stream;
+            if yielded.subject == Subject::Unknown {
+                self.differs(format!("the stream {stream} is of no known kind"));
+            }
+            if let Some(expected) = yielded.gap {
+                self.differs(format!("{stream} has no event {expected}"));
+            }
         }
-        let (state, version) = history::replay::<A>(stream, &events);
-        let yields = state.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
-        match (&yields, row) {
+        if self.replay.lives() {
+            self.models(page).await?;
+            self.names(page).await?;
+            self.directory(page).await?;
+        }
+        Ok(())
+    }
+
+    async fn models(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let rows: Vec<ModelRow> = sqlx::query_as(MODEL_ROWS)
+            .bind(self.pool.as_str())
+            .bind(page.iter().any(|yielded| yielded.subject == Subject::Pool))
+            .bind(clients(page))
+            .bind(users(page))
+            .fetch_all(&mut *self.moment)
+            .await?;
+        let mut rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.stream.clone(), row)).collect();
+        for yielded in page {
+            let row = rows.remove(yielded.stream.as_str());
+            self.model(yielded, row);
+        }
+        Ok(())
+    }
+
+    fn model(&mut self, yielded: &Yield, row: Option<ModelRow>) {
+        let (stream, version) = (&yielded.stream, yielded.version);
+        match (&yielded.state, row) {
             (None, None) => {}
             (Some(_), None) => self.differs(format!("{stream} has no row in its read model")),
             (None, Some(_)) => self.differs(format!("{stream} has ended and still has a row in its read model")),
-            (Some(yields), Some(row)) => {
+            (Some(state), Some(row)) => {
                 if row.version != version {
                     self.differs(format!("{stream} is at version {version}, its read model at {}", row.version));
                 }
-                for member in differing_members(yields, &row.state.0) {
+                // What another revision of `apply` wrote is computed again when it is loaded.
+                let current = row.revision == yielded.revision;
+                for member in differing_members(state, &row.state.0).into_iter().filter(|_| current) {
                     self.differs(format!("{stream}: the read model differs from the log in `{member}`"));
                 }
             }
         }
-        Ok(state)
     }
 
-    async fn model_row(&mut self, stream: &StreamId) -> Result<Option<ModelRow>, StoreError> {
-        let statement = match stream.as_str().split_once('/') {
-            None => "select version, state from pools where user_pool_id = $1 and $2 = 'pool'",
-            Some(("clients", _)) => "select version, state from clients where user_pool_id = $1 and client_id = $2",
-            Some(_) => "select version, state from users where user_pool_id = $1 and sub = $2::uuid",
-        };
-        let row = sqlx::query_as(statement).bind(self.pool.as_str()).bind(stream.owner());
-        Ok(row.fetch_optional(&mut *self.moment).await?)
-    }
-
-    async fn user_key(&mut self, sub: &str) -> Result<Option<Arc<DataKey>>, StoreError> {
-        let row: Option<(Uuid, Vec<u8>)> =
-            sqlx::query_as("select key_id, wrapped from keys where user_pool_id = $1 and kind = 'user' and owner = $2")
+    async fn names(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let rows: Vec<(Uuid, String)> =
+            sqlx::query_as("select sub, name from names where user_pool_id = $1 and sub = any($2)")
                 .bind(self.pool.as_str())
-                .bind(sub)
-                .fetch_optional(&mut *self.moment)
+                .bind(users(page))
+                .fetch_all(&mut *self.moment)
                 .await?;
-        match (row, &self.hint) {
-            (Some((id, wrapped)), Some(hint)) => Ok(Some(hint.keys.unwrap_user_key(id, &Sealed(wrapped))?)),
-            _ => Ok(None),
+        let mut held: BTreeMap<Uuid, BTreeSet<String>> = BTreeMap::new();
+        for (sub, name) in rows {
+            held.entry(sub).or_default().insert(name);
         }
-    }
-
-    async fn names(&mut self, expected: &BTreeMap<String, Sub>) -> Result<(), StoreError> {
-        let rows: Vec<(String, Uuid)> = sqlx::query_as("select name, sub from names where user_pool_id = $1")
-            .bind(self.pool.as_str())
-            .fetch_all(&mut *self.moment)
-            .await?;
-        let found: BTreeMap<String, Sub> = rows.into_iter().map(|(name, sub)| (name, Sub(sub))).collect();
-        for (_, sub) in expected.iter().filter(|(name, sub)| found.get(*name) != Some(*sub)) {
-            self.differs(format!("users/{sub} lacks a name that it has claimed"));
-        }
-        for (_, sub) in found.iter().filter(|(name, _)| !expected.contains_key(*name)) {
-            self.differs(format!("users/{sub} holds a name that it has not claimed"));
-        }
-        Ok(())
-    }
-
-    async fn directory(&mut self, clients: &BTreeSet<String>) -> Result<(), StoreError> {
-        let rows: Vec<String> = sqlx::query_scalar("select client_id from client_directory where user_pool_id = $1")
-            .bind(self.pool.as_str())
-            .fetch_all(&mut *self.moment)
-            .await?;
-        let found: BTreeSet<String> = rows.into_iter().collect();
-        for id in clients.difference(&found) {
-            self.differs(format!("clients/{id} is missing in the directory of clients"));
-        }
-        for id in found.difference(clients) {
-            self.differs(format!("clients/{id} is in the directory of clients and does not exist"));
-        }
-        Ok(())
-    }
-
-    async fn orphans(&mut self, table: &str, ids: &'static str, living: &BTreeSet<String>) -> Result<(), StoreError> {
-        let ids: Vec<String> = sqlx::query_scalar(ids).bind(self.pool.as_str()).fetch_all(&mut *self.moment).await?;
-        for id in ids.into_iter().filter(|id| !living.contains(id)) {
-            let ended = self.report.differences.iter().any(|it| it.contains(&id));
-            if !ended {
-                self.differs(format!("{table}/{id} has a row and no stream"));
+        for yielded in page {
+            let Subject::User(sub) = yielded.subject else { continue };
+            let held = held.remove(&sub).unwrap_or_default();
+            for _ in yielded.names.difference(&held) {
+                self.differs(format!("users/{sub} lacks a name that it has claimed"));
+            }
+            for _ in held.difference(&yielded.names) {
+                self.differs(format!("users/{sub} holds a name that it has not claimed"));
             }
         }
         Ok(())
     }
+
+    async fn directory(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let found: Vec<String> = sqlx::query_scalar(
+            "select client_id from client_directory where user_pool_id = $1 and client_id = any($2)",
+        )
+        .bind(self.pool.as_str())
+        .bind(clients(page))
+        .fetch_all(&mut *self.moment)
+        .await?;
+        for yielded in page {
+            let Subject::Client(id) = &yielded.subject else { continue };
+            match (yielded.state.is_some(), found.contains(id)) {
+                (true, false) => self.differs(format!("clients/{id} is missing in the directory of clients")),
+                (false, true) => {
+                    self.differs(format!("clients/{id} is in the directory of clients and does not exist"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn without_stream(&mut self) -> Result<(), StoreError> {
+        for (table, statement) in WITHOUT_STREAM {
+            let streams: Vec<String> =
+                sqlx::query_scalar(statement).bind(self.pool.as_str()).fetch_all(&mut *self.moment).await?;
+            for stream in streams {
+                self.differs(format!("{stream} has a row in {table} and no event"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A pool that does not exist has no rows; those of one that was deleted go by and by, except its own.
+    async fn ended(&mut self) -> Result<(), StoreError> {
+        let purging: bool = sqlx::query_scalar("select exists (select from purges where user_pool_id = $1)")
+            .bind(self.pool.as_str())
+            .fetch_one(&mut *self.moment)
+            .await?;
+        for (table, statement) in ROWS_OF_POOL.into_iter().filter(|(table, _)| *table == "pools" || !purging) {
+            let left: bool =
+                sqlx::query_scalar(statement).bind(self.pool.as_str()).fetch_one(&mut *self.moment).await?;
+            if left {
+                self.differs(format!("the pool does not exist and still has rows in {table}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn clients(page: &[Yield]) -> Vec<&str> {
+    let ids = page.iter().filter_map(|yielded| match &yielded.subject {
+        Subject::Client(id) => Some(id.as_str()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+fn users(page: &[Yield]) -> Vec<Uuid> {
+    let subs = page.iter().filter_map(|yielded| match yielded.subject {
+        Subject::User(sub) => Some(sub),
+        _ => None,
+    });
+    subs.collect()
 }
 
 /// The top-level members in which two objects differ, without their values: those may be personal.

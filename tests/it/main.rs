@@ -17,6 +17,7 @@ mod dev_command;
 mod documents;
 mod erasure;
 mod events;
+mod golden_events;
 mod hiding;
 mod loud_log;
 mod refresh_tokens;

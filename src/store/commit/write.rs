@@ -34,7 +34,22 @@ pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreErro
 }
 
 /// Whether the event of a marker is in the log: the transaction whose answer was lost was committed.
+///
+/// That transaction may still be on its way to its end. A row of the same key waits for it: where it can be written, the
+/// transaction was rolled back, and this one is too.
 pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<bool, StoreError> {
+    let mut transaction = database.begin().await?;
+    let written = sqlx::query(
+        "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
+         values ($1, $2, $3, $4, 'probe', $5, '{}', '{}', now(), 0, 0) on conflict do nothing",
+    )
+    .bind(marker.pool_id.as_str())
+    .bind(marker.stream.as_str())
+    .bind(marker.version)
+    .bind(marker.event_id)
+    .bind(SCHEMA_VERSION)
+    .execute(&mut *transaction)
+    .await?;
     let found: Option<bool> = sqlx::query_scalar(
         "select event_id = $4 from log where user_pool_id = $1 and stream_id = $2 and stream_version = $3",
     )
@@ -42,9 +57,10 @@ pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<b
     .bind(marker.stream.as_str())
     .bind(marker.version)
     .bind(marker.event_id)
-    .fetch_optional(database)
+    .fetch_optional(&mut *transaction)
     .await?;
-    Ok(found.unwrap_or(false))
+    transaction.rollback().await?;
+    Ok(written.rows_affected() == 0 && found.unwrap_or(false))
 }
 
 async fn assert_version(

@@ -63,3 +63,78 @@ async fn a_stream_with_an_event_of_a_later_release_fails_and_skips_nothing() {
     let error = database.store.verify(Some(&pool.id)).await.unwrap_err();
     assert!(error.to_string().contains("user.teleported"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_they_are_no_difference() {
+    let database = Database::create().await;
+    let (pool, other) = (Pool::create(&database.store).await, Pool::create(&database.store).await);
+    let user = pool.user("jane").await.unwrap();
+    other.user("john").await.unwrap();
+    pool.delete().await;
+    // Neither the process that deleted the pool nor another one reads more into its rows than that they are on their way.
+    assert_eq!(database.store.verify(None).await.unwrap().differences, Vec::<String>::new());
+    database.assert_verified().await;
+    // A command that began before may still write.
+    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
+    database.assert_verified().await;
+
+    let mut now = pool.now();
+    while database.store.purge_step(now).await.unwrap() {
+        now = now.plus_seconds(60);
+    }
+    let purges: i64 = sqlx::query_scalar("select count(*) from purges").fetch_one(database.sql()).await.unwrap();
+    assert_eq!(purges, 0);
+    for table in ["pools", "clients", "users", "names", "client_directory", "keys", "sessions", "codes", "outbox"] {
+        let statement = format!("select count(*) from {table} where user_pool_id = $1");
+        let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
+            .bind(pool.id.as_str())
+            .fetch_one(database.sql())
+            .await
+            .unwrap();
+        assert_eq!(left, 0, "{table}");
+    }
+    database.assert_verified().await;
+
+    for statement in [
+        "insert into users (user_pool_id, sub, version, revision, state) values ($1, gen_random_uuid(), 1, 1, '{}')",
+        "insert into names (user_pool_id, name, sub) values ($1, 'left', gen_random_uuid())",
+        "insert into client_directory (user_pool_id, client_id) values ($1, 'left')",
+    ] {
+        sqlx::query(statement).bind(pool.id.as_str()).execute(database.sql()).await.unwrap();
+    }
+    let differences = database.store.verify(None).await.unwrap().differences;
+    let expected = ["users", "names", "client_directory"]
+        .map(|table| format!("{}: the pool does not exist and still has rows in {table}", pool.id));
+    assert_eq!(differences, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_a_history_are_found_also_in_a_pool_that_never_was() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    sqlx::query(
+        "insert into users (user_pool_id, sub, version, revision, state)
+         values ($1, '00000000-0000-4000-8000-000000000001', 1, 1, '{}'), ('nowhere', gen_random_uuid(), 1, 1, '{}')",
+    )
+    .bind(pool.id.as_str())
+    .execute(database.sql())
+    .await
+    .unwrap();
+    let mut differences = database.store.verify(None).await.unwrap().differences;
+    differences.sort();
+    let expected = [
+        "nowhere: the pool does not exist and still has rows in users".to_owned(),
+        format!("{}: users/00000000-0000-4000-8000-000000000001 has a row in users and no event", pool.id),
+    ];
+    assert_eq!(differences, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_pool_row_does_not_hide_what_is_right() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    pool.user("jane").await.unwrap();
+    sqlx::query("delete from pools").execute(database.sql()).await.unwrap();
+    let differences = database.another_store(None).await.verify(None).await.unwrap().differences;
+    assert_eq!(differences, [format!("{}: pool has no row in its read model", pool.id)]);
+}

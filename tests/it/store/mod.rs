@@ -1,10 +1,16 @@
 //! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
 
+mod commands;
 mod commits;
+mod crash;
 mod feed;
 mod guards;
 mod orders;
+mod proxy;
+mod rebuild;
+mod replay;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -15,8 +21,9 @@ use userpool::domain::user_pool::NameRules;
 use userpool::environment::{Clock, Random};
 use userpool::proto::events::user_event::Event;
 use userpool::proto::events::{
-    UserDeleted, UserPersonal, UserPoolCreated, UserSignedOut, UserSignedUp, user_pool_event,
+    UserDeleted, UserPersonal, UserPoolCreated, UserPoolDeleted, UserSignedOut, UserSignedUp, user_pool_event,
 };
+use userpool::store::cache::PoolView;
 use userpool::store::commit::{Commit, LoadedUser, OperationalRow};
 use userpool::store::error::StoreError;
 use userpool::store::keys::{MasterKeys, PoolKeys};
@@ -28,8 +35,12 @@ use crate::support::postgres::Postgres;
 const TEMPLATE: &str = "migrated";
 const CONNECTIONS: u32 = 24;
 
+fn master_keys_text() -> String {
+    format!("test {}\n", "A".repeat(43) + "=")
+}
+
 fn master_keys() -> MasterKeys {
-    MasterKeys::parse(&format!("test {}\n", "A".repeat(43) + "=")).expect("32 bytes of zeros")
+    MasterKeys::parse(&master_keys_text()).expect("32 bytes of zeros")
 }
 
 /// The cluster, with a migrated database to copy.
@@ -82,6 +93,28 @@ impl Database {
     fn sql(&self) -> &PgPool {
         self.store.database()
     }
+
+    /// The address at which the database listens.
+    fn address(&self) -> SocketAddr {
+        let (_, place) = self.url.split_once('@').expect("a URL with an account");
+        place.split('/').next().and_then(|address| address.parse().ok()).expect("an address and a port")
+    }
+
+    /// Another store on the database, as another process has it; through a proxy if one is named.
+    async fn another_store(&self, through: Option<SocketAddr>) -> Store {
+        let url = match through {
+            Some(proxy) => self.url.replace(&self.address().to_string(), &proxy.to_string()),
+            None => self.url.clone(),
+        };
+        let database = store::connect(&url, 8, store::ConnectionRole::Api).await.expect("a connection");
+        Store::new(database, Arc::new(master_keys()))
+    }
+
+    /// Proof that log and read models agree, by a store that remembers nothing.
+    async fn assert_verified(&self) {
+        let report = self.another_store(None).await.verify(None).await.expect("the log can be read");
+        assert_eq!(report.differences, Vec::<String>::new());
+    }
 }
 
 fn origin() -> Origin {
@@ -108,31 +141,52 @@ impl Pool {
         let id = UserPoolId::new(format!("us-east-1_{}", random.text(b"abcdefghijklmnopqrstuvwxyz", 9)));
         let (keys, wrapped) = store.generate_pool_keys(&id);
         let pool = Self { store: store.clone(), id, keys: Arc::new(keys), random };
-        let created =
-            user_pool_event::Event::Created(UserPoolCreated { name: "pool".to_owned(), ..Default::default() });
-        let commit = pool.commit().new_pool(vec![created]).operational(wrapped.into_iter().map(OperationalRow::Key));
+        let commit =
+            pool.commit().new_pool(vec![pool_created()]).operational(wrapped.into_iter().map(OperationalRow::Key));
         store.commit(commit).await.expect("the pool is stored");
         pool
     }
 
     fn commit(&self) -> Commit {
-        Commit::new(&self.id, &self.keys, &NameRules::default(), &origin(), self.now())
+        self.commit_at(self.now())
+    }
+
+    fn commit_at(&self, at: Timestamp) -> Commit {
+        Commit::new(&self.id, &self.keys, &NameRules::default(), &origin(), at)
     }
 
     fn now(&self) -> Timestamp {
         Clock.now()
     }
 
+    /// Ends the pool to which nothing else has happened.
+    async fn delete(&self) {
+        let state = userpool::domain::decision::replay(None, &StreamId::pool(), [(&pool_created(), self.now())]);
+        let view = PoolView {
+            id: self.id.clone(),
+            version: 1,
+            state: state.expect("a pool that was created"),
+            name_rules: NameRules::default(),
+            keys: self.keys.clone(),
+        };
+        let commit = self.commit().pool(&view, vec![user_pool_event::Event::Deleted(UserPoolDeleted {})]);
+        self.store.commit(commit).await.expect("the pool is deleted");
+    }
+
     /// A user of a name, committed.
     async fn user(&self, name: &str) -> Result<LoadedUser, StoreError> {
         let sub = Sub(self.random.uuid());
         let (key, wrapped) = self.keys.generate_user_key(sub.to_string(), &self.random);
-        let event = Event::SignedUp(signed_up(name));
-        let commit = self.commit().new_user(sub, &key, vec![event.clone()]).operational([OperationalRow::Key(wrapped)]);
-        self.store.commit(commit).await?;
-        let state = userpool::domain::decision::replay(None, &StreamId::user(sub), [(&event, self.now())]);
+        let (event, at) = (Event::SignedUp(signed_up(name)), self.now());
+        let commit = self.commit_at(at).new_user(sub, &key, vec![event.clone()]);
+        self.store.commit(commit.operational([OperationalRow::Key(wrapped)])).await?;
+        let state = userpool::domain::decision::replay(None, &StreamId::user(sub), [(&event, at)]);
         Ok(LoadedUser { state: state.expect("a user who signed up"), version: 1, key })
     }
+}
+
+fn pool_created() -> user_pool_event::Event {
+    user_pool_event::Event::Created(UserPoolCreated { name: "pool".to_owned(), ..Default::default() })
 }
 
 fn signed_up(name: &str) -> UserSignedUp {

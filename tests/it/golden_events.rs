@@ -1,0 +1,253 @@
+//! Events as they stand in logs for ever: a fixture of every type and version is read, and written back the same.
+//!
+//! `UPDATE_FIXTURES=1` writes the fixtures that are missing and touches none that is there: what was written once is what
+//! some log holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use serde_json::Value as Json;
+use userpool::domain::app_client::AppClient;
+use userpool::domain::decision::{Aggregate, replay};
+use userpool::domain::ids::StreamId;
+use userpool::domain::time::Timestamp;
+use userpool::domain::user::User;
+use userpool::domain::user_pool::UserPool;
+use userpool::proto::events::{
+    AppClientEvent, DeveloperActivity, ServiceAccountActivity, UserActivity, UserEvent, UserPoolEvent,
+    app_client_event, developer_activity, service_account_activity, user_activity, user_event, user_pool_event,
+};
+use userpool::proto::{EVENT_TYPES, EventPayload, EventType, descriptor_pool};
+
+/// Reads and writes payloads of a type, by the aggregate that the type's name begins with.
+macro_rules! of_aggregate {
+    ($kind:expr, $then:ident) => {
+        match $kind.rsplit_once('.') {
+            Some(("user_pool", _)) => $then!(user_pool_event::Event, UserPoolEvent, event),
+            Some(("app_client", _)) => $then!(app_client_event::Event, AppClientEvent, event),
+            // The facts about a user have types like its events.
+            Some(("user", field)) if is_field_of("UserEvent", field) => $then!(user_event::Event, UserEvent, event),
+            Some(("user", _)) => $then!(user_activity::Activity, UserActivity, activity),
+            Some(("developer", _)) => $then!(developer_activity::Activity, DeveloperActivity, activity),
+            Some(("service_account", _)) => {
+                $then!(service_account_activity::Activity, ServiceAccountActivity, activity)
+            }
+            _ => panic!("{} is of no known aggregate: add it here", $kind),
+        }
+    };
+}
+
+/// Reads a payload and writes it back.
+fn written_back(kind: &str, payload: &Json) -> Json {
+    macro_rules! read_and_write {
+        ($payload:path, $message:ty, $field:ident) => {{
+            let event = <$payload>::from_json(kind, payload.clone()).unwrap_or_else(|error| panic!("{kind}: {error}"));
+            assert_eq!(event.type_name(), kind);
+            event.to_json().expect("an event can be written")
+        }};
+    }
+    of_aggregate!(kind, read_and_write)
+}
+
+/// A payload of a type in which every field has a value.
+fn filled_payload(kind: &str) -> Json {
+    let (_, field) = kind.rsplit_once('.').expect("a dotted type");
+    macro_rules! fill {
+        ($payload:path, $message:ident, $field:ident) => {{
+            let descriptor = events_message(stringify!($message));
+            let chosen = descriptor.get_field_by_name(field).expect("a field of the oneof");
+            let mut message = DynamicMessage::new(descriptor);
+            message.set_field(&chosen, filled(&chosen));
+            let message = <$message>::decode(message.encode_to_vec().as_slice()).expect("the same message");
+            message.$field.expect("the chosen one").to_json().expect("an event can be written")
+        }};
+    }
+    of_aggregate!(kind, fill)
+}
+
+fn events_message(name: &str) -> MessageDescriptor {
+    let name = format!("userpool.events.v1.{name}");
+    descriptor_pool().get_message_by_name(&name).unwrap_or_else(|| panic!("{name} is a message"))
+}
+
+fn is_field_of(message: &str, field: &str) -> bool {
+    events_message(message).get_field_by_name(field).is_some()
+}
+
+fn filled(field: &FieldDescriptor) -> Value {
+    let settings = field.parent_message().get_field_by_name("settings").map(|settings| settings.kind());
+    match field.kind() {
+        Kind::String if field.name() == "changed" => {
+            let settings = settings.and_then(|kind| kind.as_message().cloned()).expect("what changed");
+            Value::List(settings.fields().map(|field| Value::String(field.name().to_owned())).collect())
+        }
+        Kind::Message(entry) if field.is_map() => {
+            let key = MapKey::String(format!("a key of {}", field.name()));
+            Value::Map([(key, of_kind(&entry.map_entry_value_field()))].into())
+        }
+        _ if field.is_list() => Value::List(vec![of_kind(field)]),
+        _ => of_kind(field),
+    }
+}
+
+fn of_kind(field: &FieldDescriptor) -> Value {
+    match field.kind() {
+        Kind::String => Value::String(format!("a {}", field.name())),
+        Kind::Bytes => Value::Bytes(format!("a sealed {}", field.name()).into_bytes().into()),
+        Kind::Bool => Value::Bool(true),
+        Kind::Int32 => Value::I32(7),
+        Kind::Int64 => Value::I64(7_000),
+        // The first one after the one that is never written.
+        Kind::Enum(kind) => {
+            Value::EnumNumber(kind.values().map(|value| value.number()).find(|number| *number > 0).unwrap_or(0))
+        }
+        Kind::Message(message) => {
+            let mut inner = DynamicMessage::new(message.clone());
+            for field in message.fields() {
+                inner.set_field(&field, filled(&field));
+            }
+            Value::Message(inner)
+        }
+        kind => panic!("{} is a {kind:?}: say here what fills it", field.full_name()),
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// Each fixture of a folder, by its name without the ending.
+fn fixtures(name: &str) -> BTreeMap<String, Json> {
+    let entries = std::fs::read_dir(folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let read = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a fixture can be read");
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+        let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{stem}: {error}"));
+        (stem, json)
+    });
+    read.collect()
+}
+
+fn event_fixtures() -> BTreeMap<String, Json> {
+    missing_events();
+    fixtures("events")
+}
+
+/// Writes a fixture that is not there. Answers whether it is there now.
+fn exists_or_is_written(folder_name: &str, name: &str, content: impl FnOnce() -> Json) -> bool {
+    let path = folder(folder_name).join(format!("{name}.json"));
+    if !path.exists() && std::env::var_os("UPDATE_FIXTURES").is_some() {
+        std::fs::create_dir_all(folder(folder_name)).expect("the folder");
+        let text = serde_json::to_string_pretty(&content()).expect("JSON");
+        std::fs::write(&path, text + "\n").expect("the fixture is written");
+    }
+    path.exists()
+}
+
+/// The payload once the key of the person is destroyed.
+fn erased(mut payload: Json) -> Json {
+    payload.as_object_mut().and_then(|members| members.remove("personal")).expect("a personal part");
+    payload
+}
+
+/// The fixtures of events that are missing, after those that may be were written: once, before any test reads them.
+fn missing_events() -> &'static [String] {
+    static MISSING: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let mut missing = Vec::new();
+        let mut check = |name: String, content: &dyn Fn() -> Json| {
+            if !exists_or_is_written("events", &name, content) {
+                missing.push(name);
+            }
+        };
+        for kind in EVENT_TYPES {
+            check(format!("{}.v1", kind.name), &|| filled_payload(kind.name));
+            if kind.personal {
+                check(format!("{}.v1.erased", kind.name), &|| erased(filled_payload(kind.name)));
+            }
+        }
+        missing
+    });
+    &MISSING
+}
+
+#[test]
+fn every_type_of_event_has_a_fixture() {
+    let none: [String; 0] = [];
+    assert_eq!(missing_events(), none, "run the tests with UPDATE_FIXTURES=1 to write fixtures of new types");
+}
+
+#[test]
+fn every_fixture_is_read_and_written_back_the_same() {
+    for (name, payload) in event_fixtures() {
+        let (kind, version) = name.split_once(".v").expect("a type and a version");
+        let known = EventType::by_name(kind).unwrap_or_else(|| panic!("{kind} can't be read any more"));
+        // A later version, and how an earlier one is lifted to it, comes with its own fixture and its own comparison.
+        assert!(matches!(version, "1" | "1.erased"), "{name} is of a version that nobody writes");
+        assert_eq!(written_back(kind, &payload), payload, "{name}");
+        let has_person = payload.get("personal").is_some();
+        assert_eq!(has_person, known.personal && version == "1", "{name}");
+    }
+}
+
+#[test]
+fn a_field_that_no_release_knows_is_not_skipped() {
+    for (name, mut payload) in event_fixtures() {
+        let (kind, _) = name.split_once(".v").expect("a type and a version");
+        payload.as_object_mut().expect("an object").insert("unheard_of".to_owned(), Json::Null);
+        macro_rules! refused {
+            ($payload:path, $message:ty, $field:ident) => {
+                <$payload>::from_json(kind, payload.clone()).is_err()
+            };
+        }
+        assert!(of_aggregate!(kind, refused), "{name}");
+    }
+}
+
+/// What all fixtures of an aggregate yield, one after the other in the order of their fields.
+fn state_of<A: Aggregate + serde::Serialize>(message: &str, prefix: &str, stream: &StreamId, variant: &str) -> Json {
+    let fixtures = event_fixtures();
+    let fields = events_message(message).fields().map(|field| format!("{prefix}.{}", field.name())).collect::<Vec<_>>();
+    let events: Vec<A::Event> = fields
+        .iter()
+        .filter(|kind| !kind.ends_with(".deleted"))
+        .map(|kind| {
+            let erased = fixtures.get(&format!("{kind}.v1{variant}"));
+            let payload = erased.or_else(|| fixtures.get(&format!("{kind}.v1"))).expect("a fixture of each type");
+            A::Event::from_json(kind, payload.clone()).expect("a fixture that is read")
+        })
+        .collect();
+    let state: Option<A> = replay(None, stream, events.iter().zip((1..).map(|at| Timestamp(at * 1_000))));
+    serde_json::to_value(state.expect("it lives")).expect("a state can be written")
+}
+
+#[test]
+fn the_same_events_yield_the_same_state_unless_the_revision_says_otherwise() {
+    let sub = StreamId::new("users/00000000-0000-4000-8000-000000000001");
+    let client = StreamId::new("clients/abcdefghijklmnopqrstuvwxyz");
+    let states = [
+        (
+            format!("user_pool.r{}", UserPool::REVISION),
+            state_of::<UserPool>("UserPoolEvent", "user_pool", &StreamId::pool(), ""),
+        ),
+        (
+            format!("app_client.r{}", AppClient::REVISION),
+            state_of::<AppClient>("AppClientEvent", "app_client", &client, ""),
+        ),
+        (format!("user.r{}", User::REVISION), state_of::<User>("UserEvent", "user", &sub, "")),
+        (format!("user.r{}.erased", User::REVISION), state_of::<User>("UserEvent", "user", &sub, ".erased")),
+    ];
+    let missing: BTreeSet<_> = states
+        .iter()
+        .filter(|(name, state)| !exists_or_is_written("states", name, || state.clone()))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}: run the tests with UPDATE_FIXTURES=1 after a new revision");
+    let written = fixtures("states");
+    for (name, state) in &states {
+        assert_eq!(&written[name], state, "{name}: raise the revision of `apply` when it yields another state");
+    }
+}

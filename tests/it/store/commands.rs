@@ -1,0 +1,227 @@
+//! The use cases on a store of this cluster, called in the process: the rules, the store, and nothing in front of them.
+
+use std::sync::Arc;
+
+use userpool::app::caller::Caller;
+use userpool::app::passwords::{Cost, Passwords};
+use userpool::app::{App, Identity};
+use userpool::domain::error::Exception;
+use userpool::proto::v1;
+use userpool::store::Store;
+
+pub const PASSWORD: &str = "Correct-horse-1";
+pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
+
+/// An application as a server has it, except that a hash costs next to nothing.
+pub fn app(store: Store) -> Arc<App> {
+    let identity = Identity {
+        public_url: "http://127.0.0.1".to_owned(),
+        account_id: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+    };
+    App::new(store, identity, Passwords::new(Cost { memory: 64, passes: 1, lanes: 1 }, 4))
+}
+
+pub fn caller(operation: &'static str) -> Caller {
+    Caller {
+        account: None,
+        address: Some(std::net::IpAddr::from([203, 0, 113, 7])),
+        request_id: "request".to_owned(),
+        traceparent: None,
+        region: None,
+        patience: None,
+        operation,
+    }
+}
+
+/// Calls a use case by the name of its file.
+macro_rules! call {
+    ($app:expr, $service:ident :: $operation:ident, $request:expr) => {
+        userpool::app::$service::$operation::$operation(
+            $app,
+            &$crate::store::commands::caller(stringify!($operation)),
+            $request,
+        )
+        .await
+        .map_err(|error| error.exception)
+    };
+}
+
+pub type Answer<T = ()> = Result<T, Exception>;
+
+/// A pool whose users prove their e-mail address, which is an alias then.
+pub fn pool_request() -> v1::CreateUserPoolRequest {
+    let email = || vec!["email".to_owned()];
+    v1::CreateUserPoolRequest {
+        pool_name: Some("pool".to_owned()),
+        auto_verified_attributes: email(),
+        alias_attributes: email(),
+        ..Default::default()
+    }
+}
+
+pub async fn create_pool(app: &App, request: v1::CreateUserPoolRequest) -> Answer<String> {
+    let created = call!(app, user_pool::create_user_pool, request)?;
+    Ok(created.user_pool.and_then(|pool| pool.id).expect("a pool has an id"))
+}
+
+pub async fn create_client(app: &App, pool: &str) -> Answer<String> {
+    let request = v1::CreateUserPoolClientRequest {
+        user_pool_id: Some(pool.to_owned()),
+        client_name: Some("client".to_owned()),
+        explicit_auth_flows: ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"].map(str::to_owned).into(),
+        ..Default::default()
+    };
+    let created = call!(app, app_client::create_user_pool_client, request)?;
+    Ok(created.user_pool_client.and_then(|client| client.client_id).expect("a client has an id"))
+}
+
+/// Answers the user's `sub`.
+pub async fn sign_up(app: &App, client: &str, name: &str, email: &str) -> Answer<String> {
+    let email = v1::AttributeType { name: Some("email".to_owned()), value: Some(email.to_owned()) };
+    let request = v1::SignUpRequest {
+        client_id: Some(client.to_owned()),
+        username: Some(name.to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        user_attributes: vec![email],
+        ..Default::default()
+    };
+    let signed_up = call!(app, sign_up::sign_up, request)?;
+    Ok(signed_up.user_sub.expect("a user has a sub"))
+}
+
+/// The code that was sent last to each user, by `sub`. Takes the messages out of the outbox.
+pub async fn sent_codes(app: &App) -> Vec<(String, String)> {
+    let claimed = app.store.claim_messages(app.clock.now(), 1_000).await.expect("the outbox can be read");
+    let mut codes = Vec::new();
+    for message in claimed {
+        app.store.message_delivered(&message).await.expect("the message is delivered");
+        codes.extend(message.message.code.map(|code| (message.owner.to_string(), code)));
+    }
+    codes
+}
+
+pub async fn confirm(app: &App, client: &str, name: &str, code: &str, force: bool) -> Answer {
+    let request = v1::ConfirmSignUpRequest {
+        client_id: Some(client.to_owned()),
+        username: Some(name.to_owned()),
+        confirmation_code: Some(code.to_owned()),
+        force_alias_creation: Some(force),
+        ..Default::default()
+    };
+    call!(app, sign_up::confirm_sign_up, request).map(drop)
+}
+
+pub async fn resend(app: &App, client: &str, name: &str) -> Answer {
+    let request = v1::ResendConfirmationCodeRequest {
+        client_id: Some(client.to_owned()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    call!(app, sign_up::resend_confirmation_code, request).map(drop)
+}
+
+/// An access token and a refresh token.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Answer<Tokens> {
+    let parameters = [("USERNAME", name), ("PASSWORD", password)];
+    let request = v1::InitiateAuthRequest {
+        client_id: Some(client.to_owned()),
+        auth_flow: Some("USER_PASSWORD_AUTH".to_owned()),
+        auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Default::default()
+    };
+    let tokens = call!(app, auth::initiate_auth, request)?.authentication_result.expect("tokens");
+    Ok(Tokens {
+        access: tokens.access_token.expect("an access token"),
+        refresh: tokens.refresh_token.expect("a refresh token"),
+    })
+}
+
+pub async fn refresh(app: &App, client: &str, token: &str) -> Answer {
+    let request = v1::GetTokensFromRefreshTokenRequest {
+        client_id: Some(client.to_owned()),
+        refresh_token: Some(token.to_owned()),
+        ..Default::default()
+    };
+    call!(app, auth::get_tokens_from_refresh_token, request).map(drop)
+}
+
+pub async fn revoke(app: &App, client: &str, token: &str) -> Answer {
+    let request = v1::RevokeTokenRequest {
+        client_id: Some(client.to_owned()),
+        token: Some(token.to_owned()),
+        ..Default::default()
+    };
+    call!(app, auth::revoke_token, request).map(drop)
+}
+
+pub async fn sign_out(app: &App, token: &str) -> Answer {
+    let request = v1::GlobalSignOutRequest { access_token: Some(token.to_owned()) };
+    call!(app, auth::global_sign_out, request).map(drop)
+}
+
+pub async fn delete_user(app: &App, token: &str) -> Answer {
+    let request = v1::DeleteUserRequest { access_token: Some(token.to_owned()) };
+    call!(app, user::delete_user, request).map(drop)
+}
+
+pub async fn admin_sign_out(app: &App, pool: &str, name: &str) -> Answer {
+    let request =
+        v1::AdminUserGlobalSignOutRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
+    call!(app, auth::admin_user_global_sign_out, request).map(drop)
+}
+
+pub async fn admin_confirm(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminConfirmSignUpRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    call!(app, admin_user::admin_confirm_sign_up, request).map(drop)
+}
+
+pub async fn admin_delete(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminDeleteUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
+    call!(app, admin_user::admin_delete_user, request).map(drop)
+}
+
+pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer {
+    let request = v1::UpdateUserPoolRequest {
+        user_pool_id: Some(pool.to_owned()),
+        auto_verified_attributes: vec!["email".to_owned()],
+        email_verification_subject: subject.map(str::to_owned),
+        ..Default::default()
+    };
+    call!(app, user_pool::update_user_pool, request).map(drop)
+}
+
+pub async fn update_client(app: &App, pool: &str, client: &str, rotates: bool) -> Answer {
+    let flows: &[&str] = if rotates { &[] } else { &["ALLOW_REFRESH_TOKEN_AUTH"] };
+    let rotation =
+        v1::RefreshTokenRotationType { feature: Some("ENABLED".to_owned()), retry_grace_period_seconds: Some(0) };
+    let request = v1::UpdateUserPoolClientRequest {
+        user_pool_id: Some(pool.to_owned()),
+        client_id: Some(client.to_owned()),
+        explicit_auth_flows: flows.iter().chain(&["ALLOW_USER_PASSWORD_AUTH"]).map(|flow| (*flow).to_owned()).collect(),
+        refresh_token_rotation: rotates.then_some(rotation),
+        ..Default::default()
+    };
+    call!(app, app_client::update_user_pool_client, request).map(drop)
+}
+
+pub async fn delete_client(app: &App, pool: &str, client: &str) -> Answer {
+    let request =
+        v1::DeleteUserPoolClientRequest { user_pool_id: Some(pool.to_owned()), client_id: Some(client.to_owned()) };
+    call!(app, app_client::delete_user_pool_client, request).map(drop)
+}
+
+pub async fn delete_pool(app: &App, pool: &str) -> Answer {
+    let request = v1::DeleteUserPoolRequest { user_pool_id: Some(pool.to_owned()) };
+    call!(app, user_pool::delete_user_pool, request).map(drop)
+}

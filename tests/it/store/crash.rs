@@ -1,0 +1,286 @@
+//! Connections that break between any two statements of a command: either all of it happened or nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use userpool::app::App;
+use userpool::domain::error::Exception;
+
+use super::commands::{self, Answer, app};
+use super::proxy::Proxy;
+use super::{Database, Pool, signed_out};
+
+/// Everything that a command can write.
+const TABLES: [&str; 14] = [
+    "log",
+    "activity",
+    "pools",
+    "clients",
+    "users",
+    "names",
+    "client_directory",
+    "sessions",
+    "codes",
+    "attempts",
+    "outbox",
+    "mailbox",
+    "keys",
+    "purges",
+];
+/// No command has so many statements.
+const MOST_STATEMENTS: usize = 60;
+
+/// Of each table, how many rows it has and what they are.
+type Content = BTreeMap<&'static str, (i64, Option<String>)>;
+
+pub async fn content<'a>(database: &Database, tables: impl IntoIterator<Item = &'a &'static str>) -> Content {
+    let mut content = Content::new();
+    for table in tables {
+        let statement =
+            format!("select count(*), md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t");
+        let row = sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_one(database.sql()).await.unwrap();
+        content.insert(*table, row);
+    }
+    content
+}
+
+/// The tables that changed, and by how many rows.
+fn growth(before: &Content, after: &Content) -> BTreeMap<&'static str, i64> {
+    let changed = before.iter().filter(|(table, content)| after[*table] != **content);
+    changed.map(|(table, (rows, _))| (*table, after[table].0 - rows)).collect()
+}
+
+/// Runs a command again and again, each time with a connection that breaks one statement later, until none breaks.
+///
+/// Each time it is prepared anew at the place that was made once, under a number of its own.
+async fn breaks_anywhere<Place, Subject>(
+    place: impl AsyncFn(&App) -> Place,
+    prepare: impl AsyncFn(&App, &Place, usize) -> Subject,
+    run: impl AsyncFn(&App, &Subject) -> Answer,
+) {
+    let database = Database::create().await;
+    let proxy = Proxy::start(database.address()).await;
+    let (direct, proxied) = (app(database.store.clone()), app(database.another_store(Some(proxy.address)).await));
+    let place = place(&direct).await;
+    let subject = prepare(&direct, &place, 0).await;
+    let before = content(&database, &TABLES).await;
+    run(&proxied, &subject).await.expect("the undisturbed command");
+    let everything = growth(&before, &content(&database, &TABLES).await);
+    assert!(!everything.is_empty(), "the command writes something");
+
+    for statement in 1..MOST_STATEMENTS {
+        let subject = prepare(&direct, &place, statement).await;
+        let before = content(&database, &TABLES).await;
+        proxy.cut_after(statement);
+        let answer = run(&proxied, &subject).await;
+        let cut = proxy.has_cut();
+        let grown = growth(&before, &content(&database, &TABLES).await);
+        match answer {
+            Ok(()) => assert_eq!(grown, everything, "after statement {statement}: it was answered and happened"),
+            Err(exception) => {
+                assert!(cut, "{exception:?} without a reason");
+                assert_eq!(exception, Exception::ServiceUnavailableException, "after statement {statement}");
+                // What leaves no event in the log can have happened without an answer.
+                if everything.contains_key("log") || !grown.is_empty() && grown != everything {
+                    assert_eq!(grown, BTreeMap::new(), "after statement {statement}: it was refused");
+                }
+                let before = content(&database, &TABLES).await;
+                run(&proxied, &subject).await.expect("another try");
+                let grown = growth(&before, &content(&database, &TABLES).await);
+                assert_eq!(grown, everything, "after statement {statement}: another try");
+            }
+        }
+        database.assert_verified().await;
+        if !cut {
+            assert!(statement > 2, "the command has at least a read and a write");
+            return;
+        }
+    }
+    panic!("the command has no end");
+}
+
+async fn a_pool(app: &App) -> String {
+    commands::create_pool(app, commands::pool_request()).await.unwrap()
+}
+
+/// A pool with a client.
+async fn a_client(app: &App) -> (String, String) {
+    let pool = a_pool(app).await;
+    let client = commands::create_client(app, &pool).await.unwrap();
+    (pool, client)
+}
+
+fn named(number: usize) -> String {
+    format!("jane-{number}")
+}
+
+fn address(number: usize) -> String {
+    format!("jane-{number}@example.com")
+}
+
+/// The code of a user who has signed up through a client.
+async fn registered(app: &App, client: &str, name: &str, email: &str) -> String {
+    commands::sign_up(app, client, name, email).await.unwrap();
+    commands::sent_codes(app).await.pop().expect("a code").1
+}
+
+/// The client and the name of a user who is confirmed.
+async fn confirmed(app: &App, client: &str, number: usize) -> (String, String) {
+    let (client, name) = (client.to_owned(), named(number));
+    let code = registered(app, &client, &name, &address(number)).await;
+    commands::confirm(app, &client, &name, &code, false).await.unwrap();
+    (client, name)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_user_pool() {
+    let create = async |app: &App, (): &()| commands::create_pool(app, commands::pool_request()).await.map(drop);
+    breaks_anywhere(async |_| (), async |_, (), _| (), create).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn update_user_pool() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |_, pool, number| (pool.clone(), format!("subject {number}")),
+        async |app, (pool, subject)| commands::update_pool(app, pool, Some(subject)).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_user_pool() {
+    breaks_anywhere(
+        async |_| (),
+        async |app, (), _| {
+            let (pool, client) = a_client(app).await;
+            confirmed(app, &client, 0).await;
+            pool
+        },
+        async |app, pool| commands::delete_pool(app, pool).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_user_pool_client() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |_, pool, _| pool.clone(),
+        async |app, pool| commands::create_client(app, pool).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_user_pool_client() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |app, pool, _| (pool.clone(), commands::create_client(app, pool).await.unwrap()),
+        async |app, (pool, client)| commands::delete_client(app, pool, client).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_up() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |_, client, number| (client.clone(), named(number), address(number)),
+        async |app, (client, name, email)| commands::sign_up(app, client, name, email).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resend_confirmation_code() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |app, client, number| {
+            registered(app, client, &named(number), &address(number)).await;
+            (client.clone(), named(number))
+        },
+        async |app, (client, name)| commands::resend(app, client, name).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_that_takes_an_alias_from_another_user() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |app, client, number| {
+            confirmed(app, client, number).await;
+            let name = format!("joan-{number}");
+            let code = registered(app, client, &name, &address(number)).await;
+            (client.clone(), name, code)
+        },
+        async |app, (client, name, code)| commands::confirm(app, client, name, code, true).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn initiate_auth() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |app, client, number| confirmed(app, client, number).await,
+        async |app, (client, name)| commands::sign_in(app, client, name, commands::PASSWORD).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn global_sign_out() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |app, client, number| {
+            let (client, name) = confirmed(app, client, number).await;
+            commands::sign_in(app, &client, &name, commands::PASSWORD).await.unwrap().access
+        },
+        async |app, token| commands::sign_out(app, token).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_user() {
+    breaks_anywhere(
+        async |app| a_client(app).await.1,
+        async |app, client, number| {
+            let (client, name) = confirmed(app, client, number).await;
+            commands::sign_in(app, &client, &name, commands::PASSWORD).await.unwrap().access
+        },
+        async |app, token| commands::delete_user(app, token).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_is_still_on_its_way_when_its_connection_is_lost_is_waited_for() {
+    let database = Database::create().await;
+    let proxy = Proxy::start(database.address()).await;
+    let store = database.another_store(Some(proxy.address)).await;
+    let pool = Pool::create(&store).await;
+    let user = pool.user("jane").await.unwrap();
+    let release = proxy.hold_commit();
+    let commit = pool.commit().user(&user, vec![signed_out(2)]);
+    let commit = tokio::spawn(async move { store.commit(commit).await });
+    let asks = async {
+        while !commit.is_finished() {
+            let waits: bool = sqlx::query_scalar(
+                "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+            )
+            .fetch_one(database.sql())
+            .await
+            .unwrap();
+            if waits {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asks).await.expect("the commit asks for its event");
+    release.send(()).expect("the proxy waits");
+    commit.await.unwrap().expect("the commit is found");
+    database.assert_verified().await;
+}
