@@ -1,7 +1,8 @@
 //! Read models and claims, computed anew from the log: into new tables, which then take the place of the old ones.
 //!
-//! Commands go on while the new tables are filled. Only the swap locks the tables: under that lock nothing can be committed
-//! that a read model follows, so what was committed since the beginning is applied, and then the names change hands.
+//! Commands go on while the new tables are filled and catch up with what was committed meanwhile. Only the swap locks the
+//! tables: under that lock nothing can be committed that a read model follows, so the little that is left is applied, and
+//! then the names change hands.
 //! Operational tables stay as they are, and nothing is sent or published: events are read and none is written.
 //!
 //! A server keeps pools and clients in memory by their version, which a rebuild does not change. If a row of theirs was
@@ -26,13 +27,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MOST_TRIES: usize = 100;
 /// So many streams of the tail are in memory at once.
 const PAGE: usize = 200;
+/// Once so few streams are behind, the rest is left to the swap; a busy log never has none.
+const FEW: usize = 200;
+const MOST_PASSES: usize = 10;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// How many streams were replayed.
     pub streams: usize,
-    /// How many of them again, because they went on meanwhile.
+    /// How often one was replayed again, because it may have gone on meanwhile.
     pub caught_up: usize,
 }
 
@@ -87,15 +91,21 @@ impl Store {
     }
 
     async fn rebuild_alone(&self, connection: &mut PgConnection) -> Result<Rebuilt, RebuildError> {
-        let (epoch, tx) = sqlx::query_as("select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from meta")
-            .fetch_one(&mut *connection)
-            .await?;
-        let begin = Point { epoch, tx };
         let indexes = make_tables(connection).await?;
+        let mut behind = now(connection).await?;
         let streams = self.fill(connection).await?;
+        let mut caught_up = 0;
+        for _ in 0..MOST_PASSES {
+            let next = now(connection).await?;
+            let pass = self.catch_up(connection, &behind).await?;
+            (behind, caught_up) = (next, caught_up + pass);
+            if pass <= FEW {
+                break;
+            }
+        }
         for _ in 0..MOST_TRIES {
-            match self.swap(connection, &begin, &indexes).await {
-                Ok(caught_up) => return Ok(Rebuilt { streams, caught_up }),
+            match self.swap(connection, &behind, &indexes).await {
+                Ok(last) => return Ok(Rebuilt { streams, caught_up: caught_up + last }),
                 Err(error) if is_locked(&error) => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(error),
             }
@@ -110,8 +120,7 @@ impl Store {
             sqlx::query_scalar("select distinct user_pool_id from log order by 1").fetch_all(&mut *connection).await?;
         let mut streams = 0;
         for pool in pools.into_iter().map(UserPoolId::new) {
-            let mut moment = self.database.begin().await?;
-            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
+            let mut moment = self.moment().await?;
             let replay = PoolReplay::read(self, &mut moment, &pool).await?;
             let mut after = None;
             while replay.lives() {
@@ -130,17 +139,17 @@ impl Store {
         Ok(streams)
     }
 
-    /// Puts the new tables in the place of the old ones. Answers how many streams went on since the beginning.
+    /// Puts the new tables in the place of the old ones. Answers how many streams were still behind.
     async fn swap(
         &self,
         connection: &mut PgConnection,
-        begin: &Point,
+        behind: &Point,
         indexes: &[(String, String)],
     ) -> Result<usize, RebuildError> {
         let mut transaction = connection.begin().await?;
         sqlx::query(LOCK_TIMEOUT).execute(&mut *transaction).await?;
         execute(&mut transaction, format!("lock table {} in access exclusive mode", TABLES.join(", "))).await?;
-        let caught_up = self.catch_up(&mut transaction, begin).await?;
+        let caught_up = self.catch_up(&mut transaction, behind).await?;
         for table in TABLES {
             execute(&mut transaction, format!("drop table {table}")).await?;
             execute(&mut transaction, format!("alter table rebuilt_{table} rename to {table}")).await?;
@@ -152,14 +161,16 @@ impl Store {
         Ok(caught_up)
     }
 
-    /// Replays again whatever was committed since the beginning.
-    async fn catch_up(&self, connection: &mut PgConnection, begin: &Point) -> Result<usize, RebuildError> {
+    /// Replays again whatever was committed since a point, all of it as it was at one moment: so no name is seen with two
+    /// users, one of whom has just given it up. Answers how many streams those were.
+    async fn catch_up(&self, connection: &mut PgConnection, since: &Point) -> Result<usize, RebuildError> {
+        let mut moment = self.moment().await?;
         let changed: Vec<(String, String)> = sqlx::query_as(
             "select distinct user_pool_id, stream_id from log where (epoch, tx) >= ($1, $2::text::xid8) order by 1, 2",
         )
-        .bind(begin.epoch)
-        .bind(&begin.tx)
-        .fetch_all(&mut *connection)
+        .bind(since.epoch)
+        .bind(&since.tx)
+        .fetch_all(&mut *moment)
         .await?;
         let count = changed.len();
         let mut pools: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -168,7 +179,7 @@ impl Store {
         }
         for (pool, streams) in pools {
             let pool = UserPoolId::new(pool);
-            let replay = PoolReplay::read(self, connection, &pool).await?;
+            let replay = PoolReplay::read(self, &mut moment, &pool).await?;
             if !replay.lives() {
                 forget_pool(connection, &pool).await?;
                 continue;
@@ -176,12 +187,20 @@ impl Store {
             // A name can have gone from one user to another: all are released before any is claimed.
             forget(connection, &pool, &streams).await?;
             for page in streams.chunks(PAGE) {
-                let page = replay.streams(connection, page).await?;
+                let page = replay.streams(&mut moment, page).await?;
                 write(connection, &pool, &page).await?;
             }
         }
+        moment.rollback().await?;
         Ok(count)
     }
+}
+
+async fn now(connection: &mut PgConnection) -> Result<Point, sqlx::Error> {
+    let (epoch, tx) = sqlx::query_as("select epoch, pg_snapshot_xmin(pg_current_snapshot())::text from meta")
+        .fetch_one(connection)
+        .await?;
+    Ok(Point { epoch, tx })
 }
 
 fn is_locked(error: &RebuildError) -> bool {

@@ -73,6 +73,15 @@ pub(super) struct Yield {
     pub gap: Option<i64>,
 }
 
+impl Store {
+    /// A transaction that sees everything as it is now, however long it takes, and holds up neither writers nor the feed.
+    pub(super) async fn moment(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        let mut moment = self.database.begin().await?;
+        sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
+        Ok(moment)
+    }
+}
+
 impl PoolReplay {
     /// Reads the pool's own stream.
     pub async fn read(store: &Store, connection: &mut PgConnection, id: &UserPoolId) -> Result<Self, StoreError> {

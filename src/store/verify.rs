@@ -87,8 +87,7 @@ impl Store {
         let mut report = Report::default();
         for pool in pools {
             let pool = UserPoolId::new(pool);
-            let mut moment = self.database.begin().await?;
-            sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
+            let mut moment = self.moment().await?;
             let replay = PoolReplay::read(self, &mut moment, &pool).await?;
             let mut verification = Verification { pool: &pool, replay, moment: &mut moment, report: &mut report };
             verification.run().await?;
