@@ -88,8 +88,8 @@ pub async fn serve(listeners: Listeners, services: Services, stop: CancellationT
     workers.spawn(store.clone().keep_partitions(DEFAULT_RETENTION_MONTHS, stop.clone()));
     workers.spawn(store.clone().keep_sweeping(stop.clone()));
     workers.spawn(store.clone().keep_purging(stop.clone()));
+    let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery.is_mailbox() };
     workers.spawn(delivery::worker::run(store, delivery, stop.clone()));
-    let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery == Way::Mailbox };
     let served = tokio::try_join!(
         serve_grpc(listeners.grpc, &doors, stop.clone()),
         serve_http(listeners.http, door, stop.clone())

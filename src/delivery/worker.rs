@@ -19,7 +19,7 @@ const LONGEST_BACK_OFF_SECONDS: i64 = 300;
 /// Delivers until it is told to stop.
 pub async fn run(store: Store, way: Way, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match deliver_batch(&store, way).await {
+        match deliver_batch(&store, &way).await {
             Ok(0) => {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -35,7 +35,7 @@ pub async fn run(store: Store, way: Way, stop: CancellationToken) {
     }
 }
 
-async fn deliver_batch(store: &Store, way: Way) -> Result<usize, StoreError> {
+async fn deliver_batch(store: &Store, way: &Way) -> Result<usize, StoreError> {
     let claimed = store.claim_messages(Clock.now(), BATCH).await?;
     for message in &claimed {
         if let Err(error) = deliver(store, way, message).await {
@@ -45,10 +45,8 @@ async fn deliver_batch(store: &Store, way: Way) -> Result<usize, StoreError> {
     Ok(claimed.len())
 }
 
-async fn deliver(store: &Store, way: Way, message: &Claimed) -> Result<(), DeliveryError> {
-    match way {
-        Way::Mailbox => store.deliver_to_mailbox(message, Clock.now()).await?,
-    }
+async fn deliver(store: &Store, way: &Way, message: &Claimed) -> Result<(), DeliveryError> {
+    way.deliver(store, message).await?;
     metrics::counter!("userpool_messages_delivered_total", "medium" => message.message.medium.name()).increment(1);
     Ok(())
 }

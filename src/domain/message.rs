@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::attributes::is_email;
 use crate::proto::events::UserPoolSettings;
 
 /// How a message travels.
@@ -39,6 +40,12 @@ pub struct Message {
     pub medium: Medium,
     /// The address: an e-mail address or a phone number.
     pub to: String,
+    /// The sender that the pool chose, for an e-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Where answers go, if the pool chose that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
     /// The subject, for an e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -56,6 +63,51 @@ impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Message({})", self.medium.name())
     }
+}
+
+/// An e-mail address with the name of whom it belongs to: `Name <name@example.com>` or `name@example.com`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedAddress {
+    /// The name, if there is one.
+    pub name: Option<String>,
+    /// The address.
+    pub address: String,
+}
+
+impl NamedAddress {
+    /// Reads one. Nothing that has line breaks in it is one, so that it can't add headers to an e-mail.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+            Some((name, address)) => (name.trim(), address),
+            None => ("", text),
+        };
+        let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        let name = quoted.unwrap_or(name);
+        let forbidden = |character: char| character.is_control() || ['<', '>', '"'].contains(&character);
+        if !is_email(address) || address.contains(forbidden) || name.contains(forbidden) {
+            return None;
+        }
+        let name = (!name.is_empty()).then(|| name.to_owned());
+        Some(Self { name, address: address.to_owned() })
+    }
+}
+
+/// Puts values in the place of texts, all of them at once: a value that looks like a place stays as it is.
+pub fn fill_places(text: &str, places: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    let next = |rest: &str| {
+        let found = places.iter().filter_map(|(place, value)| rest.find(place).map(|at| (at, place.len(), *value)));
+        found.min_by_key(|(at, ..)| *at).map(|(at, length, value)| (at, length, value.to_owned()))
+    };
+    while let Some((at, length, value)) = next(rest) {
+        filled.push_str(&rest[..at]);
+        filled.push_str(&value);
+        rest = &rest[at + length..];
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// The address as it may be shown to somebody who might not own it: `a***@e***`, `+********1234`.
@@ -88,7 +140,7 @@ pub fn verification_message(
 ) -> Message {
     let template = settings.verification_message_template.as_ref();
     let text = |chosen: Option<&String>, default: &str| {
-        chosen.map_or(default, String::as_str).replace("{####}", code).replace("{username}", username)
+        fill_places(chosen.map_or(default, String::as_str), &[("{####}", code), ("{username}", username)])
     };
     let (subject, body) = match medium {
         Medium::Email => (
@@ -97,7 +149,17 @@ pub fn verification_message(
         ),
         Medium::Sms => (None, text(template.and_then(|it| it.sms_message.as_ref()), DEFAULT_SMS)),
     };
-    Message { medium, to: to.to_owned(), subject, body, code: Some(code.to_owned()), link: None }
+    let email = settings.email_configuration.as_ref().filter(|_| medium == Medium::Email);
+    Message {
+        medium,
+        to: to.to_owned(),
+        from: email.and_then(|email| email.from.clone()),
+        reply_to: email.and_then(|email| email.reply_to_email_address.clone()),
+        subject,
+        body,
+        code: Some(code.to_owned()),
+        link: None,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,281 @@
+//! E-mail by a mail relay.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use lettre::address::Envelope;
+use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, Message as Email};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use lettre::transport::smtp::{Error as SmtpError, response::Severity};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use crate::delivery::DeliveryError;
+use crate::delivery::settings::{self, EmailSettings, Secret, Security, SettingsError};
+use crate::domain::message::{Message, NamedAddress};
+
+/// A connection that was idle for longer is not used again: relays close theirs after some minutes.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// A mail relay with its connections.
+///
+/// lettre has a pool of its own, and it is not used: it takes a connection back whose exchange was cut off by a time limit,
+/// and would read the late answer to one message as the answer to the next. Here a connection returns only after an exchange
+/// that came to its end.
+pub(super) struct Relay {
+    host: String,
+    port: u16,
+    security: Security,
+    tls: Option<TlsParameters>,
+    credentials: Option<Credentials>,
+    hello_name: ClientId,
+    sender: NamedAddress,
+    reply_to: Option<NamedAddress>,
+    sender_domains: Option<Vec<String>>,
+    timeout: Duration,
+    concurrency: usize,
+    idle: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// What of an e-mail the relay is told, and the e-mail.
+struct Letter {
+    from: lettre::Address,
+    to: lettre::Address,
+    content: Vec<u8>,
+}
+
+impl Relay {
+    pub(super) fn new(settings: &EmailSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let (sender, reply_to) = settings.sender()?;
+        let tls = match settings.security {
+            Security::None => None,
+            Security::Tls | Security::Starttls => Some(tls_parameters(settings)?),
+        };
+        let credentials = settings.credentials()?.map(|(user, Secret(password))| Credentials::new(user, password));
+        Ok(Self {
+            host: settings.host.clone(),
+            port: settings.port(),
+            security: settings.security,
+            tls,
+            credentials,
+            hello_name: settings.hello_name.clone().map_or_else(ClientId::default, ClientId::Domain),
+            sender,
+            reply_to,
+            sender_domains: settings.sender_domains.clone(),
+            timeout: Duration::from_secs(settings.timeout_seconds),
+            concurrency: settings.concurrency,
+            idle: Mutex::default(),
+        })
+    }
+
+    pub(super) fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Hands a message to the relay.
+    pub(super) async fn send(&self, id: Uuid, message: &Message) -> Result<(), DeliveryError> {
+        let letter = self.letter(id, message)?;
+        match timeout(self.timeout, self.hand_over(&letter)).await {
+            Ok(result) => result,
+            Err(_) => Err(DeliveryError::failed("the mail relay did not answer in time")),
+        }
+    }
+
+    /// The e-mail as it travels.
+    fn letter(&self, id: Uuid, message: &Message) -> Result<Letter, DeliveryError> {
+        let sender = match &message.from {
+            Some(text) => self.allowed(NamedAddress::parse(text))?,
+            None => self.sender.clone(),
+        };
+        let reply_to = match &message.reply_to {
+            Some(text) => {
+                let malformed = || DeliveryError::refused("the pool's ReplyToEmailAddress is not an address");
+                Some(NamedAddress::parse(text).ok_or_else(malformed)?)
+            }
+            None => self.reply_to.clone(),
+        };
+        let malformed = |_| DeliveryError::refused("the recipient's address can't be written in an e-mail");
+        let to = mailbox(NamedAddress { name: None, address: message.to.clone() }).map_err(malformed)?;
+        let malformed = |_| DeliveryError::refused("the sender's address can't be written in an e-mail");
+        let from = mailbox(sender).map_err(malformed)?;
+        let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()]).map_err(unwritable)?;
+        // The same at each attempt, so that a mail server can tell that it has the e-mail already.
+        let message_id = format!("<{id}@{}>", from.email.domain());
+        let (sender, recipient) = (from.email.clone(), to.email.clone());
+        let mut email = Email::builder()
+            .envelope(envelope)
+            .from(from)
+            .to(to)
+            .message_id(Some(message_id))
+            .subject(one_line(message.subject.as_deref().unwrap_or_default()))
+            .header(ContentType::TEXT_HTML);
+        if let Some(reply_to) = reply_to {
+            let malformed = |_| DeliveryError::refused("the address for answers can't be written in an e-mail");
+            email = email.reply_to(mailbox(reply_to).map_err(malformed)?);
+        }
+        let email = email.body(message.body.clone()).map_err(unwritable)?;
+        Ok(Letter { from: sender, to: recipient, content: email.formatted() })
+    }
+
+    fn allowed(&self, sender: Option<NamedAddress>) -> Result<NamedAddress, DeliveryError> {
+        let sender = sender.ok_or_else(|| DeliveryError::refused("the pool's From is not an address"))?;
+        let (_, domain) = sender.address.rsplit_once('@').unwrap_or_default();
+        match &self.sender_domains {
+            Some(domains) if !domains.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain)) => {
+                Err(DeliveryError::refused("the pool's From is of a domain that this server does not send for"))
+            }
+            _ => Ok(sender),
+        }
+    }
+
+    async fn hand_over(&self, letter: &Letter) -> Result<(), DeliveryError> {
+        let mut connection = self.connection().await?;
+        match exchange(&mut connection, letter).await {
+            Ok(()) => {
+                self.give_back(connection);
+                Ok(())
+            }
+            Err(error) => {
+                connection.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection that works: one that is idle, or a new one.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
+        while let Some(mut connection) = self.take_idle() {
+            if connection.test_connected().await {
+                return Ok(connection);
+            }
+        }
+        self.connect().await.map_err(|error| match error.status() {
+            Some(_) => DeliveryError::failed(format!("the mail relay refuses this server ({})", code_of(&error))),
+            None => DeliveryError::failed(format!("the mail relay can't be reached ({error})")),
+        })
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SmtpError> {
+        let (host, hello) = ((self.host.as_str(), self.port), &self.hello_name);
+        let implicit = self.tls.clone().filter(|_| self.security == Security::Tls);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(host, Some(self.timeout), hello, implicit, None).await?;
+        if let Some(tls) = self.tls.clone().filter(|_| self.security == Security::Starttls) {
+            connection.starttls(tls, hello).await?;
+        }
+        if let Some(credentials) = &self.credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        idle.retain(|(_, since)| since.elapsed() < LONGEST_IDLE);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    fn give_back(&self, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        idle.push((connection, Instant::now()));
+    }
+}
+
+/// One e-mail over a connection. Only a refusal of this recipient or this e-mail is final: what the relay says before that is
+/// about the server or its settings, and somebody can put it right.
+async fn exchange(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), DeliveryError> {
+    let mut parameters = Vec::new();
+    if [&letter.from, &letter.to].into_iter().any(|address| !address.to_string().is_ascii()) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(DeliveryError::refused("the mail relay takes only addresses in ASCII"));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    let sender = connection.command(Mail::new(Some(letter.from.clone()), parameters)).await;
+    sender.map_err(|error| failure(&error, "the sender"))?;
+    let recipient = connection.command(Rcpt::new(letter.to.clone(), Vec::new())).await;
+    recipient.map_err(|error| verdict(&error, "the recipient"))?;
+    let data = connection.command(Data).await;
+    data.map_err(|error| failure(&error, "the message"))?;
+    let content = connection.message(&letter.content).await;
+    content.map_err(|error| verdict(&error, "the message"))?;
+    Ok(())
+}
+
+/// What a refusal means that may be final.
+fn verdict(error: &SmtpError, what: &str) -> DeliveryError {
+    match error.status() {
+        Some(status) if status.severity == Severity::PermanentNegativeCompletion => {
+            DeliveryError::refused(format!("the mail relay refuses {what} ({})", code_of(error)))
+        }
+        _ => failure(error, what),
+    }
+}
+
+/// What a refusal means that is not.
+fn failure(error: &SmtpError, what: &str) -> DeliveryError {
+    match error.status() {
+        Some(_) => DeliveryError::failed(format!("the mail relay refuses {what} for now ({})", code_of(error))),
+        None => DeliveryError::failed(format!("the connection to the mail relay broke ({error})")),
+    }
+}
+
+/// The code of an answer, and the enhanced one if there is one: numbers only. The text often repeats the address.
+fn code_of(error: &SmtpError) -> String {
+    let Some(status) = error.status() else { return String::new() };
+    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let enhanced = text.split_whitespace().next().filter(|word| is_enhanced_code(word));
+    match enhanced {
+        Some(enhanced) => format!("{status} {enhanced}"),
+        None => status.to_string(),
+    }
+}
+
+/// Whether a word is a status code as RFC 3463 has them, such as `5.1.1`.
+fn is_enhanced_code(word: &str) -> bool {
+    let parts: Vec<_> = word.split('.').collect();
+    let number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    parts.len() == 3 && parts.iter().all(number)
+}
+
+/// An address as lettre has it. A domain outside ASCII becomes its ASCII form, which every relay takes.
+fn mailbox(address: NamedAddress) -> Result<Mailbox, lettre::address::AddressError> {
+    let (user, domain) = address.address.rsplit_once('@').unwrap_or_default();
+    let domain = idna::domain_to_ascii(domain).map_err(|_| lettre::address::AddressError::InvalidDomain)?;
+    Ok(Mailbox::new(address.name, lettre::Address::new(user, domain)?))
+}
+
+/// A text that can't begin another header.
+fn one_line(text: &str) -> String {
+    text.split(|character: char| character.is_control()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn unwritable(error: lettre::error::Error) -> DeliveryError {
+    DeliveryError::refused(format!("the e-mail can't be written ({error})"))
+}
+
+fn tls_parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> {
+    let mut builder = TlsParameters::builder(settings.host.clone());
+    if let Some(path) = &settings.ca_file {
+        let name = "email.ca-file";
+        let pem = settings::read(name, path)?;
+        let unusable = || SettingsError::Certificates { name, path: path.clone() };
+        if !String::from_utf8_lossy(&pem).contains("BEGIN CERTIFICATE") {
+            return Err(unusable());
+        }
+        let certificates = Certificate::from_pem(&pem).map_err(|_| unusable())?;
+        builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificates);
+    }
+    builder.build_rustls().map_err(|error| SettingsError::Tls(error.to_string()))
+}
