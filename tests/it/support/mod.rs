@@ -13,6 +13,7 @@ pub mod kafka;
 pub mod pool;
 pub mod postgres;
 pub mod reaper;
+pub mod smtp;
 pub mod wire;
 
 use std::fs;
