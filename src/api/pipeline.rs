@@ -63,7 +63,8 @@ pub async fn refused(app: &App, error: &Error, caller: &Caller) {
     }
 }
 
-fn count(operation: &'static str, outcome: &'static str) {
+/// Counts a call that came to its end.
+pub fn count(operation: &'static str, outcome: &'static str) {
     metrics::counter!("userpool_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
 }
 

@@ -84,10 +84,22 @@ pub async fn named_through_client(
     secret_hash: Option<&str>,
     code: CodePurpose,
 ) -> Result<NamedThroughClient, Error> {
+    let named = read_through_client(app, pool_id, client_id, username, code).await?;
+    check_secret_hash(&named.found.pool, &named.client.state, &[username], secret_hash)?;
+    Ok(named)
+}
+
+/// The same, for whoever has something else to prove than the client's secret.
+pub async fn read_through_client(
+    app: &App,
+    pool_id: &UserPoolId,
+    client_id: &ClientId,
+    username: &str,
+    code: CodePurpose,
+) -> Result<NamedThroughClient, Error> {
     let name = app.store.pool_hint(pool_id).await?.name_rules.normalise(username);
     let wanted = Wanted { name: Some(&name), code: Some(code), ..Wanted::default() };
     let found = app.store.read(pool_id, Some(client_id), wanted).await?;
     let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
-    check_secret_hash(&found.pool, &client.state, &[username], secret_hash)?;
     Ok(NamedThroughClient { found, client })
 }

@@ -6,6 +6,7 @@ pub mod database;
 pub mod dev;
 pub mod keys;
 pub mod log;
+pub mod messages;
 pub mod migrate;
 pub mod serve;
 pub mod server;
@@ -37,6 +38,8 @@ enum Command {
     Migrate(database::DatabaseArguments),
     /// Reads and checks the event log.
     Log(log::LogArguments),
+    /// Lists messages that were not delivered, and has them tried again.
+    Messages(messages::MessagesArguments),
     /// Creates, lists and revokes the callers of developer operations.
     ServiceAccount(service_account::ServiceAccountArguments),
     /// Calls an operation by its name.
@@ -55,6 +58,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Log(arguments) => log::run(arguments).await,
+        Command::Messages(arguments) => messages::run(arguments).await,
         Command::ServiceAccount(arguments) => service_account::run(arguments).await,
         Command::Call(arguments) => call::run(arguments).await,
     }

@@ -66,32 +66,23 @@ impl Way {
         configured.unwrap_or(WITHOUT_NETWORK)
     }
 
-    /// Delivers a message over the network. Whoever calls takes it out of the outbox.
-    async fn send(network: &Network, claimed: &Claimed) -> Result<(), DeliveryError> {
-        let message = &claimed.message;
-        match message.medium {
-            Medium::Email => match &network.email {
-                Some(relay) => relay.send(claimed.id, message).await,
-                None => Err(DeliveryError::refused("no mail relay is configured")),
-            },
-            Medium::Sms => match &network.sms {
-                Some(gateway) => gateway.send(message).await,
-                None => Err(DeliveryError::refused("no SMS gateway is configured")),
-            },
-        }
-    }
-
-    /// Delivers a message and takes it out of the outbox.
+    /// Hands a message over. One for the mailbox is out of the outbox then; any other is still in it.
     async fn deliver(&self, store: &Store, claimed: &Claimed) -> Result<(), DeliveryError> {
         match self {
-            // One statement takes it out of the outbox and puts it into the mailbox.
-            Self::Mailbox => store.deliver_to_mailbox(claimed, store.clock.now()).await?,
-            Self::Network(network) => {
-                Self::send(network, claimed).await?;
-                store.message_delivered(claimed).await?;
-            }
+            Self::Mailbox => Ok(store.deliver_to_mailbox(claimed, store.clock.now()).await?),
+            Self::Network(network) => network.send(claimed).await,
         }
-        Ok(())
+    }
+}
+
+impl Network {
+    async fn send(&self, claimed: &Claimed) -> Result<(), DeliveryError> {
+        match (claimed.message.medium, &self.email, &self.sms) {
+            (Medium::Email, Some(relay), _) => relay.send(claimed.id, &claimed.message).await,
+            (Medium::Sms, _, Some(gateway)) => gateway.send(&claimed.message).await,
+            (Medium::Email, None, _) => Err(DeliveryError::refused("no mail relay is configured")),
+            (Medium::Sms, _, None) => Err(DeliveryError::refused("no SMS gateway is configured")),
+        }
     }
 }
 

@@ -20,6 +20,10 @@ use crate::domain::message::{Message, NamedAddress};
 
 /// A connection that was idle for longer is not used again: relays close theirs after some minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
+/// Whether an idle connection still works, the relay says at once or not at all.
+const LONGEST_TEST: Duration = Duration::from_secs(2);
+/// A relay may take so long to say goodbye.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// A mail relay with its connections.
 ///
@@ -147,7 +151,8 @@ impl Relay {
                 Ok(())
             }
             Err(error) => {
-                connection.abort().await;
+                // What the relay said counts; how long it takes over a goodbye does not.
+                tokio::spawn(async move { timeout(LONGEST_FAREWELL, connection.abort()).await });
                 Err(error)
             }
         }
@@ -156,13 +161,13 @@ impl Relay {
     /// A connection that works: one that is idle, or a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
         while let Some(mut connection) = self.take_idle() {
-            if connection.test_connected().await {
+            if timeout(LONGEST_TEST, connection.test_connected()).await == Ok(true) {
                 return Ok(connection);
             }
         }
         self.connect().await.map_err(|error| match error.status() {
             Some(_) => DeliveryError::failed(format!("the mail relay refuses this server ({})", code_of(&error))),
-            None => DeliveryError::failed(format!("the mail relay can't be reached ({error})")),
+            None => DeliveryError::failed(format!("the mail relay can't be used ({})", described(&error))),
         })
     }
 
@@ -227,8 +232,16 @@ fn verdict(error: &SmtpError, what: &str) -> DeliveryError {
 fn failure(error: &SmtpError, what: &str) -> DeliveryError {
     match error.status() {
         Some(_) => DeliveryError::failed(format!("the mail relay refuses {what} for now ({})", code_of(error))),
-        None => DeliveryError::failed(format!("the connection to the mail relay broke ({error})")),
+        None => DeliveryError::failed(format!("the connection to the mail relay broke ({})", described(error))),
     }
+}
+
+/// An error that is no answer of the relay's. What it sent instead stays out: it may repeat an address.
+fn described(error: &SmtpError) -> String {
+    if error.is_response() {
+        return "it closed the connection, or does not speak SMTP".to_owned();
+    }
+    error.to_string()
 }
 
 /// The code of an answer, and the enhanced one if there is one: numbers only. The text often repeats the address.

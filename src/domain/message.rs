@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::is_email;
+use crate::domain::user_pool::UserPool;
 use crate::proto::events::UserPoolSettings;
 
 /// How a message travels.
@@ -33,7 +34,7 @@ impl Medium {
     }
 }
 
-/// A message that is ready to be delivered.
+/// A message that is ready to be delivered. The body of an e-mail is HTML, as Cognito's are.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// By which way.
@@ -95,16 +96,16 @@ impl NamedAddress {
 
 /// Puts values in the place of texts, all of them at once: a value that looks like a place stays as it is.
 pub fn fill_places(text: &str, places: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    let next = |rest: &str| {
-        let found = places.iter().filter_map(|(place, value)| rest.find(place).map(|at| (at, place.len(), *value)));
-        found.min_by_key(|(at, ..)| *at).map(|(at, length, value)| (at, length, value.to_owned()))
+    let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+    let first = |rest: &str| {
+        let found =
+            places.iter().filter_map(|(place, value)| rest.find(place).map(|at| (at, at + place.len(), *value)));
+        found.min_by_key(|(begin, ..)| *begin)
     };
-    while let Some((at, length, value)) = next(rest) {
-        filled.push_str(&rest[..at]);
-        filled.push_str(&value);
-        rest = &rest[at + length..];
+    while let Some((begin, end, value)) = first(rest) {
+        filled.push_str(&rest[..begin]);
+        filled.push_str(value);
+        rest = &rest[end..];
     }
     filled.push_str(rest);
     filled
@@ -129,8 +130,45 @@ pub fn mask(medium: Medium, address: &str) -> String {
 const DEFAULT_SUBJECT: &str = "Your verification code";
 const DEFAULT_EMAIL: &str = "Your confirmation code is {####}";
 const DEFAULT_SMS: &str = "Your confirmation code is {####}";
+const DEFAULT_LINK_SUBJECT: &str = "Your verification link";
+const DEFAULT_LINK_EMAIL: &str = "Please follow the link to confirm your e-mail address: {##Confirm e-mail address##}";
 
-/// The message that carries the code of a sign-up, by the pool's templates.
+/// Where a code, or a temporary password, stands in a template.
+pub const CODE_PLACE: &str = "{####}";
+/// Where the user's name stands.
+pub const USERNAME_PLACE: &str = "{username}";
+const LINK_BEGIN: &str = "{##";
+const LINK_END: &str = "##}";
+
+impl Message {
+    /// A message as the pool sends it: an e-mail by its sender.
+    pub fn new(settings: &UserPoolSettings, medium: Medium, to: &str, subject: Option<String>, body: String) -> Self {
+        let email = settings.email_configuration.as_ref().filter(|_| medium == Medium::Email);
+        Self {
+            medium,
+            to: to.to_owned(),
+            from: email.and_then(|email| email.from.clone()),
+            reply_to: email.and_then(|email| email.reply_to_email_address.clone()),
+            subject,
+            body,
+            code: None,
+            link: None,
+        }
+    }
+}
+
+/// Fills a template for the body of a message. The body of an e-mail is HTML, in which a name or a password must not be read
+/// as such.
+pub fn fill_body(medium: Medium, template: &str, places: &[(&str, &str)]) -> String {
+    let shown = |value: &str| match medium {
+        Medium::Email => escape_html(value),
+        Medium::Sms => value.to_owned(),
+    };
+    let values: Vec<_> = places.iter().map(|(place, value)| (*place, shown(value))).collect();
+    fill_places(template, &values.iter().map(|(place, value)| (*place, value.as_str())).collect::<Vec<_>>())
+}
+
+/// The message that carries a code, by the pool's templates.
 pub fn verification_message(
     settings: &UserPoolSettings,
     medium: Medium,
@@ -139,33 +177,106 @@ pub fn verification_message(
     code: &str,
 ) -> Message {
     let template = settings.verification_message_template.as_ref();
-    let text = |chosen: Option<&String>, default: &str| {
-        fill_places(chosen.map_or(default, String::as_str), &[("{####}", code), ("{username}", username)])
-    };
+    let places = [(CODE_PLACE, code), (USERNAME_PLACE, username)];
+    let chosen = |text: Option<&String>, default: &str| text.map_or_else(|| default.to_owned(), String::clone);
     let (subject, body) = match medium {
         Medium::Email => (
-            Some(text(template.and_then(|it| it.email_subject.as_ref()), DEFAULT_SUBJECT)),
-            text(template.and_then(|it| it.email_message.as_ref()), DEFAULT_EMAIL),
+            Some(fill_places(&chosen(template.and_then(|it| it.email_subject.as_ref()), DEFAULT_SUBJECT), &places)),
+            chosen(template.and_then(|it| it.email_message.as_ref()), DEFAULT_EMAIL),
         ),
-        Medium::Sms => (None, text(template.and_then(|it| it.sms_message.as_ref()), DEFAULT_SMS)),
+        Medium::Sms => (None, chosen(template.and_then(|it| it.sms_message.as_ref()), DEFAULT_SMS)),
     };
-    let email = settings.email_configuration.as_ref().filter(|_| medium == Medium::Email);
-    Message {
-        medium,
-        to: to.to_owned(),
-        from: email.and_then(|email| email.from.clone()),
-        reply_to: email.and_then(|email| email.reply_to_email_address.clone()),
-        subject,
-        body,
-        code: Some(code.to_owned()),
-        link: None,
+    let body = fill_body(medium, &body, &places);
+    Message { code: Some(code.to_owned()), ..Message::new(settings, medium, to, subject, body) }
+}
+
+/// The message of a sign-up: with a code, or by e-mail with a link where the pool says so.
+pub fn sign_up_message(
+    pool: &UserPool,
+    client_id: &str,
+    medium: Medium,
+    to: &str,
+    username: &str,
+    code: &str,
+) -> Message {
+    let message = verification_message(&pool.settings, medium, to, username, code);
+    if medium != Medium::Email || !pool.confirms_with_link() {
+        return message;
     }
+    let template = pool.settings.verification_message_template.as_ref();
+    let places = [(USERNAME_PLACE, username)];
+    let subject = template.and_then(|it| it.email_subject_by_link.as_deref()).unwrap_or(DEFAULT_LINK_SUBJECT);
+    let body = template.and_then(|it| it.email_message_by_link.as_deref()).unwrap_or(DEFAULT_LINK_EMAIL);
+    let link = confirmation_link(&pool.issuer, client_id, username, code);
+    Message {
+        subject: Some(fill_places(subject, &places)),
+        body: with_link(body, &link, |text| fill_body(medium, text, &places)),
+        link: Some(link),
+        ..message
+    }
+}
+
+/// Where a user confirms by a link: Cognito's path and parameters, under the pool's own address.
+fn confirmation_link(issuer: &str, client_id: &str, username: &str, code: &str) -> String {
+    let (client_id, username, code) = (in_query(client_id), in_query(username), in_query(code));
+    format!("{issuer}/confirmUser?client_id={client_id}&user_name={username}&confirmation_code={code}")
+}
+
+/// Puts a link in the place of each `{##text##}`, under its text, or under its own address where there is none.
+fn with_link(template: &str, link: &str, filled: impl Fn(&str) -> String) -> String {
+    let (mut body, mut rest) = (String::with_capacity(template.len() + link.len()), template);
+    while let Some((before, text, after)) = next_link(rest) {
+        let text = if text.trim().is_empty() { escape_html(link) } else { filled(text) };
+        body.push_str(&filled(before));
+        body.push_str(&format!("<a href=\"{}\">{text}</a>", escape_html(link)));
+        rest = after;
+    }
+    body.push_str(&filled(rest));
+    body
+}
+
+/// What is before the first link of a template, its text, and what comes after. `{####}` is one without a text.
+fn next_link(template: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = template.split_once(LINK_BEGIN)?;
+    let (text, after) = rest.split_once(LINK_END)?;
+    Some((before, text, after))
+}
+
+/// A value as part of a URL's query.
+fn in_query(value: &str) -> String {
+    let mut encoded = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// A text that HTML shows as it is.
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(character),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::proto::v1::VerificationMessageTemplateType;
+    use crate::domain::testing::pool;
+    use crate::proto::v1::{CreateUserPoolRequest, EmailConfigurationType, VerificationMessageTemplateType};
 
     #[test]
     fn an_address_is_shown_by_its_beginnings_and_a_number_by_its_end() {
@@ -217,6 +328,112 @@ mod tests {
         let settings = UserPoolSettings { verification_message_template: Some(template), ..Default::default() };
         let message = verification_message(&settings, Medium::Sms, "to", "{####}", "123456");
         assert_eq!(message.body, "{####}: 123456");
+    }
+
+    #[test]
+    fn a_value_is_not_read_as_html_in_an_email_and_stays_as_it_is_elsewhere() {
+        let template = VerificationMessageTemplateType {
+            email_subject: Some("For {username}".to_owned()),
+            email_message: Some("<b>{username}</b> {####}".to_owned()),
+            sms_message: Some("{username} {####}".to_owned()),
+            ..Default::default()
+        };
+        let settings = UserPoolSettings { verification_message_template: Some(template), ..Default::default() };
+        let of = |medium| verification_message(&settings, medium, "to", "<a href='x'>&\"", "1");
+        assert_eq!(of(Medium::Email).body, "<b>&lt;a href=&#39;x&#39;&gt;&amp;&quot;</b> 1");
+        assert_eq!(of(Medium::Email).subject.as_deref(), Some("For <a href='x'>&\""));
+        assert_eq!(of(Medium::Sms).body, "<a href='x'>&\" 1");
+    }
+
+    #[test]
+    fn the_sender_of_an_email_is_the_pools() {
+        let email = EmailConfigurationType {
+            from: Some("App <app@example.com>".to_owned()),
+            reply_to_email_address: Some("help@example.com".to_owned()),
+            ..Default::default()
+        };
+        let settings = UserPoolSettings { email_configuration: Some(email), ..Default::default() };
+        let of = |medium| verification_message(&settings, medium, "to", "jane", "1");
+        let email = of(Medium::Email);
+        assert_eq!(email.from.as_deref(), Some("App <app@example.com>"));
+        assert_eq!(email.reply_to.as_deref(), Some("help@example.com"));
+        assert_eq!((of(Medium::Sms).from, of(Medium::Sms).reply_to), (None, None));
+    }
+
+    fn linking(template: VerificationMessageTemplateType) -> UserPool {
+        let template =
+            VerificationMessageTemplateType { default_email_option: Some("CONFIRM_WITH_LINK".to_owned()), ..template };
+        pool(CreateUserPoolRequest { verification_message_template: Some(template), ..Default::default() })
+    }
+
+    #[test]
+    fn a_pool_can_send_a_link_by_email() {
+        let template = VerificationMessageTemplateType {
+            email_subject_by_link: Some("Welcome {username}".to_owned()),
+            email_message_by_link: Some("<p>{username}: {##Click <b>here</b>##} or {####}</p>".to_owned()),
+            ..Default::default()
+        };
+        let pool = linking(template);
+        let message = sign_up_message(&pool, "client", Medium::Email, "to", "ja&ne", "123456");
+        let link = format!("{}/confirmUser?client_id=client&user_name=ja%26ne&confirmation_code=123456", pool.issuer);
+        assert_eq!(message.link.as_deref(), Some(link.as_str()));
+        assert_eq!(message.code.as_deref(), Some("123456"));
+        assert_eq!(message.subject.as_deref(), Some("Welcome ja&ne"));
+        let shown = link.replace('&', "&amp;");
+        let body =
+            format!("<p>ja&amp;ne: <a href=\"{shown}\">Click <b>here</b></a> or <a href=\"{shown}\">{shown}</a></p>");
+        assert_eq!(message.body, body);
+    }
+
+    #[test]
+    fn a_link_needs_no_template_and_sms_carry_a_code_all_the_same() {
+        let pool = linking(VerificationMessageTemplateType::default());
+        let message = sign_up_message(&pool, "client", Medium::Email, "to", "jane", "123456");
+        assert_eq!(message.subject.as_deref(), Some("Your verification link"));
+        assert!(message.body.ends_with(">Confirm e-mail address</a>"), "{}", message.body);
+        let sms = sign_up_message(&pool, "client", Medium::Sms, "to", "jane", "123456");
+        assert_eq!((sms.body.as_str(), sms.link), ("Your confirmation code is 123456", None));
+        let code = verification_message(&pool.settings, Medium::Email, "to", "jane", "123456");
+        assert_eq!(code.link, None, "the code of anything but a sign-up is a code");
+    }
+
+    #[test]
+    fn an_address_can_have_a_name() {
+        let parsed = |text: &str| NamedAddress::parse(text).map(|it| (it.name.unwrap_or_default(), it.address));
+        let found = |name: &str, address: &str| Some((name.to_owned(), address.to_owned()));
+        assert_eq!(parsed("a@example.com"), found("", "a@example.com"));
+        assert_eq!(parsed(" <a@example.com> "), found("", "a@example.com"));
+        assert_eq!(parsed("Ann O'Neil <a@example.com>"), found("Ann O'Neil", "a@example.com"));
+        assert_eq!(parsed("\"Ann, Inc.\" <a@example.com>"), found("Ann, Inc.", "a@example.com"));
+        for text in ["", "a", "a@", "Ann a@example.com", "Ann <a@example.com", "<<a@example.com>>", "a@b@example.com"] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+        for text in ["a@example.com\r\nBcc: b@example.com", "Ann\nBcc: <a@example.com>", "Ann <a@exam\rple.com>"] {
+            assert_eq!(parsed(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_an_address_has_no_line_breaks(text in any::<String>()) {
+            if let Some(NamedAddress { name, address }) = NamedAddress::parse(&text) {
+                let name = name.unwrap_or_default();
+                prop_assert!(!name.chars().chain(address.chars()).any(char::is_control));
+            }
+        }
+
+        #[test]
+        fn a_link_gives_back_what_went_into_it(username in any::<String>()) {
+            let link = confirmation_link("http://127.0.0.1/pool", "client", &username, "123456");
+            let url = reqwest::Url::parse(&link).unwrap();
+            let found = url.query_pairs().find(|(name, _)| name == "user_name").map(|(_, value)| value.into_owned());
+            prop_assert_eq!(found, Some(username));
+        }
+
+        #[test]
+        fn no_template_breaks_the_filling(template in any::<String>()) {
+            with_link(&template, "link", |text| fill_body(Medium::Email, text, &[(USERNAME_PLACE, "jane")]));
+        }
     }
 
     #[test]

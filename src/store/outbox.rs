@@ -1,25 +1,30 @@
 //! The outbox: messages that wait to be delivered.
 //!
 //! A worker claims a row by moving `next_at` and commits; then sends; then deletes. Nothing is locked while it sends.
+//!
+//! A message is tried until its code is over, or for a day. What is given up stays where it is, dead, with the reason, until
+//! an operator has it tried again or its time in the table is over. Reasons are in plain text and say nothing of whom a
+//! message is for.
 
 use std::time::Duration;
 
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
-use crate::domain::message::Message;
+use crate::domain::message::{Medium, Message};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::seal::{FieldClass, Place};
-use crate::store::{Store, to_database};
+use crate::store::{Store, from_database, to_database};
 
-/// For so long nobody else takes a message that was claimed.
-const CLAIM: Duration = Duration::from_secs(60);
-/// After so many attempts a message is left where it is, visibly dead.
-pub const MOST_ATTEMPTS: i32 = 10;
+/// For so long nobody else takes a message that was claimed. An attempt ends well before.
+pub const CLAIM: Duration = Duration::from_secs(60);
+/// A message that carries no code is tried for so long.
+pub const LONGEST_LIFE_SECONDS: i64 = 24 * 60 * 60;
 
 /// Why a message can't be read: whatever it is, it stays so.
 type Unreadable = Box<dyn std::error::Error + Send + Sync>;
@@ -39,39 +44,117 @@ pub struct Claimed {
     pub message: Message,
 }
 
+/// A message in the outbox as an operator sees it: nothing that is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The pool.
+    pub user_pool_id: String,
+    /// The row.
+    pub id: Uuid,
+    /// Whose: the `sub`.
+    pub owner: String,
+    /// By which way it leaves.
+    pub medium: Option<String>,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Whether it is given up.
+    pub dead: bool,
+    /// When it is tried next.
+    pub next_at: Timestamp,
+    /// Why the last attempt failed.
+    pub reason: Option<String>,
+}
+
+/// Which messages of the outbox.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'a> {
+    /// Only those of a pool.
+    pub user_pool_id: Option<&'a str>,
+    /// Only this one.
+    pub id: Option<Uuid>,
+    /// Only those that are given up.
+    pub dead: bool,
+}
+
 impl Store {
-    /// Claims the next messages that are due.
+    /// Claims the next messages that are due, of whatever medium.
     pub async fn claim_messages(&self, now: Timestamp, limit: i64) -> Result<Vec<Claimed>, StoreError> {
+        self.claim_messages_of(None, now, limit).await
+    }
+
+    /// Claims the next messages of a medium that are due. What need not be sent any more goes out of the way here.
+    ///
+    /// Of a user's messages by one medium, a later one waits while an earlier one is under way or due; one that waits for
+    /// another attempt does not hold it up.
+    pub async fn claim_messages_of(
+        &self,
+        medium: Option<Medium>,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Claimed>, StoreError> {
         let rows = sqlx::query(
             "with due as (
-                 select user_pool_id, id from outbox where not dead and kind = 'message' and next_at <= $1
-                 order by next_at limit $2 for update skip locked
+                 select o.user_pool_id, o.id from outbox o
+                 where not o.dead and o.kind = 'message' and o.next_at <= $1
+                     and ($4::text is null or coalesce(o.medium, $4) = $4)
+                     and not exists (
+                         select from outbox earlier
+                         where earlier.user_pool_id = o.user_pool_id and earlier.owner = o.owner and earlier.id < o.id
+                             and earlier.kind = 'message' and earlier.medium is not distinct from o.medium
+                             and not earlier.dead and (earlier.sending or earlier.next_at <= $1)
+                     )
+                 order by o.next_at limit $2 for update of o skip locked
              ), claimed as (
-                 update outbox o set attempts = attempts + 1, next_at = $1 + $3 * interval '1 second'
+                 update outbox o set attempts = attempts + 1, sending = true, next_at = $1 + $3 * interval '1 second'
                  from due where o.user_pool_id = due.user_pool_id and o.id = due.id
-                 returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts
+                 returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason
              )
-             select c.*, k.key_id, k.wrapped from claimed c
+             select c.*, k.key_id, k.wrapped,
+                 c.purpose is not null and not exists (
+                     select from codes where codes.user_pool_id = c.user_pool_id and codes.sub = c.owner::uuid
+                         and codes.purpose = c.purpose and codes.expires_at = c.expires_at
+                 ) as replaced
+             from claimed c
              join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
         )
         .bind(to_database(now))
         .bind(limit)
         .bind(CLAIM.as_secs_f64())
+        .bind(medium.map(Medium::name))
         .fetch_all(&self.database)
         .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in rows {
-            let (user_pool_id, id) = (UserPoolId::new(row.try_get::<String, _>("user_pool_id")?), row.try_get("id")?);
-            match self.open_message(user_pool_id.clone(), id, &row).await {
-                Ok(message) => claimed.push(message),
-                // Trying again would find the same: it is left for a person to see, and holds nobody else up.
-                Err(error) => {
-                    tracing::error!(%error, %id, pool = %user_pool_id, "a message in the outbox can't be read");
-                    self.bury_message(&user_pool_id, id).await?;
-                }
-            }
+            claimed.extend(self.sort_out(row, now).await?);
         }
         Ok(claimed)
+    }
+
+    /// The message of a claimed row, if it is still to be sent.
+    async fn sort_out(&self, row: PgRow, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
+        let user_pool_id = UserPoolId::new(row.try_get::<String, _>("user_pool_id")?);
+        let (id, medium): (Uuid, Option<String>) = (row.try_get("id")?, row.try_get("medium")?);
+        if from_database(row.try_get("expires_at")?) <= now {
+            let last: Option<String> = row.try_get("reason")?;
+            let last = last.as_deref().unwrap_or("there was no attempt");
+            let reason = format!("not delivered in time ({last})");
+            self.bury_message(&user_pool_id, id, medium.as_deref(), &reason).await?;
+            return Ok(None);
+        }
+        if row.try_get("replaced")? {
+            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: its code is of no use any more");
+            self.drop_message(&user_pool_id, id).await?;
+            return Ok(None);
+        }
+        match self.open_message(user_pool_id.clone(), id, &row).await {
+            Ok(message) => Ok(Some(message)),
+            // Trying again would find the same: it is left for a person to see, and holds nobody else up.
+            Err(error) => {
+                tracing::error!(%error, %id, pool = %user_pool_id, "a message in the outbox can't be read");
+                self.bury_message(&user_pool_id, id, medium.as_deref(), "it can't be read").await?;
+                Ok(None)
+            }
+        }
     }
 
     async fn open_message(&self, user_pool_id: UserPoolId, id: Uuid, row: &PgRow) -> Result<Claimed, Unreadable> {
@@ -84,8 +167,28 @@ impl Store {
         Ok(Claimed { id, attempts: row.try_get("attempts")?, owner, message, user_pool_id })
     }
 
-    async fn bury_message(&self, pool: &UserPoolId, id: Uuid) -> Result<(), StoreError> {
-        sqlx::query("update outbox set dead = true where user_pool_id = $1 and id = $2")
+    /// Gives a message up: it stays, with the reason, and is not tried again until somebody says so.
+    async fn bury_message(
+        &self,
+        pool: &UserPoolId,
+        id: Uuid,
+        medium: Option<&str>,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        tracing::error!(%id, %pool, medium, reason, "a message is given up");
+        let medium = medium.unwrap_or("unknown").to_owned();
+        metrics::counter!("userpool_messages_dead_total", "medium" => medium).increment(1);
+        sqlx::query("update outbox set dead = true, sending = false, reason = $3 where user_pool_id = $1 and id = $2")
+            .bind(pool.as_str())
+            .bind(id)
+            .bind(reason)
+            .execute(&self.database)
+            .await?;
+        Ok(())
+    }
+
+    async fn drop_message(&self, pool: &UserPoolId, id: Uuid) -> Result<(), StoreError> {
+        sqlx::query("delete from outbox where user_pool_id = $1 and id = $2")
             .bind(pool.as_str())
             .bind(id)
             .execute(&self.database)
@@ -95,23 +198,71 @@ impl Store {
 
     /// A message is delivered.
     pub async fn message_delivered(&self, claimed: &Claimed) -> Result<(), StoreError> {
-        sqlx::query("delete from outbox where user_pool_id = $1 and id = $2")
+        self.drop_message(&claimed.user_pool_id, claimed.id).await
+    }
+
+    /// A message could not be delivered: it is tried again at a time.
+    pub async fn message_failed(&self, claimed: &Claimed, next_at: Timestamp, reason: &str) -> Result<(), StoreError> {
+        sqlx::query("update outbox set next_at = $3, sending = false, reason = $4 where user_pool_id = $1 and id = $2")
             .bind(claimed.user_pool_id.as_str())
             .bind(claimed.id)
+            .bind(to_database(next_at))
+            .bind(reason)
             .execute(&self.database)
             .await?;
         Ok(())
     }
 
-    /// A message could not be delivered: it is tried again at a time, or is dead after too many attempts.
-    pub async fn message_failed(&self, claimed: &Claimed, next_at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("update outbox set next_at = $3, dead = attempts >= $4 where user_pool_id = $1 and id = $2")
-            .bind(claimed.user_pool_id.as_str())
-            .bind(claimed.id)
-            .bind(to_database(next_at))
-            .bind(MOST_ATTEMPTS)
-            .execute(&self.database)
-            .await?;
-        Ok(())
+    /// A message was refused for good: it is dead.
+    pub async fn message_refused(&self, claimed: &Claimed, reason: &str) -> Result<(), StoreError> {
+        let medium = claimed.message.medium.name();
+        self.bury_message(&claimed.user_pool_id, claimed.id, Some(medium), reason).await
+    }
+
+    /// The messages that wait or are given up, the oldest first.
+    pub async fn list_messages(&self, which: Selection<'_>, limit: i64) -> Result<Vec<Waiting>, StoreError> {
+        let rows = sqlx::query(
+            "select user_pool_id, id, owner, medium, attempts, dead, next_at, reason from outbox
+             where kind = 'message' and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)
+                 and (dead or not $3)
+             order by id limit $4",
+        )
+        .bind(which.user_pool_id)
+        .bind(which.id)
+        .bind(which.dead)
+        .bind(limit)
+        .fetch_all(&self.database)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Waiting {
+                    user_pool_id: row.try_get("user_pool_id")?,
+                    id: row.try_get("id")?,
+                    owner: row.try_get("owner")?,
+                    medium: row.try_get("medium")?,
+                    attempts: row.try_get("attempts")?,
+                    dead: row.try_get("dead")?,
+                    next_at: from_database(row.try_get::<OffsetDateTime, _>("next_at")?),
+                    reason: row.try_get("reason")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Has messages that were given up tried again, now. One that carries no code gets another day for it; one whose code is
+    /// over is given up again. Answers how many there were.
+    pub async fn retry_messages(&self, which: Selection<'_>, now: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "update outbox set dead = false, sending = false, next_at = $3,
+                 expires_at = case when purpose is null then greatest(expires_at, $4) else expires_at end
+             where kind = 'message' and dead and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)",
+        )
+        .bind(which.user_pool_id)
+        .bind(which.id)
+        .bind(to_database(now))
+        .bind(to_database(now.plus_seconds(LONGEST_LIFE_SECONDS)))
+        .execute(&self.database)
+        .await?;
+        Ok(done.rows_affected())
     }
 }

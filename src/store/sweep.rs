@@ -1,4 +1,4 @@
-//! Operational rows whose time is over: sessions, codes, attempts. They decide nothing any more; sweeping keeps tables small.
+//! Operational rows whose time is over: sessions, codes, attempts, messages that were given up. They decide nothing any more; sweeping keeps tables small.
 
 use std::time::Duration;
 
@@ -19,6 +19,10 @@ const CODES: &str = "delete from codes where (user_pool_id, sub, purpose) in
     (select user_pool_id, sub, purpose from codes where expires_at < $1 order by expires_at limit $2)";
 const ATTEMPTS: &str = "delete from attempts where (user_pool_id, name_hash) in
     (select user_pool_id, name_hash from attempts where last_at < $1 order by last_at limit $2)";
+const DEAD_MESSAGES: &str = "delete from outbox where (user_pool_id, id) in
+    (select user_pool_id, id from outbox where dead and expires_at < $1 order by expires_at limit $2)";
+/// So long after its end a message that was given up can still be looked at.
+const DEAD_MESSAGE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 impl Store {
     /// Drops one batch of each kind. Answers how many rows went.
@@ -29,6 +33,7 @@ impl Store {
             // A code that is over answers as one that is not there.
             (CODES, now),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
+            (DEAD_MESSAGES, now.plus_seconds(-DEAD_MESSAGE_SECONDS)),
         ] {
             let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
             swept += done.rows_affected();

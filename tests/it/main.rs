@@ -12,6 +12,7 @@ mod budgets;
 mod callers;
 mod changes;
 mod concurrency;
+mod confirm_by_link;
 mod contract;
 mod dev_command;
 mod documents;

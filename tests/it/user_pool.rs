@@ -225,10 +225,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
     let history = PasswordPolicyType { password_history_size: Some(3), ..Default::default() };
     let history = UserPoolPolicyType { password_policy: Some(history), ..Default::default() };
     let security = UserPoolAddOnsType { advanced_security_mode: Some("ENFORCED".into()), ..Default::default() };
-    let link = VerificationMessageTemplateType {
-        default_email_option: Some("CONFIRM_WITH_LINK".into()),
-        ..Default::default()
-    };
     let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()) };
     let cases = [
         (lambda(LambdaConfigType { pre_sign_up: arn(), ..Default::default() }), "LambdaConfig"),
@@ -239,10 +235,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
         (
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
-        ),
-        (
-            CreateUserPoolRequest { verification_message_template: Some(link), ..Default::default() },
-            "VerificationMessageTemplate.DefaultEmailOption CONFIRM_WITH_LINK",
         ),
         (policies(history), "Policies.PasswordPolicy.PasswordHistorySize"),
         (

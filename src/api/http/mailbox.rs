@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::app::App;
+use crate::domain::message::escape_html;
 use crate::store::mailbox::Delivered;
 
 const MOST_SHOWN: i64 = 100;
@@ -66,13 +67,14 @@ fn page(messages: &[Delivered]) -> String {
         let message = &delivered.message;
         let _ = write!(
             rows,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td><b>{}</b><br>{}</td><td><code>{}</code></td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td><b>{}</b><br>{}</td><td><code>{}</code>{}</td></tr>",
             time_of(delivered),
             message.medium.name(),
-            escaped(&message.to),
-            escaped(message.subject.as_deref().unwrap_or_default()),
-            escaped(&message.body),
-            escaped(message.code.as_deref().unwrap_or_default()),
+            escape_html(&message.to),
+            escape_html(message.subject.as_deref().unwrap_or_default()),
+            escape_html(&message.body),
+            escape_html(message.code.as_deref().unwrap_or_default()),
+            message.link.as_deref().map(link).unwrap_or_default(),
         );
     }
     if messages.is_empty() {
@@ -85,6 +87,6 @@ fn page(messages: &[Delivered]) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+fn link(address: &str) -> String {
+    format!("<br><a href=\"{}\">link</a>", escape_html(address))
 }

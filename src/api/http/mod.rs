@@ -1,5 +1,6 @@
-//! The HTTP listener beside gRPC: the AWS door, the key sets, health, metrics, and under `dev` the mailbox.
+//! The HTTP listener beside gRPC: the AWS door, the key sets, confirmation by link, health, metrics, and under `dev` the mailbox.
 
+mod confirm_user;
 mod discovery;
 mod health;
 mod mailbox;
@@ -40,11 +41,18 @@ pub fn router(door: HttpDoor) -> Router {
     let health = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(Readiness { app: app.clone(), stopping: door.stopping }));
+    let confirmation = || get(confirm_user::page).post(confirm_user::confirm);
+    let confirmation = Router::new()
+        .route("/{user_pool_id}/confirmUser", confirmation())
+        // Some of Cognito's own links have the slash.
+        .route("/{user_pool_id}/confirmUser/", confirmation())
+        .with_state(door.doors.clone());
     let metrics = door.metrics;
     let mut router = Router::new()
         .route("/", post(aws_json::post).with_state(door.doors))
         .route("/metrics", get(move || std::future::ready(metrics.render())))
         .merge(pool)
+        .merge(confirmation)
         .merge(health);
     if door.mailbox {
         router = router.merge(Router::new().route("/dev/messages", get(mailbox::messages)).with_state(app));

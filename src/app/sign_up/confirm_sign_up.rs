@@ -1,7 +1,7 @@
 //! ConfirmSignUp.
 
 use crate::app::caller::Caller;
-use crate::app::clients::{NamedThroughClient, named_through_client};
+use crate::app::clients::{self, NamedThroughClient, read_through_client};
 use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
@@ -18,21 +18,49 @@ pub async fn confirm_sign_up(
     caller: &Caller,
     request: ConfirmSignUpRequest,
 ) -> Result<ConfirmSignUpResponse, Error> {
+    confirm(app, caller, &request, Proof::Secret).await
+}
+
+/// What a caller shows beside the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// That it knows the client's secret, if there is one.
+    Secret,
+    /// Nothing: a person followed the link that the pool sends. That person's browser knows no secret.
+    Link,
+}
+
+pub(super) async fn confirm(
+    app: &App,
+    caller: &Caller,
+    request: &ConfirmSignUpRequest,
+    proof: Proof,
+) -> Result<ConfirmSignUpResponse, Error> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id))
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request, proof, &pool_id, &client_id))
 }
 
 async fn attempt(
     app: &App,
     caller: &Caller,
     request: &ConfirmSignUpRequest,
+    proof: Proof,
     pool_id: &UserPoolId,
     client_id: &ClientId,
 ) -> Result<ConfirmSignUpResponse, Failure> {
-    let (username, secret_hash) = (request.username(), request.secret_hash.as_deref());
+    let purpose = CodePurpose::SignUp;
     let NamedThroughClient { found, client } =
-        named_through_client(app, pool_id, client_id, username, secret_hash, CodePurpose::SignUp).await?;
+        read_through_client(app, pool_id, client_id, request.username(), purpose).await?;
+    match proof {
+        Proof::Secret => {
+            let names = [request.username()];
+            clients::check_secret_hash(&found.pool, &client.state, &names, request.secret_hash.as_deref())?;
+        }
+        Proof::Link if found.pool.state.confirms_with_link() => {}
+        // Whoever guesses codes without the client's secret gets no further where no link was sent.
+        Proof::Link => return Err(rules::expired().into()),
+    }
     let Some(user) = found.user.clone() else {
         // Who may not learn whether a user exists reads the same as after a wrong guess.
         let hidden = client.state.hides_users();

@@ -1,5 +1,6 @@
 //! SignUpService.
 
+pub mod confirm_by_link;
 pub mod confirm_sign_up;
 pub mod resend_confirmation_code;
 #[allow(clippy::module_inception, reason = "the operation has the name of its service")]

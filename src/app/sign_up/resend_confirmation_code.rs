@@ -43,7 +43,7 @@ async fn attempt(
     };
     let at = app.clock.now();
     let code = app.random.code();
-    let decision = rules::resend_confirmation_code(&found.pool.state, &user.state, &code);
+    let decision = rules::resend_confirmation_code(&found.pool.state, client_id, &user.state, &code);
     let delivery = decision.answer?;
     let (sent, window_began) = codes::one_more(found.code.as_ref(), at)?;
     let sub = user.state.sub;

@@ -2,7 +2,8 @@
 
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
-use crate::domain::message::{Medium, verification_message};
+use crate::domain::ids::ClientId;
+use crate::domain::message::{Medium, sign_up_message};
 use crate::domain::user::sign_up::code_medium;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
@@ -14,7 +15,12 @@ use crate::proto::events::{CodePurpose, UserCodeSent};
 pub type Delivery = (Medium, String);
 
 /// Decides whether another code is sent to a user, and where to.
-pub fn resend_confirmation_code(pool: &UserPool, user: &User, code: &str) -> Decision<Event, Activity, Delivery> {
+pub fn resend_confirmation_code(
+    pool: &UserPool,
+    client_id: &ClientId,
+    user: &User,
+    code: &str,
+) -> Decision<Event, Activity, Delivery> {
     if user.status != UserStatus::Unconfirmed {
         return Decision::refuse(Error::invalid_parameter("User is already confirmed."));
     }
@@ -27,7 +33,7 @@ pub fn resend_confirmation_code(pool: &UserPool, user: &User, code: &str) -> Dec
     else {
         return Decision::refuse(Error::invalid_parameter("Cannot resend codes. Auto verification not turned on."));
     };
-    let message = verification_message(&pool.settings, medium, address, user.username(), code);
+    let message = sign_up_message(pool, client_id.as_str(), medium, address, user.username(), code);
     let fact = Activity::CodeSent(UserCodeSent {
         purpose: CodePurpose::SignUp.into(),
         delivery_medium: medium.name().to_owned(),
@@ -66,7 +72,7 @@ mod tests {
 
     #[test]
     fn another_code_goes_to_the_same_address() {
-        let decision = resend_confirmation_code(&verifying(&["email"]), &jane(), "654321");
+        let decision = resend_confirmation_code(&verifying(&["email"]), &ClientId::new("client"), &jane(), "654321");
         assert_eq!(decision.events, [], "nothing happened to the user");
         assert_eq!(decision.answer.unwrap(), (Medium::Email, "jane@example.com".to_owned()));
         let [message] = &decision.messages[..] else { panic!("one message") };
@@ -77,7 +83,9 @@ mod tests {
 
     #[test]
     fn there_must_be_somebody_to_confirm_and_an_address_to_prove() {
-        let refusal = |pool: &UserPool, user: &User| refused(resend_confirmation_code(pool, user, "654321"));
+        let refusal = |pool: &UserPool, user: &User| {
+            refused(resend_confirmation_code(pool, &ClientId::new("client"), user, "654321"))
+        };
         let pool = verifying(&["email"]);
         let confirmed = user(&[signed_up("jane", &[("email", "jane@example.com")]), confirmed(&["email"])]);
         let already = (Exception::InvalidParameterException, "User is already confirmed.".to_owned());

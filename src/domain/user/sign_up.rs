@@ -5,8 +5,7 @@ use crate::domain::attributes::{self, Attributes, Writer};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::Sub;
-use crate::domain::message::verification_message;
-use crate::domain::message::{Medium, Message};
+use crate::domain::message::{Medium, Message, sign_up_message};
 use crate::domain::password_policy;
 use crate::domain::user::Password;
 use crate::domain::user_pool::UserPool;
@@ -128,7 +127,7 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
         medium.and_then(|medium| attributes.get(medium.attribute()).map(|address| (medium, address.clone())));
     let message: Option<Message> = delivery
         .as_ref()
-        .map(|(medium, address)| verification_message(&pool.settings, *medium, address, &username, &command.code));
+        .map(|(medium, address)| sign_up_message(pool, &command.client_id, *medium, address, &username, &command.code));
     let activity = medium.map(|medium| {
         Activity::CodeSent(UserCodeSent {
             purpose: CodePurpose::SignUp.into(),

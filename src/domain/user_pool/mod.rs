@@ -133,6 +133,12 @@ impl UserPool {
         format!("arn:aws:cognito-idp:{}:{}:userpool/{id}", self.region, self.account_id)
     }
 
+    /// Whether a sign-up by e-mail is confirmed by a link.
+    pub fn confirms_with_link(&self) -> bool {
+        let template = self.settings.verification_message_template.as_ref();
+        template.is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK")
+    }
+
     /// The key that signs tokens of a use at a time.
     pub fn signing_key(&self, purpose: TokenUse, at: Timestamp) -> Option<&SigningKey> {
         let mut keys = self.signing_keys.iter().filter(|key| key.purpose == purpose);

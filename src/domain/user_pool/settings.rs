@@ -1,6 +1,7 @@
 //! What may be chosen for a pool: defaults, and the values that are refused until their feature is there.
 
 use crate::domain::error::Error;
+use crate::domain::message::NamedAddress;
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
@@ -116,9 +117,23 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
             "VerificationMessageTemplate.{name} and the older field for the same text must be equal where both are given."
         )));
     }
+    check_senders(settings)?;
     let tags = settings.user_pool_tags.keys();
     if tags.into_iter().any(|key| key.to_lowercase().starts_with("aws:")) {
         return Err(Error::invalid_parameter("Tag keys must not start with aws:."));
+    }
+    Ok(())
+}
+
+/// What e-mails will have in their headers must be addresses: later it would be too late to say so.
+fn check_senders(settings: &UserPoolSettings) -> Result<(), Error> {
+    let Some(email) = &settings.email_configuration else { return Ok(()) };
+    let refused = |what: &str| Err(Error::invalid_parameter(format!("EmailConfiguration.{what}")));
+    if email.from.as_deref().is_some_and(|from| NamedAddress::parse(from).is_none()) {
+        return refused("From must be an e-mail address, or a name and an address in angle brackets.");
+    }
+    if email.reply_to_email_address.as_deref().is_some_and(|address| NamedAddress::parse(address).is_none()) {
+        return refused("ReplyToEmailAddress must be an e-mail address.");
     }
     Ok(())
 }
@@ -131,13 +146,6 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
         (
             settings.user_pool_add_ons.as_ref().is_some_and(|it| it.advanced_security_mode() == "ENFORCED"),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
-        ),
-        (
-            settings
-                .verification_message_template
-                .as_ref()
-                .is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK"),
-            "VerificationMessageTemplate.DefaultEmailOption CONFIRM_WITH_LINK",
         ),
         (
             settings

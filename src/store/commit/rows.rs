@@ -12,15 +12,18 @@ use super::{Change, Commit, Marker, OperationalRow};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, replay};
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
+use crate::proto::events::CodePurpose;
 use crate::store::error::StoreError;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
+use crate::store::outbox::LONGEST_LIFE_SECONDS;
 use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
 
@@ -68,6 +71,10 @@ pub(super) struct OutboxRow {
     pub owner: String,
     pub kind: &'static str,
     pub sealed: Sealed,
+    pub medium: &'static str,
+    /// Which code it carries.
+    pub purpose: Option<&'static str>,
+    pub expires_at: OffsetDateTime,
 }
 
 /// Everything of a transaction, ready to be written.
@@ -185,7 +192,17 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
         let place = Place { pool: &commit.pool_id, stream: &StreamId::user(sub), class: FieldClass::Message };
         let text = serde_json::to_vec(&message).map_err(StoreError::Unwritable)?;
         let sealed = key.seal(place, random.uuid(), &text);
-        builder.rows.outbox.push(OutboxRow { id, owner: sub.to_string(), kind: "message", sealed });
+        let carried = carried_code(&builder.rows.operational, sub, &message);
+        let longest = commit.at.plus_seconds(LONGEST_LIFE_SECONDS);
+        builder.rows.outbox.push(OutboxRow {
+            id,
+            owner: sub.to_string(),
+            kind: "message",
+            sealed,
+            medium: message.medium.name(),
+            purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
+            expires_at: to_database(carried.map_or(longest, |(_, expires_at)| expires_at)),
+        });
     }
     let mut rows = builder.rows;
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
@@ -194,6 +211,20 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
     rows.released.sort();
     rows.claimed.sort();
     Ok(rows)
+}
+
+/// The code that a message carries, where the same commit keeps it: what it is for, and its end. After that the message is
+/// of no use.
+fn carried_code(rows: &[OperationalRow], sub: Sub, message: &Message) -> Option<(CodePurpose, Timestamp)> {
+    message.code.as_ref()?;
+    rows.iter().find_map(|row| match row {
+        OperationalRow::Code { sub: owner, purpose, code, .. }
+            if *owner == sub && code.attribute == message.medium.attribute() =>
+        {
+            Some((*purpose, code.expires_at))
+        }
+        _ => None,
+    })
 }
 
 struct Builder<'a> {

@@ -333,14 +333,20 @@ pub(crate) async fn append_activity(
 }
 
 async fn write_outbox(connection: &mut PgConnection, rows: &Rows, row: &OutboxRow) -> Result<(), StoreError> {
-    sqlx::query("insert into outbox (user_pool_id, id, owner, kind, sealed, next_at) values ($1, $2, $3, $4, $5, $6)")
-        .bind(rows.pool_id.as_str())
-        .bind(row.id)
-        .bind(&row.owner)
-        .bind(row.kind)
-        .bind(&row.sealed.0)
-        .bind(rows.at)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "insert into outbox (user_pool_id, id, owner, kind, sealed, next_at, medium, purpose, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    )
+    .bind(rows.pool_id.as_str())
+    .bind(row.id)
+    .bind(&row.owner)
+    .bind(row.kind)
+    .bind(&row.sealed.0)
+    .bind(rows.at)
+    .bind(row.medium)
+    .bind(row.purpose)
+    .bind(row.expires_at)
+    .execute(connection)
+    .await?;
     Ok(())
 }

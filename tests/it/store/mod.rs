@@ -3,6 +3,7 @@
 mod commands;
 mod commits;
 mod crash;
+mod deliveries;
 mod feed;
 mod guards;
 mod orders;

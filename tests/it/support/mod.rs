@@ -15,6 +15,7 @@ pub mod postgres;
 pub mod process;
 pub mod reaper;
 pub mod serve;
+pub mod smtp;
 pub mod wire;
 
 use std::fs;

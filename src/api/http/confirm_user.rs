@@ -1,0 +1,168 @@
+//! Confirmation by link: the page that a user's browser opens from an e-mail.
+//!
+//! Opening the page confirms nothing; its button does. Programs that look for malware open every link of an e-mail before
+//! its reader sees it, and would confirm an address whose owner never asked for it.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde::Deserialize;
+
+use crate::api::grpc::Doors;
+use crate::api::listener::Peer;
+use crate::api::operation::Operation;
+use crate::api::{authenticate, checks, pipeline, status};
+use crate::app::sign_up::confirm_by_link::confirm_by_link;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::proto::v1::ConfirmSignUpRequest;
+
+/// What a link says, by Cognito's names.
+#[derive(Deserialize)]
+pub(super) struct Link {
+    client_id: String,
+    user_name: String,
+    confirmation_code: String,
+}
+
+type LinkOrNot = Result<Query<Link>, QueryRejection>;
+
+/// `GET /<user pool id>/confirmUser?client_id=…&user_name=…&confirmation_code=…`: asks.
+pub(super) async fn page(link: LinkOrNot) -> Response {
+    match link {
+        Ok(_) => shown(StatusCode::OK, &QUESTION),
+        Err(_) => shown(StatusCode::BAD_REQUEST, &INVALID),
+    }
+}
+
+/// `POST` to the same address: confirms.
+pub(super) async fn confirm(
+    State(doors): State<Doors>,
+    Path(user_pool_id): Path<String>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
+    headers: HeaderMap,
+    link: LinkOrNot,
+) -> Response {
+    let (Ok(Query(link)), Some(pool_id)) = (link, UserPoolId::parse(&user_pool_id)) else {
+        return shown(StatusCode::BAD_REQUEST, &INVALID);
+    };
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let caller = authenticate::anonymous(&doors.app, Operation::ConfirmSignUp, &headers, peer, &doors.proxies);
+    let request = ConfirmSignUpRequest {
+        client_id: Some(link.client_id),
+        username: Some(link.user_name),
+        confirmation_code: Some(link.confirmation_code),
+        ..Default::default()
+    };
+    let result = match checks::check(&request) {
+        Ok(()) => confirm_by_link(&doors.app, &caller, &pool_id, request).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(()) => {
+            pipeline::count(caller.operation, "OK");
+            shown(StatusCode::OK, &CONFIRMED)
+        }
+        Err(error) => {
+            pipeline::refused(&doors.app, &error, &caller).await;
+            shown(status::http_status(error.exception), refusal(&error))
+        }
+    }
+}
+
+fn refusal(error: &Error) -> &'static Page {
+    match error.exception {
+        Exception::NotAuthorizedException => &NOTHING_TO_CONFIRM,
+        Exception::AliasExistsException => &ADDRESS_TAKEN,
+        Exception::TooManyFailedAttemptsException => &TOO_MANY_ATTEMPTS,
+        Exception::TooManyRequestsException
+        | Exception::InternalErrorException
+        | Exception::ServiceUnavailableException => &TRY_AGAIN,
+        // Whether there is such a user is not told: all of these read the same.
+        _ => &INVALID,
+    }
+}
+
+/// What a page says. Nothing of the link is repeated in it.
+struct Page {
+    title: &'static str,
+    text: &'static str,
+    /// The button, where there is something to do.
+    button: Option<&'static str>,
+}
+
+static QUESTION: Page = Page {
+    title: "Confirm your e-mail address",
+    text: "Press the button to confirm the address and to finish your registration.",
+    button: Some("Confirm"),
+};
+static CONFIRMED: Page =
+    Page { title: "Your registration is confirmed", text: "You can close this page and sign in.", button: None };
+static INVALID: Page = Page {
+    title: "This link is not valid",
+    text: "It may be incomplete, too old, used already, or replaced by a newer one. You can ask for a new one where you \
+           signed up.",
+    button: None,
+};
+static NOTHING_TO_CONFIRM: Page = Page {
+    title: "There is nothing to confirm",
+    text: "This registration is confirmed already, or it can't be confirmed any more. Try to sign in.",
+    button: None,
+};
+static ADDRESS_TAKEN: Page = Page {
+    title: "This address belongs to another account",
+    text: "An account with this e-mail address exists already. Try to sign in with the address.",
+    button: None,
+};
+static TOO_MANY_ATTEMPTS: Page = Page {
+    title: "Too many attempts",
+    text: "This link can't be used any more. You can ask for a new one where you signed up.",
+    button: None,
+};
+static TRY_AGAIN: Page = Page {
+    title: "Please try again",
+    text: "Your registration could not be confirmed just now. Wait a moment and press the button again.",
+    button: Some("Try again"),
+};
+
+const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}\
+                     button{font:inherit;padding:.6rem 1.5rem;cursor:pointer}";
+
+/// The page's own style and its form, and nothing else; no other page may show it in a frame, where a button could be pressed
+/// unseen.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+});
+
+fn shown(status: StatusCode, page: &Page) -> Response {
+    // A form without an address goes back to the address of its page, parameters included.
+    let form = page.button.map(|button| format!("<form method=post><button>{button}</button></form>"));
+    let body = format!(
+        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>{title}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>",
+        title = page.title,
+        text = page.text,
+        form = form.unwrap_or_default()
+    );
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
+        // The address of the page contains the code.
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ];
+    (status, headers, body).into_response()
+}

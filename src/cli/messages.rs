@@ -1,0 +1,83 @@
+//! `userpool messages`: what waits in the outbox, and what was given up. On the database, no server needed.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::cli::database::DatabaseArguments;
+use crate::domain::time::Timestamp;
+use crate::environment::Clock;
+use crate::store::outbox::{Selection, Waiting};
+
+/// What to do with messages.
+#[derive(Debug, Args)]
+pub struct MessagesArguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists messages that wait or were given up, the oldest first, with the reason of the last failure.
+    List {
+        /// Only those of a pool.
+        #[arg(long)]
+        pool: Option<String>,
+        /// Only those that were given up.
+        #[arg(long)]
+        dead: bool,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Has messages that were given up tried again, once what was wrong is put right.
+    Retry {
+        /// The message; without one all of them.
+        id: Option<Uuid>,
+        /// Only those of a pool.
+        #[arg(long)]
+        pool: Option<String>,
+    },
+}
+
+/// Does it.
+pub async fn run(arguments: MessagesArguments) -> anyhow::Result<()> {
+    let store = arguments.database.store_without_keys().await?;
+    match arguments.command {
+        Command::List { pool, dead, limit } => {
+            let which = Selection { user_pool_id: pool.as_deref(), id: None, dead };
+            for message in store.list_messages(which, limit).await? {
+                println!("{}", line(&message));
+            }
+        }
+        Command::Retry { id, pool } => {
+            let which = Selection { user_pool_id: pool.as_deref(), id, dead: true };
+            let retried = store.retry_messages(which, Clock.now()).await?;
+            if let Some(id) = id.filter(|_| retried == 0) {
+                bail!("there is no message {id} that was given up");
+            }
+            println!("{retried} to be tried again.");
+        }
+    }
+    Ok(())
+}
+
+fn line(message: &Waiting) -> String {
+    let state = match message.dead {
+        true => "given up".to_owned(),
+        false => format!("next at {}", shown(message.next_at)),
+    };
+    let medium = message.medium.as_deref().unwrap_or("-");
+    let reason = message.reason.as_deref().unwrap_or("not tried yet");
+    let Waiting { id, user_pool_id, owner, attempts, .. } = message;
+    format!("{id}  {user_pool_id}  users/{owner}  {medium:5}  {state}  after {attempts} attempts: {reason}")
+}
+
+fn shown(at: Timestamp) -> String {
+    let at = OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
+    at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+}

@@ -1,0 +1,616 @@
+//! Messages on their way out of the outbox: a real database, the real worker, and a mail relay or SMS gateway that does what the
+//! test wants.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use userpool::app::App;
+use userpool::delivery::settings::{EmailSettings, SmsSettings};
+use userpool::delivery::{Way, worker};
+use userpool::proto::v1;
+use userpool::store::outbox::{Selection, Waiting};
+
+use super::{Database, commands};
+use crate::support::smtp::{Answer, Protection, Relay, ca_file, other_ca_file, until};
+
+/// A pool with a client on a database of its own, and workers that a test starts.
+struct Scenario {
+    database: Database,
+    app: Arc<App>,
+    pool: String,
+    client: String,
+    stop: CancellationToken,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Scenario {
+    async fn create() -> Self {
+        Self::create_with(commands::pool_request()).await
+    }
+
+    async fn create_with(request: v1::CreateUserPoolRequest) -> Self {
+        let database = Database::create().await;
+        let app = commands::app(database.store.clone());
+        let pool = commands::create_pool(&app, request).await.unwrap();
+        let client = commands::create_client(&app, &pool).await.unwrap();
+        Self { database, app, pool, client, stop: CancellationToken::new(), workers: Vec::new() }
+    }
+
+    /// A worker as another process has it.
+    async fn work(&mut self, way: &Way) {
+        let store = self.database.another_store(None).await;
+        self.workers.push(tokio::spawn(worker::run(store, way.clone(), self.stop.clone())));
+    }
+
+    async fn sign_up(&self, name: &str) -> String {
+        let email = format!("{name}@example.com");
+        commands::sign_up(&self.app, &self.client, name, &email).await.unwrap();
+        email
+    }
+
+    async fn outbox(&self) -> Vec<Waiting> {
+        self.database.store.list_messages(Selection::default(), 100).await.unwrap()
+    }
+
+    /// The reason of the one message that is there, once it was tried.
+    async fn reason(&self) -> (bool, String) {
+        let mut found = None;
+        until("the message was tried", async || {
+            let [message] = &self.outbox().await[..] else { return false };
+            found = message.reason.clone().map(|reason| (message.dead, reason));
+            found.is_some()
+        })
+        .await;
+        found.unwrap()
+    }
+
+    /// What waits for another attempt has waited long enough.
+    async fn due_now(&self) {
+        sqlx::query("update outbox set next_at = now() where not dead and not sending")
+            .execute(self.database.sql())
+            .await
+            .unwrap();
+    }
+
+    async fn run(&self, statement: &'static str) {
+        sqlx::query(statement).execute(self.database.sql()).await.unwrap();
+    }
+
+    /// Workers come to their end when they are told to.
+    async fn end(mut self) {
+        self.stop.cancel();
+        for worker in self.workers.drain(..) {
+            worker.await.unwrap();
+        }
+        self.database.assert_verified().await;
+    }
+}
+
+fn settings(relay: SocketAddr, changes: Value) -> EmailSettings {
+    let mut settings = json!({
+        "host": "localhost", "port": relay.port(), "ca-file": ca_file(), "from": "Codes <codes@example.org>",
+        "hello-name": "tests.example.org",
+    });
+    let changes = changes.as_object().cloned().unwrap_or_default();
+    let base = settings.as_object_mut().unwrap();
+    base.extend(changes);
+    base.retain(|_, value| !value.is_null());
+    serde_json::from_value(settings).unwrap()
+}
+
+fn by_relay(relay: &Relay, changes: Value) -> Way {
+    Way::network(Some(&settings(relay.address, changes)), None).unwrap()
+}
+
+fn email_pool(email: v1::EmailConfigurationType) -> v1::CreateUserPoolRequest {
+    v1::CreateUserPoolRequest { email_configuration: Some(email), ..commands::pool_request() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_arrives_over_tls_by_a_relay_that_wants_a_password() {
+    let relay = Relay::start(Protection::Tls, Some(("userpool", "correct horse"))).await;
+    let mut scenario = Scenario::create().await;
+    let way = by_relay(&relay, json!({ "username": "userpool", "password": "correct horse" }));
+    scenario.work(&way).await;
+    for name in ["jane", "john"] {
+        let email = scenario.sign_up(name).await;
+        until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+        until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
+    }
+    let [mail, _] = &relay.mails()[..] else { panic!("two e-mails") };
+    assert!(mail.encrypted);
+    assert_eq!((mail.user.as_deref(), mail.from.as_str()), (Some("userpool"), "codes@example.org"));
+    assert_eq!(mail.header("from").as_deref(), Some("Codes <codes@example.org>"));
+    assert_eq!(mail.header("to").as_deref(), Some("jane@example.com"));
+    assert_eq!(mail.header("subject").as_deref(), Some("Your verification code"));
+    assert_eq!(mail.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(mail.header("reply-to"), None);
+    assert!(mail.header("message-id").unwrap().ends_with("@example.org>"));
+    let code = mail.body().rsplit(' ').next().unwrap().to_owned();
+    commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
+    assert_eq!(relay.sessions(), 1, "the second e-mail went over the first's connection");
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_upgraded_before_anything_is_said_or_nothing_is() {
+    let relay = Relay::start(Protection::Starttls, Some(("userpool", "secret"))).await;
+    let mut scenario = Scenario::create().await;
+    let account = json!({ "security": "starttls", "username": "userpool", "password": "secret" });
+    scenario.work(&by_relay(&relay, account.clone())).await;
+    let email = scenario.sign_up("jane").await;
+    until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+    assert!(relay.mails()[0].encrypted);
+    scenario.end().await;
+
+    let plain = Relay::start(Protection::None, None).await;
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&plain, account)).await;
+    scenario.sign_up("jane").await;
+    let (dead, reason) = scenario.reason().await;
+    assert!(!dead && reason.contains("STARTTLS is not supported"), "{reason}");
+    assert_eq!(plain.mails().len(), 0);
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_on_the_loopback_address_needs_no_tls_if_that_is_said() {
+    let relay = Relay::start(Protection::None, None).await;
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({ "security": "none", "ca-file": null }))).await;
+    let email = scenario.sign_up("jane").await;
+    until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+    assert!(!relay.mails()[0].encrypted);
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_not_who_it_should_be_gets_nothing() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({ "ca-file": other_ca_file() }))).await;
+    scenario.sign_up("jane").await;
+    let (dead, reason) = scenario.reason().await;
+    assert!(!dead && reason.starts_with("the mail relay can't be used") && reason.contains("certificate"), "{reason}");
+    assert_eq!(relay.mails().len(), 0);
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_gives_no_message_up() {
+    let relay = Relay::start(Protection::Tls, Some(("userpool", "secret"))).await;
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({ "username": "userpool", "password": "other" }))).await;
+    let email = scenario.sign_up("jane").await;
+    assert_eq!(scenario.reason().await, (false, "the mail relay refuses this server (535 5.7.8)".to_owned()));
+    // Somebody puts the password right and starts the server again.
+    scenario.work(&by_relay(&relay, json!({ "username": "userpool", "password": "secret" }))).await;
+    until("the e-mail arrived", async || {
+        scenario.due_now().await;
+        relay.mails_for(&email).len() == 1
+    })
+    .await;
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sender_is_the_pools_and_the_name_of_a_user_is_no_html() {
+    let email = v1::EmailConfigurationType {
+        from: Some("Jürgen, \"App\" <app@example.net>".to_owned()),
+        ..Default::default()
+    };
+    let refused = commands::create_pool(
+        &commands::app(Database::create().await.store),
+        email_pool(v1::EmailConfigurationType {
+            from: Some("App\r\nBcc: <b@example.net>".to_owned()),
+            ..email.clone()
+        }),
+    )
+    .await;
+    assert_eq!(refused, Err(userpool::domain::error::Exception::InvalidParameterException));
+
+    let relay = Relay::start(Protection::Tls, None).await;
+    let email = v1::EmailConfigurationType {
+        from: Some("Jürgen, App <app@example.net>".to_owned()),
+        reply_to_email_address: Some("help@example.net".to_owned()),
+        ..email
+    };
+    let template = v1::VerificationMessageTemplateType {
+        email_subject: Some("Grüße an {username}".to_owned()),
+        email_message: Some("<p>{username}: {####}</p>".to_owned()),
+        ..Default::default()
+    };
+    let request = v1::CreateUserPoolRequest { verification_message_template: Some(template), ..email_pool(email) };
+    let mut scenario = Scenario::create_with(request).await;
+    scenario
+        .work(&by_relay(&relay, json!({ "sender-domains": ["EXAMPLE.net"], "reply-to": "codes@example.org" })))
+        .await;
+    commands::sign_up(&scenario.app, &scenario.client, "<b>ünal", "jane@münchen.example").await.unwrap();
+    until("the e-mail arrived", async || !relay.mails().is_empty()).await;
+    let mail = relay.mails().remove(0);
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("app@example.net", "jane@xn--mnchen-3ya.example"));
+    assert_eq!(mail.header("reply-to").as_deref(), Some("help@example.net"));
+    assert!(mail.header("from").unwrap().ends_with("<app@example.net>"));
+    assert!(mail.content.is_ascii(), "a relay that takes only ASCII takes it");
+    assert!(mail.header("subject").unwrap().contains("=?utf-8?"), "{:?}", mail.header("subject"));
+    assert!(mail.body().starts_with("<p>&lt;b&gt;ünal: "), "{}", mail.body());
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_of_another_domain_is_not_taken_for_ours() {
+    let email = v1::EmailConfigurationType { from: Some("ceo@example.com".to_owned()), ..Default::default() };
+    let relay = Relay::start(Protection::Tls, None).await;
+    let mut scenario = Scenario::create_with(email_pool(email)).await;
+    scenario.work(&by_relay(&relay, json!({ "sender-domains": ["example.net"] }))).await;
+    scenario.sign_up("jane").await;
+    let reason = "the pool's From is of a domain that this server does not send for".to_owned();
+    assert_eq!(scenario.reason().await, (true, reason));
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_gets_no_more_attempts_until_an_operator_asks_for_one() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|verb, to| match (verb, to) {
+        ("RCPT", "jane@example.com") => Answer::Line("550 5.1.1 <jane@example.com>: nobody of this name".to_owned()),
+        (".", "joan@example.com") => Answer::Line("554 spam for joan@example.com".to_owned()),
+        _ => Answer::Usual,
+    });
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    for name in ["jane", "joan", "john"] {
+        scenario.sign_up(name).await;
+    }
+    until("john's e-mail arrived", async || relay.mails_for("john@example.com").len() == 1).await;
+    let mut outbox = Vec::new();
+    until("the others are dead", async || {
+        outbox = scenario.outbox().await;
+        outbox.len() == 2 && outbox.iter().all(|message| message.dead)
+    })
+    .await;
+    let reasons: Vec<_> = outbox.iter().map(|message| message.reason.clone().unwrap()).collect();
+    let expected = ["the mail relay refuses the recipient (550 5.1.1)", "the mail relay refuses the message (554)"];
+    assert_eq!(reasons, expected, "numbers only: the relay's words name the recipient");
+    assert!(outbox.iter().all(|message| message.attempts == 1));
+
+    relay.answers(|_, _| Answer::Usual);
+    scenario.due_now().await;
+    let which = Selection { id: Some(outbox[0].id), ..Selection::default() };
+    assert_eq!(scenario.database.store.retry_messages(which, scenario.app.clock.now()).await.unwrap(), 1);
+    until("jane's e-mail arrived", async || relay.mails_for("jane@example.com").len() == 1).await;
+    until("only joan's message is left", async || scenario.outbox().await.len() == 1).await;
+    assert!(relay.mails_for("joan@example.com").is_empty());
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_for_now_is_tried_again_later() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|verb, _| match verb {
+        "RCPT" => Answer::Line("451 4.7.1 come back later".to_owned()),
+        _ => Answer::Usual,
+    });
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    let email = scenario.sign_up("jane").await;
+    let reason = "the mail relay refuses the recipient for now (451 4.7.1)".to_owned();
+    assert_eq!(scenario.reason().await, (false, reason));
+    // A sender that is refused can be put right as well.
+    relay.answers(|verb, _| match verb {
+        "MAIL" => Answer::Line("553 5.7.1 not your address".to_owned()),
+        _ => Answer::Usual,
+    });
+    scenario.due_now().await;
+    until("the sender was refused", async || {
+        scenario.outbox().await[0].reason.as_deref() == Some("the mail relay refuses the sender for now (553 5.7.1)")
+    })
+    .await;
+    relay.answers(|_, _| Answer::Usual);
+    // Without any help: the next attempt comes by itself.
+    until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+    until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_wait_for_a_relay_that_is_away() {
+    let gone = Relay::start(Protection::Tls, None).await;
+    let address = gone.address;
+    drop(gone);
+    let mut scenario = Scenario::create().await;
+    scenario.work(&Way::network(Some(&settings(address, json!({}))), None).unwrap()).await;
+    let email = scenario.sign_up("jane").await;
+    let (dead, reason) = scenario.reason().await;
+    assert!(!dead && reason.starts_with("the mail relay can't be used"), "{reason}");
+    let relay = Relay::start_at(address, Protection::Tls, None).await;
+    until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_recipient_holds_up_nobody_else_and_its_own_messages_keep_their_order() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|verb, to| match (verb, to) {
+        (".", "jane@example.com") => Answer::Wait,
+        _ => Answer::Usual,
+    });
+    let mut scenario = Scenario::create().await;
+    // Two processes: order and claims rest on the database.
+    for _ in 0..2 {
+        let way = by_relay(&relay, json!({ "concurrency": 3 }));
+        scenario.work(&way).await;
+    }
+    scenario.sign_up("jane").await;
+    until("jane's e-mail is under way", async || relay.sending() == 1).await;
+    commands::resend(&scenario.app, &scenario.client, "jane").await.unwrap();
+    for name in ["john", "joan", "jean", "june"] {
+        let email = scenario.sign_up(name).await;
+        until("another's e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
+    }
+    assert_eq!(relay.sending(), 1, "jane's second waits for her first, in both processes");
+    assert!(relay.mails_for("jane@example.com").is_empty());
+    relay.go_on();
+    until("jane's second is under way", async || {
+        relay.mails_for("jane@example.com").len() == 1 && relay.sending() == 1
+    })
+    .await;
+    relay.go_on();
+    until("both arrived", async || relay.mails_for("jane@example.com").len() == 2).await;
+    until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
+    let mails = relay.mails_for("jane@example.com");
+    let code = mails[1].body().rsplit(' ').next().unwrap().to_owned();
+    commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_messages() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|verb, to| match (verb, to) {
+        (".", "jane@example.com") => Answer::Wait,
+        ("RCPT", "john@example.com") => Answer::Line("550 5.1.1 nobody".to_owned()),
+        _ => Answer::Usual,
+    });
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({ "timeout-seconds": 1, "concurrency": 1 }))).await;
+    scenario.sign_up("jane").await;
+    assert_eq!(scenario.reason().await, (false, "the mail relay did not answer in time".to_owned()));
+    scenario.run("update outbox set next_at = now() + interval '1 hour'").await;
+    relay.go_on();
+    scenario.sign_up("john").await;
+    until("john's message is refused", async || {
+        let outbox = scenario.outbox().await;
+        outbox.iter().any(|message| message.dead && message.reason.as_deref().unwrap().contains("550 5.1.1"))
+    })
+    .await;
+    // The relay had jane's e-mail all the same: it comes again, and by its id a mail server can tell.
+    relay.answers(|_, _| Answer::Usual);
+    scenario.due_now().await;
+    until("jane's e-mail came again", async || {
+        let mails = relay.mails_for("jane@example.com");
+        let ids: std::collections::BTreeSet<_> = mails.iter().map(|mail| mail.header("message-id")).collect();
+        !mails.is_empty() && ids.len() == 1 && scenario.outbox().await.len() == 1
+    })
+    .await;
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_message_is_sent_once_by_however_many_processes_and_a_few_at_a_time() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    let mut scenario = Scenario::create().await;
+    for index in 0..40 {
+        scenario.sign_up(&format!("user{index}")).await;
+    }
+    for _ in 0..3 {
+        let way = by_relay(&relay, json!({ "concurrency": 2 }));
+        scenario.work(&way).await;
+    }
+    until("all arrived", async || scenario.outbox().await.is_empty()).await;
+    let mut recipients: Vec<_> = relay.mails().into_iter().map(|mail| mail.to).collect();
+    recipients.sort();
+    recipients.dedup();
+    assert_eq!((recipients.len(), relay.mails().len()), (40, 40));
+    assert!(relay.most_sending() <= 6, "{}", relay.most_sending());
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_came_too_late_or_was_replaced_is_not_sent() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    let mut scenario = Scenario::create().await;
+    let replaced = scenario.sign_up("jane").await;
+    commands::resend(&scenario.app, &scenario.client, "jane").await.unwrap();
+    scenario.sign_up("john").await;
+    // As after a day without a relay: the code is over.
+    for statement in [
+        "update codes set expires_at = now() where sub::text in (select owner from outbox group by owner having count(*) = 1)",
+        "update outbox o set expires_at = c.expires_at from codes c where c.sub::text = o.owner and c.expires_at <= now()",
+    ] {
+        scenario.run(statement).await;
+    }
+    // Who was confirmed by an administrator needs no code any more.
+    let needless = scenario.sign_up("joan").await;
+    commands::admin_confirm(&scenario.app, &scenario.pool, "joan").await.unwrap();
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    until("jane's second arrived", async || relay.mails_for(&replaced).len() == 1).await;
+    assert_eq!(scenario.reason().await, (true, "not delivered in time (there was no attempt)".to_owned()));
+    let code = relay.mails()[0].body().rsplit(' ').next().unwrap().to_owned();
+    commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
+    assert!(relay.mails_for(&needless).is_empty());
+    assert_eq!(relay.mails().len(), 1);
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_a_way_ends_where_it_can_be_seen() {
+    let mut scenario = Scenario::create().await;
+    scenario.sign_up("jane").await;
+    scenario.work(&Way::network(None, None).unwrap()).await;
+    assert_eq!(scenario.reason().await, (true, "no mail relay is configured".to_owned()));
+    let store = &scenario.database.store;
+    let dead = Selection { user_pool_id: Some(&scenario.pool), dead: true, ..Selection::default() };
+    assert_eq!(store.list_messages(dead, 10).await.unwrap().len(), 1);
+    let elsewhere = Selection { user_pool_id: Some("us-east-1_elsewhere"), ..dead };
+    assert_eq!(store.list_messages(elsewhere, 10).await.unwrap(), []);
+    assert_eq!(store.retry_messages(elsewhere, scenario.app.clock.now()).await.unwrap(), 0);
+    // It is kept for a month after its end, and no longer.
+    let swept = async |days: i64| {
+        let now = scenario.app.clock.now().plus_seconds(days * 24 * 60 * 60);
+        store.sweep(now).await.unwrap();
+        scenario.outbox().await.len()
+    };
+    assert_eq!((swept(30).await, swept(32).await), (1, 0));
+    scenario.end().await;
+}
+
+/// What a gateway was sent, and what it answers.
+#[derive(Clone, Default)]
+struct Gateway {
+    received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
+    status: Arc<Mutex<StatusCode>>,
+}
+
+impl Gateway {
+    async fn start() -> (Self, SocketAddr) {
+        let gateway = Self::default();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/send", post(Self::take)).with_state(gateway.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (gateway, address)
+    }
+
+    async fn take(State(gateway): State<Self>, headers: HeaderMap, body: String) -> Response {
+        gateway.received.lock().unwrap().push((headers, body));
+        let status = *gateway.status.lock().unwrap();
+        (status, [("location", "/send")]).into_response()
+    }
+
+    fn answers(&self, status: u16) {
+        *self.status.lock().unwrap() = StatusCode::from_u16(status).unwrap();
+    }
+
+    fn received(&self) -> Vec<(HeaderMap, String)> {
+        self.received.lock().unwrap().clone()
+    }
+}
+
+fn phone_pool() -> v1::CreateUserPoolRequest {
+    v1::CreateUserPoolRequest {
+        pool_name: Some("pool".to_owned()),
+        auto_verified_attributes: vec!["phone_number".to_owned()],
+        sms_verification_message: Some("\"{####}\" & more".to_owned()),
+        ..Default::default()
+    }
+}
+
+async fn sign_up_by_phone(scenario: &Scenario, name: &str, phone: &str) {
+    let phone = v1::AttributeType { name: Some("phone_number".to_owned()), value: Some(phone.to_owned()) };
+    let request = v1::SignUpRequest {
+        client_id: Some(scenario.client.clone()),
+        username: Some(name.to_owned()),
+        password: Some(commands::PASSWORD.to_owned()),
+        user_attributes: vec![phone],
+        ..Default::default()
+    };
+    userpool::app::sign_up::sign_up::sign_up(&scenario.app, &commands::caller("SignUp"), request).await.unwrap();
+}
+
+fn by_gateway(address: SocketAddr, changes: Value) -> Way {
+    let mut settings = json!({
+        "url": format!("http://{address}/send"),
+        "body": r#"{"recipients": ["{to}"], "from": "{sender}", "text": "{message}"}"#,
+        "sender": "userpool",
+        "authorization": "Bearer hunter2",
+        "headers": { "x-account": "7" },
+    });
+    settings.as_object_mut().unwrap().extend(changes.as_object().cloned().unwrap_or_default());
+    let settings: SmsSettings = serde_json::from_value(settings).unwrap();
+    Way::network(None, Some(&settings)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_sms_goes_to_the_gateway_in_its_own_words() {
+    let (gateway, address) = Gateway::start().await;
+    let mut scenario = Scenario::create_with(phone_pool()).await;
+    scenario.work(&by_gateway(address, json!({}))).await;
+    sign_up_by_phone(&scenario, "jane", "+12025550123").await;
+    until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
+    let [(headers, body)] = &gateway.received()[..] else { panic!("one request") };
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!((&body["recipients"], &body["from"]), (&json!(["+12025550123"]), &json!("userpool")));
+    let text = body["text"].as_str().unwrap();
+    let code = text.strip_prefix('"').and_then(|text| text.strip_suffix("\" & more")).unwrap();
+    let header = |name: &str| headers[name].to_str().unwrap();
+    assert_eq!((header("content-type"), header("authorization")), ("application/json", "Bearer hunter2"));
+    assert_eq!(header("x-account"), "7");
+    commands::confirm(&scenario.app, &scenario.client, "jane", code, false).await.unwrap();
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_refuses_for_good_or_for_now() {
+    let (gateway, address) = Gateway::start().await;
+    let mut scenario = Scenario::create_with(phone_pool()).await;
+    let form = json!({ "format": "form", "body": "To={to}&Body={message}", "success-statuses": [201] });
+    scenario.work(&by_gateway(address, form)).await;
+    gateway.answers(400);
+    sign_up_by_phone(&scenario, "jane", "+12025550123").await;
+    assert_eq!(scenario.reason().await, (true, "the SMS gateway refuses the message (400)".to_owned()));
+    scenario.run("delete from outbox").await;
+    // 200 is not what this gateway says when it has taken a message; and a message goes nowhere else.
+    for status in [503, 401, 200, 307] {
+        gateway.answers(status);
+        sign_up_by_phone(&scenario, &format!("user{status}"), "+12025550124").await;
+        let requests = gateway.received().len();
+        assert_eq!(scenario.reason().await, (false, format!("the SMS gateway answers {status}")));
+        assert!(gateway.received().len() <= requests + 1);
+        scenario.run("delete from outbox").await;
+    }
+    gateway.answers(503);
+    sign_up_by_phone(&scenario, "june", "+12025550125").await;
+    scenario.reason().await;
+    gateway.answers(201);
+    until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
+    let (headers, body) = gateway.received().pop().unwrap();
+    assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
+    assert!(body.starts_with("To=%2B12025550125&Body=%22") && body.ends_with("%22+%26+more"), "{body}");
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_relay_that_hangs_holds_up_no_sms() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|_, _| Answer::Wait);
+    let (gateway, address) = Gateway::start().await;
+    let email = settings(relay.address, json!({ "concurrency": 1, "timeout-seconds": 2 }));
+    let sms: SmsSettings = serde_json::from_value(json!({
+        "url": format!("http://{address}/send"), "body": "to={to}&text={message}", "format": "form",
+    }))
+    .unwrap();
+    let both = v1::CreateUserPoolRequest {
+        auto_verified_attributes: vec!["phone_number".to_owned(), "email".to_owned()],
+        ..phone_pool()
+    };
+    let mut scenario = Scenario::create_with(both).await;
+    scenario.work(&Way::network(Some(&email), Some(&sms)).unwrap()).await;
+    for name in ["jane", "john"] {
+        scenario.sign_up(name).await;
+    }
+    until("an e-mail hangs", async || relay.sessions() == 1).await;
+    sign_up_by_phone(&scenario, "june", "+12025550125").await;
+    until("the SMS arrived", async || gateway.received().len() == 1).await;
+    assert_eq!(relay.mails().len(), 0);
+    scenario.end().await;
+}
