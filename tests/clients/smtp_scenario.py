@@ -4,19 +4,20 @@ with a password; what arrives is read by Python's own parser.
 The worker is that of the server, run by a test of the crate that is ignored otherwise.
 """
 
+import asyncio
 import datetime
 import email.policy
 import ipaddress
 import json
+import logging
 import os
 import pathlib
 import ssl
-import subprocess
 import sys
 import tempfile
+import warnings
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -68,7 +69,7 @@ class Mailbox:
         return "250 ok"
 
     async def handle_DATA(self, server, session, envelope):
-        assert session.ssl is not None or server.transport.get_extra_info("ssl_object"), "not encrypted"
+        assert server.transport.get_extra_info("sslcontext"), "not encrypted"
         assert session.authenticated, "nobody signed in"
         self.arrived.append(envelope)
         return "250 ok"
@@ -79,7 +80,7 @@ def authenticate(server, session, envelope, mechanism, data):
     return AuthResult(success=right, handled=False)
 
 
-def check(security, files, directory):
+async def check(security, files, directory):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*files)
     mailbox = Mailbox()
@@ -88,34 +89,29 @@ def check(security, files, directory):
         options |= {"tls_context": context, "require_starttls": True}
     else:
         # What aiosmtpd asks before it lets somebody sign in is whether there was a STARTTLS.
-        options |= {"ssl_context": context, "auth_require_tls": False}
-    relay = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
-    # The controller visits its own port to see whether it listens; with port 0 it does not know which.
-    relay._trigger_server = lambda: None
-    relay.start()
-    try:
-        port = relay.server.sockets[0].getsockname()[1]
-        password_file = directory / "password"
-        password_file.write_text(f"{PASSWORD}\n")
-        settings = {
-            "host": "127.0.0.1",
-            "port": port,
-            "security": security,
-            "from": "Codes <codes@example.org>",
-            "username": USER,
-            "password-file": str(password_file),
-            "ca-file": str(files[0]),
-        }
-        done = subprocess.run(
-            ["cargo", "test", "--quiet", "--test", "it", "--", "--ignored", "--exact", TEST],
-            env=os.environ | {"USERPOOL_TEST_EMAIL": json.dumps(settings)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
-    finally:
-        relay.stop()
+        options |= {"auth_require_tls": False}
+    relay = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(mailbox, **options), "127.0.0.1", 0, ssl=context if security == "tls" else None
+    )
+    password_file = directory / "password"
+    password_file.write_text(f"{PASSWORD}\n")
+    settings = {
+        "host": "127.0.0.1",
+        "port": relay.sockets[0].getsockname()[1],
+        "security": security,
+        "from": "Codes <codes@example.org>",
+        "username": USER,
+        "password-file": str(password_file),
+        "ca-file": str(files[0]),
+    }
+    command = ["cargo", "test", "--quiet", "--test", "it", "--", "--ignored", "--exact", TEST]
+    environment = os.environ | {"USERPOOL_TEST_EMAIL": json.dumps(settings)}
+    worker = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output = (await worker.communicate())[0].decode()
+    assert worker.returncode == 0 and "1 passed" in output, output
+    relay.close()
     [envelope] = mailbox.arrived
     assert (envelope.mail_from, envelope.rcpt_tos) == ("app@example.net", ["jane@example.com"]), envelope
     message = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -132,11 +128,14 @@ def check(security, files, directory):
 
 
 def main():
+    # What aiosmtpd thinks of its own settings is for its own users.
+    warnings.filterwarnings("ignore", module="aiosmtpd")
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as directory:
         directory = pathlib.Path(directory)
         files = certificate(directory)
         for security in ("starttls", "tls"):
-            check(security, files, directory)
+            asyncio.run(check(security, files, directory))
 
 
 if __name__ == "__main__":
