@@ -1,11 +1,13 @@
 //! Who calls: a bearer token over gRPC, a signature at the AWS door, and the address behind trusted proxies.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
+use ipnet::IpNet;
 use subtle::ConstantTimeEq;
 
+use crate::api::listener::Peer;
 use crate::api::operation::Operation;
 use crate::app::App;
 use crate::app::caller::Caller;
@@ -19,12 +21,12 @@ pub fn anonymous(
     app: &App,
     operation: Operation,
     headers: &HeaderMap,
-    peer: Option<SocketAddr>,
+    peer: Option<Peer>,
     proxies: &TrustedProxies,
 ) -> Caller {
     Caller {
         account: None,
-        address: peer.map(|peer| proxies.caller_address(peer.ip(), headers)),
+        address: peer.map(|Peer(peer)| proxies.caller_address(peer.ip(), headers)),
         request_id: app.random.uuid().to_string(),
         traceparent: traceparent(headers),
         region: None,
@@ -88,7 +90,7 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// How long a gRPC caller waits: `grpc-timeout`, a number of up to eight digits with its unit.
-fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let unit_at = value.len().checked_sub(1).filter(|at| (1..=8).contains(at) && value.is_char_boundary(*at))?;
     let (number, unit) = value.split_at(unit_at);
@@ -106,12 +108,18 @@ fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// Proxies whose word about the caller's address counts.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpAddr>);
+pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Trusts these addresses and no other.
-    pub fn new(addresses: Vec<IpAddr>) -> Self {
-        Self(addresses)
+    /// Trusts the addresses of these networks and no other.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks)
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        // A listener on `::` sees callers of IPv4 as mapped addresses.
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
     }
 
     /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has.
@@ -121,7 +129,7 @@ impl TrustedProxies {
             forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
         let mut address = peer;
         for hop in hops.into_iter().rev() {
-            if !self.0.contains(&address) {
+            if !self.trusts(address) {
                 break;
             }
             address = hop;
@@ -143,9 +151,11 @@ mod tests {
     #[test]
     fn only_trusted_proxies_are_believed() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let proxies = TrustedProxies::new(vec![ip("10.0.0.1"), ip("10.0.0.2")]);
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/30".parse().unwrap()]);
         let forwarded = headers("x-forwarded-for", "1.1.1.1, 2.2.2.2, 10.0.0.2");
         assert_eq!(proxies.caller_address(ip("10.0.0.1"), &forwarded), ip("2.2.2.2"));
+        assert_eq!(proxies.caller_address(ip("::ffff:10.0.0.1"), &forwarded), ip("2.2.2.2"));
+        assert_eq!(proxies.caller_address(ip("10.0.0.4"), &forwarded), ip("10.0.0.4"));
         assert_eq!(proxies.caller_address(ip("9.9.9.9"), &forwarded), ip("9.9.9.9"));
         assert_eq!(TrustedProxies::default().caller_address(ip("10.0.0.1"), &forwarded), ip("10.0.0.1"));
     }
@@ -182,7 +192,7 @@ mod tests {
         #[test]
         fn any_forwarded_header_yields_an_address(value in "[ -~]{0,60}") {
             let peer = IpAddr::from([10, 0, 0, 1]);
-            let address = TrustedProxies::new(vec![peer]).caller_address(peer, &headers("x-forwarded-for", &value));
+            let address = TrustedProxies::new(vec![peer.into()]).caller_address(peer, &headers("x-forwarded-for", &value));
             prop_assert_eq!(TrustedProxies::default().caller_address(peer, &headers("x-forwarded-for", &value)), peer);
             prop_assert!(address == peer || value.contains(&address.to_string()) || address.is_ipv6());
         }

@@ -4,15 +4,16 @@
 //! bytes go to the pipeline as they came.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use bytes::{Buf, BufMut, Bytes};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Request, Response, Status};
 
 use crate::api::authenticate::{self, TrustedProxies};
+use crate::api::listener::Peer;
 use crate::api::operation::{OPERATIONS, Operation};
 use crate::api::pipeline::{self, Context, LARGEST_BODY};
 use crate::api::status::status;
@@ -38,8 +39,9 @@ pub fn services(doors: &Doors) -> Router {
             let method = Method { doors: doors.clone(), operation };
             async move {
                 let random = method.doors.app.random.clone();
+                let patience = authenticate::grpc_timeout(request.headers());
                 let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY);
-                let response = grpc.unary(method, request.map(tonic::body::Body::new)).await;
+                let response = within(patience, grpc.unary(method, request.map(tonic::body::Body::new))).await;
                 told_in_our_words(response, &random)
             }
         };
@@ -47,6 +49,17 @@ pub fn services(doors: &Doors) -> Router {
     }
     let random = doors.app.random.clone();
     router.fallback(move || std::future::ready(no_such_method(&random)))
+}
+
+/// Ends a call at its deadline. Tonic would do so a moment later, and call it CANCELLED; the caller then reads that.
+async fn within(
+    patience: Option<Duration>,
+    call: impl Future<Output = http::Response<tonic::body::Body>>,
+) -> http::Response<tonic::body::Body> {
+    const MOMENT: Duration = Duration::from_millis(1);
+    let Some(patience) = patience else { return call.await };
+    let answer = tokio::time::timeout(patience.saturating_sub(MOMENT), call).await;
+    answer.unwrap_or_else(|_| Status::deadline_exceeded("The deadline of the call is over.").into_http())
 }
 
 /// A plain 404 would do for gRPC, but a page could not tell it from a wrong address.
@@ -85,10 +98,7 @@ impl UnaryService<Bytes> for Method {
 }
 
 async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
-    let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr).or_else(|| {
-        let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-        tls.and_then(|info| info.get_ref().remote_addr())
-    });
+    let peer = request.extensions().get::<Peer>().copied();
     let (metadata, _, body) = request.into_parts();
     let headers = metadata.into_headers();
     let mut caller = authenticate::anonymous(&doors.app, operation, &headers, peer, &doors.proxies);

@@ -31,6 +31,17 @@ impl Default for Cost {
     }
 }
 
+impl Cost {
+    /// Whether argon2id takes it.
+    pub fn check(&self) -> Result<(), argon2::Error> {
+        self.params().map(|_| ())
+    }
+
+    fn params(&self) -> Result<Params, argon2::Error> {
+        Params::new(self.memory, self.passes, self.lanes, Some(HASH_LENGTH))
+    }
+}
+
 const HASH_LENGTH: usize = 32;
 /// What a hash takes before one was measured.
 const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
@@ -169,7 +180,7 @@ fn observe(average: &AtomicU64, took: Duration) {
 
 /// The memory is kept from one hash to the next: fresh pages would cost more than the hash itself saves.
 fn digest(cost: Cost, password: &str, salt: &[u8], memory: &mut Vec<Block>) -> Result<[u8; HASH_LENGTH], HashFailure> {
-    let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(HASH_LENGTH)).map_err(HashFailure::Argon2)?;
+    let params = cost.params().map_err(HashFailure::Argon2)?;
     if memory.len() < params.block_count() {
         memory.resize(params.block_count(), Block::default());
     }

@@ -1,9 +1,11 @@
 //! `userpool call <Operation> [JSON]`: any operation by its name, with Cognito's field names.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use prost_reflect::DynamicMessage;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
@@ -23,9 +25,30 @@ pub struct CallArguments {
     /// The server: host and port of its gRPC listener.
     #[arg(long, env = "USERPOOL_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     grpc_addr: String,
+    /// Calls over TLS.
+    #[arg(long)]
+    tls: bool,
+    /// Certificates as PEM that sign the server's, in the place of the system's; calls over TLS.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// The bearer token of a service account.
     #[arg(long, env = "USERPOOL_TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+impl CallArguments {
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        let address = &self.grpc_addr;
+        let tls = match &self.tls_ca {
+            Some(file) => {
+                let pem = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+            }
+            None if self.tls => ClientTlsConfig::new().with_native_roots(),
+            None => return Ok(Endpoint::from_shared(format!("http://{address}"))?),
+        };
+        Ok(Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?)
+    }
 }
 
 /// Calls and prints the answer.
@@ -42,7 +65,7 @@ pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
             .metadata_mut()
             .insert("authorization", format!("Bearer {token}").parse().context("the token is not a token")?);
     }
-    let endpoint = Endpoint::from_shared(format!("http://{}", arguments.grpc_addr))?;
+    let endpoint = arguments.endpoint()?;
     let channel = endpoint.connect().await.with_context(|| format!("no server answers at {}", arguments.grpc_addr))?;
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await?;

@@ -1,13 +1,17 @@
 //! The command line.
 
 pub mod call;
+pub mod config;
 pub mod database;
 pub mod dev;
+pub mod keys;
 pub mod log;
 pub mod messages;
 pub mod migrate;
+pub mod serve;
 pub mod server;
 pub mod service_account;
+pub mod shutdown;
 pub mod telemetry;
 
 use clap::{Parser, Subcommand};
@@ -24,6 +28,12 @@ pub struct Cli {
 enum Command {
     /// Starts everything on this machine for development, with a database and a broker of its own.
     Dev(dev::DevArguments),
+    /// Serves in production, with a database and brokers of yours.
+    Serve(Box<config::ConfigArguments>),
+    /// Looks at the configuration of a server.
+    Config(config::command::ConfigCommand),
+    /// Makes master keys.
+    Keys(keys::KeysArguments),
     /// Brings the schema of a database to this release's version.
     Migrate(database::DatabaseArguments),
     /// Reads and checks the event log.
@@ -40,6 +50,12 @@ enum Command {
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Serve(arguments) => serve::run(*arguments).await,
+        Command::Config(command) => config::command::run(command),
+        Command::Keys(arguments) => {
+            keys::run(arguments);
+            Ok(())
+        }
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Log(arguments) => log::run(arguments).await,
         Command::Messages(arguments) => messages::run(arguments).await,

@@ -10,16 +10,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::api::authenticate::TrustedProxies;
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, HttpDoor};
+use crate::api::listener::{Certificate, Incoming, Peer};
 use crate::api::operation::SERVICES;
 use crate::app::App;
+use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};
+use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
-use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 
 /// Both listeners, bound before anything else starts: a port in use is found at once.
 pub struct Listeners {
@@ -30,14 +31,8 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds both. Without TLS only the loopback is safe, unless a proxy or mesh in front terminates TLS.
-    pub async fn bind(grpc: SocketAddr, http: SocketAddr, tls_terminated_elsewhere: bool) -> anyhow::Result<Self> {
-        let exposed = [grpc, http].into_iter().find(|address| !address.ip().is_loopback());
-        if let Some(address) = exposed.filter(|_| !tls_terminated_elsewhere) {
-            anyhow::bail!(
-                "{address} can be reached from elsewhere and has no TLS: listen on 127.0.0.1, or say --tls-terminated-elsewhere if a proxy in front has it"
-            );
-        }
+    /// Binds both.
+    pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self { grpc: bind(grpc, "--grpc-addr").await?, http: bind(http, "--http-addr").await? })
     }
 
@@ -75,31 +70,61 @@ pub struct Services {
     pub delivery: Way,
     /// Proxies whose word about the caller's address counts.
     pub proxies: TrustedProxies,
+    /// What brings events to Kafka, if there is one.
+    pub relay: Option<Relay>,
+    /// The certificate of both listeners.
+    pub certificate: Option<Arc<Certificate>>,
+    /// For how many months facts are kept.
+    pub activity_months: u32,
 }
 
-/// Serves until it is told to stop, then drains.
-pub async fn serve(listeners: Listeners, services: Services, stop: CancellationToken) -> anyhow::Result<()> {
-    let Services { app, metrics, delivery, proxies } = services;
-    let store = app.store.clone();
-    store.make_partitions(app.clock.now()).await?;
-    let doors = Doors { app, proxies: Arc::new(proxies) };
-    let mut workers = JoinSet::new();
-    workers.spawn(store.wake().clone().run(store.database().clone(), stop.clone()));
-    workers.spawn(store.clone().keep_partitions(DEFAULT_RETENTION_MONTHS, stop.clone()));
-    workers.spawn(store.clone().keep_sweeping(stop.clone()));
-    workers.spawn(store.clone().keep_purging(stop.clone()));
-    let door = HttpDoor { doors: doors.clone(), metrics, mailbox: delivery.is_mailbox() };
-    workers.spawn(delivery::worker::run(store, delivery, stop.clone()));
-    let served = tokio::try_join!(
-        serve_grpc(listeners.grpc, &doors, stop.clone()),
-        serve_http(listeners.http, door, stop.clone())
-    );
-    stop.cancel();
+/// Serves until it is told to stop, then drains: the workers go on until the last call has ended.
+pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown) -> anyhow::Result<()> {
+    let tls = services.certificate.as_ref().map(Certificate::acceptor).transpose()?;
+    let grpc = Incoming::new(listeners.grpc, tls.clone())?;
+    let http = Incoming::new(listeners.http, tls)?;
+    let doors = Doors { app: services.app.clone(), proxies: Arc::new(services.proxies.clone()) };
+    let door = HttpDoor {
+        doors: doors.clone(),
+        metrics: services.metrics.clone(),
+        mailbox: services.delivery.is_mailbox(),
+        stopping: shutdown.stopping.clone(),
+    };
+    let done = CancellationToken::new();
+    let mut workers = start_workers(services, &done).await?;
+    let steps = tokio::spawn(shutdown.clone().run());
+    let served = tokio::select! {
+        served = async { tokio::try_join!(serve_grpc(grpc, &doors, &shutdown), serve_http(http, door, &shutdown)) } => served.map(|_| ()),
+        () = shutdown.overdue.cancelled() => {
+            tracing::warn!("calls that did not end in time are given up");
+            Ok(())
+        }
+    };
+    steps.abort();
+    done.cancel();
     while workers.join_next().await.is_some() {}
-    served.map(|_| ())
+    served
 }
 
-async fn serve_grpc(listener: TcpListener, doors: &Doors, stop: CancellationToken) -> anyhow::Result<()> {
+async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::Result<JoinSet<()>> {
+    let store = services.app.store.clone();
+    store.make_partitions(services.app.clock.now()).await?;
+    let mut workers = JoinSet::new();
+    workers.spawn(store.wake().clone().run(store.database().clone(), done.clone()));
+    workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
+    workers.spawn(store.clone().keep_sweeping(done.clone()));
+    workers.spawn(store.clone().keep_purging(done.clone()));
+    workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
+    if let Some(relay) = services.relay {
+        workers.spawn(relay.run(done.clone()));
+    }
+    if let Some(certificate) = services.certificate {
+        workers.spawn(certificate.keep_current(done.clone()));
+    }
+    Ok(workers)
+}
+
+async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> anyhow::Result<()> {
     let (health, health_service) = tonic_health::server::health_reporter();
     for service in SERVICES.iter().copied().chain([""]) {
         health.set_service_status(service, tonic_health::ServingStatus::Serving).await;
@@ -114,26 +139,28 @@ async fn serve_grpc(listener: TcpListener, doors: &Doors, stop: CancellationToke
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    let shutdown = async move {
-        stop.cancelled().await;
+    let (stopping, draining) = (shutdown.stopping.clone(), shutdown.draining.clone());
+    let drained = async move {
+        stopping.cancelled().await;
         for service in SERVICES.iter().copied().chain([""]) {
             health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
+        draining.cancelled().await;
     };
     Server::builder()
         .accept_http1(true)
         .layer(http_door::cors())
         .layer(tonic_web::GrpcWebLayer::new())
         .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), shutdown)
+        .serve_with_incoming_shutdown(incoming, drained)
         .await
         .context("the gRPC listener failed")
 }
 
-async fn serve_http(listener: TcpListener, door: HttpDoor, stop: CancellationToken) -> anyhow::Result<()> {
-    let service = http_door::router(door).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(stop.cancelled_owned())
+async fn serve_http(incoming: Incoming, door: HttpDoor, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let service = http_door::router(door).into_make_service_with_connect_info::<Peer>();
+    axum::serve(incoming, service)
+        .with_graceful_shutdown(shutdown.draining.clone().cancelled_owned())
         .await
         .context("the HTTP listener failed")
 }

@@ -32,6 +32,15 @@ pub struct Network {
     sms: Option<Arc<Gateway>>,
 }
 
+impl Network {
+    /// The media that have no way.
+    pub fn missing(&self) -> Vec<Medium> {
+        let email = self.email.is_none().then_some(Medium::Email);
+        let sms = self.sms.is_none().then_some(Medium::Sms);
+        email.into_iter().chain(sms).collect()
+    }
+}
+
 impl Way {
     /// The ways of a production server. Reads the files that the settings name; connects to nothing yet.
     pub fn network(email: Option<&EmailSettings>, sms: Option<&SmsSettings>) -> Result<Self, SettingsError> {

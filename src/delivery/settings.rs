@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::delivery::body::{BodyError, BodyFormat, BodyTemplate};
 use crate::domain::message::NamedAddress;
@@ -27,9 +27,15 @@ const STARTTLS_PORT: u16 = 587;
 const PLAIN_PORT: u16 = 25;
 
 /// A value that must not show: Debug hides it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,6 +50,18 @@ impl StoreError {
         matches!(self, Self::Stale | Self::Claimed { .. })
     }
 
+    /// Whether there is no database to talk to, or not yet: waiting can help.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(_)) => true,
+            // It is starting or stopping, or has no connection left.
+            Self::Database(sqlx::Error::Database(error)) => {
+                matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the connection broke, so that it is not known what the database did.
     pub fn is_connection_lost(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)))

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use crate::domain::time::Timestamp;
@@ -78,6 +78,13 @@ pub enum ConnectionRole {
     Api,
     /// An operator's command, which may take its time.
     Operator,
+}
+
+/// Looks whether a database can be connected to, at once and only once.
+pub async fn probe(url: &str) -> Result<(), StoreError> {
+    let connection = PgConnection::connect_with(&url.parse()?).await?;
+    connection.close().await?;
+    Ok(())
 }
 
 /// Connects with the settings of a role.

@@ -77,6 +77,8 @@ impl Store {
         user_pool_ids: Vec<UserPoolId>,
         origin: &Origin,
     ) -> Result<(ServiceAccount, AccountSecret), StoreError> {
+        // A command may be the first to write this month, before any server runs.
+        self.make_partitions(self.clock.now()).await?;
         let access_key_id = AccessKeyId::new(format!("UP{}", self.random.text(KEY_ALPHABET, 18)));
         let secret = self.random.text(SECRET_ALPHABET, 40);
         let now = self.clock.now();
@@ -121,6 +123,7 @@ impl Store {
 
     /// Revokes a service account. Answers whether it was of use before.
     pub async fn revoke_service_account(&self, id: &AccessKeyId, origin: &Origin) -> Result<bool, StoreError> {
+        self.make_partitions(self.clock.now()).await?;
         let changed =
             sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
                 .bind(id.as_str())

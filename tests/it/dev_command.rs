@@ -11,8 +11,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::dev::{Dev, data_directory, is_alive, shared, userpool};
+use crate::support::dev::{Dev, data_directory, is_alive, shared};
 use crate::support::poll_until;
+use crate::support::process::userpool;
 use crate::support::reaper::{End, reaper};
 
 type Variables = BTreeMap<String, String>;

@@ -3,7 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use clap::CommandFactory;
 use userpool::api::operation::{COMMON_EXCEPTIONS, Operation};
+use userpool::cli::Cli;
+use userpool::cli::config::Settings;
 use userpool::proto::userpool::v1::Authorization;
 
 fn page(name: &str) -> (std::path::PathBuf, String) {
@@ -32,15 +35,64 @@ fn the_table_of_operations_in_the_readme_is_what_is_built() {
         let state = if info.built { "built" } else { "not yet" };
         let _ = writeln!(table, "| {} | {} | {} | {state} |", info.service, info.name, who(info.authorization));
     }
-    let (path, text) = page("README.md");
-    let (begin, end) = ("<!-- operations:begin -->\n", "<!-- operations:end -->");
-    let (before, rest) = text.split_once(begin).expect("the marker where the table begins");
-    let (current, after) = rest.split_once(end).expect("the marker where the table ends");
+    assert_part_is("README.md", "operations", &table);
+}
+
+#[test]
+fn the_table_of_settings_is_what_serve_takes() {
+    let mut table = String::from("| in the file | flag | variable | what |\n|---|---|---|---|\n");
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").expect("there is a command `serve`");
+    let mut rows: Vec<_> = serve.get_arguments().filter_map(setting).collect();
+    // Top level first, then section by section, as in a file.
+    rows.sort_by_key(|row| row[0].split_once('.').map(|(section, _)| section.to_owned()));
+    for [key, flag, variable, what] in rows {
+        let _ = writeln!(table, "| `{key}` | `--{flag}` | `{variable}` | {what} |");
+    }
+    assert_part_is("docs/running.md", "settings", &table);
+}
+
+#[test]
+fn the_configuration_that_is_shown_is_one() {
+    let (_, text) = page("docs/running.md");
+    let (_, rest) = text.split_once("```toml\n").expect("a configuration is shown");
+    let (shown, _) = rest.split_once("```").expect("it ends");
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), shown).expect("it is ours");
+    let settings = Settings::read(file.path()).expect("every key is known");
+    settings.email.expect("it is shown").check().expect("it is safe");
+    settings.sms.expect("it is shown").check().expect("it is safe");
+}
+
+/// Key, flag, variable and meaning of an argument; the file itself and the help are no settings.
+fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
+    const SECTIONS: [&str; 4] = ["database", "kafka", "password-hash", "tls"];
+    let (flag, variable) = (argument.get_long()?, argument.get_env()?.to_str()?);
+    if flag == "config" {
+        return None;
+    }
+    let in_section = |section: &&str| Some(format!("{section}.{}", flag.strip_prefix(section)?.strip_prefix('-')?));
+    let of_section = if flag == "tls-terminated-elsewhere" { None } else { SECTIONS.iter().find_map(in_section) };
+    let key = match of_section.as_deref() {
+        Some("kafka.property") => "kafka.properties".to_owned(),
+        Some(key) => key.to_owned(),
+        None => flag.to_owned(),
+    };
+    let what = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    Some([key, flag.to_owned(), variable.to_owned(), format!("{what}.")])
+}
+
+/// The part of a page between two markers is what it should be, or is made so.
+fn assert_part_is(name: &str, part: &str, expected: &str) {
+    let (path, text) = page(name);
+    let (begin, end) = (format!("<!-- {part}:begin -->\n"), format!("<!-- {part}:end -->"));
+    let (before, rest) = text.split_once(&begin).expect("the marker where the part begins");
+    let (current, after) = rest.split_once(&end).expect("the marker where the part ends");
     if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-        std::fs::write(path, format!("{before}{begin}{table}{end}{after}")).expect("the page is written");
+        std::fs::write(path, format!("{before}{begin}{expected}{end}{after}")).expect("the page is written");
         return;
     }
-    assert!(current == table, "run the tests with UPDATE_DOCUMENTS=1 to write the table anew");
+    assert!(current == expected, "run the tests with UPDATE_DOCUMENTS=1 to write this part of {name} anew");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod loud_log;
 mod refresh_tokens;
 mod relay;
 mod secrets;
+mod serve;
 mod sign_up;
 mod store;
 mod support;

@@ -3,8 +3,6 @@
 pub mod decode;
 pub mod encode;
 
-use std::net::SocketAddr;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -16,6 +14,7 @@ use prost_reflect::MessageDescriptor;
 
 use crate::api::authenticate;
 use crate::api::grpc::Doors;
+use crate::api::listener::Peer;
 use crate::api::operation::{Operation, OperationInfo};
 use crate::api::pipeline::{self, Context, LARGEST_BODY};
 use crate::api::{sigv4, status};
@@ -29,7 +28,7 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 /// Answers `POST /`.
 pub async fn post(
     State(doors): State<Doors>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
     request: Request,
 ) -> Response {
     let peer = peer.map(|Extension(ConnectInfo(peer))| peer);

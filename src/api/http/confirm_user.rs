@@ -3,7 +3,6 @@
 //! Opening the page confirms nothing; its button does. Programs that look for malware open every link of an e-mail before
 //! its reader sees it, and would confirm an address whose owner never asked for it.
 
-use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,6 +16,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
 
 use crate::api::grpc::Doors;
+use crate::api::listener::Peer;
 use crate::api::operation::Operation;
 use crate::api::{authenticate, checks, pipeline, status};
 use crate::app::sign_up::confirm_by_link::confirm_by_link;
@@ -46,7 +46,7 @@ pub(super) async fn page(link: LinkOrNot) -> Response {
 pub(super) async fn confirm(
     State(doors): State<Doors>,
     Path(user_pool_id): Path<String>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    peer: Option<Extension<ConnectInfo<Peer>>>,
     headers: HeaderMap,
     link: LinkOrNot,
 ) -> Response {

@@ -11,10 +11,12 @@ use axum::Router;
 use axum::routing::{get, post};
 use http::{HeaderName, Method, header};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::api::aws_json;
 use crate::api::grpc::Doors;
+use crate::api::http::health::Readiness;
 use crate::app::App;
 
 /// What the listener serves.
@@ -25,6 +27,8 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Whether the development mailbox can be read.
     pub mailbox: bool,
+    /// Cancelled when the server begins to stop: from then on it says that it is not ready.
+    pub stopping: CancellationToken,
 }
 
 /// All routes.
@@ -36,8 +40,7 @@ pub fn router(door: HttpDoor) -> Router {
         .with_state(app.clone());
     let health = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .with_state(app.clone());
+        .route("/readyz", get(health::readyz).with_state(Readiness { app: app.clone(), stopping: door.stopping }));
     let confirmation = || get(confirm_user::page).post(confirm_user::confirm);
     let confirmation = Router::new()
         .route("/{user_pool_id}/confirmUser", confirmation())

@@ -8,19 +8,21 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::authenticate::TrustedProxies;
 use crate::app::passwords::{Cost, Passwords};
 use crate::app::{App, Identity};
+use crate::cli::config::LogFormat;
 use crate::cli::database::operator_origin;
 use crate::cli::dev::environment_file::EnvironmentFile;
 use crate::cli::dev::postgres::PrivatePostgres;
 use crate::cli::server::{self, Listeners, Services};
+use crate::cli::shutdown::{self, Shutdown};
 use crate::cli::telemetry;
 use crate::delivery::Way;
 use crate::domain::ids::AccessKeyId;
@@ -29,6 +31,7 @@ use crate::kafka::config::KafkaConfig;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::relay::Relay;
 use crate::kafka::topics;
+use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
 use crate::store::service_accounts::Role;
@@ -74,12 +77,25 @@ pub struct DevArguments {
     region: String,
 }
 
+impl DevArguments {
+    /// There is no TLS here: only the loopback is safe, unless a proxy in front has it.
+    fn refuse_exposure(&self) -> anyhow::Result<()> {
+        let exposed = [self.grpc_addr, self.http_addr].into_iter().find(|address| !address.ip().is_loopback());
+        if let Some(address) = exposed.filter(|_| !self.tls_terminated_elsewhere) {
+            anyhow::bail!(
+                "{address} can be reached from elsewhere and has no TLS: listen on 127.0.0.1, or say --tls-terminated-elsewhere if a proxy in front has it"
+            );
+        }
+        Ok(())
+    }
+}
+
 /// Runs until Ctrl-C.
 pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
-    telemetry::init_logs();
-    let stop = stop_at_signal()?;
-    let listeners =
-        Listeners::bind(arguments.grpc_addr, arguments.http_addr, arguments.tls_terminated_elsewhere).await?;
+    telemetry::init_logs(LogFormat::Text);
+    let stop = shutdown::at_signal()?;
+    arguments.refuse_exposure()?;
+    let listeners = Listeners::bind(arguments.grpc_addr, arguments.http_addr).await?;
     std::fs::create_dir_all(&arguments.data_dir)
         .with_context(|| format!("the data directory {} can't be made", arguments.data_dir.display()))?;
     let previous = EnvironmentFile::read(&arguments.data_dir);
@@ -159,7 +175,6 @@ async fn serve(
         // The broker in the process forgets everything with it, so it is filled from the start of the logs.
         relay.rewind().await?;
     }
-    let relay = tokio::spawn(relay.run(stop.clone()));
     println!(
         "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
         file.grpc_addr,
@@ -169,27 +184,19 @@ async fn serve(
         written.display()
     );
     std::io::stdout().flush()?;
-    let services = Services { app, metrics, delivery: Way::Mailbox, proxies: TrustedProxies::default() };
-    let served = server::serve(listeners, services, stop.clone()).await;
-    stop.cancel();
-    relay.await?;
+    let services = Services {
+        app,
+        metrics,
+        delivery: Way::Mailbox,
+        proxies: TrustedProxies::default(),
+        relay: Some(relay),
+        certificate: None,
+        activity_months: DEFAULT_RETENTION_MONTHS,
+    };
+    // Nobody balances calls between processes of development: there is nothing to pause for.
+    let served = server::serve(listeners, services, Shutdown::new(stop, Duration::ZERO)).await;
     drop(broker);
     served
-}
-
-/// Stops at Ctrl-C and at SIGTERM.
-fn stop_at_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let token = stop.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        token.cancel();
-    });
-    Ok(stop)
 }
 
 /// A broker in this process.

@@ -1,36 +1,20 @@
-//! `userpool dev` as a process of its own: started, read, stopped, and gone with this test process.
+//! `userpool dev` as a process of its own.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::LazyLock;
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::postgres::Postgres;
-use super::reaper::{End, reaper};
-use super::{poll_until, private_directory};
-
-/// How long anything may take that starts or stops.
-pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The binary under test, without any of this environment's settings for it or for its clients.
-pub fn userpool() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_userpool"));
-    for (name, _) in std::env::vars_os() {
-        let name_bytes = name.as_encoded_bytes();
-        if [&b"USERPOOL_"[..], b"AWS_", b"RUST_LOG"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
-            command.env_remove(name);
-        }
-    }
-    command.stdin(Stdio::null());
-    command
-}
+use super::private_directory;
+use super::process::{Process, userpool};
 
 /// A data directory that the account of the database server can reach.
 pub fn data_directory(name: &str) -> PathBuf {
@@ -41,22 +25,16 @@ pub fn data_directory(name: &str) -> PathBuf {
 
 /// A process that is starting, running or ended.
 pub struct Dev {
-    process: Child,
+    process: Process,
     /// Its data directory.
     pub data: PathBuf,
-    output: PathBuf,
-    log: PathBuf,
 }
 
 impl Dev {
     /// Starts a process on a data directory, at free ports unless the arguments say otherwise.
     pub fn spawn(data: &Path, adjust: impl FnOnce(&mut Command)) -> Self {
-        let logs = private_directory("dev");
-        let (output, log) = (logs.join("stdout"), logs.join("stderr"));
         let mut command = userpool();
         command.args(["dev", "--data-dir"]).arg(data);
-        command.stdout(File::create(&output).expect("the directory is writable"));
-        command.stderr(File::create(&log).expect("the directory is writable"));
         adjust(&mut command);
         let given: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
         for flag in ["--grpc-addr", "--http-addr"] {
@@ -64,9 +42,7 @@ impl Dev {
                 command.args([flag, "127.0.0.1:0"]);
             }
         }
-        let process = command.spawn().expect("the binary was built with this test");
-        reaper().watch(process.id(), End::Terminate);
-        Self { process, data: data.to_owned(), output, log }
+        Self { process: Process::spawn(command), data: data.to_owned() }
     }
 
     /// Starts a process and waits until it is ready.
@@ -78,27 +54,7 @@ impl Dev {
 
     /// Waits until it is ready; false if it ends instead.
     pub fn is_ready(&mut self) -> bool {
-        let mut ended = false;
-        let told = poll_until(PATIENCE, || {
-            ended = self.process.try_wait().expect("a child can be waited for").is_some();
-            ended || self.output().contains("userpool dev is ready")
-        });
-        told && !ended
-    }
-
-    /// Its number.
-    pub fn id(&self) -> u32 {
-        self.process.id()
-    }
-
-    /// What it printed.
-    pub fn output(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
-    }
-
-    /// What it logged.
-    pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+        self.process.says("userpool dev is ready")
     }
 
     /// The variables that it wrote.
@@ -126,31 +82,19 @@ impl Dev {
         let file = fs::read_to_string(self.data.join("postgres/postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
     }
+}
 
-    /// Sends a signal and waits for the end.
-    pub fn end(&mut self, signal: Signal) -> ExitStatus {
-        kill(Pid::from_raw(self.id().cast_signed()), signal).expect("it is running");
-        self.wait()
-    }
+impl Deref for Dev {
+    type Target = Process;
 
-    /// Waits for the end.
-    pub fn wait(&mut self) -> ExitStatus {
-        let mut status = None;
-        poll_until(PATIENCE, || {
-            status = self.process.try_wait().expect("a child can be waited for");
-            status.is_some()
-        });
-        let status = status.unwrap_or_else(|| panic!("`userpool dev` does not end; it says:\n{}", self.log()));
-        reaper().forget_pid(self.id());
-        status
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
-impl Drop for Dev {
-    fn drop(&mut self) {
-        if matches!(self.process.try_wait(), Ok(None)) {
-            self.end(Signal::SIGTERM);
-        }
+impl DerefMut for Dev {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 

@@ -12,7 +12,9 @@ pub mod http;
 pub mod kafka;
 pub mod pool;
 pub mod postgres;
+pub mod process;
 pub mod reaper;
+pub mod serve;
 pub mod smtp;
 pub mod wire;
 
@@ -20,7 +22,7 @@ use std::fs;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,7 +39,7 @@ pub fn free_port() -> u16 {
         // Where it starts depends on the process, so that test processes that run at the same time
         // look in different places; within a process no port comes twice.
         let tried = TRIED.fetch_add(1, Ordering::Relaxed);
-        let start = process::id().wrapping_mul(7_919);
+        let start = std::process::id().wrapping_mul(7_919);
         let port = FIRST + start.wrapping_add(tried) % COUNT;
         let port = u16::try_from(port).expect("below 32,000");
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

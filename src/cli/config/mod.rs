@@ -1,0 +1,402 @@
+//! The configuration of `userpool serve`: flags, `USERPOOL_*` variables and a TOML file, in this order of precedence.
+//!
+//! A setting is declared once, in [`Settings`]: its field is the flag, the variable and the key of the file.
+
+pub mod command;
+mod server;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
+
+pub use server::{Problem, Problems, ServerConfig};
+pub use variables::unknown_variables;
+
+/// Where the settings come from.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArguments {
+    /// A TOML file with settings; its keys are the flags without their dashes, in sections where the flags have a prefix.
+    #[arg(long, env = "USERPOOL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What can be set. Absent is the default.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where gRPC listens [default: 0.0.0.0:50051].
+    #[arg(long, env = "USERPOOL_GRPC_ADDR", value_name = "ADDRESS:PORT")]
+    pub grpc_addr: Option<SocketAddr>,
+    /// Where HTTP listens [default: 0.0.0.0:8080].
+    #[arg(long, env = "USERPOOL_HTTP_ADDR", value_name = "ADDRESS:PORT")]
+    pub http_addr: Option<SocketAddr>,
+    /// The address under which clients reach the HTTP door: the beginning of every `iss`. Required.
+    #[arg(long, env = "USERPOOL_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// A proxy or a mesh in front of both listeners terminates TLS: without certificates, and with a public URL of any
+    /// scheme, is then right.
+    #[arg(long, env = "USERPOOL_TLS_TERMINATED_ELSEWHERE", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub tls_terminated_elsewhere: Option<bool>,
+    /// Proxies whose word about the caller's address counts, as addresses or networks.
+    #[arg(long, env = "USERPOOL_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network, value_name = "NETWORK")]
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+    /// The account in ARNs: 12 digits [default: 123456789012].
+    #[arg(long, env = "USERPOOL_ACCOUNT_ID", value_name = "DIGITS")]
+    pub account_id: Option<String>,
+    /// The region in ids and ARNs [default: us-east-1].
+    #[arg(long, env = "USERPOOL_REGION")]
+    pub region: Option<String>,
+    /// The file with the master keys: a line each, an id and the base64 of 32 bytes, the first is active. Required.
+    #[arg(long, env = "USERPOOL_MASTER_KEYS_FILE", value_name = "FILE")]
+    pub master_keys_file: Option<PathBuf>,
+    /// How many passwords are hashed at once [default: one a core].
+    #[arg(long, env = "USERPOOL_HASHING_THREADS", value_name = "NUMBER")]
+    pub hashing_threads: Option<u32>,
+    /// For how many months facts such as sign-ins are kept [default: 24].
+    #[arg(long, env = "USERPOOL_ACTIVITY_MONTHS", value_name = "NUMBER")]
+    pub activity_months: Option<u32>,
+    /// For how many seconds a server that was told to stop goes on accepting, so that balancers notice [default: 5].
+    #[arg(long, env = "USERPOOL_SHUTDOWN_PAUSE", value_name = "SECONDS")]
+    pub shutdown_pause: Option<u64>,
+    /// How logs look: `text` or `json` [default: text].
+    #[arg(long, env = "USERPOOL_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// The certificate of both listeners.
+    #[command(flatten)]
+    pub tls: TlsSettings,
+    /// Kafka.
+    #[command(flatten)]
+    pub kafka: KafkaSettings,
+    /// What a password's hash costs.
+    #[command(flatten)]
+    pub password_hash: PasswordHashSettings,
+    /// The mail relay; in a file only, like the next.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub email: Option<EmailSettings>,
+    /// The SMS gateway.
+    #[arg(skip)]
+    #[serde(skip_serializing)]
+    pub sms: Option<SmsSettings>,
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// A line for a person.
+    #[default]
+    Text,
+    /// An object a line, for collectors.
+    Json,
+}
+
+/// The database: the section `[database]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// The database, as a URL. Required.
+    #[arg(long = "database-url", env = "USERPOOL_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub url: Option<Secret>,
+    /// How many connections a replica makes at most [default: 20].
+    #[arg(long = "database-connections", env = "USERPOOL_DATABASE_CONNECTIONS", value_name = "NUMBER")]
+    pub connections: Option<u32>,
+    /// The way to the database is safe without TLS.
+    #[arg(long = "database-without-tls", env = "USERPOOL_DATABASE_WITHOUT_TLS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub without_tls: Option<bool>,
+}
+
+/// The certificate of both listeners: the section `[tls]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct TlsSettings {
+    /// The certificate chain as PEM. It is read again when it changes.
+    #[arg(long = "tls-certificate", env = "USERPOOL_TLS_CERTIFICATE", value_name = "FILE")]
+    pub certificate: Option<PathBuf>,
+    /// Its private key as PEM.
+    #[arg(long = "tls-key", env = "USERPOOL_TLS_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+/// Kafka: the section `[kafka]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct KafkaSettings {
+    /// Some of the brokers: `host:port`, separated by commas. Without any, events wait in the log.
+    #[arg(long = "kafka-brokers", env = "USERPOOL_KAFKA_BROKERS", value_name = "HOST:PORT,…")]
+    pub brokers: Option<String>,
+    /// Put before the names of topics.
+    #[arg(long = "kafka-prefix", env = "USERPOOL_KAFKA_PREFIX")]
+    pub prefix: Option<String>,
+    /// Whether topics that are missing are created at start [default: true].
+    #[arg(long = "kafka-create-topics", env = "USERPOOL_KAFKA_CREATE_TOPICS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub create_topics: Option<bool>,
+    /// Replicas of a topic that is created [default: 3, or as many as there are brokers].
+    #[arg(long = "kafka-replication", env = "USERPOOL_KAFKA_REPLICATION", value_name = "NUMBER")]
+    pub replication: Option<u16>,
+    /// Any setting of librdkafka, as `name=value`; in the variable one a line. For TLS and SASL.
+    #[arg(long = "kafka-property", env = "USERPOOL_KAFKA_PROPERTIES", hide_env_values = true, value_delimiter = '\n', value_parser = property, value_name = "NAME=VALUE")]
+    #[serde(with = "properties")]
+    pub properties: Option<Vec<(String, Secret)>>,
+}
+
+/// What a password's hash costs (argon2id): the section `[password-hash]`. A change is carried out user by user, at sign-in.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct PasswordHashSettings {
+    /// Memory in KiB [default: 19456].
+    #[arg(long = "password-hash-memory", env = "USERPOOL_PASSWORD_HASH_MEMORY", value_name = "KIB")]
+    pub memory: Option<u32>,
+    /// Passes over it [default: 2].
+    #[arg(long = "password-hash-passes", env = "USERPOOL_PASSWORD_HASH_PASSES", value_name = "NUMBER")]
+    pub passes: Option<u32>,
+    /// Lanes [default: 1].
+    #[arg(long = "password-hash-lanes", env = "USERPOOL_PASSWORD_HASH_LANES", value_name = "NUMBER")]
+    pub lanes: Option<u32>,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("the configuration file {path} can't be read: {source}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or holds what nobody knows. The line itself may hold a secret and is not shown.
+    #[error("{path}, line {line}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Settings can't be put together. They were read before, so this has no cause that is known.
+    #[error("the settings can't be put together: {0}")]
+    Together(String),
+    /// They are read, and something in them is wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+}
+
+impl ConfigArguments {
+    /// All settings, those of the command line and of variables over those of the file.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        match &self.config {
+            Some(path) => self.settings.clone().over(Settings::read(path)?),
+            None => Ok(self.settings.clone()),
+        }
+    }
+
+    /// The configuration of a server, checked.
+    pub fn server(&self) -> Result<ServerConfig, ConfigError> {
+        Ok(ServerConfig::new(self.settings()?)?)
+    }
+}
+
+impl Settings {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let named = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: named(), source })?;
+        Self::parse(&text).map_err(|(line, reason)| ConfigError::File { path: named(), line, reason })
+    }
+
+    /// Reads the text of a file. An error is the line and what is wrong there.
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            (before.matches('\n').count() + 1, error.message().to_owned())
+        })
+    }
+
+    /// These, and where they say nothing, others.
+    fn over(self, others: Self) -> Result<Self, ConfigError> {
+        let table =
+            |settings| toml::Table::try_from(settings).map_err(|error| ConfigError::Together(error.to_string()));
+        let mut merged = table(others)?;
+        lay_over(&mut merged, table(self)?);
+        merged.try_into().map_err(|error: toml::de::Error| ConfigError::Together(error.message().to_owned()))
+    }
+}
+
+fn lay_over(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A network, or an address as the network of this one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address));
+    text.parse().or_else(|_| address()).map_err(|_| format!("`{text}` is neither an address nor a network"))
+}
+
+fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    let texts = Option::<Vec<String>>::deserialize(deserializer)?;
+    let read = |texts: Vec<String>| texts.iter().map(|text| network(text)).collect::<Result<_, _>>();
+    texts.map(read).transpose().map_err(serde::de::Error::custom)
+}
+
+fn property(text: &str) -> Result<(String, Secret), String> {
+    let (name, value) = text.split_once('=').ok_or("a property is NAME=VALUE")?;
+    Ok((name.trim().to_owned(), Secret(value.to_owned())))
+}
+
+/// In a file, properties are a table.
+mod properties {
+    use super::{BTreeMap, Deserialize, Secret, Serialize};
+
+    type Properties = Option<Vec<(String, Secret)>>;
+
+    pub fn serialize<S: serde::Serializer>(properties: &Properties, serializer: S) -> Result<S::Ok, S::Error> {
+        let map = properties.as_ref().map(|pairs| pairs.iter().cloned().collect::<BTreeMap<_, _>>());
+        map.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
+        let map = Option::<BTreeMap<String, Secret>>::deserialize(deserializer)?;
+        Ok(map.map(|map| map.into_iter().collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        config: ConfigArguments,
+    }
+
+    fn line(arguments: &[&str]) -> Settings {
+        Line::try_parse_from([&["userpool"], arguments].concat()).unwrap().config.settings
+    }
+
+    /// Every flag's key in the file: the flag, or section and rest.
+    fn keys(table: &toml::Table, prefix: &str) -> Vec<String> {
+        let nested = |(key, value): (&String, &toml::Value)| match value {
+            toml::Value::Table(table) if key != "properties" => keys(table, &format!("{prefix}{key}-")),
+            _ => vec![format!("{prefix}{key}")],
+        };
+        table.iter().flat_map(nested).collect()
+    }
+
+    const EVERYTHING: &str = r#"
+        grpc-addr = "127.0.0.1:1"
+        http-addr = "127.0.0.1:2"
+        public-url = "https://users.example"
+        tls-terminated-elsewhere = true
+        trusted-proxies = ["10.0.0.0/8", "::1"]
+        account-id = "000000000000"
+        region = "eu-west-1"
+        master-keys-file = "/keys"
+        hashing-threads = 2
+        activity-months = 3
+        shutdown-pause = 0
+        log-format = "json"
+        [database]
+        url = "postgres://somebody:hunter2@127.0.0.1/users"
+        connections = 7
+        without-tls = true
+        [tls]
+        certificate = "/tls.crt"
+        key = "/tls.key"
+        [kafka]
+        brokers = "one:1"
+        prefix = "p."
+        create-topics = false
+        replication = 1
+        [kafka.properties]
+        "sasl.password" = "hunter2"
+        [password-hash]
+        memory = 20000
+        passes = 3
+        lanes = 2
+    "#;
+
+    #[test]
+    fn every_setting_is_a_key_a_flag_and_a_variable_of_one_name() {
+        let everything = Settings::parse(EVERYTHING).unwrap();
+        let mut keys = keys(&toml::Table::try_from(everything).unwrap(), "");
+        keys.push("config".to_owned());
+        let command = Line::command();
+        let flags = command.get_arguments().filter(|argument| argument.get_id() != "help");
+        for argument in flags {
+            let flag = argument.get_long().unwrap();
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            let key = if flag == "kafka-property" { "kafka-properties" } else { flag };
+            assert_eq!(variable, format!("USERPOOL_{}", key.to_uppercase().replace('-', "_")), "--{flag}");
+            let position = keys.iter().position(|other| other == key);
+            keys.remove(position.unwrap_or_else(|| panic!("no key for --{flag}, or EVERYTHING lacks it")));
+        }
+        assert_eq!(keys, Vec::<String>::new(), "keys without a flag");
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_what_they_leave_out_stays() {
+        let flags = line(&["--region", "eu-north-1", "--kafka-prefix=q.", "--tls-terminated-elsewhere"]);
+        let merged = flags.over(Settings::parse(EVERYTHING).unwrap()).unwrap();
+        assert_eq!((merged.region.as_deref(), merged.kafka.prefix.as_deref()), (Some("eu-north-1"), Some("q.")));
+        assert_eq!(merged.kafka.brokers.as_deref(), Some("one:1"));
+        assert_eq!(merged.kafka.properties.unwrap().len(), 1);
+        assert_eq!(merged.trusted_proxies.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn properties_of_the_command_line_are_pairs() {
+        let settings = line(&["--kafka-property", "a=b=c", "--kafka-property", "d="]);
+        let expected = [("a", "b=c"), ("d", "")].map(|(name, value)| (name.to_owned(), Secret(value.to_owned())));
+        assert_eq!(settings.kafka.properties.unwrap(), expected);
+        assert!(Line::try_parse_from(["userpool", "--kafka-property", "a"]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_no_value_of_the_file_is_shown() {
+        let (line, reason) = Settings::parse("region = 'x'\n\n[database]\nulr = 'postgres://hunter2'\n").unwrap_err();
+        assert_eq!(line, 4);
+        assert!(reason.starts_with("unknown field `ulr`") && !reason.contains("hunter2"), "{reason}");
+        let (line, reason) = Settings::parse("trusted-proxies = ['10.0.0.0/40']").unwrap_err();
+        assert_eq!((line, reason.as_str()), (1, "`10.0.0.0/40` is neither an address nor a network"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", Settings::parse(EVERYTHING).unwrap());
+        assert!(shown.contains("sasl.password") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}") {
+            let _ = Settings::parse(&text);
+        }
+    }
+}

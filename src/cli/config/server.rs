@@ -1,0 +1,408 @@
+//! What a server is made of, once its settings are found to be complete and safe.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use crate::api::authenticate::TrustedProxies;
+use crate::api::listener::{Certificate, CertificateError, CertificateFiles};
+use crate::app::Identity;
+use crate::app::passwords::Cost;
+use crate::cli::config::{KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
+use crate::delivery::Way;
+use crate::delivery::settings::{Secret, SettingsError};
+use crate::kafka::config::{self as kafka, KafkaConfig};
+use crate::store::activity::DEFAULT_RETENTION_MONTHS;
+use crate::store::keys::{MasterKeys, MasterKeysError};
+
+/// A configuration without contradictions; its files were read.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// Where gRPC listens.
+    pub grpc_addr: SocketAddr,
+    /// Where HTTP listens.
+    pub http_addr: SocketAddr,
+    /// The certificate of both; without one, a proxy terminates TLS, or nobody comes from elsewhere.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Names in ids and tokens.
+    pub identity: Identity,
+    /// Whose word about a caller's address counts.
+    pub proxies: TrustedProxies,
+    /// The database.
+    pub database_url: Secret,
+    /// How many connections to it.
+    pub connections: u32,
+    /// The master keys.
+    pub master_keys: Arc<MasterKeys>,
+    /// Kafka, if there is any.
+    pub kafka: Option<KafkaConfig>,
+    /// What a hash costs.
+    pub cost: Cost,
+    /// How many passwords are hashed at once.
+    pub hashing_threads: u32,
+    /// By which way messages leave.
+    pub delivery: Way,
+    /// For how many months facts are kept.
+    pub activity_months: u32,
+    /// For how long a stopping server goes on accepting.
+    pub shutdown_pause: Duration,
+    /// How logs look.
+    pub log_format: LogFormat,
+}
+
+/// Something that is wrong with settings.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// What has no default is missing.
+    #[error("{0} is missing: set {1}, --{0} or the key in the configuration file")]
+    Missing(&'static str, &'static str),
+    /// Not an address of the right form.
+    #[error("public-url is an address such as https://users.example.com, without `?` and `#`")]
+    PublicUrl,
+    /// Tokens would name an issuer whose keys anybody on the way can replace.
+    #[error("public-url has no TLS: use https, or set tls-terminated-elsewhere if callers inside a mesh reach it so")]
+    PublicUrlWithoutTls,
+    /// Passwords would travel in the clear.
+    #[error(
+        "{0} can be reached from elsewhere and has no TLS: set tls.certificate and tls.key, listen on 127.0.0.1, or set tls-terminated-elsewhere if a proxy in front has it"
+    )]
+    ListenerWithoutTls(SocketAddr),
+    /// One of the two alone.
+    #[error("tls.certificate and tls.key belong together")]
+    HalfOfTls,
+    /// Not usable.
+    #[error("tls: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The database's URL is none. What it is might hold a password.
+    #[error("database.url is not a URL of Postgres")]
+    DatabaseUrl,
+    /// What users are would travel in the clear.
+    #[error(
+        "the database is on another machine and need not be asked by TLS: add sslmode=verify-full (or require) to database.url, or set database.without-tls if the way there is safe"
+    )]
+    DatabaseWithoutTls,
+    /// Out of range.
+    #[error("{0} is between {1} and {2}")]
+    Range(&'static str, u64, u64),
+    /// Not 12 digits.
+    #[error("account-id has 12 digits")]
+    AccountId,
+    /// Not a word of ids.
+    #[error("region is made of small letters, digits and dashes, at most 40 of them")]
+    Region,
+    /// A hash that is too cheap.
+    #[error(
+        "password-hash is too weak: memory is at least 7168 KiB, and memory times passes at least 35840 (OWASP's recommendations)"
+    )]
+    WeakHash,
+    /// Parameters that argon2id doesn't take.
+    #[error("password-hash is not possible: {0}")]
+    Hash(String),
+    /// Kafka's settings.
+    #[error("kafka: {0}")]
+    Kafka(#[from] kafka::ConfigError),
+    /// The master keys.
+    #[error(transparent)]
+    MasterKeys(#[from] MasterKeysError),
+    /// How messages leave.
+    #[error(transparent)]
+    Delivery(#[from] SettingsError),
+}
+
+/// Everything that is wrong, a line each.
+#[derive(Debug)]
+pub struct Problems(pub Vec<Problem>);
+
+impl std::error::Error for Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+const DEFAULT_GRPC_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 50051);
+const DEFAULT_HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
+
+impl ServerConfig {
+    /// Checks settings and reads the files that they name. All that is wrong is found at once.
+    pub fn new(settings: Settings) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut checked = Checked(&mut problems);
+        let elsewhere = settings.tls_terminated_elsewhere.unwrap_or(false);
+        let grpc_addr = settings.grpc_addr.unwrap_or(DEFAULT_GRPC_ADDR);
+        let http_addr = settings.http_addr.unwrap_or(DEFAULT_HTTP_ADDR);
+        let tls = checked.take(certificate(&settings.tls)).flatten();
+        let has_certificate = settings.tls.certificate.is_some();
+        for address in [grpc_addr, http_addr] {
+            let exposed = !address.ip().is_loopback() && !has_certificate && !elsewhere;
+            checked.unless(exposed, || Problem::ListenerWithoutTls(address));
+        }
+        let public_url = checked.take(public_url(settings.public_url.as_deref(), elsewhere));
+        let account_id = settings.account_id.unwrap_or_else(|| "123456789012".to_owned());
+        checked.unless(account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()), || {
+            Problem::AccountId
+        });
+        let region = settings.region.unwrap_or_else(|| "us-east-1".to_owned());
+        checked.unless(!is_region(&region), || Problem::Region);
+        let without_tls = settings.database.without_tls.unwrap_or(false);
+        let database_url = checked.take(database_url(settings.database.url, without_tls));
+        let master_keys = checked.take(match &settings.master_keys_file {
+            Some(file) => MasterKeys::read(file).map(Arc::new).map_err(Problem::from),
+            None => Err(Problem::Missing("master-keys-file", "USERPOOL_MASTER_KEYS_FILE")),
+        });
+        let kafka = checked.take(kafka_config(settings.kafka)).flatten();
+        let cost = checked.take(cost(&settings.password_hash));
+        let delivery = Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from);
+        let delivery = checked.take(delivery);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let hashing_threads = checked.range("hashing-threads", settings.hashing_threads, cores, 1..=1_024);
+        // Two are the least: a worker may hold one while a command commits.
+        let connections = checked.range("database.connections", settings.database.connections, 20, 2..=1_000);
+        let months = settings.activity_months;
+        let activity_months = checked.range("activity-months", months, DEFAULT_RETENTION_MONTHS, 1..=1_200);
+        let pause = settings.shutdown_pause.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+        let shutdown_pause = checked.range("shutdown-pause", pause, 5, 0..=300);
+
+        let required = (public_url, database_url, master_keys, cost, delivery);
+        let (Some(public_url), Some(database_url), Some(master_keys), Some(cost), Some(delivery)) = required else {
+            return Err(Problems(problems));
+        };
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        Ok(Self {
+            grpc_addr,
+            http_addr,
+            certificate: tls,
+            identity: Identity { public_url, account_id, region },
+            proxies: TrustedProxies::new(settings.trusted_proxies.unwrap_or_default()),
+            database_url,
+            connections,
+            master_keys,
+            kafka,
+            cost,
+            hashing_threads,
+            delivery,
+            activity_months,
+            shutdown_pause: Duration::from_secs(u64::from(shutdown_pause)),
+            log_format: settings.log_format.unwrap_or_default(),
+        })
+    }
+}
+
+/// Collects problems.
+struct Checked<'a>(&'a mut Vec<Problem>);
+
+impl Checked<'_> {
+    fn take<T>(&mut self, checked: Result<T, Problem>) -> Option<T> {
+        checked.map_err(|problem| self.0.push(problem)).ok()
+    }
+
+    fn unless(&mut self, wrong: bool, problem: impl FnOnce() -> Problem) {
+        if wrong {
+            self.0.push(problem());
+        }
+    }
+
+    fn range(
+        &mut self,
+        name: &'static str,
+        value: Option<u32>,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> u32 {
+        let value = value.unwrap_or(default);
+        self.unless(!range.contains(&value), || {
+            Problem::Range(name, u64::from(*range.start()), u64::from(*range.end()))
+        });
+        value
+    }
+}
+
+fn certificate(settings: &TlsSettings) -> Result<Option<Arc<Certificate>>, Problem> {
+    match (settings.certificate.clone(), settings.key.clone()) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(Certificate::read(CertificateFiles { certificate, key })?)),
+        _ => Err(Problem::HalfOfTls),
+    }
+}
+
+fn public_url(url: Option<&str>, tls_elsewhere: bool) -> Result<String, Problem> {
+    let url = url.ok_or(Problem::Missing("public-url", "USERPOOL_PUBLIC_URL"))?;
+    let parsed: Uri = url.parse().map_err(|_| Problem::PublicUrl)?;
+    let host = parsed.host().ok_or(Problem::PublicUrl)?;
+    let user_info = parsed.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if parsed.query().is_some() || url.contains('#') || user_info {
+        return Err(Problem::PublicUrl);
+    }
+    match parsed.scheme_str() {
+        Some("https") => {}
+        Some("http") if tls_elsewhere || is_loopback(host) => {}
+        Some("http") => return Err(Problem::PublicUrlWithoutTls),
+        _ => return Err(Problem::PublicUrl),
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
+    host == "localhost" || address.is_some_and(|address| address.is_loopback())
+}
+
+fn is_region(region: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&region.len()) && region.bytes().all(allowed)
+}
+
+fn database_url(url: Option<Secret>, without_tls: bool) -> Result<Secret, Problem> {
+    let url = url.ok_or(Problem::Missing("database-url", "USERPOOL_DATABASE_URL"))?;
+    let options: PgConnectOptions = url.0.parse().map_err(|_| Problem::DatabaseUrl)?;
+    let tls = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
+    let host = options.get_host();
+    let local = host.starts_with('/') || options.get_socket().is_some() || is_loopback(host);
+    if tls || local || without_tls { Ok(url) } else { Err(Problem::DatabaseWithoutTls) }
+}
+
+fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem> {
+    let Some(brokers) = settings.brokers else { return Ok(None) };
+    let default = KafkaConfig::new(brokers);
+    let properties = settings.properties.into_iter().flatten().map(|(name, value)| (name, value.0)).collect();
+    let config = KafkaConfig {
+        prefix: settings.prefix.unwrap_or_default(),
+        properties,
+        create_topics: settings.create_topics.unwrap_or(default.create_topics),
+        replication: settings.replication,
+        ..default
+    };
+    config.check()?;
+    Ok(Some(config))
+}
+
+/// OWASP's recommendations for argon2id trade memory against passes; the least of them bounds what may be set.
+fn cost(settings: &PasswordHashSettings) -> Result<Cost, Problem> {
+    const LEAST_MEMORY: u32 = 7_168;
+    const LEAST_WORK: u64 = 35_840;
+    let default = Cost::default();
+    let cost = Cost {
+        memory: settings.memory.unwrap_or(default.memory),
+        passes: settings.passes.unwrap_or(default.passes),
+        lanes: settings.lanes.unwrap_or(default.lanes),
+    };
+    if cost.memory < LEAST_MEMORY || u64::from(cost.memory) * u64::from(cost.passes) < LEAST_WORK {
+        return Err(Problem::WeakHash);
+    }
+    cost.check().map_err(|error| Problem::Hash(error.to_string()))?;
+    Ok(cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str, keys: &std::path::Path) -> Settings {
+        let mut settings: Settings = toml::from_str(text).unwrap();
+        settings.master_keys_file = Some(keys.to_owned());
+        settings
+    }
+
+    /// What is wrong with a configuration that is right but for some settings.
+    fn problems(top: &str, database_url: &str, sections: &str) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = directory.path().join("keys");
+        std::fs::write(&keys, MasterKeys::generate_line("one", &crate::environment::Random::default())).unwrap();
+        let text = format!("{top}\ndatabase.url = '{database_url}'\n{sections}");
+        match ServerConfig::new(settings(&text, &keys)) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    const LOCAL: &str = "grpc-addr = '127.0.0.1:0'\nhttp-addr = '[::1]:0'\npublic-url = 'https://users.example/'";
+    const DATABASE: &str = "postgres://127.0.0.1/users";
+
+    fn only(problems: &[String], beginning: &str) {
+        assert!(problems.len() == 1 && problems[0].starts_with(beginning), "{beginning}: {problems:?}");
+    }
+
+    #[test]
+    fn little_is_enough_and_everything_else_has_its_default() {
+        assert_eq!(problems(LOCAL, DATABASE, ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_missing_is_named_all_at_once() {
+        let Err(Problems(problems)) = ServerConfig::new(Settings::default()) else { panic!("nothing is missing") };
+        let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        for name in ["public-url", "database-url", "master-keys-file", "0.0.0.0:50051", "0.0.0.0:8080"] {
+            assert!(texts.iter().any(|text| text.starts_with(name)), "{name}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn listeners_that_others_reach_need_tls() {
+        let exposed = LOCAL.replace("[::1]:0", "10.0.0.1:80");
+        only(&problems(&exposed, DATABASE, ""), "10.0.0.1:80 can be reached from elsewhere");
+        let behind = format!("{exposed}\ntls-terminated-elsewhere = true");
+        assert_eq!(problems(&behind, DATABASE, ""), Vec::<String>::new());
+        only(&problems(&exposed, DATABASE, "[tls]\ncertificate = '/nowhere'\nkey = '/nowhere'"), "tls: /nowhere");
+        only(&problems(LOCAL, DATABASE, "[tls]\nkey = '/nowhere'"), "tls.certificate and tls.key belong together");
+    }
+
+    #[test]
+    fn the_public_url_is_one_of_https_unless_it_is_this_machine() {
+        let with = |url: &str| problems(&LOCAL.replace("https://users.example/", url), DATABASE, "");
+        for url in ["https://users.example:8443/a/b", "http://localhost:8080", "http://[::1]:1", "http://127.0.0.1"] {
+            assert_eq!(with(url), Vec::<String>::new(), "{url}");
+        }
+        only(&with("http://users.example"), "public-url has no TLS");
+        for url in ["users.example", "", "https://", "ftp://a", "https://a?b", "https://a/#b", "https://me@a"] {
+            only(&with(url), "public-url is an address");
+        }
+    }
+
+    #[test]
+    fn a_database_elsewhere_is_asked_by_tls() {
+        let with = |url: &str, sections: &str| problems(LOCAL, url, sections);
+        only(&with("postgres://db.example/users", ""), "the database is on another machine");
+        only(&with("postgres://db.example/users?sslmode=prefer", ""), "the database is on another machine");
+        only(&with("mysql:hunter2", ""), "database.url is not a URL of Postgres");
+        let safe = ["postgres://db.example/users?sslmode=verify-full", "postgres:///users?host=/run/postgresql"];
+        for url in safe.into_iter().chain(["postgres://localhost/users"]) {
+            assert_eq!(with(url, ""), Vec::<String>::new(), "{url}");
+        }
+        assert_eq!(with("postgres://db.example/users", "database.without-tls = true"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_hash_is_at_least_as_dear_as_the_recommendations() {
+        let with = |hash: &str| problems(LOCAL, DATABASE, &format!("[password-hash]\n{hash}"));
+        only(&with("passes = 1"), "password-hash is too weak");
+        only(&with("memory = 7167\npasses = 100"), "password-hash is too weak");
+        only(&with("lanes = 0"), "password-hash is not possible");
+        assert_eq!(with("memory = 7168\npasses = 5"), Vec::<String>::new());
+        assert_eq!(with("memory = 47104\npasses = 1"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn everything_else_has_its_bounds() {
+        for (line, beginning) in [
+            ("hashing-threads = 0", "hashing-threads is between 1 and"),
+            ("activity-months = 0", "activity-months is between 1 and"),
+            ("shutdown-pause = 301", "shutdown-pause is between 0 and 300"),
+            ("account-id = '12345678901x'", "account-id has 12 digits"),
+            ("region = 'EU'", "region is made of"),
+            ("database.connections = 1", "database.connections is between 2 and"),
+            ("kafka.brokers = ' '", "kafka: no Kafka brokers are named"),
+        ] {
+            only(&problems(&format!("{LOCAL}\n{line}"), DATABASE, ""), beginning);
+        }
+        let reserved = "[kafka]\nbrokers = 'one:1'\n[kafka.properties]\nacks = '1'";
+        only(&problems(LOCAL, DATABASE, reserved), "kafka: the Kafka property acks");
+    }
+}

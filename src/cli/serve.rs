@@ -1,0 +1,93 @@
+//! `userpool serve`: production. Nothing is embedded, and what is unsafe is refused.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::app::passwords::Passwords;
+use crate::cli::config::{ConfigArguments, ServerConfig, unknown_variables};
+use crate::cli::server::{self, Listeners, Services};
+use crate::cli::shutdown::{self, Shutdown};
+use crate::cli::telemetry;
+use crate::delivery::Way;
+use crate::environment::Random;
+use crate::kafka::relay::Relay;
+use crate::store::{self, ConnectionRole, Store};
+
+/// How often a database that is not there is looked for.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs until SIGTERM or Ctrl-C.
+pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
+    let config = arguments.server()?;
+    telemetry::init_logs(config.log_format);
+    for name in unknown_variables() {
+        tracing::warn!(name, "a variable is set, but no setting has that name");
+    }
+    let metrics = telemetry::init_metrics()?;
+    let stop = shutdown::at_signal()?;
+    let listeners = Listeners::bind(config.grpc_addr, config.http_addr).await?;
+    let Some(store) = connect(&config, &stop).await? else { return Ok(()) };
+    store.check_fitness().await?;
+    let relay =
+        config.kafka.clone().map(|kafka| Relay::new(store.clone(), kafka, Random::default().uuid().to_string()));
+    if relay.is_none() {
+        tracing::warn!("there are no Kafka brokers: events wait in the log until some are configured");
+    }
+    if let Way::Network(network) = &config.delivery {
+        for medium in network.missing() {
+            tracing::warn!(
+                medium = medium.name(),
+                "there is no way for messages of this medium: they will be given up"
+            );
+        }
+    }
+    let passwords = Passwords::new(config.cost, config.hashing_threads);
+    let app = App::new(store, config.identity.clone(), passwords);
+    announce(&listeners, &config)?;
+    let services = Services {
+        app,
+        metrics,
+        delivery: config.delivery,
+        proxies: config.proxies,
+        relay,
+        certificate: config.certificate,
+        activity_months: config.activity_months,
+    };
+    server::serve(listeners, services, Shutdown::new(stop, config.shutdown_pause)).await
+}
+
+/// Connects to the database, and waits for it as long as it is only not there yet. `None` if the server is stopped first.
+async fn connect(config: &ServerConfig, stop: &CancellationToken) -> anyhow::Result<Option<Store>> {
+    let mut told = false;
+    while let Err(error) = store::probe(&config.database_url.0).await {
+        if !error.is_absence() {
+            return Err(error).context("the database can't be used");
+        }
+        if !told {
+            tracing::warn!(%error, "the database is not there yet");
+            told = true;
+        }
+        if tokio::time::timeout(LOOK, stop.cancelled()).await.is_ok() {
+            return Ok(None);
+        }
+    }
+    let connected = store::connect(&config.database_url.0, config.connections, ConnectionRole::Api).await;
+    let database = connected.context("the database can't be reached")?;
+    Ok(Some(Store::new(database, config.master_keys.clone())))
+}
+
+fn announce(listeners: &Listeners, config: &ServerConfig) -> anyhow::Result<()> {
+    let tls = if config.certificate.is_some() { "with TLS" } else { "without TLS" };
+    println!(
+        "userpool is ready: gRPC on {}, HTTP on {}, {tls}, as {}",
+        listeners.grpc_addr()?,
+        listeners.http_addr()?,
+        config.identity.public_url
+    );
+    std::io::stdout().flush()?;
+    Ok(())
+}

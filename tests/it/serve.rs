@@ -1,0 +1,393 @@
+//! `userpool serve`: what it refuses, TLS at both doors, how it starts and how it stops.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use prost::Message;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use userpool::domain::ids::{StreamId, UserPoolId};
+use userpool::domain::personal::Sealed;
+use userpool::proto::v1::SignUpRequest;
+use userpool::store::Store;
+use userpool::store::keys::MasterKeys;
+use userpool::store::seal::{FieldClass, Place};
+
+use crate::support::dev::shared;
+use crate::support::http::{get, send};
+use crate::support::poll_until;
+use crate::support::postgres::Postgres;
+use crate::support::process::PATIENCE;
+use crate::support::serve::{Installation, Serve, argument};
+use crate::support::wire;
+
+fn installation(database: &str) -> Installation {
+    let postgres = &shared().postgres;
+    postgres.create_database(database);
+    Installation::on(&postgres.url(database))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("it does not panic")
+}
+
+/// Calls an operation by the program itself.
+fn call(installation: &Installation, server: &Serve, operation: &str, request: &Value, more: &[&str]) -> Value {
+    let grpc = server.grpc.to_string();
+    let request = request.to_string();
+    let arguments = [&["call", operation, &request, "--grpc-addr", &grpc, "--token", &installation.token], more];
+    serde_json::from_str(&installation.run(&arguments.concat())).expect("it prints JSON")
+}
+
+fn sentences(output: &std::process::Output) -> Vec<String> {
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_server_without_its_settings_says_all_that_is_missing_and_does_not_start() {
+    for command in [&["serve"][..], &["config", "check"]] {
+        let output = crate::support::process::userpool().args(command).output().expect("the binary is there");
+        let said = sentences(&output);
+        for missing in
+            ["userpool: ", "0.0.0.0:8080 can be reached", "public-url is missing", "database-url", "master-keys-file"]
+        {
+            assert!(said.iter().any(|line| line.starts_with(missing)), "{missing} is not in {said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_is_checked_without_being_used() {
+    let installation = installation("config_check");
+    let file = |text: &str| installation.write("userpool.toml", text);
+    let right =
+        "public-url = 'https://users.example'\ntls-terminated-elsewhere = true\n[kafka]\nbrokers = '127.0.0.1:1'\n";
+    let path = file(right);
+    let check =
+        |more: &[&str]| installation.output(&[&["config", "check", "--config", argument(&path)], more].concat());
+    let output = check(&[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "The configuration is complete and safe.\n");
+
+    // A flag wins over the file, and what it says is checked as well.
+    let said = sentences(&check(&["--public-url", "users.example"]));
+    assert!(said.len() == 1 && said[0].starts_with("userpool: public-url is an address"), "{said:?}");
+
+    file(&format!("{right}[kafak]\nsecret = 'hunter2'\n"));
+    let said = sentences(&check(&[]));
+    let expected = format!("userpool: {}, line 5: unknown field `kafak`", path.display());
+    assert!(said.len() == 1 && said[0].starts_with(&expected) && !said[0].contains("hunter2"), "{said:?}");
+
+    file(right);
+    let mut command = installation.command(&["config", "check", "--config", argument(&path)]);
+    let output = command.env("USERPOOL_KAFKA_BORKERS", "one:1").output().expect("the binary is there");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.starts_with("USERPOOL_KAFKA_BORKERS is set, but no setting has that name\n"), "{printed}");
+}
+
+#[test]
+fn a_database_without_our_schema_is_refused() {
+    let postgres = &shared().postgres;
+    postgres.create_database("serve_empty");
+    let prepared = installation("serve_prepared");
+    let empty = Installation { database_url: postgres.url("serve_empty"), ..prepared };
+    let mut process = empty.spawn(&[], |_| {});
+    assert_eq!(process.wait().code(), Some(1));
+    assert!(process.log().contains("run `userpool migrate`"), "{}", process.log());
+    assert_eq!(process.output(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_doors_have_tls_and_a_certificate_that_is_replaced_is_used() {
+    let (installation, server) = blocking(|| {
+        let installation = installation("serve_tls");
+        let (certificate, key) = installation.write_certificate();
+        let server = installation.start(&["--tls-certificate", argument(&certificate), "--tls-key", argument(&key)]);
+        (installation, server)
+    })
+    .await;
+    let certificate = installation.directory.join("tls.crt");
+    let answer = https(server.http, &certificate, "/readyz").await.expect("a TLS connection");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ready"), "{answer}");
+    assert!(plain(server.http).await.is_none(), "HTTP without TLS is answered");
+    assert!(plain(server.grpc).await.is_none(), "gRPC without TLS is answered");
+
+    let (installation, server) = blocking(move || {
+        let tls = ["--tls-ca", argument(&certificate)];
+        let pool = call(&installation, &server, "CreateUserPool", &json!({ "PoolName": "tls" }), &tls);
+        let id = pool["UserPool"]["Id"].as_str().expect("an id").to_owned();
+        let described = call(&installation, &server, "DescribeUserPool", &json!({ "UserPoolId": id }), &tls);
+        assert_eq!(described["UserPool"]["Name"], "tls");
+        (installation, server)
+    })
+    .await;
+
+    // The next certificate is another one, and whoever trusts only that is served by it after a while.
+    let (certificate, _) = installation.write_certificate();
+    let file = fs::File::options().write(true).open(&certificate).expect("it was written");
+    let written = file.metadata().and_then(|metadata| metadata.modified()).expect("files have times");
+    file.set_modified(written + Duration::from_secs(10)).expect("the file is ours");
+    let began = Instant::now();
+    while https(server.http, &certificate, "/healthz").await.is_none() {
+        assert!(began.elapsed() < PATIENCE, "the new certificate is not used:\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Gets a path over TLS from a server whose certificate is trusted; `None` if there is no handshake.
+async fn https(address: SocketAddr, certificate: &Path, path: &str) -> Option<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("it can be trusted");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    let name = ServerName::try_from("127.0.0.1").expect("an address");
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    Some(answer)
+}
+
+/// What a server says to a request without TLS: of HTTP, if anything.
+async fn plain(address: SocketAddr) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ok()?;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    answer.starts_with(b"HTTP/").then_some(answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_told_to_stop_says_so_and_still_answers_then_ends_well() {
+    let mut server = blocking(|| installation("serve_stop").start(&["--shutdown-pause", "3"])).await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", server.grpc)).expect("an address");
+    let mut health = HealthClient::new(channel.connect().await.expect("the server listens"));
+    let mut status = async || {
+        let answer = health.check(tonic_health::pb::HealthCheckRequest::default()).await.expect("it answers");
+        answer.into_inner().status()
+    };
+    assert_eq!(status().await, ServingStatus::Serving);
+    assert_eq!(get(server.http, "/readyz").await.status, 200);
+
+    server.signal(Signal::SIGTERM);
+    let began = Instant::now();
+    while status().await != ServingStatus::NotServing {
+        assert!(began.elapsed() < PATIENCE, "{}", server.log());
+    }
+    assert_eq!(get(server.http, "/readyz").await.status, 503);
+    assert_eq!(get(server.http, "/healthz").await.status, 200);
+    let ended = blocking(move || (server.wait(), server.log())).await;
+    assert!(ended.0.success(), "{}", ended.1);
+    assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_under_way_is_answered_before_the_server_ends() {
+    let (installation, server) = blocking(|| {
+        let installation = installation("serve_drain");
+        // Dear hashes, so that a sign-up takes long enough to be under way.
+        let server = installation.start(&["--password-hash-passes", "40", "--hashing-threads", "1"]);
+        (installation, server)
+    })
+    .await;
+    let server = blocking(move || {
+        let create = |operation: &str, request: &Value| call(&installation, &server, operation, request, &[]);
+        let pool = create("CreateUserPool", &json!({ "PoolName": "drain" }))["UserPool"]["Id"].clone();
+        let client = create("CreateUserPoolClient", &json!({ "UserPoolId": pool, "ClientName": "app" }));
+        let client = client["UserPoolClient"]["ClientId"].clone();
+        let (id, grpc) = (server.id(), server.grpc);
+        let sign_up = std::thread::spawn(move || {
+            let user = json!({ "ClientId": client, "Username": "jane", "Password": "Correct-horse-1" });
+            let arguments = ["call", "SignUp", &user.to_string(), "--grpc-addr", &grpc.to_string()].map(str::to_owned);
+            installation.output(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        // The hash has begun once the process is busy with it.
+        let busy = || cpu_ticks(id);
+        let idle = busy();
+        assert!(poll_until(PATIENCE, || busy() > idle + 20), "no hash is made");
+        server.signal(Signal::SIGTERM);
+        let output = sign_up.join().expect("it does not panic");
+        assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stderr), server.log());
+        server
+    })
+    .await;
+    let mut server = server;
+    assert!(blocking(move || server.wait()).await.success());
+}
+
+/// Processor time that a process has used, in the kernel's ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields.get(11..13).unwrap_or_default().iter().filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_waits_for_a_database_that_is_not_there_yet() {
+    let (mut process, database, address) = blocking(|| {
+        let postgres = Postgres::start();
+        postgres.create_database("late");
+        let prepared = Installation::on(&postgres.url("late"));
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = nobody.local_addr().expect("an address");
+        drop(nobody);
+        let (_, port_and_rest) = prepared.database_url.rsplit_once(':').expect("a port");
+        let port: u16 = port_and_rest.split('/').next().and_then(|port| port.parse().ok()).expect("a port");
+        let url = prepared.database_url.replace(&format!(":{port}/"), &format!(":{}/", address.port()));
+        let late = Installation { database_url: url, ..prepared };
+        (late.spawn(&[], |_| {}), (postgres, port), address)
+    })
+    .await;
+    while !process.log().contains("the database is not there yet") {
+        assert!(!process.has_ended(), "{}", process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(process.output(), "");
+    let listener = TcpListener::bind(address).await.expect("the port is still free");
+    tokio::spawn(forward(listener, database.1));
+    let server = blocking(move || Serve::ready(process)).await;
+    assert_eq!(get(server.http, "/readyz").await.text(), "ready");
+    blocking(move || drop((server, database))).await;
+}
+
+async fn forward(listener: TcpListener, port: u16) {
+    while let Ok((mut from, _)) = listener.accept().await {
+        let mut to = TcpStream::connect(("127.0.0.1", port)).await.expect("Postgres listens");
+        tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+    }
+}
+
+#[test]
+fn a_password_is_hashed_again_at_sign_in_once_the_setting_has_changed() {
+    let installation = installation("serve_rehash");
+    let (user, sign_in);
+    {
+        let server = installation.start(&[]);
+        let create = |operation: &str, request: &Value| call(&installation, &server, operation, request, &[]);
+        let pool = create("CreateUserPool", &json!({ "PoolName": "rehash" }))["UserPool"]["Id"].clone();
+        let flows = ["ALLOW_USER_PASSWORD_AUTH"];
+        let client = json!({ "UserPoolId": pool, "ClientName": "app", "ExplicitAuthFlows": flows });
+        let client = create("CreateUserPoolClient", &client)["UserPoolClient"]["ClientId"].clone();
+        let password = "Correct-horse-1";
+        create("SignUp", &json!({ "ClientId": client, "Username": "jane", "Password": password }));
+        user = json!({ "UserPoolId": pool, "Username": "jane" });
+        create("AdminConfirmSignUp", &user);
+        let parameters = json!({ "USERNAME": "jane", "PASSWORD": password });
+        sign_in = json!({ "ClientId": client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters });
+        create("InitiateAuth", &sign_in);
+    }
+    let rehashes = || installation.run(&["log", "tail"]).matches("user.password_rehashed").count();
+    assert_eq!(rehashes(), 0);
+    // The second time finds the new hash.
+    for _ in 0..2 {
+        let server = installation.start(&["--password-hash-passes", "3"]);
+        let tokens = call(&installation, &server, "InitiateAuth", &sign_in, &[]);
+        assert!(tokens["AuthenticationResult"]["AccessToken"].is_string(), "{tokens}");
+        assert_eq!(rehashes(), 1);
+    }
+    let verified = installation.run(&["log", "verify"]);
+    assert!(verified.starts_with("Log and read models agree"), "{verified}");
+}
+
+#[test]
+fn logs_can_be_objects_for_collectors() {
+    let installation = installation("serve_json");
+    let mut server = installation.start(&["--log-format", "json"]);
+    assert!(server.end(Signal::SIGTERM).success());
+    let log = server.log();
+    assert!(!log.is_empty());
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_behind_a_trusted_proxy_is_known_by_the_address_that_the_proxy_tells() {
+    let (installation, server) = blocking(|| {
+        let installation = installation("serve_proxies");
+        let server = installation.start(&["--trusted-proxies", "127.0.0.0/8,10.0.0.7"]);
+        (installation, server)
+    })
+    .await;
+    let (installation, server, pool, client) = blocking(move || {
+        let pool = call(&installation, &server, "CreateUserPool", &json!({ "PoolName": "proxies" }), &[]);
+        let pool = pool["UserPool"]["Id"].as_str().expect("an id").to_owned();
+        let client = json!({ "UserPoolId": pool, "ClientName": "app" });
+        let client = call(&installation, &server, "CreateUserPoolClient", &client, &[]);
+        (installation, server, pool, client["UserPoolClient"]["ClientId"].clone())
+    })
+    .await;
+    let body = json!({ "ClientId": client, "Username": "jane", "Password": "Correct-horse-1" }).to_string();
+    let headers = [
+        ("x-amz-target", "AWSCognitoIdentityProviderService.SignUp"),
+        ("x-forwarded-for", "203.0.113.9, 198.51.100.4, 10.0.0.7"),
+    ];
+    let answer = send(server.http, "POST", "/", &headers, body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+
+    // What 198.51.100.4 says of others counts nothing. The address is sealed under the user's key, who acted himself.
+    let database = sqlx::PgPool::connect(&installation.database_url).await.expect("the database is there");
+    let (stream, sealed, owner): (String, String, String) = sqlx::query_as(
+        "select stream_id, metadata->>'address', split_part(stream_id, '/', 2) from log where type = 'user.signed_up'",
+    )
+    .fetch_one(&database)
+    .await
+    .expect("a user signed up");
+    let (id, wrapped): (uuid::Uuid, Vec<u8>) =
+        sqlx::query_as("select key_id, wrapped from keys where kind = 'user' and owner = $1")
+            .bind(owner)
+            .fetch_one(&database)
+            .await
+            .expect("the user has a key");
+    let keys = MasterKeys::read(&installation.keys).expect("they were written");
+    let pool = UserPoolId::new(pool);
+    let view = Store::new(database, Arc::new(keys)).pool_hint(&pool).await.expect("the pool is there");
+    let key = view.keys.unwrap_user_key(id, &Sealed(wrapped)).expect("its own key");
+    let sealed: Sealed = serde_json::from_value(Value::String(sealed)).expect("a blob");
+    let place = Place { pool: &pool, stream: &StreamId::new(stream), class: FieldClass::CallerAddress };
+    assert_eq!(key.open(place, &sealed).expect("it is sealed there"), b"198.51.100.4");
+    blocking(move || drop(server)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_takes_longer_than_its_caller_waits_is_ended() {
+    let (server, client) = blocking(|| {
+        let installation = installation("serve_deadline");
+        let server = installation.start(&["--password-hash-passes", "60"]);
+        let pool = call(&installation, &server, "CreateUserPool", &json!({ "PoolName": "deadline" }), &[]);
+        let client = json!({ "UserPoolId": pool["UserPool"]["Id"], "ClientName": "app" });
+        let client = call(&installation, &server, "CreateUserPoolClient", &client, &[]);
+        (server, client["UserPoolClient"]["ClientId"].as_str().expect("an id").to_owned())
+    })
+    .await;
+    let request = SignUpRequest {
+        client_id: Some(client),
+        username: Some("jane".to_owned()),
+        password: Some("Correct-horse-1".to_owned()),
+        ..Default::default()
+    };
+    let message = request.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("a small message").to_be_bytes();
+    let body = [&[0][..], &length, &message].concat();
+    let headers = [("content-type", "application/grpc-web+proto"), ("grpc-timeout", "50m")];
+    let answer = wire::send(server.grpc, "POST", "/userpool.v1.SignUpService/SignUp", &headers, &body).await;
+    // 4 is DEADLINE_EXCEEDED.
+    assert_eq!(answer.header("grpc-status"), Some("4"), "{answer:?}");
+    blocking(move || drop(server)).await;
+}

@@ -1,0 +1,125 @@
+//! `userpool serve` as an operator runs it: keys, schema and service account made by commands, then processes.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::private_directory;
+use super::process::{Process, userpool};
+
+/// What processes share: a database with a schema, master keys, a service account.
+pub struct Installation {
+    /// Where files are.
+    pub directory: PathBuf,
+    /// The master keys.
+    pub keys: PathBuf,
+    /// The database.
+    pub database_url: String,
+    /// The bearer token of an administrator.
+    pub token: String,
+}
+
+impl Installation {
+    /// Prepares a database.
+    pub fn on(database_url: &str) -> Self {
+        let directory = private_directory("serve");
+        let keys = directory.join("master.keys");
+        let mut installation = Self { directory, keys, database_url: database_url.to_owned(), token: String::new() };
+        let line = installation.run(&["keys", "generate", "--id", "first"]);
+        fs::write(&installation.keys, line).expect("the directory is writable");
+        installation.run(&["migrate"]);
+        let account = installation.run(&["service-account", "create", "--name", "test", "--role", "admin"]);
+        let token = account.lines().find_map(|line| line.strip_prefix("bearer token")).expect("it prints a token");
+        installation.token = token.trim().to_owned();
+        installation
+    }
+
+    /// The program with what it needs to find the database.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = userpool();
+        command.args(arguments);
+        command.env("USERPOOL_DATABASE_URL", &self.database_url).env("USERPOOL_MASTER_KEYS_FILE", &self.keys);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary was built with this test")
+    }
+
+    /// Runs a command that succeeds, and answers what it prints.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
+    /// Starts a server on the loopback address, with further arguments.
+    pub fn spawn(&self, arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Process {
+        let mut command = self.command(&["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"]);
+        command.args(["--public-url", "https://users.example"]).args(arguments).env("USERPOOL_SHUTDOWN_PAUSE", "0");
+        adjust(&mut command);
+        Process::spawn(command)
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub fn start(&self, arguments: &[&str]) -> Serve {
+        Serve::ready(self.spawn(arguments, |_| {}))
+    }
+
+    /// Writes a file and answers where.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.join(name);
+        fs::write(&path, text).expect("the directory is writable");
+        path
+    }
+
+    /// Writes a certificate for 127.0.0.1, signed by itself, with its key.
+    pub fn write_certificate(&self) -> (PathBuf, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        (self.write("tls.crt", &made.cert.pem()), self.write("tls.key", &made.signing_key.serialize_pem()))
+    }
+}
+
+/// A server that is ready.
+pub struct Serve {
+    process: Process,
+    /// Where gRPC listens.
+    pub grpc: SocketAddr,
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+}
+
+impl Serve {
+    /// Waits until it is ready.
+    pub fn ready(mut process: Process) -> Self {
+        assert!(process.says("userpool is ready"), "`userpool serve` is not ready; it says:\n{}", process.log());
+        let output = process.output();
+        let address = |name: &str| {
+            let (_, rest) = output.split_once(name).expect("the line says where it listens");
+            rest.split(',').next().and_then(|address| address.trim().parse().ok()).expect("an address")
+        };
+        Self { grpc: address("gRPC on "), http: address("HTTP on "), process }
+    }
+}
+
+impl Deref for Serve {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Serve {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// A path as an argument.
+pub fn argument(path: &Path) -> &str {
+    path.to_str().expect("a path of ours is text")
+}
