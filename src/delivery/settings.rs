@@ -247,6 +247,11 @@ impl EmailSettings {
         Ok((parse("email.from", &self.from)?, reply_to))
     }
 
+    /// The host as connections need it: an IPv6 address without its brackets.
+    pub(super) fn host_name(&self) -> &str {
+        without_brackets(&self.host)
+    }
+
     /// The port.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.security {
@@ -399,10 +404,14 @@ pub(super) fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, SettingsE
     std::fs::read(path).map_err(|source| SettingsError::File { name, path: path.to_owned(), source })
 }
 
+fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// Whether a host can only be this machine.
 fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let address = without_brackets(host).parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -89,3 +89,18 @@ fn cause(error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let settings = serde_json::json!({
+            "url": "https://sms.example.com", "body": r#"{"to": "{to}", "text": "{message}"}"#,
+            "authorization": "Bearer hunter2", "headers": { "x-key": "hunter2" },
+        });
+        let gateway = Gateway::new(&serde_json::from_value(settings).unwrap()).unwrap();
+        assert!(!format!("{gateway:?}").contains("hunter2"));
+    }
+}

@@ -68,7 +68,7 @@ impl Relay {
         };
         let credentials = settings.credentials()?.map(|(user, Secret(password))| Credentials::new(user, password));
         Ok(Self {
-            host: settings.host.clone(),
+            host: settings.host_name().to_owned(),
             port: settings.port(),
             security: settings.security,
             tls,
@@ -279,7 +279,7 @@ fn unwritable(error: lettre::error::Error) -> DeliveryError {
 }
 
 fn tls_parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> {
-    let mut builder = TlsParameters::builder(settings.host.clone());
+    let mut builder = TlsParameters::builder(settings.host_name().to_owned());
     if let Some(path) = &settings.ca_file {
         let name = "email.ca-file";
         let pem = settings::read(name, path)?;
@@ -291,4 +291,102 @@ fn tls_parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsErr
         builder = builder.certificate_store(CertificateStore::None).add_root_certificate(certificates);
     }
     builder.build_rustls().map_err(|error| SettingsError::Tls(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::message::Medium;
+
+    fn relay() -> Relay {
+        let settings = json!({
+            "host": "localhost", "security": "none", "from": "Codes <codes@example.com>", "username": "me", "password": "hunter2",
+        });
+        Relay::new(&serde_json::from_value(settings).unwrap()).unwrap()
+    }
+
+    fn message() -> Message {
+        Message {
+            medium: Medium::Email,
+            to: "jane@example.com".to_owned(),
+            from: None,
+            reply_to: None,
+            subject: Some("Your code".to_owned()),
+            body: "Your code is 123456".to_owned(),
+            code: Some("123456".to_owned()),
+            link: None,
+        }
+    }
+
+    /// The headers of an e-mail, each with its lines joined.
+    fn headers(message: &Message) -> Result<Vec<String>, String> {
+        let letter = relay().letter(Uuid::nil(), message).map_err(|error| error.to_string())?;
+        let content = String::from_utf8(letter.content).unwrap();
+        let (head, _) = content.split_once("\r\n\r\n").unwrap();
+        let head = head.replace("\r\n ", " ");
+        Ok(head.split("\r\n").map(str::to_owned).collect())
+    }
+
+    fn names(headers: &[String]) -> Vec<&str> {
+        headers.iter().map(|header| header.split_once(": ").unwrap_or_else(|| panic!("{header:?}")).0).collect()
+    }
+
+    const NAMES: [&str; 7] =
+        ["From", "To", "Message-ID", "Subject", "Content-Type", "Content-Transfer-Encoding", "Date"];
+
+    #[test]
+    fn an_email_has_these_headers() {
+        let headers = headers(&message()).unwrap();
+        assert_eq!(names(&headers), NAMES);
+        assert!(headers.contains(&"Message-ID: <00000000-0000-0000-0000-000000000000@example.com>".to_owned()));
+        assert!(headers.contains(&"Content-Type: text/html; charset=utf-8".to_owned()));
+    }
+
+    #[test]
+    fn what_a_pool_says_adds_no_headers() {
+        let subject = Message { subject: Some("a\r\nBcc: b@example.com\r\n\r\nHello".to_owned()), ..message() };
+        let found = headers(&subject).unwrap();
+        assert_eq!(names(&found), NAMES);
+        assert!(found.contains(&"Subject: a Bcc: b@example.com Hello".to_owned()), "{found:?}");
+        let evil = Some("a@example.com\r\nBcc: b@example.com".to_owned());
+        let refusals = [
+            (Message { from: evil.clone(), ..message() }, "the pool's From is not an address"),
+            (Message { reply_to: evil, ..message() }, "the pool's ReplyToEmailAddress is not an address"),
+            (
+                Message { to: "a@example.com>\r\nRCPT TO:<b@example.com".to_owned(), ..message() },
+                "the recipient's address can't be written in an e-mail",
+            ),
+        ];
+        for (message, expected) in refusals {
+            assert_eq!(headers(&message).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn only_numbers_of_an_answer_are_kept() {
+        for (word, is) in [("5.1.1", true), ("4.7.512", true), ("5.1", false), ("5.1.x", false), ("jane@x.y", false)] {
+            assert_eq!(is_enhanced_code(word), is, "{word}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        assert!(!format!("{:?}", relay()).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_adds_a_header(subject in any::<String>(), from in any::<String>(), name in any::<String>()) {
+            let named = format!("{name} <a@example.com>");
+            for from in [from, named] {
+                let message = Message { subject: Some(subject.clone()), from: Some(from), ..message() };
+                if let Ok(found) = headers(&message) {
+                    prop_assert_eq!(names(&found), NAMES);
+                }
+            }
+        }
+    }
 }

@@ -188,6 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn what_e_mails_are_sent_from_must_be_addresses() {
+        let email = |from: Option<&str>, reply_to: Option<&str>| v1::CreateUserPoolRequest {
+            email_configuration: Some(v1::EmailConfigurationType {
+                from: from.map(str::to_owned),
+                reply_to_email_address: reply_to.map(str::to_owned),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        for from in ["App", "App <app@example.com>\r\nBcc: <b@example.com>", ""] {
+            assert!(refusal_of(email(Some(from), None)).starts_with("EmailConfiguration.From must be"), "{from}");
+        }
+        let refusal = refusal_of(email(None, Some("a@b@example.com")));
+        assert!(refusal.starts_with("EmailConfiguration.ReplyToEmailAddress must be"), "{refusal}");
+        pool(email(Some("App <app@example.com>"), Some("help@example.com")));
+    }
+
+    #[test]
     fn what_the_server_can_not_do_yet_is_refused_by_its_name() {
         let none = v1::CreateUserPoolRequest::default;
         let policies = |policies| Some(policies);
@@ -208,16 +226,6 @@ mod tests {
                 v1::CreateUserPoolRequest {
                     user_pool_add_ons: Some(v1::UserPoolAddOnsType {
                         advanced_security_mode: Some("ENFORCED".to_owned()),
-                        ..Default::default()
-                    }),
-                    ..none()
-                },
-            ),
-            (
-                "VerificationMessageTemplate.DefaultEmailOption",
-                v1::CreateUserPoolRequest {
-                    verification_message_template: Some(v1::VerificationMessageTemplateType {
-                        default_email_option: Some("CONFIRM_WITH_LINK".to_owned()),
                         ..Default::default()
                     }),
                     ..none()

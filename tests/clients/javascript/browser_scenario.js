@@ -13,7 +13,7 @@ const os = require("node:os");
 const path = require("node:path");
 const idp = require("@aws-sdk/client-cognito-identity-provider");
 const { chromium } = require("playwright-core");
-const { STAMP, mailedCode, step } = require("./lib.js");
+const { STAMP, mailedCode, mailedMessage, step } = require("./lib.js");
 
 const ENDPOINT = process.env.AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER;
 const GRPC_ADDR = process.env.USERPOOL_GRPC_ADDR;
@@ -299,6 +299,51 @@ async function live(page, pool, app, preflights) {
     }
 }
 
+/** A sign-up that is confirmed by the link of its e-mail, in a page of its own. */
+async function followLink(browser) {
+    step("the link of an e-mail, opened and confirmed");
+    const client = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
+    const { UserPool } = await client.send(
+        new idp.CreateUserPoolCommand({
+            PoolName: `link-${STAMP}`,
+            AutoVerifiedAttributes: ["email"],
+            VerificationMessageTemplate: { DefaultEmailOption: "CONFIRM_WITH_LINK" },
+        }),
+    );
+    const { UserPoolClient } = await client.send(
+        new idp.CreateUserPoolClientCommand({ UserPoolId: UserPool.Id, ClientName: "front-end", GenerateSecret: false }),
+    );
+    const email = `link.${EMAIL}`;
+    const app = { ClientId: UserPoolClient.ClientId, Username: USERNAME };
+    const attributes = [{ Name: "email", Value: email }];
+    await client.send(new idp.SignUpCommand({ ...app, Password: PASSWORD, UserAttributes: attributes }));
+    const { link, body } = await mailedMessage(email);
+    const status = async () => {
+        const command = new idp.AdminGetUserCommand({ UserPoolId: UserPool.Id, Username: USERNAME });
+        return (await client.send(command)).UserStatus;
+    };
+    const page = await browser.newPage();
+    const problems = [];
+    page.on("console", (line) => problems.push(line.text()));
+    // As a mail program shows it: what is clicked is what stands in the e-mail.
+    await page.setContent(body);
+    await Promise.all([page.waitForURL(link), page.click("a")]);
+    assert.equal(await page.title(), "Confirm your e-mail address");
+    assert.equal(await status(), "UNCONFIRMED");
+    // Its style counts: the policy allows it.
+    assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("button")).cursor), "pointer");
+    const confirm = async (heading) => {
+        await page.getByRole("button", { name: "Confirm" }).click();
+        await page.getByRole("heading", { name: heading }).waitFor({ timeout: 20_000 });
+    };
+    await confirm("Your registration is confirmed");
+    assert.equal(await status(), "CONFIRMED");
+    await page.goto(link);
+    assert.deepEqual(problems, []);
+    await confirm("There is nothing to confirm");
+    await page.close();
+}
+
 async function main() {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "browser-"));
     let browser, pageServer;
@@ -340,6 +385,7 @@ async function main() {
             await page.goto(pageServer.origin, { timeout: 60_000 });
             await page.waitForFunction(() => window.ready, null, { timeout: 60_000 });
             await live(page, pool, app, preflights);
+            await followLink(browser);
         } catch (error) {
             console.error(problems.join("\n"));
             throw error;

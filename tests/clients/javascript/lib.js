@@ -13,8 +13,8 @@ exports.step = function step(text) {
     console.log(`  ${text}`);
 };
 
-/** The newest code in the development mailbox, as soon as there is one. */
-exports.mailedCode = async function mailedCode(address) {
+/** The newest message with a code in the development mailbox, as soon as there is one. */
+exports.mailedMessage = async function mailedMessage(address) {
     const url = `http://${HTTP_ADDR}/dev/messages?${new URLSearchParams({ to: address })}`;
     for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
         const response = await fetch(url, {
@@ -23,8 +23,11 @@ exports.mailedCode = async function mailedCode(address) {
         });
         assert.equal(response.status, 200);
         const message = (await response.json()).find((message) => message.code);
-        if (message) return message.code;
+        if (message) return message;
         await new Promise((resolve) => setTimeout(resolve, 100));
     }
     assert.fail(`no message with a code for ${address} came within 20 seconds`);
 };
+
+/** Its code. */
+exports.mailedCode = async (address) => (await exports.mailedMessage(address)).code;

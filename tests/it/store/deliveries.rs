@@ -474,6 +474,31 @@ async fn a_message_without_a_way_ends_where_it_can_be_seen() {
     scenario.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tests/clients/smtp_scenario.py runs it, with a mail relay that is not ours"]
+async fn a_relay_of_others_takes_what_is_sent() {
+    let settings = std::env::var("USERPOOL_TEST_EMAIL").expect("the settings of the relay");
+    let settings: EmailSettings = serde_json::from_str(&settings).unwrap();
+    let email = v1::EmailConfigurationType {
+        from: Some("Grüße von App <app@example.net>".to_owned()),
+        reply_to_email_address: Some("help@example.net".to_owned()),
+        ..Default::default()
+    };
+    let template = v1::VerificationMessageTemplateType {
+        email_subject: Some("Grüße an {username}, der Code ist da".to_owned()),
+        email_message: Some(format!("<p>Für <b>{{username}}</b>: {{####}}</p>\n.\n..{}", "…".repeat(2_000))),
+        ..Default::default()
+    };
+    let request = v1::CreateUserPoolRequest { verification_message_template: Some(template), ..email_pool(email) };
+    let mut scenario = Scenario::create_with(request).await;
+    scenario.work(&Way::network(Some(&settings), None).unwrap()).await;
+    commands::sign_up(&scenario.app, &scenario.client, "jüne", "jane@example.com").await.unwrap();
+    until("the e-mail was taken", async || scenario.outbox().await.is_empty()).await;
+    scenario.sign_up("refused").await;
+    assert_eq!(scenario.reason().await, (true, "the mail relay refuses the recipient (550 5.1.1)".to_owned()));
+    scenario.end().await;
+}
+
 /// What a gateway was sent, and what it answers.
 #[derive(Clone, Default)]
 struct Gateway {
