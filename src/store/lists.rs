@@ -1,9 +1,10 @@
-//! Lists of pools and of clients, a page at a time, in the order of their ids.
+//! Lists of pools and of clients, a page at a time, in the order of their ids. A row that another revision of `apply` wrote
+//! is computed again from its stream, as it is when it is read alone; one that was deleted a moment ago is left out.
 
 use serde_json::Value;
 
 use crate::domain::app_client::AppClient;
-use crate::domain::ids::UserPoolId;
+use crate::domain::ids::{ClientId, StreamId, UserPoolId};
 use crate::domain::user_pool::UserPool;
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -17,8 +18,8 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<(UserPoolId, UserPool)>, StoreError> {
         let only: Option<Vec<String>> = only.map(|ids| ids.iter().map(ToString::to_string).collect());
-        let rows: Vec<(String, Value)> = sqlx::query_as(
-            "select user_pool_id, state from pools
+        let rows: Vec<(String, i32, Value)> = sqlx::query_as(
+            "select user_pool_id, revision, state from pools
              where user_pool_id > coalesce($1, '') and ($2::text[] is null or user_pool_id = any($2))
              order by user_pool_id limit $3",
         )
@@ -27,13 +28,16 @@ impl Store {
         .bind(limit)
         .fetch_all(&self.database)
         .await?;
-        rows.into_iter()
-            .map(|(id, state)| {
-                let state =
-                    serde_json::from_value(state).map_err(|source| StoreError::Row { table: "pools", source })?;
-                Ok((UserPoolId::new(id), state))
-            })
-            .collect()
+        let mut pools = Vec::with_capacity(rows.len());
+        for (id, revision, state) in rows {
+            let id = UserPoolId::new(id);
+            match self.current::<UserPool>(&id, &StreamId::pool(), revision, state, None, "pools").await {
+                Ok(state) => pools.push((id, state)),
+                Err(StoreError::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(pools)
     }
 
     /// The clients of a pool after an id.
@@ -43,16 +47,24 @@ impl Store {
         after: Option<&str>,
         limit: i64,
     ) -> Result<Vec<AppClient>, StoreError> {
-        let rows: Vec<Value> = sqlx::query_scalar(
-            "select state from clients where user_pool_id = $1 and client_id > coalesce($2, '') order by client_id limit $3",
+        let rows: Vec<(String, i32, Value)> = sqlx::query_as(
+            "select client_id, revision, state from clients
+             where user_pool_id = $1 and client_id > coalesce($2, '') order by client_id limit $3",
         )
         .bind(pool.as_str())
         .bind(after)
         .bind(limit)
         .fetch_all(&self.database)
         .await?;
-        rows.into_iter()
-            .map(|state| serde_json::from_value(state).map_err(|source| StoreError::Row { table: "clients", source }))
-            .collect()
+        let mut clients = Vec::with_capacity(rows.len());
+        for (id, revision, state) in rows {
+            let stream = StreamId::client(&ClientId::new(id));
+            match self.current::<AppClient>(pool, &stream, revision, state, None, "clients").await {
+                Ok(state) => clients.push(state),
+                Err(StoreError::Stale) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(clients)
     }
 }

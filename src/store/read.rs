@@ -250,7 +250,7 @@ impl Store {
     }
 
     /// The state of a row; one that another revision of `apply` wrote is computed again from its stream.
-    async fn current<A: Aggregate + serde::de::DeserializeOwned>(
+    pub(super) async fn current<A: Aggregate + serde::de::DeserializeOwned>(
         &self,
         pool: &UserPoolId,
         stream: &StreamId,

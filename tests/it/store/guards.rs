@@ -1,5 +1,7 @@
 //! What the database itself refuses, and what `verify` finds.
 
+use userpool::store::read::Wanted;
+
 use super::{Database, Pool, signed_out};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,4 +139,22 @@ async fn a_broken_pool_row_does_not_hide_what_is_right() {
     sqlx::query("delete from pools").execute(database.sql()).await.unwrap();
     let differences = database.another_store(None).await.verify(None).await.unwrap().differences;
     assert_eq!(differences, [format!("{}: pool has no row in its read model", pool.id)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_another_revision_are_computed_again_from_their_streams() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    for table in ["pools", "users"] {
+        let older = format!("update {table} set revision = 0, state = '{{}}'");
+        sqlx::query(sqlx::AssertSqlSafe(older)).execute(database.sql()).await.unwrap();
+    }
+    // Another process, which remembers nothing of it.
+    let store = database.another_store(None).await;
+    let listed = store.list_pools(None, None, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|(id, pool)| (id, pool.name.as_str())).collect::<Vec<_>>(), [(&pool.id, "pool")]);
+    let wanted = Wanted { name: Some("jane"), ..Wanted::default() };
+    let found = store.read(&pool.id, None, wanted).await.unwrap();
+    assert_eq!(found.user.expect("the name is claimed").state, user.state);
 }
