@@ -257,6 +257,49 @@ async fn delete_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn update_user_pool_client() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |app, pool, _| (pool.clone(), commands::create_client(app, pool).await.unwrap()),
+        async |app, (pool, client)| commands::update_client(app, pool, client, true).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_confirm_sign_up() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| {
+            registered(app, client, &named(number), &address(number)).await;
+            (pool.clone(), named(number))
+        },
+        async |app, (pool, name)| commands::admin_confirm(app, pool, name).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_user_global_sign_out() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| (pool.clone(), confirmed(app, client, number).await.1),
+        async |app, (pool, name)| commands::admin_sign_out(app, pool, name).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_delete_user() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| (pool.clone(), confirmed(app, client, number).await.1),
+        async |app, (pool, name)| commands::admin_delete(app, pool, name).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_is_still_on_its_way_when_its_connection_is_lost_is_waited_for() {
     let database = Database::create().await;
     let proxy = Proxy::start(database.address()).await;
