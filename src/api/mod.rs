@@ -5,6 +5,7 @@ pub mod aws_json;
 pub mod checks;
 pub mod grpc;
 pub mod http;
+pub mod once;
 pub mod operation;
 pub mod pipeline;
 pub mod sigv4;

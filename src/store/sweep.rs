@@ -1,4 +1,4 @@
-//! Operational rows whose time is over: sessions, codes, attempts. They decide nothing any more; sweeping keeps tables small.
+//! Operational rows whose time is over: sessions, codes, attempts, answers. They decide nothing any more; sweeping keeps tables small.
 
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const CODES: &str = "delete from codes where (user_pool_id, sub, purpose) in
 const ATTEMPTS: &str = "delete from attempts where (user_pool_id, name_hash) in
     (select user_pool_id, name_hash from attempts where last_at < $1 order by last_at limit $2)";
 
+const ANSWERS: &str = "delete from stored_answers where (access_key_id, operation, idempotency_key) in
+    (select access_key_id, operation, idempotency_key from stored_answers where expires_at < $1 order by expires_at limit $2)";
+
 impl Store {
     /// Drops one batch of each kind. Answers how many rows went.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -29,6 +32,7 @@ impl Store {
             // A code that is over answers as one that is not there.
             (CODES, now),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
+            (ANSWERS, now),
         ] {
             let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
             swept += done.rows_affected();

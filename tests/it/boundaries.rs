@@ -31,7 +31,12 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
         "AdminGetUser" | "AdminDeleteUser" | "AdminConfirmSignUp" | "AdminUserGlobalSignOut" => {
             json!({ "UserPoolId": pool, "Username": "nobody" })
         }
-        "UpdateUserPool" => json!({ "UserPoolId": pool }),
+        "UpdateUserPool" | "GetUserPoolMfaConfig" | "GetSigningCertificate" => json!({ "UserPoolId": pool }),
+        "SetUserPoolMfaConfig" => json!({ "UserPoolId": pool, "MfaConfiguration": "OFF" }),
+        "AddCustomAttributes" => json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries" }] }),
+        "TagResource" => json!({ "ResourceArn": arn(pool), "Tags": { "key": "value" } }),
+        "UntagResource" => json!({ "ResourceArn": arn(pool), "TagKeys": ["key"] }),
+        "ListTagsForResource" => json!({ "ResourceArn": arn(pool) }),
         // The pool and the client of the others must stay.
         "DeleteUserPool" => json!({ "UserPoolId": "us-east-1_nowhere00" }),
         "DeleteUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": "nowhere" }),
@@ -49,6 +54,11 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
     };
     let descriptor = descriptor_pool().get_message_by_name(info.request).expect("a message");
     DynamicMessage::decode(descriptor, wire::message_of(info.request, &json)).expect("a message of its type")
+}
+
+/// The ARN of a pool of the server.
+fn arn(pool: &str) -> String {
+    format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{pool}")
 }
 
 /// One constraint of one field.

@@ -30,7 +30,7 @@ async fn attempt(
     let answer = AddCustomAttributesResponse {};
     if !decision.events.is_empty() {
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events)).await?;
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
     }
     Ok(answer)
 }

@@ -42,7 +42,7 @@ async fn attempt(
     };
     if !decision.events.is_empty() {
         let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
-        app.store.commit(commit.pool(&pool, decision.events)).await?;
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
     }
     Ok(answer)
 }

@@ -24,7 +24,7 @@ async fn attempt(app: &App, caller: &Caller, request: &UntagResourceRequest) -> 
     let answer = UntagResourceResponse {};
     if !decision.events.is_empty() {
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events)).await?;
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
     }
     Ok(answer)
 }

@@ -124,6 +124,7 @@ fn origin() -> Origin {
         request_id: "request".to_owned(),
         traceparent: None,
         address: None,
+        command: None,
     }
 }
 
