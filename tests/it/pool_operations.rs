@@ -169,7 +169,8 @@ async fn tags_that_can_not_be_are_refused() {
         ..Default::default()
     };
     assert_refused(pool.api.call(request).await, "InvalidParameterException", most);
-    let message = "1 validation error detected: Value at 'tags' failed to satisfy constraint: Member must not be null";
+    let message =
+        "1 validation error detected: Value null at 'tags' failed to satisfy constraint: Member must not be null";
     assert_refused(pool.api.call(tag(&arn, &[])).await, "InvalidParameterException", message);
     pool.verify().await;
 }
