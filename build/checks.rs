@@ -54,13 +54,13 @@ impl Generator<'_> {
         };
         if field.is_list() || field.is_map() {
             if required {
-                let _ = writeln!(body, "        checker.required({shown:?}, !self.{name}.is_empty());");
+                let _ = writeln!(body, "        checker.required({shown:?}, {sensitive}, !self.{name}.is_empty());");
             }
-            self.collection(body, field, &name, &shown, &checks);
+            self.collection(body, field, &name, &shown, sensitive, &checks);
             return Ok(());
         }
         if required {
-            let _ = writeln!(body, "        checker.required({shown:?}, self.{name}.is_some());");
+            let _ = writeln!(body, "        checker.required({shown:?}, {sensitive}, self.{name}.is_some());");
         }
         if let Kind::Message(inner) = field.kind() {
             if inner.package_name() == "userpool.v1" {
@@ -79,11 +79,20 @@ impl Generator<'_> {
         Ok(())
     }
 
-    fn collection(&self, body: &mut String, field: &FieldDescriptor, name: &str, shown: &str, checks: &str) {
+    fn collection(
+        &self,
+        body: &mut String,
+        field: &FieldDescriptor,
+        name: &str,
+        shown: &str,
+        sensitive: bool,
+        checks: &str,
+    ) {
         if !checks.is_empty() || field.is_map() || field.kind() == Kind::String {
             let (call, none) = if field.is_map() { ("map", "&[], &[], &[]") } else { ("list", "&[], &[]") };
             let checks = if checks.is_empty() { none } else { checks };
-            let _ = writeln!(body, "        checker.{call}({shown:?}, &self.{name}, {checks});");
+            let hidden = if field.is_map() { String::new() } else { format!("{sensitive}, ") };
+            let _ = writeln!(body, "        checker.{call}({shown:?}, {hidden}&self.{name}, {checks});");
         }
         let Kind::Message(inner) = field.kind() else { return };
         let value = if field.is_map() { inner.map_entry_value_field().kind() } else { Kind::Message(inner) };

@@ -31,9 +31,13 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
             let _ = writeln!(all, "        Self::{name},");
             write_row(&mut table, &method, declared, built)?;
             if built {
+                let run = format!(
+                    "encoded(crate::app::{folder}::{function}::{function}(&context.app, &context.caller, request).await)"
+                );
+                let run = if is_developer_command(&method, declared)? { once(&run) } else { run };
                 let _ = writeln!(
                     arms,
-                    "        Operation::{name} => {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            encoded(crate::app::{folder}::{function}::{function}(&context.app, &context.caller, request).await)\n        }}"
+                    "        Operation::{name} => {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            {run}\n        }}"
                 );
             }
             let input = names::message_path(&method.input());
@@ -52,7 +56,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
          pub(super) static OPERATIONS: [OperationInfo; {count}] = [\n{table}];\n\
          /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
          /// Runs an operation through the part of the pipeline that knows its types.\n\
-         pub(super) async fn dispatch(context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n\
+         pub(super) async fn dispatch(mut context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n\
          fn encoded(answer: Result<impl prost::Message, crate::domain::error::Error>) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
     ))
 }
@@ -76,8 +80,7 @@ fn write_row(
         let _ = write!(exceptions, "Exception::{error}, ");
     }
     let no_output = declared.get_field_by_name("no_output").and_then(|value| value.as_bool()).unwrap_or(false);
-    let read =
-        method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) == Some(1);
+    let read = is_read(method);
     let _ = writeln!(
         table,
         "    OperationInfo {{ operation: Operation::{name}, name: {name:?}, service: {:?}, path: \"/{}/{name}\", authorization: Authorization::{authorization}, quota: QuotaCategory::{quota}, errors: &[{exceptions}], no_output: {no_output}, read: {read}, built: {built}, request: {:?}, response: {:?} }},",
@@ -87,6 +90,22 @@ fn write_row(
         method.output().full_name(),
     );
     Ok(())
+}
+
+fn is_read(method: &MethodDescriptor) -> bool {
+    method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) == Some(1)
+}
+
+/// Whether an operation is one that a developer can name, so that it is done once.
+fn is_developer_command(method: &MethodDescriptor, declared: &DynamicMessage) -> Result<bool, Failure> {
+    Ok(!is_read(method) && enum_name(declared, "authorization", "AUTHORIZATION_")? == "Developer")
+}
+
+/// The expression that runs a command unless it has an answer already.
+fn once(run: &str) -> String {
+    format!(
+        "if let Some(answer) = crate::api::once::begin(&mut context, &request).await? {{ return Ok(answer); }}\n            let answer = {run};\n            crate::api::once::end(&context, answer).await"
+    )
 }
 
 fn enum_name(message: &DynamicMessage, field: &str, prefix: &str) -> Result<String, Failure> {

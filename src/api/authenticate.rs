@@ -32,6 +32,8 @@ pub fn anonymous(
         region: None,
         patience: grpc_timeout(headers),
         operation: operation.info().name,
+        idempotency_key: idempotency_key(headers),
+        command: None,
     }
 }
 
@@ -80,6 +82,12 @@ pub async fn account(app: &App, id: &str) -> Result<Option<(ServiceAccount, Acco
         return Ok(None);
     }
     Ok(app.store.service_account(&AccessKeyId::new(id)).await?)
+}
+
+/// The header `idempotency-key` as it came. Given twice, it has no form that is accepted.
+fn idempotency_key(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all("idempotency-key").iter();
+    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).reduce(|all, value| all + " " + &value)
 }
 
 /// The trace context of a request, if it has the form that W3C gives it.

@@ -114,36 +114,97 @@ impl Value for Size {
 }
 
 impl Rule {
+    /// Whether a value breaks the rule.
+    fn is_broken_by(&self, value: &impl Value) -> bool {
+        match self {
+            Self::MinSize(min) => value.size().is_some_and(|size| size < *min),
+            Self::MaxSize(max) => value.size().is_some_and(|size| size > *max),
+            Self::Min(min) => value.number().is_some_and(|number| number < *min),
+            Self::Max(max) => value.number().is_some_and(|number| number > *max),
+            Self::Pattern(pattern) => value.text().is_some_and(|text| !pattern.matches(text)),
+            Self::In(values) => value.text().is_some_and(|text| !values.contains(&text)),
+        }
+    }
+
+    /// Cognito's sentence about the rule.
+    fn sentence(&self) -> String {
+        match self {
+            Self::MinSize(min) => format!("Member must have length greater than or equal to {min}"),
+            Self::MaxSize(max) => format!("Member must have length less than or equal to {max}"),
+            Self::Min(min) => format!("Member must have value greater than or equal to {min}"),
+            Self::Max(max) => format!("Member must have value less than or equal to {max}"),
+            Self::Pattern(pattern) => format!("Member must satisfy regular expression pattern: {}", pattern.shown),
+            Self::In(values) => format!("Member must satisfy enum value set: [{}]", values.join(", ")),
+        }
+    }
+
     /// Cognito's sentence about the rule if the value breaks it.
     fn broken_by(&self, value: &impl Value) -> Option<String> {
-        let sentence = match self {
-            Self::MinSize(min) if value.size()? < *min => {
-                format!("Member must have length greater than or equal to {min}")
-            }
-            Self::MaxSize(max) if value.size()? > *max => {
-                format!("Member must have length less than or equal to {max}")
-            }
-            Self::Min(min) if value.number()? < *min => {
-                format!("Member must have value greater than or equal to {min}")
-            }
-            Self::Max(max) if value.number()? > *max => format!("Member must have value less than or equal to {max}"),
-            Self::Pattern(pattern) if !pattern.matches(value.text()?) => {
-                format!("Member must satisfy regular expression pattern: {}", pattern.shown)
-            }
-            Self::In(values) if !values.contains(&value.text()?) => {
-                format!("Member must satisfy enum value set: [{}]", values.join(", "))
-            }
-            _ => return None,
-        };
-        Some(sentence)
+        self.is_broken_by(value).then(|| self.sentence())
     }
+
+    /// Where the rule stands among those of an element, all of which Cognito names if one is broken.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::MaxSize(_) | Self::Max(_) => 0,
+            Self::MinSize(_) | Self::Min(_) => 1,
+            Self::Pattern(_) => 2,
+            Self::In(_) => 3,
+        }
+    }
+}
+
+/// What no database would store, in our own words.
+const NULL_CHARACTER: &str = "Member must not contain the character U+0000";
+
+fn has_null_character(value: &impl Value) -> bool {
+    value.text().is_some_and(|text| text.contains('\0'))
 }
 
 /// Cognito's sentences about the rules that a value breaks, and ours about what no database would store.
 fn broken(rules: &[Rule], value: &impl Value) -> impl Iterator<Item = String> {
-    let null = value.text().is_some_and(|text| text.contains('\0'));
-    let null = null.then(|| "Member must not contain the character U+0000".to_owned());
+    let null = has_null_character(value).then(|| NULL_CHARACTER.to_owned());
     rules.iter().filter_map(|rule| rule.broken_by(value)).chain(null)
+}
+
+/// All that Cognito says of an element that breaks one of its rules.
+fn of_element(rules: &[Rule]) -> String {
+    let mut rules: Vec<_> = rules.iter().collect();
+    rules.sort_by_key(|rule| rule.rank());
+    rules.into_iter().map(Rule::sentence).collect::<Vec<_>>().join(", ")
+}
+
+/// What is shown of a value that breaks a rule.
+enum Shown {
+    /// That it is not there.
+    Null,
+    /// The value.
+    Value(String),
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Null => f.write_str(" null"),
+            Self::Value(value) => write!(f, " '{value}'"),
+        }
+    }
+}
+
+impl Shown {
+    /// A value, if it may be shown, and is one that can be.
+    fn value(sensitive: bool, value: impl FnOnce() -> Option<String>) -> Option<Self> {
+        let value = if sensitive { None } else { value() };
+        value.filter(|value| value.len() <= LONGEST_SHOWN && !value.contains('\0')).map(Self::Value)
+    }
+
+    /// The texts of a list.
+    fn list<T: Value>(sensitive: bool, list: &[T]) -> Option<Self> {
+        Self::value(sensitive, || {
+            let texts: Option<Vec<_>> = list.iter().take(LONGEST_SHOWN).map(Value::text).collect();
+            texts.filter(|texts| !texts.is_empty()).map(|texts| format!("[{}]", texts.join(", ")))
+        })
+    }
 }
 
 /// Collects violations while a message is walked.
@@ -157,6 +218,15 @@ pub struct Checker {
     untold: usize,
 }
 
+/// What is said of elements one of which breaks a rule.
+fn element<'a, T: Value + 'a>(mut elements: impl Iterator<Item = &'a T> + Clone, rules: &[Rule]) -> Option<String> {
+    let mut all = elements.clone();
+    if all.any(|element| rules.iter().any(|rule| rule.is_broken_by(element))) {
+        return Some(of_element(rules));
+    }
+    elements.any(has_null_character).then(|| NULL_CHARACTER.to_owned())
+}
+
 /// As much is told of violations: an error must fit into the trailers and headers that clients read, often 8 KiB.
 const LONGEST_TOLD: usize = 2048;
 
@@ -164,60 +234,48 @@ const LONGEST_TOLD: usize = 2048;
 const LONGEST_SHOWN: usize = 128;
 
 impl Checker {
-    fn violation(&mut self, name: &str, shown: Option<&str>, sentence: &str) {
+    fn violation(&mut self, name: &str, shown: Option<Shown>, sentence: &str) {
         if self.told > LONGEST_TOLD {
             self.untold += 1;
             return;
         }
         let field = format!("{}{name}", self.path);
-        let value = shown.map(|value| format!(" '{value}'")).unwrap_or_default();
+        let value = shown.map(|value| value.to_string()).unwrap_or_default();
         let description = format!("Value{value} at '{field}' failed to satisfy constraint: {sentence}");
         self.told += field.len() + description.len();
         self.violations.push(FieldViolation { field, description });
     }
 
-    fn required(&mut self, name: &str, present: bool) {
+    fn required(&mut self, name: &str, sensitive: bool, present: bool) {
         if !present {
-            self.violation(name, None, "Member must not be null");
+            self.violation(name, (!sensitive).then_some(Shown::Null), "Member must not be null");
         }
     }
 
     fn field(&mut self, name: &str, sensitive: bool, value: &impl Value, rules: &[Rule]) {
         for sentence in broken(rules, value) {
-            let number = value.number().map(|number| number.to_string());
-            let shown = value.text().or(number.as_deref()).filter(|text| !sensitive && text.len() <= LONGEST_SHOWN);
-            let shown = shown.filter(|text| !text.contains('\0'));
+            let number = || value.number().map(|number| number.to_string());
+            let shown = Shown::value(sensitive, || value.text().map(str::to_owned).or_else(number));
             self.violation(name, shown, &sentence);
         }
     }
 
-    fn list<T: Value>(&mut self, name: &str, list: &[T], size: &[Rule], items: &[Rule]) {
+    fn list<T: Value>(&mut self, name: &str, sensitive: bool, list: &[T], size: &[Rule], items: &[Rule]) {
         // An empty list is one that is not there: whether it must be is another rule.
         let sizes = size.iter().filter(|_| !list.is_empty()).filter_map(|rule| rule.broken_by(&Size(list.len())));
-        for sentence in sizes.collect::<Vec<_>>() {
-            self.violation(name, None, &sentence);
+        let elements = element(list.iter(), items).map(|broken| format!("Member must satisfy constraint: [{broken}]"));
+        for sentence in sizes.chain(elements).collect::<Vec<_>>() {
+            self.violation(name, Shown::list(sensitive, list), &sentence);
         }
-        self.elements(name, "Member must satisfy constraint", list.iter(), items);
     }
 
     fn map<T: Value>(&mut self, name: &str, map: &BTreeMap<String, T>, size: &[Rule], keys: &[Rule], values: &[Rule]) {
-        for sentence in size.iter().filter_map(|rule| rule.broken_by(&Size(map.len()))).collect::<Vec<_>>() {
+        let sizes = size.iter().filter_map(|rule| rule.broken_by(&Size(map.len())));
+        let keys = element(map.keys(), keys).map(|broken| format!("Map keys must satisfy constraint: [{broken}]"));
+        let values =
+            element(map.values(), values).map(|broken| format!("Map value must satisfy constraint: [{broken}]"));
+        for sentence in sizes.chain(keys).chain(values).collect::<Vec<_>>() {
             self.violation(name, None, &sentence);
-        }
-        self.elements(name, "Map keys must satisfy constraint", map.keys(), keys);
-        self.elements(name, "Map value must satisfy constraint", map.values(), values);
-    }
-
-    fn elements<'a, T: Value + 'a>(
-        &mut self,
-        name: &str,
-        what: &str,
-        elements: impl Iterator<Item = &'a T>,
-        rules: &[Rule],
-    ) {
-        let first = elements.flat_map(|element| broken(rules, element)).next();
-        if let Some(sentence) = first {
-            self.violation(name, None, &format!("{what}: [{sentence}]"));
         }
     }
 
@@ -345,10 +403,14 @@ mod tests {
 
     #[test]
     fn what_is_required_must_be_there() {
-        assert_eq!(told(|checker| checker.required("field", true)), [""; 0]);
+        assert_eq!(told(|checker| checker.required("field", false, true)), [""; 0]);
         assert_eq!(
-            told(|checker| checker.required("field", false)),
-            ["Value at 'field' failed to satisfy constraint: Member must not be null"]
+            told(|checker| checker.required("field", false, false)),
+            ["Value null at 'field' failed to satisfy constraint: Member must not be null"]
+        );
+        assert_eq!(
+            told(|checker| checker.required("password", true, false)),
+            ["Value at 'password' failed to satisfy constraint: Member must not be null"]
         );
     }
 
@@ -367,18 +429,27 @@ mod tests {
     fn lists_have_sizes_and_items() {
         let list = |values: &[&str], size: &[Rule], items: &[Rule]| {
             let values: Vec<_> = values.iter().map(|value| (*value).to_owned()).collect();
-            told(|checker| checker.list("list", &values, size, items))
+            told(|checker| checker.list("list", false, &values, size, items))
         };
         let sizes = [Rule::MinSize(2), Rule::MaxSize(3)];
         assert_eq!(list(&[], &sizes, &[]), [""; 0], "an empty list is one that is not there");
         assert_eq!(list(&["a", "b", "c"], &sizes, &[]), [""; 0]);
-        let about = "Value at 'list' failed to satisfy constraint: ";
-        let small = format!("{about}Member must have length greater than or equal to 2");
-        let large = format!("{about}Member must have length less than or equal to 3");
-        let item = format!("{about}Member must satisfy constraint: [Member must have length less than or equal to 1]");
+        let about = |values: &str| format!("Value '[{values}]' at 'list' failed to satisfy constraint: ");
+        let small = format!("{}Member must have length greater than or equal to 2", about("a"));
+        let large = format!("{}Member must have length less than or equal to 3", about("a, a, a, a"));
         assert_eq!(list(&["a"], &sizes, &[]), [small]);
         assert_eq!(list(&["a"; 4], &sizes, &[]), [large]);
-        assert_eq!(list(&["a", "bb", "cc"], &sizes, &[Rule::MaxSize(1)]), [item], "the first item tells for all");
+        // All that is asked of an item is told, once for all items, the largest length before the smallest.
+        let items = [Rule::MinSize(1), Rule::MaxSize(1), Rule::In(&["a", "b"])];
+        let item = format!(
+            "{}Member must satisfy constraint: [Member must have length less than or equal to 1, Member must have length \
+             greater than or equal to 1, Member must satisfy enum value set: [a, b]]",
+            about("a, bb, cc")
+        );
+        assert_eq!(list(&["a", "bb", "cc"], &sizes, &items), [item]);
+        let hidden = told(|checker| checker.list("list", true, &["cc".to_owned()], &[], &items[2..]));
+        let sentence = "Member must satisfy constraint: [Member must satisfy enum value set: [a, b]]";
+        assert_eq!(hidden, [format!("Value at 'list' failed to satisfy constraint: {sentence}")]);
     }
 
     #[test]
@@ -418,7 +489,7 @@ mod tests {
         assert!(
             error
                 .message
-                .starts_with(&format!("{} validation errors detected: Value at 'poolName' failed", paths.len()))
+                .starts_with(&format!("{} validation errors detected: Value null at 'poolName' failed", paths.len()))
         );
         for violation in &error.fields {
             assert!(error.message.contains(&violation.description));

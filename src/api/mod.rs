@@ -6,6 +6,7 @@ pub mod checks;
 pub mod grpc;
 pub mod http;
 pub mod listener;
+pub mod once;
 pub mod operation;
 pub mod pipeline;
 pub mod sigv4;

@@ -1,6 +1,7 @@
 //! The table of operations, as the protos declare them.
 
 use crate::domain::error::Exception;
+use crate::domain::ids::UserPoolArn;
 use crate::proto::userpool::v1::{Authorization, QuotaCategory};
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
@@ -73,7 +74,7 @@ pub trait Request: prost::Message + Default + Sized {
     fn user_pool_id(&self) -> Option<&str>;
 }
 
-/// The pool in an ARN: `arn:aws:cognito-idp:<region>:<account>:userpool/<id>`.
+/// The pool in an ARN.
 fn pool_of_arn(arn: &str) -> Option<&str> {
-    arn.rsplit_once(":userpool/").map(|(_, id)| id)
+    UserPoolArn::parse(arn).map(|arn| arn.pool_id)
 }

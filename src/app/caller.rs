@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::store::answers::NamedCommand;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
 
@@ -23,6 +24,10 @@ pub struct Caller {
     pub patience: Option<Duration>,
     /// The operation, by its name.
     pub operation: &'static str,
+    /// What the caller sent as `idempotency-key`, whatever its form.
+    pub idempotency_key: Option<String>,
+    /// The command under the name that the caller gave it: set by the pipeline for commands of developers.
+    pub command: Option<NamedCommand>,
 }
 
 impl Caller {
@@ -34,6 +39,7 @@ impl Caller {
             request_id: self.request_id.clone(),
             traceparent: self.traceparent.clone(),
             address: self.address,
+            command: self.command.clone(),
         }
     }
 

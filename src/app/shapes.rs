@@ -48,6 +48,22 @@ pub fn user_pool(id: &UserPoolId, pool: &UserPool, estimated_users: i32) -> v1::
     }
 }
 
+/// The second factors of a pool.
+pub fn mfa_config(pool: &UserPool) -> v1::GetUserPoolMfaConfigResponse {
+    let settings = pool.settings.clone();
+    let sms = pool.has_sms_mfa().then_some(v1::SmsMfaConfigType {
+        sms_authentication_message: settings.sms_authentication_message,
+        sms_configuration: settings.sms_configuration,
+    });
+    v1::GetUserPoolMfaConfigResponse {
+        sms_mfa_configuration: sms,
+        software_token_mfa_configuration: settings.software_token_mfa_configuration,
+        email_mfa_configuration: settings.email_mfa_configuration,
+        mfa_configuration: settings.mfa_configuration,
+        web_authn_configuration: settings.web_authn_configuration,
+    }
+}
+
 /// A client as the API shows it, with its secret.
 pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserPoolClientType, Error> {
     let settings = client.settings.clone();

@@ -57,5 +57,6 @@ pub fn operator_origin(operation: &'static str) -> Origin {
         request_id: Random::default().uuid().to_string(),
         traceparent: None,
         address: None,
+        command: None,
     }
 }

@@ -67,10 +67,33 @@ pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttribu
             None => schema.push(custom(attribute)?),
         }
     }
+    bounded(&schema)?;
+    Ok(schema)
+}
+
+/// The custom attributes by which a schema grows, as they are stored.
+pub fn added(
+    schema: &[v1::SchemaAttributeType],
+    asked: &[v1::SchemaAttributeType],
+) -> Result<Vec<v1::SchemaAttributeType>, Error> {
+    let mut grown = schema.to_vec();
+    for attribute in asked {
+        let attribute = custom(attribute)?;
+        let name = attribute.name();
+        if grown.iter().any(|known| known.name() == name) {
+            return Err(Error::invalid_parameter(format!("{name}: Existing attribute already has name {name}.")));
+        }
+        grown.push(attribute);
+    }
+    bounded(&grown)?;
+    Ok(grown.split_off(schema.len()))
+}
+
+fn bounded(schema: &[v1::SchemaAttributeType]) -> Result<(), Error> {
     if schema.len() - STANDARD.len() > CUSTOM_MAXIMUM {
         return Err(Error::invalid_parameter("A user pool can have at most 50 custom attributes."));
     }
-    Ok(schema)
+    Ok(())
 }
 
 fn invalid_schema(name: &str, what: &str) -> Error {

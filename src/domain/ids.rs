@@ -79,6 +79,27 @@ impl UserPoolId {
     }
 }
 
+/// The ARN of a user pool in its parts: `arn:aws:cognito-idp:<region>:<account>:userpool/<id>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserPoolArn<'a> {
+    /// The region.
+    pub region: &'a str,
+    /// The account.
+    pub account_id: &'a str,
+    /// The pool's id.
+    pub pool_id: &'a str,
+}
+
+impl<'a> UserPoolArn<'a> {
+    /// The parts of a text that has the form of one.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let (region, rest) = text.strip_prefix("arn:aws:cognito-idp:")?.split_once(':')?;
+        let (account_id, resource) = rest.split_once(':')?;
+        let pool_id = resource.strip_prefix("userpool/")?;
+        UserPoolId::parse(pool_id).map(|_| Self { region, account_id, pool_id })
+    }
+}
+
 /// A user's id: a random UUID that is never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -129,6 +150,25 @@ mod tests {
             ["", "_", "a_", "_a", "us-east-1", "a_b c", "a_\0", "a\0_b", "é_b", &format!("a_{}", "b".repeat(54))]
         {
             assert_eq!(UserPoolId::parse(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_arn_of_a_pool_is_taken_apart_and_nothing_else_is_one() {
+        let arn =
+            UserPoolArn::parse("arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_aB3dE5gH9").unwrap();
+        let expected = UserPoolArn { region: "us-east-1", account_id: "123456789012", pool_id: "us-east-1_aB3dE5gH9" };
+        assert_eq!(arn, expected);
+        for wrong in [
+            "",
+            "arn:aws:cognito-idp:us-east-1:123456789012:userpool/",
+            "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_a:userpool/us-east-1_b",
+            "arn:aws:cognito-idp:us-east-1:123456789012:identitypool/us-east-1_a",
+            "arn:aws:cognito-idp:us-east-1:userpool/us-east-1_a",
+            "arn:aws:iam:us-east-1:123456789012:userpool/us-east-1_a",
+            "us-east-1_a",
+        ] {
+            assert_eq!(UserPoolArn::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -16,6 +16,9 @@ pub enum StoreError {
         /// The constraint.
         constraint: String,
     },
+    /// The same command of the same caller has an answer: it was done.
+    #[error("the command was done by another call of the same name")]
+    Answered,
     /// Postgres refused or is away.
     #[error("the database: {0}")]
     Database(sqlx::Error),
@@ -85,7 +88,7 @@ impl From<sqlx::Error> for StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Stale | StoreError::Claimed { .. } => Self::too_many_requests(),
+            StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::personal::Sealed;
+use crate::store::answers::NamedCommand;
 
 /// Who acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct Origin {
     pub traceparent: Option<String>,
     /// The caller's address.
     pub address: Option<IpAddr>,
+    /// The command's name, if its caller gave it one.
+    pub command: Option<NamedCommand>,
 }
 
 /// The `metadata` of a row.

@@ -1,6 +1,7 @@
 //! Postgres: the log, the claims and read models that follow from it, and the operational rows beside it.
 
 pub mod activity;
+pub mod answers;
 pub mod cache;
 pub mod commit;
 pub mod error;

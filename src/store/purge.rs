@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_secs(5);
 const SWEEPS: i32 = 2;
 
 /// Each table of a pool's data with its key.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "delete from names where (user_pool_id, name) in (select user_pool_id, name from names where user_pool_id = $1 limit $2)",
     "delete from users where (user_pool_id, sub) in (select user_pool_id, sub from users where user_pool_id = $1 limit $2)",
     "delete from clients where (user_pool_id, client_id) in (select user_pool_id, client_id from clients where user_pool_id = $1 limit $2)",
@@ -28,6 +28,8 @@ const TABLES: [&str; 10] = [
     "delete from attempts where (user_pool_id, name_hash) in (select user_pool_id, name_hash from attempts where user_pool_id = $1 limit $2)",
     "delete from outbox where (user_pool_id, id) in (select user_pool_id, id from outbox where user_pool_id = $1 limit $2)",
     "delete from mailbox where (user_pool_id, id) in (select user_pool_id, id from mailbox where user_pool_id = $1 limit $2)",
+    // The answer of the deletion itself tells nothing of the pool, and is given again for a day like any other.
+    "delete from stored_answers where (access_key_id, operation, idempotency_key) in (select access_key_id, operation, idempotency_key from stored_answers where user_pool_id = $1 and operation <> 'DeleteUserPool' limit $2)",
     "delete from keys where (user_pool_id, key_id) in (select user_pool_id, key_id from keys where user_pool_id = $1 limit $2)",
 ];
 const ACTIVITY: &str = "delete from activity where (user_pool_id, event_id) in

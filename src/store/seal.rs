@@ -36,6 +36,8 @@ pub enum FieldClass {
     RefreshToken,
     /// A page token.
     PageToken,
+    /// The answer of a command that its caller named.
+    StoredAnswer,
 }
 
 /// A blob can't be opened: another key, another place, or changed bytes.

@@ -1,4 +1,5 @@
-//! Operational rows whose time is over: sessions, codes, attempts, messages that were given up. They decide nothing any more; sweeping keeps tables small.
+//! Operational rows whose time is over: sessions, codes, attempts, answers, messages that were given up. They decide nothing
+//! any more; sweeping keeps tables small.
 
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const DEAD_MESSAGES: &str = "delete from outbox where (user_pool_id, id) in
 /// So long after its end a message that was given up can still be looked at.
 const DEAD_MESSAGE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
+const ANSWERS: &str = "delete from stored_answers where (access_key_id, operation, idempotency_key) in
+    (select access_key_id, operation, idempotency_key from stored_answers where expires_at < $1 order by expires_at limit $2)";
+
 impl Store {
     /// Drops one batch of each kind. Answers how many rows went.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -34,6 +38,7 @@ impl Store {
             (CODES, now),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
             (DEAD_MESSAGES, now.plus_seconds(-DEAD_MESSAGE_SECONDS)),
+            (ANSWERS, now),
         ] {
             let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
             swept += done.rows_affected();

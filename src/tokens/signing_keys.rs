@@ -74,6 +74,11 @@ impl Signers {
         Ok(signature)
     }
 
+    /// The public part of a key of a pool: an `RSAPublicKey` in DER (RFC 8017, A.1.1).
+    pub fn public_key(&self, pool: &PoolView, key: &SigningKey) -> Result<Vec<u8>, Error> {
+        Ok(self.pair(pool, key)?.public_key().as_ref().to_vec())
+    }
+
     fn pair(&self, pool: &PoolView, key: &SigningKey) -> Result<Arc<KeyPair>, Error> {
         if let Some(pair) = self.0.get(&key.kid) {
             return Ok(pair);

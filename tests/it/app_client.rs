@@ -209,6 +209,47 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let message = "client_credentials flow can not be selected along with code flow or implicit flow.";
     let refused = pool.try_client(oauth(&["code", "client_credentials"])).await;
     assert_refused(refused, "InvalidOAuthFlowException", message);
+    let message = "client_credentials flow can not be selected if client does not have a client secret.";
+    assert_refused(pool.try_client(oauth(&["client_credentials"])).await, "InvalidOAuthFlowException", message);
+    let message = "CallbackUrls can not be empty when code flow or implicit flow is selected";
+    assert_refused(pool.try_client(oauth(&["code"])).await, "InvalidOAuthFlowException", message);
+    let own = CreateUserPoolClientRequest { generate_secret: Some(true), ..oauth(&["client_credentials"]) };
+    let with_secret = pool.add_client(own.clone()).await;
+    let scopes = |scopes: &[&str]| CreateUserPoolClientRequest { allowed_oauth_scopes: texts(scopes), ..own.clone() };
+    let message = "openid is not supported with client_credentials flow";
+    assert_refused(pool.try_client(scopes(&["openid"])).await, "InvalidOAuthFlowException", message);
+    // The secret of a client is known when it is changed, too.
+    let update = |client_id: &Option<String>| UpdateUserPoolClientRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: client_id.clone(),
+        allowed_oauth_flows: texts(&["client_credentials"]),
+        ..Default::default()
+    };
+    pool.api.call(update(&with_secret.client_id)).await.unwrap();
+    let message = "client_credentials flow can not be selected if client does not have a client secret.";
+    let refused = pool.api.call(update(&Some(pool.client_id.clone()))).await;
+    assert_refused(refused, "InvalidOAuthFlowException", message);
+    let part = CreateUserPoolClientRequest { allowed_oauth_flows_user_pool_client: Some(true), ..Default::default() };
+    let message =
+        "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows.";
+    assert_refused(pool.try_client(part).await, "InvalidParameterException", message);
+    let callback = |url: &str| CreateUserPoolClientRequest { callback_urls: texts(&[url]), ..Default::default() };
+    for (url, what) in [
+        ("http://app.example.com", "cannot use the HTTP protocol."),
+        ("https://app.example.com/#top", "must not include a fragment component."),
+        ("app.example.com", "is not an absolute URI."),
+        ("javascript:alert(1)", "is of a scheme that can't be redirected to."),
+    ] {
+        let message = format!("{url} {what}");
+        assert_refused(pool.try_client(callback(url)).await, "InvalidParameterException", &message);
+        let logout = CreateUserPoolClientRequest { logout_urls: texts(&[url]), ..Default::default() };
+        assert_refused(pool.try_client(logout).await, "InvalidParameterException", &message);
+    }
+    pool.add_client(callback("http://localhost:3000/in")).await;
+    let providers =
+        CreateUserPoolClientRequest { supported_identity_providers: texts(&["COGNITO", "Big"]), ..Default::default() };
+    let message = format!("The provider Big does not exist for User Pool {}.", pool.id);
+    assert_refused(pool.try_client(providers).await, "InvalidParameterException", &message);
     let scope =
         CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&["openid", "api/read"]), ..Default::default() };
     let refused = pool.try_client(scope).await;

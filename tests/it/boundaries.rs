@@ -31,7 +31,12 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
         "AdminGetUser" | "AdminDeleteUser" | "AdminConfirmSignUp" | "AdminUserGlobalSignOut" => {
             json!({ "UserPoolId": pool, "Username": "nobody" })
         }
-        "UpdateUserPool" => json!({ "UserPoolId": pool }),
+        "UpdateUserPool" | "GetUserPoolMfaConfig" | "GetSigningCertificate" => json!({ "UserPoolId": pool }),
+        "SetUserPoolMfaConfig" => json!({ "UserPoolId": pool, "MfaConfiguration": "OFF" }),
+        "AddCustomAttributes" => json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries" }] }),
+        "TagResource" => json!({ "ResourceArn": arn(pool), "Tags": { "key": "value" } }),
+        "UntagResource" => json!({ "ResourceArn": arn(pool), "TagKeys": ["key"] }),
+        "ListTagsForResource" => json!({ "ResourceArn": arn(pool) }),
         // The pool and the client of the others must stay.
         "DeleteUserPool" => json!({ "UserPoolId": "us-east-1_nowhere00" }),
         "DeleteUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": "nowhere" }),
@@ -49,6 +54,11 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
     };
     let descriptor = descriptor_pool().get_message_by_name(info.request).expect("a message");
     DynamicMessage::decode(descriptor, wire::message_of(info.request, &json)).expect("a message of its type")
+}
+
+/// The ARN of a pool of the server.
+fn arn(pool: &str) -> String {
+    format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{pool}")
 }
 
 /// One constraint of one field.
@@ -264,13 +274,9 @@ fn of_field(
             if let Some(most) = list.number("max_items") {
                 add(at_most(most), of_size(most), of_size(most + 1));
             }
-            for bound in list.part("items").map(|items| bounds(&items)).unwrap_or_default() {
+            for (bound, told) in element_bounds(list.part("items")) {
                 let list = |item: Value| Some(Value::List(vec![item]));
-                add(
-                    format!("Member must satisfy constraint: [{}]", bound.sentence),
-                    list(bound.inside),
-                    list(bound.outside),
-                );
+                add(format!("Member must satisfy constraint: [{told}]"), list(bound.inside), list(bound.outside));
             }
         }
         if let Some(map) = rules.part("map") {
@@ -280,21 +286,17 @@ fn of_field(
                 // More keys than the pattern of keys allows can't be tried alone; the sentence about the size is told too.
                 add(at_most(most), of_size(most), of_size(most + 1));
             }
-            for bound in map.part("keys").map(|keys| bounds(&keys)).unwrap_or_default() {
+            for (bound, told) in element_bounds(map.part("keys")) {
                 let of_key = |key: Value| {
                     let key = MapKey::String(key.as_str().expect("keys are strings").to_owned());
                     Some(Value::Map(HashMap::from([(key, valid_map_value(field, &map))])))
                 };
-                add(
-                    format!("Map keys must satisfy constraint: [{}]", bound.sentence),
-                    of_key(bound.inside),
-                    of_key(bound.outside),
-                );
+                add(format!("Map keys must satisfy constraint: [{told}]"), of_key(bound.inside), of_key(bound.outside));
             }
-            for bound in map.part("values").map(|values| bounds(&values)).unwrap_or_default() {
+            for (bound, told) in element_bounds(map.part("values")) {
                 let of_value = |value: Value| Some(Value::Map(HashMap::from([(map_key(&map, 0), value)])));
                 add(
-                    format!("Map value must satisfy constraint: [{}]", bound.sentence),
+                    format!("Map value must satisfy constraint: [{told}]"),
                     of_value(bound.inside),
                     of_value(bound.outside),
                 );
@@ -362,6 +364,21 @@ struct Bound {
     sentence: String,
     inside: Value,
     outside: Value,
+}
+
+/// The bounds of elements, each with what is told of an element outside: all that is asked of elements.
+fn element_bounds(rules: Option<Rules>) -> Vec<(Bound, String)> {
+    let Some(rules) = rules else { return Vec::new() };
+    let strings = rules.part("string").expect("elements with rules are strings");
+    let (least, most) = (strings.number("min_len").map(at_least), strings.number("max_len").map(at_most));
+    let pattern = strings.text("pattern").map(|pattern| {
+        let shown = pattern.strip_prefix(r"\A").and_then(|rest| rest.strip_suffix(r"\z")).unwrap_or(&pattern);
+        format!("Member must satisfy regular expression pattern: {shown}")
+    });
+    let choices = Some(strings.texts("in")).filter(|choices| !choices.is_empty());
+    let choices = choices.map(|choices| format!("Member must satisfy enum value set: [{}]", choices.join(", ")));
+    let all: Vec<_> = [most, least, pattern, choices].into_iter().flatten().collect();
+    bounds(&rules).into_iter().map(|bound| (bound, all.join(", "))).collect()
 }
 
 fn bounds(rules: &Rules) -> Vec<Bound> {

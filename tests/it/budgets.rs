@@ -29,7 +29,7 @@ const KNOWN: [(&str, &str); 13] = [
 
 /// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
 /// of theirs; that a commit is one transaction shows in its one statement for the log.
-const BACKGROUND: [&str; 15] = [
+const BACKGROUND: [&str; 16] = [
     "with due as (",
     "with taken as (delete",
     "insert into leases",
@@ -45,6 +45,7 @@ const BACKGROUND: [&str; 15] = [
     "delete from codes where (user_pool_id, sub, purpose) in",
     "delete from attempts where (user_pool_id, name_hash) in",
     "delete from outbox where (user_pool_id, id) in",
+    "delete from stored_answers where",
 ];
 
 /// A process on a database of its own, with all that it sends there in its log.

@@ -215,7 +215,7 @@ fn call_prints_json_and_tells_a_refusal_by_its_exception() {
         (["call", "DescribeUserPool", r#"{"UserPoolId":1}"#], "userpool: UserPoolId must be a string.\n"),
         (
             ["call", "DescribeUserPool", "{}"],
-            "userpool: InvalidParameterException: 1 validation error detected: Value at 'userPoolId' failed to satisfy constraint: Member must not be null\n",
+            "userpool: InvalidParameterException: 1 validation error detected: Value null at 'userPoolId' failed to satisfy constraint: Member must not be null\n",
         ),
         (
             ["call", "ListUsers", r#"{"UserPoolId":"us-east-1_nowhere00"}"#],

@@ -357,7 +357,7 @@ async fn a_constraint_names_its_field() {
     assert_eq!(refusal.message, expected);
     let nameless = api.call(CreateUserPoolRequest::default()).await.unwrap_err();
     let message =
-        "1 validation error detected: Value at 'poolName' failed to satisfy constraint: Member must not be null";
+        "1 validation error detected: Value null at 'poolName' failed to satisfy constraint: Member must not be null";
     assert_eq!(nameless.pair(), ("InvalidParameterException", message));
 }
 

@@ -26,8 +26,9 @@ async fn attempt(
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     let decision = rules::admin_confirm_sign_up(&user.state);
     decision.answer?;
+    let answer = AdminConfirmSignUpResponse {};
     let code = OperationalRow::CodeDropped { sub: user.state.sub, purpose: CodePurpose::SignUp };
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).operational([code])).await?;
-    Ok(AdminConfirmSignUpResponse {})
+    app.store.commit(commit.user(&user, decision.events).operational([code]).answering(&answer)).await?;
+    Ok(answer)
 }

@@ -41,11 +41,13 @@ async fn attempt(
     let stream = StreamId::client(&id);
     let client = replay::<AppClient>(None, &stream, decision.events.iter().map(|event| (event, at)));
     let client = client.ok_or_else(|| Error::internal("a client that was created does not exist"))?;
+    let answer = CreateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &client)?) };
     let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .decided_from(&pool, None)
-        .new_client(&id, decision.events);
+        .new_client(&id, decision.events)
+        .answering(&answer);
     app.store.commit(commit).await?;
-    Ok(CreateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &client)?) })
+    Ok(answer)
 }
 
 fn secret_for(app: &App, request: &CreateUserPoolClientRequest) -> Result<Option<String>, Error> {

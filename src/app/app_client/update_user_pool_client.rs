@@ -35,9 +35,10 @@ async fn attempt(
     let after =
         replay::<AppClient>(before, &StreamId::client(&client_id), decision.events.iter().map(|event| (event, at)));
     let after = after.ok_or_else(|| Error::no_such_client(&client_id))?;
+    let answer = UpdateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &after)?) };
     if !decision.events.is_empty() {
         let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
-        app.store.commit(commit.decided_from(&pool, None).client(&client, decision.events)).await?;
+        app.store.commit(commit.decided_from(&pool, None).client(&client, decision.events).answering(&answer)).await?;
     }
-    Ok(UpdateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &after)?) })
+    Ok(answer)
 }

@@ -47,11 +47,13 @@ async fn attempt(
     decision.answer?;
     let pool = replay::<UserPool>(None, &StreamId::pool(), decision.events.iter().map(|event| (event, at)));
     let pool = pool.ok_or_else(|| Error::internal("a pool that was created does not exist"))?;
+    let answer = CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, &pool, 0)) };
     let commit = Commit::new(&id, &made.keys, &pool.name_rules(), &caller.developer_origin(), at)
         .new_pool(decision.events)
-        .operational(made.wrapped.into_iter().map(OperationalRow::Key));
+        .operational(made.wrapped.into_iter().map(OperationalRow::Key))
+        .answering(&answer);
     app.store.commit(commit).await?;
-    Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, &pool, 0)) })
+    Ok(answer)
 }
 
 struct MadeKeys {

@@ -27,7 +27,8 @@ async fn attempt(
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::delete_user_pool(&pool.state);
     decision.answer?;
+    let answer = DeleteUserPoolResponse {};
     let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.pool(&pool, decision.events)).await?;
-    Ok(DeleteUserPoolResponse {})
+    app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
+    Ok(answer)
 }

@@ -27,9 +27,10 @@ async fn attempt(
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::update_user_pool(&pool.state, request.clone());
     decision.answer?;
+    let answer = UpdateUserPoolResponse {};
     if !decision.events.is_empty() {
         let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events)).await?;
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
     }
-    Ok(UpdateUserPoolResponse {})
+    Ok(answer)
 }

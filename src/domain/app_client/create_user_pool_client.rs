@@ -18,8 +18,15 @@ pub struct CreateUserPoolClient {
 
 /// Decides the creation of a client.
 pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, Event, ()> {
+    let user_pool_id = command.request.user_pool_id().to_owned();
     let chosen = settings_of(command.request);
-    match settings::check(pool, &chosen) {
+    let choice = settings::Choice {
+        pool,
+        user_pool_id: &user_pool_id,
+        has_secret: command.client_secret.is_some(),
+        act: "creating",
+    };
+    match settings::check(&choice, &chosen) {
         Ok(()) => {
             let client_secret = command.client_secret.map(|sealed| sealed.0).unwrap_or_default();
             let created = AppClientCreated { settings: Some(chosen), client_secret };

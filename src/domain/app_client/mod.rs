@@ -2,6 +2,7 @@
 
 pub mod create_user_pool_client;
 pub mod delete_user_pool_client;
+mod oauth;
 mod settings;
 pub mod update_user_pool_client;
 

@@ -1,7 +1,7 @@
 //! What may be chosen for a client: defaults, bounds and what belongs together.
 
-use crate::domain::app_client::{DAY, HOUR, MINUTE, lifetimes};
-use crate::domain::error::{Error, Exception};
+use crate::domain::app_client::{DAY, HOUR, MINUTE, lifetimes, oauth};
+use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::AppClientSettings;
 
@@ -44,12 +44,24 @@ pub fn default_flows(rotates: bool) -> Vec<String> {
     flows.into_iter().filter(|flow| !rotates || *flow != "ALLOW_REFRESH_TOKEN_AUTH").map(str::to_owned).collect()
 }
 
+/// What settings are chosen for.
+pub struct Choice<'a> {
+    /// The pool.
+    pub pool: &'a UserPool,
+    /// The pool's id.
+    pub user_pool_id: &'a str,
+    /// Whether the client has a secret.
+    pub has_secret: bool,
+    /// What is done to the client, as a refusal names it.
+    pub act: &'static str,
+}
+
 /// Refuses values that contradict each other or the pool, and those whose feature is not built.
-pub fn check(pool: &UserPool, settings: &AppClientSettings) -> Result<(), Error> {
+pub fn check(choice: &Choice<'_>, settings: &AppClientSettings) -> Result<(), Error> {
     check_lifetimes(settings)?;
     check_flows(settings)?;
-    check_attributes(pool, settings)?;
-    check_oauth(settings)?;
+    check_attributes(choice, settings)?;
+    oauth::check(choice, settings)?;
     let propagates = settings.enable_propagate_additional_user_context_data.unwrap_or(false);
     if propagates {
         return Err(Error::invalid_parameter(
@@ -101,10 +113,12 @@ fn check_flows(settings: &AppClientSettings) -> Result<(), Error> {
     }
 }
 
-fn check_attributes(pool: &UserPool, settings: &AppClientSettings) -> Result<(), Error> {
+fn check_attributes(choice: &Choice<'_>, settings: &AppClientSettings) -> Result<(), Error> {
+    let pool = choice.pool;
     let known = |name: &String| pool.schema.iter().any(|attribute| attribute.name() == name.as_str());
-    let invalid =
-        |which| Err(Error::invalid_parameter(format!("Invalid {which} attributes specified while creating a client")));
+    let invalid = |which| {
+        Err(Error::invalid_parameter(format!("Invalid {which} attributes specified while {} a client", choice.act)))
+    };
     if !settings.read_attributes.iter().all(known) {
         return invalid("read");
     }
@@ -121,26 +135,4 @@ fn check_attributes(pool: &UserPool, settings: &AppClientSettings) -> Result<(),
         return invalid("write");
     }
     Ok(())
-}
-
-fn check_oauth(settings: &AppClientSettings) -> Result<(), Error> {
-    let flows = &settings.allowed_oauth_flows;
-    let has = |flow: &str| flows.iter().any(|allowed| allowed == flow);
-    if has("client_credentials") && flows.len() > 1 {
-        return Err(Error::new(
-            Exception::InvalidOAuthFlowException,
-            "client_credentials flow can not be selected along with code flow or implicit flow.",
-        ));
-    }
-    if settings.default_redirect_uri.as_ref().is_some_and(|uri| !settings.callback_urls.contains(uri)) {
-        return Err(Error::invalid_parameter("DefaultRedirectURI must be one of the CallbackURLs."));
-    }
-    const STANDARD_SCOPES: [&str; 5] = ["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
-    let unknown = settings.allowed_oauth_scopes.iter().find(|scope| !STANDARD_SCOPES.contains(&scope.as_str()));
-    match unknown {
-        Some(scope) => {
-            Err(Error::new(Exception::ScopeDoesNotExistException, format!("Invalid scope requested: {scope}")))
-        }
-        None => Ok(()),
-    }
 }

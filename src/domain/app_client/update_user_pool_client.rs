@@ -26,8 +26,15 @@ fn changed(
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
 ) -> Result<Option<AppClientSettingsChanged>, Error> {
+    let user_pool_id = request.user_pool_id().to_owned();
     let chosen = settings_of(client, request);
-    settings::check(pool, &chosen)?;
+    let choice = settings::Choice {
+        pool,
+        user_pool_id: &user_pool_id,
+        has_secret: client.client_secret.is_some(),
+        act: "updating",
+    };
+    settings::check(&choice, &chosen)?;
     let changed = json::changed(&client.settings, &chosen).map_err(Error::internal)?;
     if changed.is_empty() {
         return Ok(None);
@@ -107,6 +114,6 @@ mod tests {
         let (pool, client) = created();
         let request = v1::UpdateUserPoolClientRequest { write_attributes: texts(&["shoe"]), ..Default::default() };
         let message = refused_parameter(update_user_pool_client(&pool, &client, request));
-        assert!(message.starts_with("Invalid write attributes"), "{message}");
+        assert_eq!(message, "Invalid write attributes specified while updating a client");
     }
 }

@@ -72,6 +72,10 @@ fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {
         alias_attributes: request.alias_attributes,
         username_attributes: request.username_attributes,
         username_configuration: request.username_configuration,
+        sms_mfa_enabled: None,
+        software_token_mfa_configuration: None,
+        email_mfa_configuration: None,
+        web_authn_configuration: None,
     })
 }
 

@@ -1,8 +1,12 @@
 //! A user pool: its settings, the schema of its users' attributes, its signing keys.
 
+pub mod add_custom_attributes;
 pub mod create_user_pool;
 pub mod delete_user_pool;
+pub mod set_user_pool_mfa_config;
 mod settings;
+pub mod tag_resource;
+pub mod untag_resource;
 pub mod update_user_pool;
 
 use std::collections::BTreeSet;
@@ -123,6 +127,19 @@ impl Aggregate for UserPool {
                 });
                 pool
             }),
+            Event::CustomAttributesAdded(added) => state.map(|mut pool| {
+                pool.schema.extend(added.attributes.iter().cloned());
+                Self { modified_at: at, ..pool }
+            }),
+            Event::Tagged(tagged) => state.map(|mut pool| {
+                let tags = tagged.tags.iter().map(|(key, value)| (key.clone(), value.clone()));
+                pool.settings.user_pool_tags.extend(tags);
+                Self { modified_at: at, ..pool }
+            }),
+            Event::Untagged(untagged) => state.map(|mut pool| {
+                pool.settings.user_pool_tags.retain(|key, _| !untagged.tag_keys.contains(key));
+                Self { modified_at: at, ..pool }
+            }),
         }
     }
 }
@@ -153,6 +170,13 @@ impl UserPool {
             alias_attributes: set(&self.settings.alias_attributes),
             username_attributes: set(&self.settings.username_attributes),
         }
+    }
+
+    /// Whether SMS is one of its second factors: as it was chosen, or else where the pool can send SMS.
+    pub fn has_sms_mfa(&self) -> bool {
+        let settings = &self.settings;
+        let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
+        asked_for && settings.sms_mfa_enabled.unwrap_or(settings.sms_configuration.is_some())
     }
 
     /// The rules for passwords.

@@ -1,6 +1,8 @@
 //! What may be chosen for a pool: defaults, and the values that are refused until their feature is there.
 
-use crate::domain::error::Error;
+use std::collections::BTreeMap;
+
+use crate::domain::error::{Error, Exception};
 use crate::domain::message::NamedAddress;
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
@@ -46,6 +48,12 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     settings.mfa_configuration.get_or_insert_with(|| "OFF".to_owned());
     settings.user_pool_tier.get_or_insert_with(|| "ESSENTIALS".to_owned());
     settings.lambda_config.get_or_insert_default();
+    if settings.mfa_configuration.as_deref() == Some("OFF") {
+        // Without a second factor there is nothing to be chosen about it.
+        settings.sms_mfa_enabled = None;
+        settings.software_token_mfa_configuration = None;
+        settings.email_mfa_configuration = None;
+    }
     let template = settings.verification_message_template.get_or_insert_default();
     template.default_email_option.get_or_insert_with(|| "CONFIRM_WITH_CODE".to_owned());
     // The texts stand in two places of the API and are one value: what is given in one shows in the other.
@@ -118,9 +126,18 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
         )));
     }
     check_senders(settings)?;
-    let tags = settings.user_pool_tags.keys();
-    if tags.into_iter().any(|key| key.to_lowercase().starts_with("aws:")) {
+    check_tags(&settings.user_pool_tags)
+}
+
+const MOST_TAGS: usize = 50;
+
+/// Refuses more tags than a pool can have, and keys of the prefix that AWS keeps for itself.
+pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
+    if tags.keys().any(|key| key.to_lowercase().starts_with("aws:")) {
         return Err(Error::invalid_parameter("Tag keys must not start with aws:."));
+    }
+    if tags.len() > MOST_TAGS {
+        return Err(Error::invalid_parameter(format!("A user pool can have at most {MOST_TAGS} tags.")));
     }
     Ok(())
 }
@@ -136,6 +153,22 @@ fn check_senders(settings: &UserPoolSettings) -> Result<(), Error> {
         return refused("ReplyToEmailAddress must be an e-mail address.");
     }
     Ok(())
+}
+
+/// Refuses what the pool's tier does not have: the lowest one has neither e-mail as a second factor nor passkeys.
+pub fn check_tier(settings: &UserPoolSettings) -> Result<(), Error> {
+    let unavailable = [
+        (settings.email_mfa_configuration.is_some(), "EmailMfaConfiguration"),
+        (settings.web_authn_configuration.is_some(), "WebAuthnConfiguration"),
+    ];
+    let lowest = settings.user_pool_tier.as_deref() == Some("LITE");
+    match unavailable.iter().find(|(chosen, _)| lowest && *chosen) {
+        Some((_, name)) => Err(Error::new(
+            Exception::FeatureUnavailableInTierException,
+            format!("{name} is not available in the tier LITE."),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Values that would change who gets in, or what a user is sent, before the server can act on them.

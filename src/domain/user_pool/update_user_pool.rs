@@ -1,7 +1,7 @@
 //! UpdateUserPool: the rules.
 
 use crate::domain::decision::Decision;
-use crate::domain::error::Error;
+use crate::domain::error::{Error, Exception};
 use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{UserPoolSettings, UserPoolSettingsChanged};
@@ -27,6 +27,8 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
     let chosen = settings_of(pool, request);
     settings::check(&chosen)?;
     let chosen = settings::with_defaults(chosen);
+    settings::check_tier(&chosen)
+        .map_err(|error| Error::new(Exception::TierChangeNotAllowedException, error.message))?;
     let mut changed = json::changed(&pool.settings, &chosen).map_err(Error::internal)?;
     let settings = json::only(&chosen, &changed).map_err(Error::internal)?;
     changed.extend(name.is_some().then(|| "name".to_owned()));
@@ -38,6 +40,11 @@ fn settings_of(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPoolS
         alias_attributes: pool.settings.alias_attributes.clone(),
         username_attributes: pool.settings.username_attributes.clone(),
         username_configuration: pool.settings.username_configuration,
+        // These are SetUserPoolMfaConfig's.
+        sms_mfa_enabled: pool.settings.sms_mfa_enabled,
+        software_token_mfa_configuration: pool.settings.software_token_mfa_configuration,
+        email_mfa_configuration: pool.settings.email_mfa_configuration.clone(),
+        web_authn_configuration: pool.settings.web_authn_configuration.clone(),
     })
 }
 

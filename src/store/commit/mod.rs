@@ -20,6 +20,7 @@ use crate::domain::user::confirm_sign_up::SentCode;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::{CodePurpose, app_client_event, user_activity, user_event, user_pool_event};
 use crate::store::Store;
+use crate::store::answers::NamedCommand;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
@@ -96,6 +97,7 @@ pub struct Commit {
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
     operational: Vec<OperationalRow>,
+    answer: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -131,6 +133,7 @@ impl Commit {
             activity: Vec::new(),
             messages: Vec::new(),
             operational: Vec::new(),
+            answer: None,
         }
     }
 
@@ -216,6 +219,13 @@ impl Commit {
         self
     }
 
+    /// What the caller will be answered. Every command of a developer says it with its commit: if the caller named the command,
+    /// the answer is stored in the same transaction, and given again instead of doing the command twice.
+    pub fn answering(mut self, answer: &impl prost::Message) -> Self {
+        self.answer = self.origin.command.is_some().then(|| answer.encode_to_vec());
+        self
+    }
+
     /// An operational row.
     pub fn operational(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
         self.operational.extend(rows);
@@ -228,10 +238,11 @@ impl Store {
     ///
     /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let rows = rows::prepare(commit, &self.random)?;
+        let rows = rows::prepare(commit, &self.master, &self.random)?;
         let store = self.clone();
         tokio::spawn(async move {
             let marker = rows.marker();
+            let command = rows.answer.as_ref().map(|answer| answer.command.clone());
             let result = match write::write(&store.database, rows).await {
                 // The answer was lost on the way: the first event tells whether the transaction was.
                 Err(error) if error.is_connection_lost() => match marker {
@@ -241,6 +252,7 @@ impl Store {
                 result => result,
             };
             if result.is_ok() {
+                command.iter().for_each(NamedCommand::committed);
                 store.wake.committed();
             }
             result

@@ -20,8 +20,10 @@ use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
 use crate::proto::events::CodePurpose;
+use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
+use crate::store::keys::MasterKeys;
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
 use crate::store::outbox::LONGEST_LIFE_SECONDS;
 use crate::store::seal::{DataKey, FieldClass, Place};
@@ -91,6 +93,7 @@ pub(super) struct Rows {
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
     pub operational: Vec<OperationalRow>,
+    pub answer: Option<AnswerRow>,
 }
 
 impl Rows {
@@ -134,7 +137,7 @@ impl Claims for User {
     }
 }
 
-pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreError> {
+pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> Result<Rows, StoreError> {
     let mut builder = Builder {
         random,
         at: commit.at,
@@ -154,10 +157,12 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
             activity: Vec::new(),
             outbox: Vec::new(),
             operational: commit.operational,
+            answer: None,
         },
     };
+    let mut pool_lives = true;
     for change in commit.pools {
-        builder.change(change)?;
+        pool_lives &= builder.change(change)?;
     }
     for change in commit.clients {
         let (id, is_new) = (ClientId::new(change.stream.owner()), change.before.is_none());
@@ -168,12 +173,16 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
             _ => {}
         }
     }
+    let mut living_user = None;
     for change in commit.users {
-        if change.events.is_empty() {
+        let key = change.key.clone();
+        let lives = if change.events.is_empty() {
             builder.rows.asserted.push((change.stream, change.version));
+            true
         } else {
-            builder.change(change)?;
-        }
+            builder.change(change)?
+        };
+        living_user = living_user.or(key.filter(|_| lives));
     }
     for (sub, key, fact) in commit.activity {
         let row = activity_row(
@@ -205,6 +214,14 @@ pub(super) fn prepare(commit: Commit, random: &Random) -> Result<Rows, StoreErro
         });
     }
     let mut rows = builder.rows;
+    if let Some((answer, command)) = commit.answer.zip(commit.origin.command.as_ref()) {
+        let sealer = match &living_user {
+            _ if !pool_lives => Sealer::Master(master),
+            Some(user) => Sealer::Data(user),
+            None => Sealer::Data(&commit.keys.pool),
+        };
+        rows.answer = Some(command.row(&commit.pool_id, sealer, &answer, commit.at, random)?);
+    }
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
     rows.asserted.sort();
     rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));

@@ -5,6 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
 use super::{ActivityRow, Marker, OperationalRow};
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::store::answers;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::to_database;
@@ -12,6 +13,9 @@ use crate::store::to_database;
 pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {
     let mut transaction = database.begin().await?;
     let connection = &mut *transaction;
+    if let Some(answer) = &rows.answer {
+        answers::write(connection, answer).await?;
+    }
     for (stream, version) in &rows.asserted {
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }

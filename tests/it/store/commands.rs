@@ -31,6 +31,8 @@ pub fn caller(operation: &'static str) -> Caller {
         region: None,
         patience: None,
         operation,
+        idempotency_key: None,
+        command: None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::proxy::Proxy;
 use super::{Database, Pool, signed_out};
 
 /// Everything that a command can write.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "log",
     "activity",
     "pools",
@@ -26,6 +26,7 @@ const TABLES: [&str; 14] = [
     "mailbox",
     "keys",
     "purges",
+    "stored_answers",
 ];
 /// No command has so many statements.
 const MOST_STATEMENTS: usize = 60;

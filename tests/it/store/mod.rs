@@ -1,5 +1,6 @@
 //! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
 
+mod answers;
 mod commands;
 mod commits;
 mod crash;
@@ -125,6 +126,7 @@ fn origin() -> Origin {
         request_id: "request".to_owned(),
         traceparent: None,
         address: None,
+        command: None,
     }
 }
 

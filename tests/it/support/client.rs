@@ -125,10 +125,25 @@ impl Api {
         authorization: Option<&str>,
         request: Req,
     ) -> Result<Req::Response, Refusal> {
+        let authorization = authorization.map(|value| ("authorization", value));
+        self.call_with(authorization.as_slice(), request).await
+    }
+
+    /// Calls once, as the account of the environment, with a name for the command.
+    pub async fn call_named<Req: Request>(&self, name: &str, request: Req) -> Result<Req::Response, Refusal> {
+        let authorization = format!("Bearer {}", self.account().token());
+        self.call_with(&[("authorization", &authorization), ("idempotency-key", name)], request).await
+    }
+
+    /// Calls once with this metadata.
+    pub async fn call_with<Req: Request>(
+        &self,
+        metadata: &[(&'static str, &str)],
+        request: Req,
+    ) -> Result<Req::Response, Refusal> {
         let mut call = Call::new(Bytes::from(request.encode_to_vec()));
-        if let Some(authorization) = authorization {
-            let value = authorization.parse().expect("a header");
-            call.metadata_mut().insert("authorization", value);
+        for (name, value) in metadata {
+            call.metadata_mut().append(*name, value.parse().expect("a header"));
         }
         let mut client = tonic::client::Grpc::new(self.channels[environment().next() % self.channels.len()].clone());
         client.ready().await.expect("the server listens");

@@ -1,0 +1,36 @@
+//! AddCustomAttributes.
+
+use crate::app::caller::Caller;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::add_custom_attributes as rules;
+use crate::proto::v1::{AddCustomAttributesRequest, AddCustomAttributesResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Adds custom attributes to the schema of a pool.
+pub async fn add_custom_attributes(
+    app: &App,
+    caller: &Caller,
+    request: AddCustomAttributesRequest,
+) -> Result<AddCustomAttributesResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AddCustomAttributesRequest,
+) -> Result<AddCustomAttributesResponse, Failure> {
+    let id = UserPoolId::new(request.user_pool_id());
+    let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
+    let decision = rules::add_custom_attributes(&pool.state, &request.custom_attributes);
+    decision.answer?;
+    let answer = AddCustomAttributesResponse {};
+    if !decision.events.is_empty() {
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
+    }
+    Ok(answer)
+}

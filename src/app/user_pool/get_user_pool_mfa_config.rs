@@ -1,0 +1,19 @@
+//! GetUserPoolMfaConfig.
+
+use crate::app::caller::Caller;
+use crate::app::{App, shapes};
+use crate::domain::error::Error;
+use crate::domain::ids::UserPoolId;
+use crate::proto::v1::{GetUserPoolMfaConfigRequest, GetUserPoolMfaConfigResponse};
+use crate::store::read::Wanted;
+
+/// Shows the second factors of a pool.
+pub async fn get_user_pool_mfa_config(
+    app: &App,
+    _: &Caller,
+    request: GetUserPoolMfaConfigRequest,
+) -> Result<GetUserPoolMfaConfigResponse, Error> {
+    let id = UserPoolId::new(request.user_pool_id());
+    let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
+    Ok(shapes::mfa_config(&pool.state))
+}

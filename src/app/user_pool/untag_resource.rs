@@ -1,0 +1,30 @@
+//! UntagResource.
+
+use crate::app::caller::Caller;
+use crate::app::user_pool::tagged_pool::tagged_pool;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user_pool::untag_resource as rules;
+use crate::proto::v1::{UntagResourceRequest, UntagResourceResponse};
+use crate::store::commit::Commit;
+
+/// Removes tags of the pool that an ARN names.
+pub async fn untag_resource(
+    app: &App,
+    caller: &Caller,
+    request: UntagResourceRequest,
+) -> Result<UntagResourceResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(app: &App, caller: &Caller, request: &UntagResourceRequest) -> Result<UntagResourceResponse, Failure> {
+    let pool = tagged_pool(app, request.resource_arn()).await?;
+    let decision = rules::untag_resource(&pool.state, &request.tag_keys);
+    decision.answer?;
+    let answer = UntagResourceResponse {};
+    if !decision.events.is_empty() {
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
+    }
+    Ok(answer)
+}

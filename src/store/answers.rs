@@ -1,0 +1,294 @@
+//! The answers of commands that their caller named: each is written in the command's own transaction, and given again
+//! instead of doing the command twice.
+//!
+//! The row is the first thing that such a transaction writes. Of two alike at one moment the second one waits there for the
+//! first one's end, and then fails; its caller gets the stored answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use sqlx::{PgConnection, Row};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{AccessKeyId, StreamId, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
+use crate::environment::Random;
+use crate::store::error::StoreError;
+use crate::store::keys::{KeyKind, MasterKeys};
+use crate::store::seal::{self, DataKey, FieldClass, Place};
+use crate::store::{Store, to_database};
+
+/// So long an answer is given again.
+pub const LIFE_SECONDS: i64 = 24 * 60 * 60;
+const LONGEST_KEY: usize = 128;
+
+/// What a caller calls a command, so that it is done once: 1 to 128 visible characters of ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Takes a text that has the form of one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let formed = (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        formed.then(|| Self(text.to_owned()))
+    }
+}
+
+/// A command that its caller named.
+#[derive(Clone, Debug)]
+pub struct NamedCommand {
+    account: AccessKeyId,
+    operation: &'static str,
+    key: IdempotencyKey,
+    /// The pool that the request names.
+    user_pool_id: Option<UserPoolId>,
+    request: [u8; SHA256_OUTPUT_LEN],
+    stored: Arc<AtomicBool>,
+}
+
+impl NamedCommand {
+    /// A command with its request, in the one form that the same request always has.
+    pub fn new(
+        account: AccessKeyId,
+        operation: &'static str,
+        key: IdempotencyKey,
+        user_pool_id: Option<UserPoolId>,
+        request: &[u8],
+    ) -> Self {
+        let mut hash = [0; SHA256_OUTPUT_LEN];
+        hash.copy_from_slice(digest(&SHA256, request).as_ref());
+        Self { account, operation, key, user_pool_id, request: hash, stored: Arc::default() }
+    }
+
+    /// Whether its answer was committed together with what it did.
+    pub fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Acquire)
+    }
+
+    pub(super) fn committed(&self) {
+        self.stored.store(true, Ordering::Release);
+    }
+
+    fn stream(&self) -> StreamId {
+        StreamId::new(format!("answers/{}/{}/{}", self.account, self.operation, self.key.0))
+    }
+
+    /// The answer as a row, sealed under a key that is there as long as the row is of use.
+    pub(super) fn row(
+        &self,
+        pool: &UserPoolId,
+        sealer: Sealer<'_>,
+        answer: &[u8],
+        at: Timestamp,
+        random: &Random,
+    ) -> Result<AnswerRow, StoreError> {
+        let stream = self.stream();
+        let place = Place { pool, stream: &stream, class: FieldClass::StoredAnswer };
+        let content = [self.request.as_slice(), answer].concat();
+        let sealed = match sealer {
+            Sealer::Data(key) => key.seal(place, random.uuid(), &content),
+            Sealer::Master(keys) => keys.seal(place, random.uuid(), &content),
+        };
+        Ok(AnswerRow {
+            command: self.clone(),
+            user_pool_id: pool.clone(),
+            key_id: seal::key_id(&sealed)?,
+            sealed,
+            at: to_database(at),
+            expires_at: to_database(at.plus_seconds(LIFE_SECONDS)),
+        })
+    }
+
+    fn opened(&self, content: &[u8]) -> StoredAnswer {
+        match content.split_at_checked(SHA256_OUTPUT_LEN) {
+            Some((request, answer)) if request == self.request => StoredAnswer::Answer(answer.to_vec()),
+            _ => StoredAnswer::OtherRequest,
+        }
+    }
+}
+
+/// What an answer is sealed under: the key of the user whom it is about, so that it goes with the user; else the pool's; and
+/// where the pool ends, the master key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sealer<'a> {
+    Data(&'a DataKey),
+    Master(&'a MasterKeys),
+}
+
+/// A row of `stored_answers`.
+#[derive(Debug)]
+pub(super) struct AnswerRow {
+    pub command: NamedCommand,
+    user_pool_id: UserPoolId,
+    key_id: Uuid,
+    sealed: Sealed,
+    at: OffsetDateTime,
+    expires_at: OffsetDateTime,
+}
+
+/// What is stored under a command's name.
+#[derive(Debug)]
+pub enum StoredAnswer {
+    /// The answer.
+    Answer(Vec<u8>),
+    /// The answer to another request.
+    OtherRequest,
+    /// An answer about somebody who was deleted since.
+    Erased,
+}
+
+impl StoredAnswer {
+    /// What the caller gets.
+    pub fn given_again(self) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Answer(answer) => Ok(answer),
+            Self::OtherRequest => Err(Error::new(
+                Exception::InvalidParameterException,
+                "The idempotency-key was used for another request of this operation.",
+            )),
+            Self::Erased => Err(Error::new(
+                Exception::InvalidParameterException,
+                "The idempotency-key was used for a request whose answer was erased.",
+            )),
+        }
+    }
+}
+
+/// Writes an answer; one whose time is over makes room. Fails if there is one, after the transaction that wrote it.
+pub(super) async fn write(connection: &mut PgConnection, row: &AnswerRow) -> Result<(), StoreError> {
+    let written = sqlx::query(
+        "insert into stored_answers (access_key_id, operation, idempotency_key, user_pool_id, key_id, sealed, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (access_key_id, operation, idempotency_key)
+         do update set user_pool_id = $4, key_id = $5, sealed = $6, expires_at = $7
+         where stored_answers.expires_at <= $8",
+    )
+    .bind(row.command.account.as_str())
+    .bind(row.command.operation)
+    .bind(&row.command.key.0)
+    .bind(row.user_pool_id.as_str())
+    .bind(row.key_id)
+    .bind(&row.sealed.0)
+    .bind(row.expires_at)
+    .bind(row.at)
+    .execute(connection)
+    .await?;
+    if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Answered) }
+}
+
+impl Store {
+    /// What is stored under a command's name.
+    pub async fn stored_answer(&self, command: &NamedCommand) -> Result<Option<StoredAnswer>, Error> {
+        let row = sqlx::query(
+            "select a.user_pool_id, a.sealed, a.key_id, k.kind, k.wrapped
+             from stored_answers a left join keys k on k.user_pool_id = a.user_pool_id and k.key_id = a.key_id
+             where a.access_key_id = $1 and a.operation = $2 and a.idempotency_key = $3 and a.expires_at > $4",
+        )
+        .bind(command.account.as_str())
+        .bind(command.operation)
+        .bind(&command.key.0)
+        .bind(to_database(self.clock.now()))
+        .fetch_optional(&self.database)
+        .await
+        .map_err(StoreError::from)?;
+        let Some(row) = row else { return Ok(None) };
+        let pool = UserPoolId::new(row.try_get::<String, _>("user_pool_id").map_err(StoreError::from)?);
+        let sealed = Sealed(row.try_get("sealed").map_err(StoreError::from)?);
+        let kind: Option<String> = row.try_get("kind").map_err(StoreError::from)?;
+        let stream = command.stream();
+        let place = Place { pool: &pool, stream: &stream, class: FieldClass::StoredAnswer };
+        let Some(kind) = kind else {
+            // A key that is not among the pool's is a master key, or one that was destroyed with what it sealed.
+            let opened = self.master.open(place, &sealed);
+            return Ok(Some(opened.map_or(StoredAnswer::Erased, |content| command.opened(&content))));
+        };
+        let keys = match self.pool_hint(&pool).await {
+            Ok(pool) => pool.keys.clone(),
+            Err(error) if error.exception == Exception::ResourceNotFoundException => {
+                return Ok(Some(StoredAnswer::Erased));
+            }
+            Err(error) => return Err(error),
+        };
+        let opened = if kind == KeyKind::User.name() {
+            let wrapped = Sealed(row.try_get("wrapped").map_err(StoreError::from)?);
+            let key_id = row.try_get("key_id").map_err(StoreError::from)?;
+            keys.unwrap_user_key(key_id, &wrapped).and_then(|key| key.open(place, &sealed))
+        } else {
+            keys.pool.open(place, &sealed)
+        };
+        Ok(Some(command.opened(&opened.map_err(Error::internal)?)))
+    }
+
+    /// Stores the answer of a command that committed nothing, and gives the one that counts: another's, if that was first.
+    pub async fn store_answer(&self, command: &NamedCommand, answer: Vec<u8>) -> Result<Vec<u8>, Error> {
+        let pool = match &command.user_pool_id {
+            Some(id) => self.pool_hint(id).await.ok(),
+            None => None,
+        };
+        let (id, sealer) = match &pool {
+            Some(pool) => (pool.id.clone(), Sealer::Data(&pool.keys.pool)),
+            None => (UserPoolId::none(), Sealer::Master(&self.master)),
+        };
+        let row = command.row(&id, sealer, &answer, self.clock.now(), &self.random)?;
+        let mut connection = self.database.acquire().await.map_err(StoreError::from)?;
+        match write(&mut connection, &row).await {
+            Ok(()) => Ok(answer),
+            Err(StoreError::Answered) => {
+                drop(connection);
+                match self.stored_answer(command).await? {
+                    Some(stored) => stored.given_again(),
+                    None => Ok(answer),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_1_to_128_visible_characters_of_ascii() {
+        for good in ["a", "!", "~", "4b1c8f6e-0d0f-4b5e-9a53-6f3a2c1d0e9b", &"k".repeat(128)] {
+            assert!(IdempotencyKey::parse(good).is_some(), "{good}");
+        }
+        for wrong in ["", " ", "a b", "a\n", "\t", "é", "\u{7f}", "a\0", &"k".repeat(129)] {
+            assert_eq!(IdempotencyKey::parse(wrong), None, "{wrong:?}");
+        }
+    }
+
+    fn command(request: &[u8]) -> NamedCommand {
+        let key = IdempotencyKey("key".to_owned());
+        NamedCommand::new(AccessKeyId::new("A"), "CreateUserPool", key, None, request)
+    }
+
+    #[test]
+    fn an_answer_belongs_to_its_request() {
+        let content = [command(b"request").request.as_slice(), b"answer"].concat();
+        assert_eq!(command(b"request").opened(&content).given_again().unwrap(), b"answer");
+        for other in [command(b"").opened(&content), command(b"Request").opened(&content)] {
+            let error = other.given_again().unwrap_err();
+            assert_eq!(error.exception, Exception::InvalidParameterException);
+        }
+        assert!(StoredAnswer::Erased.given_again().unwrap_err().message.contains("erased"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_key_or_not(text in "(?s).{0,140}") {
+            let visible = text.chars().all(|character| ('!'..='~').contains(&character));
+            prop_assert_eq!(
+                IdempotencyKey::parse(&text).is_some(),
+                visible && (1..=128).contains(&text.chars().count())
+            );
+        }
+    }
+}
