@@ -6,6 +6,15 @@ use crate::proto::v1::PasswordPolicyType;
 /// The characters that count as symbols (guide: user-pool-settings-policies).
 const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
 
+/// The characters of generated passwords: none that look alike, none that mean something in HTML.
+pub const GENERATED: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789!#%*+-.:=?@_";
+const GENERATED_LENGTH: usize = 16;
+
+/// How long a generated password is.
+pub fn generated_length(policy: &PasswordPolicyType) -> usize {
+    usize::try_from(policy.minimum_length()).unwrap_or(0).max(GENERATED_LENGTH)
+}
+
 /// Whether a password conforms to a pool's policy. Names the first rule that it breaks.
 pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
     let lacks = |required: bool, has: fn(char) -> bool| required && !password.chars().any(has);

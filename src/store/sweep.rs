@@ -1,4 +1,4 @@
-//! Operational rows whose time is over: sessions, codes, attempts. They decide nothing any more; sweeping keeps tables small.
+//! Operational rows whose time is over: sessions, codes, attempts, spent challenge tokens. They decide nothing any more; sweeping keeps tables small.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use crate::store::{Store, to_database};
 /// So many rows go at once: a long transaction would hold the feed up.
 const BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_secs(60);
+/// More than the clocks of replicas differ by.
+const CLOCKS_DIFFER_SECONDS: i64 = 60 * 60;
 
 const SESSIONS: &str = "delete from sessions where (user_pool_id, event_id) in
     (select user_pool_id, event_id from sessions where expires_at < $1 order by expires_at limit $2)";
@@ -19,6 +21,8 @@ const CODES: &str = "delete from codes where (user_pool_id, sub, purpose) in
     (select user_pool_id, sub, purpose from codes where expires_at < $1 order by expires_at limit $2)";
 const ATTEMPTS: &str = "delete from attempts where (user_pool_id, name_hash) in
     (select user_pool_id, name_hash from attempts where last_at < $1 order by last_at limit $2)";
+const USED_NONCES: &str = "delete from used_nonces where (user_pool_id, nonce) in
+    (select user_pool_id, nonce from used_nonces where expires_at < $1 order by expires_at limit $2)";
 
 impl Store {
     /// Drops one batch of each kind. Answers how many rows went.
@@ -29,6 +33,8 @@ impl Store {
             // A code that is over answers as one that is not there.
             (CODES, now),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
+            // A challenge token whose time is over is refused for that, spent or not. Other replicas' clocks may differ.
+            (USED_NONCES, now.plus_seconds(-CLOCKS_DIFFER_SECONDS)),
         ] {
             let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
             swept += done.rows_affected();

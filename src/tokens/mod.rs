@@ -1,6 +1,7 @@
 //! Tokens: the keys that sign them, JWTs, the key set that clients verify them with, refresh tokens.
 
 pub mod access_token;
+pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;

@@ -1,11 +1,19 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
 pub mod admin_confirm_sign_up;
+pub mod admin_create_user;
+pub mod admin_disable_provider_for_user;
+pub mod admin_disable_user;
+pub mod admin_enable_user;
+pub mod admin_link_provider_for_user;
+pub mod choose_new_password;
 pub mod codes;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod global_sign_out;
+pub mod identities;
 pub mod resend_confirmation_code;
+pub mod resend_invitation;
 pub mod sign_up;
 
 use std::collections::BTreeSet;
@@ -17,9 +25,10 @@ use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
+use crate::domain::user::identities::LinkedIdentity;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserPersonal, UserSignedUp};
+use crate::proto::events::{UserCreatedByAdministrator, UserPersonal, UserSignedUp};
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +47,9 @@ pub struct User {
     pub verified: BTreeSet<String>,
     /// What it can sign in with.
     pub password: Option<Password>,
+    /// The identities at external providers that stand for it.
+    #[serde(default)]
+    pub identities: Vec<LinkedIdentity>,
     /// Sessions of an earlier generation are over.
     pub token_generation: i64,
     /// When it was created.
@@ -55,6 +67,13 @@ pub struct Password {
     pub srp_verifier: Sealed,
 }
 
+impl Password {
+    /// The two forms as an event has them; without a hash there is no password.
+    fn of(hash: &[u8], srp_verifier: &[u8]) -> Option<Self> {
+        (!hash.is_empty()).then(|| Self { hash: Sealed(hash.to_vec()), srp_verifier: Sealed(srp_verifier.to_vec()) })
+    }
+}
+
 /// The state of an account, as `UserStatus` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -63,6 +82,8 @@ pub enum UserStatus {
     Unconfirmed,
     /// In use.
     Confirmed,
+    /// With a temporary password, which the user has to replace at the first sign-in.
+    ForceChangePassword,
 }
 
 impl UserStatus {
@@ -71,13 +92,14 @@ impl UserStatus {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
             Self::Confirmed => "CONFIRMED",
+            Self::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
         }
     }
 }
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 1;
+    const REVISION: i32 = 2;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         let change = |change: fn(&mut Self, &Event)| {
@@ -101,30 +123,92 @@ impl Aggregate for User {
                 user
             }),
             Event::AliasReleased(_) => change(Self::release_alias),
+            Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
+            Event::TemporaryPasswordRenewed(_) => change(Self::renew_temporary_password),
+            Event::NewPasswordChosen(_) => change(Self::choose_new_password),
+            Event::Disabled(_) => change(Self::disable),
+            Event::Enabled(_) => change(Self::enable),
+            Event::ProviderLinked(linked) => state.map(|mut user| {
+                user.identities.push(LinkedIdentity::linked(linked, at));
+                Self { modified_at: at, ..user }
+            }),
+            Event::ProviderUnlinked(_) => change(Self::unlink_provider),
+            Event::PasswordRemoved(_) => change(Self::remove_password),
         }
     }
 }
 
 impl User {
     fn signed_up(stream: &StreamId, event: &UserSignedUp, at: Timestamp) -> Option<Self> {
+        let password = Password::of(&event.password_hash, &event.srp_verifier);
+        Self::created(stream, event.personal.as_ref(), UserStatus::Unconfirmed, password, at)
+    }
+
+    fn created_by_administrator(stream: &StreamId, event: &UserCreatedByAdministrator, at: Timestamp) -> Option<Self> {
+        let password = Password::of(&event.password_hash, &event.srp_verifier);
+        let user = Self::created(stream, event.personal.as_ref(), UserStatus::ForceChangePassword, password, at)?;
+        Some(Self { verified: event.verified_attributes.iter().cloned().collect(), ..user })
+    }
+
+    fn created(
+        stream: &StreamId,
+        personal: Option<&UserPersonal>,
+        status: UserStatus,
+        password: Option<Password>,
+        at: Timestamp,
+    ) -> Option<Self> {
         // A stream of a user is named by its sub; any other name is no user.
         let sub = Sub(stream.owner().parse().ok()?);
-        let personal: Personal<UserPersonal> = event.personal.clone().into();
         Some(Self {
             sub,
-            username: personal.known().and_then(|it| it.username.clone()).into(),
-            status: UserStatus::Unconfirmed,
+            username: personal.and_then(|it| it.username.clone()).into(),
+            status,
             enabled: true,
-            attributes: personal.known().map(|it| it.attributes.clone()).into(),
+            attributes: personal.map(|it| it.attributes.clone()).into(),
             verified: BTreeSet::new(),
-            password: (!event.password_hash.is_empty()).then(|| Password {
-                hash: Sealed(event.password_hash.clone()),
-                srp_verifier: Sealed(event.srp_verifier.clone()),
-            }),
+            password,
+            identities: Vec::new(),
             token_generation: 1,
             created_at: at,
             modified_at: at,
         })
+    }
+
+    fn renew_temporary_password(&mut self, event: &Event) {
+        if let Event::TemporaryPasswordRenewed(renewed) = event {
+            self.password = Password::of(&renewed.password_hash, &renewed.srp_verifier);
+        }
+    }
+
+    fn choose_new_password(&mut self, event: &Event) {
+        if let Event::NewPasswordChosen(chosen) = event {
+            self.password = Password::of(&chosen.password_hash, &chosen.srp_verifier);
+            self.status = UserStatus::Confirmed;
+            if let (Personal::Known(attributes), Some(personal)) = (&mut self.attributes, &chosen.personal) {
+                attributes.extend(personal.attributes.clone());
+            }
+        }
+    }
+
+    fn disable(&mut self, event: &Event) {
+        if let Event::Disabled(disabled) = event {
+            self.enabled = false;
+            self.token_generation = disabled.token_generation;
+        }
+    }
+
+    fn enable(&mut self, _: &Event) {
+        self.enabled = true;
+    }
+
+    fn unlink_provider(&mut self, event: &Event) {
+        if let Event::ProviderUnlinked(unlinked) = event {
+            self.identities.retain(|identity| identity.link_id != unlinked.link_id);
+        }
+    }
+
+    fn remove_password(&mut self, _: &Event) {
+        self.password = None;
     }
 
     fn confirm(&mut self, event: &Event) {
@@ -159,6 +243,9 @@ impl User {
             }
             shown.push((name.clone(), value.clone()));
         }
+        if !self.identities.is_empty() {
+            shown.push(("identities".to_owned(), identities::shown(&self.identities).to_string()));
+        }
         shown
     }
 
@@ -170,19 +257,24 @@ impl User {
         }
         // The sub finds its user in every pool.
         names.insert(self.sub.to_string());
+        names.extend(self.aliases(rules).into_iter().map(|(_, name)| name));
+        names.extend(self.identities.iter().filter_map(LinkedIdentity::claim));
+        names
+    }
+
+    /// The attributes that stand for the name, each with its value in the form that is compared.
+    pub fn aliases(&self, rules: &NameRules) -> Vec<(&'static str, String)> {
         let stands_for_name = |attribute: &str| {
             rules.username_attributes.contains(attribute)
                 || rules.alias_attributes.contains(attribute)
                     && (attribute == "preferred_username" || self.verified.contains(attribute))
         };
-        for attribute in ["email", "phone_number", "preferred_username"] {
-            if let Some(value) =
-                self.attribute(attribute).filter(|value| !value.is_empty() && stands_for_name(attribute))
-            {
-                names.insert(rules.normalise(value));
-            }
-        }
-        names
+        // What an identity claims begins with a character that no name may begin with.
+        let is_name = |value: &&str| !value.is_empty() && !value.starts_with(identities::CLAIM_MARK);
+        let aliases = ["email", "phone_number", "preferred_username"].into_iter().filter(|it| stands_for_name(it));
+        aliases
+            .filter_map(|attribute| Some((attribute, rules.normalise(self.attribute(attribute).filter(is_name)?))))
+            .collect()
     }
 }
 

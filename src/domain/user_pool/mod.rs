@@ -153,6 +153,13 @@ impl UserPool {
     pub fn password_policy(&self) -> v1::PasswordPolicyType {
         self.settings.policies.as_ref().and_then(|policies| policies.password_policy).unwrap_or_default()
     }
+
+    /// Until when a temporary password is good that was set, or whose user was changed, at a time.
+    pub fn temporary_password_ends(&self, set_at: Timestamp) -> Timestamp {
+        let older = self.settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
+        let days = self.password_policy().temporary_password_validity_days.or(older).unwrap_or(7);
+        set_at.plus_seconds(i64::from(days) * 24 * 60 * 60)
+    }
 }
 
 /// How user names of a pool are compared and what stands for one.
