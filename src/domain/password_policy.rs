@@ -40,6 +40,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_generated_password_can_conform_to_any_policy() {
+        let policy = |minimum_length| PasswordPolicyType { minimum_length: Some(minimum_length), ..Default::default() };
+        assert_eq!(generated_length(&policy(8)), 16);
+        assert_eq!(generated_length(&policy(99)), 99);
+        let strict = PasswordPolicyType {
+            require_lowercase: Some(true),
+            require_uppercase: Some(true),
+            require_numbers: Some(true),
+            require_symbols: Some(true),
+            ..policy(16)
+        };
+        let all = String::from_utf8(GENERATED.to_vec()).unwrap();
+        assert!(check(&strict, &all).is_ok());
+        let known = |it: char| it.is_ascii_alphanumeric() || SYMBOLS.contains(it);
+        assert!(all.chars().all(known) && !all.contains(['<', '>', '&', '"', '\'']));
+    }
+
+    #[test]
     fn names_the_first_rule_that_is_broken() {
         let policy = PasswordPolicyType {
             minimum_length: Some(8),

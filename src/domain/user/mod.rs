@@ -281,8 +281,12 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{JANE, at, confirmed, given, signed_up, texts, user};
-    use crate::proto::events::{UserAliasReleased, UserDeleted, UserPasswordRehashed, UserSignedOut};
+    use crate::domain::testing::{JANE, at, confirmed, given, invited, password, signed_up, texts, user};
+    use crate::proto::events::{
+        ProviderIdentityPersonal, UserAliasReleased, UserDeleted, UserDisabled, UserEnabled, UserNewPasswordChosen,
+        UserPasswordRehashed, UserPasswordRemoved, UserProviderLinked, UserProviderUnlinked, UserSignedOut,
+        UserTemporaryPasswordRenewed,
+    };
 
     const ADDRESSES: [(&str, &str); 3] =
         [("email", "Jane@Example.com"), ("phone_number", "+12025550123"), ("preferred_username", "J")];
@@ -298,8 +302,12 @@ mod tests {
     /// The same events once their key is destroyed.
     fn erased(mut events: Vec<Event>) -> Vec<Event> {
         for event in &mut events {
-            if let Event::SignedUp(signed_up) = event {
-                signed_up.personal = None;
+            match event {
+                Event::SignedUp(signed_up) => signed_up.personal = None,
+                Event::CreatedByAdministrator(created) => created.personal = None,
+                Event::NewPasswordChosen(chosen) => chosen.personal = None,
+                Event::ProviderLinked(linked) => linked.personal = None,
+                _ => {}
             }
         }
         events
@@ -315,6 +323,7 @@ mod tests {
             attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
             verified: BTreeSet::new(),
             password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
+            identities: Vec::new(),
             token_generation: 1,
             created_at: at(0),
             modified_at: at(0),
@@ -346,11 +355,75 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_registration_makes_a_user_and_only_in_a_stream_of_one() {
+    fn each_act_of_an_administrator_changes_what_it_says_and_nothing_else() {
+        let mut events = vec![invited("jane", &[("email", "j@example.com")])];
+        let mut expected = user(&events);
+        assert_eq!((expected.status, expected.enabled), (UserStatus::ForceChangePassword, true));
+        assert_eq!((expected.password.clone(), expected.username()), (Some(password("temporary")), "jane"));
+        let mut step = |event: Event, change: fn(&mut User)| {
+            events.push(event);
+            change(&mut expected);
+            expected.modified_at = user(&events).modified_at;
+            assert_eq!(user(&events), expected);
+            assert_eq!(expected.modified_at, at(events.len() as i64 - 1));
+        };
+        step(renewed(), |user| user.password = Some(password("renewed")));
+        step(Event::Disabled(UserDisabled { token_generation: 2 }), |user| {
+            (user.enabled, user.token_generation) = (false, 2);
+        });
+        step(Event::Enabled(UserEnabled {}), |user| user.enabled = true);
+        step(chosen(&[("name", "Jane"), ("email", "jane@example.com")]), |user| {
+            (user.status, user.password) = (UserStatus::Confirmed, Some(password("own")));
+            let attributes = [("email", "jane@example.com"), ("name", "Jane")];
+            let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            user.attributes = Personal::Known(attributes.into());
+        });
+        step(linked("one"), |user| user.identities.push(LinkedIdentity::linked(&link("one"), at(5))));
+        step(linked("two"), |user| user.identities.push(LinkedIdentity::linked(&link("two"), at(6))));
+        step(Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() }), |user| {
+            user.identities.remove(0);
+        });
+        step(Event::PasswordRemoved(UserPasswordRemoved {}), |user| user.password = None);
+    }
+
+    fn renewed() -> Event {
+        let Password { hash, srp_verifier } = password("renewed");
+        let renewed = UserTemporaryPasswordRenewed { password_hash: hash.0, srp_verifier: srp_verifier.0 };
+        Event::TemporaryPasswordRenewed(renewed)
+    }
+
+    fn chosen(attributes: &[(&str, &str)]) -> Event {
+        let Password { hash, srp_verifier } = password("own");
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Event::NewPasswordChosen(UserNewPasswordChosen {
+            personal: Some(UserPersonal { username: None, attributes }),
+            password_hash: hash.0,
+            srp_verifier: srp_verifier.0,
+        })
+    }
+
+    fn link(id: &str) -> UserProviderLinked {
+        UserProviderLinked {
+            personal: Some(ProviderIdentityPersonal { provider_attribute_value: id.to_owned() }),
+            link_id: id.to_owned(),
+            provider_name: "ADFS".to_owned(),
+            provider_attribute_name: "email".to_owned(),
+            provider_type: None,
+        }
+    }
+
+    fn linked(id: &str) -> Event {
+        Event::ProviderLinked(link(id))
+    }
+
+    #[test]
+    fn nothing_but_its_creation_makes_a_user_and_only_in_a_stream_of_one() {
         let stream = StreamId::user(JANE);
-        for event in [confirmed(&[]), rehashed(), released("email"), Event::Deleted(UserDeleted {})] {
+        let later = [confirmed(&[]), rehashed(), released("email"), renewed(), chosen(&[]), linked("one")];
+        for event in later.into_iter().chain([Event::Deleted(UserDeleted {}), Event::Enabled(UserEnabled {})]) {
             assert_eq!(given::<User>(&stream, &[event]), None);
         }
+        assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[invited("jane", &[])]), None);
         assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[signed_up("jane", &[])]), None);
     }
 
@@ -364,6 +437,33 @@ mod tests {
         assert_eq!(erased, forgotten);
         assert_eq!((erased.username(), erased.attribute("email")), ("", None));
         assert_eq!(erased.shown_attributes(), [("sub".to_owned(), JANE.to_string())]);
+    }
+
+    #[test]
+    fn an_erased_user_of_an_administrator_has_links_of_nobody() {
+        let unlinked = Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() });
+        let events =
+            vec![invited("jane", &ADDRESSES), chosen(&[("name", "J")]), linked("one"), linked("two"), unlinked];
+        let (known, erased) = (user(&events), user(&erased(events)));
+        assert_eq!((known.identities.len(), erased.identities.len()), (1, 1));
+        assert_eq!(erased.identities[0].attribute_value, Personal::Erased);
+        let forgotten = User {
+            username: Personal::Erased,
+            attributes: Personal::Erased,
+            identities: erased.identities.clone(),
+            ..known
+        };
+        assert_eq!(erased, forgotten);
+        assert_eq!(names(&rules(true, &[], &[]), &[invited("jane", &[])]), ["jane"]);
+    }
+
+    #[test]
+    fn an_alias_can_not_pass_for_a_linked_identity() {
+        let claim = LinkedIdentity::linked(&link("one"), at(0)).claim().unwrap();
+        let events = [signed_up("jane", &[("preferred_username", claim.as_str())])];
+        assert_eq!(names(&rules(true, &["preferred_username"], &[]), &events), ["jane"]);
+        let linked = [signed_up("jane", &[]), linked("one")];
+        assert_eq!(names(&rules(true, &[], &[]), &linked), [claim, "jane".to_owned()]);
     }
 
     #[test]

@@ -253,6 +253,23 @@ mod tests {
     }
 
     #[test]
+    fn a_temporary_password_lives_by_the_newer_field_or_else_by_the_older_one() {
+        let days = |newer: Option<i32>, older: Option<i32>| {
+            let password_policy = newer
+                .map(|it| v1::PasswordPolicyType { temporary_password_validity_days: Some(it), ..Default::default() });
+            let policies = Some(v1::UserPoolPolicyType { password_policy, ..Default::default() });
+            let admin_create_user_config = older.map(|it| v1::AdminCreateUserConfigType {
+                unused_account_validity_days: Some(it),
+                ..Default::default()
+            });
+            let request = v1::CreateUserPoolRequest { policies, admin_create_user_config, ..Default::default() };
+            pool(request).temporary_password_ends(at(0)).seconds() / 86_400
+        };
+        assert_eq!((days(None, None), days(Some(3), None)), (7, 3));
+        assert_eq!((days(None, Some(30)), days(Some(3), Some(30)), days(Some(0), None)), (30, 3, 0));
+    }
+
+    #[test]
     fn names_differ_by_case_unless_the_pool_says_otherwise() {
         let rules = |case_sensitive: Option<bool>| {
             let configuration = case_sensitive.map(|it| v1::UsernameConfigurationType { case_sensitive: Some(it) });
