@@ -29,7 +29,7 @@ const KNOWN: [(&str, &str); 13] = [
 
 /// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
 /// of theirs; that a commit is one transaction shows in its one statement for the log.
-const BACKGROUND: [&str; 14] = [
+const BACKGROUND: [&str; 15] = [
     "with due as (",
     "with taken as (delete",
     "insert into leases",
@@ -44,6 +44,7 @@ const BACKGROUND: [&str; 14] = [
     "delete from sessions where (user_pool_id, event_id) in",
     "delete from codes where (user_pool_id, sub, purpose) in",
     "delete from attempts where (user_pool_id, name_hash) in",
+    "delete from used_nonces where (user_pool_id, nonce) in",
 ];
 
 /// A process on a database of its own, with all that it sends there in its log.

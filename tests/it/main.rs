@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
 
+mod admin_create_user;
 mod admin_user;
 mod administrators;
 mod app_client;
@@ -14,12 +15,15 @@ mod changes;
 mod concurrency;
 mod contract;
 mod dev_command;
+mod disabled_users;
 mod documents;
 mod erasure;
 mod events;
 mod golden_events;
 mod hiding;
+mod linked_identities;
 mod loud_log;
+mod new_password;
 mod refresh_tokens;
 mod relay;
 mod secrets;

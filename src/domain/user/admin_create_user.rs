@@ -58,12 +58,18 @@ pub fn possible_names(rules: &NameRules, request: &v1::AdminCreateUserRequest) -
 }
 
 /// An alias that the new user takes from another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TakenAlias {
     /// Which attribute it is.
     pub attribute: &'static str,
     /// Its value, in the form that is compared.
     pub name: String,
+}
+
+impl std::fmt::Debug for TakenAlias {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TakenAlias({})", self.attribute)
+    }
 }
 
 /// Compares what the new user claims with the names that are taken: aliases to be taken from others, if that is asked for
