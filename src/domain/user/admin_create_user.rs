@@ -308,11 +308,12 @@ mod tests {
             let sent = decision.messages.iter().map(|message| (message.medium, message.to.clone()));
             sent.collect::<Vec<_>>()
         };
-        let (by_email, by_sms) = ((Medium::Email, EMAIL.1.to_owned()), (Medium::Sms, PHONE.1.to_owned()));
+        let to = |medium: Medium, address: (&str, &str)| (medium, address.1.to_owned());
+        let (by_email, by_sms) = (to(Medium::Email, EMAIL), to(Medium::Sms, PHONE));
         let media = |names: &[&'static str]| Invitations::By(names.iter().copied().collect());
-        assert_eq!(sent(Invitations::Unsaid, &[EMAIL, PHONE]), [by_sms.clone()]);
+        assert_eq!(sent(Invitations::Unsaid, &[EMAIL, PHONE]), [to(Medium::Sms, PHONE)]);
         assert_eq!(sent(Invitations::Unsaid, &[EMAIL]), []);
-        assert_eq!(sent(media(&["EMAIL"]), &[EMAIL, PHONE]), [by_email.clone()]);
+        assert_eq!(sent(media(&["EMAIL"]), &[EMAIL, PHONE]), [to(Medium::Email, EMAIL)]);
         assert_eq!(sent(media(&["SMS", "EMAIL"]), &[EMAIL, PHONE]), [by_email, by_sms]);
         assert_eq!(sent(Invitations::Suppressed, &[EMAIL, PHONE]), []);
         let nowhere = admin_create_user(&pool, some(&pool, "jane", &[PHONE]), &temporary(media(&["EMAIL"])));

@@ -163,7 +163,7 @@ mod tests {
     fn of_an_erased_identity_nothing_is_shown_or_claimed() {
         let erased = linked(Personal::Erased);
         assert_eq!(erased.claim(), None);
-        assert_eq!(shown(&[erased.clone()]), json!([]));
+        assert_eq!(shown(std::slice::from_ref(&erased)), json!([]));
         assert!(!erased.is_of(&identity("Google", SUBJECT, "123")));
     }
 
