@@ -63,7 +63,7 @@ async fn create(
         .messages(sub, &key, decision.messages)
         .operational([OperationalRow::Key(wrapped)]);
     for (owner, taken) in &owners {
-        commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken));
+        commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
     }
     app.store.commit(commit).await?;
     Ok(answer)

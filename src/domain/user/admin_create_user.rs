@@ -80,7 +80,6 @@ pub fn conflicts(
     taken: &[String],
     force_alias_creation: bool,
 ) -> Result<Vec<TakenAlias>, Error> {
-    let exists = |message: String| Error::new(Exception::UsernameExistsException, message);
     if taken.contains(&rules.normalise(&invitee.username)) {
         return Err(exists("User account already exists".to_owned()));
     }
@@ -92,7 +91,7 @@ pub fn conflicts(
         // What counts without a proof can't be taken away by taking the proof away.
         let movable = rules.alias_attributes.contains(attribute) && attribute != "preferred_username";
         if !(movable && force_alias_creation) {
-            return Err(exists(format!("An account with the given {attribute} already exists.")));
+            return Err(address_exists(attribute));
         }
         aliases.push(TakenAlias { attribute, name });
     }
@@ -106,12 +105,26 @@ fn claimed_aliases(rules: &NameRules, invitee: &Invitee) -> Vec<(&'static str, S
     user.map(|user| user.aliases(rules)).unwrap_or_default()
 }
 
-/// What happens to a user from whom aliases are taken.
-pub fn release_aliases(owner: &User, rules: &NameRules, taken: &[TakenAlias]) -> Vec<Event> {
-    let held = owner.aliases(rules);
-    let released =
-        taken.iter().filter(|alias| held.iter().any(|(it, name)| *it == alias.attribute && *name == alias.name));
-    released.map(|alias| Event::AliasReleased(UserAliasReleased { attribute: alias.attribute.to_owned() })).collect()
+/// What happens to a user from whom aliases are taken. Refused if a name is not an alias of that kind there.
+pub fn release_aliases(owner: &User, rules: &NameRules, taken: &[TakenAlias]) -> Result<Vec<Event>, Error> {
+    let (aliases, names) = (owner.aliases(rules), owner.names(rules));
+    let mut released = Vec::new();
+    for TakenAlias { attribute, name } in taken {
+        if aliases.iter().any(|(held_as, held)| held_as == attribute && held == name) {
+            released.push(Event::AliasReleased(UserAliasReleased { attribute: (*attribute).to_owned() }));
+        } else if names.contains(name) {
+            return Err(address_exists(attribute));
+        }
+    }
+    Ok(released)
+}
+
+fn exists(message: String) -> Error {
+    Error::new(Exception::UsernameExistsException, message)
+}
+
+fn address_exists(attribute: &str) -> Error {
+    exists(format!("An account with the given {attribute} already exists."))
 }
 
 /// How invitations travel.
@@ -367,8 +380,18 @@ mod tests {
         assert_eq!(taken.iter().map(|alias| alias.attribute).collect::<Vec<_>>(), ["email", "phone_number"]);
 
         let owner = user(&[signed_up("joan", &[EMAIL, PHONE]), confirmed(&["email"])]);
-        let released = release_aliases(&owner, &rules, &taken);
+        let released = release_aliases(&owner, &rules, &taken).unwrap();
         assert_eq!(released, [Event::AliasReleased(UserAliasReleased { attribute: "email".to_owned() })]);
+    }
+
+    #[test]
+    fn what_another_user_prefers_to_be_called_is_not_taken_away() {
+        let rules = with_aliases(&["email", "preferred_username"]).name_rules();
+        let owner = user(&[signed_up("joan", &[("preferred_username", EMAIL.1)])]);
+        let taken = [TakenAlias { attribute: "email", name: EMAIL.1.to_owned() }];
+        let message = "An account with the given email already exists.".to_owned();
+        let refused = refusal(release_aliases(&owner, &rules, &taken));
+        assert_eq!(refused, (Exception::UsernameExistsException, message));
     }
 
     #[test]
