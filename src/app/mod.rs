@@ -8,6 +8,8 @@ pub mod auth;
 pub mod caller;
 pub mod clients;
 pub mod guesses;
+pub mod identity_provider;
+pub mod password_forms;
 pub mod passwords;
 pub mod shapes;
 pub mod sign_up;

@@ -109,6 +109,19 @@ pub fn user_attributes(pool: &UserPool, user: &User, reader: Option<&AppClient>)
     shown.map(|(name, value)| v1::AttributeType { name: Some(name), value: Some(value) }).collect()
 }
 
+/// A user as operations of administrators show it.
+pub fn user(pool: &UserPool, user: &User) -> v1::UserType {
+    v1::UserType {
+        username: Some(user.username().to_owned()),
+        attributes: user_attributes(pool, user, None),
+        user_create_date: Some(user.created_at.into()),
+        user_last_modified_date: Some(user.modified_at.into()),
+        enabled: Some(user.enabled),
+        user_status: Some(user.status.name().to_owned()),
+        ..v1::UserType::default()
+    }
+}
+
 /// Where a code went, as it may be shown.
 pub fn code_delivery(medium: Medium, address: &str) -> v1::CodeDeliveryDetailsType {
     v1::CodeDeliveryDetailsType {

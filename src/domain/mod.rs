@@ -8,6 +8,7 @@ pub mod auth;
 pub mod decision;
 pub mod error;
 pub mod ids;
+pub mod invitation_message;
 pub mod message;
 pub mod password_policy;
 pub mod personal;

@@ -6,6 +6,15 @@ use crate::proto::v1::PasswordPolicyType;
 /// The characters that count as symbols (guide: user-pool-settings-policies).
 const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
 
+/// The characters of generated passwords: none that look alike, none that mean something in HTML.
+pub const GENERATED: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789!#%*+-.:=?@_";
+const GENERATED_LENGTH: usize = 16;
+
+/// How long a generated password is.
+pub fn generated_length(policy: &PasswordPolicyType) -> usize {
+    usize::try_from(policy.minimum_length()).unwrap_or(0).max(GENERATED_LENGTH)
+}
+
 /// Whether a password conforms to a pool's policy. Names the first rule that it breaks.
 pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
     let lacks = |required: bool, has: fn(char) -> bool| required && !password.chars().any(has);
@@ -29,6 +38,24 @@ pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_generated_password_can_conform_to_any_policy() {
+        let policy = |minimum_length| PasswordPolicyType { minimum_length: Some(minimum_length), ..Default::default() };
+        assert_eq!(generated_length(&policy(8)), 16);
+        assert_eq!(generated_length(&policy(99)), 99);
+        let strict = PasswordPolicyType {
+            require_lowercase: Some(true),
+            require_uppercase: Some(true),
+            require_numbers: Some(true),
+            require_symbols: Some(true),
+            ..policy(16)
+        };
+        let all = String::from_utf8(GENERATED.to_vec()).unwrap();
+        assert!(check(&strict, &all).is_ok());
+        let known = |it: char| it.is_ascii_alphanumeric() || SYMBOLS.contains(it);
+        assert!(all.chars().all(known) && !all.contains(['<', '>', '&', '"', '\'']));
+    }
 
     #[test]
     fn names_the_first_rule_that_is_broken() {

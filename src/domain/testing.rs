@@ -5,12 +5,13 @@ use crate::domain::app_client::create_user_pool_client::{CreateUserPoolClient, c
 use crate::domain::decision::{Aggregate, Decision, replay};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{StreamId, Sub};
+use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{Password, User};
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::create_user_pool::{CreateUserPool, create_user_pool};
 use crate::proto::events::user_event::Event as UserEvent;
-use crate::proto::events::{ConfirmedBy, UserConfirmed, UserPersonal, UserSignedUp};
+use crate::proto::events::{ConfirmedBy, UserConfirmed, UserCreatedByAdministrator, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
 /// The user of most tests.
@@ -74,6 +75,24 @@ pub fn signed_up(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
         client_id: Some("client".to_owned()),
         password_hash: b"hash".to_vec(),
         srp_verifier: b"verifier".to_vec(),
+    })
+}
+
+/// The two forms of a password.
+pub fn password(text: &str) -> Password {
+    let sealed = |form: &str| Sealed(format!("{form} of {text}").into_bytes());
+    Password { hash: sealed("hash"), srp_verifier: sealed("verifier") }
+}
+
+/// What happens when an administrator creates a user with a temporary password.
+pub fn invited(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
+    let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let Password { hash, srp_verifier } = password("temporary");
+    UserEvent::CreatedByAdministrator(UserCreatedByAdministrator {
+        personal: Some(UserPersonal { username: Some(username.to_owned()), attributes }),
+        verified_attributes: Vec::new(),
+        password_hash: hash.0,
+        srp_verifier: srp_verifier.0,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in the store.
 
+use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::proto::UnreadableEvent;
 use crate::store::seal::Unsealable;
@@ -19,6 +20,9 @@ pub enum StoreError {
     /// The same command of the same caller has an answer: it was done.
     #[error("the command was done by another call of the same name")]
     Answered,
+    /// What can be used once was used before.
+    #[error("a challenge token was spent before")]
+    Spent,
     /// Postgres refused or is away.
     #[error("the database: {0}")]
     Database(sqlx::Error),
@@ -89,6 +93,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
+            StoreError::Spent => invalid_session(),
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_secs(5);
 const SWEEPS: i32 = 2;
 
 /// Each table of a pool's data with its key.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "delete from names where (user_pool_id, name) in (select user_pool_id, name from names where user_pool_id = $1 limit $2)",
     "delete from users where (user_pool_id, sub) in (select user_pool_id, sub from users where user_pool_id = $1 limit $2)",
     "delete from clients where (user_pool_id, client_id) in (select user_pool_id, client_id from clients where user_pool_id = $1 limit $2)",
@@ -26,6 +26,7 @@ const TABLES: [&str; 11] = [
     "delete from sessions where (user_pool_id, event_id) in (select user_pool_id, event_id from sessions where user_pool_id = $1 limit $2)",
     "delete from codes where (user_pool_id, sub, purpose) in (select user_pool_id, sub, purpose from codes where user_pool_id = $1 limit $2)",
     "delete from attempts where (user_pool_id, name_hash) in (select user_pool_id, name_hash from attempts where user_pool_id = $1 limit $2)",
+    "delete from used_nonces where (user_pool_id, nonce) in (select user_pool_id, nonce from used_nonces where user_pool_id = $1 limit $2)",
     "delete from outbox where (user_pool_id, id) in (select user_pool_id, id from outbox where user_pool_id = $1 limit $2)",
     "delete from mailbox where (user_pool_id, id) in (select user_pool_id, id from mailbox where user_pool_id = $1 limit $2)",
     // The answer of the deletion itself tells nothing of the pool, and is given again for a day like any other.

@@ -34,6 +34,8 @@ pub enum FieldClass {
     ServiceAccountSecret,
     /// A refresh token.
     RefreshToken,
+    /// A challenge token.
+    ChallengeToken,
     /// A page token.
     PageToken,
     /// The answer of a command that its caller named.
@@ -133,6 +135,11 @@ pub fn key_id(blob: &Sealed) -> Result<Uuid, Unsealable> {
     Header::read(blob).map(|header| header.key_id)
 }
 
+/// A blob's own id: another value has another one.
+pub fn blob_id(blob: &Sealed) -> Result<Uuid, Unsealable> {
+    Header::read(blob).map(|header| header.blob_id)
+}
+
 fn associated_data(place: Place<'_>, blob_id: Uuid) -> Vec<u8> {
     // None of the parts can contain the separator, so no two places have the same data.
     format!("{}\n{}\n{:?}\n{blob_id}", place.pool, place.stream, place.class).into_bytes()
@@ -151,6 +158,7 @@ mod tests {
         let blob = key.seal(place, Uuid::from_u128(2), b"value");
         assert_eq!(key.open(place, &blob).unwrap(), b"value");
         assert_eq!(key_id(&blob).unwrap(), key.id());
+        assert_eq!(blob_id(&blob).unwrap(), Uuid::from_u128(2));
         for wrong in [
             Place { pool: &other_pool, ..place },
             Place { stream: &other_stream, ..place },

@@ -1,5 +1,5 @@
-//! Operational rows whose time is over: sessions, codes, attempts, answers, messages that were given up. They decide nothing
-//! any more; sweeping keeps tables small.
+//! Operational rows whose time is over: sessions, codes, attempts, spent challenge tokens, answers, messages that were given up.
+//! They decide nothing any more; sweeping keeps tables small.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::store::{Store, to_database};
 /// So many rows go at once: a long transaction would hold the feed up.
 const BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_secs(60);
+/// More than the clocks of replicas differ by.
+const CLOCKS_DIFFER_SECONDS: i64 = 60 * 60;
 
 const SESSIONS: &str = "delete from sessions where (user_pool_id, event_id) in
     (select user_pool_id, event_id from sessions where expires_at < $1 order by expires_at limit $2)";
@@ -27,6 +29,8 @@ const DEAD_MESSAGE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
 const ANSWERS: &str = "delete from stored_answers where (access_key_id, operation, idempotency_key) in
     (select access_key_id, operation, idempotency_key from stored_answers where expires_at < $1 order by expires_at limit $2)";
+const USED_NONCES: &str = "delete from used_nonces where (user_pool_id, nonce) in
+    (select user_pool_id, nonce from used_nonces where expires_at < $1 order by expires_at limit $2)";
 
 impl Store {
     /// Drops one batch of each kind. Answers how many rows went.
@@ -39,6 +43,8 @@ impl Store {
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
             (DEAD_MESSAGES, now.plus_seconds(-DEAD_MESSAGE_SECONDS)),
             (ANSWERS, now),
+            // A challenge token whose time is over is refused for that, spent or not. Other replicas' clocks may differ.
+            (USED_NONCES, now.plus_seconds(-CLOCKS_DIFFER_SECONDS)),
         ] {
             let done = sqlx::query(statement).bind(to_database(before)).bind(BATCH).execute(&self.database).await?;
             swept += done.rows_affected();

@@ -9,7 +9,7 @@ use crate::domain::app_client::AppClient;
 use crate::domain::attributes;
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{User, identities};
 use crate::domain::user_pool::TokenUse;
 use crate::environment::Random;
 use crate::store::cache::PoolView;
@@ -110,6 +110,9 @@ fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
         if attributes::readable(&issue.pool.state.schema, readable, &name) {
             claims.insert(name.clone(), attribute_claim(&name, value));
         }
+    }
+    if let Some(identities) = claims.get_mut("identities") {
+        *identities = identities::token_claim(&issue.user.identities);
     }
     // What the token says of itself goes in last: no attribute can take its place.
     claims.extend(common_claims(issue, TokenUse::Id, life, random));

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod certificate;
+pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;

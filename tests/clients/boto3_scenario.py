@@ -251,6 +251,75 @@ def client_with_secret(idp, pool):
 # --- Administrators, rotation and lists -------------------------------------------------------
 
 
+def invite(idp, pool, app):
+    username = f"invited-{STAMP}"
+    email = f"{username}@example.com"
+    user = dict(UserPoolId=pool, Username=username)
+    step("admin_create_user, NEW_PASSWORD_REQUIRED, respond_to_auth_challenge")
+    created = idp.admin_create_user(
+        **user,
+        UserAttributes=[
+            {"Name": "email", "Value": email},
+            {"Name": "email_verified", "Value": "true"},
+        ],
+        DesiredDeliveryMediums=["EMAIL"],
+    )["User"]
+    expect("the status", "FORCE_CHANGE_PASSWORD", created["UserStatus"])
+    refused("UsernameExistsException", idp.admin_create_user, **user)
+    challenge = idp.initiate_auth(
+        ClientId=app,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": username, "PASSWORD": mailed_code(email)},
+    )
+    expect("the challenge", "NEW_PASSWORD_REQUIRED", challenge["ChallengeName"])
+    told = challenge["ChallengeParameters"]
+    expect("the missing attributes", [], json.loads(told["requiredAttributes"]))
+    expect("the address", email, json.loads(told["userAttributes"])["email"])
+    answer = dict(ClientId=app, ChallengeName="NEW_PASSWORD_REQUIRED", Session=challenge["Session"])
+    responses = {"USERNAME": told["USER_ID_FOR_SRP"], "NEW_PASSWORD": "weak"}
+    refused(
+        "InvalidPasswordException",
+        idp.respond_to_auth_challenge,
+        ChallengeResponses=responses,
+        **answer,
+    )
+    responses["NEW_PASSWORD"] = PASSWORD
+    tokens = idp.respond_to_auth_challenge(ChallengeResponses=responses, **answer)
+    tokens = tokens["AuthenticationResult"]
+    expect("the name", username, idp.get_user(AccessToken=tokens["AccessToken"])["Username"])
+    refused(
+        "NotAuthorizedException",
+        idp.respond_to_auth_challenge,
+        ChallengeResponses=responses,
+        **answer,
+    )
+
+    step("admin_link_provider_for_user, admin_disable_provider_for_user")
+    google = {
+        "ProviderName": "Google",
+        "ProviderAttributeName": "Cognito_Subject",
+        "ProviderAttributeValue": STAMP,
+    }
+    idp.admin_link_provider_for_user(
+        UserPoolId=pool,
+        DestinationUser={"ProviderName": "Cognito", "ProviderAttributeValue": username},
+        SourceUser=google,
+    )
+    linked = json.loads(attributes(idp.admin_get_user(**user))["identities"])
+    expect("the provider", ["Google"], [identity["providerName"] for identity in linked])
+    idp.admin_disable_provider_for_user(UserPoolId=pool, User=google)
+    assert "identities" not in attributes(idp.admin_get_user(**user)), "the link is still there"
+
+    step("admin_disable_user, admin_enable_user")
+    idp.admin_disable_user(**user)
+    message = refused(
+        "NotAuthorizedException", idp.get_user, AccessToken=tokens["AccessToken"]
+    )
+    expect("the message", "User is disabled.", message)
+    idp.admin_enable_user(**user)
+    expect("whether it may be used", True, idp.admin_get_user(**user)["Enabled"])
+
+
 def administer(idp):
     username = f"administered-{STAMP}"
     email = f"{username}@example.com"
@@ -324,6 +393,8 @@ def administer(idp):
     idp.get_user(AccessToken=tokens["AccessToken"])
     idp.admin_user_global_sign_out(**user)
     refused("NotAuthorizedException", idp.get_user, AccessToken=tokens["AccessToken"])
+
+    invite(idp, pool, app)
 
     step("get_tokens_from_refresh_token, revoke_token")
     tokens = sign_in(app)

@@ -28,9 +28,35 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
             "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
         }),
         "GetUser" | "GlobalSignOut" | "DeleteUser" => json!({ "AccessToken": "not.a.token" }),
-        "AdminGetUser" | "AdminDeleteUser" | "AdminConfirmSignUp" | "AdminUserGlobalSignOut" => {
-            json!({ "UserPoolId": pool, "Username": "nobody" })
-        }
+        "AdminGetUser"
+        | "AdminDeleteUser"
+        | "AdminConfirmSignUp"
+        | "AdminUserGlobalSignOut"
+        | "AdminEnableUser"
+        | "AdminDisableUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
+        "AdminCreateUser" => json!({ "UserPoolId": pool, "Username": "nobody", "MessageAction": "RESEND" }),
+        "RespondToAuthChallenge" => json!({
+            "ClientId": client, "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "a session of nobody's",
+            "ChallengeResponses": { "USERNAME": "nobody", "NEW_PASSWORD": "Correct-horse-1" },
+        }),
+        "AdminRespondToAuthChallenge" => json!({
+            "UserPoolId": pool, "ClientId": client, "ChallengeName": "NEW_PASSWORD_REQUIRED",
+            "Session": "a session of nobody's",
+            "ChallengeResponses": { "USERNAME": "nobody", "NEW_PASSWORD": "Correct-horse-1" },
+        }),
+        "AdminLinkProviderForUser" => json!({
+            "UserPoolId": pool,
+            "DestinationUser": { "ProviderName": "Cognito", "ProviderAttributeValue": "nobody" },
+            "SourceUser": {
+                "ProviderName": "Google", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "1",
+            },
+        }),
+        "AdminDisableProviderForUser" => json!({
+            "UserPoolId": pool,
+            "User": {
+                "ProviderName": "Google", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "1",
+            },
+        }),
         "UpdateUserPool" | "GetUserPoolMfaConfig" | "GetSigningCertificate" => json!({ "UserPoolId": pool }),
         "SetUserPoolMfaConfig" => json!({ "UserPoolId": pool, "MfaConfiguration": "OFF" }),
         "AddCustomAttributes" => json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries" }] }),

@@ -11,7 +11,7 @@ use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
 const ROUNDS: usize = 5;
 
 /// What names the statements that count.
-const KNOWN: [(&str, &str); 13] = [
+const KNOWN: [(&str, &str); 14] = [
     ("read", "select p.version as pool_version"),
     ("sign-in", "insert into sessions"),
     ("refusal", "insert into attempts"),
@@ -21,6 +21,7 @@ const KNOWN: [(&str, &str); 13] = [
     ("keys", "insert into keys"),
     ("codes", "insert into codes"),
     ("outbox", "insert into outbox"),
+    ("nonce", "insert into used_nonces"),
     ("activity", "insert into activity"),
     ("directory", "from client_directory"),
     ("pool asserted", "(select version from pools"),
@@ -29,7 +30,7 @@ const KNOWN: [(&str, &str); 13] = [
 
 /// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
 /// of theirs; that a commit is one transaction shows in its one statement for the log.
-const BACKGROUND: [&str; 16] = [
+const BACKGROUND: &[&str] = &[
     "with due as (",
     "with taken as (delete",
     "insert into leases",
@@ -46,6 +47,7 @@ const BACKGROUND: [&str; 16] = [
     "delete from attempts where (user_pool_id, name_hash) in",
     "delete from outbox where (user_pool_id, id) in",
     "delete from stored_answers where",
+    "delete from used_nonces where (user_pool_id, nonce) in",
 ];
 
 /// A process on a database of its own, with all that it sends there in its log.
@@ -144,5 +146,23 @@ async fn calls_send_no_more_statements_than_they_may() {
         pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
     }
     assert_eq!(counter.statements(), sign_up, "sign-up");
+
+    // A challenge is issued without a write; what comes of its answer is one transaction.
+    let invited: Vec<_> = (0..ROUNDS).map(|_| unique("invited")).collect();
+    for name in &invited {
+        pool.create_user(name, &[], "Temporary-horse-7").await;
+    }
+    let counter = Counter::start(&process);
+    let mut sessions = Vec::new();
+    for name in &invited {
+        sessions.push(pool.challenge(name, "Temporary-horse-7").await.session.unwrap());
+    }
+    assert_eq!(counter.statements(), each(&["read"]), "a challenge");
+    let counter = Counter::start(&process);
+    for (name, session) in invited.iter().zip(&sessions) {
+        pool.api.call(pool.new_password_request(session, name, PASSWORD)).await.unwrap();
+    }
+    let answer = each(&["read", "pool asserted", "client asserted", "event", "users", "nonce", "sign-in", "activity"]);
+    assert_eq!(counter.statements(), answer, "the answer to a challenge");
     pool.verify().await;
 }

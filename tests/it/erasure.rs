@@ -11,7 +11,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     let schema = vec![SchemaAttributeType { name: Some("diagnosis".into()), ..Default::default() }];
     let request = CreateUserPoolRequest { schema, alias_attributes: texts(&["email", "phone_number"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
-    let [name, given, nick, custom] = ["erased", "given", "nick", "custom"].map(unique);
+    let [name, given, nick, custom, identity] = ["erased", "given", "nick", "custom", "identity"].map(unique);
     let (phone, email) = (unique_phone(), format!("{}@example.com", unique("mail")));
     let values = [
         ("email", email.as_str()),
@@ -27,7 +27,20 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     pool.sign_in(&email, "Wrong-horse-7").await.unwrap_err();
     let tokens = pool.sign_in(&email, PASSWORD).await.unwrap();
     pool.refresh(tokens.refresh_token()).await.unwrap();
-    let personal = [&name, &given, &nick, &custom, &phone, &email].map(String::clone);
+    let user = |provider: &str, attribute: Option<&str>, value: &str| {
+        Some(ProviderUserIdentifierType {
+            provider_name: Some(provider.to_owned()),
+            provider_attribute_name: attribute.map(str::to_owned),
+            provider_attribute_value: Some(value.to_owned()),
+        })
+    };
+    let link = AdminLinkProviderForUserRequest {
+        user_pool_id: Some(pool.id.clone()),
+        destination_user: user("Cognito", None, &name),
+        source_user: user("ADFS", Some("email"), &identity),
+    };
+    pool.api.call(link).await.unwrap();
+    let personal = [&name, &given, &nick, &custom, &phone, &email, &identity].map(String::clone);
 
     let environment = pool.api.environment();
     let dump = async || tokio::task::spawn_blocking(|| environment.postgres.dump(DATABASE)).await.unwrap();
@@ -67,6 +80,31 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
         let log = std::fs::read_to_string(&process.log).unwrap();
         assert!(!personal.iter().any(|value| log.contains(value.as_str())), "a log at level info");
     }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn what_was_known_of_an_invited_user_goes_with_it() {
+    const TEMPORARY: &str = "Temporary-horse-7";
+    let pool = Pool::create().await;
+    let (name, nick) = (unique("invited"), unique("nick"));
+    let email = format!("{}@example.com", unique("mail"));
+    pool.create_user(&name, &[("email", &email)], TEMPORARY).await;
+    let session = pool.challenge(&name, TEMPORARY).await.session.unwrap();
+    let mut answer = pool.new_password_request(&session, &name, PASSWORD);
+    answer.challenge_responses.insert("userAttributes.nickname".to_owned(), nick.clone());
+    let tokens = pool.api.call(answer).await.unwrap().authentication_result.unwrap();
+    let environment = pool.api.environment();
+    let database = sqlx::PgPool::connect(&environment.database_url()).await.unwrap();
+    let spent = async || -> i64 {
+        let statement = "select count(*) from used_nonces where user_pool_id = $1";
+        sqlx::query_scalar(statement).bind(&pool.id).fetch_one(&database).await.unwrap()
+    };
+    assert_eq!(spent().await, 1);
+    pool.delete_user(tokens.access_token()).await.unwrap();
+    assert_eq!(spent().await, 0);
+    let dump = tokio::task::spawn_blocking(|| environment.postgres.dump(DATABASE)).await.unwrap();
+    assert!(![&name, &nick, &email].into_iter().any(|value| dump.contains(value.as_str())));
     pool.verify().await;
 }
 

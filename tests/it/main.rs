@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
 
+mod admin_create_user;
 mod admin_user;
 mod administrators;
 mod app_client;
@@ -15,13 +16,16 @@ mod concurrency;
 mod confirm_by_link;
 mod contract;
 mod dev_command;
+mod disabled_users;
 mod documents;
 mod erasure;
 mod events;
 mod golden_events;
 mod hiding;
 mod idempotency;
+mod linked_identities;
 mod loud_log;
+mod new_password;
 mod pool_operations;
 mod refresh_tokens;
 mod relay;

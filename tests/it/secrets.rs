@@ -84,6 +84,29 @@ async fn no_log_at_any_level_shows_a_secret_or_a_person() {
     pool.api.aws().admin_get_user().user_pool_id(&pool.id).username(&name).send().await.unwrap();
     pool.sign_out(tokens.access_token()).await.unwrap();
 
+    // An invitation, and the challenge that it leads to.
+    let [invited, temporary, own] = ["Hidden-invited", "Hidden-temporary-1", "Hidden-own-1"].map(unique);
+    pool.create_user(&invited, &[], &temporary).await;
+    let session = pool.challenge(&invited, &temporary).await.session.unwrap();
+    let body = json!({
+        "ClientId": pool.client_id, "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": session,
+        "ChallengeResponses": { "USERNAME": invited, "NEW_PASSWORD": own },
+    });
+    assert_eq!(post("RespondToAuthChallenge", body).await.status, 200);
+    assert_eq!(pool.api.call(pool.new_password_request(&session, &invited, &own)).await.unwrap_err().fields, [""; 0]);
+    let identity = unique("Hidden-identity");
+    let google = |value: &str, provider: &str| ProviderUserIdentifierType {
+        provider_name: Some(provider.to_owned()),
+        provider_attribute_name: Some("Cognito_Subject".to_owned()),
+        provider_attribute_value: Some(value.to_owned()),
+    };
+    let link = AdminLinkProviderForUserRequest {
+        user_pool_id: Some(pool.id.clone()),
+        destination_user: Some(google(&invited, "Cognito")),
+        source_user: Some(google(&identity, "Google")),
+    };
+    pool.api.call(link).await.unwrap();
+
     let log = fs::read_to_string(&process.log).unwrap();
     assert!(log.contains("TRACE"), "the process says what it can");
     let shown = |what: &str, value: &str| {
@@ -105,6 +128,11 @@ async fn no_log_at_any_level_shows_a_secret_or_a_person() {
         ("the name", &name),
         ("the given name", &given),
         ("the address", &email),
+        ("the temporary password", &temporary),
+        ("the new password", &own),
+        ("the challenge token", &session),
+        ("the invited user's name", &invited),
+        ("the linked identity", &identity),
     ];
     let found: Vec<_> = secrets.iter().filter_map(|(what, value)| shown(what, value)).collect();
     assert!(found.is_empty(), "{found:#?}");

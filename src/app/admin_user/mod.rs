@@ -1,6 +1,9 @@
 //! AdminUserService.
 
 pub mod admin_confirm_sign_up;
+pub mod admin_create_user;
 pub mod admin_delete_user;
+pub mod admin_disable_user;
+pub mod admin_enable_user;
 pub mod admin_get_user;
 pub mod named_user;

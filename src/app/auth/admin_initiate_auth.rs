@@ -1,5 +1,6 @@
 //! AdminInitiateAuth.
 
+use crate::app::auth::answer::Answer;
 use crate::app::auth::{password_flow, refresh_flow};
 use crate::app::caller::Caller;
 use crate::app::{App, until_settled};
@@ -16,12 +17,14 @@ pub async fn admin_initiate_auth(
 ) -> Result<AdminInitiateAuthResponse, Error> {
     let (pool_id, client_id) = (UserPoolId::new(request.user_pool_id()), ClientId::new(request.client_id()));
     let parameters = &request.auth_parameters;
-    let result = match AuthFlow::of_admin_initiate_auth(request.auth_flow())? {
-        AuthFlow::RefreshToken => until_settled!(
-            Exception::TooManyRequestsException,
-            refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
-        ),
-        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
-    };
-    Ok(AdminInitiateAuthResponse { authentication_result: Some(result?), ..AdminInitiateAuthResponse::default() })
+    match AuthFlow::of_admin_initiate_auth(request.auth_flow())? {
+        AuthFlow::RefreshToken => {
+            let tokens: Result<_, Error> = until_settled!(
+                Exception::TooManyRequestsException,
+                refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
+            );
+            Ok(Answer::Tokens(Box::new(tokens?)).into())
+        }
+        flow => Ok(password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await?.into()),
+    }
 }

@@ -1,5 +1,6 @@
 //! InitiateAuth.
 
+use crate::app::auth::answer::Answer;
 use crate::app::auth::{password_flow, refresh_flow};
 use crate::app::caller::Caller;
 use crate::app::{App, until_settled};
@@ -17,12 +18,14 @@ pub async fn initiate_auth(
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let parameters = &request.auth_parameters;
-    let result = match AuthFlow::of_initiate_auth(request.auth_flow())? {
-        AuthFlow::RefreshToken => until_settled!(
-            Exception::TooManyRequestsException,
-            refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
-        ),
-        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
-    };
-    Ok(InitiateAuthResponse { authentication_result: Some(result?), ..InitiateAuthResponse::default() })
+    match AuthFlow::of_initiate_auth(request.auth_flow())? {
+        AuthFlow::RefreshToken => {
+            let tokens: Result<_, Error> = until_settled!(
+                Exception::TooManyRequestsException,
+                refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
+            );
+            Ok(Answer::Tokens(Box::new(tokens?)).into())
+        }
+        flow => Ok(password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await?.into()),
+    }
 }

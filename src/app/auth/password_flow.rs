@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::app::auth::session;
+use crate::app::auth::answer::Answer;
+use crate::app::auth::{challenges, session};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_locked};
@@ -12,11 +13,10 @@ use crate::domain::ids::{ClientId, StreamId, UserPoolId};
 use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, LoadedUser};
 use crate::store::metadata::{ActorKind, Origin};
-use crate::store::read::{Session, Wanted};
+use crate::store::read::Wanted;
 use crate::store::seal::{FieldClass, Place};
 use crate::store::sign_in as store;
 
@@ -28,7 +28,7 @@ pub async fn sign_in(
     pool_id: &UserPoolId,
     client_id: &ClientId,
     parameters: &BTreeMap<String, String>,
-) -> Result<AuthenticationResultType, Error> {
+) -> Result<Answer, Error> {
     let username = required_parameter(parameters, "USERNAME")?;
     let password = required_parameter(parameters, "PASSWORD")?;
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
@@ -53,7 +53,7 @@ struct Guess<'a> {
 }
 
 impl Guess<'_> {
-    async fn attempt(&self, app: &App, caller: &Caller) -> Result<AuthenticationResultType, Failure> {
+    async fn attempt(&self, app: &App, caller: &Caller) -> Result<Answer, Failure> {
         let wanted = Wanted { name: Some(self.name), name_hash: Some(self.name_hash), ..Wanted::default() };
         let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
         let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
@@ -67,6 +67,7 @@ impl Guess<'_> {
         let at = app.clock.now();
         let begun = user.map(|user| session::begin(app, client, &user.state, at));
         let mut sign_in = PasswordSignIn {
+            pool: &pool.state,
             client,
             flow: self.flow,
             user: user.map(|user| &user.state),
@@ -94,12 +95,17 @@ impl Guess<'_> {
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
-                let answer = tokens(app, pool, client, user, &begun, at)?;
+                let answer = session::first_tokens(app, pool, client, &user.state, &begun, at)?;
                 app.store.accept_sign_in(place, user, &begun, found.attempts, &Activity::SignedIn(fact)).await?;
                 self.rehash_if_outdated(app, caller, pool, user, &origin).await;
-                Ok(answer)
+                Ok(Answer::Tokens(Box::new(answer)))
             }
-            (SignIn::Accepted(_), _, _) => Err(Error::internal("a sign-in of nobody was accepted").into()),
+            (SignIn::Challenged(name), Some(user), _) => {
+                Ok(challenges::issue(app, pool, client, &user.state, self.flow, name, at)?)
+            }
+            (SignIn::Accepted(_) | SignIn::Challenged(_), _, _) => {
+                Err(Error::internal("a sign-in of nobody was accepted").into())
+            }
             (SignIn::Refused { activity, attempts, error }, user, _) => {
                 app.store
                     .refuse_sign_in(place, user, found.attempts, attempts, &Activity::SignInRefused(activity))
@@ -143,19 +149,6 @@ impl Guess<'_> {
             Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, app.clock.now()).user(user, vec![event]);
         Ok(app.store.commit(commit).await?)
     }
-}
-
-fn tokens(
-    app: &App,
-    pool: &PoolView,
-    client: &crate::domain::app_client::AppClient,
-    user: &LoadedUser,
-    begun: &Session,
-    at: crate::domain::time::Timestamp,
-) -> Result<AuthenticationResultType, Error> {
-    let mut tokens = session::tokens(app, pool, client, &user.state, begun, at)?;
-    tokens.refresh_token = Some(session::refresh_token(app, pool, begun, begun.refresh_counter));
-    Ok(tokens)
 }
 
 /// The user's hash, opened. A user without a password has none.

@@ -44,6 +44,20 @@ pub fn tokens(
     })
 }
 
+/// The tokens of a session that begins: the refresh token as well.
+pub fn first_tokens(
+    app: &App,
+    pool: &PoolView,
+    client: &AppClient,
+    user: &User,
+    begun: &Session,
+    at: Timestamp,
+) -> Result<AuthenticationResultType, Error> {
+    let mut tokens = tokens(app, pool, client, user, begun, at)?;
+    tokens.refresh_token = Some(refresh_token(app, pool, begun, begun.refresh_counter));
+    Ok(tokens)
+}
+
 /// A refresh token of a session: the one with this counter.
 pub fn refresh_token(app: &App, pool: &PoolView, session: &Session, counter: i32) -> String {
     let token = RefreshToken { session: session.event_id, counter };

@@ -49,11 +49,12 @@ pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
     let user = found.user.ok_or_else(revoked)?;
     let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
     let session = session.ok_or_else(revoked)?;
-    if session.token_generation != user.state.token_generation {
-        return Err(revoked());
-    }
+    // Disabling ends sessions as well: that the user is disabled says more.
     if !user.state.enabled {
         return Err(Error::not_authorized("User is disabled."));
+    }
+    if session.token_generation != user.state.token_generation {
+        return Err(revoked());
     }
     if user.state.status == UserStatus::Unconfirmed {
         return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));

@@ -1,20 +1,33 @@
-//! Signing in: the flows, what follows a password, and the lock-out.
+//! Signing in: the flows, the challenges between them and tokens, and the lock-out.
+//!
+//! ```text
+//!   flow ──▶ what it proves ──▶ next step: a challenge ──▶ what its answer proves ──▶ next step: tokens
+//! ```
+//! A flow or a challenge ends with something that is proved ([`steps::Proved`]); what follows is a function of that and of
+//! the user's state ([`steps::next`]).
 
+pub mod challenge;
 pub mod lockout;
 pub mod password_sign_in;
 pub mod refresh;
 pub mod srp;
+pub mod steps;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::error::Error;
 
 /// A flow of InitiateAuth that is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthFlow {
     /// `USER_PASSWORD_AUTH`: name and password in the request.
+    #[serde(rename = "USER_PASSWORD_AUTH")]
     UserPassword,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
+    #[serde(rename = "ADMIN_USER_PASSWORD_AUTH")]
     AdminUserPassword,
     /// `REFRESH_TOKEN_AUTH`, or `REFRESH_TOKEN`: new tokens for a refresh token.
+    #[serde(rename = "REFRESH_TOKEN_AUTH")]
     RefreshToken,
 }
 

@@ -2,14 +2,19 @@
 
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::lockout::{self, Attempts};
+use crate::domain::auth::steps::{self, Next, Proved};
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::UserPool;
 use crate::proto::events::{SignInRefusal, UserSignInRefused, UserSignedIn};
 
 /// What is known when the decision is made.
 pub struct PasswordSignIn<'a> {
+    /// The pool.
+    pub pool: &'a UserPool,
     /// The client that is used.
     pub client: &'a AppClient,
     /// The flow.
@@ -31,6 +36,8 @@ pub struct PasswordSignIn<'a> {
 pub enum SignIn {
     /// The user is who it says; a session begins.
     Accepted(UserSignedIn),
+    /// The password is right, and something more is asked for. Nothing is recorded yet.
+    Challenged(ChallengeName),
     /// Refused. The attempts are those to keep, where they changed.
     Refused {
         /// What is recorded.
@@ -62,19 +69,35 @@ pub fn password_sign_in(sign_in: &PasswordSignIn<'_>) -> SignIn {
     if !sign_in.password_matches {
         return sign_in.refused(SignInRefusal::WrongPassword, failed(), wrong());
     }
-    if !user.enabled {
-        return sign_in.refused(SignInRefusal::Disabled, None, Error::not_authorized("User is disabled."));
+    if let Err((reason, error)) = may_sign_in(sign_in.pool, user, sign_in.at) {
+        return sign_in.refused(reason, None, error);
     }
-    match user.status {
-        UserStatus::Unconfirmed => {
-            let error = Error::new(Exception::UserNotConfirmedException, "User is not confirmed.");
-            sign_in.refused(SignInRefusal::NotConfirmed, None, error)
-        }
-        UserStatus::Confirmed => SignIn::Accepted(UserSignedIn {
+    match steps::next(user, Proved::Password) {
+        Next::Challenge(name) => SignIn::Challenged(name),
+        Next::Tokens => SignIn::Accepted(UserSignedIn {
             client_id: sign_in.client.client_id.to_string(),
             auth_flow: sign_in.flow.name().to_owned(),
             session_id: sign_in.session_id.to_string(),
         }),
+    }
+}
+
+/// Whether the state of an account lets in who knows its password.
+fn may_sign_in(pool: &UserPool, user: &User, at: Timestamp) -> Result<(), (SignInRefusal, Error)> {
+    if !user.enabled {
+        return Err((SignInRefusal::Disabled, Error::not_authorized("User is disabled.")));
+    }
+    match user.status {
+        UserStatus::Unconfirmed => {
+            let error = Error::new(Exception::UserNotConfirmedException, "User is not confirmed.");
+            Err((SignInRefusal::NotConfirmed, error))
+        }
+        // As in Cognito, a change of the user by an administrator gives it time anew.
+        UserStatus::ForceChangePassword if at >= pool.temporary_password_ends(user.modified_at) => {
+            let message = "Temporary password has expired and must be reset by an administrator.";
+            Err((SignInRefusal::TemporaryPasswordExpired, Error::not_authorized(message)))
+        }
+        UserStatus::ForceChangePassword | UserStatus::Confirmed => Ok(()),
     }
 }
 
@@ -92,7 +115,7 @@ impl PasswordSignIn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, client, confirmed, pool, signed_up, user};
+    use crate::domain::testing::{at, client, confirmed, invited, pool, signed_up, user};
     use crate::proto::v1::CreateUserPoolClientRequest;
 
     fn some_client(hides_users: bool) -> AppClient {
@@ -103,7 +126,9 @@ mod tests {
     }
 
     fn attempt<'a>(client: &'a AppClient, user: Option<&'a User>) -> PasswordSignIn<'a> {
+        static POOL: std::sync::LazyLock<UserPool> = std::sync::LazyLock::new(|| pool(Default::default()));
         PasswordSignIn {
+            pool: &POOL,
             client,
             flow: AuthFlow::UserPassword,
             user,
@@ -170,6 +195,25 @@ mod tests {
         assert_eq!(refused(&unconfirmed), expected);
         let message = "User is disabled.".to_owned();
         assert_eq!(refused(&disabled), (SignInRefusal::Disabled, None, Exception::NotAuthorizedException, message));
+    }
+
+    #[test]
+    fn a_temporary_password_leads_to_a_challenge_for_as_long_as_it_is_good() {
+        let (client, invited) = (some_client(false), user(&[invited("jane", &[])]));
+        const DAYS: i64 = 24 * 60 * 60;
+        let on = |second| PasswordSignIn { at: at(second), attempts: None, ..attempt(&client, Some(&invited)) };
+        for second in [0, 7 * DAYS - 1] {
+            let outcome = password_sign_in(&on(second));
+            assert!(matches!(outcome, SignIn::Challenged(ChallengeName::NewPasswordRequired)), "{outcome:?}");
+        }
+        let message = "Temporary password has expired and must be reset by an administrator.".to_owned();
+        let expired = (SignInRefusal::TemporaryPasswordExpired, None, Exception::NotAuthorizedException, message);
+        assert_eq!(refusal(password_sign_in(&on(7 * DAYS))), expired);
+        let disabled = User { enabled: false, ..invited.clone() };
+        let outcome = password_sign_in(&attempt(&client, Some(&disabled)));
+        assert_eq!(refusal(outcome).0, SignInRefusal::Disabled);
+        let wrong = PasswordSignIn { password_matches: false, ..on(8 * DAYS) };
+        assert_eq!(refusal(password_sign_in(&wrong)).3, WRONG, "whoever guesses learns nothing");
     }
 
     #[test]

@@ -47,11 +47,12 @@ pub fn refresh(
     if at >= session.expires_at {
         return Err(Error::not_authorized("Refresh Token has expired"));
     }
-    if session.token_generation != user.token_generation {
-        return Err(Error::not_authorized("Refresh Token has been revoked"));
-    }
+    // Disabling ends sessions as well: that the user is disabled says more.
     if !user.enabled {
         return Err(Error::not_authorized("User is disabled."));
+    }
+    if session.token_generation != user.token_generation {
+        return Err(Error::not_authorized("Refresh Token has been revoked"));
     }
     let grace = client.rotation_grace();
     if presented == session.counter {
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(message(&user(), &session(0, None), 1_000), "Refresh Token has expired");
         let signed_out = User { token_generation: 2, ..user() };
         assert_eq!(message(&signed_out, &session(0, None), 1), "Refresh Token has been revoked");
-        let disabled = User { enabled: false, ..user() };
+        let disabled = User { enabled: false, token_generation: 2, ..user() };
         assert_eq!(message(&disabled, &session(0, None), 1), "User is disabled.");
     }
 }

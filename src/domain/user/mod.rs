@@ -1,11 +1,19 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
 pub mod admin_confirm_sign_up;
+pub mod admin_create_user;
+pub mod admin_disable_provider_for_user;
+pub mod admin_disable_user;
+pub mod admin_enable_user;
+pub mod admin_link_provider_for_user;
+pub mod choose_new_password;
 pub mod codes;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod global_sign_out;
+pub mod identities;
 pub mod resend_confirmation_code;
+pub mod resend_invitation;
 pub mod sign_up;
 
 use std::collections::BTreeSet;
@@ -17,9 +25,10 @@ use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
+use crate::domain::user::identities::LinkedIdentity;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserPersonal, UserSignedUp};
+use crate::proto::events::{UserCreatedByAdministrator, UserPersonal, UserSignedUp};
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +47,9 @@ pub struct User {
     pub verified: BTreeSet<String>,
     /// What it can sign in with.
     pub password: Option<Password>,
+    /// The identities at external providers that stand for it.
+    #[serde(default)]
+    pub identities: Vec<LinkedIdentity>,
     /// Sessions of an earlier generation are over.
     pub token_generation: i64,
     /// When it was created.
@@ -55,6 +67,13 @@ pub struct Password {
     pub srp_verifier: Sealed,
 }
 
+impl Password {
+    /// The two forms as an event has them; without a hash there is no password.
+    fn of(hash: &[u8], srp_verifier: &[u8]) -> Option<Self> {
+        (!hash.is_empty()).then(|| Self { hash: Sealed(hash.to_vec()), srp_verifier: Sealed(srp_verifier.to_vec()) })
+    }
+}
+
 /// The state of an account, as `UserStatus` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -63,6 +82,8 @@ pub enum UserStatus {
     Unconfirmed,
     /// In use.
     Confirmed,
+    /// With a temporary password, which the user has to replace at the first sign-in.
+    ForceChangePassword,
 }
 
 impl UserStatus {
@@ -71,13 +92,14 @@ impl UserStatus {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
             Self::Confirmed => "CONFIRMED",
+            Self::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
         }
     }
 }
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 1;
+    const REVISION: i32 = 2;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         let change = |change: fn(&mut Self, &Event)| {
@@ -101,30 +123,92 @@ impl Aggregate for User {
                 user
             }),
             Event::AliasReleased(_) => change(Self::release_alias),
+            Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
+            Event::TemporaryPasswordRenewed(_) => change(Self::renew_temporary_password),
+            Event::NewPasswordChosen(_) => change(Self::choose_new_password),
+            Event::Disabled(_) => change(Self::disable),
+            Event::Enabled(_) => change(Self::enable),
+            Event::ProviderLinked(linked) => state.map(|mut user| {
+                user.identities.push(LinkedIdentity::linked(linked, at));
+                Self { modified_at: at, ..user }
+            }),
+            Event::ProviderUnlinked(_) => change(Self::unlink_provider),
+            Event::PasswordRemoved(_) => change(Self::remove_password),
         }
     }
 }
 
 impl User {
     fn signed_up(stream: &StreamId, event: &UserSignedUp, at: Timestamp) -> Option<Self> {
+        let password = Password::of(&event.password_hash, &event.srp_verifier);
+        Self::created(stream, event.personal.as_ref(), UserStatus::Unconfirmed, password, at)
+    }
+
+    fn created_by_administrator(stream: &StreamId, event: &UserCreatedByAdministrator, at: Timestamp) -> Option<Self> {
+        let password = Password::of(&event.password_hash, &event.srp_verifier);
+        let user = Self::created(stream, event.personal.as_ref(), UserStatus::ForceChangePassword, password, at)?;
+        Some(Self { verified: event.verified_attributes.iter().cloned().collect(), ..user })
+    }
+
+    fn created(
+        stream: &StreamId,
+        personal: Option<&UserPersonal>,
+        status: UserStatus,
+        password: Option<Password>,
+        at: Timestamp,
+    ) -> Option<Self> {
         // A stream of a user is named by its sub; any other name is no user.
         let sub = Sub(stream.owner().parse().ok()?);
-        let personal: Personal<UserPersonal> = event.personal.clone().into();
         Some(Self {
             sub,
-            username: personal.known().and_then(|it| it.username.clone()).into(),
-            status: UserStatus::Unconfirmed,
+            username: personal.and_then(|it| it.username.clone()).into(),
+            status,
             enabled: true,
-            attributes: personal.known().map(|it| it.attributes.clone()).into(),
+            attributes: personal.map(|it| it.attributes.clone()).into(),
             verified: BTreeSet::new(),
-            password: (!event.password_hash.is_empty()).then(|| Password {
-                hash: Sealed(event.password_hash.clone()),
-                srp_verifier: Sealed(event.srp_verifier.clone()),
-            }),
+            password,
+            identities: Vec::new(),
             token_generation: 1,
             created_at: at,
             modified_at: at,
         })
+    }
+
+    fn renew_temporary_password(&mut self, event: &Event) {
+        if let Event::TemporaryPasswordRenewed(renewed) = event {
+            self.password = Password::of(&renewed.password_hash, &renewed.srp_verifier);
+        }
+    }
+
+    fn choose_new_password(&mut self, event: &Event) {
+        if let Event::NewPasswordChosen(chosen) = event {
+            self.password = Password::of(&chosen.password_hash, &chosen.srp_verifier);
+            self.status = UserStatus::Confirmed;
+            if let (Personal::Known(attributes), Some(personal)) = (&mut self.attributes, &chosen.personal) {
+                attributes.extend(personal.attributes.clone());
+            }
+        }
+    }
+
+    fn disable(&mut self, event: &Event) {
+        if let Event::Disabled(disabled) = event {
+            self.enabled = false;
+            self.token_generation = disabled.token_generation;
+        }
+    }
+
+    fn enable(&mut self, _: &Event) {
+        self.enabled = true;
+    }
+
+    fn unlink_provider(&mut self, event: &Event) {
+        if let Event::ProviderUnlinked(unlinked) = event {
+            self.identities.retain(|identity| identity.link_id != unlinked.link_id);
+        }
+    }
+
+    fn remove_password(&mut self, _: &Event) {
+        self.password = None;
     }
 
     fn confirm(&mut self, event: &Event) {
@@ -159,6 +243,9 @@ impl User {
             }
             shown.push((name.clone(), value.clone()));
         }
+        if !self.identities.is_empty() {
+            shown.push(("identities".to_owned(), identities::shown(&self.identities).to_string()));
+        }
         shown
     }
 
@@ -170,27 +257,36 @@ impl User {
         }
         // The sub finds its user in every pool.
         names.insert(self.sub.to_string());
+        names.extend(self.aliases(rules).into_iter().map(|(_, name)| name));
+        names.extend(self.identities.iter().filter_map(LinkedIdentity::claim));
+        names
+    }
+
+    /// The attributes that stand for the name, each with its value in the form that is compared.
+    pub fn aliases(&self, rules: &NameRules) -> Vec<(&'static str, String)> {
         let stands_for_name = |attribute: &str| {
             rules.username_attributes.contains(attribute)
                 || rules.alias_attributes.contains(attribute)
                     && (attribute == "preferred_username" || self.verified.contains(attribute))
         };
-        for attribute in ["email", "phone_number", "preferred_username"] {
-            if let Some(value) =
-                self.attribute(attribute).filter(|value| !value.is_empty() && stands_for_name(attribute))
-            {
-                names.insert(rules.normalise(value));
-            }
-        }
-        names
+        // What an identity claims begins with a character that no name may begin with.
+        let is_name = |value: &&str| !value.is_empty() && !value.starts_with(identities::CLAIM_MARK);
+        let aliases = ["email", "phone_number", "preferred_username"].into_iter().filter(|it| stands_for_name(it));
+        aliases
+            .filter_map(|attribute| Some((attribute, rules.normalise(self.attribute(attribute).filter(is_name)?))))
+            .collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{JANE, at, confirmed, given, signed_up, texts, user};
-    use crate::proto::events::{UserAliasReleased, UserDeleted, UserPasswordRehashed, UserSignedOut};
+    use crate::domain::testing::{JANE, at, confirmed, given, invited, password, signed_up, texts, user};
+    use crate::proto::events::{
+        ProviderIdentityPersonal, UserAliasReleased, UserDeleted, UserDisabled, UserEnabled, UserNewPasswordChosen,
+        UserPasswordRehashed, UserPasswordRemoved, UserProviderLinked, UserProviderUnlinked, UserSignedOut,
+        UserTemporaryPasswordRenewed,
+    };
 
     const ADDRESSES: [(&str, &str); 3] =
         [("email", "Jane@Example.com"), ("phone_number", "+12025550123"), ("preferred_username", "J")];
@@ -206,8 +302,12 @@ mod tests {
     /// The same events once their key is destroyed.
     fn erased(mut events: Vec<Event>) -> Vec<Event> {
         for event in &mut events {
-            if let Event::SignedUp(signed_up) = event {
-                signed_up.personal = None;
+            match event {
+                Event::SignedUp(signed_up) => signed_up.personal = None,
+                Event::CreatedByAdministrator(created) => created.personal = None,
+                Event::NewPasswordChosen(chosen) => chosen.personal = None,
+                Event::ProviderLinked(linked) => linked.personal = None,
+                _ => {}
             }
         }
         events
@@ -223,6 +323,7 @@ mod tests {
             attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
             verified: BTreeSet::new(),
             password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
+            identities: Vec::new(),
             token_generation: 1,
             created_at: at(0),
             modified_at: at(0),
@@ -254,11 +355,75 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_registration_makes_a_user_and_only_in_a_stream_of_one() {
+    fn each_act_of_an_administrator_changes_what_it_says_and_nothing_else() {
+        let mut events = vec![invited("jane", &[("email", "j@example.com")])];
+        let mut expected = user(&events);
+        assert_eq!((expected.status, expected.enabled), (UserStatus::ForceChangePassword, true));
+        assert_eq!((expected.password.clone(), expected.username()), (Some(password("temporary")), "jane"));
+        let mut step = |event: Event, change: fn(&mut User)| {
+            events.push(event);
+            change(&mut expected);
+            expected.modified_at = user(&events).modified_at;
+            assert_eq!(user(&events), expected);
+            assert_eq!(expected.modified_at, at(events.len() as i64 - 1));
+        };
+        step(renewed(), |user| user.password = Some(password("renewed")));
+        step(Event::Disabled(UserDisabled { token_generation: 2 }), |user| {
+            (user.enabled, user.token_generation) = (false, 2);
+        });
+        step(Event::Enabled(UserEnabled {}), |user| user.enabled = true);
+        step(chosen(&[("name", "Jane"), ("email", "jane@example.com")]), |user| {
+            (user.status, user.password) = (UserStatus::Confirmed, Some(password("own")));
+            let attributes = [("email", "jane@example.com"), ("name", "Jane")];
+            let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            user.attributes = Personal::Known(attributes.into());
+        });
+        step(linked("one"), |user| user.identities.push(LinkedIdentity::linked(&link("one"), at(5))));
+        step(linked("two"), |user| user.identities.push(LinkedIdentity::linked(&link("two"), at(6))));
+        step(Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() }), |user| {
+            user.identities.remove(0);
+        });
+        step(Event::PasswordRemoved(UserPasswordRemoved {}), |user| user.password = None);
+    }
+
+    fn renewed() -> Event {
+        let Password { hash, srp_verifier } = password("renewed");
+        let renewed = UserTemporaryPasswordRenewed { password_hash: hash.0, srp_verifier: srp_verifier.0 };
+        Event::TemporaryPasswordRenewed(renewed)
+    }
+
+    fn chosen(attributes: &[(&str, &str)]) -> Event {
+        let Password { hash, srp_verifier } = password("own");
+        let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Event::NewPasswordChosen(UserNewPasswordChosen {
+            personal: Some(UserPersonal { username: None, attributes }),
+            password_hash: hash.0,
+            srp_verifier: srp_verifier.0,
+        })
+    }
+
+    fn link(id: &str) -> UserProviderLinked {
+        UserProviderLinked {
+            personal: Some(ProviderIdentityPersonal { provider_attribute_value: id.to_owned() }),
+            link_id: id.to_owned(),
+            provider_name: "ADFS".to_owned(),
+            provider_attribute_name: "email".to_owned(),
+            provider_type: None,
+        }
+    }
+
+    fn linked(id: &str) -> Event {
+        Event::ProviderLinked(link(id))
+    }
+
+    #[test]
+    fn nothing_but_its_creation_makes_a_user_and_only_in_a_stream_of_one() {
         let stream = StreamId::user(JANE);
-        for event in [confirmed(&[]), rehashed(), released("email"), Event::Deleted(UserDeleted {})] {
+        let later = [confirmed(&[]), rehashed(), released("email"), renewed(), chosen(&[]), linked("one")];
+        for event in later.into_iter().chain([Event::Deleted(UserDeleted {}), Event::Enabled(UserEnabled {})]) {
             assert_eq!(given::<User>(&stream, &[event]), None);
         }
+        assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[invited("jane", &[])]), None);
         assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[signed_up("jane", &[])]), None);
     }
 
@@ -272,6 +437,33 @@ mod tests {
         assert_eq!(erased, forgotten);
         assert_eq!((erased.username(), erased.attribute("email")), ("", None));
         assert_eq!(erased.shown_attributes(), [("sub".to_owned(), JANE.to_string())]);
+    }
+
+    #[test]
+    fn an_erased_user_of_an_administrator_has_links_of_nobody() {
+        let unlinked = Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() });
+        let events =
+            vec![invited("jane", &ADDRESSES), chosen(&[("name", "J")]), linked("one"), linked("two"), unlinked];
+        let (known, erased) = (user(&events), user(&erased(events)));
+        assert_eq!((known.identities.len(), erased.identities.len()), (1, 1));
+        assert_eq!(erased.identities[0].attribute_value, Personal::Erased);
+        let forgotten = User {
+            username: Personal::Erased,
+            attributes: Personal::Erased,
+            identities: erased.identities.clone(),
+            ..known
+        };
+        assert_eq!(erased, forgotten);
+        assert_eq!(names(&rules(true, &[], &[]), &[invited("jane", &[])]), ["jane"]);
+    }
+
+    #[test]
+    fn an_alias_can_not_pass_for_a_linked_identity() {
+        let claim = LinkedIdentity::linked(&link("one"), at(0)).claim().unwrap();
+        let events = [signed_up("jane", &[("preferred_username", claim.as_str())])];
+        assert_eq!(names(&rules(true, &["preferred_username"], &[]), &events), ["jane"]);
+        let linked = [signed_up("jane", &[]), linked("one")];
+        assert_eq!(names(&rules(true, &[], &[]), &linked), [claim, "jane".to_owned()]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub fn registration(
 }
 
 /// The user name, and the attribute that is taken from it where an address is the name.
-fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
+pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
     let rules = pool.name_rules();
     if rules.username_attributes.is_empty() {
         let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(asked);

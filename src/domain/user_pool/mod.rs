@@ -183,6 +183,13 @@ impl UserPool {
     pub fn password_policy(&self) -> v1::PasswordPolicyType {
         self.settings.policies.as_ref().and_then(|policies| policies.password_policy).unwrap_or_default()
     }
+
+    /// Until when a temporary password is good that was set, or whose user was changed, at a time.
+    pub fn temporary_password_ends(&self, set_at: Timestamp) -> Timestamp {
+        let older = self.settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
+        let days = self.password_policy().temporary_password_validity_days.or(older).unwrap_or(7);
+        set_at.plus_seconds(i64::from(days) * 24 * 60 * 60)
+    }
 }
 
 /// How user names of a pool are compared and what stands for one.
@@ -273,6 +280,23 @@ mod tests {
         assert_eq!(kid(TokenUse::Access, 99), Some("access"));
         assert_eq!(kid(TokenUse::Access, 100), Some("next"));
         assert_eq!(kid(TokenUse::Id, 1_000), Some("id"));
+    }
+
+    #[test]
+    fn a_temporary_password_lives_by_the_newer_field_or_else_by_the_older_one() {
+        let days = |newer: Option<i32>, older: Option<i32>| {
+            let password_policy = newer
+                .map(|it| v1::PasswordPolicyType { temporary_password_validity_days: Some(it), ..Default::default() });
+            let policies = Some(v1::UserPoolPolicyType { password_policy, ..Default::default() });
+            let admin_create_user_config = older.map(|it| v1::AdminCreateUserConfigType {
+                unused_account_validity_days: Some(it),
+                ..Default::default()
+            });
+            let request = v1::CreateUserPoolRequest { policies, admin_create_user_config, ..Default::default() };
+            pool(request).temporary_password_ends(at(0)).seconds() / 86_400
+        };
+        assert_eq!((days(None, None), days(Some(3), None)), (7, 3));
+        assert_eq!((days(None, Some(30)), days(Some(3), Some(30)), days(Some(0), None)), (30, 3, 0));
     }
 
     #[test]

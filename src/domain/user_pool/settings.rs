@@ -40,7 +40,9 @@ pub(super) use chosen;
 pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     let policies = settings.policies.get_or_insert_default();
     let given = policies.password_policy.take();
-    policies.password_policy = Some(password_policy_with_defaults(given));
+    // The older field for the life of temporary passwords counts where the newer one is not given.
+    let older_days = settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
+    policies.password_policy = Some(password_policy_with_defaults(given, older_days));
     policies
         .sign_in_policy
         .get_or_insert_with(|| v1::SignInPolicyType { allowed_first_auth_factors: vec!["PASSWORD".to_owned()] });
@@ -89,7 +91,10 @@ fn share(one: &mut Option<String>, other: &mut Option<String>) {
 }
 
 /// A pool without a policy gets the whole default; in a given policy what is not named is not required.
-fn password_policy_with_defaults(given: Option<v1::PasswordPolicyType>) -> v1::PasswordPolicyType {
+fn password_policy_with_defaults(
+    given: Option<v1::PasswordPolicyType>,
+    older_days: Option<i32>,
+) -> v1::PasswordPolicyType {
     let strict = given.is_none();
     let given = given.unwrap_or_default();
     v1::PasswordPolicyType {
@@ -99,7 +104,7 @@ fn password_policy_with_defaults(given: Option<v1::PasswordPolicyType>) -> v1::P
         require_numbers: given.require_numbers.or(Some(strict)),
         require_symbols: given.require_symbols.or(Some(strict)),
         password_history_size: given.password_history_size,
-        temporary_password_validity_days: given.temporary_password_validity_days.or(Some(7)),
+        temporary_password_validity_days: given.temporary_password_validity_days.or(older_days).or(Some(7)),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::metadata::Origin;
+use crate::store::read::Session;
 use crate::store::seal::DataKey;
 
 pub(crate) use rows::{ActivityRow, activity_row};
@@ -79,6 +80,17 @@ pub enum OperationalRow {
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
+    },
+    /// A session that begins.
+    SessionBegun(Session),
+    /// A challenge token is used up. Fails with [`StoreError::Spent`] if it already is.
+    NonceSpent {
+        /// What is used once.
+        nonce: Uuid,
+        /// Whose.
+        sub: Sub,
+        /// Until when the token could be used otherwise.
+        expires_at: Timestamp,
     },
 }
 

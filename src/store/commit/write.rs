@@ -8,6 +8,7 @@ use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::store::answers;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
+use crate::store::read::Session;
 use crate::store::to_database;
 
 pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {
@@ -217,6 +218,7 @@ async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) 
         "delete from users where user_pool_id = $1 and sub = $2",
         "delete from sessions where user_pool_id = $1 and sub = $2",
         "delete from codes where user_pool_id = $1 and sub = $2",
+        "delete from used_nonces where user_pool_id = $1 and sub = $2",
     ];
     for statement in by_sub {
         sqlx::query(statement).bind(pool.as_str()).bind(sub.0).execute(&mut *connection).await?;
@@ -306,7 +308,40 @@ async fn write_operational(
                 return Err(StoreError::Stale);
             }
         }
+        OperationalRow::SessionBegun(session) => begin_session(connection, pool, session).await?,
+        OperationalRow::NonceSpent { nonce, sub, expires_at } => {
+            let spent = sqlx::query(
+                "insert into used_nonces (user_pool_id, nonce, sub, expires_at) values ($1, $2, $3, $4)
+                 on conflict do nothing",
+            )
+            .bind(pool.as_str())
+            .bind(nonce)
+            .bind(sub.0)
+            .bind(to_database(*expires_at))
+            .execute(connection)
+            .await?;
+            if spent.rows_affected() != 1 {
+                return Err(StoreError::Spent);
+            }
+        }
     }
+    Ok(())
+}
+
+async fn begin_session(connection: &mut PgConnection, pool: &UserPoolId, session: &Session) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(pool.as_str())
+    .bind(session.event_id)
+    .bind(session.sub.0)
+    .bind(session.client_id.as_str())
+    .bind(session.token_generation)
+    .bind(to_database(session.auth_time))
+    .bind(to_database(session.expires_at))
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

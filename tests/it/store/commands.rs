@@ -130,7 +130,7 @@ pub struct Tokens {
     pub refresh: String,
 }
 
-pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Answer<Tokens> {
+async fn initiate(app: &App, client: &str, name: &str, password: &str) -> Answer<v1::InitiateAuthResponse> {
     let parameters = [("USERNAME", name), ("PASSWORD", password)];
     let request = v1::InitiateAuthRequest {
         client_id: Some(client.to_owned()),
@@ -138,11 +138,108 @@ pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Ans
         auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Default::default()
     };
-    let tokens = call!(app, auth::initiate_auth, request)?.authentication_result.expect("tokens");
-    Ok(Tokens {
+    call!(app, auth::initiate_auth, request)
+}
+
+fn tokens(tokens: Option<v1::AuthenticationResultType>) -> Tokens {
+    let tokens = tokens.expect("tokens");
+    Tokens {
         access: tokens.access_token.expect("an access token"),
         refresh: tokens.refresh_token.expect("a refresh token"),
+    }
+}
+
+/// Signs in; a temporary password is replaced by itself on the way.
+pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Answer<Tokens> {
+    let answer = initiate(app, client, name, password).await?;
+    match answer.session {
+        Some(session) => new_password(app, client, name, &session).await,
+        None => Ok(tokens(answer.authentication_result)),
+    }
+}
+
+/// The session of a challenge.
+pub async fn challenge(app: &App, client: &str, name: &str, password: &str) -> Answer<String> {
+    Ok(initiate(app, client, name, password).await?.session.expect("a challenge"))
+}
+
+pub async fn new_password(app: &App, client: &str, name: &str, session: &str) -> Answer<Tokens> {
+    let responses = [("USERNAME", name), ("NEW_PASSWORD", PASSWORD)];
+    let request = v1::RespondToAuthChallengeRequest {
+        client_id: Some(client.to_owned()),
+        challenge_name: Some("NEW_PASSWORD_REQUIRED".to_owned()),
+        session: Some(session.to_owned()),
+        challenge_responses: responses.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Default::default()
+    };
+    Ok(tokens(call!(app, auth::respond_to_auth_challenge, request)?.authentication_result))
+}
+
+/// Creates a user with a temporary password and a verified address. Answers the user's `sub`.
+pub async fn admin_create(app: &App, pool: &str, name: &str, email: &str, force: bool) -> Answer<String> {
+    let attributes = [("email", email), ("email_verified", "true")];
+    let request = v1::AdminCreateUserRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        user_attributes: attributes
+            .map(|(name, value)| v1::AttributeType { name: Some(name.to_owned()), value: Some(value.to_owned()) })
+            .into(),
+        temporary_password: Some(PASSWORD.to_owned()),
+        force_alias_creation: Some(force),
+        desired_delivery_mediums: vec!["EMAIL".to_owned()],
+        ..Default::default()
+    };
+    let created = call!(app, admin_user::admin_create_user, request)?;
+    let attributes = created.user.expect("a user").attributes;
+    let sub = attributes.into_iter().find(|attribute| attribute.name() == "sub");
+    Ok(sub.and_then(|sub| sub.value).expect("a user has a sub"))
+}
+
+pub async fn invite_again(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminCreateUserRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        temporary_password: Some(PASSWORD.to_owned()),
+        message_action: Some("RESEND".to_owned()),
+        desired_delivery_mediums: vec!["EMAIL".to_owned()],
+        ..Default::default()
+    };
+    call!(app, admin_user::admin_create_user, request).map(drop)
+}
+
+pub async fn admin_disable(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminDisableUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
+    call!(app, admin_user::admin_disable_user, request).map(drop)
+}
+
+pub async fn admin_enable(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminEnableUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
+    call!(app, admin_user::admin_enable_user, request).map(drop)
+}
+
+fn provider_user(provider: &str, value: &str) -> Option<v1::ProviderUserIdentifierType> {
+    Some(v1::ProviderUserIdentifierType {
+        provider_name: Some(provider.to_owned()),
+        provider_attribute_name: Some("Cognito_Subject".to_owned()),
+        provider_attribute_value: Some(value.to_owned()),
     })
+}
+
+pub async fn link(app: &App, pool: &str, name: &str, identity: &str) -> Answer {
+    let request = v1::AdminLinkProviderForUserRequest {
+        user_pool_id: Some(pool.to_owned()),
+        destination_user: provider_user("Cognito", name),
+        source_user: provider_user("Google", identity),
+    };
+    call!(app, identity_provider::admin_link_provider_for_user, request).map(drop)
+}
+
+pub async fn unlink(app: &App, pool: &str, identity: &str) -> Answer {
+    let request = v1::AdminDisableProviderForUserRequest {
+        user_pool_id: Some(pool.to_owned()),
+        user: provider_user("Google", identity),
+    };
+    call!(app, identity_provider::admin_disable_provider_for_user, request).map(drop)
 }
 
 pub async fn refresh(app: &App, client: &str, token: &str) -> Answer {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use userpool::store::commit::LoadedUser;
+use userpool::store::commit::{LoadedUser, OperationalRow};
 use userpool::store::error::StoreError;
 use userpool::store::{self, Store};
 
@@ -52,12 +52,32 @@ async fn a_version_that_was_read_is_asserted_even_where_nothing_is_appended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_once_is_refused_the_second_time_and_swept_long_after_its_end() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    let (nonce, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
+    let spend = || {
+        let spent = OperationalRow::NonceSpent { nonce, sub, expires_at };
+        database.store.commit(pool.commit().user(&user, Vec::new()).operational([spent]))
+    };
+    let results = futures::future::join_all((0..8).map(|_| spend())).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|error| matches!(error, StoreError::Spent)));
+    // By the clock of a replica that is late the token could still be good.
+    database.store.sweep(expires_at.plus_seconds(60)).await.unwrap();
+    assert!(matches!(spend().await, Err(StoreError::Spent)));
+    database.store.sweep(expires_at.plus_seconds(2 * 60 * 60)).await.unwrap();
+    assert_eq!(count(&database, "used_nonces").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_user_leaves_its_shape_in_the_log_and_nothing_that_tells_who_it_was() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane-doe-unmistakable").await.unwrap();
     database.store.commit(pool.commit().user(&user, vec![deleted()])).await.unwrap();
-    for table in ["users", "names", "sessions", "codes", "outbox", "mailbox"] {
+    for table in ["users", "names", "sessions", "codes", "used_nonces", "outbox", "mailbox"] {
         assert_eq!(count(&database, table).await, 0, "{table}");
     }
     let text: String =

@@ -11,7 +11,7 @@ use super::proxy::Proxy;
 use super::{Database, Pool, signed_out};
 
 /// Everything that a command can write.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "log",
     "activity",
     "pools",
@@ -22,6 +22,7 @@ const TABLES: [&str; 15] = [
     "sessions",
     "codes",
     "attempts",
+    "used_nonces",
     "outbox",
     "mailbox",
     "keys",
@@ -227,6 +228,46 @@ async fn initiate_auth() {
         async |app| a_client(app).await.1,
         async |app, client, number| confirmed(app, client, number).await,
         async |app, (client, name)| commands::sign_in(app, client, name, commands::PASSWORD).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_an_administrator_who_takes_an_alias_from_another_user() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| {
+            confirmed(app, client, number).await;
+            (pool.clone(), format!("joan-{number}"), address(number))
+        },
+        async |app, (pool, name, email)| commands::admin_create(app, pool, name, email, true).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_password_in_the_place_of_a_temporary_one() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| {
+            commands::admin_create(app, pool, &named(number), &address(number), false).await.unwrap();
+            let session = commands::challenge(app, client, &named(number), commands::PASSWORD).await.unwrap();
+            (client.clone(), named(number), session)
+        },
+        async |app, (client, name, session)| commands::new_password(app, client, name, session).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_link_provider_for_user() {
+    breaks_anywhere(
+        async |app| a_client(app).await,
+        async |app, (pool, client), number| {
+            let (_, name) = confirmed(app, client, number).await;
+            (pool.clone(), name, format!("identity-{number}"))
+        },
+        async |app, (pool, name, identity)| commands::link(app, pool, name, identity).await,
     )
     .await;
 }

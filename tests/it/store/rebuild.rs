@@ -13,7 +13,8 @@ use super::crash::content;
 use super::{Database, Pool, deleted, master_keys_text, signed_out};
 
 const READ_MODELS: [&str; 5] = ["pools", "clients", "users", "names", "client_directory"];
-const OTHERS: [&str; 8] = ["log", "activity", "sessions", "codes", "attempts", "outbox", "keys", "purges"];
+const OTHERS: [&str; 9] =
+    ["log", "activity", "sessions", "codes", "attempts", "used_nonces", "outbox", "keys", "purges"];
 
 async fn run(database: &Database, statements: &[&'static str]) {
     for statement in statements {

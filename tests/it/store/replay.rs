@@ -61,6 +61,27 @@ enum Command {
     AdminDelete {
         name: u8,
     },
+    AdminCreate {
+        name: u8,
+        email: u8,
+        force: bool,
+    },
+    InviteAgain {
+        name: u8,
+    },
+    AdminDisable {
+        name: u8,
+    },
+    AdminEnable {
+        name: u8,
+    },
+    Link {
+        name: u8,
+        identity: u8,
+    },
+    Unlink {
+        identity: u8,
+    },
     UpdatePool {
         subject: u8,
     },
@@ -102,7 +123,14 @@ fn command() -> impl Strategy<Value = Command> {
         4 => token.prop_map(|token| Command::DeleteUser { token }),
         3 => name.clone().prop_map(|name| Command::AdminSignOut { name }),
         4 => name.clone().prop_map(|name| Command::AdminConfirm { name }),
-        4 => name.prop_map(|name| Command::AdminDelete { name }),
+        4 => name.clone().prop_map(|name| Command::AdminDelete { name }),
+        6 => (name.clone(), 0..3_u8, any::<bool>())
+            .prop_map(|(name, email, force)| Command::AdminCreate { name, email, force }),
+        4 => name.clone().prop_map(|name| Command::InviteAgain { name }),
+        2 => name.clone().prop_map(|name| Command::AdminDisable { name }),
+        3 => name.clone().prop_map(|name| Command::AdminEnable { name }),
+        4 => (name, 0..3_u8).prop_map(|(name, identity)| Command::Link { name, identity }),
+        2 => (0..3_u8).prop_map(|identity| Command::Unlink { identity }),
         3 => (0..3_u8).prop_map(|subject| Command::UpdatePool { subject }),
         3 => any::<bool>().prop_map(|rotates| Command::UpdateClient { rotates }),
         2 => Just(Command::CreateClient),
@@ -183,6 +211,12 @@ impl World<'_> {
         Ok(())
     }
 
+    async fn admin_create(&self, app: &App, pool: &str, name: u8, email: u8, force: bool) -> Answer {
+        let sub = commands::admin_create(app, pool, &named(name), &format!("{email}@example.com"), force).await?;
+        self.known(|known| known.subs.insert((pool.to_owned(), named(name)), sub));
+        Ok(())
+    }
+
     async fn sign_in(&self, app: &App, client: &str, name: u8, right: bool) -> Answer {
         let password = if right { commands::PASSWORD } else { commands::WRONG_PASSWORD };
         let tokens = commands::sign_in(app, client, &named(name), password).await?;
@@ -240,6 +274,22 @@ impl World<'_> {
             }
             Command::AdminDelete { name } => {
                 ("AdminDeleteUser", commands::admin_delete(app, &pool, &named(name)).await)
+            }
+            Command::AdminCreate { name, email, force } => {
+                ("AdminCreateUser", self.admin_create(app, &pool, name, email, force).await)
+            }
+            Command::InviteAgain { name } => ("RESEND", commands::invite_again(app, &pool, &named(name)).await),
+            Command::AdminDisable { name } => {
+                ("AdminDisableUser", commands::admin_disable(app, &pool, &named(name)).await)
+            }
+            Command::AdminEnable { name } => {
+                ("AdminEnableUser", commands::admin_enable(app, &pool, &named(name)).await)
+            }
+            Command::Link { name, identity } => {
+                ("AdminLinkProviderForUser", commands::link(app, &pool, &named(name), &identity.to_string()).await)
+            }
+            Command::Unlink { identity } => {
+                ("AdminDisableProviderForUser", commands::unlink(app, &pool, &identity.to_string()).await)
             }
             Command::Refresh { token }
             | Command::Revoke { token }
@@ -354,6 +404,12 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "AdminUserGlobalSignOut",
         "AdminConfirmSignUp",
         "AdminDeleteUser",
+        "AdminCreateUser",
+        "RESEND",
+        "AdminDisableUser",
+        "AdminEnableUser",
+        "AdminLinkProviderForUser",
+        "AdminDisableProviderForUser",
         "UpdateUserPool",
         "UpdateUserPoolClient",
         "CreateUserPoolClient",

@@ -226,6 +226,44 @@ impl Pool {
         self.api.call(AdminGetUserRequest { user_pool_id, username }).await
     }
 
+    /// A user to be created by an administrator, to be sent or changed.
+    pub fn create_user_request(&self, username: &str, values: &[(&str, &str)]) -> AdminCreateUserRequest {
+        AdminCreateUserRequest {
+            user_pool_id: Some(self.id.clone()),
+            username: Some(username.to_owned()),
+            user_attributes: attributes(values),
+            ..Default::default()
+        }
+    }
+
+    /// Creates a user with a temporary password of which nobody is told.
+    pub async fn create_user(&self, username: &str, values: &[(&str, &str)], password: &str) -> UserType {
+        let request = AdminCreateUserRequest {
+            temporary_password: Some(password.to_owned()),
+            message_action: Some("SUPPRESS".to_owned()),
+            ..self.create_user_request(username, values)
+        };
+        self.api.call(request).await.expect("the user is created").user.expect("a user")
+    }
+
+    /// The challenge with which a sign-in by password goes on.
+    pub async fn challenge(&self, username: &str, password: &str) -> InitiateAuthResponse {
+        let answer = self.api.call(self.sign_in_request(username, password)).await.expect("a challenge");
+        assert_eq!(answer.authentication_result, None);
+        answer
+    }
+
+    /// The answer to a challenge for a new password, to be sent or changed.
+    pub fn new_password_request(&self, session: &str, username: &str, password: &str) -> RespondToAuthChallengeRequest {
+        RespondToAuthChallengeRequest {
+            client_id: Some(self.client_id.clone()),
+            challenge_name: Some("NEW_PASSWORD_REQUIRED".to_owned()),
+            session: Some(session.to_owned()),
+            challenge_responses: parameters(&[("USERNAME", username), ("NEW_PASSWORD", password)]),
+            ..Default::default()
+        }
+    }
+
     /// The end of a scenario: log and read models agree, and no operation answered an exception that it does not list.
     pub async fn verify(mut self) {
         self.verified = true;

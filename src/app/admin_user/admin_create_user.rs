@@ -1,0 +1,156 @@
+//! AdminCreateUser.
+
+use std::sync::Arc;
+
+use crate::app::admin_user::named_user::named_user;
+use crate::app::caller::Caller;
+use crate::app::password_forms::password_forms;
+use crate::app::{App, Failure, shapes, until_settled};
+use crate::domain::decision::replay;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::password_policy;
+use crate::domain::time::Timestamp;
+use crate::domain::user::admin_create_user::{self as rules, Invitations, TakenAlias, TemporaryPassword};
+use crate::domain::user::{User, resend_invitation};
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::user_event::Event;
+use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
+use crate::store::cache::PoolView;
+use crate::store::commit::{Commit, LoadedUser, OperationalRow};
+use crate::store::read::Wanted;
+use crate::store::seal::DataKey;
+
+/// Creates a user with a temporary password and invites it, or invites one again.
+pub async fn admin_create_user(
+    app: &App,
+    caller: &Caller,
+    request: AdminCreateUserRequest,
+) -> Result<AdminCreateUserResponse, Error> {
+    if request.message_action() == "RESEND" {
+        return until_settled!(Exception::TooManyRequestsException, resend(app, caller, &request));
+    }
+    let sub = Sub(app.random.uuid());
+    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, sub))
+}
+
+async fn create(
+    app: &App,
+    caller: &Caller,
+    request: &AdminCreateUserRequest,
+    sub: Sub,
+) -> Result<AdminCreateUserResponse, Failure> {
+    let pool_id = UserPoolId::new(request.user_pool_id());
+    let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
+    let found = app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await?;
+    let pool = found.pool;
+    let invitee = rules::invitee(&pool.state, sub, request)?;
+    let force = request.force_alias_creation();
+    let aliases = rules::conflicts(&pool.name_rules, &invitee, &found.taken, force)?;
+    Invitations::of(request).addresses(&invitee.attributes)?;
+    let text = temporary_password(app, &pool.state, request)?;
+    let owners = alias_owners(app, &pool_id, aliases).await?;
+    let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
+    let temporary = temporary(app, caller, &pool, (&key, sub, &invitee.username), text, request).await?;
+    let at = app.clock.now();
+    let decision = rules::admin_create_user(&pool.state, invitee, &temporary);
+    decision.answer?;
+    let answer = response(&pool.state, None, sub, &decision.events, at)?;
+    let mut commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+        .decided_from(&pool, None)
+        .new_user(sub, &key, decision.events)
+        .activity(sub, &key, decision.activity)
+        .messages(sub, &key, decision.messages)
+        .operational([OperationalRow::Key(wrapped)]);
+    for (owner, taken) in &owners {
+        commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
+    }
+    app.store.commit(commit).await?;
+    Ok(answer)
+}
+
+async fn resend(
+    app: &App,
+    caller: &Caller,
+    request: &AdminCreateUserRequest,
+) -> Result<AdminCreateUserResponse, Failure> {
+    let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
+    resend_invitation::check(&user.state)?;
+    let text = temporary_password(app, &pool.state, request)?;
+    let sub = user.state.sub;
+    let temporary = temporary(app, caller, &pool, (&user.key, sub, user.state.username()), text, request).await?;
+    let at = app.clock.now();
+    let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
+    decision.answer?;
+    let answer = response(&pool.state, Some(&user.state), sub, &decision.events, at)?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+        .decided_from(&pool, None)
+        .user(&user, decision.events)
+        .activity(sub, &user.key, decision.activity)
+        .messages(sub, &user.key, decision.messages);
+    app.store.commit(commit).await?;
+    Ok(answer)
+}
+
+/// The users from whom aliases are taken, each with all that it loses. One that has gone meanwhile loses nothing.
+async fn alias_owners(
+    app: &App,
+    pool_id: &UserPoolId,
+    aliases: Vec<TakenAlias>,
+) -> Result<Vec<(LoadedUser, Vec<TakenAlias>)>, Error> {
+    let mut owners: Vec<(LoadedUser, Vec<TakenAlias>)> = Vec::new();
+    for alias in aliases {
+        let wanted = Wanted { name: Some(&alias.name), ..Wanted::default() };
+        let Some(owner) = app.store.read(pool_id, None, wanted).await?.user else { continue };
+        match owners.iter_mut().find(|(known, _)| known.state.sub == owner.state.sub) {
+            Some((_, taken)) => taken.push(alias),
+            None => owners.push((owner, vec![alias])),
+        }
+    }
+    Ok(owners)
+}
+
+/// The temporary password that is asked for, or a generated one; either conforms to the policy.
+fn temporary_password(app: &App, pool: &UserPool, request: &AdminCreateUserRequest) -> Result<String, Error> {
+    let policy = pool.password_policy();
+    if let Some(given) = &request.temporary_password {
+        password_policy::check(&policy, given)?;
+        return Ok(given.clone());
+    }
+    // Each of the classes that a policy can ask for is among the characters, so few tries are enough.
+    loop {
+        let text = app.random.text(password_policy::GENERATED, password_policy::generated_length(&policy));
+        if password_policy::check(&policy, &text).is_ok() {
+            return Ok(text);
+        }
+    }
+}
+
+/// The slow part: both forms of the temporary password, for a user with its key, id and name.
+async fn temporary(
+    app: &App,
+    caller: &Caller,
+    pool: &PoolView,
+    (key, sub, username): (&Arc<DataKey>, Sub, &str),
+    text: String,
+    request: &AdminCreateUserRequest,
+) -> Result<TemporaryPassword, Error> {
+    let password = password_forms(app, caller, pool, key, sub, username, &text).await?;
+    let address_is_name = !pool.name_rules.username_attributes.is_empty();
+    // Nobody types a sub: where an address is the name, the invitation names what the administrator did.
+    let username = if address_is_name { request.username() } else { username }.to_owned();
+    Ok(TemporaryPassword { password, text, username, invitations: Invitations::of(request) })
+}
+
+fn response(
+    pool: &UserPool,
+    before: Option<&User>,
+    sub: Sub,
+    events: &[Event],
+    at: Timestamp,
+) -> Result<AdminCreateUserResponse, Error> {
+    let events = events.iter().map(|event| (event, at));
+    let user: Option<User> = replay(before.cloned(), &StreamId::user(sub), events);
+    let user = user.ok_or_else(|| Error::internal("an invitation of nobody"))?;
+    Ok(AdminCreateUserResponse { user: Some(shapes::user(pool, &user)) })
+}

@@ -1,0 +1,104 @@
+//! The answer to NEW_PASSWORD_REQUIRED: one read, one hash, one commit.
+
+use crate::app::auth::answer::Answer;
+use crate::app::auth::challenges::{self, Response};
+use crate::app::auth::session;
+use crate::app::caller::Caller;
+use crate::app::password_forms::password_forms;
+use crate::app::{App, Failure, clients, until_settled};
+use crate::domain::auth::challenge::{self, ChallengeName, ChallengeSession, invalid_session};
+use crate::domain::auth::steps::Next;
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::choose_new_password::{self as rules, ChooseNewPassword, Chosen};
+use crate::proto::events::UserSignedIn;
+use crate::proto::v1::AttributeType;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::{Commit, LoadedUser, OperationalRow};
+use crate::store::read::Wanted;
+use crate::tokens::challenge_token;
+
+/// Replaces a temporary password by the user's own, and goes on with the sign-in.
+pub async fn respond(app: &App, caller: &Caller, response: &Response<'_>) -> Result<Answer, Error> {
+    let answer = NewPassword {
+        response,
+        token: response.session()?,
+        username: response.required("USERNAME")?,
+        password: response.required("NEW_PASSWORD")?,
+        written: rules::written_attributes(response.responses),
+    };
+    until_settled!(Exception::TooManyRequestsException, answer.attempt(app, caller))
+}
+
+struct NewPassword<'a> {
+    response: &'a Response<'a>,
+    token: &'a str,
+    username: &'a str,
+    password: &'a str,
+    written: Vec<AttributeType>,
+}
+
+impl NewPassword<'_> {
+    async fn attempt(&self, app: &App, caller: &Caller) -> Result<Answer, Failure> {
+        let Response { pool_id, client_id, .. } = self.response;
+        let hint = app.store.pool_hint(pool_id).await?;
+        let session = challenge_token::open(pool_id, &hint.keys, self.token);
+        let names = rules::possible_names(&hint.name_rules, &self.written);
+        let wanted = Wanted { sub: session.as_ref().map(|session| session.sub), taken: &names, ..Wanted::default() };
+        let found = app.store.read(pool_id, Some(client_id), wanted).await?;
+        let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
+        clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;
+        let (session, user) = session.zip(found.user).ok_or_else(invalid_session)?;
+        session.check(&challenge::Answer {
+            challenge: ChallengeName::NewPasswordRequired,
+            client: &client.state,
+            user: &user.state,
+            password_id: challenges::password_id(&user.state)?,
+            username: self.username,
+            name_rules: &pool.name_rules,
+            at: app.clock.now(),
+        })?;
+        let attributes =
+            rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
+        let (sub, username) = (user.state.sub, user.state.username());
+        let password = password_forms(app, caller, &pool, &user.key, sub, username, self.password).await?;
+        self.settle(app, &pool, &client, &user, &session, ChooseNewPassword { attributes, password }).await
+    }
+
+    async fn settle(
+        &self,
+        app: &App,
+        pool: &PoolView,
+        client: &ClientView,
+        user: &LoadedUser,
+        session: &ChallengeSession,
+        command: ChooseNewPassword,
+    ) -> Result<Answer, Failure> {
+        let at = app.clock.now();
+        let begun = session::begin(app, &client.state, &user.state, at);
+        let signed_in = UserSignedIn {
+            client_id: client.state.client_id.to_string(),
+            auth_flow: session.flow.name().to_owned(),
+            session_id: begun.event_id.to_string(),
+        };
+        let decision = rules::choose_new_password(&user.state, command, signed_in, at);
+        let Chosen { user: after, next } = decision.answer?;
+        let spent = OperationalRow::NonceSpent { nonce: session.nonce, sub: after.sub, expires_at: session.expires_at };
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, self.response.origin, at)
+            .decided_from(pool, Some(client))
+            .user(user, decision.events)
+            .activity(after.sub, &user.key, decision.activity)
+            .operational([spent]);
+        match next {
+            Next::Tokens => {
+                let answer = session::first_tokens(app, pool, &client.state, &after, &begun, at)?;
+                app.store.commit(commit.operational([OperationalRow::SessionBegun(begun)])).await?;
+                Ok(Answer::Tokens(Box::new(answer)))
+            }
+            Next::Challenge(name) => {
+                let answer = challenges::issue(app, pool, &client.state, &after, session.flow, name, at)?;
+                app.store.commit(commit).await?;
+                Ok(answer)
+            }
+        }
+    }
+}

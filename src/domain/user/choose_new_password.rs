@@ -1,0 +1,262 @@
+//! The answer to NEW_PASSWORD_REQUIRED: the rules.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::domain::app_client::AppClient;
+use crate::domain::attributes::{self, Attributes, Writer};
+use crate::domain::auth::challenge::invalid_session;
+use crate::domain::auth::steps::{self, Next, Proved};
+use crate::domain::decision::{Aggregate, Decision};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::StreamId;
+use crate::domain::password_policy;
+use crate::domain::time::Timestamp;
+use crate::domain::user::{Password, User, UserStatus};
+use crate::domain::user_pool::{NameRules, UserPool};
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
+use crate::proto::events::{UserNewPasswordChosen, UserPersonal, UserSignedIn};
+use crate::proto::v1::AttributeType;
+
+/// What the names of attributes begin with among the parameters of the challenge and its responses.
+const PREFIX: &str = "userAttributes.";
+/// Attributes whose value needs a proof or stands for the name: once given, they are not changed on the way in.
+const ADDRESSES: [&str; 2] = ["email", "phone_number"];
+
+/// What the challenge tells: the attributes that there are, as far as the client may read them, and those that are missing.
+pub fn parameters(pool: &UserPool, client: &AppClient, user: &User) -> BTreeMap<String, String> {
+    let missing: Vec<_> = missing(pool, user.attributes.known()).map(|name| format!("{PREFIX}{name}")).collect();
+    let readable =
+        |name: &str| attributes::readable(&pool.schema, &client.settings.read_attributes, name) && name != "sub";
+    let shown = user.shown_attributes().into_iter().filter(|(name, _)| readable(name));
+    let shown: Map<String, Value> = shown.map(|(name, value)| (name, Value::String(value))).collect();
+    [
+        ("USER_ID_FOR_SRP", user.username().to_owned()),
+        ("requiredAttributes", Value::from(missing).to_string()),
+        ("userAttributes", Value::Object(shown).to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+/// The required attributes that a user has not.
+fn missing<'a>(pool: &'a UserPool, attributes: Option<&'a Attributes>) -> impl Iterator<Item = &'a str> {
+    let required = pool.schema.iter().filter(|known| known.required() && known.name() != "sub");
+    required
+        .map(|known| known.name())
+        .filter(move |name| attributes.and_then(|it| it.get(*name)).is_none_or(String::is_empty))
+}
+
+/// The attributes among the responses to the challenge.
+pub fn written_attributes(responses: &BTreeMap<String, String>) -> Vec<AttributeType> {
+    let written = responses.iter().filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
+    written.map(|(name, value)| AttributeType { name: Some(name.to_owned()), value: Some(value.clone()) }).collect()
+}
+
+/// Every name that the attributes could claim, in the form that is compared.
+pub fn possible_names(rules: &NameRules, written: &[AttributeType]) -> Vec<String> {
+    let stands_for_name =
+        |name: &str| rules.alias_attributes.contains(name) || rules.username_attributes.contains(name);
+    let written = written.iter().filter(|it| stands_for_name(it.name()) && !it.value().is_empty());
+    written.map(|it| rules.normalise(it.value())).collect()
+}
+
+/// Checks everything that can be checked before the password is hashed, and answers the attributes to be set.
+pub fn check(
+    pool: &UserPool,
+    client: &AppClient,
+    user: &User,
+    password: &str,
+    written: &[AttributeType],
+    taken: &[String],
+) -> Result<Attributes, Error> {
+    if user.status != UserStatus::ForceChangePassword {
+        return Err(invalid_session());
+    }
+    password_policy::check(&pool.password_policy(), password)?;
+    let given = attributes::conform(&pool.schema, written, Writer::Client(&client.settings.write_attributes))?;
+    for name in given.keys() {
+        permit(pool, user, name)?;
+    }
+    let mut all = user.attributes.known().cloned().unwrap_or_default();
+    all.extend(given.clone());
+    attributes::require(&pool.schema, &all)?;
+    let before = user.names(&pool.name_rules());
+    let after = User { attributes: Some(all).into(), ..user.clone() };
+    for (attribute, name) in after.aliases(&pool.name_rules()) {
+        if taken.contains(&name) && !before.contains(&name) {
+            let message = format!("An account with the {attribute} already exists.");
+            return Err(Error::new(Exception::AliasExistsException, message));
+        }
+    }
+    Ok(given)
+}
+
+/// What is there already stays if it is required, an address, or can't be changed at all.
+fn permit(pool: &UserPool, user: &User, name: &str) -> Result<(), Error> {
+    if user.attribute(name).is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    let known = pool.schema.iter().find(|known| known.name() == name);
+    if known.is_some_and(|known| known.required()) || ADDRESSES.contains(&name) {
+        return Err(Error::not_authorized(format!("Cannot modify an already provided {name}")));
+    }
+    match known.is_some_and(|known| known.mutable()) {
+        true => Ok(()),
+        false => Err(Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated."))),
+    }
+}
+
+/// What the command brings.
+pub struct ChooseNewPassword {
+    /// The attributes, as they were checked.
+    pub attributes: Attributes,
+    /// The password in its two forms.
+    pub password: Password,
+}
+
+/// How the sign-in goes on.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The user with its new password.
+    pub user: User,
+    /// What comes next.
+    pub next: Next,
+}
+
+/// Decides the end of a temporary password: the user is confirmed, and signed in where nothing else is asked for.
+pub fn choose_new_password(
+    user: &User,
+    command: ChooseNewPassword,
+    signed_in: UserSignedIn,
+    at: Timestamp,
+) -> Decision<Event, Activity, Chosen> {
+    let ChooseNewPassword { attributes, password } = command;
+    let chosen = Event::NewPasswordChosen(UserNewPasswordChosen {
+        personal: Some(UserPersonal { username: None, attributes }),
+        password_hash: password.hash.0,
+        srp_verifier: password.srp_verifier.0,
+    });
+    let Some(after) = User::apply(Some(user.clone()), &StreamId::user(user.sub), &chosen, at) else {
+        return Decision::refuse(invalid_session());
+    };
+    let next = steps::next(&after, Proved::NewPassword);
+    let fact = (next == Next::Tokens).then_some(Activity::SignedIn(signed_in));
+    Decision::events(vec![chosen], Chosen { user: after, next }).with_activity(fact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{
+        at, client, confirmed, invited, password, pool, refusal, signed_up, texts, user, written,
+    };
+    use crate::proto::v1;
+
+    const PASSWORD: &str = "Correct-horse-1";
+
+    fn attribute(name: &str, required: bool, mutable: bool) -> v1::SchemaAttributeType {
+        v1::SchemaAttributeType {
+            name: Some(name.to_owned()),
+            required: Some(required),
+            mutable: Some(mutable),
+            ..Default::default()
+        }
+    }
+
+    fn some_pool() -> UserPool {
+        let schema =
+            vec![attribute("nickname", true, true), attribute("badge", false, false), attribute("email", false, true)];
+        let alias_attributes = texts(&["preferred_username"]);
+        pool(v1::CreateUserPoolRequest { schema, alias_attributes, ..Default::default() })
+    }
+
+    fn checked(pool: &UserPool, user: &User, given: &[(&str, &str)], taken: &[&str]) -> Result<Attributes, Error> {
+        let client = client(pool, Default::default());
+        check(pool, &client, user, PASSWORD, &written(given), &texts(taken))
+    }
+
+    #[test]
+    fn the_challenge_tells_what_is_there_and_what_is_missing() {
+        let pool = some_pool();
+        let client =
+            client(&pool, v1::CreateUserPoolClientRequest { read_attributes: texts(&["email"]), ..Default::default() });
+        let jane = user(&[invited("jane", &[("email", "j@example.com"), ("name", "Jane")])]);
+        let told = parameters(&pool, &client, &jane);
+        assert_eq!(told["USER_ID_FOR_SRP"], "jane");
+        assert_eq!(told["requiredAttributes"], r#"["userAttributes.nickname"]"#);
+        assert_eq!(told["userAttributes"], r#"{"email":"j@example.com","email_verified":"false"}"#);
+    }
+
+    #[test]
+    fn attributes_are_named_with_a_prefix_among_the_responses() {
+        let responses = [("NEW_PASSWORD", "x"), ("userAttributes.nickname", "J"), ("USERNAME", "jane")];
+        let responses = responses.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        assert_eq!(written_attributes(&responses), written(&[("nickname", "J")]));
+        let rules = some_pool().name_rules();
+        assert_eq!(possible_names(&rules, &written(&[("preferred_username", "j"), ("nickname", "J")])), ["j"]);
+    }
+
+    #[test]
+    fn required_attributes_come_with_the_password_and_the_policy_holds() {
+        let pool = some_pool();
+        let jane = user(&[invited("jane", &[])]);
+        assert_eq!(checked(&pool, &jane, &[("nickname", "J")], &[]).unwrap().len(), 1);
+        let message = "Attributes did not conform to the schema: nickname: The attribute is required";
+        assert_eq!(refusal(checked(&pool, &jane, &[], &[])).1, message);
+        let client = client(&pool, Default::default());
+        let weak = refusal(check(&pool, &client, &jane, "weak", &written(&[("nickname", "J")]), &[]));
+        assert_eq!(weak.0, Exception::InvalidPasswordException);
+    }
+
+    #[test]
+    fn what_the_client_may_not_write_or_is_there_already_stays() {
+        let pool = some_pool();
+        let there = [("nickname", "J"), ("email", "j@example.com"), ("custom:badge", "7"), ("name", "Jane")];
+        let jane = user(&[invited("jane", &there)]);
+        let refused = |given: (&str, &str)| refusal(checked(&pool, &jane, &[given], &[]));
+        for name in ["nickname", "email"] {
+            let message = format!("Cannot modify an already provided {name}");
+            let value = if name == "email" { "other@example.com" } else { "other" };
+            assert_eq!(refused((name, value)), (Exception::NotAuthorizedException, message));
+        }
+        assert_eq!(refused(("custom:badge", "8")).1, "user.custom:badge: Attribute cannot be updated.");
+        assert_eq!(refused(("email_verified", "true")).0, Exception::NotAuthorizedException);
+        assert!(checked(&pool, &jane, &[("name", "Joan")], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_another_user_has_is_refused() {
+        let pool = some_pool();
+        let jane = user(&[invited("jane", &[("nickname", "J")])]);
+        let given = [("preferred_username", "j")];
+        assert!(checked(&pool, &jane, &given, &[]).is_ok());
+        let message = "An account with the preferred_username already exists.".to_owned();
+        let refused = refusal(checked(&pool, &jane, &given, &["j"]));
+        assert_eq!(refused, (Exception::AliasExistsException, message));
+    }
+
+    #[test]
+    fn only_who_has_a_temporary_password_chooses_a_new_one_this_way() {
+        let pool = some_pool();
+        let own = user(&[signed_up("jane", &[("nickname", "J")]), confirmed(&[])]);
+        assert_eq!(refusal(checked(&pool, &own, &[], &[])).1, "Invalid session for the user.");
+    }
+
+    #[test]
+    fn a_new_password_confirms_and_signs_in() {
+        let events = vec![invited("jane", &[("nickname", "J")])];
+        let signed_in = UserSignedIn { client_id: "client".to_owned(), ..Default::default() };
+        let attributes = [("name".to_owned(), "Jane".to_owned())].into();
+        let command = ChooseNewPassword { attributes, password: password("own") };
+        let decision = choose_new_password(&user(&events), command, signed_in.clone(), at(1));
+        let chosen = decision.answer.unwrap();
+        assert_eq!(decision.activity, [Activity::SignedIn(signed_in)]);
+        let after = user(&[events, decision.events].concat());
+        assert_eq!((&chosen.user, chosen.next), (&after, Next::Tokens));
+        assert_eq!((after.status, after.password.clone()), (UserStatus::Confirmed, Some(password("own"))));
+        assert_eq!((after.attribute("name"), after.attribute("nickname")), (Some("Jane"), Some("J")));
+    }
+}

@@ -1,0 +1,193 @@
+//! Identities at external providers that stand for a user.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::domain::personal::Personal;
+use crate::domain::time::Timestamp;
+use crate::proto::events::UserProviderLinked;
+
+/// The name under which the API knows the users of the pool itself, beside the names of external providers.
+pub const OWN_PROVIDER: &str = "Cognito";
+/// The attribute that stands for a provider's own subject.
+pub const SUBJECT: &str = "Cognito_Subject";
+/// So many identities can stand for one user (guide: limits).
+pub const MOST_IDENTITIES: usize = 5;
+/// What the claims of identities begin with, in the namespace that they share with names.
+pub(super) const CLAIM_MARK: char = '\u{1f}';
+
+/// The providers whose name says what they are.
+const SOCIAL: [&str; 4] = ["Facebook", "Google", "LoginWithAmazon", "SignInWithApple"];
+
+/// Who somebody is at a provider.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProviderIdentity {
+    /// The provider.
+    pub provider_name: String,
+    /// The claim of the provider's that tells its users apart.
+    pub attribute_name: String,
+    /// The value of that claim.
+    pub attribute_value: String,
+}
+
+impl ProviderIdentity {
+    /// What is claimed for the identity, so that it stands for one user of its pool only.
+    pub fn claim(&self) -> String {
+        claim(&self.provider_name, &self.attribute_name, &self.attribute_value)
+    }
+
+    /// The kind of the provider, as far as it follows from what is known: the social ones have fixed names, and only SAML
+    /// providers tell their users apart by a claim of choice.
+    pub fn provider_type(&self) -> Option<&str> {
+        let social = SOCIAL.into_iter().find(|name| *name == self.provider_name);
+        social.or_else(|| (self.attribute_name != SUBJECT).then_some("SAML"))
+    }
+}
+
+/// A hash, so that the claim of a value of any length fits its index.
+fn claim(provider_name: &str, attribute_name: &str, attribute_value: &str) -> String {
+    // As JSON, so that no two lists of parts are alike.
+    let parts = json!([provider_name, attribute_name, attribute_value]).to_string();
+    format!("{CLAIM_MARK}{}", hex::encode(digest(&SHA256, parts.as_bytes())))
+}
+
+/// An identity that stands for a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedIdentity {
+    /// The link's own id.
+    pub link_id: String,
+    /// The provider.
+    pub provider_name: String,
+    /// The kind of the provider, where it was known.
+    pub provider_type: Option<String>,
+    /// The claim of the provider's that tells its users apart.
+    pub attribute_name: String,
+    /// The value of that claim.
+    pub attribute_value: Personal<String>,
+    /// Since when.
+    pub linked_at: Timestamp,
+}
+
+impl LinkedIdentity {
+    pub(super) fn linked(event: &UserProviderLinked, at: Timestamp) -> Self {
+        Self {
+            link_id: event.link_id.clone(),
+            provider_name: event.provider_name.clone(),
+            provider_type: event.provider_type.clone(),
+            attribute_name: event.provider_attribute_name.clone(),
+            attribute_value: event.personal.as_ref().map(|it| it.provider_attribute_value.clone()).into(),
+            linked_at: at,
+        }
+    }
+
+    pub(super) fn claim(&self) -> Option<String> {
+        let value = self.attribute_value.known()?;
+        Some(claim(&self.provider_name, &self.attribute_name, value))
+    }
+
+    /// Whether this is the link of an identity.
+    pub fn is_of(&self, identity: &ProviderIdentity) -> bool {
+        self.provider_name == identity.provider_name
+            && self.attribute_name == identity.attribute_name
+            && self.attribute_value.known() == Some(&identity.attribute_value)
+    }
+}
+
+/// The attribute `identities`: what is known, and nothing where it is not.
+pub fn shown(identities: &[LinkedIdentity]) -> Value {
+    let known = |identity: &LinkedIdentity| {
+        let value = identity.attribute_value.known()?;
+        Some(json!({
+            "userId": value,
+            "providerName": identity.provider_name,
+            "providerType": identity.provider_type,
+            "issuer": null,
+            "primary": false,
+            "dateCreated": identity.linked_at.0,
+        }))
+    };
+    identities.iter().filter_map(known).collect()
+}
+
+/// The claim `identities` of an ID token: the same, with flags and times as texts.
+pub fn token_claim(identities: &[LinkedIdentity]) -> Value {
+    let mut shown = shown(identities);
+    for identity in shown.as_array_mut().into_iter().flatten() {
+        for member in ["primary", "dateCreated"] {
+            identity[member] = json!(identity[member].to_string());
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(provider: &str, attribute: &str, value: &str) -> ProviderIdentity {
+        ProviderIdentity {
+            provider_name: provider.to_owned(),
+            attribute_name: attribute.to_owned(),
+            attribute_value: value.to_owned(),
+        }
+    }
+
+    fn linked(value: Personal<String>) -> LinkedIdentity {
+        LinkedIdentity {
+            link_id: "link".to_owned(),
+            provider_name: "Google".to_owned(),
+            provider_type: Some("Google".to_owned()),
+            attribute_name: SUBJECT.to_owned(),
+            attribute_value: value,
+            linked_at: Timestamp(1_642_699_117_273),
+        }
+    }
+
+    #[test]
+    fn an_identity_is_shown_as_json_and_in_a_token_with_texts() {
+        let identities = [linked(Personal::Known("123".to_owned()))];
+        let expected = json!([{
+            "userId": "123", "providerName": "Google", "providerType": "Google", "issuer": null,
+            "primary": false, "dateCreated": 1_642_699_117_273_i64,
+        }]);
+        assert_eq!(shown(&identities), expected);
+        let expected = json!([{
+            "userId": "123", "providerName": "Google", "providerType": "Google", "issuer": null,
+            "primary": "false", "dateCreated": "1642699117273",
+        }]);
+        assert_eq!(token_claim(&identities), expected);
+    }
+
+    #[test]
+    fn of_an_erased_identity_nothing_is_shown_or_claimed() {
+        let erased = linked(Personal::Erased);
+        assert_eq!(erased.claim(), None);
+        assert_eq!(shown(std::slice::from_ref(&erased)), json!([]));
+        assert!(!erased.is_of(&identity("Google", SUBJECT, "123")));
+    }
+
+    #[test]
+    fn the_kind_of_a_provider_is_told_where_it_follows_from_the_link() {
+        assert_eq!(identity("Google", SUBJECT, "1").provider_type(), Some("Google"));
+        assert_eq!(identity("ADFS", "email", "1").provider_type(), Some("SAML"));
+        assert_eq!(identity("ADFS", SUBJECT, "1").provider_type(), None);
+    }
+
+    #[test]
+    fn no_two_identities_claim_the_same() {
+        let claims = [
+            identity("a", "b", "c"),
+            identity("a", "bc", ""),
+            identity("ab", "", "c"),
+            identity("a\",\"b", "c", "d"),
+            identity("a", "b\",\"c", "d"),
+        ]
+        .map(|identity| identity.claim());
+        let distinct: std::collections::BTreeSet<_> = claims.iter().collect();
+        assert_eq!(distinct.len(), claims.len());
+        assert!(claims.iter().all(|claim| claim.starts_with(CLAIM_MARK) && claim.len() == 65));
+        let linked = linked(Personal::Known("123".to_owned()));
+        assert_eq!(linked.claim(), Some(identity("Google", SUBJECT, "123").claim()));
+    }
+}

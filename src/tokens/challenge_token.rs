@@ -1,0 +1,127 @@
+//! Challenge tokens, Cognito's `Session`: a sign-in between two steps, sealed under the pool's token key.
+//!
+//! `base64url(pool id) "." base64url(sealed JSON)`, 4,096 characters at most. Issuing one writes nothing: all that there is
+//! of the sign-in is in the token.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::auth::challenge::ChallengeSession;
+use crate::domain::error::Error;
+use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::environment::Random;
+use crate::store::keys::PoolKeys;
+use crate::store::seal::{FieldClass, Place};
+
+/// The longest that clients take and give back.
+const LONGEST: usize = 4_096;
+
+/// A sign-in remembers more than fits.
+#[derive(Debug, thiserror::Error)]
+#[error("a challenge token of {0} characters is too long")]
+struct TooLong(usize);
+
+/// The text of a token.
+pub fn seal(
+    pool_id: &UserPoolId,
+    keys: &PoolKeys,
+    session: &ChallengeSession,
+    random: &Random,
+) -> Result<String, Error> {
+    let content = serde_json::to_vec(session).map_err(Error::internal)?;
+    let blob = keys.token.seal(place(pool_id, &stream()), random.uuid(), &content);
+    let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0));
+    if token.len() > LONGEST { Err(Error::internal(TooLong(token.len()))) } else { Ok(token) }
+}
+
+/// The sign-in of a token, if it is one of this pool.
+pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<ChallengeSession> {
+    let (pool, blob) = token.split_once('.')?;
+    if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
+        return None;
+    }
+    let blob = Sealed(URL_SAFE_NO_PAD.decode(blob).ok()?);
+    let content = keys.token.open(place(pool_id, &stream()), &blob).ok()?;
+    serde_json::from_slice(&content).ok()
+}
+
+fn stream() -> StreamId {
+    StreamId::new("challenge-tokens")
+}
+
+fn place<'a>(pool: &'a UserPoolId, stream: &'a StreamId) -> Place<'a> {
+    Place { pool, stream, class: FieldClass::ChallengeToken }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::auth::AuthFlow;
+    use crate::domain::auth::challenge::ChallengeName;
+    use crate::domain::ids::{ClientId, Sub};
+    use crate::domain::time::Timestamp;
+    use crate::store::keys::MasterKeys;
+    use crate::tokens::refresh_token::{self, RefreshToken};
+
+    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
+        let random = Random::default();
+        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
+        let id = UserPoolId::new(id);
+        let (keys, _) = PoolKeys::generate(&id, &master, &random);
+        (id, keys)
+    }
+
+    fn session() -> ChallengeSession {
+        let random = Random::default();
+        ChallengeSession {
+            nonce: random.uuid(),
+            challenge: ChallengeName::NewPasswordRequired,
+            flow: AuthFlow::AdminUserPassword,
+            client_id: ClientId::new("a".repeat(128)),
+            sub: Sub(random.uuid()),
+            password_id: random.uuid(),
+            expires_at: Timestamp(1_700_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_token_opens_in_its_pool_only_and_is_of_a_length_that_clients_take() {
+        let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
+        let session = session();
+        let token = seal(&one, &keys, &session, &Random::default()).unwrap();
+        assert_eq!(open(&one, &keys, &token), Some(session));
+        assert!((20..=LONGEST).contains(&token.len()), "{}", token.len());
+        assert_eq!(open(&other, &other_keys, &token), None);
+        assert_eq!(open(&one, &other_keys, &token), None);
+        let (_, blob) = token.split_once('.').unwrap();
+        assert_eq!(open(&other, &keys, &format!("{}.{blob}", URL_SAFE_NO_PAD.encode(other.as_str()))), None);
+    }
+
+    #[test]
+    fn a_token_of_another_kind_is_none() {
+        let (id, keys) = pool("us-east-1_aaaaaaaaa");
+        let random = Random::default();
+        let refresh = refresh_token::seal(&id, &keys, RefreshToken { session: random.uuid(), counter: 0 }, &random);
+        assert_eq!(open(&id, &keys, &refresh), None);
+        assert_eq!(refresh_token::open(&id, &keys, &seal(&id, &keys, &session(), &random).unwrap()), None);
+    }
+
+    #[test]
+    fn what_would_not_fit_is_never_given_out() {
+        let (id, keys) = pool("us-east-1_aaaaaaaaa");
+        let session = ChallengeSession { client_id: ClientId::new("a".repeat(LONGEST)), ..session() };
+        assert!(seal(&id, &keys, &session, &Random::default()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_is_a_token(text in "\\PC{0,120}", blob in "[A-Za-z0-9_-]{0,140}") {
+            let (id, keys) = pool("us-east-1_aaaaaaaaa");
+            prop_assert_eq!(open(&id, &keys, &text), None);
+            prop_assert_eq!(open(&id, &keys, &format!("{}.{blob}", URL_SAFE_NO_PAD.encode(id.as_str()))), None);
+        }
+    }
+}
