@@ -70,6 +70,12 @@ pub fn password_sign_in(sign_in: &PasswordSignIn<'_>) -> SignIn {
             let error = Error::new(Exception::UserNotConfirmedException, "User is not confirmed.");
             sign_in.refused(SignInRefusal::NotConfirmed, None, error)
         }
+        UserStatus::ResetRequired => {
+            let error = Error::password_reset_required();
+            sign_in.refused(SignInRefusal::ResetRequired, None, error)
+        }
+        // What follows a temporary password is a challenge, which is not built: nobody gets in by it.
+        UserStatus::ForceChangePassword => sign_in.refused(SignInRefusal::WrongPassword, None, wrong()),
         UserStatus::Confirmed => SignIn::Accepted(UserSignedIn {
             client_id: sign_in.client.client_id.to_string(),
             auth_flow: sign_in.flow.name().to_owned(),

@@ -8,7 +8,7 @@ pub mod global_sign_out;
 pub mod resend_confirmation_code;
 pub mod sign_up;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,10 @@ use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserPersonal, UserSignedUp};
+use crate::proto::events::{
+    UserAttributeChangeRequested, UserAttributeVerified, UserAttributesDeleted, UserAttributesSet, UserPersonal,
+    UserSignedUp,
+};
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,8 +39,14 @@ pub struct User {
     pub attributes: Personal<Attributes>,
     /// The names of the attributes that are proved.
     pub verified: BTreeSet<String>,
+    /// Values that attributes are to have once a code has proved them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requested: BTreeMap<String, Personal<String>>,
     /// What it can sign in with.
     pub password: Option<Password>,
+    /// Since when the password is a temporary one, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary_password_set_at: Option<Timestamp>,
     /// Sessions of an earlier generation are over.
     pub token_generation: i64,
     /// When it was created.
@@ -55,6 +64,12 @@ pub struct Password {
     pub srp_verifier: Sealed,
 }
 
+impl Password {
+    fn of(hash: &[u8], srp_verifier: &[u8]) -> Self {
+        Self { hash: Sealed(hash.to_vec()), srp_verifier: Sealed(srp_verifier.to_vec()) }
+    }
+}
+
 /// The state of an account, as `UserStatus` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -63,6 +78,10 @@ pub enum UserStatus {
     Unconfirmed,
     /// In use.
     Confirmed,
+    /// An administrator took the password back: a code must be asked for, and another password chosen.
+    ResetRequired,
+    /// The password is a temporary one, which serves only to choose another.
+    ForceChangePassword,
 }
 
 impl UserStatus {
@@ -71,25 +90,30 @@ impl UserStatus {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
             Self::Confirmed => "CONFIRMED",
+            Self::ResetRequired => "RESET_REQUIRED",
+            Self::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
         }
     }
 }
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 1;
+    const REVISION: i32 = 2;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
-        let change = |change: fn(&mut Self, &Event)| {
+        let change = |change: &dyn Fn(&mut Self)| {
             state.clone().map(|mut user| {
-                change(&mut user, event);
+                change(&mut user);
                 user.modified_at = at;
                 user
             })
         };
         match event {
             Event::SignedUp(signed_up) => Self::signed_up(stream, signed_up, at),
-            Event::Confirmed(_) => change(Self::confirm),
+            Event::Confirmed(confirmed) => change(&|user| {
+                user.status = UserStatus::Confirmed;
+                user.verified.extend(confirmed.verified_attributes.iter().cloned());
+            }),
             Event::SignedOut(signed_out) => {
                 state.map(|user| Self { token_generation: signed_out.token_generation, ..user })
             }
@@ -100,7 +124,24 @@ impl Aggregate for User {
                 }
                 user
             }),
-            Event::AliasReleased(_) => change(Self::release_alias),
+            Event::AliasReleased(released) => change(&|user| {
+                user.verified.remove(&released.attribute);
+            }),
+            Event::PasswordChanged(changed) => change(&|user| {
+                user.status = UserStatus::Confirmed;
+                user.password = Some(Password::of(&changed.password_hash, &changed.srp_verifier));
+                user.temporary_password_set_at = None;
+            }),
+            Event::TemporaryPasswordSet(set) => change(&|user| {
+                user.status = UserStatus::ForceChangePassword;
+                user.password = Some(Password::of(&set.password_hash, &set.srp_verifier));
+                user.temporary_password_set_at = Some(at);
+            }),
+            Event::PasswordReset(_) => change(&|user| user.status = UserStatus::ResetRequired),
+            Event::AttributesSet(set) => change(&|user| user.set_attributes(set)),
+            Event::AttributesDeleted(deleted) => change(&|user| user.delete_attributes(deleted)),
+            Event::AttributeChangeRequested(requested) => change(&|user| user.request_change(requested)),
+            Event::AttributeVerified(verified) => change(&|user| user.verify(verified)),
         }
     }
 }
@@ -117,32 +158,61 @@ impl User {
             enabled: true,
             attributes: personal.known().map(|it| it.attributes.clone()).into(),
             verified: BTreeSet::new(),
-            password: (!event.password_hash.is_empty()).then(|| Password {
-                hash: Sealed(event.password_hash.clone()),
-                srp_verifier: Sealed(event.srp_verifier.clone()),
-            }),
+            requested: BTreeMap::new(),
+            password: (!event.password_hash.is_empty())
+                .then(|| Password::of(&event.password_hash, &event.srp_verifier)),
+            temporary_password_set_at: None,
             token_generation: 1,
             created_at: at,
             modified_at: at,
         })
     }
 
-    fn confirm(&mut self, event: &Event) {
-        if let Event::Confirmed(confirmed) = event {
-            self.status = UserStatus::Confirmed;
-            self.verified.extend(confirmed.verified_attributes.iter().cloned());
+    fn set_attributes(&mut self, event: &UserAttributesSet) {
+        let values = event.personal.iter().flat_map(|personal| &personal.attributes);
+        if let Personal::Known(attributes) = &mut self.attributes {
+            attributes.extend(values.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        for name in &event.attributes {
+            self.requested.remove(name);
+        }
+        for name in &event.unverified {
+            self.verified.remove(name);
+        }
+        self.verified.extend(event.verified.iter().cloned());
+    }
+
+    fn delete_attributes(&mut self, event: &UserAttributesDeleted) {
+        for name in &event.attributes {
+            if let Personal::Known(attributes) = &mut self.attributes {
+                attributes.remove(name);
+            }
+            self.requested.remove(name);
+            self.verified.remove(name);
         }
     }
 
-    fn release_alias(&mut self, event: &Event) {
-        if let Event::AliasReleased(released) = event {
-            self.verified.remove(&released.attribute);
+    fn request_change(&mut self, event: &UserAttributeChangeRequested) {
+        let value = event.personal.as_ref().and_then(|personal| personal.attributes.get(&event.attribute));
+        self.requested.insert(event.attribute.clone(), value.cloned().into());
+    }
+
+    fn verify(&mut self, event: &UserAttributeVerified) {
+        let requested = self.requested.remove(&event.attribute);
+        if let (Some(Personal::Known(value)), Personal::Known(attributes)) = (requested, &mut self.attributes) {
+            attributes.insert(event.attribute.clone(), value);
         }
+        self.verified.insert(event.attribute.clone());
     }
 
     /// An attribute's value, if it is there.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.known().and_then(|attributes| attributes.get(name)).map(String::as_str)
+    }
+
+    /// The value that an attribute is to have once a code has proved it.
+    pub fn requested(&self, name: &str) -> Option<&str> {
+        self.requested.get(name).and_then(Personal::known).map(String::as_str)
     }
 
     /// The name, empty once it is erased.
@@ -222,7 +292,9 @@ mod tests {
             enabled: true,
             attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
             verified: BTreeSet::new(),
-            password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
+            requested: BTreeMap::new(),
+            password: Some(Password::of(b"hash", b"verifier")),
+            temporary_password_set_at: None,
             token_generation: 1,
             created_at: at(0),
             modified_at: at(0),
