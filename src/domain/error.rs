@@ -112,6 +112,11 @@ impl Error {
         Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")
     }
 
+    /// The address or name is another user's.
+    pub fn alias_exists(attribute: &str) -> Self {
+        Self::new(Exception::AliasExistsException, format!("An account with the {attribute} already exists."))
+    }
+
     /// More attempts or codes than there may be.
     pub fn limit_exceeded() -> Self {
         Self::new(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.")

@@ -4,6 +4,7 @@ pub mod admin_confirm_sign_up;
 pub mod codes;
 pub mod confirm_sign_up;
 pub mod delete_user;
+pub mod forgot_password;
 pub mod global_sign_out;
 pub mod resend_confirmation_code;
 pub mod sign_up;

@@ -8,11 +8,11 @@ use crate::domain::ids::Sub;
 use crate::domain::message::verification_message;
 use crate::domain::message::{Medium, Message};
 use crate::domain::password_policy;
-use crate::domain::user::Password;
+use crate::domain::user::{Password, codes};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, UserCodeSent, UserPersonal, UserSignedUp};
+use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
 /// A registration whose name, password and attributes conform.
@@ -129,12 +129,7 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
     let message: Option<Message> = delivery
         .as_ref()
         .map(|(medium, address)| verification_message(&pool.settings, *medium, address, &username, &command.code));
-    let activity = medium.map(|medium| {
-        Activity::CodeSent(UserCodeSent {
-            purpose: CodePurpose::SignUp.into(),
-            delivery_medium: medium.name().to_owned(),
-        })
-    });
+    let activity = medium.map(|medium| codes::sent(CodePurpose::SignUp, medium));
     let signed_up = UserSignedUp {
         personal: Some(UserPersonal { username: Some(username), attributes }),
         client_id: Some(command.client_id),
@@ -152,6 +147,7 @@ mod tests {
     use crate::domain::error::Exception;
     use crate::domain::personal::Sealed;
     use crate::domain::testing::{JANE, client, pool, refusal, texts, written};
+    use crate::proto::events::UserCodeSent;
 
     const PASSWORD: &str = "Correct-horse-1";
 

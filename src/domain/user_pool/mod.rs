@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::message::Medium;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_pool_event::Event;
@@ -149,10 +150,35 @@ impl UserPool {
         }
     }
 
+    /// How a user whose password is forgotten can choose another.
+    pub fn recovery(&self) -> Recovery {
+        let setting = self.settings.account_recovery_setting.as_ref();
+        let mut mechanisms = setting.map(|it| it.recovery_mechanisms.clone()).unwrap_or_default();
+        mechanisms.sort_by_key(v1::RecoveryOptionType::priority);
+        if mechanisms.iter().any(|mechanism| mechanism.name() == "admin_only") {
+            return Recovery::ByAdministrator;
+        }
+        let way = |mechanism: &v1::RecoveryOptionType| match mechanism.name() {
+            "verified_phone_number" => Medium::Sms,
+            _ => Medium::Email,
+        };
+        let ways: Vec<_> = mechanisms.iter().map(way).collect();
+        Recovery::ByUser(if ways.is_empty() { vec![Medium::Sms, Medium::Email] } else { ways })
+    }
+
     /// The rules for passwords.
     pub fn password_policy(&self) -> v1::PasswordPolicyType {
         self.settings.policies.as_ref().and_then(|policies| policies.password_policy).unwrap_or_default()
     }
+}
+
+/// How a forgotten password is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The user is sent a code, by the first of these ways whose address it has proved.
+    ByUser(Vec<Medium>),
+    /// Only an administrator can help.
+    ByAdministrator,
 }
 
 /// How user names of a pool are compared and what stands for one.

@@ -1,0 +1,3 @@
+//! PasswordService.
+
+pub mod forgot_password;

@@ -1,0 +1,127 @@
+//! ForgotPassword: the rules.
+
+use crate::domain::decision::Decision;
+use crate::domain::error::Error;
+use crate::domain::message::{Medium, verification_message};
+use crate::domain::user::codes::{self, Delivery};
+use crate::domain::user::resend_confirmation_code::simulated_delivery;
+use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::{Recovery, UserPool};
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
+use crate::proto::events::{CodePurpose, CodeWithholding, UserCodeWithheld};
+
+/// What the command brings.
+pub struct ForgotPassword<'a> {
+    /// The name as the caller wrote it.
+    pub username: &'a str,
+    /// Whether the caller may not learn who exists.
+    pub hides_users: bool,
+    /// The code.
+    pub code: &'a str,
+}
+
+/// What the caller is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Where the code went, or would have gone.
+    pub delivery: Delivery,
+    /// Whether it went.
+    pub is_sent: bool,
+}
+
+/// Why a user is sent no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// There is no such user.
+    UnknownUser,
+    /// The account is disabled.
+    Disabled,
+    /// The account is in a state in which a code would be of no use.
+    State,
+    /// No verified address is one of the pool's ways of recovery.
+    NoContact,
+}
+
+impl Withheld {
+    /// What the caller reads, if it may.
+    pub fn error(self) -> Error {
+        match self {
+            Self::UnknownUser => Error::no_such_user(),
+            Self::Disabled => Error::not_authorized("User is disabled."),
+            Self::State => cannot_be_reset(),
+            Self::NoContact => Error::invalid_parameter(
+                "Cannot reset password for the user as there is no registered/verified email or phone_number",
+            ),
+        }
+    }
+
+    fn fact(self) -> Activity {
+        let reason = match self {
+            Self::UnknownUser => CodeWithholding::UnknownUser,
+            Self::Disabled => CodeWithholding::Disabled,
+            Self::State => CodeWithholding::State,
+            Self::NoContact => CodeWithholding::NoContact,
+        };
+        Activity::CodeWithheld(UserCodeWithheld { purpose: CodePurpose::ForgotPassword.into(), reason: reason.into() })
+    }
+}
+
+/// The refusal of a password that can't be chosen in the state of the account.
+pub fn cannot_be_reset() -> Error {
+    Error::not_authorized("User password cannot be reset in the current state.")
+}
+
+/// Where a code to choose another password goes: the first of these ways whose address is verified.
+pub fn contact(user: &User, ways: &[Medium]) -> Result<Delivery, Withheld> {
+    if !user.enabled {
+        return Err(Withheld::Disabled);
+    }
+    if user.status == UserStatus::ForceChangePassword {
+        return Err(Withheld::State);
+    }
+    let verified = |medium: &Medium| {
+        let attribute = medium.attribute();
+        let address = user.attribute(attribute).filter(|address| !address.is_empty())?;
+        user.verified.contains(attribute).then(|| (*medium, address.to_owned()))
+    };
+    let delivery = ways.iter().find_map(verified).ok_or(Withheld::NoContact)?;
+    // It must confirm first: another password would not let it in.
+    if user.status == UserStatus::Unconfirmed { Err(Withheld::State) } else { Ok(delivery) }
+}
+
+/// The message and the fact of a code to choose another password.
+pub fn send(pool: &UserPool, user: &User, delivery: Delivery, code: &str) -> Decision<Event, Activity, Delivery> {
+    let (medium, address) = &delivery;
+    let message = verification_message(&pool.settings, *medium, address, user.username(), code);
+    let fact = codes::sent(CodePurpose::ForgotPassword, *medium);
+    Decision::events(Vec::new(), delivery).with_activity([fact]).with_messages([message])
+}
+
+/// Decides whether a code to choose another password is sent, and where to.
+pub fn forgot_password(
+    pool: &UserPool,
+    user: Option<&User>,
+    asked: &ForgotPassword<'_>,
+) -> Decision<Event, Activity, Forgotten> {
+    let ways = match pool.recovery() {
+        Recovery::ByUser(ways) => ways,
+        // Of the pool, whoever asks: it tells nothing of a user.
+        Recovery::ByAdministrator => {
+            return Decision::refuse(Error::not_authorized("Contact administrator to reset password."));
+        }
+    };
+    let found = user.ok_or(Withheld::UnknownUser).and_then(|user| Ok((user, contact(user, &ways)?)));
+    match found {
+        Ok((user, delivery)) => {
+            let sent = send(pool, user, delivery, asked.code);
+            let answer = sent.answer.map(|delivery| Forgotten { delivery, is_sent: true });
+            Decision { events: sent.events, activity: sent.activity, messages: sent.messages, answer }
+        }
+        Err(withheld) if asked.hides_users => {
+            let delivery = simulated_delivery(pool, asked.username);
+            Decision::events(Vec::new(), Forgotten { delivery, is_sent: false }).with_activity([withheld.fact()])
+        }
+        Err(withheld) => Decision::refuse(withheld.error()),
+    }
+}
