@@ -8,7 +8,7 @@
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserStatus};
 
 /// A session as far as refreshing asks.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,9 @@ pub fn refresh(
     }
     if !user.enabled {
         return Err(Error::not_authorized("User is disabled."));
+    }
+    if user.status == UserStatus::ResetRequired {
+        return Err(Error::password_reset_required());
     }
     let grace = client.rotation_grace();
     if presented == session.counter {

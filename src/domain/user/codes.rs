@@ -2,10 +2,12 @@
 
 use subtle::ConstantTimeEq;
 
+use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::Medium;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, UserCodeRefused, UserCodeSent};
 
 /// So many wrong guesses spend a code.
@@ -61,7 +63,7 @@ pub enum CodeFault {
 
 impl CodeFault {
     /// What becomes of the code.
-    pub fn outcome(self) -> CodeOutcome {
+    fn outcome(self) -> CodeOutcome {
         match self {
             Self::Expired | Self::Exhausted => CodeOutcome::Kept,
             Self::Wrong { .. } => CodeOutcome::Guessed,
@@ -69,7 +71,7 @@ impl CodeFault {
     }
 
     /// What is recorded: a wrong guess counts.
-    pub fn fact(self, purpose: CodePurpose) -> Option<Activity> {
+    fn fact(self, purpose: CodePurpose) -> Option<Activity> {
         match self {
             Self::Expired | Self::Exhausted => None,
             Self::Wrong { attempts } => {
@@ -79,7 +81,7 @@ impl CodeFault {
     }
 
     /// What the caller reads. Operations differ in what they answer once a code is exhausted.
-    pub fn error(self, exhausted: Exception) -> Error {
+    fn error(self, exhausted: Exception) -> Error {
         match self {
             Self::Expired => {
                 Error::new(Exception::ExpiredCodeException, "Invalid code provided, please request a code again.")
@@ -87,6 +89,33 @@ impl CodeFault {
             Self::Exhausted => Error { exception: exhausted, ..Error::limit_exceeded() },
             Self::Wrong { .. } => mismatch(),
         }
+    }
+}
+
+/// What a guess at a code comes to.
+#[derive(Debug)]
+pub struct Guess {
+    /// About the user who guesses.
+    pub decision: Decision<Event, Activity, ()>,
+    /// What becomes of the code.
+    pub code: CodeOutcome,
+}
+
+impl Guess {
+    /// The code is right, and this follows.
+    pub fn right(events: Vec<Event>) -> Self {
+        Self { decision: Decision::events(events, ()), code: CodeOutcome::Spent }
+    }
+
+    /// A refusal that leaves the code as it is.
+    pub fn refuse(error: Error) -> Self {
+        Self { decision: Decision::refuse(error), code: CodeOutcome::Kept }
+    }
+
+    /// The refusal of a code that proves nothing.
+    pub fn faulty(fault: CodeFault, purpose: CodePurpose, exhausted: Exception) -> Self {
+        let decision = Decision::refuse(fault.error(exhausted)).with_activity(fault.fact(purpose));
+        Self { decision, code: fault.outcome() }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
-use crate::domain::user::codes::{self, CodeFault, CodeOutcome, SentCode};
+use crate::domain::user::codes::{self, CodeFault, CodeOutcome, Guess, SentCode};
 use crate::domain::user::{User, UserStatus};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
@@ -65,12 +65,8 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
 }
 
 fn faulty(fault: CodeFault) -> Confirmation {
-    let error = fault.error(Exception::TooManyFailedAttemptsException);
-    Confirmation {
-        decision: Decision::refuse(error).with_activity(fault.fact(CodePurpose::SignUp)),
-        alias_owner_events: Vec::new(),
-        code: fault.outcome(),
-    }
+    let Guess { decision, code } = Guess::faulty(fault, CodePurpose::SignUp, Exception::TooManyFailedAttemptsException);
+    Confirmation { decision, alias_owner_events: Vec::new(), code }
 }
 
 #[cfg(test)]

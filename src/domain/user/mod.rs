@@ -1,7 +1,11 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
 pub mod admin_confirm_sign_up;
+pub mod admin_reset_user_password;
+pub mod admin_set_user_password;
+pub mod change_password;
 pub mod codes;
+pub mod confirm_forgot_password;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod forgot_password;
