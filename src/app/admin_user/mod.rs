@@ -2,5 +2,7 @@
 
 pub mod admin_confirm_sign_up;
 pub mod admin_delete_user;
+pub mod admin_delete_user_attributes;
 pub mod admin_get_user;
+pub mod admin_update_user_attributes;
 pub mod named_user;

@@ -18,8 +18,6 @@ pub struct NamedUser {
     pub user: LoadedUser,
     /// The user's code for the purpose that was asked for.
     pub code: Option<SentCode>,
-    /// Those of the names that were asked for that somebody has.
-    pub taken: Vec<String>,
 }
 
 /// Finds the user of a pool, or says openly that there is none.
@@ -34,5 +32,5 @@ pub async fn named_user_with(app: &App, pool_id: &str, username: &str, wanted: W
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(username);
     let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..wanted }).await?;
     let user = found.user.ok_or_else(Error::no_such_user)?;
-    Ok(NamedUser { pool: found.pool, user, code: found.code, taken: found.taken })
+    Ok(NamedUser { pool: found.pool, user, code: found.code })
 }

@@ -33,8 +33,6 @@ pub struct SignedIn {
     pub code: Option<SentCode>,
     /// Attempts at the name that was asked for.
     pub attempts: Option<VersionedAttempts>,
-    /// Those of the names that were asked for that somebody has.
-    pub taken: Vec<String>,
 }
 
 impl SignedIn {
@@ -86,6 +84,5 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
         session: token.session,
         code: found.code,
         attempts: found.attempts,
-        taken: found.taken,
     })
 }

@@ -1,24 +1,31 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
 pub mod admin_confirm_sign_up;
+pub mod admin_delete_user_attributes;
 pub mod admin_reset_user_password;
 pub mod admin_set_user_password;
+pub mod admin_update_user_attributes;
+pub mod attribute_change;
 pub mod change_password;
 pub mod codes;
 pub mod confirm_forgot_password;
 pub mod confirm_sign_up;
 pub mod delete_user;
+pub mod delete_user_attributes;
 pub mod forgot_password;
+pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod resend_confirmation_code;
 pub mod sign_up;
+pub mod update_user_attributes;
+pub mod verify_user_attribute;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::Attributes;
-use crate::domain::decision::Aggregate;
+use crate::domain::decision::{Aggregate, replay};
 use crate::domain::ids::{StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
@@ -28,6 +35,9 @@ use crate::proto::events::{
     UserAttributeChangeRequested, UserAttributeVerified, UserAttributesDeleted, UserAttributesSet, UserPersonal,
     UserSignedUp,
 };
+
+/// Attributes that can stand for a user's name.
+const ALIASES: [&str; 3] = ["email", "phone_number", "preferred_username"];
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -237,6 +247,17 @@ impl User {
         shown
     }
 
+    /// The names that events would add to those by which the user is found, each with the attribute that it is.
+    pub fn names_added_by(&self, events: &[Event], rules: &NameRules, at: Timestamp) -> BTreeMap<String, &'static str> {
+        let stream = StreamId::user(self.sub);
+        let after = replay(Some(self.clone()), &stream, events.iter().map(|event| (event, at)));
+        let Some(after) = after else { return BTreeMap::new() };
+        let before = self.names(rules);
+        let values = ALIASES.into_iter().filter_map(|name| Some((rules.normalise(after.attribute(name)?), name)));
+        let added: BTreeSet<_> = after.names(rules).difference(&before).cloned().collect();
+        values.filter(|(value, _)| added.contains(value)).collect()
+    }
+
     /// The names by which the user is found: claims of its pool, in the form that is compared.
     pub fn names(&self, rules: &NameRules) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
@@ -250,7 +271,7 @@ impl User {
                 || rules.alias_attributes.contains(attribute)
                     && (attribute == "preferred_username" || self.verified.contains(attribute))
         };
-        for attribute in ["email", "phone_number", "preferred_username"] {
+        for attribute in ALIASES {
             if let Some(value) =
                 self.attribute(attribute).filter(|value| !value.is_empty() && stands_for_name(attribute))
             {

@@ -9,7 +9,7 @@ use crate::domain::message::verification_message;
 use crate::domain::message::{Medium, Message};
 use crate::domain::password_policy;
 use crate::domain::user::{Password, codes};
-use crate::domain::user_pool::UserPool;
+use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
@@ -52,21 +52,26 @@ pub fn registration(
     Ok(Registration { username, attributes })
 }
 
+/// A name must not stand where the address of somebody else would.
+pub fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
+    let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(name);
+    let form = if mistaken("email", attributes::is_email) {
+        "email"
+    } else if mistaken("phone_number", attributes::is_phone_number) {
+        "phone number"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_parameter(format!(
+        "{what} cannot be of {form} format, since user pool is configured for {form} alias."
+    )))
+}
+
 /// The user name, and the attribute that is taken from it where an address is the name.
 fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
     let rules = pool.name_rules();
     if rules.username_attributes.is_empty() {
-        let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(asked);
-        if mistaken("email", attributes::is_email) {
-            return Err(Error::invalid_parameter(
-                "Username cannot be of email format, since user pool is configured for email alias.",
-            ));
-        }
-        if mistaken("phone_number", attributes::is_phone_number) {
-            return Err(Error::invalid_parameter(
-                "Username cannot be of phone number format, since user pool is configured for phone number alias.",
-            ));
-        }
+        refuse_lookalike(&rules, "Username", asked)?;
         if asked.parse::<uuid::Uuid>().is_ok() {
             return Err(Error::invalid_parameter(
                 "Username cannot be of UUID format: such a name stands for a user's sub.",
