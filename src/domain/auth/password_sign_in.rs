@@ -98,7 +98,7 @@ impl PasswordSignIn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, client, confirmed, pool, signed_up, user};
+    use crate::domain::testing::{at, client, confirmed, pool, reset, signed_up, user};
     use crate::proto::v1::CreateUserPoolClientRequest;
 
     fn some_client(hides_users: bool) -> AppClient {
@@ -176,6 +176,9 @@ mod tests {
         assert_eq!(refused(&unconfirmed), expected);
         let message = "User is disabled.".to_owned();
         assert_eq!(refused(&disabled), (SignInRefusal::Disabled, None, Exception::NotAuthorizedException, message));
+        let message = "Password reset required for the user".to_owned();
+        let expected = (SignInRefusal::ResetRequired, None, Exception::PasswordResetRequiredException, message);
+        assert_eq!(refused(&user(&[signed_up("jane", &[]), confirmed(&[]), reset()])), expected);
     }
 
     #[test]

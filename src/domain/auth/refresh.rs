@@ -126,5 +126,7 @@ mod tests {
         assert_eq!(message(&signed_out, &session(0, None), 1), "Refresh Token has been revoked");
         let disabled = User { enabled: false, ..user() };
         assert_eq!(message(&disabled, &session(0, None), 1), "User is disabled.");
+        let reset = User { status: UserStatus::ResetRequired, ..user() };
+        assert_eq!(message(&reset, &session(0, None), 1), "Password reset required for the user");
     }
 }

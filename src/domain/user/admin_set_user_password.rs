@@ -20,3 +20,34 @@ pub fn admin_set_user_password(password: Password, permanent: bool) -> Decision<
     };
     Decision::events(vec![event], ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::personal::Sealed;
+    use crate::domain::testing::{at, confirmed, reset, signed_up, temporary_password, user};
+    use crate::domain::user::UserStatus;
+
+    fn after(before: &[Event], permanent: bool) -> (UserStatus, bool, Vec<u8>) {
+        let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
+        let decision = admin_set_user_password(password, permanent);
+        decision.answer.unwrap();
+        let user = user(&[before, &decision.events].concat());
+        let set_at = user.temporary_password_set_at;
+        assert!(set_at.is_none() || set_at == Some(at(before.len() as i64)));
+        (user.status, set_at.is_some(), user.password.unwrap().srp_verifier.0)
+    }
+
+    #[test]
+    fn a_password_is_for_good_or_until_another_is_chosen_whatever_was_before() {
+        for before in [
+            vec![signed_up("jane", &[])],
+            vec![signed_up("jane", &[]), confirmed(&[])],
+            vec![signed_up("jane", &[]), confirmed(&[]), reset()],
+            vec![signed_up("jane", &[]), temporary_password()],
+        ] {
+            assert_eq!(after(&before, true), (UserStatus::Confirmed, false, b"other".to_vec()));
+            assert_eq!(after(&before, false), (UserStatus::ForceChangePassword, true, b"other".to_vec()));
+        }
+    }
+}

@@ -231,3 +231,203 @@ fn deletion(user: &User, removed: &BTreeSet<String>) -> Option<Event> {
     let attributes: Vec<_> = removed.iter().filter(there).cloned().collect();
     (!attributes.is_empty()).then(|| Event::AttributesDeleted(UserAttributesDeleted { attributes }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{
+        confirmed, pool, refused, refused_parameter, signed_up, texts, user, verifying_both, written,
+    };
+
+    const OLD: &str = "old@example.com";
+    const NEW: &str = "new@example.com";
+    const PHONE: &str = "+12025550123";
+
+    fn codes() -> FreshCodes {
+        FreshCodes { email: "111111".to_owned(), phone_number: "222222".to_owned() }
+    }
+
+    /// A pool whose users prove an address before it changes.
+    fn proving_before(attributes: &[&str]) -> UserPool {
+        let settings =
+            v1::UserAttributeUpdateSettingsType { attributes_require_verification_before_update: texts(attributes) };
+        pool(v1::CreateUserPoolRequest { user_attribute_update_settings: Some(settings), ..verifying_both() })
+    }
+
+    fn story() -> Vec<Event> {
+        vec![signed_up("jane", &[("email", OLD), ("name", "Jane")]), confirmed(&["email"])]
+    }
+
+    fn jane() -> User {
+        user(&story())
+    }
+
+    fn set(pool: &UserPool, user: &User, attributes: &[(&str, &str)], writer: Writer<'_>) -> AttributeDecision {
+        set_attributes(pool, user, &written(attributes), writer, &codes())
+    }
+
+    /// What becomes of Jane, and where codes go.
+    fn after(decision: AttributeDecision) -> (User, Vec<Delivery>) {
+        let deliveries = decision.answer.unwrap();
+        let told: Vec<_> = decision.messages.iter().map(|message| (message.medium, message.to.clone())).collect();
+        assert_eq!(told, deliveries);
+        for (message, fact) in decision.messages.iter().zip(&decision.activity) {
+            assert_eq!(message.code.as_deref(), Some(codes().for_medium(message.medium)));
+            assert_eq!(*fact, codes::sent(codes::verification(message.medium), message.medium));
+        }
+        (user(&[story(), decision.events].concat()), deliveries)
+    }
+
+    const ANYTHING: Writer<'_> = Writer::Client(&[]);
+
+    #[test]
+    fn a_changed_address_is_unproved_and_gets_a_code_where_the_pool_verifies_it() {
+        let change = [("email", NEW), ("phone_number", PHONE), ("nickname", "J")];
+        let (changed, deliveries) = after(set(&pool(verifying_both()), &jane(), &change, ANYTHING));
+        assert_eq!((changed.attribute("email"), changed.verified.len()), (Some(NEW), 0));
+        assert_eq!((changed.attribute("nickname"), changed.attribute("name")), (Some("J"), Some("Jane")));
+        assert_eq!(deliveries, [(Medium::Sms, PHONE.to_owned()), (Medium::Email, NEW.to_owned())]);
+        let (changed, deliveries) = after(set(&pool(Default::default()), &jane(), &change, ANYTHING));
+        assert_eq!((changed.attribute("email"), changed.verified.len(), deliveries), (Some(NEW), 0, vec![]));
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_no_change() {
+        let decision = set(&pool(verifying_both()), &jane(), &[("email", OLD), ("name", "Jane")], ANYTHING);
+        assert!(decision.events.is_empty() && decision.messages.is_empty() && decision.answer.unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_old_address_stays_until_the_new_one_is_proved_where_the_pool_says_so() {
+        let pool = proving_before(&["email"]);
+        let decision = set(&pool, &jane(), &[("email", NEW), ("phone_number", PHONE)], ANYTHING);
+        let events = decision.events.clone();
+        let (waiting, deliveries) = after(decision);
+        assert_eq!((waiting.attribute("email"), waiting.requested("email")), (Some(OLD), Some(NEW)));
+        assert_eq!(
+            (waiting.verified, waiting.attributes.known().unwrap()["phone_number"].as_str()),
+            (["email".to_owned()].into(), PHONE)
+        );
+        assert_eq!(deliveries.len(), 2);
+
+        // Whoever takes the old one again asks for nothing any more.
+        let waiting = user(&[story(), events.clone()].concat());
+        let decision = set(&pool, &waiting, &[("email", OLD)], ANYTHING);
+        assert!(decision.messages.is_empty());
+        let back = user(&[story(), events, decision.events].concat());
+        assert_eq!((back.attribute("email"), back.requested("email")), (Some(OLD), None));
+        assert!(back.verified.contains("email"));
+    }
+
+    #[test]
+    fn an_administrator_says_what_is_proved() {
+        let pool = proving_before(&["email", "phone_number"]);
+        let admin = |attributes: &[(&str, &str)]| set(&pool, &jane(), attributes, Writer::Administrator);
+        let (changed, deliveries) = after(admin(&[("email", NEW), ("email_verified", "true")]));
+        assert_eq!((changed.attribute("email"), changed.requested("email"), deliveries), (Some(NEW), None, vec![]));
+        assert!(changed.verified.contains("email") && changed.attribute("email_verified").is_none());
+        let (changed, _) = after(admin(&[("email_verified", "false")]));
+        assert_eq!((changed.attribute("email"), changed.verified.len()), (Some(OLD), 0));
+        let (waiting, deliveries) = after(admin(&[("email", NEW), ("email_verified", "false")]));
+        assert_eq!((waiting.requested("email"), deliveries.len()), (Some(NEW), 1));
+        assert!(admin(&[("email_verified", "true")]).events.is_empty(), "it is already");
+        let message = "user.phone_number_verified: the user has no phone_number to be verified.";
+        assert_eq!(refused_parameter(admin(&[("phone_number_verified", "true")])), message);
+        assert!(after(admin(&[("phone_number", PHONE), ("phone_number_verified", "True")])).0.verified.len() == 2);
+        let neither = admin(&[("email", ""), ("email_verified", "true")]);
+        assert!(refused_parameter(neither).contains("no email"));
+    }
+
+    #[test]
+    fn who_has_not_confirmed_yet_is_sent_no_code_that_it_could_not_enter() {
+        let unconfirmed = user(&story()[..1]);
+        for pool in [proving_before(&["email"]), pool(verifying_both())] {
+            let decision = set(&pool, &unconfirmed, &[("email", NEW)], Writer::Administrator);
+            assert!(decision.answer.unwrap().is_empty() && decision.messages.is_empty());
+            assert_eq!(user(&[story()[..1].to_vec(), decision.events].concat()).attribute("email"), Some(NEW));
+        }
+    }
+
+    #[test]
+    fn an_empty_value_takes_an_attribute_away() {
+        let pool = pool(verifying_both());
+        for decision in [
+            set(&pool, &jane(), &[("email", ""), ("zoneinfo", "")], ANYTHING),
+            delete_attributes(&pool, &jane(), &texts(&["email", "zoneinfo"]), ANYTHING),
+        ] {
+            let deleted = UserAttributesDeleted { attributes: texts(&["email"]) };
+            assert_eq!(decision.events, [Event::AttributesDeleted(deleted)]);
+            let (gone, _) = after(decision);
+            assert_eq!((gone.attribute("email"), gone.verified.len()), (None, 0));
+        }
+        let nothing = delete_attributes(&pool, &jane(), &texts(&["zoneinfo"]), ANYTHING);
+        assert!(nothing.events.is_empty() && nothing.answer.is_ok());
+    }
+
+    fn schema() -> UserPool {
+        let attribute = |name: &str| v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
+        let schema = vec![
+            v1::SchemaAttributeType { required: Some(true), ..attribute("name") },
+            v1::SchemaAttributeType { mutable: Some(false), ..attribute("born") },
+            v1::SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("rank") },
+        ];
+        pool(v1::CreateUserPoolRequest { schema, ..Default::default() })
+    }
+
+    #[test]
+    fn what_may_not_be_written_or_taken_away_is_refused() {
+        let pool = schema();
+        let only = texts(&["email"]);
+        let immutable = "user.custom:born: Attribute cannot be updated.";
+        let required = "Attributes did not conform to the schema: name: The attribute is required";
+        for writer in [ANYTHING, Writer::Administrator] {
+            let set = |name: &str, value: &str| refused_parameter(set(&pool, &jane(), &[(name, value)], writer));
+            let delete = |name: &str| refused_parameter(delete_attributes(&pool, &jane(), &texts(&[name]), writer));
+            assert_eq!((set("custom:born", "1990"), delete("custom:born")), (immutable.into(), immutable.into()));
+            assert_eq!((set("name", ""), delete("name")), (required.into(), required.into()));
+            assert!(set("shoe", "44").contains("could not be determined"));
+            assert!(delete("shoe").contains("could not be determined"));
+        }
+        for (name, writer) in
+            [("dev:custom:rank", ANYTHING), ("email_verified", ANYTHING), ("nickname", Writer::Client(&only))]
+        {
+            for decision in [
+                set(&pool, &jane(), &[(name, "true")], writer),
+                set(&pool, &jane(), &[(name, "")], writer),
+                delete_attributes(&pool, &jane(), &texts(&[name]), writer),
+            ] {
+                assert_eq!(refused(decision).0, Exception::NotAuthorizedException, "{name}");
+            }
+        }
+        assert!(set(&pool, &jane(), &[("dev:custom:rank", "1")], Writer::Administrator).answer.is_ok());
+        let flag = delete_attributes(&pool, &jane(), &texts(&["email_verified"]), Writer::Administrator);
+        assert_eq!(refused_parameter(flag), "user.email_verified: Attribute cannot be updated.");
+    }
+
+    #[test]
+    fn what_a_user_signs_in_with_changes_and_does_not_go() {
+        let names = texts(&["email", "phone_number"]);
+        let pool = pool(v1::CreateUserPoolRequest { username_attributes: names, ..Default::default() });
+        let delete = |user: &User, names: &[&str]| delete_attributes(&pool, user, &texts(names), ANYTHING);
+        let message = "user.email: Attribute cannot be deleted: it is what the user signs in with.";
+        assert_eq!(refused_parameter(delete(&jane(), &["email"])), message);
+        assert_eq!(refused_parameter(set(&pool, &jane(), &[("email", "")], ANYTHING)), message);
+        let both = user(&[signed_up("jane", &[("email", OLD), ("phone_number", PHONE)]), confirmed(&[])]);
+        assert!(delete(&both, &["email"]).answer.is_ok());
+        assert!(delete(&both, &["email", "phone_number"]).answer.is_err());
+        assert_eq!(after(set(&pool, &jane(), &[("email", NEW)], ANYTHING)).0.attribute("email"), Some(NEW));
+    }
+
+    #[test]
+    fn a_preferred_name_that_is_an_alias_waits_for_the_confirmation_and_is_no_address() {
+        let aliases = texts(&["email", "phone_number", "preferred_username"]);
+        let pool = pool(v1::CreateUserPoolRequest { alias_attributes: aliases, ..Default::default() });
+        let prefer = |user: &User, name: &str| set(&pool, user, &[("preferred_username", name)], Writer::Administrator);
+        assert!(prefer(&jane(), "j").answer.is_ok());
+        let early = refused_parameter(prefer(&user(&story()[..1]), "j"));
+        assert_eq!(early, "preferred_username can not be provided for unconfirmed account");
+        assert!(refused_parameter(prefer(&jane(), NEW)).starts_with("preferred_username cannot be of email format"));
+        assert!(refused_parameter(prefer(&jane(), PHONE)).contains("phone number format"));
+    }
+}

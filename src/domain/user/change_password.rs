@@ -63,3 +63,68 @@ pub fn change_password(password: Password) -> Decision<Event, Activity, ()> {
     };
     Decision::events(vec![Event::PasswordChanged(changed)], ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::personal::Sealed;
+    use crate::domain::testing::{at, confirmed, pool, refusal, signed_up, temporary_password, user};
+
+    const PROPOSED: &str = "Better-horse-2";
+
+    fn jane() -> User {
+        user(&[signed_up("jane", &[]), confirmed(&[])])
+    }
+
+    #[test]
+    fn the_new_password_conforms_and_the_one_before_is_named() {
+        let pool = pool(Default::default());
+        assert!(check(&pool, &jane(), Some("x"), PROPOSED).is_ok());
+        let weak = refusal(check(&pool, &jane(), Some("x"), "weak"));
+        assert_eq!(weak.0, Exception::InvalidPasswordException);
+        let message = "Missing required parameter PreviousPassword".to_owned();
+        let unnamed = refusal(check(&pool, &jane(), None, PROPOSED));
+        assert_eq!(unnamed, (Exception::InvalidParameterException, message));
+        let without = User { password: None, ..jane() };
+        assert!(check(&pool, &without, None, PROPOSED).is_ok(), "there is none before");
+    }
+
+    #[test]
+    fn who_has_a_temporary_password_changes_it_by_its_challenge() {
+        let temporary = user(&[signed_up("jane", &[]), temporary_password()]);
+        let message = "User password cannot be reset in the current state.".to_owned();
+        let refusal = refusal(check(&pool(Default::default()), &temporary, Some("x"), PROPOSED));
+        assert_eq!(refusal, (Exception::NotAuthorizedException, message));
+    }
+
+    fn told(refused: Refused) -> (Exception, PasswordChangeRefusal, Option<u32>) {
+        let Activity::PasswordChangeRefused(fact) = &refused.activity else { panic!("another fact") };
+        (refused.error.exception, fact.reason(), refused.attempts.map(|attempts| attempts.failures))
+    }
+
+    #[test]
+    fn wrong_passwords_count_and_lock() {
+        assert!(check_previous(true, None, at(0)).is_ok());
+        let mut attempts = None;
+        for count in 1..=5 {
+            assert!(refuse_locked(attempts.as_ref(), at(0)).is_none());
+            let refused = check_previous(false, attempts.as_ref(), at(0)).unwrap_err();
+            attempts = refused.attempts;
+            let wrong = PasswordChangeRefusal::WrongPassword;
+            assert_eq!(told(refused), (Exception::NotAuthorizedException, wrong, Some(count)));
+        }
+        let locked = refuse_locked(attempts.as_ref(), at(0)).unwrap();
+        assert_eq!(told(locked), (Exception::LimitExceededException, PasswordChangeRefusal::Locked, None));
+        assert!(refuse_locked(attempts.as_ref(), at(1)).is_none(), "for a second at first");
+    }
+
+    #[test]
+    fn the_password_is_another_in_both_forms() {
+        let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
+        let decision = change_password(password.clone());
+        decision.answer.unwrap();
+        let events = [vec![signed_up("jane", &[]), confirmed(&[])], decision.events].concat();
+        assert_eq!(user(&events).password, Some(password));
+    }
+}

@@ -57,3 +57,94 @@ pub fn confirm_forgot_password(password: Password) -> Guess {
         srp_verifier: password.srp_verifier.0,
     })])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::personal::Sealed;
+    use crate::domain::testing::{at, confirmed, refused, reset, signed_up, temporary_password, user};
+    use crate::domain::user::codes::CodeOutcome;
+    use crate::proto::events::UserCodeRefused;
+    use crate::proto::events::user_activity::Activity;
+
+    fn sent() -> SentCode {
+        SentCode {
+            hash: b"right".to_vec(),
+            attribute: "email".to_owned(),
+            attempts: 1,
+            expires_at: at(100),
+            sent: 1,
+            window_began: at(0),
+        }
+    }
+
+    fn attempt(user: Option<&User>, sent: Option<&SentCode>, guess: &[u8], hides_users: bool) -> Result<(), Guess> {
+        prove(user, &ConfirmForgotPassword { sent, guess: guess.to_vec(), hides_users, at: at(99) }).map(drop)
+    }
+
+    fn jane() -> User {
+        user(&[signed_up("jane", &[("email", "jane@example.com")]), confirmed(&["email"])])
+    }
+
+    const MISMATCH: &str = "Invalid verification code provided, please try again.";
+
+    #[test]
+    fn the_right_code_of_a_user_in_use_or_reset_lets_it_choose_another_password() {
+        let reset = user(&[signed_up("jane", &[]), confirmed(&[]), reset()]);
+        for user in [jane(), reset] {
+            for hides_users in [true, false] {
+                assert!(attempt(Some(&user), Some(&sent()), b"right", hides_users).is_ok());
+            }
+        }
+        let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
+        let guess = confirm_forgot_password(password);
+        assert_eq!(guess.code, CodeOutcome::Spent);
+        guess.decision.answer.unwrap();
+        let changed = UserPasswordChanged {
+            by: PasswordChosenBy::Recovery.into(),
+            password_hash: b"newer".to_vec(),
+            srp_verifier: b"other".to_vec(),
+        };
+        assert_eq!(guess.decision.events, [Event::PasswordChanged(changed)]);
+    }
+
+    #[test]
+    fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
+        let jane = jane();
+        for user in [Some(&jane), None] {
+            let guess = attempt(user, Some(&sent()), b"wrong", true).unwrap_err();
+            assert_eq!(guess.code, CodeOutcome::Guessed);
+            let counted = UserCodeRefused { purpose: CodePurpose::ForgotPassword.into(), attempts: 2 };
+            assert_eq!(guess.decision.activity, [Activity::CodeRefused(counted)]);
+            let error = guess.decision.answer.unwrap_err();
+            assert_eq!((error.exception, &*error.message), (Exception::CodeMismatchException, MISMATCH));
+
+            let exhausted = SentCode { attempts: 5, ..sent() };
+            let guess = attempt(user, Some(&exhausted), b"right", true).unwrap_err();
+            assert_eq!(refused(guess.decision).0, Exception::LimitExceededException);
+            let guess = attempt(user, None, b"right", true).unwrap_err();
+            assert_eq!(refused(guess.decision).0, Exception::ExpiredCodeException);
+        }
+    }
+
+    #[test]
+    fn who_can_not_choose_a_password_is_told_so_only_where_users_are_not_hidden() {
+        let disabled = User { enabled: false, ..jane() };
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let temporary = user(&[signed_up("jane", &[]), temporary_password()]);
+        for (user, exception) in [
+            (None, Exception::UserNotFoundException),
+            (Some(&disabled), Exception::NotAuthorizedException),
+            (Some(&unconfirmed), Exception::UserNotConfirmedException),
+            (Some(&temporary), Exception::NotAuthorizedException),
+        ] {
+            for (guess, code) in [(&b"right"[..], CodeOutcome::Kept), (b"wrong", CodeOutcome::Guessed)] {
+                let open = attempt(user, Some(&sent()), guess, false).unwrap_err();
+                assert_eq!((open.code, refused(open.decision).0), (CodeOutcome::Kept, exception));
+                let hidden = attempt(user, Some(&sent()), guess, true).unwrap_err();
+                assert_eq!(hidden.code, code);
+                assert_eq!(hidden.decision.answer.unwrap_err().message, MISMATCH);
+            }
+        }
+    }
+}

@@ -125,3 +125,91 @@ pub fn forgot_password(
         Err(withheld) => Decision::refuse(withheld.error()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{confirmed, pool, refused, signed_up, temporary_password, user, verifying_both};
+    use crate::proto::v1;
+
+    const ADDRESSES: [(&str, &str); 2] = [("email", "jane@example.com"), ("phone_number", "+12025550123")];
+
+    fn recovering_by(mechanisms: &[(i32, &str)]) -> UserPool {
+        let option = |(priority, name): &(i32, &str)| v1::RecoveryOptionType {
+            priority: Some(*priority),
+            name: Some((*name).to_owned()),
+        };
+        let setting = v1::AccountRecoverySettingType { recovery_mechanisms: mechanisms.iter().map(option).collect() };
+        pool(v1::CreateUserPoolRequest { account_recovery_setting: Some(setting), ..verifying_both() })
+    }
+
+    fn jane(verified: &[&str]) -> User {
+        user(&[signed_up("jane", &ADDRESSES), confirmed(verified)])
+    }
+
+    fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Forgotten> {
+        forgot_password(pool, user, &ForgotPassword { username: "jane", hides_users, code: "123456" })
+    }
+
+    #[test]
+    fn the_code_goes_to_the_first_address_of_the_pools_order_that_is_proved() {
+        let both = jane(&["email", "phone_number"]);
+        let email_first = recovering_by(&[(2, "verified_phone_number"), (1, "verified_email")]);
+        let phone_first = recovering_by(&[(1, "verified_phone_number"), (2, "verified_email")]);
+        for (pool, user, medium, to) in [
+            (&email_first, &both, Medium::Email, "jane@example.com"),
+            (&phone_first, &both, Medium::Sms, "+12025550123"),
+            (&phone_first, &jane(&["email"]), Medium::Email, "jane@example.com"),
+            (&recovering_by(&[]), &both, Medium::Sms, "+12025550123"),
+        ] {
+            let decision = ask(pool, Some(user), false);
+            assert_eq!(decision.events, [], "nothing happened to the user");
+            let [message] = &decision.messages[..] else { panic!("one message") };
+            assert_eq!((message.medium, message.to.as_str(), message.code.as_deref()), (medium, to, Some("123456")));
+            assert_eq!(decision.activity, [codes::sent(CodePurpose::ForgotPassword, medium)]);
+            let delivery = (medium, to.to_owned());
+            assert_eq!(decision.answer.unwrap(), Forgotten { delivery, is_sent: true });
+        }
+    }
+
+    fn withheld(user: Option<&User>) -> [(Exception, String); 1] {
+        let pool = recovering_by(&[(1, "verified_email")]);
+        let hidden = ask(&pool, user, true);
+        assert!(hidden.messages.is_empty() && hidden.events.is_empty());
+        let [Activity::CodeWithheld(_)] = &hidden.activity[..] else { panic!("recorded") };
+        let simulated = Forgotten { delivery: (Medium::Email, "j@example.com".to_owned()), is_sent: false };
+        assert_eq!(hidden.answer.unwrap(), simulated);
+        [refused(ask(&pool, user, false))]
+    }
+
+    #[test]
+    fn who_gets_no_code_is_told_so_unless_it_may_not_learn_who_exists() {
+        let unknown = (Exception::UserNotFoundException, "User does not exist.".to_owned());
+        assert_eq!(withheld(None), [unknown]);
+        let disabled = User { enabled: false, ..jane(&["email"]) };
+        assert_eq!(withheld(Some(&disabled)), [(Exception::NotAuthorizedException, "User is disabled.".to_owned())]);
+        let message = "Cannot reset password for the user as there is no registered/verified email or phone_number";
+        let no_contact = [(Exception::InvalidParameterException, message.to_owned())];
+        assert_eq!(withheld(Some(&jane(&[]))), no_contact);
+        assert_eq!(withheld(Some(&jane(&["phone_number"]))), no_contact, "not a way of this pool");
+        assert_eq!(withheld(Some(&user(&[signed_up("jane", &ADDRESSES)]))), no_contact);
+        let message = "User password cannot be reset in the current state.".to_owned();
+        let state = [(Exception::NotAuthorizedException, message)];
+        let events = [signed_up("jane", &ADDRESSES), confirmed(&["email"]), temporary_password()];
+        assert_eq!(withheld(Some(&user(&events))), state);
+        let unconfirmed = User { verified: ["email".to_owned()].into(), ..user(&[signed_up("jane", &ADDRESSES)]) };
+        assert_eq!(withheld(Some(&unconfirmed)), state);
+    }
+
+    #[test]
+    fn a_pool_can_leave_it_to_administrators_whoever_asks() {
+        let pool = recovering_by(&[(1, "admin_only")]);
+        let message = "Contact administrator to reset password.".to_owned();
+        let refusal = (Exception::NotAuthorizedException, message);
+        let jane = jane(&["email"]);
+        for (user, hides_users) in [(None, true), (None, false), (Some(&jane), true), (Some(&jane), false)] {
+            assert_eq!(refused(ask(&pool, user, hides_users)), refusal);
+        }
+    }
+}

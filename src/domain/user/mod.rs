@@ -285,8 +285,10 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{JANE, at, confirmed, given, signed_up, texts, user};
-    use crate::proto::events::{UserAliasReleased, UserDeleted, UserPasswordRehashed, UserSignedOut};
+    use crate::domain::testing::{JANE, at, confirmed, given, reset, signed_up, temporary_password, texts, user};
+    use crate::proto::events::{
+        PasswordChosenBy, UserAliasReleased, UserDeleted, UserPasswordChanged, UserPasswordRehashed, UserSignedOut,
+    };
 
     const ADDRESSES: [(&str, &str); 3] =
         [("email", "Jane@Example.com"), ("phone_number", "+12025550123"), ("preferred_username", "J")];
@@ -299,11 +301,37 @@ mod tests {
         Event::PasswordRehashed(UserPasswordRehashed { password_hash: b"newer".to_vec() })
     }
 
+    fn known(attributes: &[(&str, &str)]) -> Personal<Attributes> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Personal::Known(attributes.iter().map(owned).collect())
+    }
+
+    fn set(attributes: &[(&str, &str)], verified: &[&str], unverified: &[&str]) -> Event {
+        let values = known(attributes).known().cloned().unwrap_or_default();
+        Event::AttributesSet(UserAttributesSet {
+            attributes: values.keys().cloned().collect(),
+            personal: Some(UserPersonal { username: None, attributes: values }),
+            verified: texts(verified),
+            unverified: texts(unverified),
+        })
+    }
+
+    fn asked_for(email: &str) -> Event {
+        let attributes = [("email".to_owned(), email.to_owned())].into();
+        Event::AttributeChangeRequested(UserAttributeChangeRequested {
+            personal: Some(UserPersonal { username: None, attributes }),
+            attribute: "email".to_owned(),
+        })
+    }
+
     /// The same events once their key is destroyed.
     fn erased(mut events: Vec<Event>) -> Vec<Event> {
         for event in &mut events {
-            if let Event::SignedUp(signed_up) = event {
-                signed_up.personal = None;
+            match event {
+                Event::SignedUp(event) => event.personal = None,
+                Event::AttributesSet(event) => event.personal = None,
+                Event::AttributeChangeRequested(event) => event.personal = None,
+                _ => {}
             }
         }
         events
@@ -347,6 +375,57 @@ mod tests {
         expected.modified_at = at(4);
         assert_eq!(user(&events), expected);
 
+        events.push(reset());
+        expected.status = UserStatus::ResetRequired;
+        expected.modified_at = at(5);
+        assert_eq!(user(&events), expected);
+
+        events.push(temporary_password());
+        expected.status = UserStatus::ForceChangePassword;
+        expected.password = Some(Password::of(b"temporary hash", b"temporary verifier"));
+        (expected.temporary_password_set_at, expected.modified_at) = (Some(at(6)), at(6));
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::PasswordChanged(UserPasswordChanged {
+            by: PasswordChosenBy::Administrator.into(),
+            password_hash: b"own hash".to_vec(),
+            srp_verifier: b"own verifier".to_vec(),
+        }));
+        expected.status = UserStatus::Confirmed;
+        expected.password = Some(Password::of(b"own hash", b"own verifier"));
+        (expected.temporary_password_set_at, expected.modified_at) = (None, at(7));
+        assert_eq!(user(&events), expected);
+
+        events.push(set(&[("name", "Jane")], &["email"], &[]));
+        expected.attributes = known(&[("email", "j@example.com"), ("name", "Jane")]);
+        expected.verified = ["email".to_owned()].into();
+        expected.modified_at = at(8);
+        assert_eq!(user(&events), expected);
+
+        events.push(asked_for("k@example.com"));
+        expected.requested = [("email".to_owned(), Personal::Known("k@example.com".to_owned()))].into();
+        expected.modified_at = at(9);
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::AttributeVerified(UserAttributeVerified { attribute: "email".to_owned() }));
+        expected.attributes = known(&[("email", "k@example.com"), ("name", "Jane")]);
+        expected.requested = BTreeMap::new();
+        expected.modified_at = at(10);
+        assert_eq!(user(&events), expected);
+
+        events.push(asked_for("l@example.com"));
+        events.push(set(&[("email", "m@example.com")], &[], &["email"]));
+        expected.attributes = known(&[("email", "m@example.com"), ("name", "Jane")]);
+        expected.verified = BTreeSet::new();
+        expected.modified_at = at(12);
+        assert_eq!(user(&events), expected, "what was asked for is void");
+
+        events.push(asked_for("n@example.com"));
+        events.push(Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["email", "nickname"]) }));
+        expected.attributes = known(&[("name", "Jane")]);
+        expected.modified_at = at(14);
+        assert_eq!(user(&events), expected);
+
         events.push(Event::Deleted(UserDeleted {}));
         assert_eq!(given::<User>(&StreamId::user(JANE), &events), None);
     }
@@ -354,7 +433,8 @@ mod tests {
     #[test]
     fn nothing_but_a_registration_makes_a_user_and_only_in_a_stream_of_one() {
         let stream = StreamId::user(JANE);
-        for event in [confirmed(&[]), rehashed(), released("email"), Event::Deleted(UserDeleted {})] {
+        let set = set(&[("name", "Jane")], &[], &[]);
+        for event in [confirmed(&[]), rehashed(), released("email"), Event::Deleted(UserDeleted {}), reset(), set] {
             assert_eq!(given::<User>(&stream, &[event]), None);
         }
         assert_eq!(given::<User>(&StreamId::new("users/nobody"), &[signed_up("jane", &[])]), None);
@@ -362,11 +442,22 @@ mod tests {
 
     #[test]
     fn erased_events_yield_the_same_user_without_the_person() {
-        let events =
-            vec![signed_up("jane", &ADDRESSES), confirmed(&["email"]), rehashed(), released("email"), confirmed(&[])];
+        let verified = || Event::AttributeVerified(UserAttributeVerified { attribute: "email".to_owned() });
+        let events = vec![
+            signed_up("jane", &ADDRESSES),
+            confirmed(&["email"]),
+            rehashed(),
+            released("email"),
+            set(&[("name", "Jane")], &["phone_number"], &[]),
+            asked_for("k@example.com"),
+            verified(),
+            Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["phone_number"]) }),
+            asked_for("l@example.com"),
+        ];
         let (known, erased) = (user(&events), user(&erased(events)));
         assert_eq!((&erased.username, &erased.attributes), (&Personal::Erased, &Personal::Erased));
-        let forgotten = User { username: Personal::Erased, attributes: Personal::Erased, ..known };
+        let requested = [("email".to_owned(), Personal::Erased)].into();
+        let forgotten = User { username: Personal::Erased, attributes: Personal::Erased, requested, ..known };
         assert_eq!(erased, forgotten);
         assert_eq!((erased.username(), erased.attribute("email")), ("", None));
         assert_eq!(erased.shown_attributes(), [("sub".to_owned(), JANE.to_string())]);
@@ -412,6 +503,22 @@ mod tests {
         assert_eq!(names(&rules(true, &[], &["email"]), &events), ["Jane@Example.com"]);
         let both = names(&rules(false, &[], &["email", "phone_number"]), &events);
         assert_eq!(both, ["+12025550123", "jane@example.com"], "in the form that is compared");
+    }
+
+    #[test]
+    fn names_that_events_add_are_told_with_their_attributes() {
+        let jane = user(&[signed_up("jane", &ADDRESSES), confirmed(&["email"])]);
+        let added = |rules: &NameRules, event: Event| jane.names_added_by(&[event], rules, at(9));
+        let aliases = rules(false, &["email", "phone_number"], &[]);
+        let phone = added(&aliases, set(&[], &["phone_number"], &[]));
+        assert_eq!(phone, [("+12025550123".to_owned(), "phone_number")].into());
+        let unproved = set(&[("email", "K@example.com")], &[], &["email"]);
+        assert_eq!(added(&aliases, unproved.clone()), BTreeMap::new(), "it counts once it is proved");
+        let same = set(&[("email", "JANE@example.com")], &[], &[]);
+        assert_eq!(added(&aliases, same), BTreeMap::new(), "the same name");
+        let by_address = rules(false, &[], &["email"]);
+        assert_eq!(added(&by_address, unproved), [("k@example.com".to_owned(), "email")].into());
+        assert_eq!(added(&by_address, Event::Deleted(UserDeleted {})), BTreeMap::new());
     }
 
     #[test]

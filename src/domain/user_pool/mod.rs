@@ -272,6 +272,25 @@ mod tests {
     }
 
     #[test]
+    fn a_forgotten_password_is_replaced_in_the_order_of_the_pool() {
+        let recovery = |mechanisms: &[(i32, &str)]| {
+            let option = |(priority, name): &(i32, &str)| v1::RecoveryOptionType {
+                priority: Some(*priority),
+                name: Some((*name).to_owned()),
+            };
+            let recovery_mechanisms = mechanisms.iter().map(option).collect();
+            let setting = Some(v1::AccountRecoverySettingType { recovery_mechanisms });
+            pool(v1::CreateUserPoolRequest { account_recovery_setting: setting, ..Default::default() }).recovery()
+        };
+        let both = [(2, "verified_email"), (1, "verified_phone_number")];
+        assert_eq!(recovery(&both), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
+        assert_eq!(recovery(&[(1, "verified_email")]), Recovery::ByUser(vec![Medium::Email]));
+        assert_eq!(recovery(&[]), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
+        assert_eq!(recovery(&[(1, "admin_only")]), Recovery::ByAdministrator);
+        assert_eq!(pool(Default::default()).recovery(), Recovery::ByUser(vec![Medium::Email, Medium::Sms]));
+    }
+
+    #[test]
     fn names_differ_by_case_unless_the_pool_says_otherwise() {
         let rules = |case_sensitive: Option<bool>| {
             let configuration = case_sensitive.map(|it| v1::UsernameConfigurationType { case_sensitive: Some(it) });
