@@ -242,7 +242,8 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     let temporary = pool.person("temporary").await;
     set(&pool, &temporary.username, BETTER, Some(false)).await.unwrap();
     let unconfirmed = unique("unconfirmed");
-    pool.sign_up(&unconfirmed, &[("email", "unconfirmed@example.com")]).await.unwrap();
+    let address = format!("{unconfirmed}@example.com");
+    pool.sign_up(&unconfirmed, &[("email", &address)]).await.unwrap();
     let nobody = unique("nobody");
 
     let delivery = forgot(&pool, &nobody).await.unwrap();
@@ -261,7 +262,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     // Only who can choose another password was sent codes.
     pool.api.messages_for(&known.email, 6).await;
     assert_eq!(pool.api.mailbox(&temporary.email).await.len(), 1);
-    assert_eq!(pool.api.mailbox("unconfirmed@example.com").await.len(), 1);
+    assert_eq!(pool.api.messages_for(&address, 1).await.len(), 1);
 
     // A name that is taken later begins anew.
     let email = format!("{nobody}@example.com");
@@ -281,7 +282,7 @@ async fn who_exists_is_said_openly_where_the_client_does_not_hide_it() {
     assert_refused(set(&pool, &nobody, BETTER, None).await, UNKNOWN.0, UNKNOWN.1);
     assert_refused(reset(&pool, &nobody).await, UNKNOWN.0, UNKNOWN.1);
     let name = unique("unconfirmed");
-    pool.sign_up(&name, &[("email", "unconfirmed@example.com")]).await.unwrap();
+    pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
     assert_refused(forgot(&pool, &name).await, NO_CONTACT.0, NO_CONTACT.1);
     assert_refused(recover(&pool, &name, "123456").await, "UserNotConfirmedException", "User is not confirmed.");
     pool.verify().await;

@@ -5,6 +5,7 @@ use crate::app::password_forms::{self, Owner};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
 use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
+use crate::domain::time::Timestamp;
 use crate::domain::user::change_password::{self as rules, Refused};
 use crate::proto::v1::{ChangePasswordRequest, ChangePasswordResponse};
 use crate::store::commit::{Commit, OperationalRow};
@@ -39,7 +40,7 @@ async fn attempt(
     rules::check(&pool.state, &user.state, previous, proposed)?;
     let (origin, at) = (signed_in.origin(caller), app.clock.now());
     if let Some(previous) = previous
-        && let Err(refused) = check_previous(app, caller, &signed_in, previous, at).await?
+        && let Some(refused) = refuse_previous(app, caller, &signed_in, previous, at).await?
     {
         let place = Place { pool_id: &pool.id, keys: &pool.keys, origin: &origin, name_hash, at };
         let Refused { activity, attempts, error } = refused;
@@ -59,19 +60,19 @@ async fn attempt(
     Ok(ChangePasswordResponse {})
 }
 
-/// Whether the password before is the user's, unless too many wrong ones came already.
-async fn check_previous(
+/// Whether the password before is another, or too many wrong ones came already.
+async fn refuse_previous(
     app: &App,
     caller: &Caller,
     signed_in: &SignedIn,
     previous: &str,
-    at: crate::domain::time::Timestamp,
-) -> Result<Result<(), Refused>, Error> {
+    at: Timestamp,
+) -> Result<Option<Refused>, Error> {
     let attempts = signed_in.attempts.map(|attempts| attempts.attempts);
     if let Some(locked) = rules::refuse_locked(attempts.as_ref(), at) {
-        return Ok(Err(locked));
+        return Ok(Some(locked));
     }
     let stored = password_forms::stored_hash(&signed_in.pool, &signed_in.user)?;
     let matches = app.passwords.verify(previous, stored.as_deref(), caller.patience).await?;
-    Ok(rules::check_previous(matches, attempts.as_ref(), at))
+    Ok(rules::refuse_wrong(matches, attempts.as_ref(), at))
 }

@@ -57,7 +57,7 @@ async fn guess(
     let hides_users = named.client.state.hides_users();
     let command = ConfirmForgotPassword { sent, guess, hides_users, at: app.clock.now() };
     match (rules::prove(user.map(|user| &user.state), &command), user) {
-        (Err(refused), _) => Ok(refused),
+        (Err(refused), _) => Ok(*refused),
         (Ok(_), Some(user)) => {
             let owner = Owner::of(&found.pool, user);
             let password = password_forms::seal(app, caller, owner, request.password()).await?;

@@ -229,7 +229,7 @@ fn change_requested(attribute: &str, address: &str) -> Event {
 fn deletion(user: &User, removed: &BTreeSet<String>) -> Option<Event> {
     let there = |name: &&String| user.attribute(name).is_some() || user.requested.contains_key(*name);
     let attributes: Vec<_> = removed.iter().filter(there).cloned().collect();
-    (!attributes.is_empty()).then(|| Event::AttributesDeleted(UserAttributesDeleted { attributes }))
+    if attributes.is_empty() { None } else { Some(Event::AttributesDeleted(UserAttributesDeleted { attributes })) }
 }
 
 #[cfg(test)]

@@ -39,14 +39,11 @@ pub fn refuse_locked(attempts: Option<&Attempts>, at: Timestamp) -> Option<Refus
     lockout::is_locked(attempts, at).then(|| refused(PasswordChangeRefusal::Locked, None, Error::limit_exceeded()))
 }
 
-/// A wrong password counts.
-pub fn check_previous(matches: bool, attempts: Option<&Attempts>, at: Timestamp) -> Result<(), Refused> {
-    if matches {
-        return Ok(());
-    }
+/// Whether the password before is another. A wrong one counts.
+pub fn refuse_wrong(matches: bool, attempts: Option<&Attempts>, at: Timestamp) -> Option<Refused> {
     let failed = lockout::after_failure(attempts, at);
     let error = Error::not_authorized("Incorrect username or password.");
-    Err(refused(PasswordChangeRefusal::WrongPassword, Some(failed), error))
+    (!matches).then(|| refused(PasswordChangeRefusal::WrongPassword, Some(failed), error))
 }
 
 fn refused(reason: PasswordChangeRefusal, attempts: Option<Attempts>, error: Error) -> Refused {
@@ -105,11 +102,11 @@ mod tests {
 
     #[test]
     fn wrong_passwords_count_and_lock() {
-        assert!(check_previous(true, None, at(0)).is_ok());
+        assert!(refuse_wrong(true, None, at(0)).is_none());
         let mut attempts = None;
         for count in 1..=5 {
             assert!(refuse_locked(attempts.as_ref(), at(0)).is_none());
-            let refused = check_previous(false, attempts.as_ref(), at(0)).unwrap_err();
+            let refused = refuse_wrong(false, attempts.as_ref(), at(0)).unwrap();
             attempts = refused.attempts;
             let wrong = PasswordChangeRefusal::WrongPassword;
             assert_eq!(told(refused), (Exception::NotAuthorizedException, wrong, Some(count)));

@@ -24,16 +24,16 @@ pub struct ConfirmForgotPassword<'a> {
 /// Whether a code proves that somebody may choose another password: asked before that is hashed.
 ///
 /// Who may not learn who exists is told of the code alone, which is kept for a name that nobody has as for one of a user.
-pub fn prove<'a>(user: Option<&'a User>, command: &ConfirmForgotPassword<'_>) -> Result<&'a User, Guess> {
+pub fn prove<'a>(user: Option<&'a User>, command: &ConfirmForgotPassword<'_>) -> Result<&'a User, Box<Guess>> {
     let standing = standing(user);
     if !command.hides_users
         && let Err(error) = standing
     {
-        return Err(Guess::refuse(error));
+        return Err(Box::new(Guess::refuse(error)));
     }
-    codes::check(command.sent, &command.guess, command.at)
-        .map_err(|fault| Guess::faulty(fault, CodePurpose::ForgotPassword, Exception::LimitExceededException))?;
-    standing.map_err(|_| Guess::refuse(codes::mismatch()))
+    let faulty = |fault| Guess::faulty(fault, CodePurpose::ForgotPassword, Exception::LimitExceededException);
+    codes::check(command.sent, &command.guess, command.at).map_err(faulty)?;
+    standing.map_err(|_| Box::new(Guess::refuse(codes::mismatch())))
 }
 
 /// Whether the account is in a state in which another password can be chosen.
@@ -78,7 +78,12 @@ mod tests {
         }
     }
 
-    fn attempt(user: Option<&User>, sent: Option<&SentCode>, guess: &[u8], hides_users: bool) -> Result<(), Guess> {
+    fn attempt(
+        user: Option<&User>,
+        sent: Option<&SentCode>,
+        guess: &[u8],
+        hides_users: bool,
+    ) -> Result<(), Box<Guess>> {
         prove(user, &ConfirmForgotPassword { sent, guess: guess.to_vec(), hides_users, at: at(99) }).map(drop)
     }
 
