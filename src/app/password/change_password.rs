@@ -20,8 +20,9 @@ pub async fn change_password(
     request: ChangePasswordRequest,
 ) -> Result<ChangePasswordResponse, Error> {
     let token = verified(app, request.access_token()).await?;
-    // Guesses count under the user's id and not under its name: a stolen token locks nobody out of signing in.
-    let name_hash = app.store.pool_hint(&token.pool_id).await?.keys.keyed_hash("name", &[&token.sub.to_string()]);
+    // Guesses count apart from those at the user's names: a stolen token locks nobody out of signing in.
+    let keys = app.store.pool_hint(&token.pool_id).await?.keys.clone();
+    let name_hash = keys.keyed_hash("previous password", &[&token.sub.to_string()]);
     let _guess = app.guesses.begin(&name_hash, caller.patience).await?;
     until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &token, &name_hash))
 }
