@@ -8,13 +8,19 @@ use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
+use crate::app::caller::Caller;
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
 use crate::proto::events::CodePurpose;
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
 use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::Commit;
 use crate::store::keys::PoolKeys;
+use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
 
@@ -67,39 +73,97 @@ pub fn check_client_secret(pool: &PoolView, client: &AppClient, given: Option<&s
     if matches { Ok(()) } else { Err(Error::not_authorized("Invalid client secret.")) }
 }
 
-/// A call through a client about a user by name, as far as the read: the client has proved itself.
+/// What shows that a caller may use a client.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientProof<'a> {
+    /// The hash that only who knows the client's secret can make; needed where there is a secret.
+    SecretHash(Option<&'a str>),
+    /// Nothing: the caller has something else to prove.
+    NotNeeded,
+}
+
+/// A call through a client about a user by name, which has a code or asks for one.
+pub struct ByName<'a> {
+    /// The client's pool.
+    pub pool_id: UserPoolId,
+    /// The client.
+    pub client_id: ClientId,
+    /// The name, alias or `sub` as the caller wrote it.
+    pub username: &'a str,
+    /// The proof that the caller knows the client's secret.
+    proof: ClientProof<'a>,
+    /// What the code is for.
+    pub purpose: CodePurpose,
+}
+
+impl<'a> ByName<'a> {
+    /// Finds the client's pool.
+    pub async fn find(
+        app: &App,
+        client_id: &str,
+        username: &'a str,
+        proof: ClientProof<'a>,
+        purpose: CodePurpose,
+    ) -> Result<Self, Error> {
+        let client_id = ClientId::new(client_id);
+        let pool_id = app.store.pool_of_client(&client_id).await?;
+        Ok(Self { pool_id, client_id, username, proof, purpose })
+    }
+
+    /// Reads pool, client, user and the user's code for the purpose, and checks the secret hash.
+    pub async fn read(&self, app: &App) -> Result<NamedThroughClient, Error> {
+        let hint = app.store.pool_hint(&self.pool_id).await?;
+        let name = hint.name_rules.normalise(self.username);
+        let nobody = nobody(&hint.keys, &name);
+        let wanted = Wanted { name: Some(&name), code: Some(self.purpose), nobody: Some(nobody), ..Wanted::default() };
+        let found = app.store.read(&self.pool_id, Some(&self.client_id), wanted).await?;
+        let client = found.client.clone().ok_or_else(|| Error::no_such_client(&self.client_id))?;
+        if let ClientProof::SecretHash(hash) = self.proof {
+            check_secret_hash(&found.pool, &client.state, &[self.username], hash)?;
+        }
+        Ok(NamedThroughClient { found, client, nobody })
+    }
+
+    /// The origin of what the caller does.
+    pub fn origin(&self, caller: &Caller) -> Origin {
+        caller.origin(ActorKind::AppClient, self.client_id.to_string(), None)
+    }
+}
+
+/// Who stands for a name that nobody has: codes that are asked for it are counted under this id.
+fn nobody(keys: &PoolKeys, name: &str) -> Sub {
+    let hash = keys.keyed_hash("nobody", &[name]);
+    let mut bytes = [0; 16];
+    for (byte, hashed) in bytes.iter_mut().zip(hash) {
+        *byte = hashed;
+    }
+    // Of another version than the ids of users, so that it is none of theirs.
+    Sub(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
+/// What was found of such a call: the client has proved itself.
 pub struct NamedThroughClient {
     /// What was found; the user only if there is one of that name.
     pub found: Snapshot,
     /// The client.
     pub client: Arc<ClientView>,
+    /// Who stands for the name where nobody has it.
+    nobody: Sub,
 }
 
-/// Reads pool, client, user and the user's code for a purpose, and checks the secret hash.
-pub async fn named_through_client(
-    app: &App,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
-    username: &str,
-    secret_hash: Option<&str>,
-    code: CodePurpose,
-) -> Result<NamedThroughClient, Error> {
-    let named = read_through_client(app, pool_id, client_id, username, code).await?;
-    check_secret_hash(&named.found.pool, &named.client.state, &[username], secret_hash)?;
-    Ok(named)
-}
+impl NamedThroughClient {
+    /// The user's id, or that of whoever stands for it.
+    pub fn sub(&self) -> Sub {
+        self.found.user.as_ref().map_or(self.nobody, |user| user.state.sub)
+    }
 
-/// The same, for whoever has something else to prove than the client's secret.
-pub async fn read_through_client(
-    app: &App,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
-    username: &str,
-    code: CodePurpose,
-) -> Result<NamedThroughClient, Error> {
-    let name = app.store.pool_hint(pool_id).await?.name_rules.normalise(username);
-    let wanted = Wanted { name: Some(&name), code: Some(code), ..Wanted::default() };
-    let found = app.store.read(pool_id, Some(client_id), wanted).await?;
-    let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
-    Ok(NamedThroughClient { found, client })
+    /// A commit about the user, whose version is asserted, or about nobody, to whom nothing can happen.
+    pub fn commit(&self, origin: &Origin, at: Timestamp, events: Vec<Event>, activity: Vec<Activity>) -> Commit {
+        let pool = &self.found.pool;
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, at);
+        match &self.found.user {
+            Some(user) => commit.user(user, events).activity(user.state.sub, &user.key, activity),
+            None => commit.activity_of_nobody(self.nobody, activity),
+        }
+    }
 }

@@ -197,14 +197,46 @@ pub fn conform(
     let mut attributes = Attributes::new();
     for attribute in written {
         let (name, value) = (attribute.name(), attribute.value());
-        let Some(known) = schema.iter().find(|known| known.name() == name) else {
-            return Err(unconforming(&format!("Type for attribute {{{name}}} could not be determined")));
-        };
-        permit(known, writer)?;
-        conform_value(known, value)?;
+        conform_value(writable(schema, name, writer)?, value)?;
         attributes.insert(name.to_owned(), value.to_owned());
     }
     Ok(attributes)
+}
+
+/// The attribute of a name, if the pool has it and the writer may write it.
+pub fn writable<'a>(
+    schema: &'a [v1::SchemaAttributeType],
+    name: &str,
+    writer: Writer<'_>,
+) -> Result<&'a v1::SchemaAttributeType, Error> {
+    let known = schema.iter().find(|known| known.name() == name);
+    let known = known.ok_or_else(|| unconforming(&format!("Type for attribute {{{name}}} could not be determined")))?;
+    permit(known, writer)?;
+    Ok(known)
+}
+
+/// Refuses to change an attribute that has its value for good.
+pub fn refuse_immutable(known: &v1::SchemaAttributeType) -> Result<(), Error> {
+    if known.mutable.unwrap_or(true) { Ok(()) } else { Err(cannot_be_updated(known.name())) }
+}
+
+/// Refuses to take an attribute away that every user must have.
+pub fn refuse_required(known: &v1::SchemaAttributeType) -> Result<(), Error> {
+    if known.required() { Err(unconforming(&is_required(known.name()))) } else { Ok(()) }
+}
+
+/// The refusal to change an attribute.
+pub fn cannot_be_updated(name: &str) -> Error {
+    Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated."))
+}
+
+/// The attribute that a flag says something of, if the name is that of a flag.
+pub fn flagged(name: &str) -> Option<&str> {
+    if VERIFICATION_FLAGS.contains(&name) { name.strip_suffix("_verified") } else { None }
+}
+
+fn is_required(name: &str) -> String {
+    format!("{name}: The attribute is required")
 }
 
 fn unconforming(what: &str) -> Error {
@@ -221,9 +253,7 @@ fn permit(known: &v1::SchemaAttributeType, writer: Writer<'_>) -> Result<(), Err
         Writer::Client(allowed) if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == name) => {
             unauthorized()
         }
-        Writer::Administrator if SERVER_WRITTEN.contains(&name) => {
-            Err(Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated.")))
-        }
+        Writer::Administrator if SERVER_WRITTEN.contains(&name) => Err(cannot_be_updated(name)),
         Writer::Client(_) | Writer::Administrator => Ok(()),
     }
 }
@@ -292,7 +322,7 @@ pub fn require(schema: &[v1::SchemaAttributeType], attributes: &Attributes) -> R
     let missing: Vec<_> = required
         .map(v1::SchemaAttributeType::name)
         .filter(|name| attributes.get(*name).is_none_or(String::is_empty))
-        .map(|name| format!("{name}: The attribute is required"))
+        .map(is_required)
         .collect();
     if missing.is_empty() { Ok(()) } else { Err(unconforming(&missing.join("; "))) }
 }

@@ -107,6 +107,21 @@ impl Error {
         Self::new(Exception::ResourceNotFoundException, format!("User pool client {id} does not exist."))
     }
 
+    /// The password was taken back and another must be chosen.
+    pub fn password_reset_required() -> Self {
+        Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")
+    }
+
+    /// The address or name is another user's.
+    pub fn alias_exists(attribute: &str) -> Self {
+        Self::new(Exception::AliasExistsException, format!("An account with the {attribute} already exists."))
+    }
+
+    /// More attempts or codes than there may be.
+    pub fn limit_exceeded() -> Self {
+        Self::new(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.")
+    }
+
     /// No such user, said openly.
     pub fn no_such_user() -> Self {
         Self::new(Exception::UserNotFoundException, "User does not exist.")

@@ -11,7 +11,10 @@ use crate::domain::user::{Password, User};
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::create_user_pool::{CreateUserPool, create_user_pool};
 use crate::proto::events::user_event::Event as UserEvent;
-use crate::proto::events::{ConfirmedBy, UserConfirmed, UserCreatedByAdministrator, UserPersonal, UserSignedUp};
+use crate::proto::events::{
+    ConfirmedBy, UserConfirmed, UserCreatedByAdministrator, UserPasswordReset, UserPersonal, UserSignedUp,
+    UserTemporaryPasswordSet,
+};
 use crate::proto::v1;
 
 /// The user of most tests.
@@ -99,6 +102,25 @@ pub fn invited(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
 /// What happens when a code proves attributes.
 pub fn confirmed(attributes: &[&str]) -> UserEvent {
     UserEvent::Confirmed(UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: texts(attributes) })
+}
+
+/// What happens when an administrator gives somebody a temporary password.
+pub fn temporary_password() -> UserEvent {
+    UserEvent::TemporaryPasswordSet(UserTemporaryPasswordSet {
+        password_hash: b"temporary hash".to_vec(),
+        srp_verifier: b"temporary verifier".to_vec(),
+    })
+}
+
+/// What happens when an administrator takes a password back.
+pub fn reset() -> UserEvent {
+    UserEvent::PasswordReset(UserPasswordReset {})
+}
+
+/// A pool that verifies both kinds of addresses.
+pub fn verifying_both() -> v1::CreateUserPoolRequest {
+    let auto_verified_attributes = texts(&["email", "phone_number"]);
+    v1::CreateUserPoolRequest { auto_verified_attributes, ..Default::default() }
 }
 
 /// The user to whom this happened.

@@ -19,7 +19,7 @@ use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::domain::user::confirm_sign_up::SentCode;
+use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::CodePurpose;
 use crate::store::cache::{ClientView, PoolView};
@@ -42,6 +42,8 @@ pub struct Wanted<'a> {
     pub name_hash: Option<&'a [u8]>,
     /// The user's code for this purpose.
     pub code: Option<CodePurpose>,
+    /// Whose code it is where there is no such user.
+    pub nobody: Option<Sub>,
     /// Which of these names are taken.
     pub taken: &'a [String],
 }
@@ -121,7 +123,7 @@ left join names n on n.user_pool_id = p.user_pool_id and n.name = $7
 left join users u on u.user_pool_id = p.user_pool_id and u.sub = coalesce($8, s.sub, n.sub)
 left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text
 left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10
-left join codes o on o.user_pool_id = p.user_pool_id and o.sub = u.sub and o.purpose = $11
+left join codes o on o.user_pool_id = p.user_pool_id and o.sub = coalesce(u.sub, $13) and o.purpose = $11
 where p.user_pool_id = $1";
 
 impl Store {
@@ -171,6 +173,7 @@ impl Store {
             .bind(wanted.name_hash)
             .bind(wanted.code.map(|purpose| purpose.as_str_name()))
             .bind(wanted.taken)
+            .bind(wanted.nobody.map(|sub| sub.0))
             .fetch_optional(&self.database)
             .await
             .map_err(StoreError::from)?;

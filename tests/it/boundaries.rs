@@ -74,6 +74,31 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
             "UserPoolId": pool, "ClientId": client, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
             "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
         }),
+        "ForgotPassword" => json!({ "ClientId": client, "Username": "nobody" }),
+        "ConfirmForgotPassword" => json!({
+            "ClientId": client, "Username": "nobody", "ConfirmationCode": "000000", "Password": "Correct-horse-1",
+        }),
+        "ChangePassword" => json!({
+            "AccessToken": "not.a.token", "PreviousPassword": "Correct-horse-1", "ProposedPassword": "Correct-horse-1",
+        }),
+        "AdminSetUserPassword" => {
+            json!({ "UserPoolId": pool, "Username": "nobody", "Password": "Correct-horse-1", "Permanent": true })
+        }
+        "AdminResetUserPassword" => json!({ "UserPoolId": pool, "Username": "nobody" }),
+        "UpdateUserAttributes" => json!({
+            "AccessToken": "not.a.token", "UserAttributes": [{ "Name": "name", "Value": "Jane" }],
+        }),
+        "DeleteUserAttributes" => json!({ "AccessToken": "not.a.token", "UserAttributeNames": ["name"] }),
+        "GetUserAttributeVerificationCode" => json!({ "AccessToken": "not.a.token", "AttributeName": "email" }),
+        "VerifyUserAttribute" => {
+            json!({ "AccessToken": "not.a.token", "AttributeName": "email", "Code": "000000" })
+        }
+        "AdminUpdateUserAttributes" => json!({
+            "UserPoolId": pool, "Username": "nobody", "UserAttributes": [{ "Name": "name", "Value": "Jane" }],
+        }),
+        "AdminDeleteUserAttributes" => {
+            json!({ "UserPoolId": pool, "Username": "nobody", "UserAttributeNames": ["name"] })
+        }
         "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
         "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
         other => panic!("{other} is built: add a request of it that breaks no constraint"),

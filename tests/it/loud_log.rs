@@ -191,6 +191,24 @@ fn mistakes(client: &str, hash: &str, sign_up: &Value, code: &str) -> Vec<(Opera
             json!({ "ClientId": client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": { "PASSWORD": PASSWORD } })
                 .to_string(),
         ),
+        (
+            Operation::ConfirmForgotPassword,
+            json!({
+                "ClientId": client, "SecretHash": hash, "Username": "jane", "ConfirmationCode": code,
+                "Password": WRONG_PASSWORD,
+            })
+            .to_string(),
+        ),
+        (
+            Operation::ChangePassword,
+            json!({ "AccessToken": "not.a.token", "PreviousPassword": PASSWORD, "ProposedPassword": WRONG_PASSWORD })
+                .to_string(),
+        ),
+        (
+            Operation::UpdateUserAttributes,
+            json!({ "AccessToken": "not.a.token", "UserAttributes": [{ "Name": "email", "Value": EMAIL }] })
+                .to_string(),
+        ),
         (Operation::GetUser, json!({ "AccessToken": format!("{PASSWORD}.{PASSWORD}.{PASSWORD}") }).to_string()),
     ]
 }

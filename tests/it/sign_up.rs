@@ -6,17 +6,12 @@ use userpool::proto::v1::*;
 use crate::support::client::{Api, assert_refused};
 use crate::support::http;
 use crate::support::pool::{
-    PASSWORD, Pool, attributes, by_name, email_pool, password_client, secret_hash, texts, unique, unique_phone,
+    PASSWORD, Pool, attributes, by_name, email_pool, other_than, password_client, secret_hash, texts, unique,
+    unique_phone,
 };
 
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
 const OLD_CODE: (&str, &str) = ("ExpiredCodeException", "Invalid code provided, please request a code again.");
-
-/// A code of the right form that is not the one.
-fn other_than(code: &str) -> String {
-    let first = if code.starts_with('1') { '2' } else { '1' };
-    format!("{first}{}", &code[1..])
-}
 
 #[tokio::test]
 async fn a_user_signs_up_confirms_and_signs_in() {

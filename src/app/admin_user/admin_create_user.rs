@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::password_forms::password_forms;
+use crate::app::password_forms::{self, Owner};
 use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
@@ -135,7 +135,8 @@ async fn temporary(
     text: String,
     request: &AdminCreateUserRequest,
 ) -> Result<TemporaryPassword, Error> {
-    let password = password_forms(app, caller, pool, key, sub, username, &text).await?;
+    let owner = Owner { pool_id: &pool.id, key, sub, username };
+    let password = password_forms::seal(app, caller, owner, &text).await?;
     let address_is_name = !pool.name_rules.username_attributes.is_empty();
     // Nobody types a sub: where an address is the name, the invitation names what the administrator did.
     let username = if address_is_name { request.username() } else { username }.to_owned();

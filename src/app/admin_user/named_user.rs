@@ -5,15 +5,32 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
+use crate::domain::user::codes::SentCode;
 use crate::store::cache::PoolView;
 use crate::store::commit::LoadedUser;
 use crate::store::read::Wanted;
 
+/// A user whom an administrator named.
+pub struct NamedUser {
+    /// The pool.
+    pub pool: Arc<PoolView>,
+    /// The user.
+    pub user: LoadedUser,
+    /// The user's code for the purpose that was asked for.
+    pub code: Option<SentCode>,
+}
+
 /// Finds the user of a pool, or says openly that there is none.
 pub async fn named_user(app: &App, pool_id: &str, username: &str) -> Result<(Arc<PoolView>, LoadedUser), Error> {
+    let named = named_user_with(app, pool_id, username, Wanted::default()).await?;
+    Ok((named.pool, named.user))
+}
+
+/// The same with what is wanted beside it.
+pub async fn named_user_with(app: &App, pool_id: &str, username: &str, wanted: Wanted<'_>) -> Result<NamedUser, Error> {
     let pool_id = UserPoolId::new(pool_id);
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(username);
-    let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..Wanted::default() }).await?;
+    let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..wanted }).await?;
     let user = found.user.ok_or_else(Error::no_such_user)?;
-    Ok((found.pool, user))
+    Ok(NamedUser { pool: found.pool, user, code: found.code })
 }

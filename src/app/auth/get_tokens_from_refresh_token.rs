@@ -23,5 +23,13 @@ pub async fn get_tokens_from_refresh_token(
     };
     let tokens: Result<_, Error> =
         until_settled!(Exception::TooManyRequestsException, by_token(app, caller, &refreshing));
-    Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens?) })
+    Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens.map_err(unless_listed)?) })
+}
+
+/// The operation knows no "password reset required": a token of such a user is one that may not.
+fn unless_listed(error: Error) -> Error {
+    match error.exception {
+        Exception::PasswordResetRequiredException => Error::not_authorized(error.message),
+        _ => error,
+    }
 }

@@ -4,7 +4,7 @@ use crate::app::auth::answer::Answer;
 use crate::app::auth::challenges::{self, Response};
 use crate::app::auth::session;
 use crate::app::caller::Caller;
-use crate::app::password_forms::password_forms;
+use crate::app::password_forms::{self, Owner};
 use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::challenge::{self, ChallengeName, ChallengeSession, invalid_session};
 use crate::domain::auth::steps::Next;
@@ -59,8 +59,7 @@ impl NewPassword<'_> {
         })?;
         let attributes =
             rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
-        let (sub, username) = (user.state.sub, user.state.username());
-        let password = password_forms(app, caller, &pool, &user.key, sub, username, self.password).await?;
+        let password = password_forms::seal(app, caller, Owner::of(&pool, &user), self.password).await?;
         self.settle(app, &pool, &client, &user, &session, ChooseNewPassword { attributes, password }).await
     }
 

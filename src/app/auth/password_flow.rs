@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::app::auth::answer::Answer;
 use crate::app::auth::{challenges, session};
 use crate::app::caller::Caller;
+use crate::app::password_forms::stored_hash;
 use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_locked};
 use crate::domain::auth::{AuthFlow, required_parameter};
@@ -149,13 +150,4 @@ impl Guess<'_> {
             Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, app.clock.now()).user(user, vec![event]);
         Ok(app.store.commit(commit).await?)
     }
-}
-
-/// The user's hash, opened. A user without a password has none.
-fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>, Error> {
-    let Some(password) = &user.state.password else { return Ok(None) };
-    let stream = StreamId::user(user.state.sub);
-    let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
-    let opened = user.key.open(place, &password.hash).map_err(Error::internal)?;
-    String::from_utf8(opened).map(Some).map_err(Error::internal)
 }

@@ -1,15 +1,15 @@
 //! ConfirmSignUp.
 
 use crate::app::caller::Caller;
-use crate::app::clients::{self, NamedThroughClient, read_through_client};
-use crate::app::{App, Failure, until_settled};
+use crate::app::clients::{ByName, ClientProof};
+use crate::app::{App, Failure, codes, until_settled};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{ClientId, UserPoolId};
-use crate::domain::user::confirm_sign_up::{self as rules, CodeOutcome, ConfirmSignUp, Confirmation, SentCode};
+use crate::domain::ids::UserPoolId;
+use crate::domain::user::codes::{SentCode, expired, mismatch};
+use crate::domain::user::confirm_sign_up::{self as rules, ConfirmSignUp, Confirmation};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmSignUpRequest, ConfirmSignUpResponse};
-use crate::store::commit::{Commit, LoadedUser, OperationalRow};
-use crate::store::metadata::ActorKind;
+use crate::store::commit::{Commit, LoadedUser};
 use crate::store::read::{Snapshot, Wanted};
 
 /// Confirms a user by the code that was sent to it.
@@ -36,9 +36,12 @@ pub(super) async fn confirm(
     request: &ConfirmSignUpRequest,
     proof: Proof,
 ) -> Result<ConfirmSignUpResponse, Error> {
-    let client_id = ClientId::new(request.client_id());
-    let pool_id = app.store.pool_of_client(&client_id).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request, proof, &pool_id, &client_id))
+    let secret = match proof {
+        Proof::Secret => ClientProof::SecretHash(request.secret_hash.as_deref()),
+        Proof::Link => ClientProof::NotNeeded,
+    };
+    let by_name = ByName::find(app, request.client_id(), request.username(), secret, CodePurpose::SignUp).await?;
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request, proof, &by_name))
 }
 
 async fn attempt(
@@ -46,30 +49,22 @@ async fn attempt(
     caller: &Caller,
     request: &ConfirmSignUpRequest,
     proof: Proof,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
+    by_name: &ByName<'_>,
 ) -> Result<ConfirmSignUpResponse, Failure> {
-    let purpose = CodePurpose::SignUp;
-    let NamedThroughClient { found, client } =
-        read_through_client(app, pool_id, client_id, request.username(), purpose).await?;
-    match proof {
-        Proof::Secret => {
-            let names = [request.username()];
-            clients::check_secret_hash(&found.pool, &client.state, &names, request.secret_hash.as_deref())?;
-        }
-        Proof::Link if found.pool.state.confirms_with_link() => {}
-        // Whoever guesses codes without the client's secret gets no further where no link was sent.
-        Proof::Link => return Err(rules::expired().into()),
+    let named = by_name.read(app).await?;
+    let found = &named.found;
+    // Whoever guesses codes without the client's secret gets no further where no link was sent.
+    if proof == Proof::Link && !found.pool.state.confirms_with_link() {
+        return Err(expired().into());
     }
-    let Some(user) = found.user.clone() else {
+    let Some(user) = &found.user else {
         // Who may not learn whether a user exists reads the same as after a wrong guess.
-        let hidden = client.state.hides_users();
-        return Err(if hidden { rules::mismatch() } else { Error::no_such_user() }.into());
+        let hidden = named.client.state.hides_users();
+        return Err(if hidden { mismatch() } else { Error::no_such_user() }.into());
     };
-    let alias_owner = alias_owner(app, pool_id, &found, &user).await?;
-    let sub = user.state.sub.to_string();
-    let guess =
-        found.pool.keys.keyed_hash("code", &[&sub, CodePurpose::SignUp.as_str_name(), request.confirmation_code()]);
+    let alias_owner = alias_owner(app, &by_name.pool_id, found, user).await?;
+    let address = found.code.as_ref().and_then(|code| user.state.attribute(&code.attribute)).unwrap_or_default();
+    let guess = codes::hash(&found.pool.keys, user.state.sub, by_name.purpose, address, request.confirmation_code());
     let at = app.clock.now();
     let confirmation = rules::confirm_sign_up(
         &user.state,
@@ -81,9 +76,9 @@ async fn attempt(
             at,
         },
     );
-    let origin = caller.origin(ActorKind::AppClient, client_id.to_string(), None);
-    let commit = Commit::new(pool_id, &found.pool.keys, &found.pool.name_rules, &origin, at);
-    settle(app, commit, confirmation, &user, alias_owner.as_ref(), found.code.as_ref()).await
+    let origin = by_name.origin(caller);
+    let commit = Commit::new(&by_name.pool_id, &found.pool.keys, &found.pool.name_rules, &origin, at);
+    settle(app, commit, confirmation, user, alias_owner.as_ref(), found.code.as_ref()).await
 }
 
 /// Another user who holds the address that the code proves, where that is an alias.
@@ -112,13 +107,9 @@ async fn settle(
     code: Option<&SentCode>,
 ) -> Result<ConfirmSignUpResponse, Failure> {
     let Confirmation { decision, alias_owner_events, code: outcome } = confirmation;
-    let (sub, purpose) = (user.state.sub, CodePurpose::SignUp);
-    let row = match outcome {
-        CodeOutcome::Kept => return decision.answer.map(|()| ConfirmSignUpResponse::default()).map_err(Failure::from),
-        CodeOutcome::Guessed => {
-            OperationalRow::CodeGuessed { sub, purpose, attempts: code.map_or(0, |code| code.attempts) }
-        }
-        CodeOutcome::Spent => OperationalRow::CodeSpent { sub, purpose },
+    let sub = user.state.sub;
+    let Some(row) = codes::outcome_row(sub, CodePurpose::SignUp, outcome, code) else {
+        return decision.answer.map(|()| ConfirmSignUpResponse::default()).map_err(Failure::from);
     };
     let commit = commit.user(user, decision.events).activity(sub, &user.key, decision.activity).operational([row]);
     let commit = match alias_owner.filter(|_| !alias_owner_events.is_empty()) {

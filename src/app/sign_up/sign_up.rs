@@ -1,13 +1,13 @@
 //! SignUp.
 
 use crate::app::caller::Caller;
-use crate::app::password_forms::password_forms;
+use crate::app::codes::NewCode;
+use crate::app::password_forms::{self, Owner};
 use crate::app::{App, Failure, clients, shapes, until_settled};
 use crate::domain::attributes;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::message::Medium;
-use crate::domain::user::confirm_sign_up::SentCode;
 use crate::domain::user::sign_up::{self as rules, Registration, SignUp};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::CodePurpose;
@@ -16,9 +16,6 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, OperationalRow};
 use crate::store::metadata::ActorKind;
 use crate::store::read::Wanted;
-
-/// How long the code of a sign-up is good for: 24 hours.
-pub(super) const CODE_SECONDS: i64 = 24 * 60 * 60;
 
 /// Registers a user who is not confirmed yet, and sends it a code.
 pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Result<SignUpResponse, Error> {
@@ -57,26 +54,19 @@ async fn register(
     registration: Registration,
 ) -> Result<SignUpResponse, Failure> {
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
-    let password = password_forms(app, caller, pool, &key, sub, &registration.username, request.password()).await?;
+    let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &registration.username };
+    let password = password_forms::seal(app, caller, owner, request.password()).await?;
     let at = app.clock.now();
     let code = app.random.code();
-    let hash = pool.keys.keyed_hash("code", &[&sub.to_string(), CodePurpose::SignUp.as_str_name(), &code]);
-    let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code };
+    let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };
     let decision = rules::sign_up(&pool.state, command);
     let signed_up = decision.answer?;
-    let sent = signed_up.code_delivery.as_ref().map(|(medium, _)| OperationalRow::Code {
-        sub,
-        purpose: CodePurpose::SignUp,
-        code: SentCode {
-            hash,
-            attribute: medium.attribute().to_owned(),
-            attempts: 0,
-            expires_at: at.plus_seconds(CODE_SECONDS),
-            sent: 1,
-            window_began: at,
-        },
-        sent_before: None,
-    });
+    let purpose = CodePurpose::SignUp;
+    let sent = signed_up
+        .code_delivery
+        .as_ref()
+        .map(|delivery| NewCode { sub, purpose, delivery, code: &code, before: None, at }.row(&pool.keys));
+    let sent = sent.transpose()?;
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .decided_from(pool, Some(client))

@@ -9,11 +9,12 @@ use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::domain::user::UserStatus;
+use crate::domain::user::codes::SentCode;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
-use crate::store::read::Wanted;
-use crate::tokens::access_token;
+use crate::store::read::{VersionedAttempts, Wanted};
+use crate::tokens::access_token::{self, AccessToken};
 
 /// A user who has shown an access token.
 #[derive(Clone, Debug)]
@@ -28,6 +29,10 @@ pub struct SignedIn {
     pub client_id: ClientId,
     /// The session that the token belongs to.
     pub session: Uuid,
+    /// The user's code for the purpose that was asked for.
+    pub code: Option<SentCode>,
+    /// Attempts at the name that was asked for.
+    pub attempts: Option<VersionedAttempts>,
 }
 
 impl SignedIn {
@@ -37,11 +42,20 @@ impl SignedIn {
     }
 }
 
+/// An access token whose signature and time are good: whether it still counts, the read will say.
+pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Error> {
+    access_token::verify(&app.store, token, app.clock.now()).await
+}
+
 /// Finds the user of an access token. Fails if the token is not ours, is old, or its session is over.
 pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
+    signed_in_with(app, &verified(app, token).await?, Wanted::default()).await
+}
+
+/// Finds the user of a verified token, with what is wanted beside it.
+pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Error> {
     let revoked = || Error::not_authorized("Access Token has been revoked");
-    let token = access_token::verify(&app.store, token, app.clock.now()).await?;
-    let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..Wanted::default() };
+    let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..wanted };
     let found = app.store.read(&token.pool_id, Some(&token.client_id), wanted).await;
     // A token of a client that is gone is a token that was revoked.
     let found = found
@@ -56,9 +70,20 @@ pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
     if session.token_generation != user.state.token_generation {
         return Err(revoked());
     }
-    if user.state.status == UserStatus::Unconfirmed {
-        return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
+    match user.state.status {
+        UserStatus::Confirmed | UserStatus::ForceChangePassword => {}
+        UserStatus::Unconfirmed => {
+            return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
+        }
+        UserStatus::ResetRequired => return Err(Error::password_reset_required()),
     }
-    let client = found.client.ok_or_else(revoked)?;
-    Ok(SignedIn { pool: found.pool, client, user, client_id: token.client_id, session: token.session })
+    Ok(SignedIn {
+        pool: found.pool,
+        client: found.client.ok_or_else(revoked)?,
+        user,
+        client_id: token.client_id.clone(),
+        session: token.session,
+        code: found.code,
+        attempts: found.attempts,
+    })
 }

@@ -92,6 +92,7 @@ fn may_sign_in(pool: &UserPool, user: &User, at: Timestamp) -> Result<(), (SignI
             let error = Error::new(Exception::UserNotConfirmedException, "User is not confirmed.");
             Err((SignInRefusal::NotConfirmed, error))
         }
+        UserStatus::ResetRequired => Err((SignInRefusal::ResetRequired, Error::password_reset_required())),
         // As in Cognito, a change of the user by an administrator gives it time anew.
         UserStatus::ForceChangePassword if at >= pool.temporary_password_ends(user.modified_at) => {
             let message = "Temporary password has expired and must be reset by an administrator.";
@@ -115,7 +116,7 @@ impl PasswordSignIn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, client, confirmed, invited, pool, signed_up, user};
+    use crate::domain::testing::{at, client, confirmed, invited, pool, reset, signed_up, user};
     use crate::proto::v1::CreateUserPoolClientRequest;
 
     fn some_client(hides_users: bool) -> AppClient {
@@ -195,6 +196,9 @@ mod tests {
         assert_eq!(refused(&unconfirmed), expected);
         let message = "User is disabled.".to_owned();
         assert_eq!(refused(&disabled), (SignInRefusal::Disabled, None, Exception::NotAuthorizedException, message));
+        let message = "Password reset required for the user".to_owned();
+        let expected = (SignInRefusal::ResetRequired, None, Exception::PasswordResetRequiredException, message);
+        assert_eq!(refused(&user(&[signed_up("jane", &[]), confirmed(&[]), reset()])), expected);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserStatus};
 
 /// A session as far as refreshing asks.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,9 @@ pub fn refresh(
     }
     if session.token_generation != user.token_generation {
         return Err(Error::not_authorized("Refresh Token has been revoked"));
+    }
+    if user.status == UserStatus::ResetRequired {
+        return Err(Error::password_reset_required());
     }
     let grace = client.rotation_grace();
     if presented == session.counter {
@@ -124,5 +127,7 @@ mod tests {
         assert_eq!(message(&signed_out, &session(0, None), 1), "Refresh Token has been revoked");
         let disabled = User { enabled: false, token_generation: 2, ..user() };
         assert_eq!(message(&disabled, &session(0, None), 1), "User is disabled.");
+        let reset = User { status: UserStatus::ResetRequired, ..user() };
+        assert_eq!(message(&reset, &session(0, None), 1), "Password reset required for the user");
     }
 }

@@ -1,34 +1,13 @@
 //! ConfirmSignUp: the rules.
 
-use subtle::ConstantTimeEq;
-
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
+use crate::domain::user::codes::{self, CodeFault, CodeOutcome, Guess, SentCode};
 use crate::domain::user::{User, UserStatus};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserCodeRefused, UserConfirmed};
-
-/// So many wrong guesses spend a code.
-pub const MOST_GUESSES: i32 = 5;
-
-/// A code that was sent, as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SentCode {
-    /// Keyed hash of the code.
-    pub hash: Vec<u8>,
-    /// The attribute that it proves.
-    pub attribute: String,
-    /// Wrong guesses so far.
-    pub attempts: i32,
-    /// Until when it is good.
-    pub expires_at: Timestamp,
-    /// How many codes were sent in this hour, this one included.
-    pub sent: i32,
-    /// When the hour began.
-    pub window_began: Timestamp,
-}
+use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserConfirmed};
 
 /// What the command brings.
 pub struct ConfirmSignUp {
@@ -42,17 +21,6 @@ pub struct ConfirmSignUp {
     pub force_alias_creation: bool,
     /// The time.
     pub at: Timestamp,
-}
-
-/// What becomes of the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CodeOutcome {
-    /// It stays as it is.
-    Kept,
-    /// One more wrong guess.
-    Guessed,
-    /// It is used up.
-    Spent,
 }
 
 /// The two users that a confirmation can change, and what becomes of the code.
@@ -79,22 +47,13 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
     if !user.enabled {
         return kept(Error::not_authorized("User is disabled."));
     }
-    let Some(sent) = command.sent.filter(|sent| command.at < sent.expires_at) else {
-        return kept(expired());
-    };
-    if sent.attempts >= MOST_GUESSES {
-        let message = "Attempt limit exceeded, please try after some time.";
-        return kept(Error::new(Exception::TooManyFailedAttemptsException, message));
+    if let Err(fault) = codes::check(command.sent.as_ref(), &command.guess, command.at) {
+        return faulty(fault);
     }
-    if !bool::from(sent.hash.ct_eq(&command.guess)) {
-        return wrong_guess(&sent);
-    }
+    // A code that is right was sent.
+    let Some(sent) = command.sent else { return faulty(CodeFault::Expired) };
     if command.alias_owner.is_some() && !command.force_alias_creation {
-        let name = if sent.attribute == "email" { "email" } else { "phone_number" };
-        return kept(Error::new(
-            Exception::AliasExistsException,
-            format!("An account with the {name} already exists."),
-        ));
+        return kept(Error::alias_exists(&sent.attribute));
     }
     let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![sent.attribute.clone()] };
     let released = command.alias_owner.map(|_| Event::AliasReleased(UserAliasReleased { attribute: sent.attribute }));
@@ -105,29 +64,16 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
     }
 }
 
-/// The refusal of a code that is old, used or was never sent.
-pub fn expired() -> Error {
-    Error::new(Exception::ExpiredCodeException, "Invalid code provided, please request a code again.")
-}
-
-/// The refusal of a wrong code.
-pub fn mismatch() -> Error {
-    Error::new(Exception::CodeMismatchException, "Invalid verification code provided, please try again.")
-}
-
-fn wrong_guess(sent: &SentCode) -> Confirmation {
-    let refused = UserCodeRefused { purpose: CodePurpose::SignUp.into(), attempts: sent.attempts + 1 };
-    Confirmation {
-        decision: Decision::refuse(mismatch()).with_activity([Activity::CodeRefused(refused)]),
-        alias_owner_events: Vec::new(),
-        code: CodeOutcome::Guessed,
-    }
+fn faulty(fault: CodeFault) -> Confirmation {
+    let Guess { decision, code } = Guess::faulty(fault, CodePurpose::SignUp, Exception::TooManyFailedAttemptsException);
+    Confirmation { decision, alias_owner_events: Vec::new(), code }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::testing::{at, confirmed, refused, signed_up, user};
+    use crate::proto::events::UserCodeRefused;
 
     fn jane() -> User {
         user(&[signed_up("jane", &[("email", "jane@example.com")])])
@@ -185,7 +131,8 @@ mod tests {
 
     #[test]
     fn an_old_code_and_none_read_the_same() {
-        let expired = (Exception::ExpiredCodeException, expired().message.into_owned());
+        let message = "Invalid code provided, please request a code again.".to_owned();
+        let expired = (Exception::ExpiredCodeException, message);
         let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(sent())) };
         assert_eq!(kept(confirm_sign_up(&jane(), at_its_end)), expired);
         assert_eq!(kept(confirm_sign_up(&jane(), command(None))), expired);

@@ -2,33 +2,51 @@
 
 pub mod admin_confirm_sign_up;
 pub mod admin_create_user;
+pub mod admin_delete_user_attributes;
 pub mod admin_disable_provider_for_user;
 pub mod admin_disable_user;
 pub mod admin_enable_user;
 pub mod admin_link_provider_for_user;
+pub mod admin_reset_user_password;
+pub mod admin_set_user_password;
+pub mod admin_update_user_attributes;
+pub mod attribute_change;
+pub mod change_password;
 pub mod choose_new_password;
 pub mod codes;
+pub mod confirm_forgot_password;
 pub mod confirm_sign_up;
 pub mod delete_user;
+pub mod delete_user_attributes;
+pub mod forgot_password;
+pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod identities;
 pub mod resend_confirmation_code;
 pub mod resend_invitation;
 pub mod sign_up;
+pub mod update_user_attributes;
+pub mod verify_user_attribute;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::Attributes;
-use crate::domain::decision::Aggregate;
+use crate::domain::decision::{Aggregate, replay};
 use crate::domain::ids::{StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserCreatedByAdministrator, UserPersonal, UserSignedUp};
+use crate::proto::events::{
+    UserAttributeChangeRequested, UserAttributeVerified, UserAttributesDeleted, UserAttributesSet,
+    UserCreatedByAdministrator, UserNewPasswordChosen, UserPersonal, UserSignedUp,
+};
+
+/// Attributes that can stand for a user's name.
+const ALIASES: [&str; 3] = ["email", "phone_number", "preferred_username"];
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +63,9 @@ pub struct User {
     pub attributes: Personal<Attributes>,
     /// The names of the attributes that are proved.
     pub verified: BTreeSet<String>,
+    /// Values that attributes are to have once a code has proved them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub requested: BTreeMap<String, Personal<String>>,
     /// What it can sign in with.
     pub password: Option<Password>,
     /// The identities at external providers that stand for it.
@@ -82,6 +103,8 @@ pub enum UserStatus {
     Unconfirmed,
     /// In use.
     Confirmed,
+    /// An administrator took the password back: a code must be asked for, and another password chosen.
+    ResetRequired,
     /// With a temporary password, which the user has to replace at the first sign-in.
     ForceChangePassword,
 }
@@ -92,6 +115,7 @@ impl UserStatus {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
             Self::Confirmed => "CONFIRMED",
+            Self::ResetRequired => "RESET_REQUIRED",
             Self::ForceChangePassword => "FORCE_CHANGE_PASSWORD",
         }
     }
@@ -102,16 +126,19 @@ impl Aggregate for User {
     const REVISION: i32 = 2;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
-        let change = |change: fn(&mut Self, &Event)| {
+        let change = |change: &dyn Fn(&mut Self)| {
             state.clone().map(|mut user| {
-                change(&mut user, event);
+                change(&mut user);
                 user.modified_at = at;
                 user
             })
         };
         match event {
             Event::SignedUp(signed_up) => Self::signed_up(stream, signed_up, at),
-            Event::Confirmed(_) => change(Self::confirm),
+            Event::Confirmed(confirmed) => change(&|user| {
+                user.status = UserStatus::Confirmed;
+                user.verified.extend(confirmed.verified_attributes.iter().cloned());
+            }),
             Event::SignedOut(signed_out) => {
                 state.map(|user| Self { token_generation: signed_out.token_generation, ..user })
             }
@@ -122,18 +149,34 @@ impl Aggregate for User {
                 }
                 user
             }),
-            Event::AliasReleased(_) => change(Self::release_alias),
-            Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
-            Event::TemporaryPasswordRenewed(_) => change(Self::renew_temporary_password),
-            Event::NewPasswordChosen(_) => change(Self::choose_new_password),
-            Event::Disabled(_) => change(Self::disable),
-            Event::Enabled(_) => change(Self::enable),
-            Event::ProviderLinked(linked) => state.map(|mut user| {
-                user.identities.push(LinkedIdentity::linked(linked, at));
-                Self { modified_at: at, ..user }
+            Event::AliasReleased(released) => change(&|user| {
+                user.verified.remove(&released.attribute);
             }),
-            Event::ProviderUnlinked(_) => change(Self::unlink_provider),
-            Event::PasswordRemoved(_) => change(Self::remove_password),
+            Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
+            Event::NewPasswordChosen(chosen) => change(&|user| user.choose_new_password(chosen)),
+            Event::Disabled(disabled) => change(&|user| {
+                user.enabled = false;
+                user.token_generation = disabled.token_generation;
+            }),
+            Event::Enabled(_) => change(&|user| user.enabled = true),
+            Event::ProviderLinked(linked) => change(&|user| user.identities.push(LinkedIdentity::linked(linked, at))),
+            Event::ProviderUnlinked(unlinked) => change(&|user| {
+                user.identities.retain(|identity| identity.link_id != unlinked.link_id);
+            }),
+            Event::PasswordRemoved(_) => change(&|user| user.password = None),
+            Event::PasswordChanged(changed) => change(&|user| {
+                user.status = UserStatus::Confirmed;
+                user.password = Password::of(&changed.password_hash, &changed.srp_verifier);
+            }),
+            Event::TemporaryPasswordSet(set) => change(&|user| {
+                user.status = UserStatus::ForceChangePassword;
+                user.password = Password::of(&set.password_hash, &set.srp_verifier);
+            }),
+            Event::PasswordReset(_) => change(&|user| user.status = UserStatus::ResetRequired),
+            Event::AttributesSet(set) => change(&|user| user.set_attributes(set)),
+            Event::AttributesDeleted(deleted) => change(&|user| user.delete_attributes(deleted)),
+            Event::AttributeChangeRequested(requested) => change(&|user| user.request_change(requested)),
+            Event::AttributeVerified(verified) => change(&|user| user.verify(verified)),
         }
     }
 }
@@ -166,6 +209,7 @@ impl User {
             enabled: true,
             attributes: personal.map(|it| it.attributes.clone()).into(),
             verified: BTreeSet::new(),
+            requested: BTreeMap::new(),
             password,
             identities: Vec::new(),
             token_generation: 1,
@@ -174,59 +218,59 @@ impl User {
         })
     }
 
-    fn renew_temporary_password(&mut self, event: &Event) {
-        if let Event::TemporaryPasswordRenewed(renewed) = event {
-            self.password = Password::of(&renewed.password_hash, &renewed.srp_verifier);
+    fn choose_new_password(&mut self, chosen: &UserNewPasswordChosen) {
+        self.password = Password::of(&chosen.password_hash, &chosen.srp_verifier);
+        self.status = UserStatus::Confirmed;
+        if let (Personal::Known(attributes), Some(personal)) = (&mut self.attributes, &chosen.personal) {
+            attributes.extend(personal.attributes.clone());
         }
     }
 
-    fn choose_new_password(&mut self, event: &Event) {
-        if let Event::NewPasswordChosen(chosen) = event {
-            self.password = Password::of(&chosen.password_hash, &chosen.srp_verifier);
-            self.status = UserStatus::Confirmed;
-            if let (Personal::Known(attributes), Some(personal)) = (&mut self.attributes, &chosen.personal) {
-                attributes.extend(personal.attributes.clone());
+    fn set_attributes(&mut self, event: &UserAttributesSet) {
+        let values = event.personal.iter().flat_map(|personal| &personal.attributes);
+        if let Personal::Known(attributes) = &mut self.attributes {
+            attributes.extend(values.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        for name in &event.attributes {
+            self.requested.remove(name);
+        }
+        for name in &event.unverified {
+            self.verified.remove(name);
+        }
+        self.verified.extend(event.verified.iter().cloned());
+    }
+
+    fn delete_attributes(&mut self, event: &UserAttributesDeleted) {
+        for name in &event.attributes {
+            if let Personal::Known(attributes) = &mut self.attributes {
+                attributes.remove(name);
             }
+            self.requested.remove(name);
+            self.verified.remove(name);
         }
     }
 
-    fn disable(&mut self, event: &Event) {
-        if let Event::Disabled(disabled) = event {
-            self.enabled = false;
-            self.token_generation = disabled.token_generation;
+    fn request_change(&mut self, event: &UserAttributeChangeRequested) {
+        let value = event.personal.as_ref().and_then(|personal| personal.attributes.get(&event.attribute));
+        self.requested.insert(event.attribute.clone(), value.cloned().into());
+    }
+
+    fn verify(&mut self, event: &UserAttributeVerified) {
+        let requested = self.requested.remove(&event.attribute);
+        if let (Some(Personal::Known(value)), Personal::Known(attributes)) = (requested, &mut self.attributes) {
+            attributes.insert(event.attribute.clone(), value);
         }
-    }
-
-    fn enable(&mut self, _: &Event) {
-        self.enabled = true;
-    }
-
-    fn unlink_provider(&mut self, event: &Event) {
-        if let Event::ProviderUnlinked(unlinked) = event {
-            self.identities.retain(|identity| identity.link_id != unlinked.link_id);
-        }
-    }
-
-    fn remove_password(&mut self, _: &Event) {
-        self.password = None;
-    }
-
-    fn confirm(&mut self, event: &Event) {
-        if let Event::Confirmed(confirmed) = event {
-            self.status = UserStatus::Confirmed;
-            self.verified.extend(confirmed.verified_attributes.iter().cloned());
-        }
-    }
-
-    fn release_alias(&mut self, event: &Event) {
-        if let Event::AliasReleased(released) = event {
-            self.verified.remove(&released.attribute);
-        }
+        self.verified.insert(event.attribute.clone());
     }
 
     /// An attribute's value, if it is there.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.known().and_then(|attributes| attributes.get(name)).map(String::as_str)
+    }
+
+    /// The value that an attribute is to have once a code has proved it.
+    pub fn requested(&self, name: &str) -> Option<&str> {
+        self.requested.get(name).and_then(Personal::known).map(String::as_str)
     }
 
     /// The name, empty once it is erased.
@@ -247,6 +291,17 @@ impl User {
             shown.push(("identities".to_owned(), identities::shown(&self.identities).to_string()));
         }
         shown
+    }
+
+    /// The names that events would add to those by which the user is found, each with the attribute that it is.
+    pub fn names_added_by(&self, events: &[Event], rules: &NameRules, at: Timestamp) -> BTreeMap<String, &'static str> {
+        let stream = StreamId::user(self.sub);
+        let after = replay(Some(self.clone()), &stream, events.iter().map(|event| (event, at)));
+        let Some(after) = after else { return BTreeMap::new() };
+        let before = self.names(rules);
+        let values = ALIASES.into_iter().filter_map(|name| Some((rules.normalise(after.attribute(name)?), name)));
+        let added: BTreeSet<_> = after.names(rules).difference(&before).cloned().collect();
+        values.filter(|(value, _)| added.contains(value)).collect()
     }
 
     /// The names by which the user is found: claims of its pool, in the form that is compared.
@@ -271,7 +326,7 @@ impl User {
         };
         // What an identity claims begins with a character that no name may begin with.
         let is_name = |value: &&str| !value.is_empty() && !value.starts_with(identities::CLAIM_MARK);
-        let aliases = ["email", "phone_number", "preferred_username"].into_iter().filter(|it| stands_for_name(it));
+        let aliases = ALIASES.into_iter().filter(|it| stands_for_name(it));
         aliases
             .filter_map(|attribute| Some((attribute, rules.normalise(self.attribute(attribute).filter(is_name)?))))
             .collect()
@@ -281,11 +336,13 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{JANE, at, confirmed, given, invited, password, signed_up, texts, user};
+    use crate::domain::testing::{
+        JANE, at, confirmed, given, invited, password, reset, signed_up, temporary_password, texts, user,
+    };
     use crate::proto::events::{
-        ProviderIdentityPersonal, UserAliasReleased, UserDeleted, UserDisabled, UserEnabled, UserNewPasswordChosen,
-        UserPasswordRehashed, UserPasswordRemoved, UserProviderLinked, UserProviderUnlinked, UserSignedOut,
-        UserTemporaryPasswordRenewed,
+        PasswordChosenBy, ProviderIdentityPersonal, UserAliasReleased, UserDeleted, UserDisabled, UserEnabled,
+        UserNewPasswordChosen, UserPasswordChanged, UserPasswordRehashed, UserPasswordRemoved, UserProviderLinked,
+        UserProviderUnlinked, UserSignedOut,
     };
 
     const ADDRESSES: [(&str, &str); 3] =
@@ -299,14 +356,39 @@ mod tests {
         Event::PasswordRehashed(UserPasswordRehashed { password_hash: b"newer".to_vec() })
     }
 
+    fn known(attributes: &[(&str, &str)]) -> Personal<Attributes> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Personal::Known(attributes.iter().map(owned).collect())
+    }
+
+    fn set(attributes: &[(&str, &str)], verified: &[&str], unverified: &[&str]) -> Event {
+        let values = known(attributes).known().cloned().unwrap_or_default();
+        Event::AttributesSet(UserAttributesSet {
+            attributes: values.keys().cloned().collect(),
+            personal: Some(UserPersonal { username: None, attributes: values }),
+            verified: texts(verified),
+            unverified: texts(unverified),
+        })
+    }
+
+    fn asked_for(email: &str) -> Event {
+        let attributes = [("email".to_owned(), email.to_owned())].into();
+        Event::AttributeChangeRequested(UserAttributeChangeRequested {
+            personal: Some(UserPersonal { username: None, attributes }),
+            attribute: "email".to_owned(),
+        })
+    }
+
     /// The same events once their key is destroyed.
     fn erased(mut events: Vec<Event>) -> Vec<Event> {
         for event in &mut events {
             match event {
-                Event::SignedUp(signed_up) => signed_up.personal = None,
-                Event::CreatedByAdministrator(created) => created.personal = None,
-                Event::NewPasswordChosen(chosen) => chosen.personal = None,
-                Event::ProviderLinked(linked) => linked.personal = None,
+                Event::SignedUp(event) => event.personal = None,
+                Event::CreatedByAdministrator(event) => event.personal = None,
+                Event::NewPasswordChosen(event) => event.personal = None,
+                Event::ProviderLinked(event) => event.personal = None,
+                Event::AttributesSet(event) => event.personal = None,
+                Event::AttributeChangeRequested(event) => event.personal = None,
                 _ => {}
             }
         }
@@ -322,7 +404,8 @@ mod tests {
             enabled: true,
             attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
             verified: BTreeSet::new(),
-            password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
+            requested: BTreeMap::new(),
+            password: Password::of(b"hash", b"verifier"),
             identities: Vec::new(),
             token_generation: 1,
             created_at: at(0),
@@ -350,6 +433,57 @@ mod tests {
         expected.modified_at = at(4);
         assert_eq!(user(&events), expected);
 
+        events.push(reset());
+        expected.status = UserStatus::ResetRequired;
+        expected.modified_at = at(5);
+        assert_eq!(user(&events), expected);
+
+        events.push(temporary_password());
+        expected.status = UserStatus::ForceChangePassword;
+        expected.password = Password::of(b"temporary hash", b"temporary verifier");
+        expected.modified_at = at(6);
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::PasswordChanged(UserPasswordChanged {
+            by: PasswordChosenBy::Administrator.into(),
+            password_hash: b"own hash".to_vec(),
+            srp_verifier: b"own verifier".to_vec(),
+        }));
+        expected.status = UserStatus::Confirmed;
+        expected.password = Password::of(b"own hash", b"own verifier");
+        expected.modified_at = at(7);
+        assert_eq!(user(&events), expected);
+
+        events.push(set(&[("name", "Jane")], &["email"], &[]));
+        expected.attributes = known(&[("email", "j@example.com"), ("name", "Jane")]);
+        expected.verified = ["email".to_owned()].into();
+        expected.modified_at = at(8);
+        assert_eq!(user(&events), expected);
+
+        events.push(asked_for("k@example.com"));
+        expected.requested = [("email".to_owned(), Personal::Known("k@example.com".to_owned()))].into();
+        expected.modified_at = at(9);
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::AttributeVerified(UserAttributeVerified { attribute: "email".to_owned() }));
+        expected.attributes = known(&[("email", "k@example.com"), ("name", "Jane")]);
+        expected.requested = BTreeMap::new();
+        expected.modified_at = at(10);
+        assert_eq!(user(&events), expected);
+
+        events.push(asked_for("l@example.com"));
+        events.push(set(&[("email", "m@example.com")], &[], &["email"]));
+        expected.attributes = known(&[("email", "m@example.com"), ("name", "Jane")]);
+        expected.verified = BTreeSet::new();
+        expected.modified_at = at(12);
+        assert_eq!(user(&events), expected, "what was asked for is void");
+
+        events.push(asked_for("n@example.com"));
+        events.push(Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["email", "nickname"]) }));
+        expected.attributes = known(&[("name", "Jane")]);
+        expected.modified_at = at(14);
+        assert_eq!(user(&events), expected);
+
         events.push(Event::Deleted(UserDeleted {}));
         assert_eq!(given::<User>(&StreamId::user(JANE), &events), None);
     }
@@ -367,7 +501,9 @@ mod tests {
             assert_eq!(user(&events), expected);
             assert_eq!(expected.modified_at, at(events.len() as i64 - 1));
         };
-        step(renewed(), |user| user.password = Some(password("renewed")));
+        step(temporary_password(), |user| {
+            user.password = Password::of(b"temporary hash", b"temporary verifier");
+        });
         step(Event::Disabled(UserDisabled { token_generation: 2 }), |user| {
             (user.enabled, user.token_generation) = (false, 2);
         });
@@ -384,12 +520,6 @@ mod tests {
             user.identities.remove(0);
         });
         step(Event::PasswordRemoved(UserPasswordRemoved {}), |user| user.password = None);
-    }
-
-    fn renewed() -> Event {
-        let Password { hash, srp_verifier } = password("renewed");
-        let renewed = UserTemporaryPasswordRenewed { password_hash: hash.0, srp_verifier: srp_verifier.0 };
-        Event::TemporaryPasswordRenewed(renewed)
     }
 
     fn chosen(attributes: &[(&str, &str)]) -> Event {
@@ -419,7 +549,8 @@ mod tests {
     #[test]
     fn nothing_but_its_creation_makes_a_user_and_only_in_a_stream_of_one() {
         let stream = StreamId::user(JANE);
-        let later = [confirmed(&[]), rehashed(), released("email"), renewed(), chosen(&[]), linked("one")];
+        let set = set(&[("name", "Jane")], &[], &[]);
+        let later = [confirmed(&[]), rehashed(), released("email"), chosen(&[]), linked("one"), reset(), set];
         for event in later.into_iter().chain([Event::Deleted(UserDeleted {}), Event::Enabled(UserEnabled {})]) {
             assert_eq!(given::<User>(&stream, &[event]), None);
         }
@@ -429,11 +560,22 @@ mod tests {
 
     #[test]
     fn erased_events_yield_the_same_user_without_the_person() {
-        let events =
-            vec![signed_up("jane", &ADDRESSES), confirmed(&["email"]), rehashed(), released("email"), confirmed(&[])];
+        let verified = || Event::AttributeVerified(UserAttributeVerified { attribute: "email".to_owned() });
+        let events = vec![
+            signed_up("jane", &ADDRESSES),
+            confirmed(&["email"]),
+            rehashed(),
+            released("email"),
+            set(&[("name", "Jane")], &["phone_number"], &[]),
+            asked_for("k@example.com"),
+            verified(),
+            Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["phone_number"]) }),
+            asked_for("l@example.com"),
+        ];
         let (known, erased) = (user(&events), user(&erased(events)));
         assert_eq!((&erased.username, &erased.attributes), (&Personal::Erased, &Personal::Erased));
-        let forgotten = User { username: Personal::Erased, attributes: Personal::Erased, ..known };
+        let requested = [("email".to_owned(), Personal::Erased)].into();
+        let forgotten = User { username: Personal::Erased, attributes: Personal::Erased, requested, ..known };
         assert_eq!(erased, forgotten);
         assert_eq!((erased.username(), erased.attribute("email")), ("", None));
         assert_eq!(erased.shown_attributes(), [("sub".to_owned(), JANE.to_string())]);
@@ -506,6 +648,22 @@ mod tests {
         assert_eq!(names(&rules(true, &[], &["email"]), &events), ["Jane@Example.com"]);
         let both = names(&rules(false, &[], &["email", "phone_number"]), &events);
         assert_eq!(both, ["+12025550123", "jane@example.com"], "in the form that is compared");
+    }
+
+    #[test]
+    fn names_that_events_add_are_told_with_their_attributes() {
+        let jane = user(&[signed_up("jane", &ADDRESSES), confirmed(&["email"])]);
+        let added = |rules: &NameRules, event: Event| jane.names_added_by(&[event], rules, at(9));
+        let aliases = rules(false, &["email", "phone_number"], &[]);
+        let phone = added(&aliases, set(&[], &["phone_number"], &[]));
+        assert_eq!(phone, [("+12025550123".to_owned(), "phone_number")].into());
+        let unproved = set(&[("email", "K@example.com")], &[], &["email"]);
+        assert_eq!(added(&aliases, unproved.clone()), BTreeMap::new(), "it counts once it is proved");
+        let same = set(&[("email", "JANE@example.com")], &[], &[]);
+        assert_eq!(added(&aliases, same), BTreeMap::new(), "the same name");
+        let by_address = rules(false, &[], &["email"]);
+        assert_eq!(added(&by_address, unproved), [("k@example.com".to_owned(), "email")].into());
+        assert_eq!(added(&by_address, Event::Deleted(UserDeleted {})), BTreeMap::new());
     }
 
     #[test]

@@ -4,15 +4,13 @@ use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::ClientId;
 use crate::domain::message::{Medium, sign_up_message};
+use crate::domain::user::codes::{self, Delivery};
 use crate::domain::user::sign_up::code_medium;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
+use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, UserCodeSent};
-
-/// Where a code goes: the medium and the address.
-pub type Delivery = (Medium, String);
 
 /// Decides whether another code is sent to a user, and where to.
 pub fn resend_confirmation_code(
@@ -34,10 +32,7 @@ pub fn resend_confirmation_code(
         return Decision::refuse(Error::invalid_parameter("Cannot resend codes. Auto verification not turned on."));
     };
     let message = sign_up_message(pool, client_id.as_str(), medium, address, user.username(), code);
-    let fact = Activity::CodeSent(UserCodeSent {
-        purpose: CodePurpose::SignUp.into(),
-        delivery_medium: medium.name().to_owned(),
-    });
+    let fact = codes::sent(CodePurpose::SignUp, medium);
     Decision::events(Vec::new(), (medium, address.clone())).with_activity([fact]).with_messages([message])
 }
 
@@ -60,6 +55,7 @@ mod tests {
     use super::*;
     use crate::domain::error::Exception;
     use crate::domain::testing::{confirmed, pool, refused, signed_up, texts, user};
+    use crate::proto::events::UserCodeSent;
     use crate::proto::v1::CreateUserPoolRequest;
 
     fn verifying(attributes: &[&str]) -> UserPool {

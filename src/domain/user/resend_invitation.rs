@@ -5,7 +5,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::user::admin_create_user::TemporaryPassword;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
-use crate::proto::events::UserTemporaryPasswordRenewed;
+use crate::proto::events::UserTemporaryPasswordSet;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
@@ -28,13 +28,11 @@ pub fn resend_invitation(pool: &UserPool, user: &User, temporary: &TemporaryPass
             Decision::refuse(Error::new(Exception::CodeDeliveryFailureException, message))
         }
         Ok((messages, facts)) => {
-            let renewed = UserTemporaryPasswordRenewed {
+            let set = UserTemporaryPasswordSet {
                 password_hash: temporary.password.hash.0.clone(),
                 srp_verifier: temporary.password.srp_verifier.0.clone(),
             };
-            Decision::events(vec![Event::TemporaryPasswordRenewed(renewed)], ())
-                .with_activity(facts)
-                .with_messages(messages)
+            Decision::events(vec![Event::TemporaryPasswordSet(set)], ()).with_activity(facts).with_messages(messages)
         }
         Err(error) => Decision::refuse(error),
     }

@@ -7,11 +7,11 @@ use crate::domain::error::Error;
 use crate::domain::ids::Sub;
 use crate::domain::message::{Medium, Message, sign_up_message};
 use crate::domain::password_policy;
-use crate::domain::user::Password;
-use crate::domain::user_pool::UserPool;
+use crate::domain::user::{Password, codes};
+use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, UserCodeSent, UserPersonal, UserSignedUp};
+use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
 /// A registration whose name, password and attributes conform.
@@ -51,21 +51,26 @@ pub fn registration(
     Ok(Registration { username, attributes })
 }
 
+/// A name must not stand where the address of somebody else would.
+pub fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
+    let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(name);
+    let form = if mistaken("email", attributes::is_email) {
+        "email"
+    } else if mistaken("phone_number", attributes::is_phone_number) {
+        "phone number"
+    } else {
+        return Ok(());
+    };
+    Err(Error::invalid_parameter(format!(
+        "{what} cannot be of {form} format, since user pool is configured for {form} alias."
+    )))
+}
+
 /// The user name, and the attribute that is taken from it where an address is the name.
 pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
     let rules = pool.name_rules();
     if rules.username_attributes.is_empty() {
-        let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(asked);
-        if mistaken("email", attributes::is_email) {
-            return Err(Error::invalid_parameter(
-                "Username cannot be of email format, since user pool is configured for email alias.",
-            ));
-        }
-        if mistaken("phone_number", attributes::is_phone_number) {
-            return Err(Error::invalid_parameter(
-                "Username cannot be of phone number format, since user pool is configured for phone number alias.",
-            ));
-        }
+        refuse_lookalike(&rules, "Username", asked)?;
         if asked.parse::<uuid::Uuid>().is_ok() {
             return Err(Error::invalid_parameter(
                 "Username cannot be of UUID format: such a name stands for a user's sub.",
@@ -128,12 +133,7 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
     let message: Option<Message> = delivery
         .as_ref()
         .map(|(medium, address)| sign_up_message(pool, &command.client_id, *medium, address, &username, &command.code));
-    let activity = medium.map(|medium| {
-        Activity::CodeSent(UserCodeSent {
-            purpose: CodePurpose::SignUp.into(),
-            delivery_medium: medium.name().to_owned(),
-        })
-    });
+    let activity = medium.map(|medium| codes::sent(CodePurpose::SignUp, medium));
     let signed_up = UserSignedUp {
         personal: Some(UserPersonal { username: Some(username), attributes }),
         client_id: Some(command.client_id),
@@ -151,6 +151,7 @@ mod tests {
     use crate::domain::error::Exception;
     use crate::domain::personal::Sealed;
     use crate::domain::testing::{JANE, client, pool, refusal, texts, written};
+    use crate::proto::events::UserCodeSent;
 
     const PASSWORD: &str = "Correct-horse-1";
 

@@ -189,6 +189,18 @@ mod tests {
             ..Default::default()
         };
         assert!(refusal_of(reserved).contains("aws:"));
+        let recovery = |ways: [(i32, &str); 2]| {
+            let option = |(priority, name): (i32, &str)| v1::RecoveryOptionType {
+                priority: Some(priority),
+                name: Some(name.to_owned()),
+            };
+            let setting = v1::AccountRecoverySettingType { recovery_mechanisms: ways.map(option).into() };
+            v1::CreateUserPoolRequest { account_recovery_setting: Some(setting), ..Default::default() }
+        };
+        assert!(refusal_of(recovery([(1, "admin_only"), (2, "verified_email")])).contains("admin_only"));
+        assert!(refusal_of(recovery([(1, "verified_email"), (2, "verified_email")])).contains("of its own"));
+        let alike = recovery([(1, "verified_email"), (1, "verified_phone_number")]);
+        assert!(refusal_of(alike).contains("of its own"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::message::Medium;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_pool_event::Event;
@@ -179,6 +180,22 @@ impl UserPool {
         asked_for && settings.sms_mfa_enabled.unwrap_or(settings.sms_configuration.is_some())
     }
 
+    /// How a user whose password is forgotten can choose another.
+    pub fn recovery(&self) -> Recovery {
+        let setting = self.settings.account_recovery_setting.as_ref();
+        let mut mechanisms = setting.map(|it| it.recovery_mechanisms.clone()).unwrap_or_default();
+        mechanisms.sort_by_key(v1::RecoveryOptionType::priority);
+        if mechanisms.iter().any(|mechanism| mechanism.name() == "admin_only") {
+            return Recovery::ByAdministrator;
+        }
+        let way = |mechanism: &v1::RecoveryOptionType| match mechanism.name() {
+            "verified_phone_number" => Medium::Sms,
+            _ => Medium::Email,
+        };
+        let ways: Vec<_> = mechanisms.iter().map(way).collect();
+        Recovery::ByUser(if ways.is_empty() { vec![Medium::Sms, Medium::Email] } else { ways })
+    }
+
     /// The rules for passwords.
     pub fn password_policy(&self) -> v1::PasswordPolicyType {
         self.settings.policies.as_ref().and_then(|policies| policies.password_policy).unwrap_or_default()
@@ -190,6 +207,15 @@ impl UserPool {
         let days = self.password_policy().temporary_password_validity_days.or(older).unwrap_or(7);
         set_at.plus_seconds(i64::from(days) * 24 * 60 * 60)
     }
+}
+
+/// How a forgotten password is replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// The user is sent a code, by the first of these ways whose address it has proved.
+    ByUser(Vec<Medium>),
+    /// Only an administrator can help.
+    ByAdministrator,
 }
 
 /// How user names of a pool are compared and what stands for one.
@@ -297,6 +323,25 @@ mod tests {
         };
         assert_eq!((days(None, None), days(Some(3), None)), (7, 3));
         assert_eq!((days(None, Some(30)), days(Some(3), Some(30)), days(Some(0), None)), (30, 3, 0));
+    }
+
+    #[test]
+    fn a_forgotten_password_is_replaced_in_the_order_of_the_pool() {
+        let recovery = |mechanisms: &[(i32, &str)]| {
+            let option = |(priority, name): &(i32, &str)| v1::RecoveryOptionType {
+                priority: Some(*priority),
+                name: Some((*name).to_owned()),
+            };
+            let recovery_mechanisms = mechanisms.iter().map(option).collect();
+            let setting = Some(v1::AccountRecoverySettingType { recovery_mechanisms });
+            pool(v1::CreateUserPoolRequest { account_recovery_setting: setting, ..Default::default() }).recovery()
+        };
+        let both = [(2, "verified_email"), (1, "verified_phone_number")];
+        assert_eq!(recovery(&both), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
+        assert_eq!(recovery(&[(1, "verified_email")]), Recovery::ByUser(vec![Medium::Email]));
+        assert_eq!(recovery(&[]), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
+        assert_eq!(recovery(&[(1, "admin_only")]), Recovery::ByAdministrator);
+        assert_eq!(pool(Default::default()).recovery(), Recovery::ByUser(vec![Medium::Email, Medium::Sms]));
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
             "Only one of the aliasAttributes or usernameAttributes can be set in a user pool.",
         ));
     }
+    check_recovery(settings)?;
     let template = settings.verification_message_template.as_ref();
     let texts = [
         (&settings.email_verification_message, template.and_then(|it| it.email_message.as_ref()), "EmailMessage"),
@@ -173,6 +174,27 @@ pub fn check_tier(settings: &UserPoolSettings) -> Result<(), Error> {
             format!("{name} is not available in the tier LITE."),
         )),
         None => Ok(()),
+    }
+}
+
+/// Each way of recovery has its own rank, and an administrator is the only one or none.
+fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
+    let mechanisms = settings.account_recovery_setting.as_ref().map(|it| it.recovery_mechanisms.as_slice());
+    let mechanisms = mechanisms.unwrap_or_default();
+    let admin_only = mechanisms.iter().any(|mechanism| mechanism.name() == "admin_only");
+    if admin_only && mechanisms.len() > 1 {
+        return Err(Error::invalid_parameter(
+            "AccountRecoverySetting: admin_only can't stand beside another mechanism.",
+        ));
+    }
+    let alike = |one: &v1::RecoveryOptionType, other: &v1::RecoveryOptionType| {
+        one.priority() == other.priority() || one.name() == other.name()
+    };
+    match mechanisms {
+        [one, other] if alike(one, other) => Err(Error::invalid_parameter(
+            "AccountRecoverySetting: each mechanism must have a name and a priority of its own.",
+        )),
+        _ => Ok(()),
     }
 }
 

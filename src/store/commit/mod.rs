@@ -16,7 +16,7 @@ use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::domain::user::confirm_sign_up::SentCode;
+use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::{CodePurpose, app_client_event, user_activity, user_event, user_pool_event};
 use crate::store::Store;
@@ -91,6 +91,13 @@ pub enum OperationalRow {
         sub: Sub,
         /// Until when the token could be used otherwise.
         expires_at: Timestamp,
+    },
+    /// Wrong passwords at a name are forgotten. Collides if another came in the meantime.
+    AttemptsForgotten {
+        /// The keyed hash of the name.
+        name_hash: Vec<u8>,
+        /// The version of the attempts that the decision saw.
+        version: i64,
     },
 }
 
@@ -222,6 +229,12 @@ impl Commit {
     /// Facts about a user.
     pub fn activity(mut self, sub: Sub, key: &Arc<DataKey>, activity: Vec<user_activity::Activity>) -> Self {
         self.activity.extend(activity.into_iter().map(|fact| (sub, Some(key.clone()), fact)));
+        self
+    }
+
+    /// Facts about somebody who is no user. The caller's address is sealed under the pool's key.
+    pub fn activity_of_nobody(mut self, nobody: Sub, activity: Vec<user_activity::Activity>) -> Self {
+        self.activity.extend(activity.into_iter().map(|fact| (nobody, None, fact)));
         self
     }
 

@@ -324,6 +324,18 @@ async fn write_operational(
                 return Err(StoreError::Spent);
             }
         }
+        OperationalRow::AttemptsForgotten { name_hash, version } => {
+            let forgotten =
+                sqlx::query("delete from attempts where user_pool_id = $1 and name_hash = $2 and version = $3")
+                    .bind(pool.as_str())
+                    .bind(name_hash)
+                    .bind(version)
+                    .execute(connection)
+                    .await?;
+            if forgotten.rows_affected() != 1 {
+                return Err(StoreError::Stale);
+            }
+        }
     }
     Ok(())
 }

@@ -290,6 +290,122 @@ pub async fn admin_delete(app: &App, pool: &str, name: &str) -> Answer {
     call!(app, admin_user::admin_delete_user, request).map(drop)
 }
 
+pub async fn sub_of(app: &App, token: &str) -> Answer<String> {
+    let user = call!(app, user::get_user, v1::GetUserRequest { access_token: Some(token.to_owned()) })?;
+    Ok(user.user_attributes[0].value().to_owned())
+}
+
+fn attributes(values: &[(&str, &str)]) -> Vec<v1::AttributeType> {
+    let attribute = |(name, value): &(&str, &str)| v1::AttributeType {
+        name: Some((*name).to_owned()),
+        value: Some((*value).to_owned()),
+    };
+    values.iter().map(attribute).collect()
+}
+
+pub async fn change_email(app: &App, token: &str, email: &str) -> Answer {
+    let request = v1::UpdateUserAttributesRequest {
+        access_token: Some(token.to_owned()),
+        user_attributes: attributes(&[("email", email), ("nickname", email)]),
+        ..Default::default()
+    };
+    call!(app, user::update_user_attributes, request).map(drop)
+}
+
+pub async fn ask_for_code(app: &App, token: &str) -> Answer {
+    let request = v1::GetUserAttributeVerificationCodeRequest {
+        access_token: Some(token.to_owned()),
+        attribute_name: Some("email".to_owned()),
+        ..Default::default()
+    };
+    call!(app, user::get_user_attribute_verification_code, request).map(drop)
+}
+
+pub async fn prove_email(app: &App, token: &str, code: &str) -> Answer {
+    let request = v1::VerifyUserAttributeRequest {
+        access_token: Some(token.to_owned()),
+        attribute_name: Some("email".to_owned()),
+        code: Some(code.to_owned()),
+    };
+    call!(app, user::verify_user_attribute, request).map(drop)
+}
+
+pub async fn delete_attributes(app: &App, token: &str) -> Answer {
+    let request = v1::DeleteUserAttributesRequest {
+        access_token: Some(token.to_owned()),
+        user_attribute_names: vec!["nickname".to_owned()],
+    };
+    call!(app, user::delete_user_attributes, request).map(drop)
+}
+
+pub async fn admin_set_email(app: &App, pool: &str, name: &str, email: &str, verified: bool) -> Answer {
+    let request = v1::AdminUpdateUserAttributesRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        user_attributes: attributes(&[("email", email), ("email_verified", if verified { "true" } else { "false" })]),
+        ..Default::default()
+    };
+    call!(app, admin_user::admin_update_user_attributes, request).map(drop)
+}
+
+pub async fn admin_delete_email(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminDeleteUserAttributesRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        user_attribute_names: vec!["email".to_owned()],
+    };
+    call!(app, admin_user::admin_delete_user_attributes, request).map(drop)
+}
+
+pub async fn forgot(app: &App, client: &str, name: &str) -> Answer {
+    let request = v1::ForgotPasswordRequest {
+        client_id: Some(client.to_owned()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    call!(app, password::forgot_password, request).map(drop)
+}
+
+pub async fn recover(app: &App, client: &str, name: &str, code: &str) -> Answer {
+    let request = v1::ConfirmForgotPasswordRequest {
+        client_id: Some(client.to_owned()),
+        username: Some(name.to_owned()),
+        confirmation_code: Some(code.to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        ..Default::default()
+    };
+    call!(app, password::confirm_forgot_password, request).map(drop)
+}
+
+/// The same password again, so that others find it.
+pub async fn change_password(app: &App, token: &str) -> Answer {
+    let request = v1::ChangePasswordRequest {
+        access_token: Some(token.to_owned()),
+        previous_password: Some(PASSWORD.to_owned()),
+        proposed_password: Some(PASSWORD.to_owned()),
+    };
+    call!(app, password::change_password, request).map(drop)
+}
+
+pub async fn admin_set_password(app: &App, pool: &str, name: &str, permanent: bool) -> Answer {
+    let request = v1::AdminSetUserPasswordRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        permanent: Some(permanent),
+    };
+    call!(app, password::admin_set_user_password, request).map(drop)
+}
+
+pub async fn admin_reset_password(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::AdminResetUserPasswordRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    call!(app, password::admin_reset_user_password, request).map(drop)
+}
+
 pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer {
     let request = v1::UpdateUserPoolRequest {
         user_pool_id: Some(pool.to_owned()),

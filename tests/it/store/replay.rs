@@ -52,6 +52,40 @@ enum Command {
     DeleteUser {
         token: u8,
     },
+    ChangeEmail {
+        token: u8,
+        email: u8,
+    },
+    ProveEmail {
+        token: u8,
+    },
+    DeleteAttributes {
+        token: u8,
+    },
+    ChangePassword {
+        token: u8,
+    },
+    Forgot {
+        name: u8,
+    },
+    Recover {
+        name: u8,
+    },
+    AdminSetEmail {
+        name: u8,
+        email: u8,
+        verified: bool,
+    },
+    AdminDeleteEmail {
+        name: u8,
+    },
+    AdminSetPassword {
+        name: u8,
+        permanent: bool,
+    },
+    AdminReset {
+        name: u8,
+    },
     AdminSignOut {
         name: u8,
     },
@@ -120,7 +154,19 @@ fn command() -> impl Strategy<Value = Command> {
         3 => token.clone().prop_map(|token| Command::Refresh { token }),
         2 => token.clone().prop_map(|token| Command::Revoke { token }),
         4 => token.clone().prop_map(|token| Command::SignOut { token }),
-        4 => token.prop_map(|token| Command::DeleteUser { token }),
+        4 => token.clone().prop_map(|token| Command::DeleteUser { token }),
+        5 => (token.clone(), 0..3_u8).prop_map(|(token, email)| Command::ChangeEmail { token, email }),
+        5 => token.clone().prop_map(|token| Command::ProveEmail { token }),
+        2 => token.clone().prop_map(|token| Command::DeleteAttributes { token }),
+        2 => token.prop_map(|token| Command::ChangePassword { token }),
+        2 => name.clone().prop_map(|name| Command::Forgot { name }),
+        4 => name.clone().prop_map(|name| Command::Recover { name }),
+        4 => (name.clone(), 0..3_u8, any::<bool>())
+            .prop_map(|(name, email, verified)| Command::AdminSetEmail { name, email, verified }),
+        2 => name.clone().prop_map(|name| Command::AdminDeleteEmail { name }),
+        2 => (name.clone(), prop::bool::weighted(0.7))
+            .prop_map(|(name, permanent)| Command::AdminSetPassword { name, permanent }),
+        2 => name.clone().prop_map(|name| Command::AdminReset { name }),
         3 => name.clone().prop_map(|name| Command::AdminSignOut { name }),
         4 => name.clone().prop_map(|name| Command::AdminConfirm { name }),
         4 => name.clone().prop_map(|name| Command::AdminDelete { name }),
@@ -231,12 +277,29 @@ impl World<'_> {
         self.sign_in(app, client, name, true).await
     }
 
+    async fn recover(&self, app: &App, pool: &str, client: &str, name: u8) -> Answer {
+        commands::forgot(app, client, &named(name)).await?;
+        let code = self.code(app, pool, &named(name)).await;
+        commands::recover(app, client, &named(name), &code).await
+    }
+
+    async fn prove(&self, app: &App, token: &str) -> Answer {
+        commands::ask_for_code(app, token).await?;
+        let sub = commands::sub_of(app, token).await?;
+        let code = self.code_of(app, |_| Some(sub)).await;
+        commands::prove_email(app, token, &code).await
+    }
+
     async fn code(&self, app: &App, pool: &str, name: &str) -> String {
+        self.code_of(app, |known| known.subs.get(&(pool.to_owned(), name.to_owned())).cloned()).await
+    }
+
+    /// The last code that was sent to a user.
+    async fn code_of(&self, app: &App, sub: impl FnOnce(&Known) -> Option<String>) -> String {
         let sent = commands::sent_codes(app).await;
         self.known(|known| {
             known.codes.extend(sent);
-            let sub = known.subs.get(&(pool.to_owned(), name.to_owned()));
-            sub.and_then(|sub| known.codes.get(sub)).cloned().unwrap_or_else(|| "000000".to_owned())
+            sub(known).and_then(|sub| known.codes.get(&sub)).cloned().unwrap_or_else(|| "000000".to_owned())
         })
     }
 
@@ -291,7 +354,28 @@ impl World<'_> {
             Command::Unlink { identity } => {
                 ("AdminDisableProviderForUser", commands::unlink(app, &pool, &identity.to_string()).await)
             }
-            Command::Refresh { token }
+            Command::Forgot { name } => ("ForgotPassword", commands::forgot(app, &client, &named(name)).await),
+            Command::Recover { name } => ("ConfirmForgotPassword", self.recover(app, &pool, &client, name).await),
+            Command::AdminSetEmail { name, email, verified } => {
+                let email = format!("{email}@example.com");
+                let answer = commands::admin_set_email(app, &pool, &named(name), &email, verified).await;
+                ("AdminUpdateUserAttributes", answer)
+            }
+            Command::AdminDeleteEmail { name } => {
+                ("AdminDeleteUserAttributes", commands::admin_delete_email(app, &pool, &named(name)).await)
+            }
+            Command::AdminSetPassword { name, permanent } => {
+                let answer = commands::admin_set_password(app, &pool, &named(name), permanent).await;
+                ("AdminSetUserPassword", answer)
+            }
+            Command::AdminReset { name } => {
+                ("AdminResetUserPassword", commands::admin_reset_password(app, &pool, &named(name)).await)
+            }
+            Command::ChangeEmail { token, .. }
+            | Command::ProveEmail { token }
+            | Command::DeleteAttributes { token }
+            | Command::ChangePassword { token }
+            | Command::Refresh { token }
             | Command::Revoke { token }
             | Command::SignOut { token }
             | Command::DeleteUser { token } => match self.token(token) {
@@ -308,6 +392,15 @@ impl World<'_> {
                 ("GetTokensFromRefreshToken", commands::refresh(app, client, &tokens.refresh).await)
             }
             Command::Revoke { .. } => ("RevokeToken", commands::revoke(app, client, &tokens.refresh).await),
+            Command::ChangeEmail { email, .. } => {
+                let email = format!("{email}@example.com");
+                ("UpdateUserAttributes", commands::change_email(app, &tokens.access, &email).await)
+            }
+            Command::ProveEmail { .. } => ("VerifyUserAttribute", self.prove(app, &tokens.access).await),
+            Command::DeleteAttributes { .. } => {
+                ("DeleteUserAttributes", commands::delete_attributes(app, &tokens.access).await)
+            }
+            Command::ChangePassword { .. } => ("ChangePassword", commands::change_password(app, &tokens.access).await),
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
         }
@@ -401,6 +494,16 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "RevokeToken",
         "GlobalSignOut",
         "DeleteUser",
+        "UpdateUserAttributes",
+        "VerifyUserAttribute",
+        "DeleteUserAttributes",
+        "ChangePassword",
+        "ForgotPassword",
+        "ConfirmForgotPassword",
+        "AdminUpdateUserAttributes",
+        "AdminDeleteUserAttributes",
+        "AdminSetUserPassword",
+        "AdminResetUserPassword",
         "AdminUserGlobalSignOut",
         "AdminConfirmSignUp",
         "AdminDeleteUser",

@@ -48,6 +48,12 @@ pub fn unique_phone() -> String {
     format!("+49{}", Random::default().text(b"123456789", 11))
 }
 
+/// A code of the right form that is not the one.
+pub fn other_than(code: &str) -> String {
+    let first = if code.starts_with('1') { '2' } else { '1' };
+    format!("{first}{}", &code[1..])
+}
+
 /// A list of texts.
 pub fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()

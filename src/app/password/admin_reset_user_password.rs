@@ -1,0 +1,44 @@
+//! AdminResetUserPassword.
+
+use crate::app::admin_user::named_user::named_user_with;
+use crate::app::caller::Caller;
+use crate::app::codes::NewCode;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::admin_reset_user_password as rules;
+use crate::proto::events::CodePurpose;
+use crate::proto::v1::{AdminResetUserPasswordRequest, AdminResetUserPasswordResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+
+/// Takes a user's password back and sends it a code with which it can choose another.
+pub async fn admin_reset_user_password(
+    app: &App,
+    caller: &Caller,
+    request: AdminResetUserPasswordRequest,
+) -> Result<AdminResetUserPasswordResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminResetUserPasswordRequest,
+) -> Result<AdminResetUserPasswordResponse, Failure> {
+    let purpose = CodePurpose::ForgotPassword;
+    let wanted = Wanted { code: Some(purpose), ..Wanted::default() };
+    let named = named_user_with(app, request.user_pool_id(), request.username(), wanted).await?;
+    let (pool, user, sub) = (&named.pool, &named.user, named.user.state.sub);
+    let (at, code) = (app.clock.now(), app.random.code());
+    let decision = rules::admin_reset_user_password(&pool.state, &user.state, &code);
+    let delivery = decision.answer?;
+    let before = named.code.as_ref();
+    let row = NewCode { sub, purpose, delivery: &delivery, code: &code, before, at }.row(&pool.keys)?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+        .user(user, decision.events)
+        .activity(sub, &user.key, decision.activity)
+        .messages(sub, &user.key, decision.messages)
+        .operational([row]);
+    app.store.commit(commit).await?;
+    Ok(AdminResetUserPasswordResponse {})
+}

@@ -1,0 +1,79 @@
+//! ChangePassword.
+
+use crate::app::caller::Caller;
+use crate::app::password_forms::{self, Owner};
+use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::time::Timestamp;
+use crate::domain::user::change_password::{self as rules, Refused};
+use crate::proto::v1::{ChangePasswordRequest, ChangePasswordResponse};
+use crate::store::commit::{Commit, OperationalRow};
+use crate::store::read::Wanted;
+use crate::store::sign_in::Place;
+use crate::tokens::access_token::AccessToken;
+
+/// Changes the password of the user of an access token, who shows that it knows the one before.
+pub async fn change_password(
+    app: &App,
+    caller: &Caller,
+    request: ChangePasswordRequest,
+) -> Result<ChangePasswordResponse, Error> {
+    let token = verified(app, request.access_token()).await?;
+    // Guesses count apart from those at the user's names: a stolen token locks nobody out of signing in.
+    let keys = app.store.pool_hint(&token.pool_id).await?.keys.clone();
+    let name_hash = keys.keyed_hash("previous password", &[&token.sub.to_string()]);
+    let _guess = app.guesses.begin(&name_hash, caller.patience).await?;
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &token, &name_hash))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &ChangePasswordRequest,
+    token: &AccessToken,
+    name_hash: &[u8],
+) -> Result<ChangePasswordResponse, Failure> {
+    let wanted = Wanted { name_hash: Some(name_hash), ..Wanted::default() };
+    let signed_in = signed_in_with(app, token, wanted).await?;
+    let (pool, user) = (&signed_in.pool, &signed_in.user);
+    let (previous, proposed) = (request.previous_password.as_deref(), request.proposed_password());
+    rules::check(&pool.state, &user.state, previous, proposed)?;
+    let (origin, at) = (signed_in.origin(caller), app.clock.now());
+    if let Some(previous) = previous
+        && let Some(refused) = refuse_previous(app, caller, &signed_in, previous, at).await?
+    {
+        let place = Place { pool_id: &pool.id, keys: &pool.keys, origin: &origin, name_hash, at };
+        let Refused { activity, attempts, error } = refused;
+        app.store.refuse_sign_in(place, Some(user), signed_in.attempts, attempts, &activity).await?;
+        return Err(error.into());
+    }
+    let password = password_forms::seal(app, caller, Owner::of(pool, user), proposed).await?;
+    let decision = rules::change_password(password);
+    decision.answer?;
+    let forgotten = signed_in
+        .attempts
+        .map(|attempts| OperationalRow::AttemptsForgotten { name_hash: name_hash.to_vec(), version: attempts.version });
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
+        .user(user, decision.events)
+        .operational(forgotten);
+    app.store.commit(commit).await?;
+    Ok(ChangePasswordResponse {})
+}
+
+/// Whether the password before is another, or too many wrong ones came already.
+async fn refuse_previous(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    previous: &str,
+    at: Timestamp,
+) -> Result<Option<Refused>, Error> {
+    let attempts = signed_in.attempts.map(|attempts| attempts.attempts);
+    if let Some(locked) = rules::refuse_locked(attempts.as_ref(), at) {
+        return Ok(Some(locked));
+    }
+    let stored = password_forms::stored_hash(&signed_in.pool, &signed_in.user)?;
+    let matches = app.passwords.verify(previous, stored.as_deref(), caller.patience).await?;
+    Ok(rules::refuse_wrong(matches, attempts.as_ref(), at))
+}

@@ -1,0 +1,68 @@
+//! ConfirmForgotPassword.
+
+use crate::app::caller::Caller;
+use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
+use crate::app::password_forms::{self, Owner};
+use crate::app::{App, Failure, codes, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::password_policy;
+use crate::domain::user::codes::Guess;
+use crate::domain::user::confirm_forgot_password::{self as rules, ConfirmForgotPassword};
+use crate::proto::events::CodePurpose;
+use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
+
+/// Gives a user another password, by the code that was sent to it.
+pub async fn confirm_forgot_password(
+    app: &App,
+    caller: &Caller,
+    request: ConfirmForgotPasswordRequest,
+) -> Result<ConfirmForgotPasswordResponse, Error> {
+    let (username, proof) = (request.username(), ClientProof::SecretHash(request.secret_hash.as_deref()));
+    let by_name = ByName::find(app, request.client_id(), username, proof, CodePurpose::ForgotPassword).await?;
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &by_name))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &ConfirmForgotPasswordRequest,
+    by_name: &ByName<'_>,
+) -> Result<ConfirmForgotPasswordResponse, Failure> {
+    let named = by_name.read(app).await?;
+    // Before the code, so that a password that does not conform costs no guess.
+    password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
+    let guess = guess(app, caller, request, by_name, &named).await?;
+    let Some(row) = codes::outcome_row(named.sub(), by_name.purpose, guess.code, named.found.code.as_ref()) else {
+        return guess.decision.answer.map(|()| ConfirmForgotPasswordResponse {}).map_err(Failure::from);
+    };
+    let (decision, origin) = (guess.decision, by_name.origin(caller));
+    let commit = named.commit(&origin, app.clock.now(), decision.events, decision.activity).operational([row]);
+    app.store.commit(commit).await?;
+    decision.answer?;
+    Ok(ConfirmForgotPasswordResponse {})
+}
+
+/// Decides about the guess; only after a right one the password is hashed.
+async fn guess(
+    app: &App,
+    caller: &Caller,
+    request: &ConfirmForgotPasswordRequest,
+    by_name: &ByName<'_>,
+    named: &NamedThroughClient,
+) -> Result<Guess, Error> {
+    let (found, sent) = (&named.found, named.found.code.as_ref());
+    let user = found.user.as_ref();
+    let address = user.zip(sent).and_then(|(user, sent)| user.state.attribute(&sent.attribute)).unwrap_or_default();
+    let guess = codes::hash(&found.pool.keys, named.sub(), by_name.purpose, address, request.confirmation_code());
+    let hides_users = named.client.state.hides_users();
+    let command = ConfirmForgotPassword { sent, guess, hides_users, at: app.clock.now() };
+    match (rules::prove(user.map(|user| &user.state), &command), user) {
+        (Err(refused), _) => Ok(*refused),
+        (Ok(_), Some(user)) => {
+            let owner = Owner::of(&found.pool, user);
+            let password = password_forms::seal(app, caller, owner, request.password()).await?;
+            Ok(rules::confirm_forgot_password(password))
+        }
+        (Ok(_), None) => Err(Error::internal("nobody has proved itself")),
+    }
+}

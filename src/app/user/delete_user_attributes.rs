@@ -1,0 +1,31 @@
+//! DeleteUserAttributes.
+
+use crate::app::caller::Caller;
+use crate::app::user::attribute_change::{Change, fresh_codes};
+use crate::app::user::signed_in::signed_in;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::delete_user_attributes as rules;
+use crate::proto::v1::{DeleteUserAttributesRequest, DeleteUserAttributesResponse};
+
+/// Takes attributes of the user of an access token away.
+pub async fn delete_user_attributes(
+    app: &App,
+    caller: &Caller,
+    request: DeleteUserAttributesRequest,
+) -> Result<DeleteUserAttributesResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &DeleteUserAttributesRequest,
+) -> Result<DeleteUserAttributesResponse, Failure> {
+    let signed_in = signed_in(app, request.access_token()).await?;
+    let (pool, user, client) = (&signed_in.pool, &signed_in.user, &signed_in.client.state);
+    let decision = rules::delete_user_attributes(&pool.state, client, &user.state, &request.user_attribute_names);
+    let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
+    change.settle(app, decision, &fresh_codes(app)).await?;
+    Ok(DeleteUserAttributesResponse {})
+}

@@ -1,0 +1,38 @@
+//! UpdateUserAttributes.
+
+use crate::app::caller::Caller;
+use crate::app::user::attribute_change::{Change, fresh_codes};
+use crate::app::user::signed_in::signed_in;
+use crate::app::{App, Failure, shapes, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::update_user_attributes as rules;
+use crate::proto::v1::{UpdateUserAttributesRequest, UpdateUserAttributesResponse};
+
+/// Sets attributes of the user of an access token, and sends codes to addresses that have to be proved.
+pub async fn update_user_attributes(
+    app: &App,
+    caller: &Caller,
+    request: UpdateUserAttributesRequest,
+) -> Result<UpdateUserAttributesResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &UpdateUserAttributesRequest,
+) -> Result<UpdateUserAttributesResponse, Failure> {
+    let signed_in = signed_in(app, request.access_token()).await?;
+    let (pool, user, codes) = (&signed_in.pool, &signed_in.user, fresh_codes(app));
+    let decision = rules::update_user_attributes(
+        &pool.state,
+        &signed_in.client.state,
+        &user.state,
+        &request.user_attributes,
+        &codes,
+    );
+    let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
+    let deliveries = change.settle(app, decision, &codes).await?;
+    let shown = deliveries.iter().map(|(medium, address)| shapes::code_delivery(*medium, address));
+    Ok(UpdateUserAttributesResponse { code_delivery_details_list: shown.collect() })
+}

@@ -1,0 +1,56 @@
+//! VerifyUserAttribute.
+
+use crate::app::caller::Caller;
+use crate::app::user::attribute_change::{Change, refuse_taken_names};
+use crate::app::user::signed_in::{signed_in_with, verified};
+use crate::app::{App, Failure, codes, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::message::Medium;
+use crate::domain::user::codes::verification;
+use crate::domain::user::get_user_attribute_verification_code::address_to_prove;
+use crate::domain::user::verify_user_attribute::{self as rules, medium_of};
+use crate::proto::v1::{VerifyUserAttributeRequest, VerifyUserAttributeResponse};
+use crate::store::commit::Commit;
+use crate::store::read::Wanted;
+use crate::tokens::access_token::AccessToken;
+
+/// Proves an address of the user of an access token by the code that was sent to it.
+pub async fn verify_user_attribute(
+    app: &App,
+    caller: &Caller,
+    request: VerifyUserAttributeRequest,
+) -> Result<VerifyUserAttributeResponse, Error> {
+    let token = verified(app, request.access_token()).await?;
+    let medium = medium_of(request.attribute_name())?;
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &token, medium, request.code()))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    token: &AccessToken,
+    medium: Medium,
+    code: &str,
+) -> Result<VerifyUserAttributeResponse, Failure> {
+    let purpose = verification(medium);
+    let wanted = Wanted { code: Some(purpose), ..Wanted::default() };
+    let signed_in = signed_in_with(app, token, wanted).await?;
+    let (pool, user, sent) = (&signed_in.pool, &signed_in.user, signed_in.code.as_ref());
+    let (sub, at, origin) = (user.state.sub, app.clock.now(), signed_in.origin(caller));
+    let address = address_to_prove(&user.state, medium).unwrap_or_default();
+    let guess = codes::hash(&pool.keys, sub, purpose, address, code);
+    let guess = rules::verify_user_attribute(&user.state, medium, sent, &guess, at);
+    let Some(row) = codes::outcome_row(sub, purpose, guess.code, sent) else {
+        return guess.decision.answer.map(|()| VerifyUserAttributeResponse {}).map_err(Failure::from);
+    };
+    // Only who has proved the address is told that another user has it.
+    let change = Change { pool, user, origin: &origin, at };
+    refuse_taken_names(app, &change, &guess.decision.events).await?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
+        .user(user, guess.decision.events)
+        .activity(sub, &user.key, guess.decision.activity)
+        .operational([row]);
+    app.store.commit(commit).await?;
+    guess.decision.answer?;
+    Ok(VerifyUserAttributeResponse {})
+}

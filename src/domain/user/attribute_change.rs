@@ -1,0 +1,433 @@
+//! How attributes change, whoever changes them: what may be written, what becomes of proofs, which codes go out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::domain::attributes::{self, Attributes, Writer};
+use crate::domain::decision::Decision;
+use crate::domain::error::Error;
+use crate::domain::message::{Medium, verification_message};
+use crate::domain::user::codes::{self, Delivery};
+use crate::domain::user::sign_up::refuse_lookalike;
+use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
+use crate::proto::events::{UserAttributeChangeRequested, UserAttributesDeleted, UserAttributesSet, UserPersonal};
+use crate::proto::v1;
+
+/// Codes for the addresses that a change may have to prove.
+pub struct FreshCodes {
+    /// For the e-mail address.
+    pub email: String,
+    /// For the phone number.
+    pub phone_number: String,
+}
+
+impl FreshCodes {
+    /// The code for an address of a medium.
+    pub fn for_medium(&self, medium: Medium) -> &str {
+        match medium {
+            Medium::Email => &self.email,
+            Medium::Sms => &self.phone_number,
+        }
+    }
+}
+
+/// What a decision about attributes answers: where codes go.
+pub type AttributeDecision = Decision<Event, Activity, Vec<Delivery>>;
+
+/// A change that conforms to the schema and that its writer may make.
+struct Asked {
+    /// Values to set.
+    set: Attributes,
+    /// Attributes to take away: those with an empty value.
+    removed: BTreeSet<String>,
+    /// What an administrator says of the proof of an address.
+    flags: BTreeMap<String, bool>,
+}
+
+/// Decides a change of attributes. An empty value takes an attribute away.
+pub fn set_attributes(
+    pool: &UserPool,
+    user: &User,
+    written: &[v1::AttributeType],
+    writer: Writer<'_>,
+    codes: &FreshCodes,
+) -> AttributeDecision {
+    match asked(pool, user, written, writer).and_then(|asked| change(pool, user, asked, codes)) {
+        Ok(decision) => decision,
+        Err(error) => Decision::refuse(error),
+    }
+}
+
+/// Decides to take attributes away.
+pub fn delete_attributes(pool: &UserPool, user: &User, names: &[String], writer: Writer<'_>) -> AttributeDecision {
+    let removed: Result<BTreeSet<_>, Error> =
+        names.iter().map(|name| removable(pool, name, writer).map(|()| name.clone())).collect();
+    let event = removed.and_then(|removed| {
+        refuse_nameless(pool, user, &removed)?;
+        Ok(deletion(user, &removed))
+    });
+    match event {
+        Ok(event) => Decision::events(event.into_iter().collect(), Vec::new()),
+        Err(error) => Decision::refuse(error),
+    }
+}
+
+fn asked(pool: &UserPool, user: &User, written: &[v1::AttributeType], writer: Writer<'_>) -> Result<Asked, Error> {
+    let (blank, filled): (Vec<_>, Vec<_>) = written.iter().cloned().partition(|it| it.value().is_empty());
+    let mut set = attributes::conform(&pool.schema, &filled, writer)?;
+    for name in set.keys() {
+        attributes::refuse_immutable(attributes::writable(&pool.schema, name, writer)?)?;
+    }
+    let mut removed = BTreeSet::new();
+    for attribute in &blank {
+        removable(pool, attribute.name(), writer)?;
+        set.remove(attribute.name());
+        removed.insert(attribute.name().to_owned());
+    }
+    refuse_nameless(pool, user, &removed)?;
+    refuse_early_or_mistaken(pool, user, &set)?;
+    let mut flags = BTreeMap::new();
+    set.retain(|name, value| match attributes::flagged(name) {
+        Some(attribute) => {
+            flags.insert(attribute.to_owned(), value.eq_ignore_ascii_case("true"));
+            false
+        }
+        None => true,
+    });
+    Ok(Asked { set, removed, flags })
+}
+
+/// Whether a writer may take an attribute away.
+fn removable(pool: &UserPool, name: &str, writer: Writer<'_>) -> Result<(), Error> {
+    let known = attributes::writable(&pool.schema, name, writer)?;
+    if attributes::flagged(name).is_some() {
+        return Err(attributes::cannot_be_updated(name));
+    }
+    attributes::refuse_immutable(known)?;
+    attributes::refuse_required(known)
+}
+
+/// Where an address is the name, one must be left.
+fn refuse_nameless(pool: &UserPool, user: &User, removed: &BTreeSet<String>) -> Result<(), Error> {
+    let names = &pool.settings.username_attributes;
+    let taken = names.iter().find(|name| removed.contains(*name) && user.attribute(name).is_some());
+    let left = |name: &String| !removed.contains(name) && user.attribute(name).is_some_and(|value| !value.is_empty());
+    match taken {
+        Some(name) if !names.iter().any(left) => Err(Error::invalid_parameter(format!(
+            "user.{name}: Attribute cannot be deleted: it is what the user signs in with."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A preferred name that is an alias counts at once: so it may neither come before its user has proved anything, nor stand
+/// in the place of an address.
+fn refuse_early_or_mistaken(pool: &UserPool, user: &User, set: &Attributes) -> Result<(), Error> {
+    let rules = pool.name_rules();
+    let Some(preferred) = set.get("preferred_username") else { return Ok(()) };
+    if !rules.alias_attributes.contains("preferred_username") {
+        return Ok(());
+    }
+    if user.status == UserStatus::Unconfirmed {
+        return Err(Error::invalid_parameter("preferred_username can not be provided for unconfirmed account"));
+    }
+    refuse_lookalike(&rules, "preferred_username", preferred)
+}
+
+fn change(pool: &UserPool, user: &User, asked: Asked, codes: &FreshCodes) -> Result<AttributeDecision, Error> {
+    let Asked { mut set, removed, flags } = asked;
+    let (mut verified, mut unverified, mut requested, mut deliveries) = (vec![], vec![], vec![], vec![]);
+    for medium in [Medium::Sms, Medium::Email] {
+        let attribute = medium.attribute();
+        let flag = flags.get(attribute).copied();
+        let new = set.get(attribute).filter(|value| user.attribute(attribute) != Some(value)).cloned();
+        let (Some(address), false) = (new, flag == Some(true)) else {
+            flag_address(user, &set, &removed, attribute, flag, &mut verified, &mut unverified)?;
+            continue;
+        };
+        if must_prove_before(pool, user, attribute) {
+            set.remove(attribute);
+            requested.push(change_requested(attribute, &address));
+            deliveries.push((medium, address));
+        } else {
+            unverified.push(attribute.to_owned());
+            if proves_after(pool, user, attribute) {
+                deliveries.push((medium, address));
+            }
+        }
+    }
+    // What is as it was is no change, unless another value is asked for.
+    set.retain(|name, value| user.attribute(name) != Some(value) || user.requested.contains_key(name));
+    verified.retain(|name| !user.verified.contains(name));
+    unverified.retain(|name| user.verified.contains(name));
+    let mut events = requested;
+    if !(set.is_empty() && verified.is_empty() && unverified.is_empty()) {
+        let attributes = set.keys().cloned().collect();
+        let personal = Some(UserPersonal { username: None, attributes: set });
+        events.push(Event::AttributesSet(UserAttributesSet { personal, verified, unverified, attributes }));
+    }
+    events.extend(deletion(user, &removed));
+    let messages: Vec<_> = deliveries
+        .iter()
+        .map(|(medium, address)| {
+            verification_message(&pool.settings, *medium, address, user.username(), codes.for_medium(*medium))
+        })
+        .collect();
+    let activity: Vec<_> =
+        deliveries.iter().map(|(medium, _)| codes::sent(codes::verification(*medium), *medium)).collect();
+    Ok(Decision::events(events, deliveries).with_activity(activity).with_messages(messages))
+}
+
+/// What an administrator says of the proof of an address that does not change, or that comes with its proof.
+fn flag_address(
+    user: &User,
+    set: &Attributes,
+    removed: &BTreeSet<String>,
+    attribute: &str,
+    flag: Option<bool>,
+    verified: &mut Vec<String>,
+    unverified: &mut Vec<String>,
+) -> Result<(), Error> {
+    let Some(flag) = flag else { return Ok(()) };
+    let there = set.contains_key(attribute) || user.attribute(attribute).is_some_and(|value| !value.is_empty());
+    if !there || removed.contains(attribute) {
+        return Err(Error::invalid_parameter(format!(
+            "user.{attribute}_verified: the user has no {attribute} to be verified."
+        )));
+    }
+    let which = if flag { verified } else { unverified };
+    which.push(attribute.to_owned());
+    Ok(())
+}
+
+/// Whether the old value stays until a code has proved the new one. Who has not confirmed yet could not enter one.
+fn must_prove_before(pool: &UserPool, user: &User, attribute: &str) -> bool {
+    let settings = pool.settings.user_attribute_update_settings.as_ref();
+    let listed = settings.is_some_and(|settings| {
+        settings.attributes_require_verification_before_update.iter().any(|it| it == attribute)
+    });
+    listed && user.status != UserStatus::Unconfirmed
+}
+
+/// Whether a code goes to an address that has changed already. Who has not confirmed yet asks for the one of its sign-up.
+fn proves_after(pool: &UserPool, user: &User, attribute: &str) -> bool {
+    let listed = pool.settings.auto_verified_attributes.iter().any(|it| it == attribute);
+    listed && user.status != UserStatus::Unconfirmed
+}
+
+fn change_requested(attribute: &str, address: &str) -> Event {
+    let attributes = [(attribute.to_owned(), address.to_owned())].into();
+    Event::AttributeChangeRequested(UserAttributeChangeRequested {
+        personal: Some(UserPersonal { username: None, attributes }),
+        attribute: attribute.to_owned(),
+    })
+}
+
+/// The event that takes attributes away, if the user has any of them.
+fn deletion(user: &User, removed: &BTreeSet<String>) -> Option<Event> {
+    let there = |name: &&String| user.attribute(name).is_some() || user.requested.contains_key(*name);
+    let attributes: Vec<_> = removed.iter().filter(there).cloned().collect();
+    if attributes.is_empty() { None } else { Some(Event::AttributesDeleted(UserAttributesDeleted { attributes })) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{
+        confirmed, pool, refused, refused_parameter, signed_up, texts, user, verifying_both, written,
+    };
+
+    const OLD: &str = "old@example.com";
+    const NEW: &str = "new@example.com";
+    const PHONE: &str = "+12025550123";
+
+    fn codes() -> FreshCodes {
+        FreshCodes { email: "111111".to_owned(), phone_number: "222222".to_owned() }
+    }
+
+    /// A pool whose users prove an address before it changes.
+    fn proving_before(attributes: &[&str]) -> UserPool {
+        let settings =
+            v1::UserAttributeUpdateSettingsType { attributes_require_verification_before_update: texts(attributes) };
+        pool(v1::CreateUserPoolRequest { user_attribute_update_settings: Some(settings), ..verifying_both() })
+    }
+
+    fn story() -> Vec<Event> {
+        vec![signed_up("jane", &[("email", OLD), ("name", "Jane")]), confirmed(&["email"])]
+    }
+
+    fn jane() -> User {
+        user(&story())
+    }
+
+    fn set(pool: &UserPool, user: &User, attributes: &[(&str, &str)], writer: Writer<'_>) -> AttributeDecision {
+        set_attributes(pool, user, &written(attributes), writer, &codes())
+    }
+
+    /// What becomes of Jane, and where codes go.
+    fn after(decision: AttributeDecision) -> (User, Vec<Delivery>) {
+        let deliveries = decision.answer.unwrap();
+        let told: Vec<_> = decision.messages.iter().map(|message| (message.medium, message.to.clone())).collect();
+        assert_eq!(told, deliveries);
+        for (message, fact) in decision.messages.iter().zip(&decision.activity) {
+            assert_eq!(message.code.as_deref(), Some(codes().for_medium(message.medium)));
+            assert_eq!(*fact, codes::sent(codes::verification(message.medium), message.medium));
+        }
+        (user(&[story(), decision.events].concat()), deliveries)
+    }
+
+    const ANYTHING: Writer<'_> = Writer::Client(&[]);
+
+    #[test]
+    fn a_changed_address_is_unproved_and_gets_a_code_where_the_pool_verifies_it() {
+        let change = [("email", NEW), ("phone_number", PHONE), ("nickname", "J")];
+        let (changed, deliveries) = after(set(&pool(verifying_both()), &jane(), &change, ANYTHING));
+        assert_eq!((changed.attribute("email"), changed.verified.len()), (Some(NEW), 0));
+        assert_eq!((changed.attribute("nickname"), changed.attribute("name")), (Some("J"), Some("Jane")));
+        assert_eq!(deliveries, [(Medium::Sms, PHONE.to_owned()), (Medium::Email, NEW.to_owned())]);
+        let (changed, deliveries) = after(set(&pool(Default::default()), &jane(), &change, ANYTHING));
+        assert_eq!((changed.attribute("email"), changed.verified.len(), deliveries), (Some(NEW), 0, vec![]));
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_no_change() {
+        let decision = set(&pool(verifying_both()), &jane(), &[("email", OLD), ("name", "Jane")], ANYTHING);
+        assert!(decision.events.is_empty() && decision.messages.is_empty() && decision.answer.unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_old_address_stays_until_the_new_one_is_proved_where_the_pool_says_so() {
+        let pool = proving_before(&["email"]);
+        let decision = set(&pool, &jane(), &[("email", NEW), ("phone_number", PHONE)], ANYTHING);
+        let events = decision.events.clone();
+        let (waiting, deliveries) = after(decision);
+        assert_eq!((waiting.attribute("email"), waiting.requested("email")), (Some(OLD), Some(NEW)));
+        assert_eq!(
+            (waiting.verified, waiting.attributes.known().unwrap()["phone_number"].as_str()),
+            (["email".to_owned()].into(), PHONE)
+        );
+        assert_eq!(deliveries.len(), 2);
+
+        // Whoever takes the old one again asks for nothing any more.
+        let waiting = user(&[story(), events.clone()].concat());
+        let decision = set(&pool, &waiting, &[("email", OLD)], ANYTHING);
+        assert!(decision.messages.is_empty());
+        let back = user(&[story(), events, decision.events].concat());
+        assert_eq!((back.attribute("email"), back.requested("email")), (Some(OLD), None));
+        assert!(back.verified.contains("email"));
+    }
+
+    #[test]
+    fn an_administrator_says_what_is_proved() {
+        let pool = proving_before(&["email", "phone_number"]);
+        let admin = |attributes: &[(&str, &str)]| set(&pool, &jane(), attributes, Writer::Administrator);
+        let (changed, deliveries) = after(admin(&[("email", NEW), ("email_verified", "true")]));
+        assert_eq!((changed.attribute("email"), changed.requested("email"), deliveries), (Some(NEW), None, vec![]));
+        assert!(changed.verified.contains("email") && changed.attribute("email_verified").is_none());
+        let (changed, _) = after(admin(&[("email_verified", "false")]));
+        assert_eq!((changed.attribute("email"), changed.verified.len()), (Some(OLD), 0));
+        let (waiting, deliveries) = after(admin(&[("email", NEW), ("email_verified", "false")]));
+        assert_eq!((waiting.requested("email"), deliveries.len()), (Some(NEW), 1));
+        assert!(admin(&[("email_verified", "true")]).events.is_empty(), "it is already");
+        let message = "user.phone_number_verified: the user has no phone_number to be verified.";
+        assert_eq!(refused_parameter(admin(&[("phone_number_verified", "true")])), message);
+        assert!(after(admin(&[("phone_number", PHONE), ("phone_number_verified", "True")])).0.verified.len() == 2);
+        let neither = admin(&[("email", ""), ("email_verified", "true")]);
+        assert!(refused_parameter(neither).contains("no email"));
+    }
+
+    #[test]
+    fn who_has_not_confirmed_yet_is_sent_no_code_that_it_could_not_enter() {
+        let unconfirmed = user(&story()[..1]);
+        for pool in [proving_before(&["email"]), pool(verifying_both())] {
+            let decision = set(&pool, &unconfirmed, &[("email", NEW)], Writer::Administrator);
+            assert!(decision.answer.unwrap().is_empty() && decision.messages.is_empty());
+            assert_eq!(user(&[story()[..1].to_vec(), decision.events].concat()).attribute("email"), Some(NEW));
+        }
+    }
+
+    #[test]
+    fn an_empty_value_takes_an_attribute_away() {
+        let pool = pool(verifying_both());
+        for decision in [
+            set(&pool, &jane(), &[("email", ""), ("zoneinfo", "")], ANYTHING),
+            delete_attributes(&pool, &jane(), &texts(&["email", "zoneinfo"]), ANYTHING),
+        ] {
+            let deleted = UserAttributesDeleted { attributes: texts(&["email"]) };
+            assert_eq!(decision.events, [Event::AttributesDeleted(deleted)]);
+            let (gone, _) = after(decision);
+            assert_eq!((gone.attribute("email"), gone.verified.len()), (None, 0));
+        }
+        let nothing = delete_attributes(&pool, &jane(), &texts(&["zoneinfo"]), ANYTHING);
+        assert!(nothing.events.is_empty() && nothing.answer.is_ok());
+    }
+
+    fn schema() -> UserPool {
+        let attribute = |name: &str| v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
+        let schema = vec![
+            v1::SchemaAttributeType { required: Some(true), ..attribute("name") },
+            v1::SchemaAttributeType { mutable: Some(false), ..attribute("born") },
+            v1::SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("rank") },
+        ];
+        pool(v1::CreateUserPoolRequest { schema, ..Default::default() })
+    }
+
+    #[test]
+    fn what_may_not_be_written_or_taken_away_is_refused() {
+        let pool = schema();
+        let only = texts(&["email"]);
+        let immutable = "user.custom:born: Attribute cannot be updated.";
+        let required = "Attributes did not conform to the schema: name: The attribute is required";
+        for writer in [ANYTHING, Writer::Administrator] {
+            let set = |name: &str, value: &str| refused_parameter(set(&pool, &jane(), &[(name, value)], writer));
+            let delete = |name: &str| refused_parameter(delete_attributes(&pool, &jane(), &texts(&[name]), writer));
+            assert_eq!((set("custom:born", "1990"), delete("custom:born")), (immutable.into(), immutable.into()));
+            assert_eq!((set("name", ""), delete("name")), (required.into(), required.into()));
+            assert!(set("shoe", "44").contains("could not be determined"));
+            assert!(delete("shoe").contains("could not be determined"));
+        }
+        for (name, writer) in
+            [("dev:custom:rank", ANYTHING), ("email_verified", ANYTHING), ("nickname", Writer::Client(&only))]
+        {
+            for decision in [
+                set(&pool, &jane(), &[(name, "true")], writer),
+                set(&pool, &jane(), &[(name, "")], writer),
+                delete_attributes(&pool, &jane(), &texts(&[name]), writer),
+            ] {
+                assert_eq!(refused(decision).0, Exception::NotAuthorizedException, "{name}");
+            }
+        }
+        assert!(set(&pool, &jane(), &[("dev:custom:rank", "1")], Writer::Administrator).answer.is_ok());
+        let flag = delete_attributes(&pool, &jane(), &texts(&["email_verified"]), Writer::Administrator);
+        assert_eq!(refused_parameter(flag), "user.email_verified: Attribute cannot be updated.");
+    }
+
+    #[test]
+    fn what_a_user_signs_in_with_changes_and_does_not_go() {
+        let names = texts(&["email", "phone_number"]);
+        let pool = pool(v1::CreateUserPoolRequest { username_attributes: names, ..Default::default() });
+        let delete = |user: &User, names: &[&str]| delete_attributes(&pool, user, &texts(names), ANYTHING);
+        let message = "user.email: Attribute cannot be deleted: it is what the user signs in with.";
+        assert_eq!(refused_parameter(delete(&jane(), &["email"])), message);
+        assert_eq!(refused_parameter(set(&pool, &jane(), &[("email", "")], ANYTHING)), message);
+        let both = user(&[signed_up("jane", &[("email", OLD), ("phone_number", PHONE)]), confirmed(&[])]);
+        assert!(delete(&both, &["email"]).answer.is_ok());
+        assert!(delete(&both, &["email", "phone_number"]).answer.is_err());
+        assert_eq!(after(set(&pool, &jane(), &[("email", NEW)], ANYTHING)).0.attribute("email"), Some(NEW));
+    }
+
+    #[test]
+    fn a_preferred_name_that_is_an_alias_waits_for_the_confirmation_and_is_no_address() {
+        let aliases = texts(&["email", "phone_number", "preferred_username"]);
+        let pool = pool(v1::CreateUserPoolRequest { alias_attributes: aliases, ..Default::default() });
+        let prefer = |user: &User, name: &str| set(&pool, user, &[("preferred_username", name)], Writer::Administrator);
+        assert!(prefer(&jane(), "j").answer.is_ok());
+        let early = refused_parameter(prefer(&user(&story()[..1]), "j"));
+        assert_eq!(early, "preferred_username can not be provided for unconfirmed account");
+        assert!(refused_parameter(prefer(&jane(), NEW)).starts_with("preferred_username cannot be of email format"));
+        assert!(refused_parameter(prefer(&jane(), PHONE)).contains("phone number format"));
+    }
+}

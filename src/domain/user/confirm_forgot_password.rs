@@ -1,0 +1,155 @@
+//! ConfirmForgotPassword: the rules.
+
+use crate::domain::error::{Error, Exception};
+use crate::domain::time::Timestamp;
+use crate::domain::user::codes::{self, Guess, SentCode};
+use crate::domain::user::forgot_password::cannot_be_reset;
+use crate::domain::user::{Password, User, UserStatus};
+use crate::proto::events::CodePurpose;
+use crate::proto::events::user_event::Event;
+use crate::proto::events::{PasswordChosenBy, UserPasswordChanged};
+
+/// What the command brings.
+pub struct ConfirmForgotPassword<'a> {
+    /// The code that is kept, if one is: of the user, or of nobody.
+    pub sent: Option<&'a SentCode>,
+    /// The guess, hashed likewise.
+    pub guess: Vec<u8>,
+    /// Whether the caller may not learn who exists.
+    pub hides_users: bool,
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// Whether a code proves that somebody may choose another password: asked before that is hashed.
+///
+/// Who may not learn who exists is told of the code alone, which is kept for a name that nobody has as for one of a user.
+pub fn prove<'a>(user: Option<&'a User>, command: &ConfirmForgotPassword<'_>) -> Result<&'a User, Box<Guess>> {
+    let standing = standing(user);
+    if !command.hides_users
+        && let Err(error) = standing
+    {
+        return Err(Box::new(Guess::refuse(error)));
+    }
+    let faulty = |fault| Guess::faulty(fault, CodePurpose::ForgotPassword, Exception::LimitExceededException);
+    codes::check(command.sent, &command.guess, command.at).map_err(faulty)?;
+    standing.map_err(|_| Box::new(Guess::refuse(codes::mismatch())))
+}
+
+/// Whether the account is in a state in which another password can be chosen.
+fn standing(user: Option<&User>) -> Result<&User, Error> {
+    let user = user.ok_or_else(Error::no_such_user)?;
+    if !user.enabled {
+        return Err(Error::not_authorized("User is disabled."));
+    }
+    match user.status {
+        UserStatus::Confirmed | UserStatus::ResetRequired => Ok(user),
+        UserStatus::Unconfirmed => Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed.")),
+        UserStatus::ForceChangePassword => Err(cannot_be_reset()),
+    }
+}
+
+/// The password that was chosen instead of the forgotten one.
+pub fn confirm_forgot_password(password: Password) -> Guess {
+    Guess::right(vec![Event::PasswordChanged(UserPasswordChanged {
+        by: PasswordChosenBy::Recovery.into(),
+        password_hash: password.hash.0,
+        srp_verifier: password.srp_verifier.0,
+    })])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::personal::Sealed;
+    use crate::domain::testing::{at, confirmed, refused, reset, signed_up, temporary_password, user};
+    use crate::domain::user::codes::CodeOutcome;
+    use crate::proto::events::UserCodeRefused;
+    use crate::proto::events::user_activity::Activity;
+
+    fn sent() -> SentCode {
+        SentCode {
+            hash: b"right".to_vec(),
+            attribute: "email".to_owned(),
+            attempts: 1,
+            expires_at: at(100),
+            sent: 1,
+            window_began: at(0),
+        }
+    }
+
+    fn attempt(
+        user: Option<&User>,
+        sent: Option<&SentCode>,
+        guess: &[u8],
+        hides_users: bool,
+    ) -> Result<(), Box<Guess>> {
+        prove(user, &ConfirmForgotPassword { sent, guess: guess.to_vec(), hides_users, at: at(99) }).map(drop)
+    }
+
+    fn jane() -> User {
+        user(&[signed_up("jane", &[("email", "jane@example.com")]), confirmed(&["email"])])
+    }
+
+    const MISMATCH: &str = "Invalid verification code provided, please try again.";
+
+    #[test]
+    fn the_right_code_of_a_user_in_use_or_reset_lets_it_choose_another_password() {
+        let reset = user(&[signed_up("jane", &[]), confirmed(&[]), reset()]);
+        for user in [jane(), reset] {
+            for hides_users in [true, false] {
+                assert!(attempt(Some(&user), Some(&sent()), b"right", hides_users).is_ok());
+            }
+        }
+        let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
+        let guess = confirm_forgot_password(password);
+        assert_eq!(guess.code, CodeOutcome::Spent);
+        guess.decision.answer.unwrap();
+        let changed = UserPasswordChanged {
+            by: PasswordChosenBy::Recovery.into(),
+            password_hash: b"newer".to_vec(),
+            srp_verifier: b"other".to_vec(),
+        };
+        assert_eq!(guess.decision.events, [Event::PasswordChanged(changed)]);
+    }
+
+    #[test]
+    fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
+        let jane = jane();
+        for user in [Some(&jane), None] {
+            let guess = attempt(user, Some(&sent()), b"wrong", true).unwrap_err();
+            assert_eq!(guess.code, CodeOutcome::Guessed);
+            let counted = UserCodeRefused { purpose: CodePurpose::ForgotPassword.into(), attempts: 2 };
+            assert_eq!(guess.decision.activity, [Activity::CodeRefused(counted)]);
+            let error = guess.decision.answer.unwrap_err();
+            assert_eq!((error.exception, &*error.message), (Exception::CodeMismatchException, MISMATCH));
+
+            let exhausted = SentCode { attempts: 5, ..sent() };
+            let guess = attempt(user, Some(&exhausted), b"right", true).unwrap_err();
+            assert_eq!(refused(guess.decision).0, Exception::LimitExceededException);
+            let guess = attempt(user, None, b"right", true).unwrap_err();
+            assert_eq!(refused(guess.decision).0, Exception::ExpiredCodeException);
+        }
+    }
+
+    #[test]
+    fn who_can_not_choose_a_password_is_told_so_only_where_users_are_not_hidden() {
+        let disabled = User { enabled: false, ..jane() };
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let temporary = user(&[signed_up("jane", &[]), temporary_password()]);
+        for (user, exception) in [
+            (None, Exception::UserNotFoundException),
+            (Some(&disabled), Exception::NotAuthorizedException),
+            (Some(&unconfirmed), Exception::UserNotConfirmedException),
+            (Some(&temporary), Exception::NotAuthorizedException),
+        ] {
+            for (guess, code) in [(&b"right"[..], CodeOutcome::Kept), (b"wrong", CodeOutcome::Guessed)] {
+                let open = attempt(user, Some(&sent()), guess, false).unwrap_err();
+                assert_eq!((open.code, refused(open.decision).0), (CodeOutcome::Kept, exception));
+                let hidden = attempt(user, Some(&sent()), guess, true).unwrap_err();
+                assert_eq!(hidden.code, code);
+                assert_eq!(hidden.decision.answer.unwrap_err().message, MISMATCH);
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! ForgotPassword: the rules.
+
+use crate::domain::decision::Decision;
+use crate::domain::error::Error;
+use crate::domain::message::{Medium, verification_message};
+use crate::domain::user::codes::{self, Delivery};
+use crate::domain::user::resend_confirmation_code::simulated_delivery;
+use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::{Recovery, UserPool};
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
+use crate::proto::events::{CodePurpose, CodeWithholding, UserCodeWithheld};
+
+/// What the command brings.
+pub struct ForgotPassword<'a> {
+    /// The name as the caller wrote it.
+    pub username: &'a str,
+    /// Whether the caller may not learn who exists.
+    pub hides_users: bool,
+    /// The code.
+    pub code: &'a str,
+}
+
+/// What the caller is told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Where the code went, or would have gone.
+    pub delivery: Delivery,
+    /// Whether it went.
+    pub is_sent: bool,
+}
+
+/// Why a user is sent no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// There is no such user.
+    UnknownUser,
+    /// The account is disabled.
+    Disabled,
+    /// The account is in a state in which a code would be of no use.
+    State,
+    /// No verified address is one of the pool's ways of recovery.
+    NoContact,
+}
+
+impl Withheld {
+    /// What the caller reads, if it may.
+    pub fn error(self) -> Error {
+        match self {
+            Self::UnknownUser => Error::no_such_user(),
+            Self::Disabled => Error::not_authorized("User is disabled."),
+            Self::State => cannot_be_reset(),
+            Self::NoContact => Error::invalid_parameter(
+                "Cannot reset password for the user as there is no registered/verified email or phone_number",
+            ),
+        }
+    }
+
+    fn fact(self) -> Activity {
+        let reason = match self {
+            Self::UnknownUser => CodeWithholding::UnknownUser,
+            Self::Disabled => CodeWithholding::Disabled,
+            Self::State => CodeWithholding::State,
+            Self::NoContact => CodeWithholding::NoContact,
+        };
+        Activity::CodeWithheld(UserCodeWithheld { purpose: CodePurpose::ForgotPassword.into(), reason: reason.into() })
+    }
+}
+
+/// The refusal of a password that can't be chosen in the state of the account.
+pub fn cannot_be_reset() -> Error {
+    Error::not_authorized("User password cannot be reset in the current state.")
+}
+
+/// Where a code to choose another password goes: the first of these ways whose address is verified.
+pub fn contact(user: &User, ways: &[Medium]) -> Result<Delivery, Withheld> {
+    if !user.enabled {
+        return Err(Withheld::Disabled);
+    }
+    if user.status == UserStatus::ForceChangePassword {
+        return Err(Withheld::State);
+    }
+    let verified = |medium: &Medium| {
+        let attribute = medium.attribute();
+        let address = user.attribute(attribute).filter(|address| !address.is_empty())?;
+        user.verified.contains(attribute).then(|| (*medium, address.to_owned()))
+    };
+    let delivery = ways.iter().find_map(verified).ok_or(Withheld::NoContact)?;
+    // It must confirm first: another password would not let it in.
+    if user.status == UserStatus::Unconfirmed { Err(Withheld::State) } else { Ok(delivery) }
+}
+
+/// The message and the fact of a code to choose another password.
+pub fn send(pool: &UserPool, user: &User, delivery: Delivery, code: &str) -> Decision<Event, Activity, Delivery> {
+    let (medium, address) = &delivery;
+    let message = verification_message(&pool.settings, *medium, address, user.username(), code);
+    let fact = codes::sent(CodePurpose::ForgotPassword, *medium);
+    Decision::events(Vec::new(), delivery).with_activity([fact]).with_messages([message])
+}
+
+/// Decides whether a code to choose another password is sent, and where to.
+pub fn forgot_password(
+    pool: &UserPool,
+    user: Option<&User>,
+    asked: &ForgotPassword<'_>,
+) -> Decision<Event, Activity, Forgotten> {
+    let ways = match pool.recovery() {
+        Recovery::ByUser(ways) => ways,
+        // Of the pool, whoever asks: it tells nothing of a user.
+        Recovery::ByAdministrator => {
+            return Decision::refuse(Error::not_authorized("Contact administrator to reset password."));
+        }
+    };
+    let found = user.ok_or(Withheld::UnknownUser).and_then(|user| Ok((user, contact(user, &ways)?)));
+    match found {
+        Ok((user, delivery)) => {
+            let sent = send(pool, user, delivery, asked.code);
+            let answer = sent.answer.map(|delivery| Forgotten { delivery, is_sent: true });
+            Decision { events: sent.events, activity: sent.activity, messages: sent.messages, answer }
+        }
+        Err(withheld) if asked.hides_users => {
+            let delivery = simulated_delivery(pool, asked.username);
+            Decision::events(Vec::new(), Forgotten { delivery, is_sent: false }).with_activity([withheld.fact()])
+        }
+        Err(withheld) => Decision::refuse(withheld.error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{confirmed, pool, refused, signed_up, temporary_password, user, verifying_both};
+    use crate::proto::v1;
+
+    const ADDRESSES: [(&str, &str); 2] = [("email", "jane@example.com"), ("phone_number", "+12025550123")];
+
+    fn recovering_by(mechanisms: &[(i32, &str)]) -> UserPool {
+        let option = |(priority, name): &(i32, &str)| v1::RecoveryOptionType {
+            priority: Some(*priority),
+            name: Some((*name).to_owned()),
+        };
+        let setting = v1::AccountRecoverySettingType { recovery_mechanisms: mechanisms.iter().map(option).collect() };
+        pool(v1::CreateUserPoolRequest { account_recovery_setting: Some(setting), ..verifying_both() })
+    }
+
+    fn jane(verified: &[&str]) -> User {
+        user(&[signed_up("jane", &ADDRESSES), confirmed(verified)])
+    }
+
+    fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Forgotten> {
+        forgot_password(pool, user, &ForgotPassword { username: "jane", hides_users, code: "123456" })
+    }
+
+    #[test]
+    fn the_code_goes_to_the_first_address_of_the_pools_order_that_is_proved() {
+        let both = jane(&["email", "phone_number"]);
+        let email_first = recovering_by(&[(2, "verified_phone_number"), (1, "verified_email")]);
+        let phone_first = recovering_by(&[(1, "verified_phone_number"), (2, "verified_email")]);
+        for (pool, user, medium, to) in [
+            (&email_first, &both, Medium::Email, "jane@example.com"),
+            (&phone_first, &both, Medium::Sms, "+12025550123"),
+            (&phone_first, &jane(&["email"]), Medium::Email, "jane@example.com"),
+            (&recovering_by(&[]), &both, Medium::Sms, "+12025550123"),
+        ] {
+            let decision = ask(pool, Some(user), false);
+            assert_eq!(decision.events, [], "nothing happened to the user");
+            let [message] = &decision.messages[..] else { panic!("one message") };
+            assert_eq!((message.medium, message.to.as_str(), message.code.as_deref()), (medium, to, Some("123456")));
+            assert_eq!(decision.activity, [codes::sent(CodePurpose::ForgotPassword, medium)]);
+            let delivery = (medium, to.to_owned());
+            assert_eq!(decision.answer.unwrap(), Forgotten { delivery, is_sent: true });
+        }
+    }
+
+    fn withheld(user: Option<&User>) -> [(Exception, String); 1] {
+        let pool = recovering_by(&[(1, "verified_email")]);
+        let hidden = ask(&pool, user, true);
+        assert!(hidden.messages.is_empty() && hidden.events.is_empty());
+        let [Activity::CodeWithheld(_)] = &hidden.activity[..] else { panic!("recorded") };
+        let simulated = Forgotten { delivery: (Medium::Email, "j@example.com".to_owned()), is_sent: false };
+        assert_eq!(hidden.answer.unwrap(), simulated);
+        [refused(ask(&pool, user, false))]
+    }
+
+    #[test]
+    fn who_gets_no_code_is_told_so_unless_it_may_not_learn_who_exists() {
+        let unknown = (Exception::UserNotFoundException, "User does not exist.".to_owned());
+        assert_eq!(withheld(None), [unknown]);
+        let disabled = User { enabled: false, ..jane(&["email"]) };
+        assert_eq!(withheld(Some(&disabled)), [(Exception::NotAuthorizedException, "User is disabled.".to_owned())]);
+        let message = "Cannot reset password for the user as there is no registered/verified email or phone_number";
+        let no_contact = [(Exception::InvalidParameterException, message.to_owned())];
+        assert_eq!(withheld(Some(&jane(&[]))), no_contact);
+        assert_eq!(withheld(Some(&jane(&["phone_number"]))), no_contact, "not a way of this pool");
+        assert_eq!(withheld(Some(&user(&[signed_up("jane", &ADDRESSES)]))), no_contact);
+        let message = "User password cannot be reset in the current state.".to_owned();
+        let state = [(Exception::NotAuthorizedException, message)];
+        let events = [signed_up("jane", &ADDRESSES), confirmed(&["email"]), temporary_password()];
+        assert_eq!(withheld(Some(&user(&events))), state);
+        let unconfirmed = User { verified: ["email".to_owned()].into(), ..user(&[signed_up("jane", &ADDRESSES)]) };
+        assert_eq!(withheld(Some(&unconfirmed)), state);
+    }
+
+    #[test]
+    fn a_pool_can_leave_it_to_administrators_whoever_asks() {
+        let pool = recovering_by(&[(1, "admin_only")]);
+        let message = "Contact administrator to reset password.".to_owned();
+        let refusal = (Exception::NotAuthorizedException, message);
+        let jane = jane(&["email"]);
+        for (user, hides_users) in [(None, true), (None, false), (Some(&jane), true), (Some(&jane), false)] {
+            assert_eq!(refused(ask(&pool, user, hides_users)), refusal);
+        }
+    }
+}

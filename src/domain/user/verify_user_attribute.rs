@@ -1,0 +1,102 @@
+//! VerifyUserAttribute: the rules.
+
+use crate::domain::error::{Error, Exception};
+use crate::domain::message::Medium;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user::codes::{self, Guess, SentCode};
+use crate::proto::events::UserAttributeVerified;
+use crate::proto::events::user_event::Event;
+
+/// The medium of an attribute that a code can prove.
+pub fn medium_of(attribute: &str) -> Result<Medium, Error> {
+    let medium = [Medium::Email, Medium::Sms].into_iter().find(|medium| medium.attribute() == attribute);
+    medium.ok_or_else(|| Error::invalid_parameter("Only email and phone_number can be verified by a code."))
+}
+
+/// Decides whether a code proves an address. `guess` is the code, hashed with the address that waits to be proved.
+pub fn verify_user_attribute(
+    user: &User,
+    medium: Medium,
+    sent: Option<&SentCode>,
+    guess: &[u8],
+    at: Timestamp,
+) -> Guess {
+    if let Err(fault) = codes::check(sent, guess, at) {
+        return Guess::faulty(fault, codes::verification(medium), Exception::LimitExceededException);
+    }
+    let attribute = medium.attribute();
+    let changes = !user.verified.contains(attribute) || user.requested.contains_key(attribute);
+    let event = Event::AttributeVerified(UserAttributeVerified { attribute: attribute.to_owned() });
+    Guess::right(changes.then_some(event).into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{at, confirmed, refusal, signed_up, user};
+    use crate::domain::user::codes::CodeOutcome;
+    use crate::proto::events::{UserAttributeChangeRequested, UserPersonal};
+
+    fn sent(attempts: i32) -> SentCode {
+        SentCode {
+            hash: b"right".to_vec(),
+            attribute: "email".to_owned(),
+            attempts,
+            expires_at: at(100),
+            sent: 1,
+            window_began: at(0),
+        }
+    }
+
+    fn events() -> Vec<Event> {
+        vec![signed_up("jane", &[("email", "old@example.com")]), confirmed(&[])]
+    }
+
+    fn asked_for(address: &str) -> Event {
+        let attributes = [("email".to_owned(), address.to_owned())].into();
+        Event::AttributeChangeRequested(UserAttributeChangeRequested {
+            personal: Some(UserPersonal { username: None, attributes }),
+            attribute: "email".to_owned(),
+        })
+    }
+
+    fn right(events: &[Event]) -> User {
+        let guess = verify_user_attribute(&user(events), Medium::Email, Some(&sent(0)), b"right", at(50));
+        guess.decision.answer.unwrap();
+        assert_eq!(guess.code, CodeOutcome::Spent);
+        user(&[events, &guess.decision.events].concat())
+    }
+
+    #[test]
+    fn the_right_code_proves_the_address_that_is_there_or_the_one_that_was_asked_for() {
+        let proved = right(&events());
+        assert_eq!((proved.attribute("email"), proved.verified.contains("email")), (Some("old@example.com"), true));
+        let changed = right(&[events(), vec![asked_for("new@example.com")]].concat());
+        assert_eq!((changed.attribute("email"), changed.requested("email")), (Some("new@example.com"), None));
+        assert!(changed.verified.contains("email") && changed.requested.is_empty());
+        let again = [events(), vec![confirmed(&["email"])]].concat();
+        assert_eq!(right(&again), user(&again), "nothing new");
+    }
+
+    #[test]
+    fn a_wrong_code_counts_and_five_spend_it() {
+        let attempt = |sent: Option<&SentCode>, guess: &[u8]| {
+            let guess = verify_user_attribute(&user(&events()), Medium::Email, sent, guess, at(50));
+            assert_eq!(guess.decision.events, []);
+            (guess.code, guess.decision.activity.len(), refusal(guess.decision.answer).0)
+        };
+        assert_eq!(attempt(Some(&sent(0)), b"wrong"), (CodeOutcome::Guessed, 1, Exception::CodeMismatchException));
+        assert_eq!(attempt(Some(&sent(5)), b"right"), (CodeOutcome::Kept, 0, Exception::LimitExceededException));
+        assert_eq!(attempt(None, b"right"), (CodeOutcome::Kept, 0, Exception::ExpiredCodeException));
+    }
+
+    #[test]
+    fn only_addresses_are_proved_by_codes() {
+        assert_eq!(medium_of("email").unwrap(), Medium::Email);
+        assert_eq!(medium_of("phone_number").unwrap(), Medium::Sms);
+        for other in ["name", "email_verified", ""] {
+            assert_eq!(refusal(medium_of(other)).0, Exception::InvalidParameterException);
+        }
+    }
+}
