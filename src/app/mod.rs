@@ -7,7 +7,9 @@ pub mod app_client;
 pub mod auth;
 pub mod caller;
 pub mod clients;
+pub mod group;
 pub mod guesses;
+pub mod pages;
 pub mod passwords;
 pub mod shapes;
 pub mod sign_up;
@@ -39,6 +41,15 @@ pub struct App {
     pub guesses: guesses::Guesses,
     /// Names that ids and tokens contain.
     pub identity: Identity,
+    /// What the operator chose for all pools.
+    pub settings: Settings,
+}
+
+/// What the operator of a server chooses for all its pools.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether a group with members can be deleted. Their memberships end with it.
+    pub delete_groups_with_members: bool,
 }
 
 /// What the server is called.
@@ -53,8 +64,18 @@ pub struct Identity {
 }
 
 impl App {
-    /// An application on a store.
+    /// An application on a store, with the settings that are usual.
     pub fn new(store: Store, identity: Identity, passwords: passwords::Passwords) -> Arc<Self> {
+        Self::with_settings(store, identity, passwords, Settings::default())
+    }
+
+    /// An application on a store.
+    pub fn with_settings(
+        store: Store,
+        identity: Identity,
+        passwords: passwords::Passwords,
+        settings: Settings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
             clock: Clock,
@@ -63,6 +84,7 @@ impl App {
             signers: Signers::default(),
             guesses: guesses::Guesses::default(),
             identity,
+            settings,
         })
     }
 }

@@ -5,6 +5,8 @@ pub mod cache;
 pub mod commit;
 pub mod error;
 pub mod feed;
+mod fill;
+pub mod groups;
 pub mod history;
 pub mod keys;
 pub mod leases;
@@ -22,6 +24,7 @@ pub mod service_accounts;
 pub mod sign_in;
 pub mod sweep;
 pub mod system;
+pub mod users;
 pub mod verify;
 pub mod wake;
 

@@ -8,6 +8,7 @@ use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_locked};
 use crate::domain::auth::{AuthFlow, required_parameter};
 use crate::domain::error::{Error, Exception};
+use crate::domain::group::Group;
 use crate::domain::ids::{ClientId, StreamId, UserPoolId};
 use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
@@ -94,7 +95,7 @@ impl Guess<'_> {
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
-                let answer = tokens(app, pool, client, user, &begun, at)?;
+                let answer = tokens(app, pool, client, user, &found.groups, &begun, at)?;
                 app.store.accept_sign_in(place, user, &begun, found.attempts, &Activity::SignedIn(fact)).await?;
                 self.rehash_if_outdated(app, caller, pool, user, &origin).await;
                 Ok(answer)
@@ -150,10 +151,11 @@ fn tokens(
     pool: &PoolView,
     client: &crate::domain::app_client::AppClient,
     user: &LoadedUser,
+    groups: &[Group],
     begun: &Session,
     at: crate::domain::time::Timestamp,
 ) -> Result<AuthenticationResultType, Error> {
-    let mut tokens = session::tokens(app, pool, client, &user.state, begun, at)?;
+    let mut tokens = session::tokens(app, pool, client, &user.state, groups, begun, at)?;
     tokens.refresh_token = Some(session::refresh_token(app, pool, begun, begun.refresh_counter));
     Ok(tokens)
 }

@@ -1,11 +1,15 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
+pub mod admin_add_user_to_group;
 pub mod admin_confirm_sign_up;
+pub mod admin_remove_user_from_group;
 pub mod codes;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod global_sign_out;
+pub mod list_users;
 pub mod resend_confirmation_code;
+pub mod search;
 pub mod sign_up;
 
 use std::collections::BTreeSet;
@@ -14,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::Attributes;
 use crate::domain::decision::Aggregate;
-use crate::domain::ids::{StreamId, Sub};
+use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::NameRules;
@@ -40,6 +44,9 @@ pub struct User {
     pub password: Option<Password>,
     /// Sessions of an earlier generation are over.
     pub token_generation: i64,
+    /// The groups that it was put into. One that has ended since may still be among them; it names nothing any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<GroupId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -101,6 +108,14 @@ impl Aggregate for User {
                 user
             }),
             Event::AliasReleased(_) => change(Self::release_alias),
+            Event::GroupJoined(joined) => state.map(|mut user| {
+                user.groups.extend(GroupId::parse(&joined.group_id));
+                user
+            }),
+            Event::GroupLeft(left) => state.map(|mut user| {
+                user.groups.retain(|group| Some(*group) != GroupId::parse(&left.group_id));
+                user
+            }),
         }
     }
 }
@@ -122,6 +137,7 @@ impl User {
                 srp_verifier: Sealed(event.srp_verifier.clone()),
             }),
             token_generation: 1,
+            groups: BTreeSet::new(),
             created_at: at,
             modified_at: at,
         })
@@ -190,7 +206,9 @@ impl User {
 mod tests {
     use super::*;
     use crate::domain::testing::{JANE, at, confirmed, given, signed_up, texts, user};
-    use crate::proto::events::{UserAliasReleased, UserDeleted, UserPasswordRehashed, UserSignedOut};
+    use crate::proto::events::{
+        UserAliasReleased, UserDeleted, UserGroupJoined, UserGroupLeft, UserPasswordRehashed, UserSignedOut,
+    };
 
     const ADDRESSES: [(&str, &str); 3] =
         [("email", "Jane@Example.com"), ("phone_number", "+12025550123"), ("preferred_username", "J")];
@@ -224,6 +242,7 @@ mod tests {
             verified: BTreeSet::new(),
             password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
             token_generation: 1,
+            groups: BTreeSet::new(),
             created_at: at(0),
             modified_at: at(0),
         };
@@ -247,6 +266,16 @@ mod tests {
         events.push(released("email"));
         expected.verified = BTreeSet::new();
         expected.modified_at = at(4);
+        assert_eq!(user(&events), expected);
+
+        let group = GroupId(uuid::Uuid::from_u128(7));
+        let (group_id, group_name) = (group.to_string(), "readers".to_owned());
+        events.push(Event::GroupJoined(UserGroupJoined { group_id: group_id.clone(), group_name }));
+        expected.groups = [group].into();
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::GroupLeft(UserGroupLeft { group_id, group_name: None }));
+        expected.groups = BTreeSet::new();
         assert_eq!(user(&events), expected);
 
         events.push(Event::Deleted(UserDeleted {}));
