@@ -108,7 +108,21 @@ async fn a_protected_pool_is_not_deleted_and_an_unprotected_one_is_gone_at_once(
 async fn rows_of(pool: &Pool) -> i64 {
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.expect("the database");
     let mut rows = 0;
-    for table in ["pools", "users", "clients", "names", "client_directory", "sessions", "codes", "keys", "mailbox"] {
+    for table in [
+        "pools",
+        "users",
+        "clients",
+        "names",
+        "groups",
+        "group_names",
+        "memberships",
+        "user_search",
+        "client_directory",
+        "sessions",
+        "codes",
+        "keys",
+        "mailbox",
+    ] {
         let statement = format!("select count(*) from {table} where user_pool_id = $1");
         let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
             .bind(&pool.id)

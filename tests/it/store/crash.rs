@@ -11,13 +11,17 @@ use super::proxy::Proxy;
 use super::{Database, Pool, signed_out};
 
 /// Everything that a command can write.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 18] = [
     "log",
     "activity",
     "pools",
     "clients",
     "users",
     "names",
+    "groups",
+    "group_names",
+    "memberships",
+    "user_search",
     "client_directory",
     "sessions",
     "codes",
@@ -226,6 +230,36 @@ async fn initiate_auth() {
         async |app| a_client(app).await.1,
         async |app, client, number| confirmed(app, client, number).await,
         async |app, (client, name)| commands::sign_in(app, client, name, commands::PASSWORD).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_add_user_to_group() {
+    breaks_anywhere(
+        async |app| {
+            let (pool, client) = a_client(app).await;
+            commands::create_group(app, &pool, "readers").await.unwrap();
+            (pool, client)
+        },
+        async |app, (pool, client), number| {
+            registered(app, client, &named(number), &address(number)).await;
+            (pool.clone(), named(number))
+        },
+        async |app, (pool, name)| commands::join_group(app, pool, name, "readers").await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_group() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |app, pool, number| {
+            commands::create_group(app, pool, &named(number)).await.unwrap();
+            (pool.clone(), named(number))
+        },
+        async |app, (pool, name)| commands::delete_group(app, pool, name).await,
     )
     .await;
 }

@@ -4,11 +4,13 @@ mod commands;
 mod commits;
 mod crash;
 mod feed;
+mod groups;
 mod guards;
 mod orders;
 mod proxy;
 mod rebuild;
 mod replay;
+mod search;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};

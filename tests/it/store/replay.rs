@@ -14,7 +14,8 @@ use super::crash::content;
 
 /// So many sequences, unless `PROPTEST_CASES` names another number.
 const SEQUENCES: u32 = 40;
-const READ_MODELS: [&str; 5] = ["pools", "clients", "users", "names", "client_directory"];
+const READ_MODELS: [&str; 9] =
+    ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
 
 /// One command. Small numbers choose among what there is: few names and addresses, so that they meet.
 #[derive(Clone, Debug)]
@@ -61,6 +62,24 @@ enum Command {
     AdminDelete {
         name: u8,
     },
+    CreateGroup {
+        group: u8,
+    },
+    UpdateGroup {
+        group: u8,
+        precedence: u8,
+    },
+    DeleteGroup {
+        group: u8,
+    },
+    JoinGroup {
+        name: u8,
+        group: u8,
+    },
+    LeaveGroup {
+        name: u8,
+        group: u8,
+    },
     UpdatePool {
         subject: u8,
     },
@@ -88,7 +107,7 @@ struct Call {
 struct Step(Call, Option<Call>);
 
 fn command() -> impl Strategy<Value = Command> {
-    let (name, token) = (0..5_u8, 0..8_u8);
+    let (name, token, group) = (0..5_u8, 0..8_u8, 0..2_u8);
     prop_oneof![
         10 => (name.clone(), 0..3_u8).prop_map(|(name, email)| Command::Arrive { name, email }),
         10 => (name.clone(), 0..3_u8).prop_map(|(name, email)| Command::SignUp { name, email }),
@@ -102,7 +121,12 @@ fn command() -> impl Strategy<Value = Command> {
         4 => token.prop_map(|token| Command::DeleteUser { token }),
         3 => name.clone().prop_map(|name| Command::AdminSignOut { name }),
         4 => name.clone().prop_map(|name| Command::AdminConfirm { name }),
-        4 => name.prop_map(|name| Command::AdminDelete { name }),
+        4 => name.clone().prop_map(|name| Command::AdminDelete { name }),
+        5 => group.clone().prop_map(|group| Command::CreateGroup { group }),
+        2 => (group.clone(), 0..3_u8).prop_map(|(group, precedence)| Command::UpdateGroup { group, precedence }),
+        3 => group.clone().prop_map(|group| Command::DeleteGroup { group }),
+        8 => (name.clone(), group.clone()).prop_map(|(name, group)| Command::JoinGroup { name, group }),
+        3 => (name, group).prop_map(|(name, group)| Command::LeaveGroup { name, group }),
         3 => (0..3_u8).prop_map(|subject| Command::UpdatePool { subject }),
         3 => any::<bool>().prop_map(|rotates| Command::UpdateClient { rotates }),
         2 => Just(Command::CreateClient),
@@ -248,6 +272,11 @@ impl World<'_> {
                 Some((client, tokens)) => self.with_token(app, &call.command, &client, &tokens).await,
                 None => ("nothing", Ok(())),
             },
+            Command::CreateGroup { .. }
+            | Command::UpdateGroup { .. }
+            | Command::DeleteGroup { .. }
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup { .. } => self.perform_on_group(app, &call.command, &pool).await,
             _ => self.perform_on_pool(app, call, pool, client).await,
         }
     }
@@ -260,6 +289,24 @@ impl World<'_> {
             Command::Revoke { .. } => ("RevokeToken", commands::revoke(app, client, &tokens.refresh).await),
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
+        }
+    }
+
+    async fn perform_on_group(&self, app: &App, command: &Command, pool: &str) -> (&'static str, Answer) {
+        let grouped = |group: u8| format!("group-{group}");
+        match *command {
+            Command::CreateGroup { group } => ("CreateGroup", commands::create_group(app, pool, &grouped(group)).await),
+            Command::UpdateGroup { group, precedence } => {
+                ("UpdateGroup", commands::update_group(app, pool, &grouped(group), precedence.into()).await)
+            }
+            Command::DeleteGroup { group } => ("DeleteGroup", commands::delete_group(app, pool, &grouped(group)).await),
+            Command::JoinGroup { name, group } => {
+                ("AdminAddUserToGroup", commands::join_group(app, pool, &named(name), &grouped(group)).await)
+            }
+            Command::LeaveGroup { name, group } => {
+                ("AdminRemoveUserFromGroup", commands::leave_group(app, pool, &named(name), &grouped(group)).await)
+            }
+            _ => ("nothing", Ok(())),
         }
     }
 
@@ -316,6 +363,7 @@ async fn sequence(steps: Vec<Step>, answered: &Answered) {
         }
     }
     database.assert_verified().await;
+    assert_eq!(super::groups::dangling(&database).await, 0, "nobody is in a group that has ended");
     let (before, log) = (read_models(&database).await, content(&database, &["log", "keys", "sessions"]).await);
     another.rebuild().await.expect("a rebuild");
     database.assert_verified().await;
@@ -354,6 +402,11 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "AdminUserGlobalSignOut",
         "AdminConfirmSignUp",
         "AdminDeleteUser",
+        "CreateGroup",
+        "UpdateGroup",
+        "DeleteGroup",
+        "AdminAddUserToGroup",
+        "AdminRemoveUserFromGroup",
         "UpdateUserPool",
         "UpdateUserPoolClient",
         "CreateUserPoolClient",
