@@ -8,8 +8,10 @@ pub mod auth;
 pub mod caller;
 pub mod clients;
 pub mod codes;
+pub mod group;
 pub mod guesses;
 pub mod identity_provider;
+pub mod pages;
 pub mod password;
 pub mod password_forms;
 pub mod passwords;
@@ -43,6 +45,15 @@ pub struct App {
     pub guesses: guesses::Guesses,
     /// Names that ids and tokens contain.
     pub identity: Identity,
+    /// What the operator chose for all pools.
+    pub settings: Settings,
+}
+
+/// What the operator of a server chooses for all its pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether a group with members can be deleted. Their memberships end with it.
+    pub delete_groups_with_members: bool,
 }
 
 /// What the server is called.
@@ -57,8 +68,18 @@ pub struct Identity {
 }
 
 impl App {
-    /// An application on a store.
+    /// An application on a store, with the settings that are usual.
     pub fn new(store: Store, identity: Identity, passwords: passwords::Passwords) -> Arc<Self> {
+        Self::with_settings(store, identity, passwords, Settings::default())
+    }
+
+    /// An application on a store.
+    pub fn with_settings(
+        store: Store,
+        identity: Identity,
+        passwords: passwords::Passwords,
+        settings: Settings,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
             clock: Clock,
@@ -67,6 +88,7 @@ impl App {
             signers: Signers::default(),
             guesses: guesses::Guesses::default(),
             identity,
+            settings,
         })
     }
 }

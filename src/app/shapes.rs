@@ -4,6 +4,7 @@ use crate::app::clients;
 use crate::domain::app_client::AppClient;
 use crate::domain::attributes;
 use crate::domain::error::Error;
+use crate::domain::group::Group;
 use crate::domain::ids::UserPoolId;
 use crate::domain::message::{self, Medium};
 use crate::domain::user::User;
@@ -119,6 +120,19 @@ pub fn user(pool: &UserPool, user: &User) -> v1::UserType {
         enabled: Some(user.enabled),
         user_status: Some(user.status.name().to_owned()),
         ..v1::UserType::default()
+    }
+}
+
+/// A group as the API shows it.
+pub fn group(pool: &UserPoolId, group: &Group) -> v1::GroupType {
+    v1::GroupType {
+        group_name: Some(group.name.clone()),
+        user_pool_id: Some(pool.to_string()),
+        description: group.settings.description.clone(),
+        role_arn: group.settings.role_arn.clone(),
+        precedence: group.settings.precedence,
+        creation_date: Some(group.created_at.into()),
+        last_modified_date: Some(group.modified_at.into()),
     }
 }
 

@@ -46,7 +46,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
         }
     }
     let passwords = Passwords::new(config.cost, config.hashing_threads);
-    let app = App::new(store, config.identity.clone(), passwords);
+    let app = App::with_settings(store, config.identity.clone(), passwords, config.app_settings);
     announce(&listeners, &config)?;
     let services = Services {
         app,

@@ -127,6 +127,11 @@ impl Error {
         Self::new(Exception::UserNotFoundException, "User does not exist.")
     }
 
+    /// No such group.
+    pub fn no_such_group() -> Self {
+        Self::new(Exception::ResourceNotFoundException, "Group not found.")
+    }
+
     /// The capacity for this is used up.
     pub fn too_many_requests() -> Self {
         Self::new(Exception::TooManyRequestsException, "Too many requests")

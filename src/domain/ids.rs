@@ -55,7 +55,7 @@ text_id! {
 }
 
 text_id! {
-    /// A stream of the log within its pool: `pool`, `clients/<client id>`, `users/<sub>`.
+    /// A stream of the log within its pool: `pool`, `clients/<client id>`, `groups/<group id>`, `users/<sub>`.
     StreamId
 }
 
@@ -117,6 +117,30 @@ impl fmt::Debug for Sub {
     }
 }
 
+/// A group's id: of this incarnation, so that a later group of the same name is another one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub Uuid);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl GroupId {
+    /// The id that a text is, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
 impl StreamId {
     /// The pool's own stream.
     pub fn pool() -> Self {
@@ -126,6 +150,11 @@ impl StreamId {
     /// A client's stream.
     pub fn client(id: &ClientId) -> Self {
         Self(format!("clients/{id}"))
+    }
+
+    /// A group's stream.
+    pub fn group(id: GroupId) -> Self {
+        Self(format!("groups/{id}"))
     }
 
     /// A user's stream.

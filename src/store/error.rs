@@ -81,7 +81,7 @@ impl From<sqlx::Error> for StoreError {
         let code = database.code();
         match (code.as_deref(), database.constraint()) {
             (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "attempts_pkey")) => Self::Stale,
-            (Some("23505"), Some(constraint @ ("names_pkey" | "client_directory_pkey"))) => {
+            (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
             _ => Self::Database(error),

@@ -6,6 +6,8 @@ pub mod cache;
 pub mod commit;
 pub mod error;
 pub mod feed;
+mod fill;
+pub mod groups;
 pub mod history;
 pub mod keys;
 pub mod leases;
@@ -23,6 +25,7 @@ pub mod service_accounts;
 pub mod sign_in;
 pub mod sweep;
 pub mod system;
+pub mod users;
 pub mod verify;
 pub mod wake;
 

@@ -18,8 +18,12 @@ const POLL: Duration = Duration::from_secs(5);
 const SWEEPS: i32 = 2;
 
 /// Each table of a pool's data with its key.
-const TABLES: [&str; 12] = [
+const TABLES: &[&str] = &[
     "delete from names where (user_pool_id, name) in (select user_pool_id, name from names where user_pool_id = $1 limit $2)",
+    "delete from user_search where (user_pool_id, attribute, value, sub) in (select user_pool_id, attribute, value, sub from user_search where user_pool_id = $1 limit $2)",
+    "delete from memberships where (user_pool_id, group_id, sub) in (select user_pool_id, group_id, sub from memberships where user_pool_id = $1 limit $2)",
+    "delete from group_names where (user_pool_id, name) in (select user_pool_id, name from group_names where user_pool_id = $1 limit $2)",
+    "delete from groups where (user_pool_id, group_id) in (select user_pool_id, group_id from groups where user_pool_id = $1 limit $2)",
     "delete from users where (user_pool_id, sub) in (select user_pool_id, sub from users where user_pool_id = $1 limit $2)",
     "delete from clients where (user_pool_id, client_id) in (select user_pool_id, client_id from clients where user_pool_id = $1 limit $2)",
     "delete from client_directory where client_id in (select client_id from client_directory where user_pool_id = $1 limit $2)",
@@ -46,7 +50,7 @@ impl Store {
                 .await?;
         let Some(pool) = due.map(UserPoolId::new) else { return Ok(false) };
         let mut found = 0;
-        for statement in TABLES.into_iter().chain([ACTIVITY]) {
+        for statement in TABLES.iter().copied().chain([ACTIVITY]) {
             let done = sqlx::query(statement).bind(pool.as_str()).bind(BATCH).execute(&self.database).await?;
             found += done.rows_affected();
         }

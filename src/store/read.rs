@@ -15,7 +15,8 @@ use crate::domain::app_client::AppClient;
 use crate::domain::auth::lockout::Attempts;
 use crate::domain::decision::Aggregate;
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::group::Group;
+use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -23,7 +24,7 @@ use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::CodePurpose;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::LoadedUser;
+use crate::store::commit::{LoadedGroup, LoadedUser};
 use crate::store::error::StoreError;
 use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
 use crate::store::seal::DataKey;
@@ -46,6 +47,8 @@ pub struct Wanted<'a> {
     pub nobody: Option<Sub>,
     /// Which of these names are taken.
     pub taken: &'a [String],
+    /// The group of this name.
+    pub group: Option<&'a str>,
 }
 
 /// A session: one sign-in and its refresh token.
@@ -95,6 +98,10 @@ pub struct Snapshot {
     pub code: Option<SentCode>,
     /// The names that are taken.
     pub taken: Vec<String>,
+    /// The group that was asked for.
+    pub group: Option<LoadedGroup>,
+    /// The groups that the user is in.
+    pub groups: Vec<Group>,
 }
 
 /// One statement, so that everything is of one moment.
@@ -115,7 +122,11 @@ select p.version as pool_version,
        o.sent as code_sent, o.window_began as code_window_began,
        case when cardinality($12::text[]) > 0
             then array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12))
-            else '{}' end as taken
+            else '{}' end as taken,
+       g.group_id as group_id, g.version as group_version, g.revision as group_revision, g.state as group_state,
+       array(select jsonb_build_array(i.group_id, i.revision, i.state) from memberships m
+             join groups i on i.user_pool_id = m.user_pool_id and i.group_id = m.group_id
+             where m.user_pool_id = u.user_pool_id and m.sub = u.sub) as groups
 from pools p
 left join clients c on c.user_pool_id = p.user_pool_id and c.client_id = $4
 left join sessions s on s.user_pool_id = p.user_pool_id and s.event_id = $9
@@ -124,6 +135,8 @@ left join users u on u.user_pool_id = p.user_pool_id and u.sub = coalesce($8, s.
 left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text
 left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10
 left join codes o on o.user_pool_id = p.user_pool_id and o.sub = coalesce(u.sub, $13) and o.purpose = $11
+left join group_names gn on gn.user_pool_id = p.user_pool_id and gn.name = $14
+left join groups g on g.user_pool_id = p.user_pool_id and g.group_id = gn.group_id
 where p.user_pool_id = $1";
 
 impl Store {
@@ -174,6 +187,7 @@ impl Store {
             .bind(wanted.code.map(|purpose| purpose.as_str_name()))
             .bind(wanted.taken)
             .bind(wanted.nobody.map(|sub| sub.0))
+            .bind(wanted.group)
             .fetch_optional(&self.database)
             .await
             .map_err(StoreError::from)?;
@@ -191,6 +205,8 @@ impl Store {
             attempts: attempts(&row)?,
             code: code(&row)?,
             taken: row.try_get("taken").map_err(StoreError::from)?,
+            group: self.loaded_group(pool_id, &row).await?,
+            groups: self.groups_of_user(pool_id, &row).await?,
             pool,
         })
     }
@@ -250,6 +266,34 @@ impl Store {
         let stream = StreamId::user(Sub(sub));
         let state = self.current::<User>(&pool.id, &stream, revision, state, Some(&key), "users").await?;
         Ok(Some(LoadedUser { state, version: row.try_get("user_version")?, key }))
+    }
+
+    async fn loaded_group(&self, pool: &UserPoolId, row: &PgRow) -> Result<Option<LoadedGroup>, StoreError> {
+        let Some(id) = row.try_get::<Option<Uuid>, _>("group_id")? else { return Ok(None) };
+        let (revision, state) = (row.try_get("group_revision")?, row.try_get("group_state")?);
+        let state = self.current_group(pool, GroupId(id), revision, state).await?;
+        Ok(Some(LoadedGroup { state, version: row.try_get("group_version")? }))
+    }
+
+    async fn groups_of_user(&self, pool: &UserPoolId, row: &PgRow) -> Result<Vec<Group>, StoreError> {
+        let mut groups = Vec::new();
+        for value in row.try_get::<Vec<Value>, _>("groups")? {
+            let unreadable = |source| StoreError::Row { table: "groups", source };
+            let (id, revision, state) = serde_json::from_value(value).map_err(unreadable)?;
+            groups.push(self.current_group(pool, id, revision, state).await?);
+        }
+        Ok(groups)
+    }
+
+    /// The state of a group's row.
+    pub(super) async fn current_group(
+        &self,
+        pool: &UserPoolId,
+        id: GroupId,
+        revision: i32,
+        state: Value,
+    ) -> Result<Group, StoreError> {
+        self.current::<Group>(pool, &StreamId::group(id), revision, state, None, "groups").await
     }
 
     /// The state of a row; one that another revision of `apply` wrote is computed again from its stream.

@@ -11,16 +11,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::NameRules;
 use crate::store::Store;
+use crate::store::commit::search_statement;
 use crate::store::error::StoreError;
-use crate::store::replay::{PoolReplay, Subject, Yield};
+use crate::store::replay::{PoolReplay, Subject, Yield, search_rows};
 
 /// What follows from the log, in the order in which the one read of a user takes its locks.
-const TABLES: [&str; 5] = ["pools", "clients", "names", "users", "client_directory"];
+const TABLES: [&str; 9] =
+    ["pools", "clients", "names", "users", "group_names", "groups", "memberships", "user_search", "client_directory"];
 /// The swap gives up after so long without its locks, before Postgres looks for deadlocks: so no command ever fails by it.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '200ms'";
 const PAUSE: Duration = Duration::from_millis(100);
@@ -50,7 +54,7 @@ pub enum RebuildError {
     #[error("the tables could not be locked for the swap: a long transaction holds them; nothing was changed")]
     Busy,
     /// The log itself is wrong.
-    #[error("{pool}: two users claim one name; nothing was changed")]
+    #[error("{pool}: two users, or two groups, claim one name; nothing was changed")]
     Contradiction {
         /// Where.
         pool: UserPoolId,
@@ -185,7 +189,7 @@ impl Store {
                 continue;
             }
             // A name can have gone from one user to another: all are released before any is claimed.
-            forget(connection, &pool, &streams).await?;
+            forget(connection, &pool, &replay.name_rules(), &streams).await?;
             for page in streams.chunks(PAGE) {
                 let page = replay.streams(&mut moment, page).await?;
                 write(connection, &pool, &page).await?;
@@ -266,7 +270,8 @@ async fn make_tables(connection: &mut PgConnection) -> Result<Vec<(String, Strin
 
 /// Writes what streams yield into the new tables.
 async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield]) -> Result<(), RebuildError> {
-    let (mut users, mut clients, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut users, mut clients, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut memberships, mut search) = (Vec::new(), Vec::new(), Vec::new());
     for yielded in page {
         let Some(state) = &yielded.state else { continue };
         match &yielded.subject {
@@ -284,11 +289,25 @@ async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield])
             Subject::Client(id) => clients.push((id.as_str(), yielded, state)),
             Subject::User(sub) => {
                 users.push((*sub, yielded, state));
-                names.extend(yielded.names.iter().map(|name| (*sub, name.as_str())));
+                names.extend(yielded.derived.names.iter().map(|name| (*sub, name.as_str())));
+                memberships.extend(yielded.derived.groups.iter().map(|group| (*group, *sub)));
+                search.extend(yielded.derived.search.iter().cloned());
             }
+            Subject::Group(id) => groups.push((*id, yielded, state)),
             Subject::Unknown => {}
         }
     }
+    write_groups(connection, pool, &groups).await?;
+    sqlx::query(
+        "insert into rebuilt_memberships (user_pool_id, group_id, sub)
+         select $1, m.* from unnest($2::uuid[], $3::uuid[]) as m",
+    )
+    .bind(pool.as_str())
+    .bind(memberships.iter().map(|(group, _)| *group).collect::<Vec<Uuid>>())
+    .bind(memberships.iter().map(|(_, sub)| *sub).collect::<Vec<Uuid>>())
+    .execute(&mut *connection)
+    .await?;
+    search_statement(connection, REBUILD_SEARCH, pool, &search).await?;
     sqlx::query(
         "insert into rebuilt_clients (user_pool_id, client_id, version, revision, state)
          select $1, c.* from unnest($2::text[], $3::bigint[], $4::integer[], $5::jsonb[]) as c",
@@ -332,11 +351,90 @@ async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield])
     Ok(())
 }
 
+/// What users are found by, into the new table.
+const REBUILD_SEARCH: &str = "
+insert into rebuilt_user_search (user_pool_id, attribute, value, sub)
+select $1, attribute, value, sub from unnest($2::text[], $3::text[], $4::uuid[]) as s (attribute, value, sub)";
+
+/// The same, out of it.
+const FORGET_SEARCH: &str = "
+delete from rebuilt_user_search s using unnest($2::text[], $3::text[], $4::uuid[]) as f (attribute, value, sub)
+where s.user_pool_id = $1 and s.attribute = f.attribute and s.value = f.value and s.sub = f.sub";
+
+async fn write_groups(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    groups: &[(Uuid, &Yield, &Value)],
+) -> Result<(), RebuildError> {
+    sqlx::query(
+        "insert into rebuilt_groups (user_pool_id, group_id, version, revision, state)
+         select $1, g.* from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::jsonb[]) as g",
+    )
+    .bind(pool.as_str())
+    .bind(groups.iter().map(|(id, ..)| *id).collect::<Vec<Uuid>>())
+    .bind(groups.iter().map(|(_, yielded, _)| yielded.version).collect::<Vec<_>>())
+    .bind(groups.iter().map(|(_, yielded, _)| yielded.revision).collect::<Vec<_>>())
+    .bind(groups.iter().map(|(.., state)| *state).collect::<Vec<_>>())
+    .execute(&mut *connection)
+    .await?;
+    let names: Vec<(Uuid, &str)> = groups
+        .iter()
+        .filter_map(|(id, yielded, _)| yielded.derived.group_name.as_deref().map(|name| (*id, name)))
+        .collect();
+    let claimed = sqlx::query(
+        "insert into rebuilt_group_names (user_pool_id, group_id, name)
+         select $1, n.* from unnest($2::uuid[], $3::text[]) as n on conflict do nothing",
+    )
+    .bind(pool.as_str())
+    .bind(names.iter().map(|(id, _)| *id).collect::<Vec<Uuid>>())
+    .bind(names.iter().map(|(_, name)| *name).collect::<Vec<_>>())
+    .execute(connection)
+    .await?;
+    if claimed.rows_affected() != names.len() as u64 {
+        return Err(RebuildError::Contradiction { pool: pool.clone() });
+    }
+    Ok(())
+}
+
+/// Takes what users are found by out of the new table. It has no index by the user: what is in it follows from their rows.
+async fn forget_search(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    rules: &NameRules,
+    users: &[Uuid],
+) -> Result<(), StoreError> {
+    let states: Vec<Value> =
+        sqlx::query_scalar("select state from rebuilt_users where user_pool_id = $1 and sub = any($2)")
+            .bind(pool.as_str())
+            .bind(users)
+            .fetch_all(&mut *connection)
+            .await?;
+    let mut entries = Vec::new();
+    for state in states {
+        let user = serde_json::from_value(state).map_err(|source| StoreError::Row { table: "users", source })?;
+        entries.extend(search_rows(&user, rules));
+    }
+    search_statement(connection, FORGET_SEARCH, pool, &entries).await?;
+    Ok(())
+}
+
 /// Takes what streams yielded out of the new tables.
-async fn forget(connection: &mut PgConnection, pool: &UserPoolId, streams: &[String]) -> Result<(), sqlx::Error> {
+async fn forget(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    rules: &NameRules,
+    streams: &[String],
+) -> Result<(), StoreError> {
     let owners = |kind: &str| streams.iter().filter_map(|stream| stream.strip_prefix(kind)).collect::<Vec<_>>();
-    let (clients, users) = (owners("clients/"), owners("users/"));
-    let users: Vec<Uuid> = users.into_iter().filter_map(|sub| sub.parse().ok()).collect();
+    let ids = |kind: &str| owners(kind).into_iter().filter_map(|id| id.parse().ok()).collect::<Vec<Uuid>>();
+    let (clients, groups, users) = (owners("clients/"), ids("groups/"), ids("users/"));
+    forget_search(connection, pool, rules, &users).await?;
+    for statement in [
+        "delete from rebuilt_groups where user_pool_id = $1 and group_id = any($2)",
+        "delete from rebuilt_group_names where user_pool_id = $1 and group_id = any($2)",
+    ] {
+        sqlx::query(statement).bind(pool.as_str()).bind(&groups).execute(&mut *connection).await?;
+    }
     for statement in [
         "delete from rebuilt_clients where user_pool_id = $1 and client_id = any($2)",
         "delete from rebuilt_client_directory where user_pool_id = $1 and client_id = any($2)",
@@ -346,6 +444,7 @@ async fn forget(connection: &mut PgConnection, pool: &UserPoolId, streams: &[Str
     for statement in [
         "delete from rebuilt_users where user_pool_id = $1 and sub = any($2)",
         "delete from rebuilt_names where user_pool_id = $1 and sub = any($2)",
+        "delete from rebuilt_memberships where user_pool_id = $1 and sub = any($2)",
     ] {
         sqlx::query(statement).bind(pool.as_str()).bind(&users).execute(&mut *connection).await?;
     }
@@ -364,6 +463,10 @@ async fn forget_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result
         "delete from rebuilt_pools where user_pool_id = $1",
         "delete from rebuilt_clients where user_pool_id = $1",
         "delete from rebuilt_names where user_pool_id = $1",
+        "delete from rebuilt_groups where user_pool_id = $1",
+        "delete from rebuilt_group_names where user_pool_id = $1",
+        "delete from rebuilt_memberships where user_pool_id = $1",
+        "delete from rebuilt_user_search where user_pool_id = $1",
         "delete from rebuilt_users where user_pool_id = $1",
         "delete from rebuilt_client_directory where user_pool_id = $1",
     ] {

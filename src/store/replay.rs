@@ -11,9 +11,11 @@ use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::Aggregate;
-use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::group::Group;
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::user::User;
+use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::store::Store;
 use crate::store::error::StoreError;
@@ -38,6 +40,8 @@ pub(super) enum Subject {
     Pool,
     /// A client, by its id.
     Client(String),
+    /// A group, by its id.
+    Group(Uuid),
     /// A user, by its `sub`.
     User(Uuid),
     /// Nothing that this release knows.
@@ -49,6 +53,7 @@ impl Subject {
         match stream.as_str().split_once('/') {
             None if *stream == StreamId::pool() => Self::Pool,
             Some(("clients", id)) => Self::Client(id.to_owned()),
+            Some(("groups", id)) => id.parse().map_or(Self::Unknown, Self::Group),
             Some(("users", sub)) => sub.parse().map_or(Self::Unknown, Self::User),
             _ => Self::Unknown,
         }
@@ -65,12 +70,41 @@ pub(super) struct Yield {
     pub revision: i32,
     /// What its read model holds; nothing once it has ended.
     pub state: Option<Value>,
-    /// The names that it claims.
-    pub names: BTreeSet<String>,
+    /// What follows from its state besides.
+    pub derived: Derived,
     /// How many events it has.
     pub events: usize,
     /// The first version that is missing.
     pub gap: Option<i64>,
+}
+
+/// What follows from a state besides its own row.
+#[derive(Default)]
+pub(super) struct Derived {
+    /// The names that a user claims.
+    pub names: BTreeSet<String>,
+    /// The groups that a user is in.
+    pub groups: BTreeSet<Uuid>,
+    /// What a user is found by.
+    pub search: Vec<(SearchEntry, Sub)>,
+    /// The name that a group claims.
+    pub group_name: Option<String>,
+}
+
+impl Derived {
+    fn of_user(user: &User, rules: &NameRules) -> Self {
+        Self {
+            names: user.names(rules),
+            groups: user.groups.iter().map(|group| group.0).collect(),
+            search: search_rows(user, rules),
+            group_name: None,
+        }
+    }
+}
+
+/// The rows by which a user is found.
+pub(super) fn search_rows(user: &User, rules: &NameRules) -> Vec<(SearchEntry, Sub)> {
+    user.search_entries(rules).into_iter().map(|entry| (entry, user.sub)).collect()
 }
 
 impl Store {
@@ -97,6 +131,11 @@ impl PoolReplay {
     /// Whether the pool exists. One that does not has no rows in read models, claims and directories.
     pub fn lives(&self) -> bool {
         self.living.is_some()
+    }
+
+    /// How names of users are compared, in a pool that lives.
+    pub fn name_rules(&self) -> NameRules {
+        self.living.as_ref().map(|(rules, _)| rules.clone()).unwrap_or_default()
     }
 
     /// What the next streams after one yield; nothing after the last.
@@ -137,19 +176,22 @@ impl PoolReplay {
         keys: &BTreeMap<String, Arc<DataKey>>,
     ) -> Result<Yield, StoreError> {
         let key = keys.get(stream.owner());
-        let no_names = BTreeSet::new;
         match Subject::of(&stream) {
-            Subject::Pool => self.replayed(stream, rows, None, |_: &UserPool| no_names()),
-            Subject::Client(_) => self.replayed(stream, rows, None, |_: &AppClient| no_names()),
+            Subject::Pool => self.replayed(stream, rows, None, |_: &UserPool| Derived::default()),
+            Subject::Client(_) => self.replayed(stream, rows, None, |_: &AppClient| Derived::default()),
+            Subject::Group(_) => self.replayed(stream, rows, None, |group: &Group| Derived {
+                group_name: Some(group.name.clone()),
+                ..Derived::default()
+            }),
             Subject::User(_) => self.replayed(stream, rows, key, |user: &User| {
-                self.living.as_ref().map_or_else(no_names, |(rules, _)| user.names(rules))
+                self.living.as_ref().map_or_else(Derived::default, |(rules, _)| Derived::of_user(user, rules))
             }),
             Subject::Unknown => Ok(Yield {
                 subject: Subject::Unknown,
                 version: 0,
                 revision: 0,
                 state: None,
-                names: no_names(),
+                derived: Derived::default(),
                 events: rows.len(),
                 gap: None,
                 stream,
@@ -162,7 +204,7 @@ impl PoolReplay {
         stream: StreamId,
         rows: Vec<Row>,
         key: Option<&Arc<DataKey>>,
-        names: impl FnOnce(&A) -> BTreeSet<String>,
+        derived: impl FnOnce(&A) -> Derived,
     ) -> Result<Yield, StoreError> {
         let events = history::events::<A::Event>(rows, &self.id, &stream, key)?;
         let gap = (1_i64..).zip(&events).find(|(expected, recorded)| recorded.version != *expected);
@@ -171,7 +213,7 @@ impl PoolReplay {
             subject: Subject::of(&stream),
             version,
             revision: A::REVISION,
-            names: state.as_ref().map(names).unwrap_or_default(),
+            derived: state.as_ref().map(derived).unwrap_or_default(),
             state: state.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?,
             events: events.len(),
             gap: gap.map(|(expected, _)| expected),

@@ -1,7 +1,7 @@
 //! The database as a whole: its schema, its identity, its health.
 
 use crate::store::error::StoreError;
-use crate::store::{MIGRATIONS, Store};
+use crate::store::{MIGRATIONS, Store, fill};
 
 /// Why the server does not start on a database.
 #[derive(Debug, thiserror::Error)]
@@ -37,10 +37,13 @@ impl Store {
         // Migrations may take longer than a request.
         sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
         sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;
-        let result = MIGRATIONS.run(&mut *connection).await;
+        let result = match MIGRATIONS.run(&mut *connection).await {
+            Ok(()) => fill::fill_read_models(&mut connection).await,
+            Err(error) => Err(error.into()),
+        };
         // The connection's settings are not those of the API role any more.
         connection.close().await?;
-        Ok(result?)
+        result
     }
 
     /// Whether this release can run on the database.

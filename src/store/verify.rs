@@ -34,17 +34,20 @@ struct ModelRow {
 /// Every pool that is named anywhere: a row without a history is a difference too.
 const POOLS: &str = "
 select user_pool_id from log union select user_pool_id from pools union select user_pool_id from clients
-union select user_pool_id from users union select user_pool_id from names union select user_pool_id from client_directory
+union select user_pool_id from users union select user_pool_id from names union select user_pool_id from groups
+union select user_pool_id from group_names union select user_pool_id from memberships union select user_pool_id from user_search
+union select user_pool_id from client_directory
 order by 1";
 
 /// The rows of the read models that belong to streams.
 const MODEL_ROWS: &str = "
 select 'pool' as stream, version, revision, state from pools where user_pool_id = $1 and $2
 union all select 'clients/' || client_id, version, revision, state from clients where user_pool_id = $1 and client_id = any($3)
+union all select 'groups/' || group_id, version, revision, state from groups where user_pool_id = $1 and group_id = any($5)
 union all select 'users/' || sub, version, revision, state from users where user_pool_id = $1 and sub = any($4)";
 
 /// Rows that no stream accounts for, by their table.
-const WITHOUT_STREAM: [(&str, &str); 4] = [
+const WITHOUT_STREAM: [(&str, &str); 7] = [
     (
         "clients",
         "select distinct 'clients/' || client_id from clients t where user_pool_id = $1 and not exists
@@ -61,6 +64,21 @@ const WITHOUT_STREAM: [(&str, &str); 4] = [
          (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
     ),
     (
+        "groups",
+        "select distinct 'groups/' || group_id from groups t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'groups/' || t.group_id)",
+    ),
+    (
+        "group_names",
+        "select distinct 'groups/' || group_id from group_names t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'groups/' || t.group_id)",
+    ),
+    (
+        "memberships",
+        "select distinct 'users/' || sub from memberships t where user_pool_id = $1 and not exists
+         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
+    ),
+    (
         "client_directory",
         "select distinct 'clients/' || client_id from client_directory t where user_pool_id = $1 and not exists
          (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'clients/' || t.client_id)",
@@ -68,11 +86,15 @@ const WITHOUT_STREAM: [(&str, &str); 4] = [
 ];
 
 /// Whether a table has rows of a pool.
-const ROWS_OF_POOL: [(&str, &str); 5] = [
+const ROWS_OF_POOL: [(&str, &str); 9] = [
     ("pools", "select exists (select from pools where user_pool_id = $1)"),
     ("clients", "select exists (select from clients where user_pool_id = $1)"),
     ("users", "select exists (select from users where user_pool_id = $1)"),
     ("names", "select exists (select from names where user_pool_id = $1)"),
+    ("groups", "select exists (select from groups where user_pool_id = $1)"),
+    ("group_names", "select exists (select from group_names where user_pool_id = $1)"),
+    ("memberships", "select exists (select from memberships where user_pool_id = $1)"),
+    ("user_search", "select exists (select from user_search where user_pool_id = $1)"),
     ("client_directory", "select exists (select from client_directory where user_pool_id = $1)"),
 ];
 
@@ -89,7 +111,8 @@ impl Store {
             let pool = UserPoolId::new(pool);
             let mut moment = self.moment().await?;
             let replay = PoolReplay::read(self, &mut moment, &pool).await?;
-            let mut verification = Verification { pool: &pool, replay, moment: &mut moment, report: &mut report };
+            let mut verification =
+                Verification { pool: &pool, replay, moment: &mut moment, report: &mut report, searchable: 0 };
             verification.run().await?;
             moment.rollback().await?;
         }
@@ -103,6 +126,8 @@ struct Verification<'a> {
     replay: PoolReplay,
     moment: &'a mut PgConnection,
     report: &'a mut Report,
+    /// How many rows users are found by.
+    searchable: i64,
 }
 
 impl Verification<'_> {
@@ -114,7 +139,11 @@ impl Verification<'_> {
             after = Some(last.stream.clone());
             self.page(&page).await?;
         }
-        if self.replay.lives() { self.without_stream().await } else { self.ended().await }
+        if !self.replay.lives() {
+            return self.ended().await;
+        }
+        self.search_rows().await?;
+        self.without_stream().await
     }
 
     fn differs(&mut self, what: String) {
@@ -136,6 +165,9 @@ impl Verification<'_> {
         if self.replay.lives() {
             self.models(page).await?;
             self.names(page).await?;
+            self.memberships(page).await?;
+            self.search(page).await?;
+            self.group_names(page).await?;
             self.directory(page).await?;
         }
         Ok(())
@@ -147,6 +179,7 @@ impl Verification<'_> {
             .bind(page.iter().any(|yielded| yielded.subject == Subject::Pool))
             .bind(clients(page))
             .bind(users(page))
+            .bind(groups(page))
             .fetch_all(&mut *self.moment)
             .await?;
         let mut rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.stream.clone(), row)).collect();
@@ -190,11 +223,89 @@ impl Verification<'_> {
         for yielded in page {
             let Subject::User(sub) = yielded.subject else { continue };
             let held = held.remove(&sub).unwrap_or_default();
-            for _ in yielded.names.difference(&held) {
+            for _ in yielded.derived.names.difference(&held) {
                 self.differs(format!("users/{sub} lacks a name that it has claimed"));
             }
-            for _ in held.difference(&yielded.names) {
+            for _ in held.difference(&yielded.derived.names) {
                 self.differs(format!("users/{sub} holds a name that it has not claimed"));
+            }
+        }
+        Ok(())
+    }
+
+    async fn memberships(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let rows: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select sub, group_id from memberships where user_pool_id = $1 and sub = any($2)")
+                .bind(self.pool.as_str())
+                .bind(users(page))
+                .fetch_all(&mut *self.moment)
+                .await?;
+        let mut held: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+        for (sub, group) in rows {
+            held.entry(sub).or_default().insert(group);
+        }
+        for yielded in page {
+            let Subject::User(sub) = yielded.subject else { continue };
+            let held = held.remove(&sub).unwrap_or_default();
+            for group in yielded.derived.groups.difference(&held) {
+                self.differs(format!("users/{sub} is in groups/{group} and not among its members"));
+            }
+            for group in held.difference(&yielded.derived.groups) {
+                self.differs(format!("users/{sub} is among the members of groups/{group} and not in it"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for each row that there should be. That there is none besides, their number tells in the end: by the user, the
+    /// table has no index.
+    async fn search(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let expected = || page.iter().flat_map(|yielded| &yielded.derived.search);
+        self.searchable += expected().count() as i64;
+        let missing: Vec<(Uuid, String)> = sqlx::query_as(
+            "select sub, attribute from unnest($2::text[], $3::text[], $4::uuid[]) as e (attribute, value, sub)
+             where not exists (select from user_search s where s.user_pool_id = $1
+                               and s.attribute = e.attribute and s.value = e.value and s.sub = e.sub)",
+        )
+        .bind(self.pool.as_str())
+        .bind(expected().map(|((attribute, _), _)| attribute.name()).collect::<Vec<_>>())
+        .bind(expected().map(|((_, value), _)| value.as_str()).collect::<Vec<_>>())
+        .bind(expected().map(|(_, sub)| sub.0).collect::<Vec<_>>())
+        .fetch_all(&mut *self.moment)
+        .await?;
+        for (sub, attribute) in missing {
+            self.differs(format!("users/{sub} can't be found by its {attribute}"));
+        }
+        Ok(())
+    }
+
+    async fn search_rows(&mut self) -> Result<(), StoreError> {
+        let rows: i64 = sqlx::query_scalar("select count(*) from user_search where user_pool_id = $1")
+            .bind(self.pool.as_str())
+            .fetch_one(&mut *self.moment)
+            .await?;
+        if rows != self.searchable {
+            self.differs(format!("user_search has {rows} rows and should have {}", self.searchable));
+        }
+        Ok(())
+    }
+
+    async fn group_names(&mut self, page: &[Yield]) -> Result<(), StoreError> {
+        let rows: Vec<(Uuid, String)> =
+            sqlx::query_as("select group_id, name from group_names where user_pool_id = $1 and group_id = any($2)")
+                .bind(self.pool.as_str())
+                .bind(groups(page))
+                .fetch_all(&mut *self.moment)
+                .await?;
+        let mut held: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
+        for (group, name) in rows {
+            held.entry(group).or_default().push(name);
+        }
+        for yielded in page {
+            let Subject::Group(group) = yielded.subject else { continue };
+            let held = held.remove(&group).unwrap_or_default();
+            if !held.iter().eq(&yielded.derived.group_name) {
+                self.differs(format!("groups/{group} does not hold the name that it has claimed, and only that"));
             }
         }
         Ok(())
@@ -252,6 +363,14 @@ impl Verification<'_> {
 fn clients(page: &[Yield]) -> Vec<&str> {
     let ids = page.iter().filter_map(|yielded| match &yielded.subject {
         Subject::Client(id) => Some(id.as_str()),
+        _ => None,
+    });
+    ids.collect()
+}
+
+fn groups(page: &[Yield]) -> Vec<Uuid> {
+    let ids = page.iter().filter_map(|yielded| match yielded.subject {
+        Subject::Group(id) => Some(id),
         _ => None,
     });
     ids.collect()

@@ -8,6 +8,8 @@ use uuid::Uuid;
 use crate::domain::app_client::AppClient;
 use crate::domain::attributes;
 use crate::domain::error::Error;
+use crate::domain::group::Group;
+use crate::domain::group::claims::claims as group_claims;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, identities};
 use crate::domain::user_pool::TokenUse;
@@ -28,6 +30,8 @@ pub struct Issue<'a> {
     pub client: &'a AppClient,
     /// The user whom they are about.
     pub user: &'a User,
+    /// The groups that it is in.
+    pub groups: &'a [Group],
     /// The session that they belong to.
     pub session: &'a Session,
     /// When.
@@ -81,6 +85,10 @@ fn common_claims(issue: &Issue<'_>, purpose: TokenUse, life: i64, random: &Rando
     claim("exp", json!(issue.at.seconds() + life));
     claim("event_id", json!(issue.session.event_id));
     claim("jti", json!(random.uuid()));
+    let groups = group_claims(issue.groups);
+    if !groups.groups.is_empty() {
+        claim("cognito:groups", json!(groups.groups));
+    }
     if issue.client.settings.enable_token_revocation {
         claim("origin_jti", json!(origin_jti(issue.session.event_id)));
     }
@@ -118,6 +126,11 @@ fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
     claims.extend(common_claims(issue, TokenUse::Id, life, random));
     claims.insert("aud".to_owned(), json!(issue.client.client_id));
     claims.insert("cognito:username".to_owned(), json!(issue.user.username()));
+    let groups = group_claims(issue.groups);
+    if !groups.roles.is_empty() {
+        claims.insert("cognito:roles".to_owned(), json!(groups.roles));
+    }
+    claims.extend(groups.preferred_role.map(|role| ("cognito:preferred_role".to_owned(), json!(role))));
     Value::Object(claims)
 }
 

@@ -101,6 +101,14 @@ fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
         }
         "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
         "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
+        "CreateGroup" | "GetGroup" | "UpdateGroup" | "DeleteGroup" | "ListUsersInGroup" => {
+            json!({ "UserPoolId": pool, "GroupName": "boundaries" })
+        }
+        "ListGroups" | "ListUsers" => json!({ "UserPoolId": pool }),
+        "AdminAddUserToGroup" | "AdminRemoveUserFromGroup" => {
+            json!({ "UserPoolId": pool, "GroupName": "boundaries", "Username": "nobody" })
+        }
+        "AdminListGroupsForUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
         other => panic!("{other} is built: add a request of it that breaks no constraint"),
     };
     let descriptor = descriptor_pool().get_message_by_name(info.request).expect("a message");

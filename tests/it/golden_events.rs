@@ -12,13 +12,15 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use serde_json::Value as Json;
 use userpool::domain::app_client::AppClient;
 use userpool::domain::decision::{Aggregate, replay};
+use userpool::domain::group::Group;
 use userpool::domain::ids::StreamId;
 use userpool::domain::time::Timestamp;
 use userpool::domain::user::User;
 use userpool::domain::user_pool::UserPool;
 use userpool::proto::events::{
-    AppClientEvent, DeveloperActivity, ServiceAccountActivity, UserActivity, UserEvent, UserPoolEvent,
-    app_client_event, developer_activity, service_account_activity, user_activity, user_event, user_pool_event,
+    AppClientEvent, DeveloperActivity, GroupEvent, ServiceAccountActivity, UserActivity, UserEvent, UserPoolEvent,
+    app_client_event, developer_activity, group_event, service_account_activity, user_activity, user_event,
+    user_pool_event,
 };
 use userpool::proto::{EVENT_TYPES, EventPayload, EventType, descriptor_pool};
 
@@ -28,6 +30,7 @@ macro_rules! of_aggregate {
         match $kind.rsplit_once('.') {
             Some(("user_pool", _)) => $then!(user_pool_event::Event, UserPoolEvent, event),
             Some(("app_client", _)) => $then!(app_client_event::Event, AppClientEvent, event),
+            Some(("group", _)) => $then!(group_event::Event, GroupEvent, event),
             // The facts about a user have types like its events.
             Some(("user", field)) if is_field_of("UserEvent", field) => $then!(user_event::Event, UserEvent, event),
             Some(("user", _)) => $then!(user_activity::Activity, UserActivity, activity),
@@ -227,6 +230,7 @@ fn state_of<A: Aggregate + serde::Serialize>(message: &str, prefix: &str, stream
 #[test]
 fn the_same_events_yield_the_same_state_unless_the_revision_says_otherwise() {
     let sub = StreamId::new("users/00000000-0000-4000-8000-000000000001");
+    let group = StreamId::new("groups/00000000-0000-4000-8000-000000000002");
     let client = StreamId::new("clients/abcdefghijklmnopqrstuvwxyz");
     let states = [
         (
@@ -237,6 +241,7 @@ fn the_same_events_yield_the_same_state_unless_the_revision_says_otherwise() {
             format!("app_client.r{}", AppClient::REVISION),
             state_of::<AppClient>("AppClientEvent", "app_client", &client, ""),
         ),
+        (format!("group.r{}", Group::REVISION), state_of::<Group>("GroupEvent", "group", &group, "")),
         (format!("user.r{}", User::REVISION), state_of::<User>("UserEvent", "user", &sub, "")),
         (format!("user.r{}.erased", User::REVISION), state_of::<User>("UserEvent", "user", &sub, ".erased")),
     ];

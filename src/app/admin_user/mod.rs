@@ -8,4 +8,5 @@ pub mod admin_disable_user;
 pub mod admin_enable_user;
 pub mod admin_get_user;
 pub mod admin_update_user_attributes;
+pub mod list_users;
 pub mod named_user;

@@ -2,14 +2,13 @@
 
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::pages::{page, page_size};
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::proto::v1::{ListUserPoolClientsRequest, ListUserPoolClientsResponse, UserPoolClientDescription};
 use crate::store::pages::List;
 use crate::store::read::Wanted;
-
-const LARGEST_PAGE: i32 = 60;
 
 /// Lists the clients of a pool.
 pub async fn list_user_pool_clients(
@@ -22,17 +21,13 @@ pub async fn list_user_pool_clients(
     let filter = request.client_type();
     let list = List { pool: Some(&pool), operation: "ListUserPoolClients", filter };
     let after = app.store.page_begins(list, request.next_token.as_deref())?;
-    let limit = i64::from(request.max_results.unwrap_or(LARGEST_PAGE));
+    let limit = page_size(request.max_results);
     if filter == "DCR" {
         // Clients that registered themselves are not built, so there are none.
         return Ok(ListUserPoolClientsResponse::default());
     }
-    // One more than asked for tells whether there is another page.
-    let mut clients = app.store.list_clients(&id, after.as_deref(), limit + 1).await?;
-    let more = clients.len() as i64 > limit;
-    clients.truncate(usize::try_from(limit).unwrap_or(0));
-    let last = clients.last().filter(|_| more);
-    let next_token = last.map(|client| app.store.page_token(list, client.client_id.as_str()));
+    let clients = app.store.list_clients(&id, after.as_deref(), limit + 1).await?;
+    let (clients, next_token) = page(&app.store, list, clients, limit, |client| client.client_id.to_string());
     let user_pool_clients = clients.into_iter().map(|client| description(&id, client)).collect();
     Ok(ListUserPoolClientsResponse { user_pool_clients, next_token })
 }

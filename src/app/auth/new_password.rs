@@ -9,6 +9,7 @@ use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::challenge::{self, ChallengeName, ChallengeSession, invalid_session};
 use crate::domain::auth::steps::Next;
 use crate::domain::error::{Error, Exception};
+use crate::domain::group::Group;
 use crate::domain::user::choose_new_password::{self as rules, ChooseNewPassword, Chosen};
 use crate::proto::events::UserSignedIn;
 use crate::proto::v1::AttributeType;
@@ -60,7 +61,8 @@ impl NewPassword<'_> {
         let attributes =
             rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
         let password = password_forms::seal(app, caller, Owner::of(&pool, &user), self.password).await?;
-        self.settle(app, &pool, &client, &user, &session, ChooseNewPassword { attributes, password }).await
+        let command = ChooseNewPassword { attributes, password };
+        self.settle(app, &pool, &client, (&user, &found.groups), &session, command).await
     }
 
     async fn settle(
@@ -68,7 +70,7 @@ impl NewPassword<'_> {
         app: &App,
         pool: &PoolView,
         client: &ClientView,
-        user: &LoadedUser,
+        (user, groups): (&LoadedUser, &[Group]),
         session: &ChallengeSession,
         command: ChooseNewPassword,
     ) -> Result<Answer, Failure> {
@@ -89,7 +91,7 @@ impl NewPassword<'_> {
             .operational([spent]);
         match next {
             Next::Tokens => {
-                let answer = session::first_tokens(app, pool, &client.state, &after, &begun, at)?;
+                let answer = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
                 app.store.commit(commit.operational([OperationalRow::SessionBegun(begun)])).await?;
                 Ok(Answer::Tokens(Box::new(answer)))
             }

@@ -96,7 +96,7 @@ impl Guess<'_> {
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
-                let answer = session::first_tokens(app, pool, client, &user.state, &begun, at)?;
+                let answer = session::first_tokens(app, pool, client, &user.state, &found.groups, &begun, at)?;
                 app.store.accept_sign_in(place, user, &begun, found.attempts, &Activity::SignedIn(fact)).await?;
                 self.rehash_if_outdated(app, caller, pool, user, &origin).await;
                 Ok(Answer::Tokens(Box::new(answer)))

@@ -124,7 +124,7 @@ impl Refreshing<'_> {
             }
             Refresh::Reused => return Err(self.end_family(app, caller, &found.pool, user, session).await?.into()),
         };
-        let mut tokens = session::tokens(app, &found.pool, &client.state, &user.state, session, at)?;
+        let mut tokens = session::tokens(app, &found.pool, &client.state, &user.state, &found.groups, session, at)?;
         tokens.refresh_token = counter.map(|counter| session::refresh_token(app, &found.pool, session, counter));
         Ok(tokens)
     }

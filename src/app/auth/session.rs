@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
+use crate::domain::group::Group;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::proto::v1::AuthenticationResultType;
@@ -31,10 +32,11 @@ pub fn tokens(
     pool: &PoolView,
     client: &AppClient,
     user: &User,
+    groups: &[Group],
     session: &Session,
     at: Timestamp,
 ) -> Result<AuthenticationResultType, Error> {
-    let issued = issue(Issue { pool, client, user, session, at }, &app.signers, &app.random)?;
+    let issued = issue(Issue { pool, client, user, groups, session, at }, &app.signers, &app.random)?;
     Ok(AuthenticationResultType {
         access_token: Some(issued.access_token),
         id_token: Some(issued.id_token),
@@ -50,10 +52,11 @@ pub fn first_tokens(
     pool: &PoolView,
     client: &AppClient,
     user: &User,
+    groups: &[Group],
     begun: &Session,
     at: Timestamp,
 ) -> Result<AuthenticationResultType, Error> {
-    let mut tokens = tokens(app, pool, client, user, begun, at)?;
+    let mut tokens = tokens(app, pool, client, user, groups, begun, at)?;
     tokens.refresh_token = Some(refresh_token(app, pool, begun, begun.refresh_counter));
     Ok(tokens)
 }

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::pages::page;
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
@@ -22,11 +23,8 @@ pub async fn list_user_pools(
     let list = List { pool: None, operation: "ListUserPools", filter };
     let after = app.store.page_begins(list, request.next_token.as_deref())?;
     let limit = i64::from(request.max_results());
-    // One more than asked for tells whether there is another page.
-    let mut pools = app.store.list_pools(after.as_deref(), only, limit + 1).await?;
-    let more = pools.len() as i64 > limit;
-    pools.truncate(usize::try_from(limit).unwrap_or(0));
-    let next_token = pools.last().filter(|_| more).map(|(id, _)| app.store.page_token(list, id.as_str()));
+    let pools = app.store.list_pools(after.as_deref(), only, limit + 1).await?;
+    let (pools, next_token) = page(&app.store, list, pools, limit, |(id, _)| id.to_string());
     Ok(ListUserPoolsResponse { user_pools: pools.into_iter().map(description).collect(), next_token })
 }
 

@@ -68,6 +68,9 @@ pub struct Settings {
     /// For how many seconds a server that was told to stop goes on accepting, so that balancers notice [default: 5].
     #[arg(long, env = "USERPOOL_SHUTDOWN_PAUSE", value_name = "SECONDS")]
     pub shutdown_pause: Option<u64>,
+    /// Lets groups with members be deleted, as today's Cognito does; otherwise they have to be empty.
+    #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub delete_groups_with_members: Option<bool>,
     /// How logs look: `text` or `json` [default: text].
     #[arg(long, env = "USERPOOL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -325,6 +328,7 @@ mod tests {
         hashing-threads = 2
         activity-months = 3
         shutdown-pause = 0
+        delete-groups-with-members = true
         log-format = "json"
         [database]
         url = "postgres://somebody:hunter2@127.0.0.1/users"

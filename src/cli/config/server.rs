@@ -10,8 +10,8 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::authenticate::TrustedProxies;
 use crate::api::listener::{Certificate, CertificateError, CertificateFiles};
-use crate::app::Identity;
 use crate::app::passwords::Cost;
+use crate::app::{self, Identity};
 use crate::cli::config::{KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
 use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
@@ -44,6 +44,8 @@ pub struct ServerConfig {
     pub cost: Cost,
     /// How many passwords are hashed at once.
     pub hashing_threads: u32,
+    /// What operations may do.
+    pub app_settings: app::Settings,
     /// By which way messages leave.
     pub delivery: Way,
     /// For how many months facts are kept.
@@ -188,6 +190,9 @@ impl ServerConfig {
             kafka,
             cost,
             hashing_threads,
+            app_settings: app::Settings {
+                delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
+            },
             delivery,
             activity_months,
             shutdown_pause: Duration::from_secs(u64::from(shutdown_pause)),

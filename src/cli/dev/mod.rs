@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::authenticate::TrustedProxies;
 use crate::app::passwords::{Cost, Passwords};
-use crate::app::{App, Identity};
+use crate::app::{App, Identity, Settings};
 use crate::cli::config::LogFormat;
 use crate::cli::database::operator_origin;
 use crate::cli::dev::environment_file::EnvironmentFile;
@@ -75,6 +75,9 @@ pub struct DevArguments {
     /// The region in ids and ARNs.
     #[arg(long, env = "USERPOOL_REGION", default_value = "us-east-1")]
     region: String,
+    /// Lets groups with members be deleted.
+    #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS")]
+    delete_groups_with_members: bool,
 }
 
 impl DevArguments {
@@ -167,8 +170,9 @@ async fn serve(
         account_id: arguments.account_id.clone(),
         region: arguments.region.clone(),
     };
+    let settings = Settings { delete_groups_with_members: arguments.delete_groups_with_members };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let app = App::new(store.clone(), identity, Passwords::new(Cost::default(), slots));
+    let app = App::with_settings(store.clone(), identity, Passwords::new(Cost::default(), slots), settings);
     kafka.check()?;
     let relay = Relay::new(store, kafka, random.uuid().to_string());
     if broker.is_some() {

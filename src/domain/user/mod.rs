@@ -1,5 +1,6 @@
 //! A user: who it is, what it can sign in with, and in which state its account is.
 
+pub mod admin_add_user_to_group;
 pub mod admin_confirm_sign_up;
 pub mod admin_create_user;
 pub mod admin_delete_user_attributes;
@@ -7,6 +8,7 @@ pub mod admin_disable_provider_for_user;
 pub mod admin_disable_user;
 pub mod admin_enable_user;
 pub mod admin_link_provider_for_user;
+pub mod admin_remove_user_from_group;
 pub mod admin_reset_user_password;
 pub mod admin_set_user_password;
 pub mod admin_update_user_attributes;
@@ -22,8 +24,10 @@ pub mod forgot_password;
 pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod identities;
+pub mod list_users;
 pub mod resend_confirmation_code;
 pub mod resend_invitation;
+pub mod search;
 pub mod sign_up;
 pub mod update_user_attributes;
 pub mod verify_user_attribute;
@@ -34,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::Attributes;
 use crate::domain::decision::{Aggregate, replay};
-use crate::domain::ids::{StreamId, Sub};
+use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
@@ -73,6 +77,9 @@ pub struct User {
     pub identities: Vec<LinkedIdentity>,
     /// Sessions of an earlier generation are over.
     pub token_generation: i64,
+    /// The groups that it was put into. One that has ended since may still be among them; it names nothing any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<GroupId>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it was changed last.
@@ -177,6 +184,14 @@ impl Aggregate for User {
             Event::AttributesDeleted(deleted) => change(&|user| user.delete_attributes(deleted)),
             Event::AttributeChangeRequested(requested) => change(&|user| user.request_change(requested)),
             Event::AttributeVerified(verified) => change(&|user| user.verify(verified)),
+            Event::GroupJoined(joined) => state.map(|mut user| {
+                user.groups.extend(GroupId::parse(&joined.group_id));
+                user
+            }),
+            Event::GroupLeft(left) => state.map(|mut user| {
+                user.groups.retain(|group| Some(*group) != GroupId::parse(&left.group_id));
+                user
+            }),
         }
     }
 }
@@ -213,6 +228,7 @@ impl User {
             password,
             identities: Vec::new(),
             token_generation: 1,
+            groups: BTreeSet::new(),
             created_at: at,
             modified_at: at,
         })
@@ -341,8 +357,8 @@ mod tests {
     };
     use crate::proto::events::{
         PasswordChosenBy, ProviderIdentityPersonal, UserAliasReleased, UserDeleted, UserDisabled, UserEnabled,
-        UserNewPasswordChosen, UserPasswordChanged, UserPasswordRehashed, UserPasswordRemoved, UserProviderLinked,
-        UserProviderUnlinked, UserSignedOut,
+        UserGroupJoined, UserGroupLeft, UserNewPasswordChosen, UserPasswordChanged, UserPasswordRehashed,
+        UserPasswordRemoved, UserProviderLinked, UserProviderUnlinked, UserSignedOut,
     };
 
     const ADDRESSES: [(&str, &str); 3] =
@@ -408,6 +424,7 @@ mod tests {
             password: Password::of(b"hash", b"verifier"),
             identities: Vec::new(),
             token_generation: 1,
+            groups: BTreeSet::new(),
             created_at: at(0),
             modified_at: at(0),
         };
@@ -482,6 +499,16 @@ mod tests {
         events.push(Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["email", "nickname"]) }));
         expected.attributes = known(&[("name", "Jane")]);
         expected.modified_at = at(14);
+        assert_eq!(user(&events), expected);
+
+        let group = GroupId(uuid::Uuid::from_u128(7));
+        let (group_id, group_name) = (group.to_string(), "readers".to_owned());
+        events.push(Event::GroupJoined(UserGroupJoined { group_id: group_id.clone(), group_name }));
+        expected.groups = [group].into();
+        assert_eq!(user(&events), expected);
+
+        events.push(Event::GroupLeft(UserGroupLeft { group_id, group_name: None }));
+        expected.groups = BTreeSet::new();
         assert_eq!(user(&events), expected);
 
         events.push(Event::Deleted(UserDeleted {}));

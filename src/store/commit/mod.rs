@@ -12,13 +12,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
-use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::group::Group;
+use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::{NameRules, UserPool};
-use crate::proto::events::{CodePurpose, app_client_event, user_activity, user_event, user_pool_event};
+use crate::proto::events::{CodePurpose, app_client_event, group_event, user_activity, user_event, user_pool_event};
 use crate::store::Store;
 use crate::store::answers::NamedCommand;
 use crate::store::cache::{ClientView, PoolView};
@@ -29,7 +30,7 @@ use crate::store::read::Session;
 use crate::store::seal::DataKey;
 
 pub(crate) use rows::{ActivityRow, activity_row};
-pub(crate) use write::append_activity;
+pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 
 /// A user as a decision saw it.
 #[derive(Clone, Debug)]
@@ -40,6 +41,15 @@ pub struct LoadedUser {
     pub version: i64,
     /// Its data key.
     pub key: Arc<DataKey>,
+}
+
+/// A group as a decision saw it.
+#[derive(Clone, Debug)]
+pub struct LoadedGroup {
+    /// What it is.
+    pub state: Group,
+    /// The version of its stream.
+    pub version: i64,
 }
 
 /// An operational row of a commit.
@@ -112,6 +122,8 @@ pub struct Commit {
     asserted: Vec<(StreamId, i64)>,
     pools: Vec<Change<UserPool, user_pool_event::Event>>,
     clients: Vec<Change<AppClient, app_client_event::Event>>,
+    groups: Vec<Change<Group, group_event::Event>>,
+    empty_groups: Vec<GroupId>,
     users: Vec<Change<User, user_event::Event>>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
@@ -148,6 +160,8 @@ impl Commit {
             asserted: Vec::new(),
             pools: Vec::new(),
             clients: Vec::new(),
+            groups: Vec::new(),
+            empty_groups: Vec::new(),
             users: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
@@ -194,6 +208,32 @@ impl Commit {
             key: None,
             own: false,
         });
+        self
+    }
+
+    /// What happened to a group that did not exist.
+    pub fn new_group(mut self, id: GroupId, events: Vec<group_event::Event>) -> Self {
+        let stream = StreamId::group(id);
+        self.groups.push(Change { stream, before: None, version: 0, events, key: None, own: false });
+        self
+    }
+
+    /// What happened to a group.
+    pub fn group(mut self, group: &LoadedGroup, events: Vec<group_event::Event>) -> Self {
+        let (stream, before) = (StreamId::group(group.state.id), Some(group.state.clone()));
+        self.groups.push(Change { stream, before, version: group.version, events, key: None, own: false });
+        self
+    }
+
+    /// Asserts that a group is still what the decision was made from, and keeps it from ending until the commit is done.
+    pub fn in_group(mut self, group: &LoadedGroup) -> Self {
+        self.asserted.push((StreamId::group(group.state.id), group.version));
+        self
+    }
+
+    /// Asserts that nobody is in a group at the end of the commit, which ends the group.
+    pub fn without_members(mut self, group: GroupId) -> Self {
+        self.empty_groups.push(group);
         self
     }
 

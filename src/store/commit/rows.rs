@@ -11,11 +11,13 @@ use uuid::Uuid;
 use super::{Change, Commit, Marker, OperationalRow};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, replay};
-use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::group::Group;
+use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
+use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
@@ -64,6 +66,7 @@ pub(super) struct ModelRow {
 pub(super) enum ModelTable {
     Pools,
     Clients(ClientId),
+    Groups(GroupId),
     Users(Sub),
 }
 
@@ -89,7 +92,17 @@ pub(super) struct Rows {
     pub claimed: Vec<(String, Sub)>,
     pub clients: Vec<ClientId>,
     pub ended_clients: Vec<ClientId>,
+    /// Names of groups that begin.
+    pub groups: Vec<(String, GroupId)>,
+    /// Names of groups that end.
+    pub ended_groups: Vec<(String, GroupId)>,
+    /// Groups in which nobody may be when they end.
+    pub empty_groups: Vec<GroupId>,
     pub models: Vec<ModelRow>,
+    pub left: Vec<(GroupId, Sub)>,
+    pub joined: Vec<(GroupId, Sub)>,
+    pub forgotten: Vec<(SearchEntry, Sub)>,
+    pub searchable: Vec<(SearchEntry, Sub)>,
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
     pub operational: Vec<OperationalRow>,
@@ -107,9 +120,15 @@ impl Rows {
     }
 }
 
-/// What a state claims: names in its pool, ids across pools.
+/// What follows from a state besides its own row: names in its pool, memberships, what is searched for.
 trait Claims {
     fn names(&self, _: &NameRules) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    fn groups(&self) -> BTreeSet<GroupId> {
+        BTreeSet::new()
+    }
+    fn search_entries(&self, _: &NameRules) -> BTreeSet<SearchEntry> {
         BTreeSet::new()
     }
     fn table(stream: &StreamId) -> Option<ModelTable>;
@@ -127,9 +146,23 @@ impl Claims for AppClient {
     }
 }
 
+impl Claims for Group {
+    fn table(stream: &StreamId) -> Option<ModelTable> {
+        GroupId::parse(stream.owner()).map(ModelTable::Groups)
+    }
+}
+
 impl Claims for User {
     fn names(&self, rules: &NameRules) -> BTreeSet<String> {
         Self::names(self, rules)
+    }
+
+    fn groups(&self) -> BTreeSet<GroupId> {
+        self.groups.clone()
+    }
+
+    fn search_entries(&self, rules: &NameRules) -> BTreeSet<SearchEntry> {
+        Self::search_entries(self, rules)
     }
 
     fn table(stream: &StreamId) -> Option<ModelTable> {
@@ -153,7 +186,14 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             claimed: Vec::new(),
             clients: Vec::new(),
             ended_clients: Vec::new(),
+            groups: Vec::new(),
+            ended_groups: Vec::new(),
+            empty_groups: commit.empty_groups,
             models: Vec::new(),
+            left: Vec::new(),
+            joined: Vec::new(),
+            forgotten: Vec::new(),
+            searchable: Vec::new(),
             activity: Vec::new(),
             outbox: Vec::new(),
             operational: commit.operational,
@@ -162,14 +202,24 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
     };
     let mut pool_lives = true;
     for change in commit.pools {
-        pool_lives &= builder.change(change)?;
+        pool_lives &= builder.change(change)?.is_some();
     }
     for change in commit.clients {
         let (id, is_new) = (ClientId::new(change.stream.owner()), change.before.is_none());
-        let lives = builder.change(change)?;
+        let lives = builder.change(change)?.is_some();
         match (is_new, lives) {
             (true, true) => builder.rows.clients.push(id),
             (false, false) => builder.rows.ended_clients.push(id),
+            _ => {}
+        }
+    }
+    for change in commit.groups {
+        let before = change.before.as_ref().map(|group| (group.name.clone(), group.id));
+        let after = builder.change(change)?.map(|group| (group.name, group.id));
+        // The name of a group never changes.
+        match (before, after) {
+            (None, Some(begun)) => builder.rows.groups.push(begun),
+            (Some(ended), None) => builder.rows.ended_groups.push(ended),
             _ => {}
         }
     }
@@ -180,7 +230,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             builder.rows.asserted.push((change.stream, change.version));
             true
         } else {
-            builder.change(change)?
+            builder.change(change)?.is_some()
         };
         living_user = living_user.or(key.filter(|_| lives));
     }
@@ -227,6 +277,10 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
     rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));
     rows.released.sort();
     rows.claimed.sort();
+    rows.left.sort();
+    rows.joined.sort();
+    rows.forgotten.sort();
+    rows.searchable.sort();
     Ok(rows)
 }
 
@@ -254,11 +308,11 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Adds the rows of one stream. Answers whether what it is about still exists.
+    /// Adds the rows of one stream. Answers what it is about, if that still exists.
     fn change<A: Aggregate + Claims + serde::Serialize>(
         &mut self,
         change: Change<A, A::Event>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<A>, StoreError> {
         let Change { stream, before, version, events, key, own } = change;
         for (index, event) in (1_i64..).zip(&events) {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
@@ -269,14 +323,26 @@ impl Builder<'_> {
         if let Ok(owner) = stream.owner().parse() {
             self.rows.released.extend(old.difference(&new).map(|name| (name.clone(), Sub(owner))));
             self.rows.claimed.extend(new.difference(&old).map(|name| (name.clone(), Sub(owner))));
+            self.user_rows(before.as_ref(), after.as_ref(), Sub(owner));
         }
-        let lives = after.is_some();
         if let Some(table) = A::table(&stream) {
-            let state = after.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?;
+            let state = after.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
             let version = version + events.len() as i64;
             self.rows.models.push(ModelRow { stream: stream.clone(), table, version, revision: A::REVISION, state });
         }
-        Ok(lives)
+        Ok(after)
+    }
+
+    /// The rows beside that of a user itself: only what differs is written.
+    fn user_rows<A: Claims>(&mut self, before: Option<&A>, after: Option<&A>, sub: Sub) {
+        let groups = |state: Option<&A>| state.map(A::groups).unwrap_or_default();
+        let (old, new) = (groups(before), groups(after));
+        self.rows.left.extend(old.difference(&new).map(|group| (*group, sub)));
+        self.rows.joined.extend(new.difference(&old).map(|group| (*group, sub)));
+        let entries = |state: Option<&A>| state.map(|state| state.search_entries(self.name_rules)).unwrap_or_default();
+        let (old, new) = (entries(before), entries(after));
+        self.rows.forgotten.extend(old.difference(&new).map(|entry| (entry.clone(), sub)));
+        self.rows.searchable.extend(new.difference(&old).map(|entry| (entry.clone(), sub)));
     }
 
     fn log_row<Event: EventPayload>(

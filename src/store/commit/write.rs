@@ -4,7 +4,8 @@ use sqlx::{PgConnection, PgPool};
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
 use super::{ActivityRow, Marker, OperationalRow};
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::user::search::SearchEntry;
 use crate::store::answers;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
@@ -25,6 +26,8 @@ pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreErro
     for row in &rows.models {
         write_model(connection, &rows.pool_id, row).await?;
     }
+    write_memberships(connection, &rows).await?;
+    write_search(connection, &rows).await?;
     for row in &rows.operational {
         write_operational(connection, &rows.pool_id, row).await?;
     }
@@ -78,6 +81,10 @@ async fn assert_version(
         None => "select assert_version($1, $2, (select version from pools where user_pool_id = $3 and $4 = 'pool'))",
         Some(("clients", _)) => {
             "select assert_version($1, $2, (select version from clients where user_pool_id = $3 and client_id = $4))"
+        }
+        // Held until the commit is done: whoever ends the group waits, and then sees who joined it.
+        Some(("groups", _)) => {
+            "select assert_version($1, $2, (select version from groups where user_pool_id = $3 and group_id = $4::uuid for key share))"
         }
         Some(_) => {
             "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid))"
@@ -143,6 +150,22 @@ async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreEr
             return Err(StoreError::Claimed { constraint: "names_pkey".to_owned() });
         }
     }
+    for (name, group) in &rows.ended_groups {
+        sqlx::query("delete from group_names where user_pool_id = $1 and name = $2 and group_id = $3")
+            .bind(pool)
+            .bind(name)
+            .bind(group.0)
+            .execute(&mut *connection)
+            .await?;
+    }
+    for (name, group) in &rows.groups {
+        sqlx::query("insert into group_names (user_pool_id, name, group_id) values ($1, $2, $3)")
+            .bind(pool)
+            .bind(name)
+            .bind(group.0)
+            .execute(&mut *connection)
+            .await?;
+    }
     for client in &rows.ended_clients {
         sqlx::query("delete from client_directory where client_id = $1")
             .bind(client.as_str())
@@ -185,6 +208,18 @@ async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &Mod
                 .bind(pool_id)
                 .bind(id.as_str())
         }
+        (ModelTable::Groups(id), Some(state)) => sqlx::query(
+            "insert into groups (user_pool_id, group_id, version, revision, state) values ($1, $5, $2, $3, $4)
+             on conflict (user_pool_id, group_id) do update set version = $2, revision = $3, state = $4",
+        )
+        .bind(pool_id)
+        .bind(row.version)
+        .bind(row.revision)
+        .bind(state)
+        .bind(id.0),
+        (ModelTable::Groups(id), None) => {
+            sqlx::query("delete from groups where user_pool_id = $1 and group_id = $2").bind(pool_id).bind(id.0)
+        }
         (ModelTable::Users(sub), Some(state)) => sqlx::query(
             "insert into users (user_pool_id, sub, version, revision, state) values ($1, $5, $2, $3, $4)
              on conflict (user_pool_id, sub) do update set version = $2, revision = $3, state = $4",
@@ -198,6 +233,83 @@ async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &Mod
     };
     query.execute(connection).await?;
     Ok(())
+}
+
+/// Who left and who joined which group. A group that ends has nobody in it, unless it may end with its members: whoever put
+/// somebody into it has committed by now, for its row could not be deleted before.
+async fn write_memberships(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    let pool = rows.pool_id.as_str();
+    let columns = |members: &[(GroupId, Sub)]| {
+        let groups: Vec<_> = members.iter().map(|(group, _)| group.0).collect();
+        (groups, members.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
+    };
+    let statements = [
+        (
+            &rows.left,
+            "delete from memberships m using unnest($2::uuid[], $3::uuid[]) as l (group_id, sub)
+             where m.user_pool_id = $1 and m.group_id = l.group_id and m.sub = l.sub",
+        ),
+        (
+            &rows.joined,
+            "insert into memberships (user_pool_id, group_id, sub)
+             select $1, group_id, sub from unnest($2::uuid[], $3::uuid[]) as j (group_id, sub) on conflict do nothing",
+        ),
+    ];
+    for (members, statement) in statements.into_iter().filter(|(members, _)| !members.is_empty()) {
+        let (groups, subs) = columns(members);
+        sqlx::query(statement).bind(pool).bind(groups).bind(subs).execute(&mut *connection).await?;
+    }
+    for group in &rows.empty_groups {
+        sqlx::query(
+            "select assert_version($1, 0, (select count(*) from
+             (select from memberships where user_pool_id = $2 and group_id = $3 limit 1) as member))",
+        )
+        .bind(format!("members of {}", StreamId::group(*group)))
+        .bind(pool)
+        .bind(group.0)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// What users are found by: only values that changed.
+async fn write_search(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    let statements = [
+        (
+            &rows.forgotten,
+            "delete from user_search s using unnest($2::text[], $3::text[], $4::uuid[]) as f (attribute, value, sub)
+             where s.user_pool_id = $1 and s.attribute = f.attribute and s.value = f.value and s.sub = f.sub",
+        ),
+        (&rows.searchable, INSERT_SEARCH),
+    ];
+    for (entries, statement) in statements.into_iter().filter(|(entries, _)| !entries.is_empty()) {
+        search_statement(connection, statement, &rows.pool_id, entries).await?;
+    }
+    Ok(())
+}
+
+/// Enters what users are found by. What is there already is no contradiction: the read model may just be filled.
+pub(crate) const INSERT_SEARCH: &str = "
+insert into user_search (user_pool_id, attribute, value, sub)
+select $1, attribute, value, sub from unnest($2::text[], $3::text[], $4::uuid[]) as s (attribute, value, sub)
+on conflict do nothing";
+
+/// Runs a statement with what users are found by. Answers how many rows it concerned.
+pub(crate) async fn search_statement(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    pool: &UserPoolId,
+    entries: &[(SearchEntry, Sub)],
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(statement)
+        .bind(pool.as_str())
+        .bind(entries.iter().map(|((attribute, _), _)| attribute.name()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|((_, value), _)| value.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
 }
 
 /// Ends a pool: nobody finds it any more, its keys are destroyed, and the purge begins.

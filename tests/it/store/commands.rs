@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use userpool::app::caller::Caller;
 use userpool::app::passwords::{Cost, Passwords};
-use userpool::app::{App, Identity};
+use userpool::app::{App, Identity, Settings};
 use userpool::domain::error::Exception;
 use userpool::proto::v1;
 use userpool::store::Store;
@@ -14,12 +14,17 @@ pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
 
 /// An application as a server has it, except that a hash costs next to nothing.
 pub fn app(store: Store) -> Arc<App> {
+    app_with(store, Settings::default())
+}
+
+/// The same with what an operator chose.
+pub fn app_with(store: Store, settings: Settings) -> Arc<App> {
     let identity = Identity {
         public_url: "http://127.0.0.1".to_owned(),
         account_id: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
     };
-    App::new(store, identity, Passwords::new(Cost { memory: 64, passes: 1, lanes: 1 }, 4))
+    App::with_settings(store, identity, Passwords::new(Cost { memory: 64, passes: 1, lanes: 1 }, 4), settings)
 }
 
 pub fn caller(operation: &'static str) -> Caller {
@@ -439,4 +444,67 @@ pub async fn delete_client(app: &App, pool: &str, client: &str) -> Answer {
 pub async fn delete_pool(app: &App, pool: &str) -> Answer {
     let request = v1::DeleteUserPoolRequest { user_pool_id: Some(pool.to_owned()) };
     call!(app, user_pool::delete_user_pool, request).map(drop)
+}
+
+pub async fn create_group(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::CreateGroupRequest {
+        user_pool_id: Some(pool.to_owned()),
+        group_name: Some(name.to_owned()),
+        ..Default::default()
+    };
+    call!(app, group::create_group, request).map(drop)
+}
+
+pub async fn update_group(app: &App, pool: &str, name: &str, precedence: i32) -> Answer {
+    let request = v1::UpdateGroupRequest {
+        user_pool_id: Some(pool.to_owned()),
+        group_name: Some(name.to_owned()),
+        precedence: Some(precedence),
+        ..Default::default()
+    };
+    call!(app, group::update_group, request).map(drop)
+}
+
+pub async fn delete_group(app: &App, pool: &str, name: &str) -> Answer {
+    let request = v1::DeleteGroupRequest { user_pool_id: Some(pool.to_owned()), group_name: Some(name.to_owned()) };
+    call!(app, group::delete_group, request).map(drop)
+}
+
+pub async fn join_group(app: &App, pool: &str, name: &str, group: &str) -> Answer {
+    let request = v1::AdminAddUserToGroupRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        group_name: Some(group.to_owned()),
+    };
+    call!(app, group::admin_add_user_to_group, request).map(drop)
+}
+
+pub async fn leave_group(app: &App, pool: &str, name: &str, group: &str) -> Answer {
+    let request = v1::AdminRemoveUserFromGroupRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        group_name: Some(group.to_owned()),
+    };
+    call!(app, group::admin_remove_user_from_group, request).map(drop)
+}
+
+/// How many members a group has.
+pub async fn members(app: &App, pool: &str, group: &str) -> Answer<usize> {
+    let request = v1::ListUsersInGroupRequest {
+        user_pool_id: Some(pool.to_owned()),
+        group_name: Some(group.to_owned()),
+        ..Default::default()
+    };
+    call!(app, group::list_users_in_group, request).map(|page| page.users.len())
+}
+
+/// The names of the groups that a user is in.
+pub async fn groups_of(app: &App, pool: &str, name: &str) -> Answer<Vec<String>> {
+    let request = v1::AdminListGroupsForUserRequest {
+        user_pool_id: Some(pool.to_owned()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    let page = call!(app, group::admin_list_groups_for_user, request)?;
+    Ok(page.groups.into_iter().filter_map(|group| group.group_name).collect())
 }

@@ -11,13 +11,17 @@ use super::proxy::Proxy;
 use super::{Database, Pool, signed_out};
 
 /// Everything that a command can write.
-const TABLES: [&str; 16] = [
+const TABLES: &[&str] = &[
     "log",
     "activity",
     "pools",
     "clients",
     "users",
     "names",
+    "groups",
+    "group_names",
+    "memberships",
+    "user_search",
     "client_directory",
     "sessions",
     "codes",
@@ -65,18 +69,18 @@ async fn breaks_anywhere<Place, Subject>(
     let (direct, proxied) = (app(database.store.clone()), app(database.another_store(Some(proxy.address)).await));
     let place = place(&direct).await;
     let subject = prepare(&direct, &place, 0).await;
-    let before = content(&database, &TABLES).await;
+    let before = content(&database, TABLES).await;
     run(&proxied, &subject).await.expect("the undisturbed command");
-    let everything = growth(&before, &content(&database, &TABLES).await);
+    let everything = growth(&before, &content(&database, TABLES).await);
     assert!(!everything.is_empty(), "the command writes something");
 
     for statement in 1..MOST_STATEMENTS {
         let subject = prepare(&direct, &place, statement).await;
-        let before = content(&database, &TABLES).await;
+        let before = content(&database, TABLES).await;
         proxy.cut_after(statement);
         let answer = run(&proxied, &subject).await;
         let cut = proxy.has_cut();
-        let grown = growth(&before, &content(&database, &TABLES).await);
+        let grown = growth(&before, &content(&database, TABLES).await);
         match answer {
             Ok(()) => assert_eq!(grown, everything, "after statement {statement}: it was answered and happened"),
             Err(exception) => {
@@ -86,9 +90,9 @@ async fn breaks_anywhere<Place, Subject>(
                 if everything.contains_key("log") || !grown.is_empty() && grown != everything {
                     assert_eq!(grown, BTreeMap::new(), "after statement {statement}: it was refused");
                 }
-                let before = content(&database, &TABLES).await;
+                let before = content(&database, TABLES).await;
                 run(&proxied, &subject).await.expect("another try");
-                let grown = growth(&before, &content(&database, &TABLES).await);
+                let grown = growth(&before, &content(&database, TABLES).await);
                 assert_eq!(grown, everything, "after statement {statement}: another try");
             }
         }
@@ -246,6 +250,23 @@ async fn a_user_of_an_administrator_who_takes_an_alias_from_another_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn admin_add_user_to_group() {
+    breaks_anywhere(
+        async |app| {
+            let (pool, client) = a_client(app).await;
+            commands::create_group(app, &pool, "readers").await.unwrap();
+            (pool, client)
+        },
+        async |app, (pool, client), number| {
+            registered(app, client, &named(number), &address(number)).await;
+            (pool.clone(), named(number))
+        },
+        async |app, (pool, name)| commands::join_group(app, pool, name, "readers").await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_password_in_the_place_of_a_temporary_one() {
     breaks_anywhere(
         async |app| a_client(app).await,
@@ -268,6 +289,19 @@ async fn admin_link_provider_for_user() {
             (pool.clone(), name, format!("identity-{number}"))
         },
         async |app, (pool, name, identity)| commands::link(app, pool, name, identity).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_group() {
+    breaks_anywhere(
+        async |app| a_pool(app).await,
+        async |app, pool, number| {
+            commands::create_group(app, pool, &named(number)).await.unwrap();
+            (pool.clone(), named(number))
+        },
+        async |app, (pool, name)| commands::delete_group(app, pool, name).await,
     )
     .await;
 }

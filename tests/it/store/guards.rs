@@ -86,7 +86,21 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     }
     let purges: i64 = sqlx::query_scalar("select count(*) from purges").fetch_one(database.sql()).await.unwrap();
     assert_eq!(purges, 0);
-    for table in ["pools", "clients", "users", "names", "client_directory", "keys", "sessions", "codes", "outbox"] {
+    for table in [
+        "pools",
+        "clients",
+        "users",
+        "names",
+        "groups",
+        "group_names",
+        "memberships",
+        "user_search",
+        "client_directory",
+        "keys",
+        "sessions",
+        "codes",
+        "outbox",
+    ] {
         let statement = format!("select count(*) from {table} where user_pool_id = $1");
         let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
             .bind(pool.id.as_str())
@@ -100,12 +114,16 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     for statement in [
         "insert into users (user_pool_id, sub, version, revision, state) values ($1, gen_random_uuid(), 1, 1, '{}')",
         "insert into names (user_pool_id, name, sub) values ($1, 'left', gen_random_uuid())",
+        "insert into groups (user_pool_id, group_id, version, revision, state) values ($1, gen_random_uuid(), 1, 1, '{}')",
+        "insert into group_names (user_pool_id, name, group_id) values ($1, 'left', gen_random_uuid())",
+        "insert into memberships (user_pool_id, group_id, sub) values ($1, gen_random_uuid(), gen_random_uuid())",
+        "insert into user_search (user_pool_id, attribute, value, sub) values ($1, 'name', 'left', gen_random_uuid())",
         "insert into client_directory (user_pool_id, client_id) values ($1, 'left')",
     ] {
         sqlx::query(statement).bind(pool.id.as_str()).execute(database.sql()).await.unwrap();
     }
     let differences = database.store.verify(None).await.unwrap().differences;
-    let expected = ["users", "names", "client_directory"]
+    let expected = ["users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"]
         .map(|table| format!("{}: the pool does not exist and still has rows in {table}", pool.id));
     assert_eq!(differences, expected);
 }

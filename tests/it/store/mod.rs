@@ -6,11 +6,13 @@ mod commits;
 mod crash;
 mod deliveries;
 mod feed;
+mod groups;
 mod guards;
 mod orders;
 mod proxy;
 mod rebuild;
 mod replay;
+mod search;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -12,7 +12,8 @@ use userpool::store::rebuild::RebuildError;
 use super::crash::content;
 use super::{Database, Pool, deleted, master_keys_text, signed_out};
 
-const READ_MODELS: [&str; 5] = ["pools", "clients", "users", "names", "client_directory"];
+const READ_MODELS: [&str; 9] =
+    ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
 const OTHERS: [&str; 9] =
     ["log", "activity", "sessions", "codes", "attempts", "used_nonces", "outbox", "keys", "purges"];
 

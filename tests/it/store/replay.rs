@@ -14,7 +14,8 @@ use super::crash::content;
 
 /// So many sequences, unless `PROPTEST_CASES` names another number.
 const SEQUENCES: u32 = 40;
-const READ_MODELS: [&str; 5] = ["pools", "clients", "users", "names", "client_directory"];
+const READ_MODELS: [&str; 9] =
+    ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
 
 /// One command. Small numbers choose among what there is: few names and addresses, so that they meet.
 #[derive(Clone, Debug)]
@@ -116,6 +117,24 @@ enum Command {
     Unlink {
         identity: u8,
     },
+    CreateGroup {
+        group: u8,
+    },
+    UpdateGroup {
+        group: u8,
+        precedence: u8,
+    },
+    DeleteGroup {
+        group: u8,
+    },
+    JoinGroup {
+        name: u8,
+        group: u8,
+    },
+    LeaveGroup {
+        name: u8,
+        group: u8,
+    },
     UpdatePool {
         subject: u8,
     },
@@ -143,7 +162,7 @@ struct Call {
 struct Step(Call, Option<Call>);
 
 fn command() -> impl Strategy<Value = Command> {
-    let (name, token) = (0..5_u8, 0..8_u8);
+    let (name, token, group) = (0..5_u8, 0..8_u8, 0..2_u8);
     prop_oneof![
         10 => (name.clone(), 0..3_u8).prop_map(|(name, email)| Command::Arrive { name, email }),
         10 => (name.clone(), 0..3_u8).prop_map(|(name, email)| Command::SignUp { name, email }),
@@ -175,8 +194,13 @@ fn command() -> impl Strategy<Value = Command> {
         4 => name.clone().prop_map(|name| Command::InviteAgain { name }),
         2 => name.clone().prop_map(|name| Command::AdminDisable { name }),
         3 => name.clone().prop_map(|name| Command::AdminEnable { name }),
-        4 => (name, 0..3_u8).prop_map(|(name, identity)| Command::Link { name, identity }),
+        4 => (name.clone(), 0..3_u8).prop_map(|(name, identity)| Command::Link { name, identity }),
         2 => (0..3_u8).prop_map(|identity| Command::Unlink { identity }),
+        5 => group.clone().prop_map(|group| Command::CreateGroup { group }),
+        2 => (group.clone(), 0..3_u8).prop_map(|(group, precedence)| Command::UpdateGroup { group, precedence }),
+        3 => group.clone().prop_map(|group| Command::DeleteGroup { group }),
+        8 => (name.clone(), group.clone()).prop_map(|(name, group)| Command::JoinGroup { name, group }),
+        3 => (name, group).prop_map(|(name, group)| Command::LeaveGroup { name, group }),
         3 => (0..3_u8).prop_map(|subject| Command::UpdatePool { subject }),
         3 => any::<bool>().prop_map(|rotates| Command::UpdateClient { rotates }),
         2 => Just(Command::CreateClient),
@@ -382,6 +406,11 @@ impl World<'_> {
                 Some((client, tokens)) => self.with_token(app, &call.command, &client, &tokens).await,
                 None => ("nothing", Ok(())),
             },
+            Command::CreateGroup { .. }
+            | Command::UpdateGroup { .. }
+            | Command::DeleteGroup { .. }
+            | Command::JoinGroup { .. }
+            | Command::LeaveGroup { .. } => self.perform_on_group(app, &call.command, &pool).await,
             _ => self.perform_on_pool(app, call, pool, client).await,
         }
     }
@@ -403,6 +432,24 @@ impl World<'_> {
             Command::ChangePassword { .. } => ("ChangePassword", commands::change_password(app, &tokens.access).await),
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
+        }
+    }
+
+    async fn perform_on_group(&self, app: &App, command: &Command, pool: &str) -> (&'static str, Answer) {
+        let grouped = |group: u8| format!("group-{group}");
+        match *command {
+            Command::CreateGroup { group } => ("CreateGroup", commands::create_group(app, pool, &grouped(group)).await),
+            Command::UpdateGroup { group, precedence } => {
+                ("UpdateGroup", commands::update_group(app, pool, &grouped(group), precedence.into()).await)
+            }
+            Command::DeleteGroup { group } => ("DeleteGroup", commands::delete_group(app, pool, &grouped(group)).await),
+            Command::JoinGroup { name, group } => {
+                ("AdminAddUserToGroup", commands::join_group(app, pool, &named(name), &grouped(group)).await)
+            }
+            Command::LeaveGroup { name, group } => {
+                ("AdminRemoveUserFromGroup", commands::leave_group(app, pool, &named(name), &grouped(group)).await)
+            }
+            _ => ("nothing", Ok(())),
         }
     }
 
@@ -459,6 +506,7 @@ async fn sequence(steps: Vec<Step>, answered: &Answered) {
         }
     }
     database.assert_verified().await;
+    assert_eq!(super::groups::dangling(&database).await, 0, "nobody is in a group that has ended");
     let (before, log) = (read_models(&database).await, content(&database, &["log", "keys", "sessions"]).await);
     another.rebuild().await.expect("a rebuild");
     database.assert_verified().await;
@@ -513,6 +561,11 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "AdminEnableUser",
         "AdminLinkProviderForUser",
         "AdminDisableProviderForUser",
+        "CreateGroup",
+        "UpdateGroup",
+        "DeleteGroup",
+        "AdminAddUserToGroup",
+        "AdminRemoveUserFromGroup",
         "UpdateUserPool",
         "UpdateUserPoolClient",
         "CreateUserPoolClient",

@@ -1,0 +1,36 @@
+//! AdminAddUserToGroup.
+
+use crate::app::caller::Caller;
+use crate::app::group::named_group::named_group_and_user;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::admin_add_user_to_group as rules;
+use crate::proto::v1::{AdminAddUserToGroupRequest, AdminAddUserToGroupResponse};
+use crate::store::commit::Commit;
+
+/// Puts a user into a group.
+pub async fn admin_add_user_to_group(
+    app: &App,
+    caller: &Caller,
+    request: AdminAddUserToGroupRequest,
+) -> Result<AdminAddUserToGroupResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminAddUserToGroupRequest,
+) -> Result<AdminAddUserToGroupResponse, Failure> {
+    let (found, group, user) =
+        named_group_and_user(app, request.user_pool_id(), request.group_name(), request.username()).await?;
+    let living = found.groups.iter().map(|group| group.id).collect();
+    let decision = rules::admin_add_user_to_group(&user.state, &group.state, &living);
+    decision.answer?;
+    if !decision.events.is_empty() {
+        let pool = &found.pool;
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+        app.store.commit(commit.in_group(&group).user(&user, decision.events)).await?;
+    }
+    Ok(AdminAddUserToGroupResponse {})
+}

@@ -1,0 +1,35 @@
+//! AdminRemoveUserFromGroup.
+
+use crate::app::caller::Caller;
+use crate::app::group::named_group::named_group_and_user;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::user::admin_remove_user_from_group as rules;
+use crate::proto::v1::{AdminRemoveUserFromGroupRequest, AdminRemoveUserFromGroupResponse};
+use crate::store::commit::Commit;
+
+/// Takes a user out of a group.
+pub async fn admin_remove_user_from_group(
+    app: &App,
+    caller: &Caller,
+    request: AdminRemoveUserFromGroupRequest,
+) -> Result<AdminRemoveUserFromGroupResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(
+    app: &App,
+    caller: &Caller,
+    request: &AdminRemoveUserFromGroupRequest,
+) -> Result<AdminRemoveUserFromGroupResponse, Failure> {
+    let (found, group, user) =
+        named_group_and_user(app, request.user_pool_id(), request.group_name(), request.username()).await?;
+    let decision = rules::admin_remove_user_from_group(&user.state, &group.state);
+    decision.answer?;
+    if !decision.events.is_empty() {
+        let pool = &found.pool;
+        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+        app.store.commit(commit.user(&user, decision.events)).await?;
+    }
+    Ok(AdminRemoveUserFromGroupResponse {})
+}

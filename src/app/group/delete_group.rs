@@ -1,0 +1,36 @@
+//! DeleteGroup.
+
+use crate::app::caller::Caller;
+use crate::app::group::named_group::named_group;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::group::delete_group::{self as rules, Members};
+use crate::proto::v1::{DeleteGroupRequest, DeleteGroupResponse};
+use crate::store::commit::Commit;
+
+/// Deletes a group. Unless the server's setting says otherwise, nobody may be in it.
+pub async fn delete_group(
+    app: &App,
+    caller: &Caller,
+    request: DeleteGroupRequest,
+) -> Result<DeleteGroupResponse, Error> {
+    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+}
+
+async fn attempt(app: &App, caller: &Caller, request: &DeleteGroupRequest) -> Result<DeleteGroupResponse, Failure> {
+    let (pool, group) = named_group(app, request.user_pool_id(), request.group_name()).await?;
+    let members = if app.settings.delete_groups_with_members {
+        Members::Irrelevant
+    } else if app.store.has_members(&pool.id, group.state.id).await? {
+        Members::Some
+    } else {
+        Members::None
+    };
+    let decision = rules::delete_group(&group.state, members);
+    decision.answer?;
+    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
+    let commit = commit.group(&group, decision.events);
+    let commit = if members == Members::None { commit.without_members(group.state.id) } else { commit };
+    app.store.commit(commit).await?;
+    Ok(DeleteGroupResponse {})
+}

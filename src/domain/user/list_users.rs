@@ -1,0 +1,346 @@
+//! ListUsers: how a filter is read, what it looks for, and which attributes are shown.
+
+use uuid::Uuid;
+
+use crate::domain::error::Error;
+use crate::domain::user::search::{LONGEST_SEARCHABLE, SearchAttribute};
+use crate::domain::user_pool::NameRules;
+use crate::proto::v1;
+
+/// One attribute compared with a value: `email = "jane@example.com"`, `family_name ^= "D"`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// What is compared.
+    pub attribute: SearchAttribute,
+    /// How.
+    pub comparison: Comparison,
+    /// With what.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.attribute.name(), self.comparison)
+    }
+}
+
+impl std::fmt::Display for Filter {
+    /// The filter in one way of writing it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let operator = match self.comparison {
+            Comparison::Equal => "=",
+            Comparison::Prefix => "^=",
+        };
+        write!(f, "{} {operator} {}", self.attribute.name(), self.value)
+    }
+}
+
+/// How a filter compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`: the whole value.
+    Equal,
+    /// `^=`: its beginning.
+    Prefix,
+}
+
+/// What a list looks for, as a range of an index.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Search {
+    /// Users by `sub`, from the first id to the last, both included.
+    Subs(Uuid, Uuid),
+    /// Users with one value of an attribute.
+    Value(SearchAttribute, String),
+    /// Users with values of an attribute from the first on, before the second.
+    Values(SearchAttribute, String, String),
+    /// Nobody.
+    Nobody,
+}
+
+impl std::fmt::Debug for Search {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Search")
+    }
+}
+
+/// Reads a filter. One that is empty, or only of spaces, filters nothing.
+pub fn parse_filter(text: &str) -> Result<Option<Filter>, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let end = text.find(|character: char| character.is_whitespace() || matches!(character, '=' | '^' | '"'));
+    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    let (comparison, rest) = comparison(rest.trim_start())?;
+    let value = value(rest.trim_start())?;
+    let attribute = SearchAttribute::ALL.into_iter().find(|attribute| attribute.name() == name);
+    let attribute = attribute.ok_or_else(|| {
+        let names = SearchAttribute::ALL.map(SearchAttribute::name).join(", ");
+        Error::invalid_parameter(format!("Invalid search attribute in the filter. Users can be searched by: {names}."))
+    })?;
+    Ok(Some(Filter { attribute, comparison, value }))
+}
+
+fn unreadable(what: &str) -> Error {
+    let form = "A filter has the form: AttributeName = \"value\", or AttributeName ^= \"value\" for a prefix.";
+    Error::invalid_parameter(format!("The filter can't be read: {what}. {form}"))
+}
+
+fn comparison(text: &str) -> Result<(Comparison, &str), Error> {
+    let prefix = text.strip_prefix("^=").map(|rest| (Comparison::Prefix, rest));
+    prefix
+        .or_else(|| text.strip_prefix('=').map(|rest| (Comparison::Equal, rest)))
+        .ok_or_else(|| unreadable("behind the attribute there must be = or ^="))
+}
+
+/// A value in quotation marks, with nothing behind it. A backslash stands before a quotation mark or a backslash in it.
+fn value(text: &str) -> Result<String, Error> {
+    let quoted = text.strip_prefix('"').ok_or_else(|| unreadable("the value must be in quotation marks"))?;
+    let mut value = String::new();
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' if characters.as_str().is_empty() => return Ok(value),
+            '"' => {
+                return Err(unreadable("only one comparison is possible, and a quotation mark in a value needs a \\"));
+            }
+            '\\' => match characters.next() {
+                Some(escaped @ ('"' | '\\')) => value.push(escaped),
+                _ => return Err(unreadable("a \\ in a value must be followed by a quotation mark or another \\")),
+            },
+            // No text in the database can have it, so nobody is found by it, and it would be refused there.
+            '\0' => return Err(unreadable("a value can't have a null character")),
+            other => value.push(other),
+        }
+    }
+    Err(unreadable("the value's second quotation mark is missing"))
+}
+
+/// What a filter looks for in a pool.
+pub fn search(filter: Option<&Filter>, rules: &NameRules) -> Search {
+    let Some(Filter { attribute, comparison, value }) = filter else {
+        return Search::Subs(Uuid::nil(), Uuid::max());
+    };
+    let compared = attribute.compared(rules, value);
+    match (attribute, comparison) {
+        (SearchAttribute::Sub, Comparison::Equal) => {
+            // Only the usual form with hyphens is a `sub`.
+            let sub = compared.parse::<Uuid>().ok().filter(|sub| sub.to_string() == compared);
+            sub.map_or(Search::Nobody, |sub| Search::Subs(sub, sub))
+        }
+        (SearchAttribute::Sub, Comparison::Prefix) => {
+            subs_from(&compared).map_or(Search::Nobody, |(first, last)| Search::Subs(first, last))
+        }
+        (_, Comparison::Equal) => Search::Value(*attribute, compared),
+        (_, Comparison::Prefix) => {
+            let end = after_prefix(&compared);
+            Search::Values(*attribute, compared, end)
+        }
+    }
+}
+
+/// The first and the last id whose text begins so; nothing where none can.
+fn subs_from(prefix: &str) -> Option<(Uuid, Uuid)> {
+    let filled = |filler: char| {
+        let form = Uuid::nil().to_string();
+        let rest = form.chars().skip(prefix.chars().count());
+        let text: String = prefix.chars().chain(rest.map(|place| if place == '-' { '-' } else { filler })).collect();
+        text.parse::<Uuid>().ok().filter(|id| id.to_string() == text)
+    };
+    filled('0').zip(filled('f'))
+}
+
+/// The first text behind all that begin with a prefix, in the order of characters.
+fn after_prefix(prefix: &str) -> String {
+    let mut end: Vec<char> = prefix.chars().collect();
+    while let Some(last) = end.pop() {
+        if let Some(next) = following(last) {
+            end.push(next);
+            return end.into_iter().collect();
+        }
+    }
+    // No value has so many characters, so all of them are before this.
+    std::iter::repeat_n(char::MAX, LONGEST_SEARCHABLE + 1).collect()
+}
+
+fn following(character: char) -> Option<char> {
+    // The surrogates between these two are no characters.
+    if character == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(character) + 1) }
+}
+
+/// Checks that the attributes that are asked for can be had: of the pool's schema.
+pub fn check_attributes_to_get(schema: &[v1::SchemaAttributeType], names: &[String]) -> Result<(), Error> {
+    match names.iter().find(|name| !schema.iter().any(|attribute| attribute.name() == name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(Error::invalid_parameter(format!(
+            "AttributesToGet names {unknown}, which is no attribute of this user pool."
+        ))),
+    }
+}
+
+/// The attributes of a user that are asked for; all of them where none is named. As in Cognito, each has to be there.
+pub fn attributes_to_get(shown: Vec<v1::AttributeType>, names: &[String]) -> Result<Vec<v1::AttributeType>, Error> {
+    if names.is_empty() {
+        return Ok(shown);
+    }
+    if let Some(missing) = names.iter().find(|name| !shown.iter().any(|it| it.name() == name.as_str())) {
+        return Err(Error::invalid_parameter(format!("AttributesToGet names {missing}, which not every user has.")));
+    }
+    Ok(shown.into_iter().filter(|attribute| names.iter().any(|name| name == attribute.name())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::attributes;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{refusal, texts, written};
+
+    fn parsed(text: &str) -> (SearchAttribute, Comparison, String) {
+        let filter = parse_filter(text).unwrap().expect("a filter");
+        (filter.attribute, filter.comparison, filter.value)
+    }
+
+    #[test]
+    fn each_attribute_is_compared_as_a_whole_or_by_its_beginning() {
+        for attribute in SearchAttribute::ALL {
+            let (equal, prefix) = (format!("{} = \"a\"", attribute.name()), format!("{} ^= \"a\"", attribute.name()));
+            assert_eq!(parsed(&equal), (attribute, Comparison::Equal, "a".to_owned()));
+            assert_eq!(parsed(&prefix), (attribute, Comparison::Prefix, "a".to_owned()));
+        }
+    }
+
+    #[test]
+    fn spaces_around_the_parts_do_not_matter_and_those_in_a_value_do() {
+        let expected = (SearchAttribute::Name, Comparison::Prefix, " Jane  Doe ".to_owned());
+        for text in ["name^=\" Jane  Doe \"", "  name   ^=   \" Jane  Doe \"  ", "\tname\n^=\r\n\" Jane  Doe \""] {
+            assert_eq!(parsed(text), expected, "{text:?}");
+        }
+        for empty in ["", "   ", "\t\n"] {
+            assert_eq!(parse_filter(empty).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn quotation_marks_and_backslashes_are_escaped() {
+        assert_eq!(parsed(r#"name = "say \"hi\" \\ bye""#).2, r#"say "hi" \ bye"#);
+        assert_eq!(parsed(r#"name = "a = \"b\"""#).2, r#"a = "b""#);
+        assert_eq!(parsed(r#"email ^= """#).2, "");
+    }
+
+    #[test]
+    fn what_is_no_filter_is_told_why() {
+        let cases = [
+            ("email", "there must be = or ^="),
+            ("email \"a\"", "there must be = or ^="),
+            ("email > \"a\"", "there must be = or ^="),
+            ("email ^ = \"a\"", "there must be = or ^="),
+            ("email == \"a\"", "must be in quotation marks"),
+            ("email = a", "must be in quotation marks"),
+            ("email = 'a'", "must be in quotation marks"),
+            ("email =", "must be in quotation marks"),
+            ("email = \"a", "second quotation mark is missing"),
+            (r#"email = "a\""#, "second quotation mark is missing"),
+            (r#"email = "a\b""#, "must be followed by"),
+            ("email = \"a\" and name = \"b\"", "only one comparison"),
+            ("email = \"a\0\"", "null character"),
+            ("custom:team = \"a\"", "Invalid search attribute"),
+            ("nickname = \"a\"", "Invalid search attribute"),
+            ("Email = \"a\"", "Invalid search attribute"),
+            ("= \"a\"", "Invalid search attribute"),
+        ];
+        for (text, expected) in cases {
+            let (exception, message) = refusal(parse_filter(text));
+            assert_eq!(exception, Exception::InvalidParameterException);
+            assert!(message.contains(expected), "{text:?}: {message}");
+        }
+    }
+
+    fn searched(text: &str) -> Search {
+        search(parse_filter(text).unwrap().as_ref(), &NameRules { case_sensitive: true, ..NameRules::default() })
+    }
+
+    #[test]
+    fn a_sub_is_found_by_its_text() {
+        let sub = Uuid::from_u128(0x54f3b0fa_1124_4c5b_b52e_bab21ede5976);
+        assert_eq!(searched(&format!("sub = \"{sub}\"")), Search::Subs(sub, sub));
+        assert_eq!(searched(&format!("sub = \"{}\"", sub.to_string().to_uppercase())), Search::Subs(sub, sub));
+        assert_eq!(searched(&format!("sub = \"{}\"", sub.simple())), Search::Nobody);
+        assert_eq!(searched("sub = \"jane\""), Search::Nobody);
+        assert_eq!(searched("sub = \"\""), Search::Nobody);
+        assert_eq!(searched("sub ^= \"\""), Search::Subs(Uuid::nil(), Uuid::max()));
+        assert_eq!(searched("sub ^= \"g\""), Search::Nobody);
+        assert_eq!(searched("sub ^= \"54f3b0fa1\""), Search::Nobody, "a hyphen belongs there");
+        let (first, last) = (
+            Uuid::from_u128(0x54f3b0fa_1000_0000_0000_000000000000),
+            Uuid::from_u128(0x54f3b0fa_1fff_ffff_ffff_ffffffffffff),
+        );
+        assert_eq!(searched("sub ^= \"54F3b0fa-1\""), Search::Subs(first, last));
+        assert_eq!(searched(&format!("sub ^= \"{sub}0\"")), Search::Nobody, "longer than any");
+    }
+
+    #[test]
+    fn a_prefix_is_a_range_that_ends_before_the_next_one() {
+        let values = |from: &str, to: &str| Search::Values(SearchAttribute::Name, from.to_owned(), to.to_owned());
+        assert_eq!(searched("name ^= \"Ja\""), values("ja", "jb"));
+        assert_eq!(searched("name ^= \"a\u{D7FF}\""), values("a\u{D7FF}", "a\u{E000}"));
+        assert_eq!(searched("name ^= \"a\u{10FFFF}\""), values("a\u{10FFFF}", "b"));
+        assert_eq!(searched("username = \"Jane\""), Search::Value(SearchAttribute::Username, "Jane".to_owned()));
+    }
+
+    #[test]
+    fn only_attributes_that_exist_and_are_there_can_be_had() {
+        let schema = attributes::schema(&[]).unwrap();
+        check_attributes_to_get(&schema, &texts(&["sub", "email", "email_verified"])).unwrap();
+        let (exception, message) = refusal(check_attributes_to_get(&schema, &texts(&["email", "shoe_size"])));
+        assert_eq!(exception, Exception::InvalidParameterException);
+        assert_eq!(message, "AttributesToGet names shoe_size, which is no attribute of this user pool.");
+
+        let shown = written(&[("sub", "1"), ("email", "j@example.com"), ("name", "Jane")]);
+        assert_eq!(attributes_to_get(shown.clone(), &[]).unwrap(), shown);
+        let some = attributes_to_get(shown.clone(), &texts(&["email", "sub"])).unwrap();
+        assert_eq!(some, written(&[("sub", "1"), ("email", "j@example.com")]));
+        let (_, message) = refusal(attributes_to_get(shown, &texts(&["email", "nickname"])));
+        assert_eq!(message, "AttributesToGet names nickname, which not every user has.");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_as_a_filter_is_read_as_it_was_meant(value in "[^\0]{0,60}", prefix: bool, spaces in "[ \t\n]{0,3}") {
+            let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
+            for attribute in SearchAttribute::ALL {
+                let operator = if prefix { "^=" } else { "=" };
+                let text = format!("{spaces}{}{spaces}{operator}{spaces}\"{escaped}\"{spaces}", attribute.name());
+                let comparison = if prefix { Comparison::Prefix } else { Comparison::Equal };
+                prop_assert_eq!(parsed(&text), (attribute, comparison, value.clone()));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_filter_or_a_refusal(text in "\\PC{0,80}|[a-z:_]{0,12} ?[=^]{0,3} ?\"[\\PC\\\\\"]{0,20}\"?") {
+            if let Err(error) = parse_filter(&text) {
+                prop_assert_eq!(error.exception, Exception::InvalidParameterException);
+            }
+        }
+
+        #[test]
+        fn the_range_of_a_prefix_holds_what_begins_with_it_and_nothing_else(prefix in "\\PC{0,4}", text in "\\PC{0,8}", rest in "\\PC{0,4}") {
+            let end = after_prefix(&prefix);
+            for value in [format!("{prefix}{rest}"), text] {
+                prop_assert_eq!(prefix <= value && value < end, value.starts_with(&prefix), "{:?} {:?}", prefix, value);
+            }
+        }
+
+        #[test]
+        fn the_range_of_a_subs_beginning_holds_what_begins_with_it_and_nothing_else(sub: u128, other: u128, length in 0..37_usize) {
+            let sub = Uuid::from_u128(sub);
+            let text = sub.to_string();
+            let (first, last) = subs_from(&text[..length.min(text.len())]).expect("a beginning of a sub");
+            for id in [sub, Uuid::from_u128(other)] {
+                prop_assert_eq!((first..=last).contains(&id), id.to_string().starts_with(&text[..length.min(text.len())]));
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Lists of users, a page at a time, each from a range of an index.
+
+use serde_json::Value;
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use crate::domain::decision::Aggregate;
+use crate::domain::error::Error;
+use crate::domain::ids::{GroupId, Sub, UserPoolId};
+use crate::domain::user::User;
+use crate::domain::user::list_users::Search;
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::read::Wanted;
+
+/// Users from one `sub` to another, after a third.
+pub const BY_SUB: &str = "
+select sub, revision, state from users
+where user_pool_id = $1 and sub >= $2 and sub > $3 and sub <= $4 order by sub limit $5";
+
+/// Users with one value of an attribute, after a `sub`.
+pub const BY_VALUE: &str = "
+select u.sub, u.revision, u.state from user_search s join users u on u.user_pool_id = s.user_pool_id and u.sub = s.sub
+where s.user_pool_id = $1 and s.attribute = $2 and s.value = $3 and s.sub > $4 order by s.sub limit $5";
+
+/// Users with values of an attribute behind one value with its `sub`, and before another value.
+pub const BY_VALUES: &str = "
+select u.sub, u.revision, u.state, s.value
+from user_search s join users u on u.user_pool_id = s.user_pool_id and u.sub = s.sub
+where s.user_pool_id = $1 and s.attribute = $2 and (s.value, s.sub) > ($3, $4) and s.value < $5
+order by s.value, s.sub limit $6";
+
+/// The members of a group, after a `sub`.
+pub const BY_GROUP: &str = "
+select u.sub, u.revision, u.state from memberships m join users u on u.user_pool_id = m.user_pool_id and u.sub = m.sub
+where m.user_pool_id = $1 and m.group_id = $2 and m.sub > $3 order by m.sub limit $4";
+
+/// Where a page of users begins: behind this one.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Position {
+    /// The value by which the list is ordered first; empty where there is but one.
+    pub value: String,
+    /// The user.
+    pub sub: Sub,
+}
+
+impl Position {
+    /// The position that a page token holds.
+    pub fn of(key: Option<String>) -> Result<Option<Self>, Error> {
+        // Keys are sealed: what is in them was written below.
+        key.map(|key| serde_json::from_str(&key).map_err(Error::internal)).transpose()
+    }
+}
+
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&serde_json::json!(self).to_string())
+    }
+}
+
+/// A user of a list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Where it stands.
+    pub position: Position,
+    /// What it is.
+    pub user: User,
+}
+
+struct ListedRow {
+    position: Position,
+    revision: i32,
+    state: Value,
+}
+
+impl<'r> FromRow<'r, PgRow> for ListedRow {
+    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
+        let ordered = row.columns().len() > 3;
+        let value = if ordered { row.try_get("value")? } else { String::new() };
+        let position = Position { value, sub: Sub(row.try_get("sub")?) };
+        Ok(Self { position, revision: row.try_get("revision")?, state: row.try_get("state")? })
+    }
+}
+
+impl Store {
+    /// Users of a pool that a search finds, in a stable order: by the value that is searched, then by `sub`.
+    pub async fn list_users(
+        &self,
+        pool: &UserPoolId,
+        search: &Search,
+        after: Option<Position>,
+        limit: i64,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let sub = after.as_ref().map_or(Uuid::nil(), |after| after.sub.0);
+        let query = match search {
+            Search::Nobody => return Ok(Vec::new()),
+            Search::Subs(first, last) => {
+                sqlx::query_as(BY_SUB).bind(pool.as_str()).bind(first).bind(sub).bind(last).bind(limit)
+            }
+            Search::Value(attribute, value) => {
+                sqlx::query_as(BY_VALUE).bind(pool.as_str()).bind(attribute.name()).bind(value).bind(sub).bind(limit)
+            }
+            Search::Values(attribute, first, end) => {
+                let value = after.as_ref().map_or(first, |after| &after.value);
+                let query = sqlx::query_as(BY_VALUES).bind(pool.as_str()).bind(attribute.name());
+                query.bind(value).bind(sub).bind(end).bind(limit)
+            }
+        };
+        let rows = query.fetch_all(&self.database).await?;
+        self.listed(pool, rows).await
+    }
+
+    /// The members of a group, in the order of their `sub`s.
+    pub async fn list_members(
+        &self,
+        pool: &UserPoolId,
+        group: GroupId,
+        after: Option<Position>,
+        limit: i64,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let rows = sqlx::query_as(BY_GROUP)
+            .bind(pool.as_str())
+            .bind(group.0)
+            .bind(after.map_or(Uuid::nil(), |after| after.sub.0))
+            .bind(limit)
+            .fetch_all(&self.database)
+            .await?;
+        self.listed(pool, rows).await
+    }
+
+    async fn listed(&self, pool: &UserPoolId, rows: Vec<ListedRow>) -> Result<Vec<Listed>, StoreError> {
+        let mut listed = Vec::with_capacity(rows.len());
+        for ListedRow { position, revision, state } in rows {
+            if revision == User::REVISION {
+                let user = serde_json::from_value(state);
+                let user = user.map_err(|source| StoreError::Row { table: "users", source })?;
+                listed.push(Listed { position, user });
+            } else if let Some(user) = self.reread(pool, position.sub).await? {
+                listed.push(Listed { position, user });
+            }
+        }
+        Ok(listed)
+    }
+
+    /// A user whose row another revision of `apply` has written. One who was deleted meanwhile is not listed any more.
+    async fn reread(&self, pool: &UserPoolId, sub: Sub) -> Result<Option<User>, StoreError> {
+        let wanted = Wanted { sub: Some(sub), ..Wanted::default() };
+        let found = self.read(pool, None, wanted).await.map_err(|_| StoreError::Stale)?;
+        Ok(found.user.map(|user| user.state))
+    }
+}
