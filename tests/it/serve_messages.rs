@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use crate::support::client::eventually as poll;
 use crate::support::dev::shared;
 use crate::support::http::get;
 use crate::support::serve::{Installation, Serve, argument};
@@ -73,7 +74,8 @@ async fn codes_leave_by_the_relay_and_an_operator_sees_and_revives_those_that_di
         (installation, server, (email_pool, client))
     })
     .await;
-    until("jane's e-mail arrived", async || relay.mails_for("jane@example.com").len() == 1).await;
+    let arrived = poll(async || relay.mails_for("jane@example.com").len() == 1).await;
+    assert!(arrived, "jane's e-mail did not arrive; the server says:\n{}", server.log());
     let mail = relay.mails().remove(0);
     assert!(mail.encrypted && mail.user.as_deref() == Some("userpool"));
     let code = mail.body().rsplit(' ').next().expect("a code").to_owned();
