@@ -30,6 +30,7 @@ use crate::support::poll_until;
 use crate::support::postgres::Postgres;
 use crate::support::process::PATIENCE;
 use crate::support::serve::{Installation, Serve, argument};
+use crate::support::smtp::{Protection, Relay, ca_file, until};
 use crate::support::wire;
 
 fn installation(database: &str) -> Installation {
@@ -390,4 +391,52 @@ async fn a_call_that_takes_longer_than_its_caller_waits_is_ended() {
     // 4 is DEADLINE_EXCEEDED.
     assert_eq!(answer.header("grpc-status"), Some("4"), "{answer:?}");
     blocking(move || drop(server)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_of_a_sign_up_arrives_by_the_mail_relay_that_is_configured() {
+    let relay = Relay::start(Protection::Starttls, Some(("userpool", "relay-password"))).await;
+    let port = relay.address.port();
+    let (installation, server, pool) = blocking(move || {
+        let installation = installation("serve_mail");
+        let password = installation.write("smtp-password", "relay-password\n");
+        let email = format!(
+            "[email]\nhost = '127.0.0.1'\nport = {port}\nsecurity = 'starttls'\nusername = 'userpool'\n\
+             password-file = '{}'\nca-file = '{}'\nfrom = 'Users <users@example.com>'\n",
+            password.display(),
+            ca_file().display()
+        );
+        let config = installation.write("userpool.toml", &email);
+        let server = installation.start(&["--config", argument(&config)]);
+        let pool = json!({ "PoolName": "mail", "AutoVerifiedAttributes": ["email"] });
+        let pool = call(&installation, &server, "CreateUserPool", &pool, &[])["UserPool"]["Id"].clone();
+        (installation, server, pool)
+    })
+    .await;
+    let (server, client) = blocking(move || {
+        let client = json!({ "UserPoolId": pool, "ClientName": "app" });
+        let client = call(&installation, &server, "CreateUserPoolClient", &client, &[]);
+        let client = client["UserPoolClient"]["ClientId"].clone();
+        let attributes = [json!({ "Name": "email", "Value": "jane@example.com" })];
+        let password = "Correct-horse-1";
+        let user =
+            json!({ "ClientId": client, "Username": "jane", "Password": password, "UserAttributes": attributes });
+        let answer = call(&installation, &server, "SignUp", &user, &[]);
+        assert_eq!(answer["CodeDeliveryDetails"]["Destination"], "j***@e***");
+        ((installation, server), client)
+    })
+    .await;
+    until("the e-mail arrives", async || !relay.mails_for("jane@example.com").is_empty()).await;
+    let mail = relay.mails_for("jane@example.com").remove(0);
+    assert!(mail.header("From").is_some_and(|from| from.contains("users@example.com")), "{mail:?}");
+    let code: String = mail.body().chars().filter(char::is_ascii_digit).collect();
+    blocking(move || {
+        let (installation, server) = server;
+        let confirmation = json!({ "ClientId": client, "Username": "jane", "ConfirmationCode": code });
+        call(&installation, &server, "ConfirmSignUp", &confirmation, &[]);
+        assert!(!server.log().contains("jane@example.com"), "{}", server.log());
+        drop(server);
+    })
+    .await;
+    assert_eq!(relay.mails().len(), 1);
 }

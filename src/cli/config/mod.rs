@@ -229,12 +229,16 @@ impl Settings {
     }
 
     /// These, and where they say nothing, others.
-    fn over(self, others: Self) -> Result<Self, ConfigError> {
+    fn over(self, mut others: Self) -> Result<Self, ConfigError> {
+        // These two have no flags, so what the file says is all there is.
+        let (email, sms) = (others.email.take(), others.sms.take());
         let table =
             |settings| toml::Table::try_from(settings).map_err(|error| ConfigError::Together(error.to_string()));
         let mut merged = table(others)?;
         lay_over(&mut merged, table(self)?);
-        merged.try_into().map_err(|error: toml::de::Error| ConfigError::Together(error.message().to_owned()))
+        let merged: Result<Self, toml::de::Error> = merged.try_into();
+        let merged = merged.map_err(|error| ConfigError::Together(error.message().to_owned()))?;
+        Ok(Self { email, sms, ..merged })
     }
 }
 
@@ -340,6 +344,9 @@ mod tests {
         memory = 20000
         passes = 3
         lanes = 2
+        [email]
+        host = "smtp.example"
+        from = "users@example.com"
     "#;
 
     #[test]
@@ -366,6 +373,7 @@ mod tests {
         let merged = flags.over(Settings::parse(EVERYTHING).unwrap()).unwrap();
         assert_eq!((merged.region.as_deref(), merged.kafka.prefix.as_deref()), (Some("eu-north-1"), Some("q.")));
         assert_eq!(merged.kafka.brokers.as_deref(), Some("one:1"));
+        assert_eq!(merged.email.unwrap().host, "smtp.example");
         assert_eq!(merged.kafka.properties.unwrap().len(), 1);
         assert_eq!(merged.trusted_proxies.unwrap().len(), 2);
     }
