@@ -34,6 +34,7 @@ mod refresh_tokens;
 mod relay;
 mod secrets;
 mod serve;
+mod serve_messages;
 mod sign_up;
 mod store;
 mod support;

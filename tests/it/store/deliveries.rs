@@ -426,6 +426,35 @@ async fn each_message_is_sent_once_by_however_many_processes_and_a_few_at_a_time
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_was_sending_when_it_died_another_one_sends() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    relay.answers(|verb, _| if verb == "DATA" { Answer::Wait } else { Answer::Usual });
+    let mut scenario = Scenario::create().await;
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    let email = scenario.sign_up("jane").await;
+    until("the message is claimed and under way", async || {
+        relay.sessions() == 1 && scenario.outbox().await.iter().all(|message| message.attempts == 1)
+    })
+    .await;
+    let dead = scenario.workers.pop().unwrap();
+    dead.abort();
+    assert!(dead.await.unwrap_err().is_cancelled());
+    relay.answers(|_, _| Answer::Usual);
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    // Not while the claim of the dead process holds; a later message waits for it.
+    commands::resend(&scenario.app, &scenario.client, "jane").await.unwrap();
+    let other = scenario.sign_up("john").await;
+    until("another's e-mail arrived", async || relay.mails_for(&other).len() == 1).await;
+    assert!(relay.mails_for(&email).is_empty());
+    scenario.run("update outbox set next_at = now() where attempts > 0").await;
+    until("the newer code arrived", async || relay.mails_for(&email).len() == 1).await;
+    until("the outbox is empty: the older code was of no use", async || scenario.outbox().await.is_empty()).await;
+    let code = relay.mails_for(&email)[0].body().rsplit(' ').next().unwrap().to_owned();
+    commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_came_too_late_or_was_replaced_is_not_sent() {
     let relay = Relay::start(Protection::Tls, None).await;
     let mut scenario = Scenario::create().await;
