@@ -12,7 +12,10 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     let mut generator = Generator { pool, patterns: BTreeMap::new() };
     let mut code = String::new();
     for message in pool.all_messages() {
-        if message.package_name() == "userpool.v1" && !message.is_map_entry() && message.name() != "Operation" {
+        if message.package_name() == "userpool.v1"
+            && !message.is_map_entry()
+            && !matches!(message.name(), "Operation" | "Refusal")
+        {
             code.push_str(&generator.message(&message)?);
         }
     }

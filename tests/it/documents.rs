@@ -4,9 +4,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use userpool::api::operation::{COMMON_EXCEPTIONS, Operation};
+use prost_reflect::DynamicMessage;
+use userpool::api::operation::{COMMON_EXCEPTIONS, Operation, OperationInfo};
+use userpool::api::status;
 use userpool::cli::Cli;
 use userpool::cli::config::Settings;
+use userpool::domain::error::Exception;
+use userpool::proto::descriptor_pool;
 use userpool::proto::userpool::v1::Authorization;
 
 fn page(name: &str) -> (std::path::PathBuf, String) {
@@ -95,23 +99,92 @@ fn assert_part_is(name: &str, part: &str, expected: &str) {
     assert!(current == expected, "run the tests with UPDATE_DOCUMENTS=1 to write this part of {name} anew");
 }
 
-#[test]
-fn every_exception_that_a_built_operation_lists_is_explained() {
-    let (_, text) = page("docs/errors.md");
-    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
-    let explained = |operation: &str, exception: &str| {
-        rows.iter().any(|row| {
-            let mut cells = row.split('|').map(str::trim).skip(1);
-            cells.next() == Some(operation) && cells.next() == Some(exception)
-        })
+/// A refusal as an rpc declares it.
+struct Refusal {
+    exception: Exception,
+    when: String,
+    message: String,
+}
+
+/// What an operation declares of its refusals, in its order.
+fn refusals(info: &OperationInfo) -> Vec<Refusal> {
+    let pool = descriptor_pool();
+    let service = pool.get_service_by_name(&format!("userpool.v1.{}", info.service)).expect("a service");
+    let method = service.methods().find(|method| method.name() == info.name).expect("its method");
+    let extension = pool.get_extension_by_name("userpool.v1.operation").expect("our option");
+    let options = method.options();
+    let declared = options.get_extension(&extension);
+    let declared = declared.as_message().expect("a message").get_field_by_name("refusals").expect("its field");
+    let text = |refusal: &DynamicMessage, field: &str| {
+        let value = refusal.get_field_by_name(field).expect("its field");
+        value.as_str().expect("a text").to_owned()
     };
-    let common = |name: &str| COMMON_EXCEPTIONS.iter().any(|exception| exception.name() == name);
-    let missing: Vec<_> = Operation::ALL
-        .into_iter()
-        .map(Operation::info)
-        .filter(|info| info.built)
-        .flat_map(|info| info.errors.iter().map(move |exception| (info.name, exception.name())))
-        .filter(|(operation, exception)| !common(exception) && !explained(operation, exception))
-        .collect();
-    assert_eq!(missing, [], "each listed exception of a built operation has a row in docs/errors.md");
+    let refusals = declared.as_list().expect("a list").iter().map(|refusal| {
+        let refusal = refusal.as_message().expect("a message");
+        let name = text(refusal, "exception");
+        let exception = Exception::ALL.iter().copied().find(|exception| exception.name() == name);
+        Refusal {
+            exception: exception.unwrap_or_else(|| panic!("{}: there is no {name}", info.name)),
+            when: text(refusal, "when"),
+            message: text(refusal, "message"),
+        }
+    });
+    refusals.collect()
+}
+
+/// Every operation that is built, by its name.
+fn built() -> Vec<&'static OperationInfo> {
+    let mut built: Vec<_> = Operation::ALL.into_iter().map(Operation::info).filter(|info| info.built).collect();
+    built.sort_by_key(|info| info.name);
+    built
+}
+
+/// The code as gRPC writes it: `NotFound` → `NOT_FOUND`.
+fn code_name(exception: Exception) -> String {
+    let name = format!("{:?}", status::code(exception));
+    let words = name.char_indices().map(|(index, character)| match character {
+        'A'..='Z' if index > 0 => format!("_{character}"),
+        _ => character.to_ascii_uppercase().to_string(),
+    });
+    words.collect()
+}
+
+#[test]
+fn the_table_of_errors_is_what_the_protos_declare() {
+    let mut table = String::from("| Operation | Exception | When | gRPC code | Message |\n|---|---|---|---|---|\n");
+    let cell = |text: &str| text.replace('|', "\\|");
+    for info in built() {
+        for refusal in refusals(info) {
+            let never = refusal.when.starts_with("never: ");
+            let code = if never { String::new() } else { code_name(refusal.exception) };
+            let (name, exception) = (info.name, refusal.exception.name());
+            let (when, message) = (cell(&refusal.when), cell(&refusal.message));
+            let _ = writeln!(table, "| {name} | {exception} | {when} | {code} | {message} |");
+        }
+    }
+    assert_part_is("docs/errors.md", "built", &table);
+}
+
+#[test]
+fn every_exception_that_a_built_operation_lists_is_explained_and_no_other() {
+    let mut wrong = Vec::new();
+    for info in built() {
+        let refusals = refusals(info);
+        for exception in info.errors {
+            let explained = refusals.iter().any(|refusal| refusal.exception == *exception);
+            if !explained && !COMMON_EXCEPTIONS.contains(exception) {
+                wrong.push(format!("{} lists {} and does not say when", info.name, exception.name()));
+            }
+        }
+        for Refusal { exception, when, message } in &refusals {
+            let name = exception.name();
+            if !info.errors.contains(exception) && !COMMON_EXCEPTIONS.contains(exception) {
+                wrong.push(format!("{} explains {name} and does not list it", info.name));
+            }
+            if when.is_empty() || when.starts_with("never: ") && !message.is_empty() {
+                wrong.push(format!("{} says nothing of {name}, or what it never says", info.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

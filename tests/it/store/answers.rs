@@ -89,17 +89,19 @@ async fn two_that_meet_on_their_way_to_the_database_are_one() {
         // It has met the row of the first one when it waits for it.
         let waits = async || -> bool {
             let waiting: i64 = sqlx::query_scalar(
-                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into stored_answers%'",
+                "select count(*) from pg_stat_activity
+                 where wait_event_type = 'Lock' and datname = current_database() and query like 'insert into stored_answers%'",
             )
             .fetch_one(database.sql())
             .await
             .expect("a count");
             waiting > 0
         };
+        // All but the COMMIT is written, the answer before everything else.
         let held = async || -> bool {
             let held: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity
-                 where state = 'idle in transaction' and datname = current_database()",
+                 where state = 'idle in transaction' and datname = current_database() and query like 'insert into clients%'",
             )
             .fetch_one(database.sql())
             .await

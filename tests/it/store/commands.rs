@@ -421,6 +421,38 @@ pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer
     call!(app, user_pool::update_user_pool, request).map(drop)
 }
 
+pub async fn add_attribute(app: &App, pool: &str, name: &str) -> Answer {
+    let attribute = v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
+    let request =
+        v1::AddCustomAttributesRequest { user_pool_id: Some(pool.to_owned()), custom_attributes: vec![attribute] };
+    call!(app, user_pool::add_custom_attributes, request).map(drop)
+}
+
+fn arn(app: &App, pool: &str) -> String {
+    let identity = &app.identity;
+    format!("arn:aws:cognito-idp:{}:{}:userpool/{pool}", identity.region, identity.account_id)
+}
+
+pub async fn tag(app: &App, pool: &str, key: &str) -> Answer {
+    let tags = [(key.to_owned(), "value".to_owned())].into();
+    call!(app, user_pool::tag_resource, v1::TagResourceRequest { resource_arn: Some(arn(app, pool)), tags }).map(drop)
+}
+
+pub async fn untag(app: &App, pool: &str, key: &str) -> Answer {
+    let request = v1::UntagResourceRequest { resource_arn: Some(arn(app, pool)), tag_keys: vec![key.to_owned()] };
+    call!(app, user_pool::untag_resource, request).map(drop)
+}
+
+pub async fn set_mfa(app: &App, pool: &str, optional: bool) -> Answer {
+    let request = v1::SetUserPoolMfaConfigRequest {
+        user_pool_id: Some(pool.to_owned()),
+        mfa_configuration: Some(if optional { "OPTIONAL" } else { "OFF" }.to_owned()),
+        software_token_mfa_configuration: optional.then_some(v1::SoftwareTokenMfaConfigType { enabled: Some(true) }),
+        ..Default::default()
+    };
+    call!(app, user_pool::set_user_pool_mfa_config, request).map(drop)
+}
+
 pub async fn update_client(app: &App, pool: &str, client: &str, rotates: bool) -> Answer {
     let flows: &[&str] = if rotates { &[] } else { &["ALLOW_REFRESH_TOKEN_AUTH"] };
     let rotation =

@@ -141,6 +141,16 @@ enum Command {
     UpdateClient {
         rotates: bool,
     },
+    AddAttribute {
+        name: u8,
+    },
+    Tag {
+        key: u8,
+        remove: bool,
+    },
+    SetMfa {
+        optional: bool,
+    },
     CreateClient,
     DeleteClient,
     CreatePool,
@@ -203,6 +213,9 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (name, group).prop_map(|(name, group)| Command::LeaveGroup { name, group }),
         3 => (0..3_u8).prop_map(|subject| Command::UpdatePool { subject }),
         3 => any::<bool>().prop_map(|rotates| Command::UpdateClient { rotates }),
+        2 => (0..9_u8).prop_map(|name| Command::AddAttribute { name }),
+        3 => (0..4_u8, any::<bool>()).prop_map(|(key, remove)| Command::Tag { key, remove }),
+        2 => any::<bool>().prop_map(|optional| Command::SetMfa { optional }),
         2 => Just(Command::CreateClient),
         1 => Just(Command::DeleteClient),
         1 => Just(Command::CreatePool),
@@ -462,6 +475,14 @@ impl World<'_> {
             Command::UpdateClient { rotates } => {
                 ("UpdateUserPoolClient", commands::update_client(app, &pool, &client, rotates).await)
             }
+            Command::AddAttribute { name } => {
+                ("AddCustomAttributes", commands::add_attribute(app, &pool, &format!("a{name}")).await)
+            }
+            Command::Tag { key, remove: false } => ("TagResource", commands::tag(app, &pool, &key.to_string()).await),
+            Command::Tag { key, remove: true } => {
+                ("UntagResource", commands::untag(app, &pool, &key.to_string()).await)
+            }
+            Command::SetMfa { optional } => ("SetUserPoolMfaConfig", commands::set_mfa(app, &pool, optional).await),
             Command::CreateClient => ("CreateUserPoolClient", self.create_client(app, self.pool(call.place)).await),
             Command::DeleteClient => ("DeleteUserPoolClient", commands::delete_client(app, &pool, &client).await),
             Command::CreatePool => ("CreateUserPool", self.create_pool(app).await),
@@ -568,6 +589,10 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "AdminRemoveUserFromGroup",
         "UpdateUserPool",
         "UpdateUserPoolClient",
+        "AddCustomAttributes",
+        "TagResource",
+        "UntagResource",
+        "SetUserPoolMfaConfig",
         "CreateUserPoolClient",
         "DeleteUserPoolClient",
         "CreateUserPool",
