@@ -1,4 +1,7 @@
 //! Lists of users, a page at a time, each from a range of an index.
+//!
+//! Each user is fetched by its key from a subquery with a limit, which Postgres does not turn into a join of another kind:
+//! merged, all users of the pool from the first on would be read for a later page.
 
 use serde_json::Value;
 use sqlx::postgres::PgRow;
@@ -21,19 +24,21 @@ where user_pool_id = $1 and sub >= $2 and sub > $3 and sub <= $4 order by sub li
 
 /// Users with one value of an attribute, after a `sub`.
 pub const BY_VALUE: &str = "
-select u.sub, u.revision, u.state from user_search s join users u on u.user_pool_id = s.user_pool_id and u.sub = s.sub
+select u.sub, u.revision, u.state from user_search s cross join lateral
+(select sub, revision, state from users where user_pool_id = s.user_pool_id and sub = s.sub limit 1) u
 where s.user_pool_id = $1 and s.attribute = $2 and s.value = $3 and s.sub > $4 order by s.sub limit $5";
 
 /// Users with values of an attribute behind one value with its `sub`, and before another value.
 pub const BY_VALUES: &str = "
-select u.sub, u.revision, u.state, s.value
-from user_search s join users u on u.user_pool_id = s.user_pool_id and u.sub = s.sub
+select u.sub, u.revision, u.state, s.value from user_search s cross join lateral
+(select sub, revision, state from users where user_pool_id = s.user_pool_id and sub = s.sub limit 1) u
 where s.user_pool_id = $1 and s.attribute = $2 and (s.value, s.sub) > ($3, $4) and s.value < $5
 order by s.value, s.sub limit $6";
 
 /// The members of a group, after a `sub`.
 pub const BY_GROUP: &str = "
-select u.sub, u.revision, u.state from memberships m join users u on u.user_pool_id = m.user_pool_id and u.sub = m.sub
+select u.sub, u.revision, u.state from memberships m cross join lateral
+(select sub, revision, state from users where user_pool_id = m.user_pool_id and sub = m.sub limit 1) u
 where m.user_pool_id = $1 and m.group_id = $2 and m.sub > $3 order by m.sub limit $4";
 
 /// Where a page of users begins: behind this one.

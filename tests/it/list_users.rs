@@ -120,7 +120,7 @@ async fn a_bad_filter_is_refused_with_its_reason() {
         ("email = \"jane", "second quotation mark is missing"),
         ("email = \"a\" and name = \"b\"", "only one comparison"),
         ("custom:team = \"red\"", "Invalid search attribute"),
-        ("email = \"a\0b\"", "null character"),
+        ("email = \"a\0b\"", "U+0000"),
     ] {
         let refusal = list(&pool, filter).await.unwrap_err();
         assert_eq!(refusal.exception, "InvalidParameterException", "{filter}");

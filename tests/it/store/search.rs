@@ -73,8 +73,10 @@ async fn every_list_of_users_comes_from_an_index() {
     let database = Database::create().await;
     let pool = seeded(&database, users).await;
     let (text, nil) = (|value: &str| format!("'{value}'"), format!("'{}'", Uuid::nil()));
-    let subs = vec![text(pool.as_str()), nil.clone(), nil.clone(), text(&Uuid::max().to_string()), "61".to_owned()];
-    let members = vec![text(pool.as_str()), "md5('1')::uuid".to_owned(), nil.clone(), "61".to_owned()];
+    // Somewhere in the middle: what is before must not be read.
+    let middle = format!("'{}'", Uuid::from_u128(1 << 127));
+    let subs = vec![text(pool.as_str()), nil.clone(), middle.clone(), text(&Uuid::max().to_string()), "61".to_owned()];
+    let members = vec![text(pool.as_str()), "md5('1')::uuid".to_owned(), middle.clone(), "61".to_owned()];
     let mut cases = vec![
         ("all".to_owned(), BY_SUB, "text, uuid, uuid, uuid, bigint", subs),
         ("members".to_owned(), BY_GROUP, "text, uuid, uuid, bigint", members),
@@ -88,7 +90,7 @@ async fn every_list_of_users_comes_from_an_index() {
             SearchAttribute::Username | SearchAttribute::Email => ("user-123", "user-124"),
             _ => ("c4", "c5"),
         };
-        let parameter = [text(pool.as_str()), text(attribute.name()), text(value), nil.clone()];
+        let parameter = [text(pool.as_str()), text(attribute.name()), text(value), middle.clone()];
         let whole = parameter.iter().cloned().chain(["61".to_owned()]).collect();
         let prefix = parameter.into_iter().chain([text(end), "61".to_owned()]).collect();
         cases.push((format!("{} =", attribute.name()), BY_VALUE, "text, text, text, uuid, bigint", whole));
