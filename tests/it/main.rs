@@ -26,6 +26,7 @@ mod hiding;
 mod idempotency;
 mod linked_identities;
 mod list_users;
+mod load_driver;
 mod loud_log;
 mod new_password;
 mod password;

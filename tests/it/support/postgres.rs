@@ -18,6 +18,16 @@ use super::{free_port, poll_until, private_directory, tail};
 const USER: &str = "postgres";
 const PASSWORD: &str = "only-for-tests";
 
+/// Nothing is synced to disk: a test's data need not survive the machine.
+const FOR_TESTS: [&str; 6] = [
+    "shared_buffers=64MB",
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "autovacuum_naptime=10s",
+    "log_statement=none",
+];
+
 /// A running cluster. It is stopped, and its data removed, when this is dropped or the test process
 /// ends.
 pub struct Postgres {
@@ -28,9 +38,13 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster and starts it; ready for connections when this returns. Nothing is synced
-    /// to disk: a test's data need not survive the machine.
+    /// Makes a cluster for tests and starts it; ready for connections when this returns.
     pub fn start() -> Postgres {
+        Self::start_with(&FOR_TESTS)
+    }
+
+    /// Makes a cluster and starts it with these settings beside the server's own defaults.
+    pub fn start_with(settings: &[&str]) -> Postgres {
         let programs = programs();
         let account = unprivileged_account();
         let directory = private_directory("postgres");
@@ -60,11 +74,16 @@ impl Postgres {
         // Between looking for a port and listening on it, another process can take it.
         for _ in 0..3 {
             let port = free_port();
-            if let Some(server) = launch(&programs, &directory, account, port) {
+            if let Some(server) = launch(&programs, &directory, account, port, settings) {
                 return Postgres { server, programs, directory, port };
             }
         }
         panic!("PostgreSQL did not start; its log ends:\n{}", tail(&directory.join("log")));
+    }
+
+    /// The number of the process that all others of the server descend from.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
     /// The URL of a database of this cluster; `postgres` is there from the start.
@@ -116,14 +135,19 @@ impl Drop for Postgres {
 }
 
 /// Starts the server; `None` if it ended instead of becoming ready.
-fn launch(programs: &Path, directory: &Path, account: Option<(u32, u32)>, port: u16) -> Option<Child> {
+fn launch(
+    programs: &Path,
+    directory: &Path,
+    account: Option<(u32, u32)>,
+    port: u16,
+    settings: &[&str],
+) -> Option<Child> {
     let log = File::create(directory.join("log")).expect("the directory is writable");
     let mut server = command(programs, "postgres", directory, account)
         .args(["-D", "data", "-p", &port.to_string()])
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-        .args(["-c", "max_connections=300", "-c", "shared_buffers=64MB"])
-        .args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"])
-        .args(["-c", "autovacuum_naptime=10s", "-c", "log_statement=none"])
+        .args(["-c", "max_connections=300"])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .stdout(log.try_clone().expect("a file can be duplicated"))
         .stderr(log)
         .spawn()

@@ -1,0 +1,221 @@
+//! The floor under an operation: the sum of what must be done for it, done by this driver with nothing around it.
+//!
+//! One call of a floor is an empty gRPC call to the server, and then one after another: point reads, an argon2id hash, an
+//! exponentiation for SRP, RS256 signatures, and a commit. Reads and commits go to tables of their own in the same
+//! database, over as many connections as the server has; handing one over costs nothing.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::sync::Semaphore;
+use userpool::app::passwords::Cost;
+use userpool::domain::auth::srp;
+use userpool::environment::Random;
+use uuid::Uuid;
+
+use crate::caller::{Caller, Failed, NoAnswer};
+
+/// What must be done for one call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Floor {
+    /// Reads of one row by its primary key.
+    pub reads: usize,
+    /// An argon2id hash of production's cost.
+    pub hash: bool,
+    /// The exponentiation that makes an SRP verifier.
+    pub exponentiation: bool,
+    /// RS256 signatures with a key of 2048 bits.
+    pub signatures: usize,
+    /// What is written.
+    pub commit: Commit,
+}
+
+/// What one call writes, durably.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Commit {
+    /// Nothing.
+    #[default]
+    None,
+    /// So many rows in one statement.
+    Statement {
+        /// How many.
+        rows: usize,
+    },
+    /// A transaction: so many statements that check something by primary key, then so many that write a row each.
+    Transaction {
+        /// Reads before the writes.
+        checks: usize,
+        /// Rows, each by a statement.
+        rows: usize,
+    },
+}
+
+/// Bytes of a written row, beside its key: about what a row of the log or of facts has.
+const ROW: usize = 600;
+/// Bytes of a text that is signed: about what a token has.
+const TOKEN: usize = 700;
+
+const READ: &str = "select state from floor.users where user_pool_id = $1 and sub = $2";
+const WRITE: &str =
+    "insert into floor.written (user_pool_id, id, body) select $1, id, $3 from unnest($2::uuid[]) as id";
+
+/// What floors work with.
+pub struct Tools {
+    database: Database,
+    pool_id: String,
+    subs: Vec<Uuid>,
+    key: KeyPair,
+    places: Arc<Semaphore>,
+    random: Random,
+}
+
+impl Tools {
+    /// Makes the floor's tables: the users as they are now, to be read, and an empty one to write to.
+    pub async fn new(pool: PgPool, pool_id: &str) -> anyhow::Result<Self> {
+        for statement in [
+            "drop schema if exists floor cascade",
+            "create schema floor",
+            "create table floor.users as select user_pool_id, sub, state from users",
+            "alter table floor.users add primary key (user_pool_id, sub)",
+            "create table floor.written (user_pool_id text, id uuid, body bytea, primary key (user_pool_id, id))",
+            "analyze floor.users",
+        ] {
+            sqlx::query(statement).execute(&pool).await?;
+        }
+        let subs = sqlx::query_scalar("select sub from floor.users where user_pool_id = $1")
+            .bind(pool_id)
+            .fetch_all(&pool)
+            .await?;
+        let database = Database::connect(&pool).await?;
+        let key = KeyPair::generate(KeySize::Rsa2048)?;
+        let cores = std::thread::available_parallelism()?.get();
+        let (pool_id, places) = (pool_id.to_owned(), Arc::new(Semaphore::new(cores)));
+        Ok(Self { database, pool_id, subs, key, places, random: Random::default() })
+    }
+
+    /// Does once what must be done.
+    pub async fn work(&self, floor: Floor, caller: &Caller, number: u64) -> Result<(), NoAnswer> {
+        caller.empty().await?;
+        for _ in 0..floor.reads {
+            self.database.with(async |connection| self.read(connection, number).await).await?;
+        }
+        if floor.hash {
+            self.blocking(hash).await?;
+        }
+        if floor.exponentiation {
+            self.blocking(exponentiate).await?;
+        }
+        for _ in 0..floor.signatures {
+            self.sign()?;
+        }
+        self.commit(floor.commit, number).await
+    }
+
+    async fn read(&self, connection: &mut PgConnection, number: u64) -> sqlx::Result<()> {
+        // The remainder is an index of the list.
+        let sub = self.subs[(number % self.subs.len() as u64) as usize];
+        sqlx::query(READ).bind(&self.pool_id).bind(sub).fetch_one(connection).await.map(drop)
+    }
+
+    async fn write(&self, connection: &mut PgConnection, rows: usize) -> sqlx::Result<()> {
+        let ids: Vec<Uuid> = std::iter::repeat_with(|| self.random.uuid()).take(rows).collect();
+        let body: [u8; ROW] = self.random.bytes();
+        let query = sqlx::query(WRITE).bind(&self.pool_id).bind(ids).bind(body);
+        query.execute(connection).await.map(drop)
+    }
+
+    async fn commit(&self, commit: Commit, number: u64) -> Result<(), NoAnswer> {
+        match commit {
+            Commit::None => Ok(()),
+            Commit::Statement { rows } => {
+                self.database.with(async |connection| self.write(connection, rows).await).await
+            }
+            Commit::Transaction { checks, rows } => {
+                self.database
+                    .with(async |connection| {
+                        let mut transaction = connection.begin().await?;
+                        for _ in 0..checks {
+                            self.read(&mut transaction, number).await?;
+                        }
+                        for _ in 0..rows {
+                            self.write(&mut transaction, 1).await?;
+                        }
+                        transaction.commit().await
+                    })
+                    .await
+            }
+        }
+    }
+
+    fn sign(&self) -> Result<(), NoAnswer> {
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        let text: [u8; TOKEN] = self.random.bytes();
+        self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &text, &mut signature).map_err(Failed)?;
+        Ok(())
+    }
+
+    /// On as many threads as there are processors, like the server's.
+    async fn blocking(&self, work: fn([u8; 16])) -> Result<(), NoAnswer> {
+        let place = self.places.clone().acquire_owned().await.map_err(Failed)?;
+        let salt = self.random.bytes();
+        let done = tokio::task::spawn_blocking(move || {
+            work(salt);
+            drop(place);
+        });
+        done.await.map_err(Failed)?;
+        Ok(())
+    }
+}
+
+/// Open connections, which go from one call to the next without a question.
+struct Database {
+    places: Semaphore,
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl Database {
+    /// As many as the pool may have, opened with its settings.
+    async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
+        let mut idle = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            idle.push(pool.acquire().await?.detach());
+        }
+        Ok(Self { places: Semaphore::new(idle.len()), idle: Mutex::new(idle) })
+    }
+
+    async fn with(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<()>) -> Result<(), NoAnswer> {
+        let _place = self.places.acquire().await.map_err(Failed)?;
+        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = connection.expect("there are as many connections as places");
+        work(&mut connection).await.map_err(Failed)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// Kept, because fresh pages would cost as much again as the hash.
+    static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
+
+fn hash(salt: [u8; 16]) {
+    let Cost { memory, passes, lanes } = Cost::default();
+    let mut hash = [0; 32];
+    let params = Params::new(memory, passes, lanes, Some(hash.len())).expect("production's parameters are valid");
+    MEMORY.with_borrow_mut(|memory| {
+        memory.resize(params.block_count(), Block::default());
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hashed = argon2.hash_password_into_with_memory(b"Correct-horse-7", &salt, &mut hash, memory.as_mut_slice());
+        hashed.expect("the memory has the size that the parameters ask for");
+    });
+    std::hint::black_box(hash);
+}
+
+fn exponentiate(salt: [u8; 16]) {
+    std::hint::black_box(srp::verifier("abcdefghi", "user", "Correct-horse-7", salt));
+}

@@ -1,0 +1,181 @@
+//! Measuring: short slices of a load and of its floor in turn, so that both meet the same machine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use crate::caller::NoAnswer;
+use crate::loads::{Load, Turn};
+use crate::stage::{Stage, Used};
+use crate::statistics::{percentile, quotient, spread, throughput};
+
+/// What is called in a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The operation.
+    Served,
+    /// What must be done for it.
+    Floor,
+}
+
+/// What was seen of one side, in one slice or in all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// From the first call to the end of the last one.
+    pub elapsed: Duration,
+    /// How long each answered call took, sorted.
+    pub latencies: Vec<Duration>,
+    /// Calls that the server had no capacity for.
+    pub refused: usize,
+    /// Seconds of processors.
+    pub cpu: Cpu,
+}
+
+/// Seconds of processors, until what a call leaves to be done is done too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    /// Of the server.
+    pub server: f64,
+    /// Of Postgres.
+    pub postgres: f64,
+    /// Of this driver.
+    pub driver: f64,
+    /// Of everything else on the machine.
+    pub others: f64,
+    /// How long was looked.
+    pub window: Duration,
+}
+
+impl Cpu {
+    fn between(before: Used, after: Used, window: Duration) -> Self {
+        let [server, postgres, driver] =
+            [after.server - before.server, after.postgres - before.postgres, after.driver - before.driver];
+        let ours = [server, postgres, driver].into_iter().sum();
+        Self {
+            server: server.seconds(),
+            postgres: postgres.seconds(),
+            driver: driver.seconds(),
+            others: (after.machine - before.machine - ours).seconds(),
+            window,
+        }
+    }
+}
+
+impl Seen {
+    /// Answered calls a second. Refused ones don't count.
+    pub fn throughput(&self) -> f64 {
+        throughput(self.latencies.len(), self.elapsed)
+    }
+
+    /// The time within which so many of a hundred answered calls were done.
+    pub fn within(&self, of_hundred: f64) -> Duration {
+        percentile(&self.latencies, of_hundred).unwrap_or_default()
+    }
+
+    /// Seconds of processors for each answered call.
+    pub fn a_call(&self, seconds: f64) -> f64 {
+        quotient(seconds, self.latencies.len() as f64)
+    }
+
+    fn add(&mut self, slice: &Self) {
+        self.elapsed += slice.elapsed;
+        self.latencies.extend(&slice.latencies);
+        self.latencies.sort_unstable();
+        self.refused += slice.refused;
+        self.cpu.server += slice.cpu.server;
+        self.cpu.postgres += slice.cpu.postgres;
+        self.cpu.driver += slice.cpu.driver;
+        self.cpu.others += slice.cpu.others;
+        self.cpu.window += slice.cpu.window;
+    }
+}
+
+/// A load beside its floor.
+pub struct Measured {
+    /// Which.
+    pub load: &'static Load,
+    /// The operation, over all rounds.
+    pub served: Seen,
+    /// Its floor, over all rounds.
+    pub floor: Seen,
+    /// The ratio of each round.
+    pub ratios: Vec<f64>,
+}
+
+impl Measured {
+    /// Nothing yet.
+    pub fn new(load: &'static Load) -> Self {
+        Self { load, served: Seen::default(), floor: Seen::default(), ratios: Vec::new() }
+    }
+
+    /// Throughput of the operation, divided by throughput of the floor, over all rounds.
+    pub fn ratio(&self) -> f64 {
+        quotient(self.served.throughput(), self.floor.throughput())
+    }
+
+    /// The lowest and the highest ratio of a round.
+    pub fn ratio_spread(&self) -> (f64, f64) {
+        spread(self.ratios.iter().copied()).unwrap_or_default()
+    }
+
+    /// Measures one round: both sides, which take the first place in turn.
+    pub async fn round(&mut self, stage: &Arc<Stage>, round: usize, length: Duration) -> anyhow::Result<()> {
+        let mut sides = [Side::Served, Side::Floor];
+        if round % 2 == 1 {
+            sides.reverse();
+        }
+        let mut throughputs = [0.0, 0.0];
+        for side in sides {
+            let seen = slice(stage, self.load, side, length).await?;
+            throughputs[usize::from(side == Side::Floor)] = seen.throughput();
+            match side {
+                Side::Served => self.served.add(&seen),
+                Side::Floor => self.floor.add(&seen),
+            }
+        }
+        self.ratios.push(quotient(throughputs[0], throughputs[1]));
+        Ok(())
+    }
+}
+
+/// Calls without a pause, each worker one call after another, until the time is over and the last call has ended.
+pub async fn slice(stage: &Arc<Stage>, load: &'static Load, side: Side, length: Duration) -> anyhow::Result<Seen> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    stage.quiet().await;
+    let before = stage.used();
+    let began = Instant::now();
+    let mut workers = JoinSet::new();
+    for worker in 0..stage.callers.len() {
+        let stage = stage.clone();
+        workers.spawn(async move {
+            let (mut latencies, mut refused) = (Vec::new(), 0);
+            while began.elapsed() < length {
+                let turn = Turn { worker, number: NUMBER.fetch_add(1, Ordering::Relaxed) };
+                let operation = load.operation(turn);
+                let called = Instant::now();
+                let done = match side {
+                    Side::Served => (operation.call)(&stage, turn).await,
+                    Side::Floor => stage.tools.work(operation.floor, &stage.callers[worker], turn.number).await,
+                };
+                match done {
+                    Ok(()) => latencies.push(called.elapsed()),
+                    Err(NoAnswer::Refused) => refused += 1,
+                    Err(NoAnswer::Failed(error)) => return Err(error.context(load.name)),
+                }
+            }
+            Ok((latencies, refused))
+        });
+    }
+    let mut seen = Seen::default();
+    while let Some(worker) = workers.join_next().await {
+        let (latencies, refused) = worker??;
+        seen.latencies.extend(latencies);
+        seen.refused += refused;
+    }
+    seen.elapsed = began.elapsed();
+    stage.quiet().await;
+    seen.cpu = Cpu::between(before, stage.used(), began.elapsed());
+    Ok(seen)
+}

@@ -1,0 +1,178 @@
+//! What a run tells: a table for a person, JSON for a program.
+
+use std::fmt::Write;
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::measure::{Measured, Seen};
+use crate::stage::Facts;
+use crate::statistics::quotient;
+
+/// The resident memory that an idle server should stay below, in KiB.
+const AIM_RESIDENT: u64 = 64 * 1024;
+/// The time within which a server should be ready.
+const AIM_READY: Duration = Duration::from_secs(1);
+
+/// A whole run.
+pub struct Run {
+    /// How many calls were open at once.
+    pub concurrency: usize,
+    /// How many users had signed up before.
+    pub users: usize,
+    /// How many slices each side of each load had.
+    pub rounds: usize,
+    /// How long a slice was.
+    pub length: Duration,
+    /// The machine's load averages before the run.
+    pub load_before: String,
+    /// The loads.
+    pub measured: Vec<Measured>,
+}
+
+/// The load averages of the last one, five and fifteen minutes.
+pub fn load_averages() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_ascii_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// The processor's name.
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map(|(_, name)| name.trim().to_owned()).unwrap_or_default()
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(0, usize::from)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn verdict(holds: bool) -> &'static str {
+    if holds { "holds" } else { "is missed" }
+}
+
+/// What was found before anybody called.
+pub fn facts(facts: &Facts) -> String {
+    let mut text = String::new();
+    for (name, value) in &facts.settings {
+        let _ = writeln!(text, "{name} = {value}");
+    }
+    let _ = writeln!(text, "stored hash: {}", facts.hash);
+    let _ = writeln!(
+        text,
+        "ready after {:.2} s on an empty database, {:.2} s on one with its schema; the aim of {} s {}",
+        facts.first_ready_after.as_secs_f64(),
+        facts.ready_after.as_secs_f64(),
+        AIM_READY.as_secs(),
+        verdict(facts.ready_after <= AIM_READY),
+    );
+    let _ = writeln!(
+        text,
+        "idle, before the first hash: {:.1} MiB resident; the aim of {} MiB {}",
+        facts.idle_resident as f64 / 1024.0,
+        AIM_RESIDENT / 1024,
+        verdict(facts.idle_resident < AIM_RESIDENT),
+    );
+    text
+}
+
+impl Run {
+    /// The table.
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{} processors ({}); load before {}, after {}; {} calls at once, {} users, {} rounds of {:.1} s a side\n\n",
+            processors(),
+            processor(),
+            self.load_before,
+            load_averages(),
+            self.concurrency,
+            self.users,
+            self.rounds,
+            self.length.as_secs_f64(),
+        );
+        let _ = writeln!(
+            text,
+            "{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}   ratio to floor (rounds)",
+            "", "calls/s", "p50 ms", "p99 ms", "server", "postgres", "driver", "others", "refused",
+        );
+        for measured in &self.measured {
+            let (lowest, highest) = measured.ratio_spread();
+            let aim = measured.load.aim.map(|aim| format!(", aim {aim} {}", verdict(measured.ratio() >= aim)));
+            let ratio = format!("   {:.3} ({lowest:.3} to {highest:.3}){}", measured.ratio(), aim.unwrap_or_default());
+            text.push_str(&line(measured.load.name, &measured.served, &ratio));
+            text.push_str(&line("  its floor", &measured.floor, ""));
+        }
+        text.push_str("\nserver, postgres, driver: milliseconds of processors a call. others: processors that everything else used.\n");
+        text
+    }
+
+    /// The same for a program.
+    pub fn json(&self, facts: &Facts) -> Value {
+        let loads = self.measured.iter().map(|measured| {
+            let (lowest, highest) = measured.ratio_spread();
+            json!({
+                "name": measured.load.name,
+                "aim": measured.load.aim,
+                "ratio_to_floor": measured.ratio(),
+                "ratio_lowest": lowest,
+                "ratio_highest": highest,
+                "served": side(&measured.served),
+                "floor": side(&measured.floor),
+            })
+        });
+        json!({
+            "machine": { "processors": processors(), "processor": processor(), "load_before": self.load_before, "load_after": load_averages() },
+            "concurrency": self.concurrency,
+            "users": self.users,
+            "rounds": self.rounds,
+            "slice_seconds": self.length.as_secs_f64(),
+            "database": facts.settings,
+            "stored_hash": facts.hash,
+            "ready_seconds": { "empty_database": facts.first_ready_after.as_secs_f64(), "schema_there": facts.ready_after.as_secs_f64() },
+            "idle_resident_kib": facts.idle_resident,
+            "loads": loads.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn line(name: &str, seen: &Seen, ratio: &str) -> String {
+    let cpu = [seen.cpu.server, seen.cpu.postgres, seen.cpu.driver].map(|seconds| seen.a_call(seconds) * 1000.0);
+    format!(
+        "{name:<22}{:>10.1}{:>10.2}{:>10.2}{:>10.3}{:>10.3}{:>10.3}{:>10.2}{:>9}{ratio}\n",
+        seen.throughput(),
+        milliseconds(seen.within(50.0)),
+        milliseconds(seen.within(99.0)),
+        cpu[0],
+        cpu[1],
+        cpu[2],
+        processors_of_others(seen),
+        seen.refused,
+    )
+}
+
+/// How many processors everything else on the machine kept busy.
+fn processors_of_others(seen: &Seen) -> f64 {
+    quotient(seen.cpu.others, seen.cpu.window.as_secs_f64())
+}
+
+fn side(seen: &Seen) -> Value {
+    json!({
+        "calls": seen.latencies.len(),
+        "refused": seen.refused,
+        "seconds": seen.elapsed.as_secs_f64(),
+        "calls_per_second": seen.throughput(),
+        "p50_milliseconds": milliseconds(seen.within(50.0)),
+        "p99_milliseconds": milliseconds(seen.within(99.0)),
+        "cpu_seconds_per_call": {
+            "server": seen.a_call(seen.cpu.server),
+            "postgres": seen.a_call(seen.cpu.postgres),
+            "driver": seen.a_call(seen.cpu.driver),
+        },
+        "processors_of_others": processors_of_others(seen),
+    })
+}

@@ -1,0 +1,254 @@
+//! The stage: a database with production's durability, the server on it, and users who have signed up.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use userpool::domain::ids::UserPoolId;
+use userpool::proto::v1::*;
+use userpool::store::keys::MasterKeys;
+use userpool::store::{ConnectionRole, Store, connect};
+
+use crate::caller::{Caller, NoAnswer, Prepared};
+use crate::floor::Tools;
+use crate::processes::{Processes, Ticks, busy_now, resident_now};
+use crate::production;
+use crate::server::Server;
+use crate::support::postgres::Postgres;
+use crate::support::private_directory;
+
+/// The password of every user: it conforms to the default policy.
+const PASSWORD: &str = "Correct-horse-7";
+/// As many connections as the server has.
+const CONNECTIONS: u32 = 20;
+
+/// Everything that a load needs. Fields end in the order in which they stand here.
+pub struct Stage {
+    /// The server.
+    pub server: Server,
+    /// Its database.
+    pub postgres: Postgres,
+    /// One connection for each worker.
+    pub callers: Vec<Caller>,
+    /// Who has signed up.
+    pub people: Vec<Person>,
+    /// What floors work with.
+    pub tools: Tools,
+    /// The app client.
+    pub client_id: String,
+    /// What was found before anybody called.
+    pub facts: Facts,
+    names: AtomicU64,
+}
+
+/// A user, with every call that is about it.
+pub struct Person {
+    /// A sign-in by password.
+    pub sign_in: Prepared,
+    /// A refresh by its refresh token.
+    pub refresh: Prepared,
+    /// GetUser by its access token.
+    pub get_user: Prepared,
+    /// AdminGetUser by its name.
+    pub admin_get_user: Prepared,
+}
+
+/// What was found of server and database.
+#[derive(Debug)]
+pub struct Facts {
+    /// The database's settings.
+    pub settings: BTreeMap<&'static str, String>,
+    /// The parameters of a hash that the server stored.
+    pub hash: String,
+    /// From the server's first start, on an empty database, until it was ready.
+    pub first_ready_after: Duration,
+    /// The same of a start on a database that has its schema.
+    pub ready_after: Duration,
+    /// Resident memory in KiB of the idle server that has not hashed yet.
+    pub idle_resident: u64,
+}
+
+/// What was used until a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// By the server.
+    pub server: Ticks,
+    /// By Postgres, all its processes.
+    pub postgres: Ticks,
+    /// By this driver.
+    pub driver: Ticks,
+    /// By everything on the machine.
+    pub machine: Ticks,
+}
+
+impl Stage {
+    /// Sets the stage for so many workers, with so many users.
+    pub async fn set(workers: usize, people: usize) -> anyhow::Result<Arc<Self>> {
+        // Durability is what the server's own defaults are.
+        let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&[])).await?;
+        postgres.create_database("bench");
+        let url = postgres.url("bench");
+        let directory = private_directory("bench");
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
+        let data = directory.join("server");
+        let database = connect(&url, CONNECTIONS, ConnectionRole::Api).await?;
+        let settings = production::settings(&database).await?;
+        production::check_settings(&settings)?;
+
+        let first = Server::start(&data, &url).await?;
+        let first_ready_after = first.ready_after;
+        first.stop()?;
+        let server = Server::start(&data, &url).await?;
+        quiet(server.id()).await;
+        let idle_resident = resident_now(server.id()).context("the server is a process")?;
+
+        let environment = server.environment();
+        let token = format!("{}.{}", environment.access_key_id, environment.secret_access_key);
+        let callers: Vec<Caller> =
+            iter(0..workers).then(|_| Caller::connect(&environment.grpc_addr, &token)).try_collect().await?;
+        let home = Home::create(&callers[0]).await.map_err(told)?;
+        let people: Vec<(String, Person)> = iter(0..people)
+            .map(|number| home.person(&callers[number % workers], number))
+            .buffered(workers.min(8))
+            .try_collect()
+            .await
+            .map_err(told)?;
+        let store = Store::new(database.clone(), Arc::new(MasterKeys::read(Path::new(&environment.master_keys_file))?));
+        let name = &people.first().context("there is at least one user")?.0;
+        let stored = production::stored_hash(&store, &UserPoolId::new(&home.pool_id), name).await?;
+        let hash = production::check_hash(&stored)?.to_owned();
+        let tools = Tools::new(database, &home.pool_id).await?;
+        Ok(Arc::new(Self {
+            facts: Facts { settings, hash, first_ready_after, ready_after: server.ready_after, idle_resident },
+            server,
+            postgres,
+            callers,
+            people: people.into_iter().map(|(_, person)| person).collect(),
+            tools,
+            client_id: home.client_id,
+            names: AtomicU64::new(0),
+        }))
+    }
+
+    /// A registration of a name that nobody had before.
+    pub fn registration(&self) -> SignUpRequest {
+        let number = self.names.fetch_add(1, Ordering::Relaxed);
+        registration(&self.client_id, &format!("new-{number}"))
+    }
+
+    /// What was used until now.
+    pub fn used(&self) -> Used {
+        let processes = Processes::now();
+        Used {
+            server: processes.tree(self.server.id()),
+            postgres: processes.tree(self.postgres.id()),
+            driver: processes.own(std::process::id()),
+            machine: busy_now(),
+        }
+    }
+
+    /// Waits until the server has done what it does after calls: messages, events, statistics.
+    pub async fn quiet(&self) {
+        quiet(self.server.id()).await;
+    }
+}
+
+/// Waits until a process uses less than a tenth of a processor, but not for ever.
+async fn quiet(pid: u32) {
+    const LOOKS: usize = 100;
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut before = Processes::now().tree(pid);
+    for _ in 0..LOOKS {
+        tokio::time::sleep(PAUSE).await;
+        let now = Processes::now().tree(pid);
+        if (now - before).seconds() < PAUSE.as_secs_f64() / 10.0 {
+            return;
+        }
+        before = now;
+    }
+}
+
+fn told(no_answer: NoAnswer) -> anyhow::Error {
+    match no_answer {
+        NoAnswer::Refused => anyhow!("the server has no capacity to set the stage"),
+        NoAnswer::Failed(error) => error,
+    }
+}
+
+fn registration(client_id: &str, username: &str) -> SignUpRequest {
+    let email = AttributeType { name: Some("email".to_owned()), value: Some(format!("{username}@example.com")) };
+    SignUpRequest {
+        client_id: Some(client_id.to_owned()),
+        username: Some(username.to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        user_attributes: vec![email],
+        ..Default::default()
+    }
+}
+
+/// A user pool and its client.
+struct Home {
+    pool_id: String,
+    client_id: String,
+}
+
+impl Home {
+    async fn create(caller: &Caller) -> Result<Self, NoAnswer> {
+        let pool = CreateUserPoolRequest {
+            pool_name: Some("bench".to_owned()),
+            auto_verified_attributes: vec!["email".to_owned()],
+            ..Default::default()
+        };
+        let pool_id = caller.call(&pool).await?.user_pool.unwrap_or_default().id.unwrap_or_default();
+        let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
+        let client = CreateUserPoolClientRequest {
+            user_pool_id: Some(pool_id.clone()),
+            client_name: Some("bench".to_owned()),
+            explicit_auth_flows: flows.map(str::to_owned).to_vec(),
+            ..Default::default()
+        };
+        let client_id = caller.call(&client).await?.user_pool_client.unwrap_or_default().client_id.unwrap_or_default();
+        Ok(Self { pool_id, client_id })
+    }
+
+    /// A user who has signed up, is confirmed, and has signed in; with its name.
+    async fn person(&self, caller: &Caller, number: usize) -> Result<(String, Person), NoAnswer> {
+        let username = format!("person-{number}");
+        caller.call(&registration(&self.client_id, &username)).await?;
+        let confirm = AdminConfirmSignUpRequest {
+            user_pool_id: Some(self.pool_id.clone()),
+            username: Some(username.clone()),
+            ..Default::default()
+        };
+        caller.call(&confirm).await?;
+        let sign_in = self.initiate("USER_PASSWORD_AUTH", &[("USERNAME", &username), ("PASSWORD", PASSWORD)]);
+        let tokens = caller.call(&sign_in).await?.authentication_result.unwrap_or_default();
+        let refresh = self.initiate("REFRESH_TOKEN_AUTH", &[("REFRESH_TOKEN", tokens.refresh_token())]);
+        let get_user = GetUserRequest { access_token: tokens.access_token };
+        let admin_get_user =
+            AdminGetUserRequest { user_pool_id: Some(self.pool_id.clone()), username: Some(username.clone()) };
+        let person = Person {
+            sign_in: Prepared::new(&sign_in),
+            refresh: Prepared::new(&refresh),
+            get_user: Prepared::new(&get_user),
+            admin_get_user: Prepared::new(&admin_get_user),
+        };
+        Ok((username, person))
+    }
+
+    fn initiate(&self, flow: &str, parameters: &[(&str, &str)]) -> InitiateAuthRequest {
+        let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        InitiateAuthRequest {
+            auth_flow: Some(flow.to_owned()),
+            client_id: Some(self.client_id.clone()),
+            auth_parameters: parameters.collect(),
+            ..Default::default()
+        }
+    }
+}

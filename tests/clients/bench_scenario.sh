@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# scripts/bench for a moment: that it measures every load beside its floor, on production's durability.
+# Its server is its own; the one that the other checks share is not needed.
+
+source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+report="$(mktemp)"
+trap 'rm -f "$report"' EXIT
+scripts/bench --smoke --json "$report"
+
+jq -e '
+    (.loads | map(.name)) as $names
+    | (["SignUp", "PasswordSignIn", "Refresh", "GetUser", "AdminGetUser", "Mixed"] - $names) == []
+    and all(.loads[]; .served.calls > 0 and .floor.calls > 0 and .ratio_to_floor > 0)
+    and all(.loads[] | .served, .floor; .p50_milliseconds <= .p99_milliseconds)
+    and (.database | .fsync == "on" and .synchronous_commit == "on" and .full_page_writes == "on")
+    and .stored_hash == "$argon2id$v=19$m=19456,t=2,p=1"
+' "$report" >/dev/null || die "the report is not whole: $(cat "$report")"
