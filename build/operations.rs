@@ -14,6 +14,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     let mut all = String::new();
     let mut table = String::new();
     let mut arms = String::new();
+    let mut functions = String::new();
     let mut requests = String::new();
     let mut services = Vec::new();
     let mut count = 0;
@@ -35,9 +36,11 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                     "encoded(crate::app::{folder}::{function}::{function}(&context.app, &context.caller, request).await)"
                 );
                 let run = if is_developer_command(&method, declared)? { once(&run) } else { run };
+                let _ = writeln!(arms, "        Operation::{name} => {function}(context, body),");
+                let context = if run.contains("&mut context") { "mut context" } else { "context" };
                 let _ = writeln!(
-                    arms,
-                    "        Operation::{name} => {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            {run}\n        }}"
+                    functions,
+                    "fn {function}({context}: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    Box::pin(async move {{\n        let request = crate::api::pipeline::admit(&context, body)?;\n        {run}\n    }})\n}}"
                 );
             }
             let input = names::message_path(&method.input());
@@ -55,9 +58,10 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
          impl Operation {{\n    /// All of them, in the order of the protos.\n    pub const ALL: [Self; {count}] = [\n{all}    ];\n}}\n\
          pub(super) static OPERATIONS: [OperationInfo; {count}] = [\n{table}];\n\
          /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
-         /// Runs an operation through the part of the pipeline that knows its types.\n\
-         pub(super) async fn dispatch(mut context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n\
-         fn encoded(answer: Result<impl prost::Message, crate::domain::error::Error>) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
+         /// Runs an operation through the part of the pipeline that knows its types. Each has a future of its own on the heap: one of\n\
+         /// all operations together would take more of a stack than there is.\n\
+         pub(super) fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n{functions}\
+         fn encoded(answer: Result<impl prost::Message, Error>) -> Result<Bytes, Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
     ))
 }
 

@@ -1,6 +1,10 @@
 //! The table of operations, as the protos declare them.
 
-use crate::domain::error::Exception;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use crate::api::pipeline::Context;
+use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolArn;
 use crate::proto::userpool::v1::{Authorization, QuotaCategory};
 

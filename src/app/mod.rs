@@ -153,7 +153,8 @@ macro_rules! until_settled {
     ($collision:expr, $attempt:expr) => {{
         let mut tries = $crate::app::Tries::new($collision);
         loop {
-            match $attempt.await {
+            // On the heap: an attempt holds all that was read, and futures of futures would fill a stack.
+            match Box::pin($attempt).await {
                 Ok(answer) => break Ok(answer),
                 Err(failure) => {
                     if let Err(error) = tries.again(failure) {

@@ -267,6 +267,10 @@ fn is_region(region: &str) -> bool {
 
 fn database_url(url: Option<Secret>, without_tls: bool) -> Result<Secret, Problem> {
     let url = url.ok_or(Problem::Missing("database-url", "USERPOOL_DATABASE_URL"))?;
+    // The parser of URLs takes any scheme.
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.0.starts_with(scheme)) {
+        return Err(Problem::DatabaseUrl);
+    }
     let options: PgConnectOptions = url.0.parse().map_err(|_| Problem::DatabaseUrl)?;
     let tls = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     let host = options.get_host();
