@@ -61,7 +61,8 @@ async fn create(
         .new_user(sub, &key, decision.events)
         .activity(sub, &key, decision.activity)
         .messages(sub, &key, decision.messages)
-        .operational([OperationalRow::Key(wrapped)]);
+        .operational([OperationalRow::Key(wrapped)])
+        .answering(&answer);
     for (owner, taken) in &owners {
         commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
     }
@@ -87,7 +88,8 @@ async fn resend(
         .decided_from(&pool, None)
         .user(&user, decision.events)
         .activity(sub, &user.key, decision.activity)
-        .messages(sub, &user.key, decision.messages);
+        .messages(sub, &user.key, decision.messages)
+        .answering(&answer);
     app.store.commit(commit).await?;
     Ok(answer)
 }

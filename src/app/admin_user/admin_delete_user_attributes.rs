@@ -26,6 +26,5 @@ async fn attempt(
     let decision = rules::admin_delete_user_attributes(&pool.state, &user.state, &request.user_attribute_names);
     let origin = caller.developer_origin();
     let change = Change { pool: &pool, user: &user, origin: &origin, at: app.clock.now() };
-    change.settle(app, decision, &fresh_codes(app)).await?;
-    Ok(AdminDeleteUserAttributesResponse {})
+    change.settle(app, decision, &fresh_codes(app), |_| AdminDeleteUserAttributesResponse {}).await
 }

@@ -27,6 +27,5 @@ async fn attempt(
     let decision = rules::admin_update_user_attributes(&pool.state, &user.state, &request.user_attributes, &codes);
     let origin = caller.developer_origin();
     let change = Change { pool: &pool, user: &user, origin: &origin, at: app.clock.now() };
-    change.settle(app, decision, &codes).await?;
-    Ok(AdminUpdateUserAttributesResponse {})
+    change.settle(app, decision, &codes, |_| AdminUpdateUserAttributesResponse {}).await
 }

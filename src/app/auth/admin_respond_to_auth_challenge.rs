@@ -21,5 +21,5 @@ pub async fn admin_respond_to_auth_challenge(
         responses: &request.challenge_responses,
         origin: &caller.developer_origin(),
     };
-    Ok(respond(app, caller, &response).await?.into())
+    respond(app, caller, &response).await
 }

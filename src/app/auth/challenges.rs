@@ -69,7 +69,11 @@ pub struct Response<'a> {
 }
 
 /// Takes the answer to a challenge.
-pub async fn respond(app: &App, caller: &Caller, response: &Response<'_>) -> Result<Answer, Error> {
+pub async fn respond<Given: From<Answer> + prost::Message>(
+    app: &App,
+    caller: &Caller,
+    response: &Response<'_>,
+) -> Result<Given, Error> {
     match ChallengeName::of(response.challenge_name)? {
         ChallengeName::NewPasswordRequired => new_password::respond(app, caller, response).await,
     }

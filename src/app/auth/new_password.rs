@@ -19,7 +19,11 @@ use crate::store::read::Wanted;
 use crate::tokens::challenge_token;
 
 /// Replaces a temporary password by the user's own, and goes on with the sign-in.
-pub async fn respond(app: &App, caller: &Caller, response: &Response<'_>) -> Result<Answer, Error> {
+pub async fn respond<Given: From<Answer> + prost::Message>(
+    app: &App,
+    caller: &Caller,
+    response: &Response<'_>,
+) -> Result<Given, Error> {
     let answer = NewPassword {
         response,
         token: response.session()?,
@@ -39,7 +43,11 @@ struct NewPassword<'a> {
 }
 
 impl NewPassword<'_> {
-    async fn attempt(&self, app: &App, caller: &Caller) -> Result<Answer, Failure> {
+    async fn attempt<Given: From<Answer> + prost::Message>(
+        &self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<Given, Failure> {
         let Response { pool_id, client_id, .. } = self.response;
         let hint = app.store.pool_hint(pool_id).await?;
         let session = challenge_token::open(pool_id, &hint.keys, self.token);
@@ -65,7 +73,7 @@ impl NewPassword<'_> {
         self.settle(app, &pool, &client, (&user, &found.groups), &session, command).await
     }
 
-    async fn settle(
+    async fn settle<Given: From<Answer> + prost::Message>(
         &self,
         app: &App,
         pool: &PoolView,
@@ -73,7 +81,7 @@ impl NewPassword<'_> {
         (user, groups): (&LoadedUser, &[Group]),
         session: &ChallengeSession,
         command: ChooseNewPassword,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Given, Failure> {
         let at = app.clock.now();
         let begun = session::begin(app, &client.state, &user.state, at);
         let signed_in = UserSignedIn {
@@ -89,17 +97,17 @@ impl NewPassword<'_> {
             .user(user, decision.events)
             .activity(after.sub, &user.key, decision.activity)
             .operational([spent]);
-        match next {
+        let (answer, commit) = match next {
             Next::Tokens => {
-                let answer = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
-                app.store.commit(commit.operational([OperationalRow::SessionBegun(begun)])).await?;
-                Ok(Answer::Tokens(Box::new(answer)))
+                let tokens = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
+                (Answer::Tokens(Box::new(tokens)), commit.operational([OperationalRow::SessionBegun(begun)]))
             }
             Next::Challenge(name) => {
-                let answer = challenges::issue(app, pool, &client.state, &after, session.flow, name, at)?;
-                app.store.commit(commit).await?;
-                Ok(answer)
+                (challenges::issue(app, pool, &client.state, &after, session.flow, name, at)?, commit)
             }
-        }
+        };
+        let answer = Given::from(answer);
+        app.store.commit(commit.answering(&answer)).await?;
+        Ok(answer)
     }
 }

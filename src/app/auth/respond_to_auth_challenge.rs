@@ -24,5 +24,5 @@ pub async fn respond_to_auth_challenge(
         responses: &request.challenge_responses,
         origin: &caller.origin(ActorKind::AppClient, client_id.to_string(), None),
     };
-    Ok(respond(app, caller, &response).await?.into())
+    respond(app, caller, &response).await
 }

@@ -26,10 +26,11 @@ async fn attempt(
         named_group_and_user(app, request.user_pool_id(), request.group_name(), request.username()).await?;
     let decision = rules::admin_remove_user_from_group(&user.state, &group.state);
     decision.answer?;
+    let answer = AdminRemoveUserFromGroupResponse {};
     if !decision.events.is_empty() {
         let pool = &found.pool;
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.user(&user, decision.events)).await?;
+        app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
     }
-    Ok(AdminRemoveUserFromGroupResponse {})
+    Ok(answer)
 }

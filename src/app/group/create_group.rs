@@ -29,9 +29,11 @@ async fn attempt(app: &App, caller: &Caller, request: &CreateGroupRequest) -> Re
     let (id, at) = (GroupId(app.random.uuid()), app.clock.now());
     let group = replay::<Group>(None, &StreamId::group(id), decision.events.iter().map(|event| (event, at)));
     let group = group.ok_or_else(|| Error::internal("a group that was created does not exist"))?;
+    let answer = CreateGroupResponse { group: Some(shapes::group(&pool_id, &group)) };
     let commit = Commit::new(&pool_id, &found.pool.keys, &found.pool.name_rules, &caller.developer_origin(), at)
         .decided_from(&found.pool, None)
-        .new_group(id, decision.events);
+        .new_group(id, decision.events)
+        .answering(&answer);
     app.store.commit(commit).await?;
-    Ok(CreateGroupResponse { group: Some(shapes::group(&pool_id, &group)) })
+    Ok(answer)
 }

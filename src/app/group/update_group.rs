@@ -27,9 +27,10 @@ async fn attempt(app: &App, caller: &Caller, request: &UpdateGroupRequest) -> Re
     let (stream, at) = (StreamId::group(group.state.id), app.clock.now());
     let events = decision.events.iter().map(|event| (event, at));
     let after = replay::<Group>(Some(group.state.clone()), &stream, events).ok_or_else(Error::no_such_group)?;
+    let answer = UpdateGroupResponse { group: Some(shapes::group(&pool.id, &after)) };
     if !decision.events.is_empty() {
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
-        app.store.commit(commit.group(&group, decision.events)).await?;
+        app.store.commit(commit.group(&group, decision.events).answering(&answer)).await?;
     }
-    Ok(UpdateGroupResponse { group: Some(shapes::group(&pool.id, &after)) })
+    Ok(answer)
 }

@@ -37,7 +37,8 @@ async fn attempt(
     let (pool, user) = (found.pool, found.user.ok_or_else(Error::no_such_user)?);
     let decision = rules::admin_disable_provider_for_user(&user.state, identity);
     decision.answer?;
+    let answer = AdminDisableProviderForUserResponse {};
     let commit = Commit::new(pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events)).await?;
-    Ok(AdminDisableProviderForUserResponse {})
+    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
+    Ok(answer)
 }

@@ -45,7 +45,8 @@ async fn attempt(
     };
     let decision = rules::admin_link_provider_for_user(&user.state, command);
     decision.answer?;
+    let answer = AdminLinkProviderForUserResponse {};
     let commit = Commit::new(pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events)).await?;
-    Ok(AdminLinkProviderForUserResponse {})
+    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
+    Ok(answer)
 }

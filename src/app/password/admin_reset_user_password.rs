@@ -32,13 +32,15 @@ async fn attempt(
     let (at, code) = (app.clock.now(), app.random.code());
     let decision = rules::admin_reset_user_password(&pool.state, &user.state, &code);
     let delivery = decision.answer?;
+    let answer = AdminResetUserPasswordResponse {};
     let before = named.code.as_ref();
     let row = NewCode { sub, purpose, delivery: &delivery, code: &code, before, at }.row(&pool.keys)?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .user(user, decision.events)
         .activity(sub, &user.key, decision.activity)
         .messages(sub, &user.key, decision.messages)
-        .operational([row]);
+        .operational([row])
+        .answering(&answer);
     app.store.commit(commit).await?;
-    Ok(AdminResetUserPasswordResponse {})
+    Ok(answer)
 }

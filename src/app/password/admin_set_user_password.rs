@@ -29,7 +29,8 @@ async fn attempt(
     let password = password_forms::seal(app, caller, Owner::of(&pool, &user), request.password()).await?;
     let decision = rules::admin_set_user_password(password, request.permanent());
     decision.answer?;
+    let answer = AdminSetUserPasswordResponse {};
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events)).await?;
-    Ok(AdminSetUserPasswordResponse {})
+    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
+    Ok(answer)
 }

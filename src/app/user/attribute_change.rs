@@ -46,16 +46,18 @@ pub async fn refuse_taken_names(app: &App, change: &Change<'_>, events: &[Event]
 }
 
 impl Change<'_> {
-    /// Writes what was decided, and answers where codes go.
-    pub async fn settle(
+    /// Writes what was decided, together with the answer, which is made of where codes go.
+    pub async fn settle<Answer: prost::Message>(
         &self,
         app: &App,
         decision: AttributeDecision,
         codes: &FreshCodes,
-    ) -> Result<Vec<Delivery>, Failure> {
+        answer: impl FnOnce(&[Delivery]) -> Answer,
+    ) -> Result<Answer, Failure> {
         let deliveries = decision.answer?;
+        let answer = answer(&deliveries);
         if decision.events.is_empty() {
-            return Ok(deliveries);
+            return Ok(answer);
         }
         refuse_taken_names(app, self, &decision.events).await?;
         let mut rows = Vec::with_capacity(deliveries.len());
@@ -67,9 +69,10 @@ impl Change<'_> {
             .user(user, decision.events)
             .activity(sub, &user.key, decision.activity)
             .messages(sub, &user.key, decision.messages)
-            .operational(rows);
+            .operational(rows)
+            .answering(&answer);
         app.store.commit(commit).await?;
-        Ok(deliveries)
+        Ok(answer)
     }
 
     async fn code_row(&self, app: &App, delivery: &Delivery, codes: &FreshCodes) -> Result<OperationalRow, Error> {

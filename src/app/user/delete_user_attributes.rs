@@ -26,6 +26,5 @@ async fn attempt(
     let (pool, user, client) = (&signed_in.pool, &signed_in.user, &signed_in.client.state);
     let decision = rules::delete_user_attributes(&pool.state, client, &user.state, &request.user_attribute_names);
     let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
-    change.settle(app, decision, &fresh_codes(app)).await?;
-    Ok(DeleteUserAttributesResponse {})
+    change.settle(app, decision, &fresh_codes(app), |_| DeleteUserAttributesResponse {}).await
 }

@@ -5,6 +5,7 @@ use crate::app::user::attribute_change::{Change, fresh_codes};
 use crate::app::user::signed_in::signed_in;
 use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::error::{Error, Exception};
+use crate::domain::user::codes::Delivery;
 use crate::domain::user::update_user_attributes as rules;
 use crate::proto::v1::{UpdateUserAttributesRequest, UpdateUserAttributesResponse};
 
@@ -32,7 +33,10 @@ async fn attempt(
         &codes,
     );
     let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
-    let deliveries = change.settle(app, decision, &codes).await?;
+    change.settle(app, decision, &codes, answer).await
+}
+
+fn answer(deliveries: &[Delivery]) -> UpdateUserAttributesResponse {
     let shown = deliveries.iter().map(|(medium, address)| shapes::code_delivery(*medium, address));
-    Ok(UpdateUserAttributesResponse { code_delivery_details_list: shown.collect() })
+    UpdateUserAttributesResponse { code_delivery_details_list: shown.collect() }
 }
