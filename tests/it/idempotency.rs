@@ -8,7 +8,7 @@ use userpool::proto::v1::*;
 
 use crate::support::client::{Api, assert_refused};
 use crate::support::environment::Account;
-use crate::support::pool::{PASSWORD, Pool, unique};
+use crate::support::pool::{PASSWORD, Pool, attributes, by_name, parameters, unique};
 
 const OTHER_REQUEST: &str = "The idempotency-key was used for another request of this operation.";
 
@@ -58,8 +58,10 @@ fn every_command_of_a_developer_stores_its_answer_with_its_commit() {
         let service = snake(info.service.trim_end_matches("Service"));
         let path = format!("{}/src/app/{service}/{}.rs", env!("CARGO_MANIFEST_DIR"), snake(info.name));
         let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        // What others commit for an operation takes the answer as a type that it has to be given.
         if source.contains("Commit::new(") {
-            assert!(source.contains(".answering("), "{} commits without its answer", info.name);
+            let (commits, answers) = (source.matches("Commit::new(").count(), source.matches(".answering(").count());
+            assert_eq!(commits, answers, "{} commits without its answer", info.name);
             committing += 1;
         }
     }
@@ -271,24 +273,130 @@ async fn what_is_stored_is_sealed_and_lives_for_a_day() {
     pool.verify().await;
 }
 
-#[tokio::test]
-async fn a_sign_in_under_a_key_answers_the_same_tokens() {
-    let pool = Pool::create().await;
-    let person = pool.person("tokens").await;
+/// A sign-in from a trusted server, with a client of its own.
+async fn trusted_sign_in(pool: &Pool, username: &str, password: &str) -> AdminInitiateAuthRequest {
     let trusted = CreateUserPoolClientRequest {
         explicit_auth_flows: vec!["ALLOW_ADMIN_USER_PASSWORD_AUTH".to_owned()],
         ..Default::default()
     };
-    let trusted = pool.add_client(trusted).await;
-    let request = AdminInitiateAuthRequest {
+    AdminInitiateAuthRequest {
         user_pool_id: Some(pool.id.clone()),
-        client_id: trusted.client_id,
+        client_id: pool.add_client(trusted).await.client_id,
         auth_flow: Some("ADMIN_USER_PASSWORD_AUTH".to_owned()),
-        auth_parameters: crate::support::pool::parameters(&[("USERNAME", &person.username), ("PASSWORD", PASSWORD)]),
+        auth_parameters: parameters(&[("USERNAME", username), ("PASSWORD", password)]),
         ..Default::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_under_a_key_answers_the_same_tokens() {
+    let pool = Pool::create().await;
+    let person = pool.person("tokens").await;
+    let request = trusted_sign_in(&pool, &person.username, PASSWORD).await;
     let key = key();
     let first = pool.api.call_named(&key, request.clone()).await.unwrap();
     assert_eq!(pool.api.call_named(&key, request).await.unwrap(), first);
+    pool.verify().await;
+}
+
+/// Whether an answer is sealed under a user's key: it is if it was written together with what happened to the user.
+async fn is_sealed_for_a_user(pool: &Pool, key: &str) -> bool {
+    sqlx::query_scalar(
+        "select kind = 'user' from stored_answers join keys using (user_pool_id, key_id) where idempotency_key = $1",
+    )
+    .bind(key)
+    .fetch_one(&database(pool).await)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_invitation_under_a_key_creates_one_user_and_is_sent_once() {
+    let pool = Pool::create().await;
+    let (key, name) = (key(), unique("invited"));
+    let email = format!("{name}@example.com");
+    let request = || AdminCreateUserRequest {
+        desired_delivery_mediums: vec!["EMAIL".to_owned()],
+        ..pool.create_user_request(&name, &[("email", &email)])
+    };
+    let answers = futures::future::join_all((0..4).map(|_| pool.api.call_named(&key, request()))).await;
+    let first = pool.api.call_named(&key, request()).await.unwrap();
+    for answer in answers {
+        assert_eq!(answer.unwrap(), first);
+    }
+    assert!(is_sealed_for_a_user(&pool, &key).await);
+    assert_refused(pool.api.call(request()).await, "UsernameExistsException", "User account already exists");
+    let other_request = AdminCreateUserRequest { message_action: Some("RESEND".to_owned()), ..request() };
+    let refused = pool.api.call_named(&key, other_request.clone()).await;
+    assert_refused(refused, "InvalidParameterException", OTHER_REQUEST);
+
+    let [invitation] = &pool.api.messages_for(&email, 1).await[..] else { panic!("one invitation") };
+    let other_key = self::key();
+    let resent = pool.api.call_named(&other_key, other_request.clone()).await.unwrap();
+    assert_eq!(pool.api.call_named(&other_key, other_request).await.unwrap(), resent);
+    let [resent, old] = &pool.api.messages_for(&email, 2).await[..] else { panic!("two invitations") };
+    assert_eq!(old, invitation);
+    let password = resent["code"].as_str().expect("the password");
+    assert_eq!(pool.challenge(&name, password).await.challenge_name(), "NEW_PASSWORD_REQUIRED");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_a_challenge_under_a_key_spends_its_session_once() {
+    let pool = Pool::create().await;
+    let (key, name) = (key(), unique("newcomer"));
+    pool.create_user(&name, &[], "Temporary-horse-7").await;
+    let sign_in = trusted_sign_in(&pool, &name, "Temporary-horse-7").await;
+    let client_id = sign_in.client_id.clone();
+    let challenge = pool.api.call(sign_in).await.unwrap();
+    let request = || AdminRespondToAuthChallengeRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: client_id.clone(),
+        challenge_name: challenge.challenge_name.clone(),
+        session: challenge.session.clone(),
+        challenge_responses: parameters(&[("USERNAME", &name), ("NEW_PASSWORD", PASSWORD)]),
+        ..Default::default()
+    };
+    let answers = futures::future::join_all((0..4).map(|_| pool.api.call_named(&key, request()))).await;
+    let first = pool.api.call_named(&key, request()).await.unwrap();
+    for answer in answers {
+        assert_eq!(answer.unwrap(), first);
+    }
+    assert!(is_sealed_for_a_user(&pool, &key).await);
+    pool.get_user(first.authentication_result.unwrap().access_token()).await.unwrap();
+    assert_refused(pool.api.call(request()).await, "NotAuthorizedException", "Invalid session for the user.");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn attributes_that_are_set_under_a_key_are_set_once() {
+    let pool = Pool::create().await;
+    let (key, person) = (key(), pool.person("attributes").await);
+    let set = |nickname: &str| AdminUpdateUserAttributesRequest {
+        user_pool_id: Some(pool.id.clone()),
+        username: Some(person.username.clone()),
+        user_attributes: attributes(&[("nickname", nickname)]),
+        ..Default::default()
+    };
+    pool.api.call_named(&key, set("first")).await.unwrap();
+    assert!(is_sealed_for_a_user(&pool, &key).await);
+    pool.api.call(set("second")).await.unwrap();
+    pool.api.call_named(&key, set("first")).await.unwrap();
+    let user = pool.admin_get_user(&person.username).await.unwrap();
+    assert_eq!(by_name(&user.user_attributes)["nickname"], "second");
+    let (key, delete) = (
+        self::key(),
+        AdminDeleteUserAttributesRequest {
+            user_pool_id: Some(pool.id.clone()),
+            username: Some(person.username.clone()),
+            user_attribute_names: vec!["nickname".to_owned()],
+        },
+    );
+    pool.api.call_named(&key, delete.clone()).await.unwrap();
+    assert!(is_sealed_for_a_user(&pool, &key).await);
+    pool.api.call(set("third")).await.unwrap();
+    pool.api.call_named(&key, delete).await.unwrap();
+    let user = pool.admin_get_user(&person.username).await.unwrap();
+    assert_eq!(by_name(&user.user_attributes)["nickname"], "third");
     pool.verify().await;
 }
