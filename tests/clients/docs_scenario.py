@@ -23,16 +23,17 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = ["docs/grpc.md"]
+PAGES = ["docs/grpc.md", "docs/aws-sdks.md"]
 LONGEST_COMMAND = 120
 # What messages and events take to arrive.
 LONGEST_DELIVERY = 20
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE_NAME = re.compile(r"Save as `([\w./-]+)`[^`]*\Z")
+FILE_NAME = re.compile(r"^Save as `([\w./-]+)`.*:\n\n\Z", re.MULTILINE)
 # Asked again until they show what the page shows: what they read comes a moment later.
 EVENTUAL = re.compile(r"^(\w+=\$\()?(curl|kcat)\b")
-ERROR = re.compile(r"^(ERROR:|An error occurred|Error)|\bException\b.*\bwhen calling\b", re.MULTILINE)
+# As grpcurl, the AWS CLI and `userpool call` begin.
+ERROR = re.compile(r"ERROR:|An error occurred|\w+Exception:")
 
 # Values that differ from run to run, each kind by a name. The order matters: the longer first.
 VARYING = [
@@ -57,7 +58,7 @@ def blocks(text):
             continue
         name = FILE_NAME.search(text, 0, found.start())
         line = text.count("\n", 0, found.start()) + 1
-        assert name and "\n\n" not in name.group(0).rstrip("\n"), f"line {line}: a block that nothing runs"
+        assert name, f"line {line}: a block that nothing runs"
         yield name.group(1), content
 
 
@@ -160,7 +161,7 @@ def run_command(session, command, shown):
     deadline = time.monotonic() + LONGEST_DELIVERY
     while True:
         status, printed = session.run(command)
-        right = (status == 0) != bool(ERROR.search(shown)) and is_as_shown(shown, printed)
+        right = (status == 0) != bool(ERROR.match(shown)) and is_as_shown(shown, printed)
         if right or not EVENTUAL.match(command) or time.monotonic() > deadline:
             break
         time.sleep(0.2)
@@ -174,11 +175,12 @@ def make_directory(directory):
     shutil.copy(os.environ["USERPOOL_DEV_ENV"], checkout / ".userpool" / "dev.env")
     (checkout / "target" / "debug").mkdir(parents=True)
     (checkout / "target" / "debug" / "userpool").symlink_to(os.environ["USERPOOL_BIN"])
-    (checkout / "proto").symlink_to(ROOT / "proto")
+    for name in ("proto", "buf.yaml"):
+        (checkout / name).symlink_to(ROOT / name)
     (directory / "node_modules").symlink_to(os.environ["NODE_PATH"])
     (directory / "lib").symlink_to(os.environ["JAVA_LIB"])
     for name in ("go.mod", "go.sum"):
-        shutil.copy(ROOT / "tests/clients/go" / name, directory)
+        shutil.copy(ROOT / "tests/clients/pages" / name, directory)
 
 
 def too_long(*_):
