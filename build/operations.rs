@@ -37,7 +37,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                 let run = if is_developer_command(&method, declared)? { once(&run) } else { run };
                 let _ = writeln!(
                     arms,
-                    "        Operation::{name} => {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            {run}\n        }}"
+                    "        Operation::{name} => apart(move || async move {{\n            let request = crate::api::pipeline::admit(&context, body)?;\n            {run}\n        }}).await,"
                 );
             }
             let input = names::message_path(&method.input());
@@ -57,6 +57,8 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
          /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
          /// Runs an operation through the part of the pipeline that knows its types.\n\
          pub(super) async fn dispatch(mut context: crate::api::pipeline::Context, body: bytes::Bytes) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Err(crate::domain::error::Error::not_implemented(unbuilt.info().name)),\n    }}\n}}\n\
+         /// Its own place on the heap for each operation: without optimisation, `dispatch` would have room for all of them on the stack.\n\
+         fn apart<F>(begin: impl FnOnce() -> F) -> std::pin::Pin<Box<F>> {{\n    Box::pin(begin())\n}}\n\
          fn encoded(answer: Result<impl prost::Message, crate::domain::error::Error>) -> Result<bytes::Bytes, crate::domain::error::Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
     ))
 }
