@@ -23,7 +23,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = ["docs/grpc.md", "docs/aws-sdks.md"]
+PAGES = ["docs/grpc.md", "docs/aws-sdks.md", "docs/moving-from-cognito.md", "docs/events.md"]
 LONGEST_COMMAND = 120
 # What messages and events take to arrive.
 LONGEST_DELIVERY = 20
@@ -43,7 +43,7 @@ VARYING = [
     (r"us-east-1_[0-9A-Za-z]{9}", "pool"),
     (r"\b17\d{8}(\.\d+)?\b", "seconds"),
     (r"\b[0-9a-z]{26}\b", "client"),
-    (r"\bUPA[0-9A-Z]{17}\b", "access key"),
+    (r"\bUP[0-9A-Z]{18}\b", "access key"),
     (r"127\.0\.0\.1:\d+", "address"),
     (r"\b\d{6}\b", "code"),
 ]
