@@ -10,8 +10,8 @@ use userpool::api::status;
 use userpool::cli::Cli;
 use userpool::cli::config::Settings;
 use userpool::domain::error::Exception;
-use userpool::proto::{EVENT_TYPES, descriptor_pool};
 use userpool::proto::userpool::v1::Authorization;
+use userpool::proto::{EVENT_TYPES, descriptor_pool};
 use userpool::store::history::SCHEMA_VERSION;
 
 fn page(name: &str) -> (std::path::PathBuf, String) {
