@@ -17,7 +17,7 @@ use crate::store::from_database;
 use crate::store::seal::{DataKey, FieldClass, Place};
 
 /// The version of the events' schema that this release writes, and the latest that it reads.
-pub(crate) const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 1;
 
 /// The member of a payload under which the `personal` part of an event stands once it is sealed.
 const SEALED: &str = "sealed";

@@ -4,14 +4,15 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, FieldDescriptor};
 use userpool::api::operation::{COMMON_EXCEPTIONS, Operation, OperationInfo};
 use userpool::api::status;
 use userpool::cli::Cli;
 use userpool::cli::config::Settings;
 use userpool::domain::error::Exception;
-use userpool::proto::descriptor_pool;
 use userpool::proto::userpool::v1::Authorization;
+use userpool::proto::{EVENT_TYPES, descriptor_pool};
+use userpool::store::history::SCHEMA_VERSION;
 
 fn page(name: &str) -> (std::path::PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -84,6 +85,39 @@ fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
     };
     let what = argument.get_help().map(ToString::to_string).unwrap_or_default();
     Some([key, flag.to_owned(), variable.to_owned(), format!("{what}.")])
+}
+
+#[test]
+fn the_tables_of_events_are_what_the_protos_declare() {
+    let oneofs = descriptor_pool()
+        .files()
+        .filter(|file| file.package_name() == "userpool.events.v1")
+        .flat_map(|file| file.messages().collect::<Vec<_>>())
+        .flat_map(|message| message.oneofs().filter(|oneof| !oneof.is_synthetic()).collect::<Vec<_>>());
+    let fields: Vec<_> = oneofs.flat_map(|oneof| oneof.fields().collect::<Vec<_>>()).collect();
+    assert_eq!(fields.len(), EVENT_TYPES.len(), "both are in the order of the protos");
+    // What each oneof is called says which log its events are of.
+    for (topic, oneof) in [("directory", "event"), ("activity", "activity")] {
+        let mut table = String::from("| `ce_type` | What happened | Fields of the body |\n|---|---|---|\n");
+        for (field, event) in fields.iter().zip(EVENT_TYPES) {
+            assert!(event.name.ends_with(&format!(".{}", field.name())), "{} is not {}", event.name, field.name());
+            if field.containing_oneof().is_some_and(|found| found.name() == oneof) {
+                let body: Vec<_> = event.public.iter().map(|name| format!("`{name}`")).collect();
+                let (what, body) = (comment(field), body.join(", "));
+                let _ = writeln!(table, "| `userpool.{}.v{SCHEMA_VERSION}` | {what} | {body} |", event.name);
+            }
+        }
+        assert_part_is("docs/events.md", topic, &table);
+    }
+}
+
+/// What the protos say of a field, in one line.
+fn comment(field: &FieldDescriptor) -> String {
+    let file = field.parent_file();
+    let information = file.file_descriptor_proto().source_code_info.as_ref().expect("descriptors have comments");
+    let location = information.location.iter().find(|location| location.path == field.path());
+    let text = location.and_then(|location| location.leading_comments.as_deref()).unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The part of a page between two markers is what it should be, or is made so.

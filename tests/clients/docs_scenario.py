@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Every command of the pages for users, run in the order of the page.
+
+A page is one session of Bash in a directory of its own, where `userpool` stands for a checkout of this
+repository with a running `scripts/dev`. Blocks of it are
+
+- ```console: lines that begin with `$ ` are commands, up to where Bash finds them whole; what follows is
+  their output, which must be what the command prints. `…` stands for anything, and ids, codes, tokens and
+  times for any of their kind. A command fails only where the output that is shown is an error's.
+- any other: a file. The line before names it: "Save as `name`".
+
+The environment is what `userpool dev` writes to its dev.env, and USERPOOL_DEV_ENV, the path of that file.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = ["docs/grpc.md", "docs/aws-sdks.md", "docs/moving-from-cognito.md", "docs/events.md"]
+LONGEST_COMMAND = 120
+# What messages and events take to arrive.
+LONGEST_DELIVERY = 20
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"^Save as `([\w./-]+)`.*:\n\n\Z", re.MULTILINE)
+# Asked again until they show what the page shows: what they read comes a moment later.
+EVENTUAL = re.compile(r"^(\w+=\$\()?(curl|kcat)\b")
+# As grpcurl, the AWS CLI and `userpool call` begin.
+ERROR = re.compile(r"ERROR:|An error occurred|\w+Exception:")
+
+# Values that differ from run to run, each kind by a name. The order matters: the longer first.
+VARYING = [
+    (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "token"),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "uuid"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "time"),
+    (r"us-east-1_[0-9A-Za-z]{9}", "pool"),
+    (r"\b17\d{8}(\.\d+)?\b", "seconds"),
+    (r"\b[0-9a-z]{26}\b", "client"),
+    (r"\bUP[0-9A-Z]{18}\b", "access key"),
+    (r"127\.0\.0\.1:\d+", "address"),
+    (r"\b\d{6}\b", "code"),
+]
+
+
+def blocks(text):
+    """Pairs of a language or file name, and what is in the block."""
+    for found in FENCE.finditer(text):
+        language, content = found.groups()
+        if language == "console":
+            yield None, content
+            continue
+        name = FILE_NAME.search(text, 0, found.start())
+        line = text.count("\n", 0, found.start()) + 1
+        assert name, f"line {line}: a block that nothing runs"
+        yield name.group(1), content
+
+
+def is_whole(command):
+    check = subprocess.run(["bash", "-n"], input=command, text=True, capture_output=True)
+    return check.returncode == 0 and not check.stderr and not command.endswith("\\")
+
+
+def commands(content):
+    """Pairs of a command and the output that the page shows."""
+    lines = content.splitlines()
+    at = 0
+    while at < len(lines):
+        assert lines[at].startswith("$ "), f"output of no command: {lines[at]}"
+        command = lines[at][2:]
+        at += 1
+        while not is_whole(command):
+            assert at < len(lines), f"a command without an end: {command}"
+            command += "\n" + lines[at]
+            at += 1
+        shown = []
+        while at < len(lines) and not lines[at].startswith("$ "):
+            shown.append(lines[at])
+            at += 1
+        yield command, "\n".join(shown).strip()
+
+
+def without_what_varies(text):
+    for pattern, name in VARYING:
+        text = re.sub(pattern, f"<{name}>", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def is_as_shown(shown, printed):
+    parts = (re.escape(without_what_varies(part)) for part in shown.split("…"))
+    return re.fullmatch(r"\s*.*\s*".join(parts), without_what_varies(printed), re.DOTALL) is not None
+
+
+class Session:
+    """A Bash that keeps its variables from one command to the next."""
+
+    END = "\x1e"
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        # What users have in their shells, and an error before a pipe is one.
+        self.run("shopt -s expand_aliases; set -o pipefail")
+
+    def run(self, command):
+        """Status and output."""
+        script = self.directory / ".command"
+        script.write_text(command + "\n")
+        self.bash.stdin.write(f"source ./.command </dev/null; printf '{self.END}%d{self.END}' $?\n".encode())
+        self.bash.stdin.flush()
+        printed = b""
+        end = self.END.encode()
+        while printed.count(end) < 2:
+            piece = os.read(self.bash.stdout.fileno(), 65536)
+            assert piece, f"the shell ended: {printed.decode()}"
+            printed += piece
+        output, status, _ = printed.split(end)
+        return int(status), output.decode()
+
+    def close(self):
+        self.bash.stdin.close()
+        try:
+            self.bash.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.bash.pid, signal.SIGKILL)
+            self.bash.wait()
+
+
+def run_page(page, directory):
+    session = Session(directory)
+    try:
+        for name, content in blocks((ROOT / page).read_text()):
+            if name:
+                file = directory / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
+                continue
+            for command, shown in commands(content):
+                run_command(session, command, shown)
+    finally:
+        signal.alarm(0)
+        session.close()
+
+
+def run_command(session, command, shown):
+    print(f"  $ {command.splitlines()[0]}", flush=True)
+    signal.alarm(LONGEST_COMMAND)
+    deadline = time.monotonic() + LONGEST_DELIVERY
+    while True:
+        status, printed = session.run(command)
+        right = (status == 0) != bool(ERROR.match(shown)) and is_as_shown(shown, printed)
+        if right or not EVENTUAL.match(command) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    assert right, f"{command}\n--- shown:\n{shown}\n--- printed, with status {status}:\n{printed}"
+
+
+def make_directory(directory):
+    """What the pages say is there: a checkout with a running server, and installed packages."""
+    checkout = directory / "userpool"
+    (checkout / ".userpool").mkdir(parents=True)
+    shutil.copy(os.environ["USERPOOL_DEV_ENV"], checkout / ".userpool" / "dev.env")
+    (checkout / "target" / "debug").mkdir(parents=True)
+    (checkout / "target" / "debug" / "userpool").symlink_to(os.environ["USERPOOL_BIN"])
+    for name in ("proto", "buf.yaml"):
+        (checkout / name).symlink_to(ROOT / name)
+    (directory / "node_modules").symlink_to(os.environ["NODE_PATH"])
+    (directory / "lib").symlink_to(os.environ["JAVA_LIB"])
+    for name in ("go.mod", "go.sum"):
+        shutil.copy(ROOT / "tests/clients/pages" / name, directory)
+
+
+def too_long(*_):
+    raise TimeoutError(f"a command took longer than {LONGEST_COMMAND} s")
+
+
+def main():
+    signal.signal(signal.SIGALRM, too_long)
+    failed = False
+    for page in [page for page in PAGES if not sys.argv[1:] or page in sys.argv[1:]]:
+        print(f"  {page}", flush=True)
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory() as directory:
+            make_directory(pathlib.Path(directory))
+            try:
+                run_page(page, pathlib.Path(directory))
+                print(f"  {page}: {time.monotonic() - started:.0f} s", flush=True)
+            except (AssertionError, TimeoutError) as problem:
+                failed = True
+                print(f"  FAILED: {page}: {problem}", file=sys.stderr, flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
