@@ -218,8 +218,8 @@ fn call_prints_json_and_tells_a_refusal_by_its_exception() {
             "userpool: InvalidParameterException: 1 validation error detected: Value null at 'userPoolId' failed to satisfy constraint: Member must not be null\n",
         ),
         (
-            ["call", "ListUsers", r#"{"UserPoolId":"us-east-1_nowhere00"}"#],
-            "userpool: NotImplementedException: ListUsers is not implemented yet.\n",
+            ["call", "ListIdentityProviders", r#"{"UserPoolId":"us-east-1_nowhere00"}"#],
+            "userpool: NotImplementedException: ListIdentityProviders is not implemented yet.\n",
         ),
     ] {
         let output = run(&arguments, &variables);

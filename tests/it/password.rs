@@ -260,7 +260,8 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
         assert_eq!(answers(&pool, name).await, expected, "{name}");
     }
     // Only who can choose another password was sent codes.
-    pool.api.messages_for(&known.email, 6).await;
+    // Only those that no later one had replaced before they left.
+    pool.api.messages_for(&known.email, 2).await;
     assert_eq!(pool.api.mailbox(&temporary.email).await.len(), 1);
     assert_eq!(pool.api.messages_for(&address, 1).await.len(), 1);
 
@@ -336,7 +337,7 @@ async fn one_code_chooses_one_password_and_five_go_out_in_an_hour_whoever_is_fir
     let asked = join_all((0..8).map(|_| pool.api.call_once(forgot_request(&pool, &person.username)))).await;
     let sent = asked.iter().filter(|answer| answer.is_ok()).count();
     assert!((1..=5).contains(&sent), "{sent}");
-    pool.api.messages_for(&person.email, 1 + sent).await;
+    pool.api.messages_for(&person.email, 2).await;
 
     let person = pool.person("raced").await;
     forgot(&pool, &person.username).await.unwrap();
