@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -21,6 +22,9 @@ use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
+
+/// So long a statement that is still running may hold up the end.
+const LAST_STATEMENTS: Duration = Duration::from_secs(1);
 
 /// Both listeners, bound before anything else starts: a port in use is found at once.
 pub struct Listeners {
@@ -90,7 +94,7 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
         mailbox: services.delivery.is_mailbox(),
         stopping: shutdown.stopping.clone(),
     };
-    let done = CancellationToken::new();
+    let (done, store) = (CancellationToken::new(), services.app.store.clone());
     let mut workers = start_workers(services, &done).await?;
     let steps = tokio::spawn(shutdown.clone().run());
     let served = tokio::select! {
@@ -103,6 +107,10 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
     steps.abort();
     done.cancel();
     while workers.join_next().await.is_some() {}
+    // A call that was given up may hold a connection still.
+    if tokio::time::timeout(LAST_STATEMENTS, store.close()).await.is_err() {
+        tracing::warn!("connections are still in use: they end with the process");
+    }
     served
 }
 

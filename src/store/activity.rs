@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +69,8 @@ impl Store {
     pub(crate) async fn append_facts(&self, pool: &UserPoolId, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
         let (store, pool) = (self.clone(), pool.clone());
         self.to_its_end(async move {
-            let mut transaction = store.database.begin().await?;
+            let mut connection = store.connections.acquire().await?;
+            let mut transaction = connection.begin().await?;
             append_activity(&mut transaction, &pool, &rows).await?;
             transaction.commit().await?;
             Ok(())

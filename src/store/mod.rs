@@ -4,6 +4,7 @@ pub mod activity;
 pub mod answers;
 pub mod cache;
 pub mod commit;
+mod connections;
 pub mod error;
 pub mod feed;
 mod fill;
@@ -39,6 +40,7 @@ use time::OffsetDateTime;
 use crate::domain::time::Timestamp;
 use crate::environment::{Clock, Random};
 use crate::store::cache::Cache;
+use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::keys::MasterKeys;
 use crate::store::wake::Wake;
@@ -50,6 +52,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) database: PgPool,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) master: Arc<MasterKeys>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -61,7 +64,13 @@ impl Store {
     /// A store on a pool of connections.
     pub fn new(database: PgPool, master: Arc<MasterKeys>) -> Self {
         let cache = Arc::new(Cache::default());
-        Self { database, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
+        let connections = Arc::new(Connections::new(database.clone()));
+        Self { database, connections, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
+    }
+
+    /// Closes all connections, and waits until nobody uses one any more.
+    pub async fn close(&self) {
+        self.connections.close().await;
     }
 
     /// Tells workers in this process that there is something to do.

@@ -3,7 +3,7 @@
 //! It finds the user by name, by `sub` or by session, and returns the current versions of pool and client with their rows
 //! where these differ from what is cached: so nothing that is cached can be stale, on any replica.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use sqlx::Row;
@@ -49,6 +49,8 @@ pub struct Wanted<'a> {
     pub taken: &'a [String],
     /// The group of this name.
     pub group: Option<&'a str>,
+    /// The groups that the user is in.
+    pub groups: bool,
 }
 
 /// A session: one sign-in and its refresh token.
@@ -100,44 +102,131 @@ pub struct Snapshot {
     pub taken: Vec<String>,
     /// The group that was asked for.
     pub group: Option<LoadedGroup>,
-    /// The groups that the user is in.
+    /// The groups that the user is in, if they were asked for.
     pub groups: Vec<Group>,
 }
 
-/// One statement, so that everything is of one moment.
-const READ: &str = "
-select p.version as pool_version,
+/// What a read selects and joins for one of the things that can be wanted.
+struct Part {
+    columns: &'static str,
+    joins: &'static str,
+}
+
+const POOL: &str = "p.version as pool_version,
        case when p.version is distinct from $2 or p.revision <> $3 then p.state end as pool_state,
-       p.revision as pool_revision,
-       c.version as client_version,
+       p.revision as pool_revision";
+const CLIENT: Part = Part {
+    columns: "c.version as client_version,
        case when c.version is distinct from $5 or c.revision <> $6 then c.state end as client_state,
-       c.revision as client_revision,
-       u.sub as user_sub, u.version as user_version, u.revision as user_revision, u.state as user_state,
-       k.key_id as key_id, k.wrapped as key_wrapped,
-       s.event_id as session_id, s.sub as session_sub, s.client_id as session_client,
+       c.revision as client_revision",
+    joins: "left join clients c on c.user_pool_id = p.user_pool_id and c.client_id = $4",
+};
+const SESSION: Part = Part {
+    columns: "s.event_id as session_id, s.sub as session_sub, s.client_id as session_client,
        s.token_generation as session_generation, s.auth_time as session_auth_time, s.expires_at as session_expires_at,
-       s.refresh_counter as session_refresh_counter, s.replaced_at as session_replaced_at,
-       a.failures as failures, a.last_at as last_at, a.locked_until as locked_until, a.version as attempts_version,
-       o.hash as code_hash, o.attribute as code_attribute, o.attempts as code_attempts, o.expires_at as code_expires_at,
-       o.sent as code_sent, o.window_began as code_window_began,
-       case when cardinality($12::text[]) > 0
-            then array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12))
-            else '{}' end as taken,
-       g.group_id as group_id, g.version as group_version, g.revision as group_revision, g.state as group_state,
-       array(select jsonb_build_array(i.group_id, i.revision, i.state) from memberships m
+       s.refresh_counter as session_refresh_counter, s.replaced_at as session_replaced_at",
+    joins: "left join sessions s on s.user_pool_id = p.user_pool_id and s.event_id = $9",
+};
+const NAME: &str = "left join names n on n.user_pool_id = p.user_pool_id and n.name = $7";
+const USER: Part = Part {
+    columns: "u.sub as user_sub, u.version as user_version, u.revision as user_revision, u.state as user_state,
+       k.key_id as key_id, k.wrapped as key_wrapped",
+    joins: "left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text",
+};
+const ATTEMPTS: Part = Part {
+    columns: "a.failures as failures, a.last_at as last_at, a.locked_until as locked_until, a.version as attempts_version",
+    joins: "left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10",
+};
+const CODE: Part = Part {
+    columns: "o.hash as code_hash, o.attribute as code_attribute, o.attempts as code_attempts, o.expires_at as code_expires_at,
+       o.sent as code_sent, o.window_began as code_window_began",
+    joins: "left join codes o on o.user_pool_id = p.user_pool_id and o.sub = coalesce(u.sub, $13) and o.purpose = $11",
+};
+const TAKEN: Part = Part {
+    columns: "array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12)) as taken",
+    joins: "",
+};
+const GROUP: Part = Part {
+    columns: "g.group_id as group_id, g.version as group_version, g.revision as group_revision, g.state as group_state",
+    joins: "left join group_names gn on gn.user_pool_id = p.user_pool_id and gn.name = $14
+left join groups g on g.user_pool_id = p.user_pool_id and g.group_id = gn.group_id",
+};
+const GROUPS: Part = Part {
+    columns: "array(select jsonb_build_array(i.group_id, i.revision, i.state) from memberships m
              join groups i on i.user_pool_id = m.user_pool_id and i.group_id = m.group_id
-             where m.user_pool_id = u.user_pool_id and m.sub = u.sub) as groups
-from pools p
-left join clients c on c.user_pool_id = p.user_pool_id and c.client_id = $4
-left join sessions s on s.user_pool_id = p.user_pool_id and s.event_id = $9
-left join names n on n.user_pool_id = p.user_pool_id and n.name = $7
-left join users u on u.user_pool_id = p.user_pool_id and u.sub = coalesce($8, s.sub, n.sub)
-left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text
-left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10
-left join codes o on o.user_pool_id = p.user_pool_id and o.sub = coalesce(u.sub, $13) and o.purpose = $11
-left join group_names gn on gn.user_pool_id = p.user_pool_id and gn.name = $14
-left join groups g on g.user_pool_id = p.user_pool_id and g.group_id = gn.group_id
-where p.user_pool_id = $1";
+             where m.user_pool_id = u.user_pool_id and m.sub = u.sub) as groups",
+    joins: "",
+};
+
+/// Which tables a read joins: those of what is wanted, because each costs, also where nothing is looked for in it.
+#[derive(Clone, Copy)]
+struct Shape {
+    client: bool,
+    session: bool,
+    name: bool,
+    /// By whatever means the user is found.
+    user: bool,
+    attempts: bool,
+    code: bool,
+    taken: bool,
+    group: bool,
+    groups: bool,
+}
+
+impl Shape {
+    fn of(client: Option<&ClientId>, wanted: &Wanted<'_>) -> Self {
+        let (session, name) = (wanted.session.is_some(), wanted.name.is_some());
+        let code = wanted.code.is_some();
+        Self {
+            client: client.is_some(),
+            session,
+            name,
+            user: session || name || wanted.sub.is_some() || code || wanted.groups,
+            attempts: wanted.name_hash.is_some(),
+            code,
+            taken: !wanted.taken.is_empty(),
+            group: wanted.group.is_some(),
+            groups: wanted.groups,
+        }
+    }
+
+    /// One statement, so that everything is of one moment. A shape has always the same text, so that each connection
+    /// prepares it once, and all shapes have the same parameters.
+    fn statement(self) -> &'static str {
+        static STATEMENTS: [OnceLock<String>; 1 << 9] = [const { OnceLock::new() }; 1 << 9];
+        let Self { client, session, name, user, attempts, code, taken, group, groups } = self;
+        let bits = [client, session, name, user, attempts, code, taken, group, groups];
+        let index = bits.into_iter().fold(0, |index, bit| index << 1 | usize::from(bit));
+        STATEMENTS[index].get_or_init(|| self.text())
+    }
+
+    fn text(self) -> String {
+        let user = match (self.session, self.name) {
+            (false, false) => "$8",
+            (true, false) => "coalesce($8, s.sub)",
+            (false, true) => "coalesce($8, n.sub)",
+            (true, true) => "coalesce($8, s.sub, n.sub)",
+        };
+        let user = format!("left join users u on u.user_pool_id = p.user_pool_id and u.sub = {user}");
+        let parts = [
+            (self.client, CLIENT.columns, CLIENT.joins),
+            (self.session, SESSION.columns, SESSION.joins),
+            (self.name, "", NAME),
+            (self.user, USER.columns, &user),
+            (self.user, "", USER.joins),
+            (self.attempts, ATTEMPTS.columns, ATTEMPTS.joins),
+            (self.code, CODE.columns, CODE.joins),
+            (self.taken, TAKEN.columns, TAKEN.joins),
+            (self.group, GROUP.columns, GROUP.joins),
+            (self.groups, GROUPS.columns, GROUPS.joins),
+        ];
+        let wanted = || parts.iter().filter(|(is_wanted, ..)| *is_wanted);
+        let columns = wanted().map(|(_, columns, _)| *columns).filter(|columns| !columns.is_empty());
+        let columns: Vec<_> = std::iter::once(POOL).chain(columns).collect();
+        let joins: String = wanted().map(|(.., joins)| format!("{joins}\n")).collect();
+        format!("select {}\nfrom pools p\n{joins}where p.user_pool_id = $1", columns.join(",\n       "))
+    }
+}
 
 impl Store {
     /// The pool of a client: from memory, or by the directory the first time.
@@ -173,40 +262,40 @@ impl Store {
     ) -> Result<Snapshot, Error> {
         let cached_pool = self.cache.pools.get(pool_id);
         let cached_client = client_id.and_then(|id| self.cache.clients.get(id));
-        let row = sqlx::query(READ)
-            .bind(pool_id.as_str())
-            .bind(cached_pool.as_ref().map(|pool| pool.version))
-            .bind(UserPool::REVISION)
-            .bind(client_id.map(ClientId::as_str))
-            .bind(cached_client.as_ref().map(|client| client.version))
-            .bind(AppClient::REVISION)
-            .bind(wanted.name)
-            .bind(wanted.sub.map(|sub| sub.0))
-            .bind(wanted.session)
-            .bind(wanted.name_hash)
-            .bind(wanted.code.map(|purpose| purpose.as_str_name()))
-            .bind(wanted.taken)
-            .bind(wanted.nobody.map(|sub| sub.0))
-            .bind(wanted.group)
-            .fetch_optional(&self.database)
-            .await
-            .map_err(StoreError::from)?;
+        let shape = Shape::of(client_id, &wanted);
+        let query = || {
+            sqlx::query(shape.statement())
+                .bind(pool_id.as_str())
+                .bind(cached_pool.as_ref().map(|pool| pool.version))
+                .bind(UserPool::REVISION)
+                .bind(client_id.map(ClientId::as_str))
+                .bind(cached_client.as_ref().map(|client| client.version))
+                .bind(AppClient::REVISION)
+                .bind(wanted.name)
+                .bind(wanted.sub.map(|sub| sub.0))
+                .bind(wanted.session)
+                .bind(wanted.name_hash)
+                .bind(wanted.code.map(|purpose| purpose.as_str_name()))
+                .bind(wanted.taken)
+                .bind(wanted.nobody.map(|sub| sub.0))
+                .bind(wanted.group)
+        };
+        let row = self.connections.fetch_optional(query).await?;
         let row = row.ok_or_else(|| Error::no_such_pool(pool_id))?;
         let pool = self.pool_view(pool_id, cached_pool, &row).await?;
         let client = match client_id {
             Some(id) => Some(self.client_view(&pool, id, cached_client, &row).await?),
             None => None,
         };
-        let user = self.loaded_user(&pool, &row).await?;
         Ok(Snapshot {
-            user,
+            user: if shape.user { self.loaded_user(&pool, &row).await? } else { None },
             client,
-            session: session(&row)?,
-            attempts: attempts(&row)?,
-            code: code(&row)?,
-            taken: row.try_get("taken").map_err(StoreError::from)?,
-            group: self.loaded_group(pool_id, &row).await?,
-            groups: self.groups_of_user(pool_id, &row).await?,
+            session: if shape.session { session(&row)? } else { None },
+            attempts: if shape.attempts { attempts(&row)? } else { None },
+            code: if shape.code { code(&row)? } else { None },
+            taken: if shape.taken { row.try_get("taken").map_err(StoreError::from)? } else { Vec::new() },
+            group: if shape.group { self.loaded_group(pool_id, &row).await? } else { None },
+            groups: if shape.groups { self.groups_of_user(pool_id, &row).await? } else { Vec::new() },
             pool,
         })
     }
@@ -393,5 +482,61 @@ impl Store {
             .await?;
         let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64).unwrap_or(few);
         Ok(i32::try_from(rows.max(few)).unwrap_or(i32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(client: Option<&ClientId>, wanted: &Wanted<'_>) -> &'static str {
+        Shape::of(client, wanted).statement()
+    }
+
+    #[test]
+    fn a_read_joins_what_is_wanted_and_nothing_else() {
+        let (id, name) = (ClientId::new("client"), "name".to_owned());
+        let by_token = Wanted { session: Some(Uuid::nil()), sub: Some(Sub(Uuid::nil())), ..Wanted::default() };
+        let by_token = statement(Some(&id), &by_token);
+        for joined in ["clients c", "sessions s", "users u", "keys k", "coalesce($8, s.sub)"] {
+            assert!(by_token.contains(joined), "{joined}: {by_token}");
+        }
+        for absent in ["names", "attempts", "codes", "groups", "memberships"] {
+            assert!(!by_token.contains(absent), "{absent}: {by_token}");
+        }
+        let taken = Wanted { taken: std::slice::from_ref(&name), ..Wanted::default() };
+        let sign_up = statement(Some(&id), &taken);
+        assert!(sign_up.contains("names t") && !sign_up.contains("users u"), "{sign_up}");
+        let group = statement(None, &Wanted { group: Some("readers"), ..Wanted::default() });
+        assert!(group.contains("group_names gn") && !group.contains("memberships"), "{group}");
+        let groups = statement(None, &Wanted { groups: true, ..Wanted::default() });
+        assert!(groups.contains("memberships m") && groups.contains("users u"), "{groups}");
+        let pool = statement(None, &Wanted::default());
+        assert!(!pool.contains("join"), "{pool}");
+    }
+
+    #[test]
+    fn each_shape_has_a_statement_of_its_own_that_stays() {
+        let (id, taken) = (ClientId::new("client"), ["name".to_owned()]);
+        let mut texts = std::collections::BTreeSet::new();
+        for bits in 0..1 << 8 {
+            let is = |bit: u32| bits & 1 << bit != 0;
+            let wanted = Wanted {
+                name: is(0).then_some("name"),
+                session: is(1).then_some(Uuid::nil()),
+                name_hash: is(2).then_some(&[0][..]),
+                code: is(3).then_some(CodePurpose::SignUp),
+                taken: if is(4) { &taken } else { &[] },
+                group: is(5).then_some("readers"),
+                groups: is(6),
+                ..Wanted::default()
+            };
+            let client = is(7).then_some(&id);
+            let shape = Shape::of(client, &wanted);
+            assert_eq!(shape.statement(), shape.text());
+            assert!(std::ptr::eq(shape.statement(), statement(client, &wanted)));
+            texts.insert(shape.statement());
+        }
+        assert_eq!(texts.len(), 1 << 8);
     }
 }

@@ -143,10 +143,11 @@ impl Store {
         &self,
         id: &AccessKeyId,
     ) -> Result<Option<(ServiceAccount, AccountSecret)>, StoreError> {
-        let row = sqlx::query("select * from service_accounts where access_key_id = $1 and revoked_at is null")
-            .bind(id.as_str())
-            .fetch_optional(&self.database)
-            .await?;
+        let query = || {
+            sqlx::query("select * from service_accounts where access_key_id = $1 and revoked_at is null")
+                .bind(id.as_str())
+        };
+        let row = self.connections.fetch_optional(query).await?;
         let Some(row) = row else { return Ok(None) };
         let secret = self.master.open(secret_place(id).place(), &Sealed(row.try_get("sealed_secret")?))?;
         // The secret was made of ASCII characters; anything else was sealed by no release of ours.

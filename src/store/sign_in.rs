@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::domain::auth::lockout::Attempts;
@@ -90,6 +91,7 @@ impl Store {
         let attempts = attempts.map_or(0, |attempts| attempts.version);
         let store = self.clone();
         self.to_its_end(async move {
+            let mut lent = store.connections.lend().await?;
             let written = sqlx::query(ACCEPT)
                 .bind(pool.as_str())
                 .bind(format!("users/{}", session.sub))
@@ -107,13 +109,21 @@ impl Store {
                 .bind(row.schema_version)
                 .bind(row.payload)
                 .bind(row.metadata)
-                .execute(&store.database)
+                .execute(lent.connection())
                 .await
                 .map_err(StoreError::from);
             match written {
+                Ok(_) => {
+                    lent.done();
+                    Ok(())
+                }
                 // The answer was lost on the way: the session tells whether the statement was done.
-                Err(error) if error.is_connection_lost() => store.session_began(&pool, session.event_id, error).await,
-                written => written.map(drop),
+                Err(error) if error.is_connection_lost() => {
+                    drop(lent);
+                    store.connections.look_at_all();
+                    store.session_began(&pool, session.event_id, error).await
+                }
+                Err(error) => Err(error),
             }
         })
         .await
@@ -220,7 +230,8 @@ impl Store {
         let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
         let (store, pool) = (self.clone(), pool.id.clone());
         self.to_its_end(async move {
-            let mut transaction = store.database.begin().await?;
+            let mut connection = store.connections.acquire().await?;
+            let mut transaction = connection.begin().await?;
             let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
                 .bind(pool.as_str())
                 .bind(session)

@@ -52,7 +52,8 @@ impl NewPassword<'_> {
         let hint = app.store.pool_hint(pool_id).await?;
         let session = challenge_token::open(pool_id, &hint.keys, self.token);
         let names = rules::possible_names(&hint.name_rules, &self.written);
-        let wanted = Wanted { sub: session.as_ref().map(|session| session.sub), taken: &names, ..Wanted::default() };
+        let sub = session.as_ref().map(|session| session.sub);
+        let wanted = Wanted { sub, taken: &names, groups: true, ..Wanted::default() };
         let found = app.store.read(pool_id, Some(client_id), wanted).await?;
         let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;

@@ -55,7 +55,8 @@ struct Guess<'a> {
 
 impl Guess<'_> {
     async fn attempt(&self, app: &App, caller: &Caller) -> Result<Answer, Failure> {
-        let wanted = Wanted { name: Some(self.name), name_hash: Some(self.name_hash), ..Wanted::default() };
+        let (name, name_hash) = (Some(self.name), Some(self.name_hash));
+        let wanted = Wanted { name, name_hash, groups: true, ..Wanted::default() };
         let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
         let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
         let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());

@@ -82,7 +82,8 @@ impl Refreshing<'_> {
     async fn read(&self, app: &App) -> Result<(Snapshot, Option<RefreshToken>), Error> {
         let hint = app.store.pool_hint(self.pool_id).await?;
         let presented = refresh_token::open(self.pool_id, &hint.keys, self.token);
-        let wanted = Wanted { session: presented.map(|token| token.session), ..Wanted::default() };
+        let session = presented.map(|token| token.session);
+        let wanted = Wanted { session, groups: true, ..Wanted::default() };
         Ok((app.store.read(self.pool_id, Some(self.client_id), wanted).await?, presented))
     }
 

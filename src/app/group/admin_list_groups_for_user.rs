@@ -18,7 +18,8 @@ pub async fn admin_list_groups_for_user(
 ) -> Result<AdminListGroupsForUserResponse, Error> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(request.username());
-    let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..Wanted::default() }).await?;
+    let wanted = Wanted { name: Some(&name), groups: true, ..Wanted::default() };
+    let found = app.store.read(&pool_id, None, wanted).await?;
     let user = found.user.ok_or_else(Error::no_such_user)?;
     let filter = user.state.sub.to_string();
     let list = List { pool: Some(&found.pool), operation: "AdminListGroupsForUser", filter: &filter };

@@ -26,7 +26,7 @@ pub async fn named_group_and_user(
 ) -> Result<(Snapshot, LoadedGroup, LoadedUser), Error> {
     let pool_id = UserPoolId::new(pool_id);
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(username);
-    let wanted = Wanted { name: Some(&name), group: Some(group), ..Wanted::default() };
+    let wanted = Wanted { name: Some(&name), group: Some(group), groups: true, ..Wanted::default() };
     let found = app.store.read(&pool_id, None, wanted).await?;
     let user = found.user.clone().ok_or_else(Error::no_such_user)?;
     let group = found.group.clone().ok_or_else(Error::no_such_group)?;

@@ -308,7 +308,7 @@ impl Store {
         tokio::spawn(async move {
             let marker = rows.marker();
             let command = rows.answer.as_ref().map(|answer| answer.command.clone());
-            let result = match write::write(&store.database, rows).await {
+            let result = match write::write(&store.connections, rows).await {
                 // The answer was lost on the way: the first event tells whether the transaction was.
                 Err(error) if error.is_connection_lost() => match marker {
                     Some(marker) if write::is_committed(&store.database, &marker).await? => Ok(()),

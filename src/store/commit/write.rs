@@ -1,19 +1,21 @@
 //! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
 use super::{ActivityRow, Marker, OperationalRow};
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::user::search::SearchEntry;
 use crate::store::answers;
+use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::read::Session;
 use crate::store::to_database;
 
-pub(super) async fn write(database: &PgPool, rows: Rows) -> Result<(), StoreError> {
-    let mut transaction = database.begin().await?;
+pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), StoreError> {
+    let mut connection = connections.acquire().await?;
+    let mut transaction = connection.begin().await?;
     let connection = &mut *transaction;
     if let Some(answer) = &rows.answer {
         answers::write(connection, answer).await?;

@@ -62,7 +62,7 @@ fn cluster() -> &'static Postgres {
                     Arc::new(master_keys()),
                 );
                 store.migrate().await.expect("migrations run");
-                store.database().close().await;
+                store.close().await;
             });
         });
         migrated.join().expect("the template is migrated");

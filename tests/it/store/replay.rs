@@ -580,8 +580,8 @@ async fn sequence(steps: Vec<Step>, answered: &Answered) {
     database.assert_verified().await;
     assert_eq!(read_models(&database).await, before, "a rebuild yields the same rows");
     assert_eq!(content(&database, &["log", "keys", "sessions"]).await, log, "a rebuild changes nothing else");
-    another.database().close().await;
-    database.sql().close().await;
+    another.close().await;
+    database.store.close().await;
 }
 
 #[test]
