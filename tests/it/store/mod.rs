@@ -3,6 +3,7 @@
 mod answers;
 mod commands;
 mod commits;
+mod connections;
 mod crash;
 mod deliveries;
 mod feed;
