@@ -19,7 +19,8 @@ use crate::kafka::config::KafkaConfig;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether to give up.
 const SLICE: Duration = Duration::from_millis(100);
-/// librdkafka's own flush looks ten times a second, which would be most of the time that a batch takes.
+/// How often it is looked whether a batch has arrived. librdkafka's own flush looks ten times a second, which would be most
+/// of the time that a batch takes.
 const DELIVERY_SLICE: Duration = Duration::from_millis(1);
 /// How long a good-bye may take.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
@@ -109,11 +110,20 @@ impl TransactionalProducer {
         self.insist("committing", PATIENCE, give_up, |producer| producer.commit_transaction(SLICE))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is a thread for what blocks")]
     fn wait_for_delivery(&self, give_up: &CancellationToken) -> Result<(), ProducerError> {
         let step = "delivering";
         let deadline = Instant::now() + PATIENCE;
-        while self.producer.in_flight_count() > 0 {
-            self.producer.poll(DELIVERY_SLICE);
+        let mut before = self.producer.in_flight_count();
+        while before > 0 {
+            // The crate's poll counts what is left of a time in whole milliseconds: with such a short one it would turn in
+            // circles and keep a processor busy for as long as the brokers take.
+            self.producer.poll(Duration::ZERO);
+            let left = self.producer.in_flight_count();
+            if left == before {
+                std::thread::sleep(DELIVERY_SLICE);
+            }
+            before = left;
             if give_up.is_cancelled() {
                 return Err(ProducerError::GivenUp(step));
             }

@@ -33,6 +33,11 @@ pub(super) struct Poisoned {
 }
 
 impl Batch {
+    /// Whether there were as many rows as are read at once: more may wait.
+    pub(super) fn is_full(&self, most: i64) -> bool {
+        i64::try_from(self.records.len()).is_ok_and(|records| records >= most)
+    }
+
     /// Makes records of rows.
     pub(super) fn new(log: Log, rows: Vec<FeedRow>) -> Self {
         let oldest = rows.first().map(|row| row.at);

@@ -22,6 +22,9 @@ use crate::store::leases::Lease;
 const BATCH: i64 = 500;
 /// How long the relay waits for the news of a commit before it looks for itself.
 const IDLE: Duration = Duration::from_millis(100);
+/// The time from the beginning of a batch to that of the next, unless the first was full: an event that comes alone is
+/// published at once, and those of a busy server share transactions, here and on Kafka.
+const PACE: Duration = Duration::from_millis(50);
 /// How often the lease is renewed.
 const RENEW: Duration = Duration::from_millis(1500);
 /// How often the lease and the lag are looked at while a call to Kafka goes on.
@@ -109,13 +112,16 @@ impl<'a> Tenure<'a> {
                 }
                 continue;
             }
-            let batches = Arc::new(batches);
+            let (began, batches) = (Instant::now(), Arc::new(batches));
             // It is there: it was put back after the last batch.
             if let Some(connected) = producer.take() {
                 *producer = Some(self.publish(connected, Arc::clone(&batches)).await?);
             }
             self.move_on(&batches).await?;
             pause.reset();
+            if !batches.iter().any(|batch| batch.is_full(BATCH)) {
+                let _ = tokio::time::timeout(PACE.saturating_sub(began.elapsed()), self.stop.cancelled()).await;
+            }
         }
         Ok(())
     }
