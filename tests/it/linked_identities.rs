@@ -154,6 +154,76 @@ async fn without_its_own_provider_a_user_has_no_password() {
 }
 
 #[tokio::test]
+async fn who_lost_its_password_gets_one_back_from_nobody_but_an_administrator() {
+    let pool = Pool::create().await;
+    let person = pool.person("taken").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let forgot = ForgotPasswordRequest {
+        client_id: Some(pool.client_id.clone()),
+        username: Some(person.username.clone()),
+        ..Default::default()
+    };
+    pool.api.call(forgot.clone()).await.unwrap();
+    let code = pool.api.messages_for(&person.email, 2).await[0]["code"].as_str().unwrap().to_owned();
+    unlink(&pool, identity("Cognito", SUBJECT, &person.username)).await.unwrap();
+
+    let message = "User password cannot be reset in the current state.";
+    assert_refused(pool.api.call(forgot).await, "NotAuthorizedException", message);
+    let recover = ConfirmForgotPasswordRequest {
+        client_id: Some(pool.client_id.clone()),
+        username: Some(person.username.clone()),
+        confirmation_code: Some(code),
+        password: Some("Better-horse-2".to_owned()),
+        ..Default::default()
+    };
+    assert_refused(pool.api.call(recover).await, "NotAuthorizedException", message);
+    for previous_password in [None, Some(PASSWORD.to_owned())] {
+        let change = ChangePasswordRequest {
+            access_token: tokens.access_token.clone(),
+            previous_password,
+            proposed_password: Some("Better-horse-2".to_owned()),
+        };
+        assert_refused(pool.api.call(change).await, "NotAuthorizedException", message);
+    }
+    assert!(pool.sign_in(&person.username, "Better-horse-2").await.is_err());
+
+    let set = AdminSetUserPasswordRequest {
+        user_pool_id: Some(pool.id.clone()),
+        username: Some(person.username.clone()),
+        password: Some("Other-horse-3".to_owned()),
+        permanent: Some(true),
+    };
+    pool.api.call(set).await.unwrap();
+    pool.sign_in(&person.username, "Other-horse-3").await.unwrap();
+    let change = ChangePasswordRequest {
+        access_token: tokens.access_token.clone(),
+        previous_password: Some("Other-horse-3".to_owned()),
+        proposed_password: Some("Better-horse-2".to_owned()),
+    };
+    pool.api.call(change).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_temporary_password_that_was_taken_is_neither_replaced_nor_sent_again() {
+    let pool = Pool::create().await;
+    let (username, email) = (unique("invited"), format!("{}@example.com", unique("invited")));
+    pool.create_user(&username, &[("email", &email)], PASSWORD).await;
+    let challenge = pool.challenge(&username, PASSWORD).await;
+    unlink(&pool, identity("Cognito", SUBJECT, &username)).await.unwrap();
+    let answer = pool.new_password_request(challenge.session(), &username, "Better-horse-2");
+    assert_refused(pool.api.call(answer).await, "NotAuthorizedException", "Invalid session for the user.");
+    let again = AdminCreateUserRequest {
+        message_action: Some("RESEND".to_owned()),
+        desired_delivery_mediums: vec!["EMAIL".to_owned()],
+        ..pool.create_user_request(&username, &[])
+    };
+    let message = "The invitation can't be sent again: the user may not sign in by password.";
+    assert_refused(pool.api.call(again).await, "UnsupportedUserStateException", message);
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn who_is_linked_to_whom_is_named_in_full() {
     let pool = Pool::create().await;
     let person = pool.person("named").await;

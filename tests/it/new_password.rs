@@ -209,6 +209,36 @@ async fn missing_attributes_come_with_the_new_password() {
 }
 
 #[tokio::test]
+async fn a_preferred_name_does_not_take_the_place_of_somebodys_address() {
+    let aliases = texts(&["email", "phone_number", "preferred_username"]);
+    let request = CreateUserPoolRequest { alias_attributes: aliases, ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let (victim, name) = (format!("{}@example.com", unique("victim")), unique("claimer"));
+    let lookalike = [("preferred_username", victim.as_str())];
+    let message = "preferred_username cannot be of email format, since user pool is configured for email alias.";
+    let refused = pool.api.call(pool.create_user_request(&name, &lookalike)).await;
+    assert_refused(refused, "InvalidParameterException", message);
+
+    pool.create_user(&name, &[], TEMPORARY).await;
+    let challenge = pool.challenge(&name, TEMPORARY).await;
+    let with = |value: &str| {
+        let request = pool.new_password_request(challenge.session(), &name, PASSWORD);
+        with_more(request, &[("userAttributes.preferred_username", value)])
+    };
+    assert_refused(respond(&pool, with(&victim)).await, "InvalidParameterException", message);
+    let message = "preferred_username cannot be of phone number format, since user pool is configured for phone \
+                   number alias.";
+    assert_refused(respond(&pool, with("+12025550123")).await, "InvalidParameterException", message);
+    respond(&pool, with(&unique("nick"))).await.unwrap();
+
+    let owner = unique("owner");
+    pool.sign_up(&owner, &[("email", &victim)]).await.unwrap();
+    pool.confirm(&owner, &pool.api.code_for(&victim).await).await.unwrap();
+    assert_eq!(pool.admin_get_user(&victim).await.unwrap().username(), owner);
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_client_with_a_secret_proves_it_again() {
     let pool = Pool::create().await;
     let client = CreateUserPoolClientRequest { generate_secret: Some(true), ..password_client() };

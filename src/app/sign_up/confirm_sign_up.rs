@@ -68,6 +68,7 @@ async fn attempt(
     let at = app.clock.now();
     let confirmation = rules::confirm_sign_up(
         &user.state,
+        &found.pool.name_rules,
         ConfirmSignUp {
             sent: found.code.clone(),
             guess,

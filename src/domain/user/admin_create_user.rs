@@ -10,7 +10,7 @@ use crate::domain::invitation_message::invitation_message;
 use crate::domain::message::{Medium, Message};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
-use crate::domain::user::sign_up::name_of;
+use crate::domain::user::sign_up::{name_of, refuse_lookalike_alias};
 use crate::domain::user::{Password, User};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
@@ -35,6 +35,7 @@ pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) 
     let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, Writer::Administrator)?;
     let flags = ["email", "phone_number"].map(|name| (name, attributes.remove(&format!("{name}_verified"))));
     let username = name_of(pool, sub, request.username(), &mut attributes)?;
+    refuse_lookalike_alias(&pool.name_rules(), &attributes)?;
     let mut verified = BTreeSet::new();
     for (name, flag) in flags {
         if !flag.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
@@ -107,10 +108,10 @@ fn claimed_aliases(rules: &NameRules, invitee: &Invitee) -> Vec<(&'static str, S
 
 /// What happens to a user from whom aliases are taken. Refused if a name is not an alias of that kind there.
 pub fn release_aliases(owner: &User, rules: &NameRules, taken: &[TakenAlias]) -> Result<Vec<Event>, Error> {
-    let (aliases, names) = (owner.aliases(rules), owner.names(rules));
+    let names = owner.names(rules);
     let mut released = Vec::new();
     for TakenAlias { attribute, name } in taken {
-        if aliases.iter().any(|(held_as, held)| held_as == attribute && held == name) {
+        if owner.has_by_proof(rules, attribute, name) {
             released.push(Event::AliasReleased(UserAliasReleased { attribute: (*attribute).to_owned() }));
         } else if names.contains(name) {
             return Err(address_exists(attribute));

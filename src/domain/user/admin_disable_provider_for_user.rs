@@ -8,8 +8,8 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserPasswordRemoved, UserProviderUnlinked};
 
-/// Unties an external identity from its user. Of a user of the pool itself it takes the password: nothing happens to one who
-/// has none.
+/// Unties an external identity from its user. From a user of the pool itself it takes the password, for good: such a user
+/// sets none itself. Nothing more happens to one whose password was taken before.
 pub fn admin_disable_provider_for_user(user: &User, identity: &ProviderIdentity) -> Decision<Event, Activity, ()> {
     if identity.provider_name != OWN_PROVIDER {
         let link = user.identities.iter().find(|linked| linked.is_of(identity));
@@ -23,7 +23,7 @@ pub fn admin_disable_provider_for_user(user: &User, identity: &ProviderIdentity)
         let message = "User.ProviderAttributeName must be Cognito_Subject for a user of the pool itself.";
         return Decision::refuse(Error::invalid_parameter(message));
     }
-    let removed = user.password.is_some().then_some(Event::PasswordRemoved(UserPasswordRemoved {}));
+    let removed = (!user.password_removed).then_some(Event::PasswordRemoved(UserPasswordRemoved {}));
     Decision::events(removed.into_iter().collect(), ())
 }
 
@@ -74,5 +74,8 @@ mod tests {
         assert_eq!(user(&events).password, None);
         let again = admin_disable_provider_for_user(&user(&events), &own);
         assert!(again.events.is_empty() && again.answer.is_ok());
+        let never = User { password: None, ..user(&events[..1]) };
+        let decision = admin_disable_provider_for_user(&never, &own);
+        assert_eq!(decision.events, [Event::PasswordRemoved(UserPasswordRemoved {})], "it could set one");
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::{Medium, verification_message};
 use crate::domain::user::codes::{self, Delivery};
-use crate::domain::user::sign_up::refuse_lookalike;
+use crate::domain::user::sign_up::refuse_lookalike_alias;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_activity::Activity;
@@ -126,14 +126,11 @@ fn refuse_nameless(pool: &UserPool, user: &User, removed: &BTreeSet<String>) -> 
 /// in the place of an address.
 fn refuse_early_or_mistaken(pool: &UserPool, user: &User, set: &Attributes) -> Result<(), Error> {
     let rules = pool.name_rules();
-    let Some(preferred) = set.get("preferred_username") else { return Ok(()) };
-    if !rules.alias_attributes.contains("preferred_username") {
-        return Ok(());
-    }
-    if user.status == UserStatus::Unconfirmed {
+    let is_alias = rules.alias_attributes.contains("preferred_username");
+    if is_alias && set.contains_key("preferred_username") && user.status == UserStatus::Unconfirmed {
         return Err(Error::invalid_parameter("preferred_username can not be provided for unconfirmed account"));
     }
-    refuse_lookalike(&rules, "preferred_username", preferred)
+    refuse_lookalike_alias(&rules, set)
 }
 
 fn change(pool: &UserPool, user: &User, asked: Asked, codes: &FreshCodes) -> Result<AttributeDecision, Error> {

@@ -25,7 +25,7 @@ pub struct Refused {
 
 /// Checks everything that can be checked before a password is hashed.
 pub fn check(pool: &UserPool, user: &User, previous: Option<&str>, proposed: &str) -> Result<(), Error> {
-    if user.status == UserStatus::ForceChangePassword {
+    if user.status == UserStatus::ForceChangePassword || user.password_removed {
         return Err(cannot_be_reset());
     }
     if previous.is_none() && user.password.is_some() {
@@ -85,6 +85,16 @@ mod tests {
         assert_eq!(unnamed, (Exception::InvalidParameterException, message));
         let without = User { password: None, ..jane() };
         assert!(check(&pool, &without, None, PROPOSED).is_ok(), "there is none before");
+    }
+
+    #[test]
+    fn who_lost_its_password_to_an_administrator_sets_none_itself() {
+        let removed = User { password: None, password_removed: true, ..jane() };
+        for previous in [None, Some("x")] {
+            let refusal = refusal(check(&pool(Default::default()), &removed, previous, PROPOSED));
+            let message = "User password cannot be reset in the current state.".to_owned();
+            assert_eq!(refusal, (Exception::NotAuthorizedException, message));
+        }
     }
 
     #[test]

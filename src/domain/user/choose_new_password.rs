@@ -13,6 +13,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::ids::StreamId;
 use crate::domain::password_policy;
 use crate::domain::time::Timestamp;
+use crate::domain::user::sign_up::refuse_lookalike_alias;
 use crate::domain::user::{Password, User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
@@ -80,6 +81,7 @@ pub fn check(
     for name in given.keys() {
         permit(pool, user, name)?;
     }
+    refuse_lookalike_alias(&pool.name_rules(), &given)?;
     let mut all = user.attributes.known().cloned().unwrap_or_default();
     all.extend(given.clone());
     attributes::require(&pool.schema, &all)?;
@@ -236,6 +238,23 @@ mod tests {
         let message = "An account with the preferred_username already exists.".to_owned();
         let refused = refusal(checked(&pool, &jane, &given, &["j"]));
         assert_eq!(refused, (Exception::AliasExistsException, message));
+    }
+
+    #[test]
+    fn a_name_must_not_stand_where_an_address_would() {
+        let alias_attributes = texts(&["preferred_username", "email", "phone_number"]);
+        let pool = pool(v1::CreateUserPoolRequest { alias_attributes, ..Default::default() });
+        let jane = user(&[invited("jane", &[])]);
+        let refused = |name: &str| refusal(checked(&pool, &jane, &[("preferred_username", name)], &[]));
+        for (name, form) in [("victim@example.com", "email"), ("+12025550123", "phone number")] {
+            let message = format!(
+                "preferred_username cannot be of {form} format, since user pool is configured for {form} alias."
+            );
+            assert_eq!(refused(name), (Exception::InvalidParameterException, message));
+        }
+        assert!(checked(&pool, &jane, &[("preferred_username", "j")], &[]).is_ok());
+        let proved = [("email", "jane@example.com"), ("phone_number", "+12025550123")];
+        assert!(checked(&pool, &jane, &proved, &[]).is_ok(), "these count once they are proved");
     }
 
     #[test]

@@ -43,9 +43,9 @@ fn standing(user: Option<&User>) -> Result<&User, Error> {
         return Err(Error::not_authorized("User is disabled."));
     }
     match user.status {
-        UserStatus::Confirmed | UserStatus::ResetRequired => Ok(user),
+        UserStatus::Confirmed | UserStatus::ResetRequired if !user.password_removed => Ok(user),
         UserStatus::Unconfirmed => Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed.")),
-        UserStatus::ForceChangePassword => Err(cannot_be_reset()),
+        UserStatus::Confirmed | UserStatus::ResetRequired | UserStatus::ForceChangePassword => Err(cannot_be_reset()),
     }
 }
 
@@ -137,7 +137,9 @@ mod tests {
         let disabled = User { enabled: false, ..jane() };
         let unconfirmed = user(&[signed_up("jane", &[])]);
         let temporary = user(&[signed_up("jane", &[]), temporary_password()]);
+        let removed = User { password: None, password_removed: true, ..jane() };
         for (user, exception) in [
+            (Some(&removed), Exception::NotAuthorizedException),
             (None, Exception::UserNotFoundException),
             (Some(&disabled), Exception::NotAuthorizedException),
             (Some(&unconfirmed), Exception::UserNotConfirmedException),

@@ -5,6 +5,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::{self, CodeFault, CodeOutcome, Guess, SentCode};
 use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserConfirmed};
@@ -33,8 +34,8 @@ pub struct Confirmation {
     pub code: CodeOutcome,
 }
 
-/// Decides a confirmation. `alias` tells whether the proved attribute becomes an alias in this pool.
-pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
+/// Decides a confirmation, in a pool with these rules for names.
+pub fn confirm_sign_up(user: &User, rules: &NameRules, command: ConfirmSignUp) -> Confirmation {
     let kept = |error| Confirmation {
         decision: Decision::refuse(error),
         alias_owner_events: Vec::new(),
@@ -52,7 +53,10 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
     }
     // A code that is right was sent.
     let Some(sent) = command.sent else { return faulty(CodeFault::Expired) };
-    if command.alias_owner.is_some() && !command.force_alias_creation {
+    let name = user.attribute(&sent.attribute).map(|value| rules.normalise(value)).unwrap_or_default();
+    // What the other one has without a proof can't be taken away by taking the proof away.
+    let movable = |owner: &User| command.force_alias_creation && owner.has_by_proof(rules, &sent.attribute, &name);
+    if command.alias_owner.as_deref().is_some_and(|owner| !movable(owner)) {
         return kept(Error::alias_exists(&sent.attribute));
     }
     let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![sent.attribute.clone()] };
@@ -72,8 +76,15 @@ fn faulty(fault: CodeFault) -> Confirmation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{at, confirmed, refused, signed_up, user};
+    use crate::domain::testing::{at, confirmed, pool, refused, signed_up, texts, user};
     use crate::proto::events::UserCodeRefused;
+    use crate::proto::v1::CreateUserPoolRequest;
+
+    fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
+        let alias_attributes = texts(&["email", "preferred_username"]);
+        let pool = pool(CreateUserPoolRequest { alias_attributes, ..Default::default() });
+        super::confirm_sign_up(user, &pool.name_rules(), command)
+    }
 
     fn jane() -> User {
         user(&[signed_up("jane", &[("email", "jane@example.com")])])
@@ -162,6 +173,16 @@ mod tests {
             ..command(Some(sent()))
         };
         assert_eq!(confirm_sign_up(&jane(), wrong).alias_owner_events, [], "a wrong code takes nothing");
+    }
+
+    #[test]
+    fn what_another_user_has_without_a_proof_is_not_taken_by_force() {
+        let held = [("email", "jane@example.com"), ("preferred_username", "jane@example.com")];
+        for (attributes, proved) in [(&held[1..], &[][..]), (&held[..], &["email"])] {
+            let alias_owner = Some(Box::new(user(&[signed_up("joan", attributes), confirmed(proved)])));
+            let forced = ConfirmSignUp { alias_owner, force_alias_creation: true, ..command(Some(sent())) };
+            assert_eq!(kept(confirm_sign_up(&jane(), forced)).0, Exception::AliasExistsException);
+        }
     }
 
     #[test]

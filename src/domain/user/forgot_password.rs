@@ -77,7 +77,7 @@ pub fn contact(user: &User, ways: &[Medium]) -> Result<Delivery, Withheld> {
     if !user.enabled {
         return Err(Withheld::Disabled);
     }
-    if user.status == UserStatus::ForceChangePassword {
+    if user.status == UserStatus::ForceChangePassword || user.password_removed {
         return Err(Withheld::State);
     }
     let verified = |medium: &Medium| {
@@ -198,6 +198,7 @@ mod tests {
         let state = [(Exception::NotAuthorizedException, message)];
         let events = [signed_up("jane", &ADDRESSES), confirmed(&["email"]), temporary_password()];
         assert_eq!(withheld(Some(&user(&events))), state);
+        assert_eq!(withheld(Some(&User { password: None, password_removed: true, ..jane(&["email"]) })), state);
         let unconfirmed = User { verified: ["email".to_owned()].into(), ..user(&[signed_up("jane", &ADDRESSES)]) };
         assert_eq!(withheld(Some(&unconfirmed)), state);
     }

@@ -72,6 +72,9 @@ pub struct User {
     pub requested: BTreeMap<String, Personal<String>>,
     /// What it can sign in with.
     pub password: Option<Password>,
+    /// Whether an administrator took the password away: it has none until an administrator sets one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_removed: bool,
     /// The identities at external providers that stand for it.
     #[serde(default)]
     pub identities: Vec<LinkedIdentity>,
@@ -130,7 +133,7 @@ impl UserStatus {
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 2;
+    const REVISION: i32 = 3;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         let change = |change: &dyn Fn(&mut Self)| {
@@ -170,14 +173,17 @@ impl Aggregate for User {
             Event::ProviderUnlinked(unlinked) => change(&|user| {
                 user.identities.retain(|identity| identity.link_id != unlinked.link_id);
             }),
-            Event::PasswordRemoved(_) => change(&|user| user.password = None),
+            Event::PasswordRemoved(_) => change(&|user| {
+                user.password = None;
+                user.password_removed = true;
+            }),
             Event::PasswordChanged(changed) => change(&|user| {
                 user.status = UserStatus::Confirmed;
-                user.password = Password::of(&changed.password_hash, &changed.srp_verifier);
+                user.set_password(&changed.password_hash, &changed.srp_verifier);
             }),
             Event::TemporaryPasswordSet(set) => change(&|user| {
                 user.status = UserStatus::ForceChangePassword;
-                user.password = Password::of(&set.password_hash, &set.srp_verifier);
+                user.set_password(&set.password_hash, &set.srp_verifier);
             }),
             Event::PasswordReset(_) => change(&|user| user.status = UserStatus::ResetRequired),
             Event::AttributesSet(set) => change(&|user| user.set_attributes(set)),
@@ -226,6 +232,7 @@ impl User {
             verified: BTreeSet::new(),
             requested: BTreeMap::new(),
             password,
+            password_removed: false,
             identities: Vec::new(),
             token_generation: 1,
             groups: BTreeSet::new(),
@@ -234,8 +241,13 @@ impl User {
         })
     }
 
+    fn set_password(&mut self, hash: &[u8], srp_verifier: &[u8]) {
+        self.password = Password::of(hash, srp_verifier);
+        self.password_removed = false;
+    }
+
     fn choose_new_password(&mut self, chosen: &UserNewPasswordChosen) {
-        self.password = Password::of(&chosen.password_hash, &chosen.srp_verifier);
+        self.set_password(&chosen.password_hash, &chosen.srp_verifier);
         self.status = UserStatus::Confirmed;
         if let (Personal::Known(attributes), Some(personal)) = (&mut self.attributes, &chosen.personal) {
             attributes.extend(personal.attributes.clone());
@@ -333,6 +345,13 @@ impl User {
         names
     }
 
+    /// Whether a name is the user's by the proof of an attribute and by nothing else, so that it goes with the proof.
+    pub fn has_by_proof(&self, rules: &NameRules, attribute: &str, name: &str) -> bool {
+        let mut unproved = self.clone();
+        unproved.verified.remove(attribute);
+        self.names(rules).contains(name) && !unproved.names(rules).contains(name)
+    }
+
     /// The attributes that stand for the name, each with its value in the form that is compared.
     pub fn aliases(&self, rules: &NameRules) -> Vec<(&'static str, String)> {
         let stands_for_name = |attribute: &str| {
@@ -422,6 +441,7 @@ mod tests {
             verified: BTreeSet::new(),
             requested: BTreeMap::new(),
             password: Password::of(b"hash", b"verifier"),
+            password_removed: false,
             identities: Vec::new(),
             token_generation: 1,
             groups: BTreeSet::new(),
@@ -546,7 +566,13 @@ mod tests {
         step(Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() }), |user| {
             user.identities.remove(0);
         });
-        step(Event::PasswordRemoved(UserPasswordRemoved {}), |user| user.password = None);
+        step(Event::PasswordRemoved(UserPasswordRemoved {}), |user| {
+            (user.password, user.password_removed) = (None, true);
+        });
+        step(temporary_password(), |user| {
+            user.status = UserStatus::ForceChangePassword;
+            (user.password, user.password_removed) = (Password::of(b"temporary hash", b"temporary verifier"), false);
+        });
     }
 
     fn chosen(attributes: &[(&str, &str)]) -> Event {

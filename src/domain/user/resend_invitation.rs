@@ -15,6 +15,10 @@ pub fn check(user: &User) -> Result<(), Error> {
         let message = format!("The invitation can't be sent again: the user's status is {}.", user.status.name());
         return Err(Error::new(Exception::UnsupportedUserStateException, message));
     }
+    if user.password_removed {
+        let message = "The invitation can't be sent again: the user may not sign in by password.";
+        return Err(Error::new(Exception::UnsupportedUserStateException, message));
+    }
     if user.enabled { Ok(()) } else { Err(Error::not_authorized("User is disabled.")) }
 }
 
@@ -78,6 +82,9 @@ mod tests {
         let message = "The invitation can't be delivered: the user has no address for it.".to_owned();
         let nowhere = refused(resend_invitation(&pool, &waiting, &unsaid));
         assert_eq!(nowhere, (Exception::CodeDeliveryFailureException, message));
+        let removed = User { password: None, password_removed: true, ..waiting.clone() };
+        let message = "The invitation can't be sent again: the user may not sign in by password.".to_owned();
+        assert_eq!(resent(&removed, &["EMAIL"]), (Exception::UnsupportedUserStateException, message));
         let disabled = User { enabled: false, ..waiting };
         let message = "User is disabled.".to_owned();
         assert_eq!(resent(&disabled, &["EMAIL"]), (Exception::NotAuthorizedException, message));

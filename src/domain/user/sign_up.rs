@@ -52,7 +52,7 @@ pub fn registration(
 }
 
 /// A name must not stand where the address of somebody else would.
-pub fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
+fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
     let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(name);
     let form = if mistaken("email", attributes::is_email) {
         "email"
@@ -64,6 +64,16 @@ pub fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(),
     Err(Error::invalid_parameter(format!(
         "{what} cannot be of {form} format, since user pool is configured for {form} alias."
     )))
+}
+
+/// A preferred name that is an alias counts at once, without a proof: it must not stand where an address would, either.
+pub fn refuse_lookalike_alias(rules: &NameRules, set: &Attributes) -> Result<(), Error> {
+    match set.get("preferred_username") {
+        Some(preferred) if rules.alias_attributes.contains("preferred_username") => {
+            refuse_lookalike(rules, "preferred_username", preferred)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The user name, and the attribute that is taken from it where an address is the name.
