@@ -204,8 +204,11 @@ async fn the_pool_says_how_a_password_is_recovered() {
     assert_refused(forgot(&pool, &name).await, NO_CONTACT.0, NO_CONTACT.1);
     pool.confirm(&name, &pool.api.code_for(&phone).await).await.unwrap();
     assert_refused(forgot(&pool, &name).await, NO_CONTACT.0, NO_CONTACT.1);
+    reset(&pool, &name).await.expect("the administrator need not reach the user");
+    assert_refused(pool.sign_in(&name, PASSWORD).await, RESET.0, RESET.1);
     assert_refused(reset(&pool, &name).await, NO_CONTACT.0, NO_CONTACT.1);
-    pool.sign_in(&name, PASSWORD).await.expect("it was not locked out");
+    set(&pool, &name, PASSWORD, Some(true)).await.unwrap();
+    pool.sign_in(&name, PASSWORD).await.unwrap();
     pool.verify().await;
 
     let pool = Pool::create_with(recovering(&["admin_only"]), password_client()).await;
@@ -216,6 +219,40 @@ async fn the_pool_says_how_a_password_is_recovered() {
     let mut contradiction = recovering(&["admin_only", "verified_email"]);
     contradiction.pool_name = Some("contradiction".to_owned());
     assert_eq!(pool.api.call(contradiction).await.unwrap_err().exception, "InvalidParameterException");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn where_the_pool_says_nothing_a_proved_phone_number_comes_before_a_proved_address() {
+    let verifying = CreateUserPoolRequest {
+        auto_verified_attributes: texts(&["email", "phone_number"]),
+        ..Default::default()
+    };
+    let pool = Pool::create_with(verifying.clone(), password_client()).await;
+    let updated = UpdateUserPoolRequest {
+        user_pool_id: Some(pool.id.clone()),
+        auto_verified_attributes: verifying.auto_verified_attributes,
+        ..Default::default()
+    };
+    let (name, phone) = (unique("both"), unique_phone());
+    let email = format!("{name}@example.com");
+    let proved = [("email_verified", "true"), ("phone_number_verified", "true")];
+    let addresses = [("email", email.as_str()), ("phone_number", phone.as_str())];
+    pool.create_user(&name, &[&addresses[..], &proved].concat(), PASSWORD).await;
+    set(&pool, &name, PASSWORD, Some(true)).await.unwrap();
+    let went = async || forgot(&pool, &name).await.unwrap().attribute_name().to_owned();
+    assert_eq!(went().await, "phone_number");
+    pool.api.call(updated).await.unwrap();
+    assert_eq!(went().await, "phone_number", "an update that says nothing leaves it so");
+    let unproved = AdminUpdateUserAttributesRequest {
+        user_pool_id: Some(pool.id.clone()),
+        username: Some(name.clone()),
+        user_attributes: attributes(&[("phone_number_verified", "false")]),
+        ..Default::default()
+    };
+    pool.api.call(unproved).await.unwrap();
+    assert_eq!(went().await, "email");
+    recover(&pool, &name, &newest_code(&pool, &email, 1).await).await.unwrap();
     pool.verify().await;
 }
 
@@ -452,7 +489,7 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
     };
     assert_refused(pool.api.call(by_token).await, "NotAuthorizedException", RESET.1);
 
-    // Codes of either origin are the same, and count together.
+    // Codes of either origin are the same, and count together: all that a second reset does is to send one.
     forgot(&pool, &person.username).await.unwrap();
     for _ in 0..3 {
         reset(&pool, &person.username).await.unwrap();
@@ -460,7 +497,58 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
     assert_refused(reset(&pool, &person.username).await, LIMIT.0, LIMIT.1);
     recover(&pool, &person.username, &newest_code(&pool, &person.email, 6).await).await.unwrap();
     assert_eq!(status(&pool, &person.username).await, "CONFIRMED");
+    let own = pool.sign_in(&person.username, BETTER).await.unwrap();
+    pool.get_user(own.access_token()).await.unwrap();
+    // Whoever was signed in before the reset is not any more.
+    let gone = pool.get_user(tokens.access_token()).await;
+    assert_refused(gone, "NotAuthorizedException", "Access Token has been revoked");
+    let gone = pool.refresh(tokens.refresh_token()).await;
+    assert_refused(gone, "NotAuthorizedException", "Refresh Token has been revoked");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn codes_that_anybody_asks_for_keep_no_administrator_from_taking_a_password_back() {
+    let pool = Pool::create().await;
+    let person = pool.person("flooded").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    for _ in 0..5 {
+        forgot(&pool, &person.username).await.unwrap();
+    }
+    assert_refused(forgot(&pool, &person.username).await, LIMIT.0, LIMIT.1);
+    reset(&pool, &person.username).await.unwrap();
+    assert_eq!(status(&pool, &person.username).await, "RESET_REQUIRED");
+    assert_refused(pool.get_user(tokens.access_token()).await, RESET.0, RESET.1);
+    assert_refused(reset(&pool, &person.username).await, LIMIT.0, LIMIT.1);
+    // The sign-up's code and those five: the last one is good, and none came with the reset.
+    let messages = pool.api.messages_for(&person.email, 6).await;
+    assert_eq!(messages.len(), 6);
+    recover(&pool, &person.username, messages[0]["code"].as_str().unwrap()).await.unwrap();
+    set(&pool, &person.username, PASSWORD, Some(true)).await.unwrap();
+    let gone = pool.get_user(tokens.access_token()).await;
+    assert_refused(gone, "NotAuthorizedException", "Access Token has been revoked");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_can_not_be_sent_a_code_loses_its_password_to_an_administrator_all_the_same() {
+    let pool = Pool::create().await;
+    let person = pool.person("barred").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(person.username.clone()));
+    let disable = AdminDisableUserRequest { user_pool_id: user_pool_id.clone(), username: username.clone() };
+    pool.api.call(disable).await.unwrap();
+    reset(&pool, &person.username).await.unwrap();
+    assert_refused(reset(&pool, &person.username).await, "NotAuthorizedException", "User is disabled.");
+    pool.api.call(AdminEnableUserRequest { user_pool_id, username }).await.unwrap();
+    assert_refused(pool.sign_in(&person.username, PASSWORD).await, RESET.0, RESET.1);
+    set(&pool, &person.username, BETTER, Some(true)).await.unwrap();
     pool.sign_in(&person.username, BETTER).await.unwrap();
-    pool.get_user(tokens.access_token()).await.unwrap();
+    let gone = pool.get_user(tokens.access_token()).await;
+    assert_refused(gone, "NotAuthorizedException", "Access Token has been revoked");
+    // Who waits for its confirmation has no password to be taken back.
+    let waiting = unique("waiting");
+    pool.sign_up(&waiting, &[]).await.unwrap();
+    assert_refused(reset(&pool, &waiting).await, STATE.0, STATE.1);
     pool.verify().await;
 }

@@ -196,7 +196,7 @@ async fn a_pool_without_wishes_has_the_defaults() {
     assert_eq!((admin.allow_admin_create_user_only, admin.unused_account_validity_days), (Some(false), Some(7)));
     let recovery = described.account_recovery_setting.unwrap().recovery_mechanisms;
     let recovery: Vec<_> = recovery.iter().map(|option| (option.priority(), option.name())).collect();
-    assert_eq!(recovery, [(1, "verified_email"), (2, "verified_phone_number")]);
+    assert_eq!(recovery, [(1, "verified_phone_number"), (2, "verified_email")]);
     assert_eq!(described.schema_attributes.len(), 21);
     assert_eq!(described.username_configuration, None);
     assert!(described.user_pool_tags.is_empty() && described.alias_attributes.is_empty());

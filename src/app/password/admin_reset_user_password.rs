@@ -5,13 +5,13 @@ use crate::app::caller::Caller;
 use crate::app::codes::NewCode;
 use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
-use crate::domain::user::admin_reset_user_password as rules;
+use crate::domain::user::admin_reset_user_password::{self as rules, ResetPassword};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{AdminResetUserPasswordRequest, AdminResetUserPasswordResponse};
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Takes a user's password back and sends it a code with which it can choose another.
+/// Takes a user's password back, ends its sessions, and sends it a code with which it can choose another.
 pub async fn admin_reset_user_password(
     app: &App,
     caller: &Caller,
@@ -30,16 +30,18 @@ async fn attempt(
     let named = named_user_with(app, request.user_pool_id(), request.username(), wanted).await?;
     let (pool, user, sub) = (&named.pool, &named.user, named.user.state.sub);
     let (at, code) = (app.clock.now(), app.random.code());
-    let decision = rules::admin_reset_user_password(&pool.state, &user.state, &code);
+    let before = named.code.as_ref();
+    let command = ResetPassword { code: &code, before, at };
+    let decision = rules::admin_reset_user_password(&pool.state, &user.state, &command);
     let delivery = decision.answer?;
     let answer = AdminResetUserPasswordResponse {};
-    let before = named.code.as_ref();
-    let row = NewCode { sub, purpose, delivery: &delivery, code: &code, before, at }.row(&pool.keys)?;
+    let new = delivery.as_ref().map(|delivery| NewCode { sub, purpose, delivery, code: &code, before, at });
+    let row = new.map(|new| new.row(&pool.keys)).transpose()?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .user(user, decision.events)
         .activity(sub, &user.key, decision.activity)
         .messages(sub, &user.key, decision.messages)
-        .operational([row])
+        .operational(row)
         .answering(&answer);
     app.store.commit(commit).await?;
     Ok(answer)

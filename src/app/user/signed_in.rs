@@ -67,15 +67,15 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
     if !user.state.enabled {
         return Err(Error::not_authorized("User is disabled."));
     }
+    // So does taking a password back.
+    if user.state.status == UserStatus::ResetRequired {
+        return Err(Error::password_reset_required());
+    }
     if session.token_generation != user.state.token_generation {
         return Err(revoked());
     }
-    match user.state.status {
-        UserStatus::Confirmed | UserStatus::ForceChangePassword => {}
-        UserStatus::Unconfirmed => {
-            return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
-        }
-        UserStatus::ResetRequired => return Err(Error::password_reset_required()),
+    if user.state.status == UserStatus::Unconfirmed {
+        return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
     }
     Ok(SignedIn {
         pool: found.pool,

@@ -51,11 +51,12 @@ pub fn refresh(
     if !user.enabled {
         return Err(Error::not_authorized("User is disabled."));
     }
-    if session.token_generation != user.token_generation {
-        return Err(Error::not_authorized("Refresh Token has been revoked"));
-    }
+    // So does taking a password back.
     if user.status == UserStatus::ResetRequired {
         return Err(Error::password_reset_required());
+    }
+    if session.token_generation != user.token_generation {
+        return Err(Error::not_authorized("Refresh Token has been revoked"));
     }
     let grace = client.rotation_grace();
     if presented == session.counter {
@@ -127,7 +128,7 @@ mod tests {
         assert_eq!(message(&signed_out, &session(0, None), 1), "Refresh Token has been revoked");
         let disabled = User { enabled: false, token_generation: 2, ..user() };
         assert_eq!(message(&disabled, &session(0, None), 1), "User is disabled.");
-        let reset = User { status: UserStatus::ResetRequired, ..user() };
+        let reset = User { status: UserStatus::ResetRequired, token_generation: 2, ..user() };
         assert_eq!(message(&reset, &session(0, None), 1), "Password reset required for the user");
     }
 }

@@ -1,32 +1,63 @@
 //! AdminResetUserPassword: the rules.
 
 use crate::domain::decision::Decision;
+use crate::domain::error::Error;
 use crate::domain::message::Medium;
-use crate::domain::user::codes::Delivery;
-use crate::domain::user::forgot_password::{contact, send};
+use crate::domain::time::Timestamp;
+use crate::domain::user::codes::{self, Delivery, SentCode};
+use crate::domain::user::forgot_password::{cannot_be_reset, contact, send};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{Recovery, UserPool};
-use crate::proto::events::UserPasswordReset;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
+use crate::proto::events::{UserPasswordReset, UserSignedOut};
 
-/// Takes the password back and sends the user a code with which it can choose another. A user who has no verified address
-/// would be locked out, and keeps its password.
-pub fn admin_reset_user_password(pool: &UserPool, user: &User, code: &str) -> Decision<Event, Activity, Delivery> {
+/// What the command brings.
+pub struct ResetPassword<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// The one that was sent before, by whoever's wish.
+    pub before: Option<&'a SentCode>,
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// Takes the password back, ends every session, and sends the user a code with which it can choose another: answers where
+/// that goes.
+///
+/// Nobody can keep an administrator from it. Who can't be sent a code, because none of its addresses is verified, because it
+/// is disabled, or because others had so many codes sent to it, loses its password all the same. Who lost it before is only
+/// sent another code, and there a code that can't be sent is a refusal.
+pub fn admin_reset_user_password(
+    pool: &UserPool,
+    user: &User,
+    command: &ResetPassword<'_>,
+) -> Decision<Event, Activity, Option<Delivery>> {
+    let has_its_own = matches!(user.status, UserStatus::Confirmed | UserStatus::ResetRequired);
+    if !has_its_own || user.password_removed {
+        return Decision::refuse(cannot_be_reset());
+    }
+    let was_reset = user.status == UserStatus::ResetRequired;
+    let mut decision = match delivery(pool, user, command) {
+        Ok(delivery) => send(pool, user, delivery, command.code).map(Some),
+        Err(error) if was_reset => Decision::refuse(error),
+        Err(_) => Decision::events(Vec::new(), None),
+    };
+    if !was_reset {
+        let signed_out = UserSignedOut { token_generation: user.token_generation + 1 };
+        decision.events.extend([Event::PasswordReset(UserPasswordReset {}), Event::SignedOut(signed_out)]);
+    }
+    decision
+}
+
+fn delivery(pool: &UserPool, user: &User, command: &ResetPassword<'_>) -> Result<Delivery, Error> {
     let ways = match pool.recovery() {
         Recovery::ByUser(ways) => ways,
         // An administrator is at it.
         Recovery::ByAdministrator => vec![Medium::Sms, Medium::Email],
     };
-    let delivery = match contact(user, &ways) {
-        Ok(delivery) => delivery,
-        Err(withheld) => return Decision::refuse(withheld.error()),
-    };
-    let mut decision = send(pool, user, delivery, code);
-    if user.status != UserStatus::ResetRequired {
-        decision.events.push(Event::PasswordReset(UserPasswordReset {}));
-    }
-    decision
+    let delivery = contact(user, &ways).map_err(|withheld| withheld.error())?;
+    codes::refuse_too_many(command.before, command.at).map(|()| delivery)
 }
 
 #[cfg(test)]
@@ -34,30 +65,43 @@ mod tests {
     use super::*;
     use crate::domain::error::Exception;
     use crate::domain::testing::{
-        confirmed, pool, refused, reset, signed_up, temporary_password, user, verifying_both,
+        at, confirmed, pool, refused, reset, signed_up, temporary_password, user, verifying_both,
     };
-    use crate::domain::user::codes;
-    use crate::proto::events::CodePurpose;
+    use crate::proto::events::{CodePurpose, UserPasswordRemoved};
     use crate::proto::v1;
+
+    const FIRST: ResetPassword<'static> = ResetPassword { code: "123456", before: None, at: Timestamp(0) };
 
     fn events(verified: &[&str]) -> Vec<Event> {
         vec![signed_up("jane", &[("email", "jane@example.com")]), confirmed(verified)]
+    }
+
+    fn signed_out() -> Event {
+        Event::SignedOut(UserSignedOut { token_generation: 2 })
+    }
+
+    /// What becomes of a user who is sent no code.
+    fn without_a_code(user: &User, command: &ResetPassword<'_>) -> Vec<Event> {
+        let decision = admin_reset_user_password(&pool(verifying_both()), user, command);
+        assert_eq!(decision.answer.unwrap(), None);
+        assert!(decision.messages.is_empty() && decision.activity.is_empty());
+        decision.events
     }
 
     #[test]
     fn the_password_is_taken_back_once_and_each_time_a_code_goes_out() {
         let pool = pool(verifying_both());
         let jane = user(&events(&["email"]));
-        let decision = admin_reset_user_password(&pool, &jane, "123456");
-        assert_eq!(decision.answer.unwrap(), (Medium::Email, "jane@example.com".to_owned()));
-        assert_eq!(decision.events, [reset()]);
+        let decision = admin_reset_user_password(&pool, &jane, &FIRST);
+        assert_eq!(decision.answer.unwrap(), Some((Medium::Email, "jane@example.com".to_owned())));
+        assert_eq!(decision.events, [reset(), signed_out()]);
         assert_eq!(decision.messages[0].code.as_deref(), Some("123456"));
         assert_eq!(decision.activity, [codes::sent(CodePurpose::ForgotPassword, Medium::Email)]);
 
         let again = user(&[events(&["email"]), decision.events].concat());
-        assert_eq!((again.status, again.password), (UserStatus::ResetRequired, jane.password));
-        let again = user(&[events(&["email"]), vec![reset()]].concat());
-        let decision = admin_reset_user_password(&pool, &again, "654321");
+        assert_eq!((again.status, again.password.clone()), (UserStatus::ResetRequired, jane.password));
+        assert_eq!(again.token_generation, 2, "whoever is signed in is no longer");
+        let decision = admin_reset_user_password(&pool, &again, &FIRST);
         assert_eq!((decision.events.len(), decision.messages.len()), (0, 1));
     }
 
@@ -66,17 +110,64 @@ mod tests {
         let admin_only = v1::RecoveryOptionType { priority: Some(1), name: Some("admin_only".to_owned()) };
         let setting = v1::AccountRecoverySettingType { recovery_mechanisms: vec![admin_only] };
         let request = v1::CreateUserPoolRequest { account_recovery_setting: Some(setting), ..verifying_both() };
-        assert!(admin_reset_user_password(&pool(request), &user(&events(&["email"])), "123456").answer.is_ok());
+        let decision = admin_reset_user_password(&pool(request), &user(&events(&["email"])), &FIRST);
+        assert!(decision.answer.unwrap().is_some());
     }
 
     #[test]
-    fn nobody_is_locked_out_by_a_code_that_can_not_reach_or_help_it() {
-        let pool = pool(verifying_both());
-        let refusal = |user: &User| refused(admin_reset_user_password(&pool, user, "123456")).0;
-        assert_eq!(refusal(&user(&events(&[]))), Exception::InvalidParameterException);
-        let temporary = [events(&["email"]), vec![temporary_password()]].concat();
-        assert_eq!(refusal(&user(&temporary)), Exception::NotAuthorizedException);
+    fn who_can_not_be_sent_a_code_loses_its_password_all_the_same() {
         let disabled = User { enabled: false, ..user(&events(&["email"])) };
-        assert_eq!(refusal(&disabled), Exception::NotAuthorizedException);
+        for user in [user(&events(&[])), disabled] {
+            assert_eq!(without_a_code(&user, &FIRST), [reset(), signed_out()]);
+        }
+    }
+
+    #[test]
+    fn codes_that_others_had_sent_keep_no_administrator_from_it() {
+        let before = SentCode {
+            hash: Vec::new(),
+            attribute: "email".to_owned(),
+            attempts: 0,
+            expires_at: at(3_600),
+            sent: 5,
+            window_began: at(0),
+        };
+        let within = ResetPassword { before: Some(&before), at: at(3_599), ..FIRST };
+        assert_eq!(without_a_code(&user(&events(&["email"])), &within), [reset(), signed_out()]);
+        let later = ResetPassword { at: at(3_600), ..within };
+        let decision = admin_reset_user_password(&pool(verifying_both()), &user(&events(&["email"])), &later);
+        assert!(decision.answer.unwrap().is_some());
+    }
+
+    #[test]
+    fn who_lost_its_password_before_is_sent_a_code_or_the_reason_is_told() {
+        let refusal = |verified: &[&str], sent| {
+            let before = SentCode {
+                hash: Vec::new(),
+                attribute: "email".to_owned(),
+                attempts: 0,
+                expires_at: at(3_600),
+                sent,
+                window_began: at(0),
+            };
+            let command = ResetPassword { before: Some(&before), at: at(1), ..FIRST };
+            let lost = user(&[events(verified), vec![reset()]].concat());
+            refused(admin_reset_user_password(&pool(verifying_both()), &lost, &command)).0
+        };
+        assert_eq!(refusal(&[], 1), Exception::InvalidParameterException);
+        assert_eq!(refusal(&["email"], 5), Exception::LimitExceededException);
+    }
+
+    #[test]
+    fn who_has_no_password_of_its_own_has_none_to_be_taken_back() {
+        let pool = pool(verifying_both());
+        let temporary = [events(&["email"]), vec![temporary_password()]].concat();
+        let unconfirmed = vec![signed_up("jane", &[("email", "jane@example.com")])];
+        let removed = [events(&["email"]), vec![Event::PasswordRemoved(UserPasswordRemoved {})]].concat();
+        for events in [temporary, unconfirmed, removed] {
+            let message = "User password cannot be reset in the current state.".to_owned();
+            let refusal = refused(admin_reset_user_password(&pool, &user(&events), &FIRST));
+            assert_eq!(refusal, (Exception::NotAuthorizedException, message));
+        }
     }
 }

@@ -157,6 +157,16 @@ pub fn sent(purpose: CodePurpose, medium: Medium) -> Activity {
     Activity::CodeSent(UserCodeSent { purpose: purpose.into(), delivery_medium: medium.name().to_owned() })
 }
 
+/// Refuses another code where so many went out within the hour.
+pub fn refuse_too_many(before: Option<&SentCode>, at: Timestamp) -> Result<(), Error> {
+    let many = within_the_hour(before, at).is_some_and(|before| before.sent >= MOST_SENT);
+    if many { Err(Error::limit_exceeded()) } else { Ok(()) }
+}
+
+fn within_the_hour(before: Option<&SentCode>, at: Timestamp) -> Option<&SentCode> {
+    before.filter(|before| at < before.window_began.plus_seconds(HOUR))
+}
+
 /// A code that is sent now, by its hash. Refused when there were too many in the hour.
 pub fn one_more(
     before: Option<&SentCode>,
@@ -165,9 +175,8 @@ pub fn one_more(
     hash: Vec<u8>,
     at: Timestamp,
 ) -> Result<SentCode, Error> {
-    let within = before.filter(|before| at < before.window_began.plus_seconds(HOUR));
-    let (sent, window_began) = match within {
-        Some(before) if before.sent >= MOST_SENT => return Err(Error::limit_exceeded()),
+    refuse_too_many(before, at)?;
+    let (sent, window_began) = match within_the_hour(before, at) {
         Some(before) => (before.sent + 1, before.window_began),
         None => (1, at),
     };

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(settings.admin_create_user_config.unwrap().unused_account_validity_days, Some(7));
         let recovery = settings.account_recovery_setting.unwrap().recovery_mechanisms;
         let names: Vec<_> = recovery.iter().map(|option| (option.priority(), option.name())).collect();
-        assert_eq!(names, [(1, "verified_email"), (2, "verified_phone_number")]);
+        assert_eq!(names, [(1, "verified_phone_number"), (2, "verified_email")]);
     }
 
     #[test]

@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(recovery(&[(1, "verified_email")]), Recovery::ByUser(vec![Medium::Email]));
         assert_eq!(recovery(&[]), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
         assert_eq!(recovery(&[(1, "admin_only")]), Recovery::ByAdministrator);
-        assert_eq!(pool(Default::default()).recovery(), Recovery::ByUser(vec![Medium::Email, Medium::Sms]));
+        assert_eq!(pool(Default::default()).recovery(), Recovery::ByUser(vec![Medium::Sms, Medium::Email]));
     }
 
     #[test]

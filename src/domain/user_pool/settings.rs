@@ -76,7 +76,7 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
         let option =
             |priority, name: &str| v1::RecoveryOptionType { priority: Some(priority), name: Some(name.to_owned()) };
         v1::AccountRecoverySettingType {
-            recovery_mechanisms: vec![option(1, "verified_email"), option(2, "verified_phone_number")],
+            recovery_mechanisms: vec![option(1, "verified_phone_number"), option(2, "verified_email")],
         }
     });
     settings
