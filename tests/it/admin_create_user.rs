@@ -170,6 +170,27 @@ async fn an_invitation_is_sent_again_with_another_password() {
 }
 
 #[tokio::test]
+async fn an_invitation_that_is_sent_again_names_the_address_that_is_the_name() {
+    let request = CreateUserPoolRequest { username_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let email = format!("{}@example.com", unique("again"));
+    let user = create(&pool, by_mail(pool.create_user_request(&email, &[]))).await.unwrap();
+    let sub = user.username().to_owned();
+    for (name, count) in [(&sub, 2), (&email, 3)] {
+        let again = AdminCreateUserRequest {
+            message_action: Some("RESEND".into()),
+            ..by_mail(pool.create_user_request(name, &[]))
+        };
+        create(&pool, again).await.unwrap();
+        let message = pool.api.messages_for(&email, count).await.remove(0);
+        let body = message["body"].as_str().unwrap();
+        assert!(body.contains(&email) && !body.contains(&sub), "{body}");
+        pool.challenge(&email, message["code"].as_str().unwrap()).await;
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_temporary_password_has_an_end_that_an_administrator_moves() {
     let pool = Pool::create().await;
     let name = unique("late");

@@ -61,7 +61,8 @@ async fn members(pool: &Pool, group: &str, limit: Option<i32>) -> Result<Vec<Use
     let mut users = Vec::new();
     loop {
         let page = pool.api.call(request.clone()).await?;
-        assert!(page.users.len() <= usize::try_from(limit.unwrap_or(60)).unwrap());
+        let most = limit.filter(|limit| *limit > 0).unwrap_or(60);
+        assert!(page.users.len() <= usize::try_from(most).unwrap());
         users.extend(page.users);
         match page.next_token {
             Some(token) => request.next_token = Some(token),
@@ -233,7 +234,6 @@ async fn members_are_listed_a_page_at_a_time_and_go_with_their_user() {
     };
     let listed = |users: Vec<UserType>| sorted(users.into_iter().map(|user| user.username.unwrap()).collect());
     for limit in [None, Some(2), Some(5), Some(0)] {
-        let limit = limit.filter(|limit| *limit > 0);
         assert_eq!(listed(members(&pool, "many", limit).await.unwrap()), sorted(names.clone()));
     }
     let gone = names.pop().unwrap();

@@ -224,10 +224,8 @@ async fn the_pool_says_how_a_password_is_recovered() {
 
 #[tokio::test]
 async fn where_the_pool_says_nothing_a_proved_phone_number_comes_before_a_proved_address() {
-    let verifying = CreateUserPoolRequest {
-        auto_verified_attributes: texts(&["email", "phone_number"]),
-        ..Default::default()
-    };
+    let verifying =
+        CreateUserPoolRequest { auto_verified_attributes: texts(&["email", "phone_number"]), ..Default::default() };
     let pool = Pool::create_with(verifying.clone(), password_client()).await;
     let updated = UpdateUserPoolRequest {
         user_pool_id: Some(pool.id.clone()),

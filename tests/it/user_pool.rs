@@ -68,7 +68,7 @@ fn everything() -> CreateUserPoolRequest {
         user_pool_tags: [("team".to_owned(), "identity".to_owned()), ("empty".to_owned(), String::new())].into(),
         admin_create_user_config: Some(AdminCreateUserConfigType {
             allow_admin_create_user_only: Some(true),
-            unused_account_validity_days: Some(5),
+            unused_account_validity_days: Some(3),
             invite_message_template: Some(MessageTemplateType {
                 sms_message: Some("{username} {####}".into()),
                 email_message: Some("Hello {username}, {####}".into()),
@@ -294,6 +294,31 @@ async fn contradictions_are_refused() {
         }),
         ..Default::default()
     };
+    let invitation = CreateUserPoolRequest {
+        admin_create_user_config: Some(AdminCreateUserConfigType {
+            invite_message_template: Some(MessageTemplateType {
+                email_message: Some("Welcome, {username}".into()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let two_lives = CreateUserPoolRequest {
+        policies: Some(UserPoolPolicyType {
+            password_policy: Some(PasswordPolicyType {
+                temporary_password_validity_days: Some(3),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        admin_create_user_config: Some(AdminCreateUserConfigType {
+            unused_account_validity_days: Some(5),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let no_factor = CreateUserPoolRequest { mfa_configuration: Some("OPTIONAL".into()), ..Default::default() };
     let tag = CreateUserPoolRequest {
         user_pool_tags: [("aws:owner".to_owned(), "x".to_owned())].into(),
         ..Default::default()
@@ -305,6 +330,12 @@ async fn contradictions_are_refused() {
             "VerificationMessageTemplate.EmailMessage and the older field for the same text must be equal where both are given.",
         ),
         (tag, "Tag keys must not start with aws:."),
+        (invitation, "AdminCreateUserConfig.InviteMessageTemplate.EmailMessage must contain {username} and {####}."),
+        (two_lives, "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays"),
+        (
+            no_factor,
+            "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration.",
+        ),
         (
             schema(vec![attribute("plan", "String"), attribute("plan", "String")]),
             "The schema attribute plan is named twice.",

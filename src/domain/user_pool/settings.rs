@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::error::{Error, Exception};
-use crate::domain::message::NamedAddress;
+use crate::domain::message::{CODE_PLACE, NamedAddress, USERNAME_PLACE};
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
@@ -132,7 +132,54 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
         )));
     }
     check_senders(settings)?;
+    check_factors(settings)?;
     check_tags(&settings.user_pool_tags)
+}
+
+/// Refuses what a request for a whole pool must not say. A pool that says so from before goes on as it is.
+pub fn check_given(settings: &UserPoolSettings) -> Result<(), Error> {
+    let admin = settings.admin_create_user_config.as_ref();
+    check_invitations(admin.and_then(|admin| admin.invite_message_template.as_ref()))?;
+    let policy = settings.policies.as_ref().and_then(|policies| policies.password_policy.as_ref());
+    let newer = policy.and_then(|policy| policy.temporary_password_validity_days);
+    let older = admin.and_then(|admin| admin.unused_account_validity_days);
+    // The newer one counts where it is there: another value beside it would be without effect.
+    if newer.zip(older).is_some_and(|(newer, older)| newer != older) {
+        return Err(Error::invalid_parameter(
+            "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays",
+        ));
+    }
+    Ok(())
+}
+
+/// Without its name or its password nobody accepts an invitation.
+fn check_invitations(template: Option<&v1::MessageTemplateType>) -> Result<(), Error> {
+    let texts = template.map(|it| [("EmailMessage", &it.email_message), ("SMSMessage", &it.sms_message)]);
+    let lacks = |text: &str| !(text.contains(USERNAME_PLACE) && text.contains(CODE_PLACE));
+    let mut texts = texts.into_iter().flatten();
+    match texts.find(|(_, text)| text.as_deref().is_some_and(lacks)) {
+        Some((name, _)) => Err(Error::invalid_parameter(format!(
+            "AdminCreateUserConfig.InviteMessageTemplate.{name} must contain {USERNAME_PLACE} and {CODE_PLACE}."
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Whether codes by SMS are a second factor: as it was chosen, or else where the pool can send SMS.
+pub fn has_sms_factor(settings: &UserPoolSettings) -> bool {
+    settings.sms_mfa_enabled.unwrap_or(settings.sms_configuration.is_some())
+}
+
+/// Where a second factor can be asked for, there is one.
+fn check_factors(settings: &UserPoolSettings) -> Result<(), Error> {
+    let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
+    let app = settings.software_token_mfa_configuration.is_some_and(|app| app.enabled());
+    if asked_for && !(has_sms_factor(settings) || app || settings.email_mfa_configuration.is_some()) {
+        return Err(Error::invalid_parameter(
+            "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration.",
+        ));
+    }
+    Ok(())
 }
 
 const MOST_TAGS: usize = 50;

@@ -26,6 +26,7 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
     let name = request.pool_name.clone().filter(|name| *name != pool.name);
     let chosen = settings_of(pool, request);
     settings::check(&chosen)?;
+    settings::check_given(&chosen)?;
     let chosen = settings::with_defaults(chosen);
     settings::check_tier(&chosen)
         .map_err(|error| Error::new(Exception::TierChangeNotAllowedException, error.message))?;
