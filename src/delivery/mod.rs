@@ -1,6 +1,7 @@
 //! Messages on their way to people.
 
 mod body;
+mod plain_text;
 pub mod settings;
 mod sms;
 mod smtp;

@@ -4,8 +4,30 @@
 const HIDDEN: [&str; 4] = ["head", "script", "style", "title"];
 /// Elements that begin and end on a line of their own.
 const BLOCKS: [&str; 24] = [
-    "article", "blockquote", "body", "center", "div", "dd", "dl", "dt", "footer", "form", "h1", "h2", "h3", "h4", "h5",
-    "h6", "header", "hr", "li", "ol", "pre", "section", "table", "tr",
+    "article",
+    "blockquote",
+    "body",
+    "center",
+    "div",
+    "dd",
+    "dl",
+    "dt",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "li",
+    "ol",
+    "pre",
+    "section",
+    "table",
+    "tr",
 ];
 /// Elements that stand apart from what is around them.
 const PARAGRAPHS: [&str; 2] = ["p", "ul"];

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use lettre::address::Envelope;
-use lettre::message::header::ContentType;
-use lettre::message::{Mailbox, Message as Email};
+use lettre::message::{Mailbox, Message as Email, MultiPart};
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::delivery::DeliveryError;
+use crate::delivery::plain_text::plain_text;
 use crate::delivery::settings::{self, EmailSettings, Secret, Security, SettingsError};
 use crate::domain::message::{Message, NamedAddress};
 
@@ -122,13 +122,13 @@ impl Relay {
             .from(from)
             .to(to)
             .message_id(Some(message_id))
-            .subject(one_line(message.subject.as_deref().unwrap_or_default()))
-            .header(ContentType::TEXT_HTML);
+            .subject(one_line(message.subject.as_deref().unwrap_or_default()));
         if let Some(reply_to) = reply_to {
             let malformed = |_| DeliveryError::refused("the address for answers can't be written in an e-mail");
             email = email.reply_to(mailbox(reply_to).map_err(malformed)?);
         }
-        let email = email.body(message.body.clone()).map_err(unwritable)?;
+        let content = MultiPart::alternative_plain_html(plain_text(&message.body), message.body.clone());
+        let email = email.multipart(content).map_err(unwritable)?;
         Ok(Letter { from: sender, to: recipient, content: email.formatted() })
     }
 
@@ -231,7 +231,9 @@ fn verdict(error: &SmtpError, what: &str) -> DeliveryError {
 /// What a refusal means that is not.
 fn failure(error: &SmtpError, what: &str) -> DeliveryError {
     match error.status() {
-        Some(_) => DeliveryError::failed(format!("the mail relay refuses {what} for now ({})", code_of(error))),
+        Some(_) => {
+            DeliveryError::failed(format!("the mail relay does not take {what} at the moment ({})", code_of(error)))
+        }
         None => DeliveryError::failed(format!("the connection to the mail relay broke ({})", described(error))),
     }
 }
@@ -334,15 +336,15 @@ mod tests {
         headers.iter().map(|header| header.split_once(": ").unwrap_or_else(|| panic!("{header:?}")).0).collect()
     }
 
-    const NAMES: [&str; 7] =
-        ["From", "To", "Message-ID", "Subject", "Content-Type", "Content-Transfer-Encoding", "Date"];
+    const NAMES: [&str; 7] = ["From", "To", "Message-ID", "Subject", "MIME-Version", "Date", "Content-Type"];
 
     #[test]
     fn an_email_has_these_headers() {
         let headers = headers(&message()).unwrap();
         assert_eq!(names(&headers), NAMES);
         assert!(headers.contains(&"Message-ID: <00000000-0000-0000-0000-000000000000@example.com>".to_owned()));
-        assert!(headers.contains(&"Content-Type: text/html; charset=utf-8".to_owned()));
+        let kind = headers.last().unwrap();
+        assert!(kind.starts_with("Content-Type: multipart/alternative;"), "{kind}");
     }
 
     #[test]

@@ -121,8 +121,10 @@ async def check(security, files, directory):
     assert message["To"] == "jane@example.com", message["To"]
     assert message["Subject"] == "Grüße an jüne, der Code ist da", message["Subject"]
     assert message["Message-ID"].endswith("@example.net>"), message["Message-ID"]
-    assert message.get_content_type() == "text/html", message.get_content_type()
-    body = message.get_content()
+    assert message.get_content_type() == "multipart/alternative", message.get_content_type()
+    plain = message.get_body(["plain"]).get_content()
+    assert plain.startswith("Für jüne: ") and "…" in plain and "<" not in plain, plain
+    body = message.get_body(["html"]).get_content()
     assert body.startswith("<p>Für <b>jüne</b>: ") and "…" in body, body
     step(f"{security}: one e-mail arrived whole, and one was refused")
 

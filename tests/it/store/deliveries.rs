@@ -132,7 +132,7 @@ async fn a_code_arrives_over_tls_by_a_relay_that_wants_a_password() {
     assert_eq!(mail.header("from").as_deref(), Some("Codes <codes@example.org>"));
     assert_eq!(mail.header("to").as_deref(), Some("jane@example.com"));
     assert_eq!(mail.header("subject").as_deref(), Some("Your verification code"));
-    assert_eq!(mail.header("content-type").as_deref(), Some("text/html; charset=utf-8"));
+    assert_eq!(mail.plain_text(), mail.body(), "a text without markup is both");
     assert_eq!(mail.header("reply-to"), None);
     assert!(mail.header("message-id").unwrap().ends_with("@example.org>"));
     let code = mail.body().rsplit(' ').next().unwrap().to_owned();
@@ -243,6 +243,8 @@ async fn the_sender_is_the_pools_and_the_name_of_a_user_is_no_html() {
     assert!(mail.content.is_ascii(), "a relay that takes only ASCII takes it");
     assert!(mail.header("subject").unwrap().contains("=?utf-8?"), "{:?}", mail.header("subject"));
     assert!(mail.body().starts_with("<p>&lt;b&gt;ünal: "), "{}", mail.body());
+    let plain = mail.plain_text();
+    assert!(plain.starts_with("<b>ünal: ") && !plain.contains("</p>"), "{plain}");
     scenario.end().await;
 }
 
@@ -303,7 +305,7 @@ async fn a_refusal_for_now_is_tried_again_later() {
     let mut scenario = Scenario::create().await;
     scenario.work(&by_relay(&relay, json!({}))).await;
     let email = scenario.sign_up("jane").await;
-    let reason = "the mail relay refuses the recipient for now (451 4.7.1)".to_owned();
+    let reason = "the mail relay does not take the recipient at the moment (451 4.7.1)".to_owned();
     assert_eq!(scenario.reason().await, (false, reason));
     // A sender that is refused can be put right as well.
     relay.answers(|verb, _| match verb {
@@ -312,7 +314,8 @@ async fn a_refusal_for_now_is_tried_again_later() {
     });
     scenario.due_now().await;
     until("the sender was refused", async || {
-        scenario.outbox().await[0].reason.as_deref() == Some("the mail relay refuses the sender for now (553 5.7.1)")
+        scenario.outbox().await[0].reason.as_deref()
+            == Some("the mail relay does not take the sender at the moment (553 5.7.1)")
     })
     .await;
     relay.answers(|_, _| Answer::Usual);

@@ -46,31 +46,57 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// The value of a header, its lines joined.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<String> {
-        let (head, _) = self.content.split_once("\r\n\r\n").expect("headers and a body");
-        let head = head.replace("\r\n ", " ").replace("\r\n\t", " ");
-        let find = |line: &str| {
-            let (found, value) = line.split_once(':')?;
-            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-        };
-        head.lines().find_map(find)
+        header(&self.content, name)
     }
 
-    /// The body, decoded.
+    /// The HTML, decoded.
     pub fn body(&self) -> String {
+        self.part("text/html; charset=utf-8")
+    }
+
+    /// The text for who reads no HTML, decoded.
+    pub fn plain_text(&self) -> String {
+        self.part("text/plain; charset=utf-8")
+    }
+
+    /// The part of a type, one of two.
+    fn part(&self, kind: &str) -> String {
+        let whole = self.header("content-type").expect("a type");
+        let boundary = whole.strip_prefix("multipart/alternative;").expect("two parts").trim();
+        let boundary = boundary.strip_prefix("boundary=\"").and_then(|it| it.strip_suffix('"')).expect("a boundary");
         let (_, body) = self.content.split_once("\r\n\r\n").expect("headers and a body");
-        match self.header("content-transfer-encoding").as_deref() {
-            Some("base64") => {
-                let joined: String = body.split_whitespace().collect();
-                String::from_utf8(STANDARD.decode(joined).expect("base64")).expect("text")
-            }
-            Some("quoted-printable") => {
-                let bytes = quoted_printable::decode(body, quoted_printable::ParseMode::Strict).expect("an encoding");
-                String::from_utf8(bytes).expect("text").trim_end().to_owned()
-            }
-            _ => body.trim_end().to_owned(),
+        let (parts, _) = body.split_once(&format!("--{boundary}--")).expect("an end");
+        let parts: Vec<_> = parts.split(&format!("--{boundary}\r\n")).skip(1).collect();
+        assert_eq!(parts.len(), 2);
+        let found = parts.into_iter().find(|part| header(part, "content-type").as_deref() == Some(kind));
+        decoded(found.unwrap_or_else(|| panic!("no part of {kind}")))
+    }
+}
+
+fn header(content: &str, name: &str) -> Option<String> {
+    let (head, _) = content.split_once("\r\n\r\n").expect("headers and a body");
+    let head = head.replace("\r\n ", " ").replace("\r\n\t", " ");
+    let find = |line: &str| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    };
+    head.split("\r\n").find_map(find)
+}
+
+fn decoded(part: &str) -> String {
+    let (_, body) = part.split_once("\r\n\r\n").expect("headers and a body");
+    match header(part, "content-transfer-encoding").as_deref() {
+        Some("base64") => {
+            let joined: String = body.split_whitespace().collect();
+            String::from_utf8(STANDARD.decode(joined).expect("base64")).expect("text")
         }
+        Some("quoted-printable") => {
+            let bytes = quoted_printable::decode(body, quoted_printable::ParseMode::Strict).expect("an encoding");
+            String::from_utf8(bytes).expect("text").trim_end().to_owned()
+        }
+        _ => body.trim_end().to_owned(),
     }
 }
 
