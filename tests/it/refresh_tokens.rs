@@ -108,6 +108,31 @@ async fn a_client_that_rotates_refreshes_in_one_way_only() {
 }
 
 #[tokio::test]
+async fn a_client_with_a_secret_refreshes_with_it_alone() {
+    let pool = Pool::create().await;
+    let person = pool.person("secretive").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let client = CreateUserPoolClientRequest { generate_secret: Some(true), ..password_client() };
+    let client = pool.add_client(client).await;
+    let renewed_with = |secret: Option<String>| {
+        let request = GetTokensFromRefreshTokenRequest {
+            client_id: client.client_id.clone(),
+            refresh_token: tokens.refresh_token.clone(),
+            client_secret: secret,
+            ..Default::default()
+        };
+        pool.api.call(request)
+    };
+    for wrong in [None, Some("a".repeat(51))] {
+        assert_refused(renewed_with(wrong).await, "NotAuthorizedException", "Invalid client secret.");
+    }
+    // The secret is right, and the token another client's.
+    let right = renewed_with(client.client_secret.clone()).await;
+    assert_refused(right, "NotAuthorizedException", "Invalid Refresh Token");
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_client_that_stops_rotating_knows_the_tokens_that_were_replaced() {
     let pool = Pool::create_with(email_pool(), rotating_client(0)).await;
     let person = pool.person("stopped").await;
