@@ -380,7 +380,7 @@ async fn five_wrong_guesses_spend_a_code() {
     }
     for guess in [other_than(&code), code] {
         let refusal = pool.confirm(&name, &guess).await.unwrap_err();
-        assert_eq!(refusal.exception, "TooManyFailedAttemptsException");
+        assert_eq!(refusal.exception, "LimitExceededException");
         assert_eq!(refusal.code, Code::ResourceExhausted);
     }
     assert_eq!(pool.admin_get_user(&name).await.unwrap().user_status(), "UNCONFIRMED");

@@ -80,11 +80,11 @@ impl CodeFault {
         }
     }
 
-    /// What the caller reads. Operations differ in what they answer once a code is exhausted.
-    fn error(self, exhausted: Exception) -> Error {
+    /// What the caller reads.
+    fn error(self) -> Error {
         match self {
             Self::Expired => expired(),
-            Self::Exhausted => Error { exception: exhausted, ..Error::limit_exceeded() },
+            Self::Exhausted => Error::limit_exceeded(),
             Self::Wrong { .. } => mismatch(),
         }
     }
@@ -111,8 +111,8 @@ impl Guess {
     }
 
     /// The refusal of a code that proves nothing.
-    pub fn faulty(fault: CodeFault, purpose: CodePurpose, exhausted: Exception) -> Self {
-        let decision = Decision::refuse(fault.error(exhausted)).with_activity(fault.fact(purpose));
+    pub fn faulty(fault: CodeFault, purpose: CodePurpose) -> Self {
+        let decision = Decision::refuse(fault.error()).with_activity(fault.fact(purpose));
         Self { decision, code: fault.outcome() }
     }
 }
@@ -241,8 +241,8 @@ mod tests {
         for fault in [CodeFault::Expired, CodeFault::Exhausted] {
             assert_eq!((fault.outcome(), fault.fact(CodePurpose::SignUp)), (CodeOutcome::Kept, None));
         }
-        let exhausted = CodeFault::Exhausted.error(Exception::TooManyFailedAttemptsException);
-        assert_eq!(exhausted.exception, Exception::TooManyFailedAttemptsException);
+        let exhausted = CodeFault::Exhausted.error();
+        assert_eq!(exhausted.exception, Exception::LimitExceededException);
         assert_eq!(exhausted.message, "Attempt limit exceeded, please try after some time.");
     }
 }

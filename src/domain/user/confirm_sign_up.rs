@@ -1,7 +1,7 @@
 //! ConfirmSignUp: the rules.
 
 use crate::domain::decision::Decision;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::{self, CodeFault, CodeOutcome, Guess, SentCode};
 use crate::domain::user::{User, UserStatus};
@@ -65,13 +65,14 @@ pub fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
 }
 
 fn faulty(fault: CodeFault) -> Confirmation {
-    let Guess { decision, code } = Guess::faulty(fault, CodePurpose::SignUp, Exception::TooManyFailedAttemptsException);
+    let Guess { decision, code } = Guess::faulty(fault, CodePurpose::SignUp);
     Confirmation { decision, alias_owner_events: Vec::new(), code }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Exception;
     use crate::domain::testing::{at, confirmed, refused, signed_up, user};
     use crate::proto::events::UserCodeRefused;
 
@@ -126,7 +127,7 @@ mod tests {
         let after = |attempts| confirm_sign_up(&jane(), command(Some(SentCode { attempts, ..sent() })));
         assert!(after(4).decision.answer.is_ok(), "the fifth guess may be right");
         let message = "Attempt limit exceeded, please try after some time.".to_owned();
-        assert_eq!(kept(after(5)), (Exception::TooManyFailedAttemptsException, message));
+        assert_eq!(kept(after(5)), (Exception::LimitExceededException, message));
     }
 
     #[test]
