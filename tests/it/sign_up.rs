@@ -454,13 +454,8 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 3);
 
     let (wrong, limit) = (format!("{}: {}", WRONG_CODE.0, WRONG_CODE.1), format!("{}: {}", LIMIT.0, LIMIT.1));
-    let expected = [
-        vec![wrong.clone()],
-        vec!["EMAIL email".to_owned(); 5],
-        vec![limit.clone()],
-        vec![wrong; 5],
-        vec![limit],
-    ];
+    let expected =
+        [vec![wrong.clone()], vec!["EMAIL email".to_owned(); 5], vec![limit.clone()], vec![wrong; 5], vec![limit]];
     let names = [unconfirmed.clone(), disabled.clone(), without_address, confirmed.username, unique("nobody")];
     for name in &names {
         assert_eq!(answers(&pool, name).await, expected.concat(), "{name}");

@@ -258,8 +258,9 @@ mod tests {
 
     #[test]
     fn where_it_is_hidden_only_the_very_code_tells_that_one_was_sent() {
-        let after =
-            |attempts, guess: &[u8], now| check_hidden(Some(&SentCode { attempts, ..before(1) }), guess, at(now)).map(drop);
+        let after = |attempts, guess: &[u8], now| {
+            check_hidden(Some(&SentCode { attempts, ..before(1) }), guess, at(now)).map(drop)
+        };
         assert_eq!(after(4, b"right", 999), Ok(()));
         assert_eq!(after(4, b"right", 1_000), Err(CodeFault::Expired));
         for now in [999, 1_000] {

@@ -148,7 +148,10 @@ mod tests {
         let (jane, fourth, fifth) = (jane(), SentCode { attempts: 4, ..sent() }, SentCode { attempts: 5, ..sent() });
         let limit = kept(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.");
         for hides_users in [true, false] {
-            assert!(prove(Some(&jane), &command(Some(&fourth), b"right", hides_users)).is_ok(), "the fifth may be right");
+            assert!(
+                prove(Some(&jane), &command(Some(&fourth), b"right", hides_users)).is_ok(),
+                "the fifth may be right"
+            );
             assert_eq!(wrong(Some(&jane), &command(Some(&fifth), b"right", hides_users)), limit);
         }
         assert_eq!(wrong(None, &command(Some(&fifth), b"right", true)), limit);
@@ -200,10 +203,9 @@ mod tests {
         let disabled = User { enabled: false, ..jane() };
         let twice = user(&[signed_up("jane", &[]), confirmed(&[])]);
         let sent = sent();
-        for (user, message) in [
-            (disabled, "User is disabled."),
-            (twice, "User cannot be confirmed. Current status is CONFIRMED"),
-        ] {
+        for (user, message) in
+            [(disabled, "User is disabled."), (twice, "User cannot be confirmed. Current status is CONFIRMED")]
+        {
             let told = kept(Exception::NotAuthorizedException, message);
             for code in [Some(&sent), None] {
                 assert_eq!(wrong(Some(&user), &command(code, b"wrong", false)), told);
