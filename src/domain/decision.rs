@@ -30,6 +30,12 @@ impl<Event, Activity, Answer> Decision<Event, Activity, Answer> {
         Self { events: Vec::new(), activity: Vec::new(), messages: Vec::new(), answer: Err(error) }
     }
 
+    /// The same with another answer.
+    pub fn map<Other>(self, answer: impl FnOnce(Answer) -> Other) -> Decision<Event, Activity, Other> {
+        let Self { events, activity, messages, answer: before } = self;
+        Decision { events, activity, messages, answer: before.map(answer) }
+    }
+
     /// The same with facts.
     pub fn with_activity(mut self, activity: impl IntoIterator<Item = Activity>) -> Self {
         self.activity.extend(activity);

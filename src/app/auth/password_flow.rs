@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::app::auth::answer::Answer;
-use crate::app::auth::{challenges, session};
+use crate::app::auth::challenges::{self, Beginning};
+use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::password_forms::stored_hash;
 use crate::app::{App, Failure, clients, until_settled};
@@ -103,7 +104,8 @@ impl Guess<'_> {
                 Ok(Answer::Tokens(Box::new(answer)))
             }
             (SignIn::Challenged(name), Some(user), _) => {
-                Ok(challenges::issue(app, pool, client, &user.state, self.flow, name, at)?)
+                let beginning = Beginning { flow: self.flow, name_hash: self.name_hash };
+                Ok(challenges::issue(app, pool, client, &user.state, beginning, name, at)?)
             }
             (SignIn::Accepted(_) | SignIn::Challenged(_), _, _) => {
                 Err(Error::internal("a sign-in of nobody was accepted").into())

@@ -3,7 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::message::Medium;
 use crate::domain::user::codes::Delivery;
-use crate::domain::user::forgot_password::{contact, send};
+use crate::domain::user::forgot_password::{contact, refusal, send};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{Recovery, UserPool};
 use crate::proto::events::UserPasswordReset;
@@ -20,7 +20,7 @@ pub fn admin_reset_user_password(pool: &UserPool, user: &User, code: &str) -> De
     };
     let delivery = match contact(user, &ways) {
         Ok(delivery) => delivery,
-        Err(withheld) => return Decision::refuse(withheld.error()),
+        Err(withheld) => return Decision::refuse(refusal(withheld)),
     };
     let mut decision = send(pool, user, delivery, code);
     if user.status != UserStatus::ResetRequired {
