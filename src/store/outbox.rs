@@ -115,7 +115,7 @@ impl Store {
                          and codes.purpose = c.purpose and codes.expires_at = c.expires_at
                  ) as replaced
              from claimed c
-             join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
+             left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
         )
         .bind(to_database(now))
         .bind(limit)
@@ -134,6 +134,11 @@ impl Store {
     async fn sort_out(&self, row: PgRow, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let user_pool_id = UserPoolId::new(row.try_get::<String, _>("user_pool_id")?);
         let (id, medium): (Uuid, Option<String>) = (row.try_get("id")?, row.try_get("medium")?);
+        if row.try_get::<Option<Uuid>, _>("key_id")?.is_none() {
+            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: nobody can open it any more");
+            self.drop_message(&user_pool_id, id).await?;
+            return Ok(None);
+        }
         if from_database(row.try_get("expires_at")?) <= now {
             let last: Option<String> = row.try_get("reason")?;
             let last = last.as_deref().unwrap_or("there was no attempt");

@@ -36,10 +36,11 @@ pub struct Place<'a> {
     pub at: Timestamp,
 }
 
-/// A session that begins.
+/// A session that begins. The user's row is held until the statement is done: whoever deletes the user waits, and finds the
+/// session.
 const ACCEPT: &str = "
 with asserted as (
-    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4)),
+    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4 for key share)),
            assert_version('attempts', $11, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $10), 0))
 ), began as (
     insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)

@@ -88,8 +88,9 @@ async fn assert_version(
         Some(("groups", _)) => {
             "select assert_version($1, $2, (select version from groups where user_pool_id = $3 and group_id = $4::uuid for key share))"
         }
+        // Likewise: whoever deletes the user waits, and then finds all that this commit writes about it.
         Some(_) => {
-            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid))"
+            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid for key share))"
         }
     };
     sqlx::query(statement)

@@ -1,7 +1,6 @@
 //! Connections that break between any two statements of a command: either all of it happened or nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use userpool::app::App;
 use userpool::domain::error::Exception;
@@ -385,20 +384,7 @@ async fn a_commit_that_is_still_on_its_way_when_its_connection_is_lost_is_waited
     let release = proxy.hold_commit();
     let commit = pool.commit().user(&user, vec![signed_out(2)]);
     let commit = tokio::spawn(async move { store.commit(commit).await });
-    let asks = async {
-        while !commit.is_finished() {
-            let waits: bool = sqlx::query_scalar(
-                "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
-            )
-            .fetch_one(database.sql())
-            .await
-            .unwrap();
-            if waits {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), asks).await.expect("the commit asks for its event");
+    assert!(database.locked(1, || commit.is_finished()).await, "the commit asks for its event");
     release.send(()).expect("the proxy waits");
     commit.await.unwrap().expect("the commit is found");
     database.assert_verified().await;
