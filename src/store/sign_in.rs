@@ -68,6 +68,16 @@ with asserted as (
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $7, $8, $9, $10, $11, $12, $5, meta.epoch, 0 from meta, raced";
 
+/// The next refresh token of a session in the place of the last one; or, once more, of what the same statement may have done.
+const ROTATE: &str = "
+update sessions set refresh_counter = $3 + 1, replaced_at = $4
+where user_pool_id = $1 and event_id = $2
+    and (refresh_counter = $3 or $5 and refresh_counter = $3 + 1 and replaced_at = $4)";
+
+/// Whether a statement is sent a second time, because the first one's answer was lost.
+#[derive(Clone, Copy)]
+struct Again(bool);
+
 impl Store {
     /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
     pub async fn accept_sign_in(
@@ -193,6 +203,10 @@ impl Store {
     }
 
     /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.
+    ///
+    /// Where the answer is lost on the way, the same is done once more: it finds what the first one did, or does it, and
+    /// leaves nothing to do for a first one that is late. A caller who was told of a failure would come again with the old
+    /// token, and lose the session for it.
     pub async fn rotate_refresh_token(
         &self,
         pool: &UserPoolId,
@@ -202,19 +216,34 @@ impl Store {
         let (pool, session) = (pool.clone(), session.clone());
         let store = self.clone();
         self.to_its_end(async move {
-            let rotated = sqlx::query(
-                "update sessions set refresh_counter = refresh_counter + 1, replaced_at = $4
-                 where user_pool_id = $1 and event_id = $2 and refresh_counter = $3",
-            )
+            let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
+                Err(error) if error.is_connection_lost() => {
+                    store.connections.look_at_all();
+                    store.rotate(&pool, &session, at, Again(true)).await?
+                }
+                rotated => rotated?,
+            };
+            if rotated { Ok(()) } else { Err(StoreError::Stale) }
+        })
+        .await
+    }
+
+    async fn rotate(
+        &self,
+        pool: &UserPoolId,
+        session: &Session,
+        at: Timestamp,
+        Again(again): Again,
+    ) -> Result<bool, StoreError> {
+        let rotated = sqlx::query(ROTATE)
             .bind(pool.as_str())
             .bind(session.event_id)
             .bind(session.refresh_counter)
             .bind(to_database(at))
-            .execute(&store.database)
+            .bind(again)
+            .execute(&self.database)
             .await?;
-            if rotated.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Stale) }
-        })
-        .await
+        Ok(rotated.rows_affected() == 1)
     }
 
     /// Ends a session and records why.
