@@ -46,8 +46,8 @@ impl NewCode<'_> {
     fn row_with(&self, hash: Vec<u8>) -> Result<OperationalRow, Error> {
         let (medium, _) = self.delivery;
         let code = codes::one_more(self.before, self.purpose, *medium, hash, self.at)?;
-        let sent_before = self.before.map(|before| before.sent);
-        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, code, sent_before })
+        let before = self.before.map(|before| before.hash.clone());
+        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, code, before })
     }
 }
 
@@ -58,11 +58,11 @@ pub fn outcome_row(
     outcome: CodeOutcome,
     sent: Option<&SentCode>,
 ) -> Option<OperationalRow> {
+    // Without a code there is nothing to guess; no row has an empty hash, so that a guess at nothing is a collision.
+    let (hash, attempts) = sent.map(|sent| (sent.hash.clone(), sent.attempts)).unwrap_or_default();
     match outcome {
         CodeOutcome::Kept => None,
-        CodeOutcome::Guessed => {
-            Some(OperationalRow::CodeGuessed { sub, purpose, attempts: sent.map_or(0, |sent| sent.attempts) })
-        }
-        CodeOutcome::Spent => Some(OperationalRow::CodeSpent { sub, purpose }),
+        CodeOutcome::Guessed => Some(OperationalRow::CodeGuessed { sub, purpose, hash, attempts }),
+        CodeOutcome::Spent => Some(OperationalRow::CodeSpent { sub, purpose, hash }),
     }
 }

@@ -365,13 +365,13 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::Code { sub, purpose, code, sent_before } => {
+        OperationalRow::Code { sub, purpose, code, before } => {
             let written = sqlx::query(
                 "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  on conflict (user_pool_id, sub, purpose)
                  do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9
-                 where codes.sent = $10",
+                 where codes.hash = $10",
             )
             .bind(pool.as_str())
             .bind(sub.0)
@@ -382,7 +382,7 @@ async fn write_operational(
             .bind(to_database(code.expires_at))
             .bind(code.sent)
             .bind(to_database(code.window_began))
-            .bind(sent_before)
+            .bind(before)
             .execute(connection)
             .await?;
             if written.rows_affected() != 1 {
@@ -397,14 +397,15 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::CodeGuessed { sub, purpose, attempts } => {
+        OperationalRow::CodeGuessed { sub, purpose, hash, attempts } => {
             let changed = sqlx::query(
                 "update codes set attempts = attempts + 1
-                 where user_pool_id = $1 and sub = $2 and purpose = $3 and attempts = $4",
+                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5",
             )
             .bind(pool.as_str())
             .bind(sub.0)
             .bind(purpose.as_str_name())
+            .bind(hash)
             .bind(attempts)
             .execute(connection)
             .await?;
@@ -412,13 +413,19 @@ async fn write_operational(
                 return Err(StoreError::Stale);
             }
         }
-        OperationalRow::CodeSpent { sub, purpose } => {
-            let changed = sqlx::query("delete from codes where user_pool_id = $1 and sub = $2 and purpose = $3")
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(purpose.as_str_name())
-                .execute(connection)
-                .await?;
+        // The row stays until its hour is over, so that a right code does not give the right to five more. What is left of
+        // the hash is no code's, and each time another.
+        OperationalRow::CodeSpent { sub, purpose, hash } => {
+            let changed = sqlx::query(
+                "update codes set hash = sha256(hash), expires_at = window_began
+                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(purpose.as_str_name())
+            .bind(hash)
+            .execute(connection)
+            .await?;
             if changed.rows_affected() != 1 {
                 return Err(StoreError::Stale);
             }

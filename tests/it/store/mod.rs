@@ -1,6 +1,7 @@
 //! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
 
 mod answers;
+mod codes;
 mod commands;
 mod commits;
 mod connections;
