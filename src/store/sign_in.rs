@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::auth::lockout::Attempts;
@@ -13,6 +13,7 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
+use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
 use crate::store::cache::PoolView;
 use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
 use crate::store::error::StoreError;
@@ -34,6 +35,55 @@ pub struct Place<'a> {
     pub name_hash: &'a [u8],
     /// The time.
     pub at: Timestamp,
+}
+
+/// A sign-in that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// Whose.
+    pub user: &'a LoadedUser,
+    /// The session that begins with it.
+    pub session: &'a Session,
+    /// The attempts that the decision saw.
+    pub attempts: Option<VersionedAttempts>,
+    /// What is recorded.
+    pub fact: &'a Activity,
+}
+
+/// All that the statement of an accepted sign-in writes.
+struct Acceptance {
+    pool: UserPoolId,
+    name_hash: Vec<u8>,
+    version: i64,
+    attempts: i64,
+    session: Session,
+    row: ActivityRow,
+}
+
+impl Acceptance {
+    async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let Self { pool, name_hash, version, attempts, session, row } = self;
+        sqlx::query(ACCEPT)
+            .bind(pool.as_str())
+            .bind(format!("users/{}", session.sub))
+            .bind(version)
+            .bind(session.sub.0)
+            .bind(session.event_id)
+            .bind(session.client_id.as_str())
+            .bind(session.token_generation)
+            .bind(to_database(session.auth_time))
+            .bind(to_database(session.expires_at))
+            .bind(name_hash)
+            .bind(attempts)
+            .bind(row.event_id)
+            .bind(row.kind)
+            .bind(row.schema_version)
+            .bind(&row.payload)
+            .bind(&row.metadata)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
 }
 
 /// A session that begins. The user's row is held until the statement is done: whoever deletes the user waits, and finds the
@@ -80,14 +130,15 @@ struct Again(bool);
 
 impl Store {
     /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
+    ///
+    /// If the caller named the command, its answer is stored in the same transaction.
     pub async fn accept_sign_in(
         &self,
         place: Place<'_>,
-        user: &LoadedUser,
-        session: &Session,
-        attempts: Option<VersionedAttempts>,
-        fact: &Activity,
+        accepted: Accepted<'_>,
+        answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
+        let Accepted { user, session, attempts, fact } = accepted;
         let row = activity_row(
             place.pool_id,
             &session.sub.to_string(),
@@ -97,47 +148,55 @@ impl Store {
             place.at,
             &self.random,
         )?;
-        let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
-        let (session, version) = (session.clone(), user.version);
-        let attempts = attempts.map_or(0, |attempts| attempts.version);
+        let command = place.origin.command.clone();
+        let sealer = Sealer::Data(&user.key);
+        let answer = command
+            .as_ref()
+            .map(|command| command.row(place.pool_id, sealer, &answer.encode_to_vec(), place.at, &self.random))
+            .transpose()?;
+        let acceptance = Acceptance {
+            pool: place.pool_id.clone(),
+            name_hash: place.name_hash.to_vec(),
+            version: user.version,
+            attempts: attempts.map_or(0, |attempts| attempts.version),
+            session: session.clone(),
+            row,
+        };
         let store = self.clone();
         self.to_its_end(async move {
-            let mut lent = store.connections.lend().await?;
-            let written = sqlx::query(ACCEPT)
-                .bind(pool.as_str())
-                .bind(format!("users/{}", session.sub))
-                .bind(version)
-                .bind(session.sub.0)
-                .bind(session.event_id)
-                .bind(session.client_id.as_str())
-                .bind(session.token_generation)
-                .bind(to_database(session.auth_time))
-                .bind(to_database(session.expires_at))
-                .bind(name_hash)
-                .bind(attempts)
-                .bind(row.event_id)
-                .bind(row.kind)
-                .bind(row.schema_version)
-                .bind(row.payload)
-                .bind(row.metadata)
-                .execute(lent.connection())
-                .await
-                .map_err(StoreError::from);
+            let written = match &answer {
+                None => store.accept(&acceptance).await,
+                Some(answer) => store.accept_and_answer(&acceptance, answer).await,
+            };
             match written {
-                Ok(_) => {
-                    lent.done();
-                    Ok(())
-                }
                 // The answer was lost on the way: the session tells whether the statement was done.
                 Err(error) if error.is_connection_lost() => {
-                    drop(lent);
                     store.connections.look_at_all();
-                    store.session_began(&pool, session.event_id, error).await
+                    store.session_began(&acceptance.pool, acceptance.session.event_id, error).await?;
                 }
-                Err(error) => Err(error),
+                written => written?,
             }
+            command.iter().for_each(NamedCommand::committed);
+            Ok(())
         })
         .await
+    }
+
+    async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {
+        let mut lent = self.connections.lend().await?;
+        acceptance.write(lent.connection()).await?;
+        lent.done();
+        Ok(())
+    }
+
+    /// The answer is written first: of two commands of one name the second waits there.
+    async fn accept_and_answer(&self, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
+        let mut connection = self.connections.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        answers::write(&mut transaction, answer).await?;
+        acceptance.write(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn session_began(&self, pool: &UserPoolId, session: Uuid, lost: StoreError) -> Result<(), StoreError> {

@@ -174,16 +174,20 @@ pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Ans
     }
 }
 
-/// Signs in as a trusted server does it for a user.
-pub async fn admin_sign_in(app: &App, pool: &str, client: &str, name: &str) -> Answer<Tokens> {
+pub fn admin_sign_in_request(pool: &str, client: &str, name: &str) -> v1::AdminInitiateAuthRequest {
     let parameters = [("USERNAME", name), ("PASSWORD", PASSWORD)];
-    let request = v1::AdminInitiateAuthRequest {
+    v1::AdminInitiateAuthRequest {
         user_pool_id: Some(pool.to_owned()),
         client_id: Some(client.to_owned()),
         auth_flow: Some("ADMIN_USER_PASSWORD_AUTH".to_owned()),
         auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Default::default()
-    };
+    }
+}
+
+/// Signs in as a trusted server does it for a user.
+pub async fn admin_sign_in(app: &App, pool: &str, client: &str, name: &str) -> Answer<Tokens> {
+    let request = admin_sign_in_request(pool, client, name);
     Ok(tokens(call!(app, auth::admin_initiate_auth, request)?.authentication_result))
 }
 
