@@ -10,6 +10,7 @@ use crate::store::answers;
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
+use crate::store::outbox::INVITATION;
 use crate::store::read::Session;
 use crate::store::to_database;
 
@@ -36,6 +37,7 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
     if !rows.activity.is_empty() {
         append_activity(connection, &rows.pool_id, &rows.activity).await?;
     }
+    drop_invitations(connection, &rows).await?;
     for row in &rows.outbox {
         write_outbox(connection, &rows, row).await?;
     }
@@ -502,6 +504,20 @@ pub(crate) async fn append_activity(
         .execute(&mut *connection)
         .await?;
     }
+    Ok(())
+}
+
+/// Drops invitations that wait and let nobody in any more, before new ones are written.
+async fn drop_invitations(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    if rows.outdated_invitations.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("delete from outbox where user_pool_id = $1 and owner = any($2) and kind = $3")
+        .bind(rows.pool_id.as_str())
+        .bind(rows.outdated_invitations.iter().map(Sub::to_string).collect::<Vec<_>>())
+        .bind(INVITATION)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -115,7 +115,7 @@ pub async fn sent_codes(app: &App) -> Vec<(String, String)> {
 
 /// Whether a message is due.
 async fn waiting(app: &App) -> bool {
-    let due = "select exists (select from outbox where kind = 'message' and not dead and next_at <= now())";
+    let due = "select exists (select from outbox where not dead and next_at <= now())";
     sqlx::query_scalar(due).fetch_one(app.store.database()).await.expect("the outbox can be read")
 }
 
