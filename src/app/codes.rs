@@ -53,8 +53,8 @@ impl NewCode<'_> {
     fn row_with(&self, hash: Vec<u8>) -> Result<OperationalRow, Error> {
         let (medium, _) = self.delivery;
         let code = codes::one_more(self.before, self.purpose, *medium, hash, self.at)?;
-        let sent_before = self.before.map(|before| before.sent);
-        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, code, sent_before })
+        let before = self.before.map(|before| before.hash.clone());
+        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, code, before })
     }
 }
 
@@ -104,14 +104,14 @@ pub fn outcome_row(
     at: Timestamp,
 ) -> Option<OperationalRow> {
     match (outcome, sent) {
-        (CodeOutcome::Kept, _) => None,
+        (CodeOutcome::Kept, _) | (CodeOutcome::Spent, None) => None,
         (CodeOutcome::Guessed, Some(sent)) => {
-            Some(OperationalRow::CodeGuessed { sub, purpose, attempts: sent.attempts })
+            Some(OperationalRow::CodeGuessed { sub, purpose, hash: sent.hash.clone(), attempts: sent.attempts })
         }
         (CodeOutcome::Guessed, None) => {
             let code = codes::never_sent(purpose, at);
-            Some(OperationalRow::Code { sub, purpose, code, sent_before: None })
+            Some(OperationalRow::Code { sub, purpose, code, before: None })
         }
-        (CodeOutcome::Spent, _) => Some(OperationalRow::CodeSpent { sub, purpose }),
+        (CodeOutcome::Spent, Some(sent)) => Some(OperationalRow::CodeSpent { sub, purpose, hash: sent.hash.clone() }),
     }
 }

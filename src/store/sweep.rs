@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::auth::lockout::FORGET_SECONDS;
 use crate::domain::time::Timestamp;
+use crate::domain::user::codes::COUNTS_SECONDS;
 use crate::store::error::StoreError;
 use crate::store::{Store, to_database};
 
@@ -39,8 +40,8 @@ impl Store {
         let mut swept = 0;
         for (statement, before) in [
             (SESSIONS, now),
-            // A code that is over answers as one that is not there.
-            (CODES, now),
+            // A code that is over answers as one that is not there, but counts among those that were sent.
+            (CODES, now.plus_seconds(-COUNTS_SECONDS)),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
             (DEAD_MESSAGES, now.plus_seconds(-DEAD_MESSAGE_SECONDS)),
             (ANSWERS, now),

@@ -118,6 +118,7 @@ impl Refreshing<'_> {
         if session.client_id != *self.client_id {
             return Err(invalid().into());
         }
+        caller.is_answered_about(user);
         let at = app.clock.now();
         let outcome = rules::refresh(&client.state, &user.state, &refreshable(session), presented.counter, at)?;
         let counter = match outcome {

@@ -15,6 +15,8 @@ pub const MOST_GUESSES: i32 = 5;
 /// So many codes go out to a user, for a purpose, in an hour.
 const MOST_SENT: i32 = 5;
 const HOUR: i64 = 60 * 60;
+/// So long after its end a code still says how many were sent in its hour: a code ends no sooner than its hour begins.
+pub const COUNTS_SECONDS: i64 = HOUR;
 
 /// Where a code goes: the medium and the address.
 pub type Delivery = (Medium, String);
