@@ -1,6 +1,6 @@
 //! Who calls: a bearer token over gRPC, a signature at the AWS door, and the address behind trusted proxies.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -130,20 +130,27 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has.
+    /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has. What stands before a hop that
+    /// can't be read was written by whoever is behind it, so it counts for nothing.
     fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let hops: Vec<IpAddr> =
-            forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+        let forwarded = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or_default());
+        let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
         let mut address = peer;
         for hop in hops.into_iter().rev() {
-            if !self.trusts(address) {
-                break;
+            match hop_address(hop) {
+                Some(hop) if self.trusts(address) => address = hop,
+                _ => break,
             }
-            address = hop;
         }
         address
     }
+}
+
+/// The address of a hop. Some proxies add the port, and brackets then.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim();
+    let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);
+    bare.parse().ok().or_else(|| hop.parse().ok().map(|socket: SocketAddr| socket.ip()))
 }
 
 #[cfg(test)]
@@ -166,6 +173,23 @@ mod tests {
         assert_eq!(proxies.caller_address(ip("10.0.0.4"), &forwarded), ip("10.0.0.4"));
         assert_eq!(proxies.caller_address(ip("9.9.9.9"), &forwarded), ip("9.9.9.9"));
         assert_eq!(TrustedProxies::default().caller_address(ip("10.0.0.1"), &forwarded), ip("10.0.0.1"));
+    }
+
+    #[test]
+    fn a_hop_that_cannot_be_read_ends_the_chain() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/30".parse().unwrap()]);
+        for (forwarded, caller) in [
+            ("6.6.6.6, 1.1.1.1:51234", "1.1.1.1"),
+            ("6.6.6.6, [2001:db8::1]:51234, 10.0.0.2:80", "2001:db8::1"),
+            ("6.6.6.6, [2001:db8::1]", "2001:db8::1"),
+            ("6.6.6.6, unknown", "10.0.0.1"),
+            ("6.6.6.6, unknown, 10.0.0.2", "10.0.0.2"),
+            ("6.6.6.6, ", "10.0.0.1"),
+        ] {
+            let address = proxies.caller_address(ip("10.0.0.1"), &headers("x-forwarded-for", forwarded));
+            assert_eq!(address, ip(caller), "{forwarded}");
+        }
     }
 
     #[test]

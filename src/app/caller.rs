@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::store::answers::NamedCommand;
+use crate::store::commit::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
 
@@ -40,6 +41,13 @@ impl Caller {
             traceparent: self.traceparent.clone(),
             address: self.address,
             command: self.command.clone(),
+        }
+    }
+
+    /// Says whom the answer is about, where no commit does: if it is stored, it goes with that user.
+    pub fn is_answered_about(&self, user: &LoadedUser) {
+        if let Some(command) = &self.command {
+            command.concerns(&user.key);
         }
     }
 

@@ -166,3 +166,31 @@ macro_rules! until_settled {
     }};
 }
 pub(crate) use until_settled;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read after so many tries that collided.
+    fn after(tries: usize, collision: Exception) -> Option<Error> {
+        let mut left = Tries::new(collision);
+        (0..tries).find_map(|_| left.again(Failure::Store(StoreError::Stale)).err())
+    }
+
+    #[test]
+    fn the_fifth_collision_is_told_by_the_exception_that_the_operation_has_for_it() {
+        for collision in [Exception::ConcurrentModificationException, Exception::TooManyRequestsException] {
+            assert!(after(4, collision).is_none());
+            assert_eq!(after(5, collision).unwrap().exception, collision);
+        }
+    }
+
+    #[test]
+    fn what_no_other_try_can_help_ends_the_first() {
+        let mut tries = Tries::new(Exception::TooManyRequestsException);
+        let refused = tries.again(Failure::Refused(Error::no_such_user())).unwrap_err();
+        assert_eq!(refused.exception, Exception::UserNotFoundException);
+        let failed = tries.again(Failure::Store(StoreError::Database(sqlx::Error::PoolClosed))).unwrap_err();
+        assert_eq!(failed.exception, Exception::ServiceUnavailableException);
+    }
+}

@@ -37,6 +37,18 @@ impl Cost {
         self.params().map(|_| ())
     }
 
+    /// How many blocks are filled.
+    fn work(&self) -> u64 {
+        u64::from(self.memory) * u64::from(self.passes)
+    }
+
+    /// What is left of this work once that of a cheaper cost is done, as far as it is worth a hash.
+    fn rest_after(&self, done: &Self) -> Option<Self> {
+        let memory = self.work().saturating_sub(done.work()) / u64::from(self.passes.max(1));
+        let rest = Self { memory: u32::try_from(memory).ok()?, ..*self };
+        rest.check().is_ok().then_some(rest)
+    }
+
     fn params(&self) -> Result<Params, argon2::Error> {
         Params::new(self.memory, self.passes, self.lanes, Some(HASH_LENGTH))
     }
@@ -98,7 +110,8 @@ impl Passwords {
         Ok(phc(self.cost, &salt, &hash))
     }
 
-    /// Whether a password is the one of a stored hash. Without one the same work is done for nothing.
+    /// Whether a password is the one of a stored hash. Without one the same work is done for nothing; and what a wrong guess at
+    /// a hash of an earlier, cheaper cost leaves of today's work is done for nothing too. So an unknown user takes no longer.
     pub async fn verify(
         &self,
         password: &str,
@@ -107,9 +120,15 @@ impl Passwords {
     ) -> Result<bool, Error> {
         let parsed = read_phc(stored.unwrap_or(&self.nobody)).ok_or(HashFailure::Malformed).map_err(Error::internal)?;
         let (cost, salt, expected) = parsed;
-        let password = password.to_owned();
-        let hash = self.run(patience, move |memory| digest(cost, &password, &salt, memory)).await?;
-        Ok(stored.is_some() & bool::from(hash.ct_eq(&expected)))
+        let (password, rest) = (password.to_owned(), self.cost.rest_after(&cost));
+        let matches = self.run(patience, move |memory| {
+            let matches = bool::from(digest(cost, &password, &salt, memory)?.ct_eq(&expected));
+            if let Some(rest) = rest.filter(|_| !matches) {
+                digest(rest, &password, &salt, memory)?;
+            }
+            Ok(matches)
+        });
+        Ok(matches.await? & stored.is_some())
     }
 
     /// Does other slow work of a password on the same bounded threads.
@@ -227,6 +246,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_wrong_guess_at_a_hash_of_an_earlier_cost_is_followed_by_the_rest_of_todays_work() {
+        let today = Cost { memory: 256, passes: 2, lanes: 1 };
+        let stored = Passwords::new(CHEAP, 1).hash("correct", [7; 16], None).await.unwrap();
+        // The memory that is kept for the next hash tells how large the largest was.
+        for (password, memory) in [("correct", 64), ("wrong", 256 - 64 / 2)] {
+            let passwords = Passwords::new(today, 1);
+            assert_eq!(passwords.verify(password, Some(&stored), None).await.unwrap(), password == "correct");
+            assert_eq!(passwords.memory.lock().unwrap()[0].len(), memory);
+        }
+    }
+
+    #[tokio::test]
     async fn callers_beyond_the_expected_wait_are_refused_at_once() {
         let passwords = Passwords::new(CHEAP, 1);
         let held = passwords.place(LONGEST_WAIT).await.unwrap();
@@ -247,6 +278,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_wrong_guess_takes_todays_work_whatever_the_stored_cost(
+            memory in 8_u32..40_000, passes in 1_u32..5, stored_memory in 8_u32..40_000, stored_passes in 1_u32..5,
+        ) {
+            let today = Cost { memory, passes, lanes: 1 };
+            let stored = Cost { memory: stored_memory, passes: stored_passes, lanes: 1 };
+            let done = stored.work() + today.rest_after(&stored).map_or(0, |rest| rest.work());
+            // A hash has 8 blocks at least.
+            let least = 8 * u64::from(passes);
+            prop_assert!(done + least > today.work());
+            prop_assert!(done <= today.work().max(stored.work()));
+        }
+
         #[test]
         fn what_is_written_is_read(memory: u32, passes: u32, lanes: u32, salt: [u8; 16], hash: [u8; HASH_LENGTH]) {
             let cost = Cost { memory, passes, lanes };

@@ -32,8 +32,8 @@ impl<Event, Activity, Answer> Decision<Event, Activity, Answer> {
 
     /// The same with another answer.
     pub fn map<Other>(self, answer: impl FnOnce(Answer) -> Other) -> Decision<Event, Activity, Other> {
-        let Self { events, activity, messages, answer: given } = self;
-        Decision { events, activity, messages, answer: given.map(answer) }
+        let Self { events, activity, messages, answer: before } = self;
+        Decision { events, activity, messages, answer: before.map(answer) }
     }
 
     /// The same with facts.

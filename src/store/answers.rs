@@ -4,8 +4,8 @@
 //! The row is the first thing that such a transaction writes. Of two alike at one moment the second one waits there for the
 //! first one's end, and then fails; its caller gets the stored answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use sqlx::{PgConnection, Row};
@@ -48,6 +48,8 @@ pub struct NamedCommand {
     user_pool_id: Option<UserPoolId>,
     request: [u8; SHA256_OUTPUT_LEN],
     stored: Arc<AtomicBool>,
+    /// The key of the user whom the answer is about, once that is known.
+    about: Arc<Mutex<Option<Arc<DataKey>>>>,
 }
 
 impl NamedCommand {
@@ -61,12 +63,23 @@ impl NamedCommand {
     ) -> Self {
         let mut hash = [0; SHA256_OUTPUT_LEN];
         hash.copy_from_slice(digest(&SHA256, request).as_ref());
-        Self { account, operation, key, user_pool_id, request: hash, stored: Arc::default() }
+        let (stored, about) = (Arc::default(), Arc::default());
+        Self { account, operation, key, user_pool_id, request: hash, stored, about }
     }
 
     /// Whether its answer was committed together with what it did.
     pub fn is_stored(&self) -> bool {
         self.stored.load(Ordering::Acquire)
+    }
+
+    /// Says whom the answer is about, where no commit does: it is to be erased with that user.
+    pub fn concerns(&self, user: &Arc<DataKey>) {
+        *self.about() = Some(user.clone());
+    }
+
+    fn about(&self) -> MutexGuard<'_, Option<Arc<DataKey>>> {
+        // A panic while the lock is held leaves a key or none.
+        self.about.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn committed(&self) {
@@ -229,9 +242,11 @@ impl Store {
             Some(id) => self.pool_hint(id).await.ok(),
             None => None,
         };
-        let (id, sealer) = match &pool {
-            Some(pool) => (pool.id.clone(), Sealer::Data(&pool.keys.pool)),
-            None => (UserPoolId::none(), Sealer::Master(&self.master)),
+        let about = command.about().clone();
+        let (id, sealer) = match (&command.user_pool_id, &about, &pool) {
+            (Some(id), Some(user), _) => (id.clone(), Sealer::Data(user)),
+            (_, None, Some(pool)) => (pool.id.clone(), Sealer::Data(&pool.keys.pool)),
+            (None, Some(_), _) | (_, None, None) => (UserPoolId::none(), Sealer::Master(&self.master)),
         };
         let row = command.row(&id, sealer, &answer, self.clock.now(), &self.random)?;
         let mut connection = self.database.acquire().await.map_err(StoreError::from)?;

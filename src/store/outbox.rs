@@ -23,6 +23,11 @@ use crate::store::{Store, from_database, to_database};
 
 /// For so long nobody else takes a message that was claimed. An attempt ends well before.
 pub const CLAIM: Duration = Duration::from_secs(60);
+/// The kind of most messages.
+pub(super) const MESSAGE: &str = "message";
+/// The kind of messages that carry a temporary password. They are of no use once that is replaced: whoever does it drops
+/// those that wait. A release that does not know this kind leaves them to one that does.
+pub(super) const INVITATION: &str = "invitation";
 /// A message that carries no code is tried for so long.
 pub const LONGEST_LIFE_SECONDS: i64 = 24 * 60 * 60;
 
@@ -95,12 +100,12 @@ impl Store {
         let rows = sqlx::query(
             "with due as (
                  select o.user_pool_id, o.id from outbox o
-                 where not o.dead and o.kind = 'message' and o.next_at <= $1
+                 where not o.dead and o.kind in ('message', 'invitation') and o.next_at <= $1
                      and ($4::text is null or coalesce(o.medium, $4) = $4)
                      and not exists (
                          select from outbox earlier
                          where earlier.user_pool_id = o.user_pool_id and earlier.owner = o.owner and earlier.id < o.id
-                             and earlier.kind = 'message' and earlier.medium is not distinct from o.medium
+                             and earlier.kind in ('message', 'invitation') and earlier.medium is not distinct from o.medium
                              and not earlier.dead and (earlier.sending or earlier.next_at <= $1)
                      )
                  order by o.next_at limit $2 for update of o skip locked
@@ -115,7 +120,7 @@ impl Store {
                          and codes.purpose = c.purpose and codes.expires_at = c.expires_at
                  ) as replaced
              from claimed c
-             join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
+             left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
         )
         .bind(to_database(now))
         .bind(limit)
@@ -134,6 +139,11 @@ impl Store {
     async fn sort_out(&self, row: PgRow, now: Timestamp) -> Result<Option<Claimed>, StoreError> {
         let user_pool_id = UserPoolId::new(row.try_get::<String, _>("user_pool_id")?);
         let (id, medium): (Uuid, Option<String>) = (row.try_get("id")?, row.try_get("medium")?);
+        if row.try_get::<Option<Uuid>, _>("key_id")?.is_none() {
+            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: nobody can open it any more");
+            self.drop_message(&user_pool_id, id).await?;
+            return Ok(None);
+        }
         if from_database(row.try_get("expires_at")?) <= now {
             let last: Option<String> = row.try_get("reason")?;
             let last = last.as_deref().unwrap_or("there was no attempt");
@@ -223,7 +233,7 @@ impl Store {
     pub async fn list_messages(&self, which: Selection<'_>, limit: i64) -> Result<Vec<Waiting>, StoreError> {
         let rows = sqlx::query(
             "select user_pool_id, id, owner, medium, attempts, dead, next_at, reason from outbox
-             where kind = 'message' and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)
+             where kind in ('message', 'invitation') and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)
                  and (dead or not $3)
              order by id limit $4",
         )
@@ -255,7 +265,7 @@ impl Store {
         let done = sqlx::query(
             "update outbox set dead = false, sending = false, next_at = $3,
                  expires_at = case when purpose is null then greatest(expires_at, $4) else expires_at end
-             where kind = 'message' and dead and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)",
+             where kind in ('message', 'invitation') and dead and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)",
         )
         .bind(which.user_pool_id)
         .bind(which.id)

@@ -65,12 +65,19 @@ impl Store {
         Ok(true)
     }
 
+    /// Counts a sweep that found nothing, unless another replica has just counted its own: the next one has its time.
     async fn swept_empty(&self, pool: &UserPoolId, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("update purges set empty_sweeps = empty_sweeps + 1, next_at = $2 where user_pool_id = $1")
-            .bind(pool.as_str())
-            .bind(to_database(now.plus_seconds(BETWEEN_SWEEPS_SECONDS)))
-            .execute(&self.database)
-            .await?;
+        let counted = sqlx::query(
+            "update purges set empty_sweeps = empty_sweeps + 1, next_at = $3 where user_pool_id = $1 and next_at <= $2",
+        )
+        .bind(pool.as_str())
+        .bind(to_database(now))
+        .bind(to_database(now.plus_seconds(BETWEEN_SWEEPS_SECONDS)))
+        .execute(&self.database)
+        .await?;
+        if counted.rows_affected() == 0 {
+            return Ok(());
+        }
         sqlx::query("delete from purges where user_pool_id = $1 and empty_sweeps >= $2")
             .bind(pool.as_str())
             .bind(SWEEPS)

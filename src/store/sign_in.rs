@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::auth::lockout::Attempts;
@@ -13,6 +13,7 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
+use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
 use crate::store::cache::PoolView;
 use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
 use crate::store::error::StoreError;
@@ -36,10 +37,60 @@ pub struct Place<'a> {
     pub at: Timestamp,
 }
 
-/// A session that begins.
+/// A sign-in that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<'a> {
+    /// Whose.
+    pub user: &'a LoadedUser,
+    /// The session that begins with it.
+    pub session: &'a Session,
+    /// The attempts that the decision saw.
+    pub attempts: Option<VersionedAttempts>,
+    /// What is recorded.
+    pub fact: &'a Activity,
+}
+
+/// All that the statement of an accepted sign-in writes.
+struct Acceptance {
+    pool: UserPoolId,
+    name_hash: Vec<u8>,
+    version: i64,
+    attempts: i64,
+    session: Session,
+    row: ActivityRow,
+}
+
+impl Acceptance {
+    async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        let Self { pool, name_hash, version, attempts, session, row } = self;
+        sqlx::query(ACCEPT)
+            .bind(pool.as_str())
+            .bind(format!("users/{}", session.sub))
+            .bind(version)
+            .bind(session.sub.0)
+            .bind(session.event_id)
+            .bind(session.client_id.as_str())
+            .bind(session.token_generation)
+            .bind(to_database(session.auth_time))
+            .bind(to_database(session.expires_at))
+            .bind(name_hash)
+            .bind(attempts)
+            .bind(row.event_id)
+            .bind(row.kind)
+            .bind(row.schema_version)
+            .bind(&row.payload)
+            .bind(&row.metadata)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A session that begins. The user's row is held until the statement is done: whoever deletes the user waits, and finds the
+/// session.
 const ACCEPT: &str = "
 with asserted as (
-    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4)),
+    select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4 for key share)),
            assert_version('attempts', $11, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $10), 0))
 ), began as (
     insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
@@ -67,16 +118,27 @@ with asserted as (
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $7, $8, $9, $10, $11, $12, $5, meta.epoch, 0 from meta, raced";
 
+/// The next refresh token of a session in the place of the last one; or, once more, of what the same statement may have done.
+const ROTATE: &str = "
+update sessions set refresh_counter = $3 + 1, replaced_at = $4
+where user_pool_id = $1 and event_id = $2
+    and (refresh_counter = $3 or $5 and refresh_counter = $3 + 1 and replaced_at = $4)";
+
+/// Whether a statement is sent a second time, because the first one's answer was lost.
+#[derive(Clone, Copy)]
+struct Again(bool);
+
 impl Store {
     /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
+    ///
+    /// If the caller named the command, its answer is stored in the same transaction.
     pub async fn accept_sign_in(
         &self,
         place: Place<'_>,
-        user: &LoadedUser,
-        session: &Session,
-        attempts: Option<VersionedAttempts>,
-        fact: &Activity,
+        accepted: Accepted<'_>,
+        answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
+        let Accepted { user, session, attempts, fact } = accepted;
         let row = activity_row(
             place.pool_id,
             &session.sub.to_string(),
@@ -86,47 +148,55 @@ impl Store {
             place.at,
             &self.random,
         )?;
-        let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
-        let (session, version) = (session.clone(), user.version);
-        let attempts = attempts.map_or(0, |attempts| attempts.version);
+        let command = place.origin.command.clone();
+        let sealer = Sealer::Data(&user.key);
+        let answer = command
+            .as_ref()
+            .map(|command| command.row(place.pool_id, sealer, &answer.encode_to_vec(), place.at, &self.random))
+            .transpose()?;
+        let acceptance = Acceptance {
+            pool: place.pool_id.clone(),
+            name_hash: place.name_hash.to_vec(),
+            version: user.version,
+            attempts: attempts.map_or(0, |attempts| attempts.version),
+            session: session.clone(),
+            row,
+        };
         let store = self.clone();
         self.to_its_end(async move {
-            let mut lent = store.connections.lend().await?;
-            let written = sqlx::query(ACCEPT)
-                .bind(pool.as_str())
-                .bind(format!("users/{}", session.sub))
-                .bind(version)
-                .bind(session.sub.0)
-                .bind(session.event_id)
-                .bind(session.client_id.as_str())
-                .bind(session.token_generation)
-                .bind(to_database(session.auth_time))
-                .bind(to_database(session.expires_at))
-                .bind(name_hash)
-                .bind(attempts)
-                .bind(row.event_id)
-                .bind(row.kind)
-                .bind(row.schema_version)
-                .bind(row.payload)
-                .bind(row.metadata)
-                .execute(lent.connection())
-                .await
-                .map_err(StoreError::from);
+            let written = match &answer {
+                None => store.accept(&acceptance).await,
+                Some(answer) => store.accept_and_answer(&acceptance, answer).await,
+            };
             match written {
-                Ok(_) => {
-                    lent.done();
-                    Ok(())
-                }
                 // The answer was lost on the way: the session tells whether the statement was done.
                 Err(error) if error.is_connection_lost() => {
-                    drop(lent);
                     store.connections.look_at_all();
-                    store.session_began(&pool, session.event_id, error).await
+                    store.session_began(&acceptance.pool, acceptance.session.event_id, error).await?;
                 }
-                Err(error) => Err(error),
+                written => written?,
             }
+            command.iter().for_each(NamedCommand::committed);
+            Ok(())
         })
         .await
+    }
+
+    async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {
+        let mut lent = self.connections.lend().await?;
+        acceptance.write(lent.connection()).await?;
+        lent.done();
+        Ok(())
+    }
+
+    /// The answer is written first: of two commands of one name the second waits there.
+    async fn accept_and_answer(&self, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
+        let mut connection = self.connections.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        answers::write(&mut transaction, answer).await?;
+        acceptance.write(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn session_began(&self, pool: &UserPoolId, session: Uuid, lost: StoreError) -> Result<(), StoreError> {
@@ -192,6 +262,10 @@ impl Store {
     }
 
     /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.
+    ///
+    /// Where the answer is lost on the way, the same is done once more: it finds what the first one did, or does it, and
+    /// leaves nothing to do for a first one that is late. A caller who was told of a failure would come again with the old
+    /// token, and lose the session for it.
     pub async fn rotate_refresh_token(
         &self,
         pool: &UserPoolId,
@@ -201,19 +275,34 @@ impl Store {
         let (pool, session) = (pool.clone(), session.clone());
         let store = self.clone();
         self.to_its_end(async move {
-            let rotated = sqlx::query(
-                "update sessions set refresh_counter = refresh_counter + 1, replaced_at = $4
-                 where user_pool_id = $1 and event_id = $2 and refresh_counter = $3",
-            )
+            let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
+                Err(error) if error.is_connection_lost() => {
+                    store.connections.look_at_all();
+                    store.rotate(&pool, &session, at, Again(true)).await?
+                }
+                rotated => rotated?,
+            };
+            if rotated { Ok(()) } else { Err(StoreError::Stale) }
+        })
+        .await
+    }
+
+    async fn rotate(
+        &self,
+        pool: &UserPoolId,
+        session: &Session,
+        at: Timestamp,
+        Again(again): Again,
+    ) -> Result<bool, StoreError> {
+        let rotated = sqlx::query(ROTATE)
             .bind(pool.as_str())
             .bind(session.event_id)
             .bind(session.refresh_counter)
             .bind(to_database(at))
-            .execute(&store.database)
+            .bind(again)
+            .execute(&self.database)
             .await?;
-            if rotated.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Stale) }
-        })
-        .await
+        Ok(rotated.rows_affected() == 1)
     }
 
     /// Ends a session and records why.

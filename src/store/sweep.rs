@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::auth::lockout::FORGET_SECONDS;
 use crate::domain::time::Timestamp;
+use crate::domain::user::codes::COUNTS_SECONDS;
 use crate::store::error::StoreError;
 use crate::store::{Store, to_database};
 
@@ -21,7 +22,8 @@ const SESSIONS: &str = "delete from sessions where (user_pool_id, event_id) in
 const CODES: &str = "delete from codes where (user_pool_id, sub, purpose) in
     (select user_pool_id, sub, purpose from codes where expires_at < $1 order by expires_at limit $2)";
 const ATTEMPTS: &str = "delete from attempts where (user_pool_id, name_hash) in
-    (select user_pool_id, name_hash from attempts where last_at < $1 order by last_at limit $2)";
+    (select user_pool_id, name_hash from attempts
+     where last_at < $1 and (locked_until is null or locked_until < $1) order by last_at limit $2)";
 const DEAD_MESSAGES: &str = "delete from outbox where (user_pool_id, id) in
     (select user_pool_id, id from outbox where dead and expires_at < $1 order by expires_at limit $2)";
 /// So long after its end a message that was given up can still be looked at.
@@ -38,8 +40,8 @@ impl Store {
         let mut swept = 0;
         for (statement, before) in [
             (SESSIONS, now),
-            // A code that is over answers as one that is not there.
-            (CODES, now),
+            // A code that is over answers as one that is not there, but counts among those that were sent.
+            (CODES, now.plus_seconds(-COUNTS_SECONDS)),
             (ATTEMPTS, now.plus_seconds(-FORGET_SECONDS)),
             (DEAD_MESSAGES, now.plus_seconds(-DEAD_MESSAGE_SECONDS)),
             (ANSWERS, now),

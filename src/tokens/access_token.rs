@@ -60,7 +60,12 @@ pub async fn verify(store: &Store, token: &str, at: Timestamp) -> Result<AccessT
         pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
     }
     check_signature(&pool, &kid, token)?;
-    let right = claims.iss == pool.state.issuer
+    check(claims, pool_id, &pool.state.issuer, at)
+}
+
+/// What a token says about itself, once its signature is good.
+fn check(claims: Claims, pool_id: UserPoolId, issuer: &str, at: Timestamp) -> Result<AccessToken, Error> {
+    let right = claims.iss == issuer
         && claims.token_use == TokenUse::Access.name()
         && claims.scope.split(' ').any(|scope| scope == SELF_SERVICE_SCOPE);
     if !right {
@@ -146,6 +151,39 @@ mod tests {
                 Exception::NotAuthorizedException,
                 "{header} {claims}"
             );
+        }
+    }
+
+    fn claims(change: impl Fn(&mut serde_json::Value)) -> Claims {
+        let id = "9f3c1b0a-0000-4000-8000-000000000000";
+        let mut claims = json!({
+            "sub": id, "iss": "http://127.0.0.1/us-east-1_a", "client_id": "c", "token_use": "access", "event_id": id,
+            "scope": format!("openid {SELF_SERVICE_SCOPE}"), "exp": 1_000,
+        });
+        change(&mut claims);
+        serde_json::from_value(claims).unwrap()
+    }
+
+    /// What a user of the pool `us-east-1_a` reads at a second.
+    fn checked(claims: Claims, second: i64) -> Result<AccessToken, String> {
+        let pool_id = UserPoolId::new("us-east-1_a");
+        check(claims, pool_id, "http://127.0.0.1/us-east-1_a", Timestamp(0).plus_seconds(second))
+            .map_err(|error| error.message.into_owned())
+    }
+
+    #[test]
+    fn a_token_ends_at_its_second() {
+        assert_eq!(checked(claims(|_| ()), 999).unwrap().client_id, ClientId::new("c"));
+        for second in [1_000, 1_001] {
+            assert_eq!(checked(claims(|_| ()), second).unwrap_err(), "Access Token has expired");
+        }
+    }
+
+    #[test]
+    fn a_token_for_something_else_is_refused() {
+        for (name, other) in [("token_use", "id"), ("iss", "http://127.0.0.1/us-east-1_b"), ("scope", "openid")] {
+            let claims = claims(|claims| claims[name] = json!(other));
+            assert_eq!(checked(claims, 0).unwrap_err(), "Invalid Access Token", "{name}");
         }
     }
 

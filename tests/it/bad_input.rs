@@ -204,6 +204,10 @@ async fn a_body_that_breaks_off_or_never_ends_is_refused() {
     let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n5\r\n{{\"Cli\r\nzz\r\n");
     let answer = wire::raw(bench.address().http, chunked.as_bytes()).await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
+    for endless in ["transfer-encoding: chunked\r\n\r\n5\r\n{\"Cli\r\n", "content-length: 100\r\n\r\n{\"Cli"] {
+        let answer = wire::raw(bench.address().http, format!("{head}{endless}").as_bytes()).await;
+        assert_eq!(answer.exception().0, "SerializationException", "{answer:?}");
+    }
     let good = format!("{head}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
     let answer = wire::raw(bench.address().http, good.as_bytes()).await;
     assert_eq!(answer.exception().0, "InvalidParameterException");

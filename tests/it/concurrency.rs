@@ -84,7 +84,7 @@ async fn guesses_at_a_code_are_counted_one_by_one() {
     let code: u32 = pool.api.code_for(&email).await.parse().unwrap();
     let guesses: Vec<_> = (1..=12).map(|step| format!("{:06}", (code + step) % 1_000_000)).collect();
     let answers = join_all(guesses.iter().map(|guess| pool.confirm(&name, guess))).await;
-    let expected = BTreeMap::from([("CodeMismatchException", 5), ("TooManyFailedAttemptsException", 7)]);
+    let expected = BTreeMap::from([("CodeMismatchException", 5), ("LimitExceededException", 7)]);
     assert_eq!(outcomes(&answers), expected);
     pool.verify().await;
 }

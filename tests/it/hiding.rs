@@ -3,14 +3,76 @@
 use std::time::{Duration, Instant};
 
 use userpool::proto::v1::{
-    ConfirmForgotPasswordRequest, CreateUserPoolClientRequest, CreateUserPoolRequest, ForgotPasswordRequest,
+    AdminDisableUserRequest, ConfirmForgotPasswordRequest, CreateUserPoolClientRequest, CreateUserPoolRequest,
+    ForgotPasswordRequest, ResendConfirmationCodeRequest,
 };
 
 use crate::support::client::assert_refused;
 use crate::support::pool::{Pool, email_pool, password_client, unique};
 
-const SAMPLES: usize = 30;
+const SAMPLES: usize = 40;
+/// The work on a wrong password is the same.
+const NONE: f64 = 1.0;
+/// The version of a user is asserted and its message written: two statements more, of seven.
+const TWO_STATEMENTS: f64 = 1.5;
 const WRONG: &str = "Wrong-horse-7";
+const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
+
+/// How far two samples are apart, as Kolmogorov and Smirnov measure it: the largest difference, over all durations, between
+/// the shares of either that took at most so long. 0 for equal samples, 1 for two that don't overlap.
+///
+/// `slack` is by what factor either may be slower throughout without that being a difference.
+fn distance(one: &[Duration], other: &[Duration], slack: f64) -> f64 {
+    ahead(one, other, slack).max(ahead(other, one, slack))
+}
+
+/// How much larger the share of the first is that took at most so long, where all of it had taken longer by the slack.
+fn ahead(first: &[Duration], second: &[Duration], slack: f64) -> f64 {
+    let slowed: Vec<_> = first.iter().map(|took| took.mul_f64(slack)).collect();
+    let share = |sample: &[Duration], limit: Duration| {
+        sample.iter().filter(|took| **took <= limit).count() as f64 / sample.len() as f64
+    };
+    slowed.iter().map(|limit| share(&slowed, *limit) - share(second, *limit)).fold(0.0, f64::max)
+}
+
+/// The distance that two samples of one distribution exceed once in a million times, after Smirnov: the square root of
+/// `ln(2 / p) / n` for two samples of `n`.
+fn limit(samples: usize) -> f64 {
+    ((2.0_f64 / 1e-6).ln() / samples as f64).sqrt()
+}
+
+/// Known and unknown names take times of one distribution, but for the slack. They are measured in turn, so that whatever
+/// else the machine does slows both alike, and a machine under load does not change what can be told apart by chance.
+fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration], slack: f64) {
+    let (distance, limit) = (distance(known, unknown, slack), limit(known.len()));
+    let median = |sample: &[Duration]| {
+        let mut sorted = sample.to_vec();
+        sorted.sort();
+        sorted[sorted.len() / 2]
+    };
+    let medians = (median(known), median(unknown));
+    assert!(distance < limit, "{what}: distance {distance:.2}, limit {limit:.2}, medians {medians:?}");
+}
+
+#[test]
+fn the_measure_tells_what_takes_longer_from_what_does_not() {
+    let milliseconds = |all: &[u64]| all.iter().map(|it| Duration::from_millis(*it)).collect::<Vec<_>>();
+    let (few, same) = (milliseconds(&[5, 1, 9, 3]), milliseconds(&[9, 3, 5, 1]));
+    assert_eq!(distance(&few, &same, 1.0), 0.0);
+    assert_eq!(distance(&few, &milliseconds(&[10, 11, 12, 13]), 1.0), 1.0);
+    assert_eq!(distance(&milliseconds(&[10, 11, 12, 13]), &few, 1.0), 1.0);
+    assert_eq!(distance(&few, &milliseconds(&[3, 4, 6, 12]), 1.0), 0.25);
+    let (fast, slow, slowest) = (milliseconds(&[10; 4]), milliseconds(&[14; 4]), milliseconds(&[16; 4]));
+    assert_eq!((distance(&fast, &slow, 1.5), distance(&slow, &fast, 1.5)), (0.0, 0.0));
+    assert_eq!((distance(&fast, &slowest, 1.5), distance(&slowest, &fast, 1.5)), (1.0, 1.0));
+    assert!((0.59..0.61).contains(&limit(SAMPLES)), "{}", limit(SAMPLES));
+}
+
+async fn hiding_pool(request: CreateUserPoolRequest) -> Pool {
+    let hiding =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
+    Pool::create_with(request, hiding).await
+}
 
 /// How long a wrong password at a name takes to be refused.
 async fn refusal(pool: &Pool, name: &str) -> Duration {
@@ -19,18 +81,10 @@ async fn refusal(pool: &Pool, name: &str) -> Duration {
     began.elapsed()
 }
 
-fn median(mut samples: Vec<Duration>) -> Duration {
-    samples.sort();
-    samples[samples.len() / 2]
-}
-
-/// Taken in turn, so that whatever else the machine does slows both alike. Each name is guessed at once, since a second
-/// guess would meet the count of the first.
+/// Each name is guessed at once, since a second guess would meet the count of the first.
 #[tokio::test]
 async fn a_wrong_password_takes_as_long_at_a_name_that_nobody_has() {
-    let hiding =
-        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
-    let pool = Pool::create_with(CreateUserPoolRequest::default(), hiding).await;
+    let pool = hiding_pool(CreateUserPoolRequest::default()).await;
     let mut names = Vec::new();
     for _ in 0..SAMPLES {
         let name = unique("known");
@@ -42,10 +96,7 @@ async fn a_wrong_password_takes_as_long_at_a_name_that_nobody_has() {
         known.push(refusal(&pool, name).await);
         unknown.push(refusal(&pool, &unique("nobody")).await);
     }
-    let (known, unknown) = (median(known), median(unknown));
-    let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-    // What an unknown name would save, the hash, is more than nine tenths of the time.
-    assert!((0.6..1.67).contains(&ratio), "a known name takes {known:?}, an unknown one {unknown:?}");
+    assert_alike("a wrong password", &known, &unknown, NONE);
     pool.verify().await;
 }
 
@@ -65,30 +116,66 @@ async fn forgotten(pool: &Pool, name: &str) -> (Duration, Duration) {
         ..Default::default()
     };
     let began = Instant::now();
-    let message = "Invalid verification code provided, please try again.";
-    assert_refused(pool.api.call(request).await, "CodeMismatchException", message);
+    assert_refused(pool.api.call(request).await, WRONG_CODE.0, WRONG_CODE.1);
     (asked, began.elapsed())
 }
 
 #[tokio::test]
 async fn a_forgotten_password_takes_as_long_at_a_name_that_nobody_has() {
-    let hiding =
-        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
-    let pool = Pool::create_with(email_pool(), hiding).await;
-    let mut people = Vec::new();
+    let pool = hiding_pool(email_pool()).await;
+    let mut names = Vec::new();
     for _ in 0..SAMPLES {
-        people.push(pool.person("known").await);
+        names.push(pool.person("known").await.username);
     }
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for person in &people {
-        known.push(forgotten(&pool, &person.username).await);
+    for name in &names {
+        known.push(forgotten(&pool, name).await);
         unknown.push(forgotten(&pool, &unique("nobody")).await);
     }
-    for (what, of) in [("asking", (|it| it.0) as fn(&(Duration, Duration)) -> Duration), ("guessing", |it| it.1)] {
-        let [known, unknown] = [&known, &unknown].map(|samples| median(samples.iter().map(of).collect()));
-        let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-        // A message more in the same transaction is all that differs.
-        assert!((0.6..1.67).contains(&ratio), "{what}: a known name takes {known:?}, an unknown one {unknown:?}");
+    let ((known_asks, known_guesses), (unknown_asks, unknown_guesses)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
+        (known.into_iter().unzip(), unknown.into_iter().unzip());
+    assert_alike("asking for a code", &known_asks, &unknown_asks, TWO_STATEMENTS);
+    assert_alike("guessing it", &known_guesses, &unknown_guesses, TWO_STATEMENTS);
+    pool.verify().await;
+}
+
+/// How long it takes to be told that a guess at the code of a sign-up is wrong, and that another code went out.
+async fn unconfirmed(pool: &Pool, name: &str) -> (Duration, Duration) {
+    let began = Instant::now();
+    assert_refused(pool.confirm(name, "no-code").await, WRONG_CODE.0, WRONG_CODE.1);
+    let guessed = began.elapsed();
+    let request = ResendConfirmationCodeRequest {
+        client_id: Some(pool.client_id.clone()),
+        username: Some(name.to_owned()),
+        ..Default::default()
+    };
+    let began = Instant::now();
+    pool.api.call(request).await.unwrap();
+    (guessed, began.elapsed())
+}
+
+#[tokio::test]
+async fn a_code_of_a_sign_up_takes_as_long_at_a_name_that_nobody_has() {
+    let aliases = vec!["email".to_owned()];
+    let pool = hiding_pool(CreateUserPoolRequest { alias_attributes: aliases, ..email_pool() }).await;
+    let mut names = Vec::new();
+    for index in 0..SAMPLES {
+        let name = unique("known");
+        pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
+        if index % 2 == 0 {
+            let (user_pool_id, username) = (Some(pool.id.clone()), Some(name.clone()));
+            pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
+        }
+        names.push(name);
     }
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for name in &names {
+        known.push(unconfirmed(&pool, name).await);
+        unknown.push(unconfirmed(&pool, &unique("nobody")).await);
+    }
+    let ((known_guesses, known_asks), (unknown_guesses, unknown_asks)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
+        (known.into_iter().unzip(), unknown.into_iter().unzip());
+    assert_alike("guessing a code", &known_guesses, &unknown_guesses, TWO_STATEMENTS);
+    assert_alike("asking for another", &known_asks, &unknown_asks, TWO_STATEMENTS);
     pool.verify().await;
 }

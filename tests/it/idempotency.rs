@@ -289,13 +289,58 @@ async fn trusted_sign_in(pool: &Pool, username: &str, password: &str) -> AdminIn
 }
 
 #[tokio::test]
-async fn a_sign_in_under_a_key_answers_the_same_tokens() {
+async fn a_sign_in_under_a_key_begins_one_session_and_answers_its_tokens() {
     let pool = Pool::create().await;
     let person = pool.person("tokens").await;
     let request = trusted_sign_in(&pool, &person.username, PASSWORD).await;
     let key = key();
+    let answers = futures::future::join_all((0..4).map(|_| pool.api.call_named(&key, request.clone()))).await;
     let first = pool.api.call_named(&key, request.clone()).await.unwrap();
-    assert_eq!(pool.api.call_named(&key, request).await.unwrap(), first);
+    for answer in answers {
+        assert_eq!(answer.unwrap(), first);
+    }
+    assert!(is_sealed_for_a_user(&pool, &key).await);
+    let sessions: i64 = sqlx::query_scalar("select count(*) from sessions where user_pool_id = $1")
+        .bind(&pool.id)
+        .fetch_one(&database(&pool).await)
+        .await
+        .unwrap();
+    assert_eq!(sessions, 1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn what_a_sign_in_under_a_key_was_answered_goes_with_the_user() {
+    let pool = Pool::create().await;
+    let person = pool.person("erased-tokens").await;
+    let sign_in = trusted_sign_in(&pool, &person.username, PASSWORD).await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let refresh = AdminInitiateAuthRequest {
+        client_id: Some(pool.client_id.clone()),
+        auth_flow: Some("REFRESH_TOKEN_AUTH".to_owned()),
+        auth_parameters: parameters(&[("REFRESH_TOKEN", tokens.refresh_token())]),
+        ..sign_in.clone()
+    };
+    let invited = unique("erased-challenge");
+    pool.create_user(&invited, &[("nickname", "Jay")], "Temporary-horse-7").await;
+    let challenged = AdminInitiateAuthRequest {
+        auth_parameters: parameters(&[("USERNAME", &invited), ("PASSWORD", "Temporary-horse-7")]),
+        ..sign_in.clone()
+    };
+    let requests = [sign_in, refresh, challenged].map(|request| (key(), request));
+    for (key, request) in &requests {
+        let first = pool.api.call_named(key, request.clone()).await.unwrap();
+        assert_eq!(pool.api.call_named(key, request.clone()).await.unwrap(), first);
+        assert!(is_sealed_for_a_user(&pool, key).await, "{request:?}");
+    }
+    for username in [&person.username, &invited] {
+        let user_pool_id = Some(pool.id.clone());
+        pool.api.call(AdminDeleteUserRequest { user_pool_id, username: Some(username.clone()) }).await.unwrap();
+    }
+    let erased = "The idempotency-key was used for a request whose answer was erased.";
+    for (key, request) in requests {
+        assert_refused(pool.api.call_named(&key, request).await, "InvalidParameterException", erased);
+    }
     pool.verify().await;
 }
 

@@ -24,6 +24,7 @@ mod golden_events;
 mod group;
 mod hiding;
 mod idempotency;
+mod killed;
 mod linked_identities;
 mod list_users;
 mod load_driver;

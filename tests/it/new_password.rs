@@ -55,6 +55,28 @@ async fn a_new_password_confirms_the_user_and_gives_tokens() {
 }
 
 #[tokio::test]
+async fn wrong_passwords_at_the_name_are_forgotten_once_the_challenge_is_answered() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let name = unique("clumsy");
+    let email = format!("{name}@example.com");
+    let wrong = ("NotAuthorizedException", "Incorrect username or password.");
+    pool.create_user(&name, &[("email", &email), ("email_verified", "true")], TEMPORARY).await;
+    // At the name that is signed in at, which needn't be the one that the answer gives.
+    for _ in 0..4 {
+        assert_refused(pool.sign_in(&email, PASSWORD).await, wrong.0, wrong.1);
+    }
+    let challenge = pool.challenge(&email, TEMPORARY).await;
+    respond(&pool, pool.new_password_request(challenge.session(), &name, PASSWORD)).await.unwrap();
+    // The fifth in a row would lock the name.
+    for _ in 0..4 {
+        assert_refused(pool.sign_in(&email, TEMPORARY).await, wrong.0, wrong.1);
+    }
+    pool.sign_in(&email, PASSWORD).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_session_is_good_once() {
     let pool = Pool::create().await;
     let name = unique("once");

@@ -310,6 +310,40 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_nobody_came_by_a_way_by_which_the_pool_recovers() {
+    let hiding =
+        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
+    for (mechanism, medium, attribute) in
+        [("verified_phone_number", "SMS", "phone_number"), ("verified_email", "EMAIL", "email")]
+    {
+        let option = RecoveryOptionType { priority: Some(1), name: Some(mechanism.into()) };
+        let request = CreateUserPoolRequest {
+            auto_verified_attributes: texts(&["email", "phone_number"]),
+            account_recovery_setting: Some(AccountRecoverySettingType { recovery_mechanisms: vec![option] }),
+            ..Default::default()
+        };
+        let pool = Pool::create_with(request, hiding.clone()).await;
+        let (known, nobody) = (unique("known"), unique("nobody"));
+        let (email, phone) = (format!("{known}@example.com"), unique_phone());
+        let verified = [("email_verified", "true"), ("phone_number_verified", "true")];
+        let request = AdminCreateUserRequest {
+            user_pool_id: Some(pool.id.clone()),
+            username: Some(known.clone()),
+            message_action: Some("SUPPRESS".into()),
+            user_attributes: attributes(&[&[("email", &*email), ("phone_number", &*phone)], &verified[..]].concat()),
+            ..Default::default()
+        };
+        pool.api.call(request).await.unwrap();
+        set(&pool, &known, BETTER, Some(true)).await.unwrap();
+        for name in [&known, &nobody, &format!("{nobody}@example.com"), &unique_phone()] {
+            let delivery = forgot(&pool, name).await.unwrap();
+            assert_eq!((delivery.delivery_medium(), delivery.attribute_name()), (medium, attribute), "{name}");
+        }
+        pool.verify().await;
+    }
+}
+
+#[tokio::test]
 async fn who_exists_is_said_openly_where_the_client_does_not_hide_it() {
     let pool = Pool::create().await;
     let nobody = unique("nobody");

@@ -3,7 +3,7 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, texts};
 
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Refresh Token has been revoked");
 
@@ -104,6 +104,59 @@ async fn a_client_that_rotates_refreshes_in_one_way_only() {
         "InvalidParameterException",
         "This client rotates refresh tokens: use GetTokensFromRefreshToken.",
     );
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_with_a_secret_refreshes_with_it_alone() {
+    let pool = Pool::create().await;
+    let person = pool.person("secretive").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let client = CreateUserPoolClientRequest { generate_secret: Some(true), ..password_client() };
+    let client = pool.add_client(client).await;
+    let renewed_with = |secret: Option<String>| {
+        let request = GetTokensFromRefreshTokenRequest {
+            client_id: client.client_id.clone(),
+            refresh_token: tokens.refresh_token.clone(),
+            client_secret: secret,
+            ..Default::default()
+        };
+        pool.api.call(request)
+    };
+    for wrong in [None, Some("a".repeat(51))] {
+        assert_refused(renewed_with(wrong).await, "NotAuthorizedException", "Invalid client secret.");
+    }
+    // The secret is right, and the token another client's.
+    let right = renewed_with(client.client_secret.clone()).await;
+    assert_refused(right, "NotAuthorizedException", "Invalid Refresh Token");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_that_stops_rotating_knows_the_tokens_that_were_replaced() {
+    let pool = Pool::create_with(email_pool(), rotating_client(0)).await;
+    let person = pool.person("stopped").await;
+    let sign_in = || async { pool.sign_in(&person.username, PASSWORD).await.unwrap() };
+    let (one, other) = (sign_in().await, sign_in().await);
+    for tokens in [&one, &other] {
+        renew(&pool, tokens.refresh_token()).await.unwrap();
+    }
+    let stopped = UpdateUserPoolClientRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: Some(pool.client_id.clone()),
+        explicit_auth_flows: texts(&["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
+        ..Default::default()
+    };
+    pool.api.call(stopped).await.unwrap();
+    assert_refused(pool.refresh(one.refresh_token()).await, REVOKED.0, REVOKED.1);
+    let by_server = AdminInitiateAuthRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: Some(pool.client_id.clone()),
+        auth_flow: Some("REFRESH_TOKEN_AUTH".into()),
+        auth_parameters: parameters(&[("REFRESH_TOKEN", other.refresh_token())]),
+        ..Default::default()
+    };
+    assert_refused(pool.api.call(by_server).await, REVOKED.0, REVOKED.1);
     pool.verify().await;
 }
 

@@ -3,7 +3,7 @@
 use tonic::Code;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Api, assert_refused};
+use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::http;
 use crate::support::pool::{
     PASSWORD, Pool, attributes, by_name, email_pool, other_than, password_client, secret_hash, texts, unique,
@@ -11,6 +11,7 @@ use crate::support::pool::{
 };
 
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
+const LIMIT: (&str, &str) = ("LimitExceededException", "Attempt limit exceeded, please try after some time.");
 const OLD_CODE: (&str, &str) = ("ExpiredCodeException", "Invalid code provided, please request a code again.");
 
 #[tokio::test]
@@ -380,7 +381,7 @@ async fn five_wrong_guesses_spend_a_code() {
     }
     for guess in [other_than(&code), code] {
         let refusal = pool.confirm(&name, &guess).await.unwrap_err();
-        assert_eq!(refusal.exception, "TooManyFailedAttemptsException");
+        assert_eq!(refusal.exception, "LimitExceededException");
         assert_eq!(refusal.code, Code::ResourceExhausted);
     }
     assert_eq!(pool.admin_get_user(&name).await.unwrap().user_status(), "UNCONFIRMED");
@@ -407,21 +408,118 @@ async fn a_code_works_once_and_for_its_user_only() {
     pool.verify().await;
 }
 
-#[tokio::test]
-async fn an_unknown_user_is_hidden_where_the_client_says_so() {
-    let pool = Pool::create().await;
-    let hiding =
-        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
-    let legacy =
-        CreateUserPoolClientRequest { prevent_user_existence_errors: Some("LEGACY".into()), ..password_client() };
-    let (hiding, legacy) = (pool.add_client(hiding).await, pool.add_client(legacy).await);
-    let nobody = unique("nobody");
-    let confirm = |client: &UserPoolClientType| ConfirmSignUpRequest {
-        client_id: client.client_id.clone(),
-        ..pool.confirm_request(&nobody, "123456")
+fn client(hiding: &str) -> CreateUserPoolClientRequest {
+    CreateUserPoolClientRequest { prevent_user_existence_errors: Some(hiding.into()), ..password_client() }
+}
+
+async fn resend(pool: &Pool, name: &str) -> Result<CodeDeliveryDetailsType, Refusal> {
+    let request = ResendConfirmationCodeRequest {
+        client_id: Some(pool.client_id.clone()),
+        username: Some(name.to_owned()),
+        ..Default::default()
     };
-    assert_refused(pool.api.call(confirm(&hiding)).await, WRONG_CODE.0, WRONG_CODE.1);
-    assert_refused(pool.api.call(confirm(&legacy)).await, "UserNotFoundException", "User does not exist.");
+    Ok(pool.api.call(request).await?.code_delivery_details.expect("where the code went"))
+}
+
+/// What is read about a name by who guesses, asks for codes until there are no more, and guesses on.
+async fn answers(pool: &Pool, name: &str) -> Vec<String> {
+    let told = |refusal: Refusal| format!("{}: {}", refusal.exception, refusal.message);
+    let mut answers = Vec::new();
+    answers.push(pool.confirm(name, "no-code").await.err().map_or("OK".to_owned(), told));
+    for _ in 0..6 {
+        let delivery = resend(pool, name).await;
+        answers.push(delivery.map_or_else(told, |it| format!("{} {}", it.delivery_medium(), it.attribute_name())));
+    }
+    for _ in 0..6 {
+        answers.push(pool.confirm(name, "no-code").await.err().map_or("OK".to_owned(), told));
+    }
+    answers
+}
+
+#[tokio::test]
+async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
+    let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
+    let [unconfirmed, disabled, without_address] = ["unconfirmed", "disabled", "nowhere"].map(unique);
+    let address = |name: &str| format!("{name}@example.com");
+    for name in [&unconfirmed, &disabled] {
+        pool.sign_up(name, &[("email", &address(name))]).await.unwrap();
+    }
+    pool.sign_up(&without_address, &[]).await.unwrap();
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(disabled.clone()));
+    pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
+    let confirmed = pool.person("confirmed").await;
+    // The code that came with the registration was of another hour.
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let aged = sqlx::query("update codes set window_began = window_began - interval '1 hour' where user_pool_id = $1");
+    assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 3);
+
+    let (wrong, limit) = (format!("{}: {}", WRONG_CODE.0, WRONG_CODE.1), format!("{}: {}", LIMIT.0, LIMIT.1));
+    let expected =
+        [vec![wrong.clone()], vec!["EMAIL email".to_owned(); 5], vec![limit.clone()], vec![wrong; 5], vec![limit]];
+    let names = [unconfirmed.clone(), disabled.clone(), without_address, confirmed.username, unique("nobody")];
+    for name in &names {
+        assert_eq!(answers(&pool, name).await, expected.concat(), "{name}");
+    }
+    // Only who can be confirmed was sent codes, beside that of the registration.
+    pool.api.messages_for(&address(&unconfirmed), 2).await;
+    assert_eq!(pool.api.mailbox(&address(&disabled)).await.len(), 1);
+    assert_eq!(pool.api.mailbox(&confirmed.email).await.len(), 1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_guesses_often_at_a_name_that_nobody_has_is_stopped_and_the_name_stays_free() {
+    let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
+    let name = unique("later");
+    for _ in 0..5 {
+        assert_refused(pool.confirm(&name, "123456").await, WRONG_CODE.0, WRONG_CODE.1);
+    }
+    assert_refused(pool.confirm(&name, "123456").await, LIMIT.0, LIMIT.1);
+    let email = format!("{name}@example.com");
+    pool.sign_up(&name, &[("email", &email)]).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_has_the_code_reads_what_becomes_of_it_also_where_users_are_hidden() {
+    let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
+    let mut people = Vec::new();
+    for name in ["twice", "late", "disabled"].map(unique) {
+        let email = format!("{name}@example.com");
+        let sub = pool.sign_up(&name, &[("email", &email)]).await.unwrap().user_sub.unwrap();
+        let code = pool.api.code_for(&email).await;
+        people.push((name, code, sub.parse::<uuid::Uuid>().unwrap()));
+    }
+    let [(twice, code, _), late, disabled] = &people[..] else { panic!("three people") };
+    pool.confirm(twice, code).await.unwrap();
+    let confirmed = ("NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED");
+    assert_refused(pool.confirm(twice, code).await, confirmed.0, confirmed.1);
+    assert_refused(pool.confirm(twice, &other_than(code)).await, WRONG_CODE.0, WRONG_CODE.1);
+
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let aged = sqlx::query("update codes set expires_at = now() where user_pool_id = $1 and sub = $2");
+    assert_eq!(aged.bind(&pool.id).bind(late.2).execute(&database).await.unwrap().rows_affected(), 1);
+    assert_refused(pool.confirm(&late.0, &late.1).await, OLD_CODE.0, OLD_CODE.1);
+    assert_refused(pool.confirm(&late.0, &other_than(&late.1)).await, WRONG_CODE.0, WRONG_CODE.1);
+
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(disabled.0.clone()));
+    pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
+    assert_refused(pool.confirm(&disabled.0, &disabled.1).await, "NotAuthorizedException", "User is disabled.");
+    assert_refused(pool.confirm(&disabled.0, &other_than(&disabled.1)).await, WRONG_CODE.0, WRONG_CODE.1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn who_exists_is_said_openly_where_the_client_does_not_hide_it() {
+    let pool = Pool::create_with(email_pool(), client("LEGACY")).await;
+    let unknown = ("UserNotFoundException", "User does not exist.");
+    let nobody = unique("nobody");
+    assert_refused(pool.confirm(&nobody, "123456").await, unknown.0, unknown.1);
+    assert_refused(resend(&pool, &nobody).await, unknown.0, unknown.1);
+    let confirmed = pool.person("confirmed").await;
+    let already = ("InvalidParameterException", "User is already confirmed.");
+    assert_refused(resend(&pool, &confirmed.username).await, already.0, already.1);
     pool.verify().await;
 }
 
@@ -436,9 +534,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
     assert_refused(as_address, "InvalidParameterException", message);
 
     pool.sign_up(&first, &[("email", &email)]).await.unwrap();
-    let wrong = ("NotAuthorizedException", "Incorrect username or password.");
-    let not_yet = pool.sign_in(&email, PASSWORD).await.unwrap_err();
-    assert!(["UserNotFoundException", wrong.0].contains(&not_yet.exception.as_str()), "{not_yet:?}");
+    assert_refused(pool.sign_in(&email, PASSWORD).await, "UserNotFoundException", "User does not exist.");
     let first_code = pool.api.code_for(&email).await;
     pool.confirm(&first, &first_code).await.unwrap();
     for alias in [&email, &first] {

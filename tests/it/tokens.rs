@@ -177,7 +177,7 @@ async fn a_client_without_revocation_has_no_origin_in_its_tokens() {
 async fn tokens_live_as_long_as_the_client_says() {
     let client = CreateUserPoolClientRequest {
         access_token_validity: Some(10),
-        id_token_validity: Some(600),
+        id_token_validity: Some(700),
         refresh_token_validity: Some(2),
         token_validity_units: Some(TokenValidityUnitsType {
             access_token: Some("minutes".into()),
@@ -192,12 +192,12 @@ async fn tokens_live_as_long_as_the_client_says() {
     assert_eq!(tokens.expires_in, Some(600));
     let issuer = format!("{}/{}", pool.api.environment().public_url, pool.id);
     let keys = key_set(&issuer).await;
-    for token in [
-        checked(tokens.access_token(), &keys, &issuer, None),
-        checked(tokens.id_token(), &keys, &issuer, Some(&pool.client_id)),
+    for (token, seconds) in [
+        (checked(tokens.access_token(), &keys, &issuer, None), 600),
+        (checked(tokens.id_token(), &keys, &issuer, Some(&pool.client_id)), 700),
     ] {
         let life = token.claims["exp"].as_i64().unwrap() - token.claims["iat"].as_i64().unwrap();
-        assert_eq!(life, 600);
+        assert_eq!(life, seconds);
     }
     pool.verify().await;
 }

@@ -323,7 +323,23 @@ async fn contradictions_are_refused() {
         user_pool_tags: [("aws:owner".to_owned(), "x".to_owned())].into(),
         ..Default::default()
     };
+    let recovery = |ways: [(&str, i32); 2]| {
+        let way =
+            |(name, priority): (&str, i32)| RecoveryOptionType { name: Some(name.into()), priority: Some(priority) };
+        let recovery_mechanisms = ways.map(way).to_vec();
+        CreateUserPoolRequest {
+            account_recovery_setting: Some(AccountRecoverySettingType { recovery_mechanisms }),
+            ..Default::default()
+        }
+    };
+    let own = "AccountRecoverySetting: each mechanism must have a name and a priority of its own.";
     let cases = [
+        (recovery([("verified_email", 1), ("verified_phone_number", 1)]), own),
+        (recovery([("verified_email", 1), ("verified_email", 2)]), own),
+        (
+            recovery([("verified_email", 1), ("admin_only", 2)]),
+            "AccountRecoverySetting: admin_only can't stand beside another mechanism.",
+        ),
         (both, "Only one of the aliasAttributes or usernameAttributes can be set in a user pool."),
         (
             two_texts,

@@ -3,6 +3,8 @@
 pub mod decode;
 pub mod encode;
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -24,6 +26,8 @@ use crate::proto::descriptor_pool;
 
 const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// How long the body of a request may take to arrive as a whole.
+const LONGEST_BODY: Duration = Duration::from_secs(10);
 
 /// Answers `POST /`.
 pub async fn post(
@@ -78,13 +82,14 @@ fn target(headers: &HeaderMap) -> Option<Operation> {
 }
 
 async fn bounded(body: Body) -> Result<Bytes, Error> {
-    match Limited::new(body, LARGEST_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Error::new(
-            Exception::SerializationException,
-            format!("The request is larger than {LARGEST_BODY} bytes."),
-        )),
-        Err(_) => Err(Error::new(Exception::SerializationException, "The request's body broke off.")),
+    let refusal = |message: String| Err(Error::new(Exception::SerializationException, message));
+    match tokio::time::timeout(LONGEST_BODY, Limited::new(body, LARGEST_BODY).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            refusal(format!("The request is larger than {LARGEST_BODY} bytes."))
+        }
+        Ok(Err(_)) => refusal("The request's body broke off.".to_owned()),
+        Err(_) => refusal(format!("The request's body took longer than {} seconds.", LONGEST_BODY.as_secs())),
     }
 }
 

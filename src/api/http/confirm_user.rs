@@ -81,7 +81,7 @@ fn refusal(error: &Error) -> &'static Page {
     match error.exception {
         Exception::NotAuthorizedException => &NOTHING_TO_CONFIRM,
         Exception::AliasExistsException => &ADDRESS_TAKEN,
-        Exception::TooManyFailedAttemptsException => &TOO_MANY_ATTEMPTS,
+        Exception::LimitExceededException => &TOO_MANY_ATTEMPTS,
         Exception::TooManyRequestsException
         | Exception::InternalErrorException
         | Exception::ServiceUnavailableException => &TRY_AGAIN,

@@ -25,6 +25,6 @@ pub async fn admin_initiate_auth(
             );
             Ok(Answer::Tokens(Box::new(tokens?)).into())
         }
-        flow => Ok(password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await?.into()),
+        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
     }
 }

@@ -20,23 +20,33 @@ use crate::store::metadata::Origin;
 use crate::store::seal;
 use crate::tokens::challenge_token;
 
+/// What a sign-in remembers of its beginning.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning<'a> {
+    /// The flow.
+    pub flow: AuthFlow,
+    /// The keyed hash of the name.
+    pub name_hash: &'a [u8],
+}
+
 /// Issues a challenge to a user who has proved the password.
 pub fn issue(
     app: &App,
     pool: &PoolView,
     client: &AppClient,
     user: &User,
-    flow: AuthFlow,
+    beginning: Beginning<'_>,
     name: ChallengeName,
     at: Timestamp,
 ) -> Result<Answer, Error> {
     let session = ChallengeSession {
         nonce: app.random.uuid(),
         challenge: name,
-        flow,
+        flow: beginning.flow,
         client_id: client.client_id.clone(),
         sub: user.sub,
         password_id: password_id(user)?.ok_or_else(|| Error::internal("a challenge after no password"))?,
+        name_hash: beginning.name_hash.to_vec(),
         expires_at: expires_at(client, at),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;

@@ -26,6 +26,6 @@ pub async fn initiate_auth(
             );
             Ok(Answer::Tokens(Box::new(tokens?)).into())
         }
-        flow => Ok(password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await?.into()),
+        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
     }
 }

@@ -1,7 +1,7 @@
 //! The answer to NEW_PASSWORD_REQUIRED: one read, one hash, one commit.
 
 use crate::app::auth::answer::Answer;
-use crate::app::auth::challenges::{self, Response};
+use crate::app::auth::challenges::{self, Beginning, Response};
 use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::password_forms::{self, Owner};
@@ -15,7 +15,7 @@ use crate::proto::events::UserSignedIn;
 use crate::proto::v1::AttributeType;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, LoadedUser, OperationalRow};
-use crate::store::read::Wanted;
+use crate::store::read::{VersionedAttempts, Wanted};
 use crate::tokens::challenge_token;
 
 /// Replaces a temporary password by the user's own, and goes on with the sign-in.
@@ -53,7 +53,8 @@ impl NewPassword<'_> {
         let session = challenge_token::open(pool_id, &hint.keys, self.token);
         let names = rules::possible_names(&hint.name_rules, &self.written);
         let sub = session.as_ref().map(|session| session.sub);
-        let wanted = Wanted { sub, taken: &names, groups: true, ..Wanted::default() };
+        let name_hash = session.as_ref().map(|session| &*session.name_hash);
+        let wanted = Wanted { sub, name_hash, taken: &names, groups: true, ..Wanted::default() };
         let found = app.store.read(pool_id, Some(client_id), wanted).await?;
         let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;
@@ -71,7 +72,7 @@ impl NewPassword<'_> {
             rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
         let password = password_forms::seal(app, caller, Owner::of(&pool, &user), self.password).await?;
         let command = ChooseNewPassword { attributes, password };
-        self.settle(app, &pool, &client, (&user, &found.groups), &session, command).await
+        self.settle(app, &pool, &client, (&user, &found.groups), (&session, found.attempts), command).await
     }
 
     async fn settle<Given: From<Answer> + prost::Message>(
@@ -80,7 +81,7 @@ impl NewPassword<'_> {
         pool: &PoolView,
         client: &ClientView,
         (user, groups): (&LoadedUser, &[Group]),
-        session: &ChallengeSession,
+        (session, attempts): (&ChallengeSession, Option<VersionedAttempts>),
         command: ChooseNewPassword,
     ) -> Result<Given, Failure> {
         let at = app.clock.now();
@@ -101,10 +102,15 @@ impl NewPassword<'_> {
         let (answer, commit) = match next {
             Next::Tokens => {
                 let tokens = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
-                (Answer::Tokens(Box::new(tokens)), commit.operational([OperationalRow::SessionBegun(begun)]))
+                // As after any sign-in, earlier wrong passwords at the name are forgotten.
+                let (name_hash, version) = (session.name_hash.clone(), attempts.map(|attempts| attempts.version));
+                let forgotten = version.map(|version| OperationalRow::AttemptsForgotten { name_hash, version });
+                let commit = commit.operational([OperationalRow::SessionBegun(begun)]).operational(forgotten);
+                (Answer::Tokens(Box::new(tokens)), commit)
             }
             Next::Challenge(name) => {
-                (challenges::issue(app, pool, &client.state, &after, session.flow, name, at)?, commit)
+                let beginning = Beginning { flow: session.flow, name_hash: &session.name_hash };
+                (challenges::issue(app, pool, &client.state, &after, beginning, name, at)?, commit)
             }
         };
         let answer = Given::from(answer);

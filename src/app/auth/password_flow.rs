@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::app::auth::answer::Answer;
-use crate::app::auth::{challenges, session};
+use crate::app::auth::challenges::{self, Beginning};
+use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::password_forms::stored_hash;
 use crate::app::{App, Failure, clients, until_settled};
@@ -22,14 +23,14 @@ use crate::store::seal::{FieldClass, Place};
 use crate::store::sign_in as store;
 
 /// Signs a user in by name and password.
-pub async fn sign_in(
+pub async fn sign_in<Given: From<Answer> + prost::Message>(
     app: &App,
     caller: &Caller,
     flow: AuthFlow,
     pool_id: &UserPoolId,
     client_id: &ClientId,
     parameters: &BTreeMap<String, String>,
-) -> Result<Answer, Error> {
+) -> Result<Given, Error> {
     let username = required_parameter(parameters, "USERNAME")?;
     let password = required_parameter(parameters, "PASSWORD")?;
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
@@ -54,7 +55,11 @@ struct Guess<'a> {
 }
 
 impl Guess<'_> {
-    async fn attempt(&self, app: &App, caller: &Caller) -> Result<Answer, Failure> {
+    async fn attempt<Given: From<Answer> + prost::Message>(
+        &self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<Given, Failure> {
         let (name, name_hash) = (Some(self.name), Some(self.name_hash));
         let wanted = Wanted { name, name_hash, groups: true, ..Wanted::default() };
         let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
@@ -97,13 +102,22 @@ impl Guess<'_> {
             store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
-                let answer = session::first_tokens(app, pool, client, &user.state, &found.groups, &begun, at)?;
-                app.store.accept_sign_in(place, user, &begun, found.attempts, &Activity::SignedIn(fact)).await?;
+                let tokens = session::first_tokens(app, pool, client, &user.state, &found.groups, &begun, at)?;
+                let answer = Given::from(Answer::Tokens(Box::new(tokens)));
+                let accepted = store::Accepted {
+                    user,
+                    session: &begun,
+                    attempts: found.attempts,
+                    fact: &Activity::SignedIn(fact),
+                };
+                app.store.accept_sign_in(place, accepted, &answer).await?;
                 self.rehash_if_outdated(app, caller, pool, user, &origin).await;
-                Ok(Answer::Tokens(Box::new(answer)))
+                Ok(answer)
             }
             (SignIn::Challenged(name), Some(user), _) => {
-                Ok(challenges::issue(app, pool, client, &user.state, self.flow, name, at)?)
+                caller.is_answered_about(user);
+                let beginning = Beginning { flow: self.flow, name_hash: self.name_hash };
+                Ok(challenges::issue(app, pool, client, &user.state, beginning, name, at)?.into())
             }
             (SignIn::Accepted(_) | SignIn::Challenged(_), _, _) => {
                 Err(Error::internal("a sign-in of nobody was accepted").into())

@@ -59,7 +59,11 @@ pub async fn by_flow(
     if !client.state.allows(AuthFlow::RefreshToken.name()) {
         return Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client").into());
     }
-    refreshing.refresh(app, caller, &found, &client, presented).await
+    refreshing.refresh(app, caller, &found, &client, presented).await.map_err(|failure| match failure {
+        // A client that has stopped rotating has tokens that were replaced. These operations don't know the exception.
+        Failure::Refused(error) if error.exception == Exception::RefreshTokenReuseException => revoked().into(),
+        failure => failure,
+    })
 }
 
 /// GetTokensFromRefreshToken.
@@ -110,10 +114,11 @@ impl Refreshing<'_> {
         let presented = presented.ok_or_else(invalid)?;
         // A token of ours whose session or user is gone was revoked.
         let living = found.session.as_ref().zip(found.user.as_ref());
-        let (session, user) = living.ok_or_else(|| Error::not_authorized("Refresh Token has been revoked"))?;
+        let (session, user) = living.ok_or_else(revoked)?;
         if session.client_id != *self.client_id {
             return Err(invalid().into());
         }
+        caller.is_answered_about(user);
         let at = app.clock.now();
         let outcome = rules::refresh(&client.state, &user.state, &refreshable(session), presented.counter, at)?;
         let counter = match outcome {
@@ -148,6 +153,10 @@ impl Refreshing<'_> {
         app.store.end_session(pool, &origin, user, session.event_id, &fact, app.clock.now()).await?;
         Ok(Error::new(Exception::RefreshTokenReuseException, "Refresh token has been invalidated because of reuse"))
     }
+}
+
+fn revoked() -> Error {
+    Error::not_authorized("Refresh Token has been revoked")
 }
 
 fn refreshable(session: &Session) -> RefreshableSession {

@@ -32,13 +32,7 @@ async fn attempt(
     // Before the code, so that a password that does not conform costs no guess.
     password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
     let guess = guess(app, caller, request, by_name, &named).await?;
-    let Some(row) = codes::outcome_row(named.sub(), by_name.purpose, guess.code, named.found.code.as_ref()) else {
-        return guess.decision.answer.map(|()| ConfirmForgotPasswordResponse {}).map_err(Failure::from);
-    };
-    let (decision, origin) = (guess.decision, by_name.origin(caller));
-    let commit = named.commit(&origin, app.clock.now(), decision.events, decision.activity).operational([row]);
-    app.store.commit(commit).await?;
-    decision.answer?;
+    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess).await?;
     Ok(ConfirmForgotPasswordResponse {})
 }
 

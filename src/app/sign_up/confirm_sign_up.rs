@@ -1,15 +1,16 @@
 //! ConfirmSignUp.
 
 use crate::app::caller::Caller;
-use crate::app::clients::{ByName, ClientProof};
+use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
 use crate::app::{App, Failure, codes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolId;
-use crate::domain::user::codes::{SentCode, expired, mismatch};
-use crate::domain::user::confirm_sign_up::{self as rules, ConfirmSignUp, Confirmation};
+use crate::domain::user::codes::{Guess, SentCode, expired};
+use crate::domain::user::confirm_sign_up::{self as rules, ConfirmSignUp, Confirmation, Proved};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmSignUpRequest, ConfirmSignUpResponse};
-use crate::store::commit::{Commit, LoadedUser};
+use crate::store::commit::LoadedUser;
+use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 
 /// Confirms a user by the code that was sent to it.
@@ -57,29 +58,38 @@ async fn attempt(
     if proof == Proof::Link && !found.pool.state.confirms_with_link() {
         return Err(expired().into());
     }
-    let Some(user) = &found.user else {
-        // Who may not learn whether a user exists reads the same as after a wrong guess.
-        let hidden = named.client.state.hides_users();
-        return Err(if hidden { mismatch() } else { Error::no_such_user() }.into());
-    };
-    let alias_owner = alias_owner(app, &by_name.pool_id, found, user).await?;
-    let address = found.code.as_ref().and_then(|code| user.state.attribute(&code.attribute)).unwrap_or_default();
-    let guess = codes::hash(&found.pool.keys, user.state.sub, by_name.purpose, address, request.confirmation_code());
-    let at = app.clock.now();
-    let confirmation = rules::confirm_sign_up(
-        &user.state,
-        &found.pool.name_rules,
-        ConfirmSignUp {
-            sent: found.code.clone(),
-            guess,
-            alias_owner: alias_owner.as_ref().map(|owner| Box::new(owner.state.clone())),
-            force_alias_creation: request.force_alias_creation(),
-            at,
-        },
-    );
     let origin = by_name.origin(caller);
-    let commit = Commit::new(&by_name.pool_id, &found.pool.keys, &found.pool.name_rules, &origin, at);
-    settle(app, commit, confirmation, user, alias_owner.as_ref(), found.code.as_ref()).await
+    match (prove(app, request, by_name, &named), &found.user) {
+        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused).await?,
+        (Ok(sent), Some(user)) => {
+            // Only after the right code, so that a wrong one takes as long at a name that nobody has.
+            let alias_owner = alias_owner(app, &by_name.pool_id, found, user, sent).await?;
+            let proved = Proved {
+                user: &user.state,
+                sent,
+                alias_owner: alias_owner.as_ref().map(|owner| &owner.state),
+                force_alias_creation: request.force_alias_creation(),
+            };
+            let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
+            settle(app, &origin, &named, confirmation, alias_owner.as_ref()).await?;
+        }
+        (Ok(_), None) => return Err(Error::internal("nobody has proved itself").into()),
+    }
+    Ok(ConfirmSignUpResponse::default())
+}
+
+fn prove<'a>(
+    app: &App,
+    request: &ConfirmSignUpRequest,
+    by_name: &ByName<'_>,
+    named: &'a NamedThroughClient,
+) -> Result<&'a SentCode, Box<Guess>> {
+    let (user, sent) = (named.found.user.as_ref().map(|user| &user.state), named.found.code.as_ref());
+    let address = user.zip(sent).and_then(|(user, sent)| user.attribute(&sent.attribute)).unwrap_or_default();
+    let keys = &named.found.pool.keys;
+    let guess = codes::hash(keys, named.sub(), by_name.purpose, address, request.confirmation_code());
+    let hides_users = named.client.state.hides_users();
+    rules::prove(user, &ConfirmSignUp { sent, guess, hides_users, at: app.clock.now() })
 }
 
 /// Another user who holds the address that the code proves, where that is an alias.
@@ -88,36 +98,31 @@ async fn alias_owner(
     pool_id: &UserPoolId,
     found: &Snapshot,
     user: &LoadedUser,
+    sent: &SentCode,
 ) -> Result<Option<LoadedUser>, Error> {
     let rules = &found.pool.name_rules;
-    let attribute = found.code.as_ref().map(|code| code.attribute.as_str());
-    let alias = attribute.filter(|attribute| rules.alias_attributes.contains(*attribute));
+    let alias = Some(sent.attribute.as_str()).filter(|attribute| rules.alias_attributes.contains(*attribute));
     let Some(value) = alias.and_then(|alias| user.state.attribute(alias)) else { return Ok(None) };
     let name = rules.normalise(value);
     let owner = app.store.read(pool_id, None, Wanted { name: Some(&name), ..Wanted::default() }).await?.user;
     Ok(owner.filter(|owner| owner.state.sub != user.state.sub))
 }
 
-/// Writes what was decided, refusals that count included, and answers.
+/// Writes what the right code changes. The code itself is kept until it is old: the user is confirmed now, so it confirms
+/// nobody again, but who has it, and whoever's answer was lost, can be told so.
 async fn settle(
     app: &App,
-    commit: Commit,
+    origin: &Origin,
+    named: &NamedThroughClient,
     confirmation: Confirmation,
-    user: &LoadedUser,
     alias_owner: Option<&LoadedUser>,
-    code: Option<&SentCode>,
-) -> Result<ConfirmSignUpResponse, Failure> {
-    let Confirmation { decision, alias_owner_events, code: outcome } = confirmation;
-    let sub = user.state.sub;
-    let Some(row) = codes::outcome_row(sub, CodePurpose::SignUp, outcome, code) else {
-        return decision.answer.map(|()| ConfirmSignUpResponse::default()).map_err(Failure::from);
-    };
-    let commit = commit.user(user, decision.events).activity(sub, &user.key, decision.activity).operational([row]);
-    let commit = match alias_owner.filter(|_| !alias_owner_events.is_empty()) {
-        Some(owner) => commit.other_user(owner, alias_owner_events),
-        None => commit,
-    };
-    app.store.commit(commit).await?;
+) -> Result<(), Failure> {
+    let Confirmation { decision, alias_owner_events } = confirmation;
     decision.answer?;
-    Ok(ConfirmSignUpResponse::default())
+    let mut commit = named.commit(origin, app.clock.now(), decision.events, decision.activity);
+    if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
+        commit = commit.other_user(owner, alias_owner_events);
+    }
+    app.store.commit(commit).await?;
+    Ok(())
 }

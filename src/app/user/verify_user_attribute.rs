@@ -40,7 +40,7 @@ async fn attempt(
     let address = address_to_prove(&user.state, medium).unwrap_or_default();
     let guess = codes::hash(&pool.keys, sub, purpose, address, code);
     let guess = rules::verify_user_attribute(&user.state, medium, sent, &guess, at);
-    let Some(row) = codes::outcome_row(sub, purpose, guess.code, sent) else {
+    let Some(row) = codes::outcome_row(sub, purpose, guess.code, sent, at) else {
         return guess.decision.answer.map(|()| VerifyUserAttributeResponse {}).map_err(Failure::from);
     };
     // Only who has proved the address is told that another user has it.

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 
 const FREE_FAILURES: u32 = 5;
 const LONGEST_SECONDS: i64 = 15 * 60;
-/// After so many seconds without an attempt the failures are forgotten.
+/// After so many seconds without an attempt at a name that is not locked the failures are forgotten.
 pub const FORGET_SECONDS: i64 = 15 * 60;
 
 /// What is known of the attempts at one name.
@@ -27,6 +27,14 @@ pub struct Attempts {
     pub locked_until: Option<Timestamp>,
 }
 
+impl Attempts {
+    /// Since when the name is open. Quiet time counts from then: if that of a lock counted, the longest lock would be
+    /// forgotten at its end, and guessing would begin anew.
+    fn open_since(&self) -> Timestamp {
+        self.locked_until.map_or(self.last_at, |until| until.max(self.last_at))
+    }
+}
+
 /// Whether a name is locked at a time.
 pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
     attempts.and_then(|attempts| attempts.locked_until).is_some_and(|until| at < until)
@@ -34,7 +42,7 @@ pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
 
 /// The attempts after one more wrong password.
 pub fn after_failure(attempts: Option<&Attempts>, at: Timestamp) -> Attempts {
-    let remembered = attempts.filter(|attempts| at < attempts.last_at.plus_seconds(FORGET_SECONDS));
+    let remembered = attempts.filter(|attempts| at < attempts.open_since().plus_seconds(FORGET_SECONDS));
     let failures = remembered.map_or(0, |attempts| attempts.failures).saturating_add(1);
     let locked_until = (failures >= FREE_FAILURES).then(|| {
         // 2^10 seconds are beyond the longest lock already.
@@ -57,7 +65,7 @@ mod tests {
         let mut attempts = None;
         let mut now = 0;
         let mut locks = Vec::new();
-        for _ in 0..15 {
+        for _ in 0..17 {
             let next = after_failure(attempts.as_ref(), at(now));
             let lock = next.locked_until.map_or(0, |until| until.seconds() - now);
             locks.push(lock);
@@ -65,14 +73,17 @@ mod tests {
             assert!(!is_locked(Some(&next), at(now)));
             attempts = Some(next);
         }
-        assert_eq!(locks, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900]);
+        assert_eq!(locks, [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]);
     }
 
     #[test]
     fn fifteen_quiet_minutes_forget_the_failures() {
-        let attempts = Attempts { failures: 9, last_at: at(0), locked_until: Some(at(16)) };
-        assert_eq!(after_failure(Some(&attempts), at(899)).failures, 10);
-        assert_eq!(after_failure(Some(&attempts), at(900)).failures, 1);
+        let open = Attempts { failures: 4, last_at: at(0), locked_until: None };
+        assert_eq!(after_failure(Some(&open), at(899)).failures, 5);
+        assert_eq!(after_failure(Some(&open), at(900)).failures, 1);
+        let locked = Attempts { failures: 9, last_at: at(0), locked_until: Some(at(16)) };
+        assert_eq!(after_failure(Some(&locked), at(915)).failures, 10);
+        assert_eq!(after_failure(Some(&locked), at(916)).failures, 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::domain::error::Error;
 use crate::domain::message::Medium;
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::{self, Delivery, SentCode};
-use crate::domain::user::forgot_password::{cannot_be_reset, contact, send};
+use crate::domain::user::forgot_password::{cannot_be_reset, contact, refusal, send};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{Recovery, UserPool};
 use crate::proto::events::user_activity::Activity;
@@ -56,7 +56,7 @@ fn delivery(pool: &UserPool, user: &User, command: &ResetPassword<'_>) -> Result
         // An administrator is at it.
         Recovery::ByAdministrator => vec![Medium::Sms, Medium::Email],
     };
-    let delivery = contact(user, &ways).map_err(|withheld| withheld.error())?;
+    let delivery = contact(user, &ways).map_err(refusal)?;
     codes::refuse_too_many(command.before, command.at).map(|()| delivery)
 }
 

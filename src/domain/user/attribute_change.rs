@@ -210,7 +210,7 @@ fn must_prove_before(pool: &UserPool, user: &User, attribute: &str) -> bool {
 
 /// Whether a code goes to an address that has changed already. Who has not confirmed yet asks for the one of its sign-up.
 fn proves_after(pool: &UserPool, user: &User, attribute: &str) -> bool {
-    let listed = pool.settings.auto_verified_attributes.iter().any(|it| it == attribute);
+    let listed = pool.verifies(attribute);
     listed && user.status != UserStatus::Unconfirmed
 }
 

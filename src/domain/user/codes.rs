@@ -15,6 +15,8 @@ pub const MOST_GUESSES: i32 = 5;
 /// So many codes go out to a user, for a purpose, in an hour.
 const MOST_SENT: i32 = 5;
 const HOUR: i64 = 60 * 60;
+/// So long after its end a code still says how many were sent in its hour: a code ends no sooner than its hour begins.
+pub const COUNTS_SECONDS: i64 = HOUR;
 
 /// Where a code goes: the medium and the address.
 pub type Delivery = (Medium, String);
@@ -80,11 +82,11 @@ impl CodeFault {
         }
     }
 
-    /// What the caller reads. Operations differ in what they answer once a code is exhausted.
-    fn error(self, exhausted: Exception) -> Error {
+    /// What the caller reads.
+    fn error(self) -> Error {
         match self {
             Self::Expired => expired(),
-            Self::Exhausted => Error { exception: exhausted, ..Error::limit_exceeded() },
+            Self::Exhausted => Error::limit_exceeded(),
             Self::Wrong { .. } => mismatch(),
         }
     }
@@ -111,8 +113,8 @@ impl Guess {
     }
 
     /// The refusal of a code that proves nothing.
-    pub fn faulty(fault: CodeFault, purpose: CodePurpose, exhausted: Exception) -> Self {
-        let decision = Decision::refuse(fault.error(exhausted)).with_activity(fault.fact(purpose));
+    pub fn faulty(fault: CodeFault, purpose: CodePurpose) -> Self {
+        let decision = Decision::refuse(fault.error()).with_activity(fault.fact(purpose));
         Self { decision, code: fault.outcome() }
     }
 }
@@ -127,13 +129,24 @@ pub fn mismatch() -> Error {
     Error::new(Exception::CodeMismatchException, "Invalid verification code provided, please try again.")
 }
 
-/// Whether a guess, hashed as the code was, is the code that was sent.
-pub fn check(sent: Option<&SentCode>, guess: &[u8], at: Timestamp) -> Result<(), CodeFault> {
+/// The code that was sent, if a guess, hashed as the code was, is that one.
+pub fn check<'a>(sent: Option<&'a SentCode>, guess: &[u8], at: Timestamp) -> Result<&'a SentCode, CodeFault> {
     let sent = sent.filter(|sent| at < sent.expires_at).ok_or(CodeFault::Expired)?;
+    compare(sent, guess)
+}
+
+/// The same where whoever guesses may not learn whether a code was sent: without one a guess is wrong and counts, and only
+/// the very code that was sent is told to be old.
+pub fn check_hidden<'a>(sent: Option<&'a SentCode>, guess: &[u8], at: Timestamp) -> Result<&'a SentCode, CodeFault> {
+    let sent = compare(sent.ok_or(CodeFault::Wrong { attempts: 1 })?, guess)?;
+    if at < sent.expires_at { Ok(sent) } else { Err(CodeFault::Expired) }
+}
+
+fn compare<'a>(sent: &'a SentCode, guess: &[u8]) -> Result<&'a SentCode, CodeFault> {
     if sent.attempts >= MOST_GUESSES {
         return Err(CodeFault::Exhausted);
     }
-    if bool::from(sent.hash.ct_eq(guess)) { Ok(()) } else { Err(CodeFault::Wrong { attempts: sent.attempts + 1 }) }
+    if bool::from(sent.hash.ct_eq(guess)) { Ok(sent) } else { Err(CodeFault::Wrong { attempts: sent.attempts + 1 }) }
 }
 
 /// How long a code is good for.
@@ -165,6 +178,18 @@ pub fn refuse_too_many(before: Option<&SentCode>, at: Timestamp) -> Result<(), E
 
 fn within_the_hour(before: Option<&SentCode>, at: Timestamp) -> Option<&SentCode> {
     before.filter(|before| at < before.window_began.plus_seconds(HOUR))
+}
+
+/// What keeps the first wrong guess at a code that was never sent: no guess has its hash.
+pub fn never_sent(purpose: CodePurpose, at: Timestamp) -> SentCode {
+    SentCode {
+        hash: Vec::new(),
+        attribute: String::new(),
+        attempts: 1,
+        expires_at: at.plus_seconds(lifetime_seconds(purpose)),
+        sent: 0,
+        window_began: at,
+    }
 }
 
 /// A code that is sent now, by its hash. Refused when there were too many in the hour.
@@ -232,13 +257,32 @@ mod tests {
 
     #[test]
     fn a_code_is_right_wrong_exhausted_or_expired() {
-        let after = |attempts, guess: &[u8], now| check(Some(&SentCode { attempts, ..before(1) }), guess, at(now));
+        let after =
+            |attempts, guess: &[u8], now| check(Some(&SentCode { attempts, ..before(1) }), guess, at(now)).map(drop);
         assert_eq!(after(4, b"right", 999), Ok(()), "the fifth guess may be right");
         assert_eq!(after(4, b"wrong", 999), Err(CodeFault::Wrong { attempts: 5 }));
         assert_eq!(after(5, b"right", 999), Err(CodeFault::Exhausted));
         assert_eq!(after(0, b"right", 1_000), Err(CodeFault::Expired));
         assert_eq!(after(0, b"wrong", 1_000), Err(CodeFault::Expired));
         assert_eq!(check(None, b"right", at(0)), Err(CodeFault::Expired));
+    }
+
+    #[test]
+    fn where_it_is_hidden_only_the_very_code_tells_that_one_was_sent() {
+        let after = |attempts, guess: &[u8], now| {
+            check_hidden(Some(&SentCode { attempts, ..before(1) }), guess, at(now)).map(drop)
+        };
+        assert_eq!(after(4, b"right", 999), Ok(()));
+        assert_eq!(after(4, b"right", 1_000), Err(CodeFault::Expired));
+        for now in [999, 1_000] {
+            assert_eq!(after(0, b"wrong", now), Err(CodeFault::Wrong { attempts: 1 }));
+            assert_eq!(after(5, b"right", now), Err(CodeFault::Exhausted));
+        }
+        assert_eq!(check_hidden(None, b"right", at(0)), Err(CodeFault::Wrong { attempts: 1 }));
+        let kept = never_sent(CodePurpose::SignUp, at(7));
+        assert_eq!(check_hidden(Some(&kept), b"right", at(8)), Err(CodeFault::Wrong { attempts: 2 }));
+        let first = one_more(Some(&kept), CodePurpose::SignUp, Medium::Email, b"right".to_vec(), at(9)).unwrap();
+        assert_eq!((first.sent, first.attempts), (1, 0), "a guess is no code that was sent");
     }
 
     #[test]
@@ -250,8 +294,8 @@ mod tests {
         for fault in [CodeFault::Expired, CodeFault::Exhausted] {
             assert_eq!((fault.outcome(), fault.fact(CodePurpose::SignUp)), (CodeOutcome::Kept, None));
         }
-        let exhausted = CodeFault::Exhausted.error(Exception::TooManyFailedAttemptsException);
-        assert_eq!(exhausted.exception, Exception::TooManyFailedAttemptsException);
+        let exhausted = CodeFault::Exhausted.error();
+        assert_eq!(exhausted.exception, Exception::LimitExceededException);
         assert_eq!(exhausted.message, "Attempt limit exceeded, please try after some time.");
     }
 }

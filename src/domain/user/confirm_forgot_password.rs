@@ -31,7 +31,7 @@ pub fn prove<'a>(user: Option<&'a User>, command: &ConfirmForgotPassword<'_>) ->
     {
         return Err(Box::new(Guess::refuse(error)));
     }
-    let faulty = |fault| Guess::faulty(fault, CodePurpose::ForgotPassword, Exception::LimitExceededException);
+    let faulty = |fault| Guess::faulty(fault, CodePurpose::ForgotPassword);
     codes::check(command.sent, &command.guess, command.at).map_err(faulty)?;
     standing.map_err(|_| Box::new(Guess::refuse(codes::mismatch())))
 }

@@ -1,9 +1,9 @@
 //! ConfirmSignUp: the rules.
 
 use crate::domain::decision::Decision;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
-use crate::domain::user::codes::{self, CodeFault, CodeOutcome, Guess, SentCode};
+use crate::domain::user::codes::{self, Guess, SentCode};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_activity::Activity;
@@ -11,79 +11,97 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserConfirmed};
 
 /// What the command brings.
-pub struct ConfirmSignUp {
-    /// The code that is kept, if one is.
-    pub sent: Option<SentCode>,
+pub struct ConfirmSignUp<'a> {
+    /// The code that is kept, if one is: of the user, or of nobody.
+    pub sent: Option<&'a SentCode>,
     /// The guess, hashed likewise.
     pub guess: Vec<u8>,
-    /// Another user that has the address as its alias.
-    pub alias_owner: Option<Box<User>>,
-    /// Whether the alias is taken from that user.
-    pub force_alias_creation: bool,
+    /// Whether the caller may not learn who exists.
+    pub hides_users: bool,
     /// The time.
     pub at: Timestamp,
 }
 
-/// The two users that a confirmation can change, and what becomes of the code.
+/// The two users that a confirmation can change.
 pub struct Confirmation {
     /// About the user who confirms.
     pub decision: Decision<Event, Activity, ()>,
     /// What happens to the user who had the alias.
     pub alias_owner_events: Vec<Event>,
-    /// What becomes of the code.
-    pub code: CodeOutcome,
 }
 
-/// Decides a confirmation, in a pool with these rules for names.
-pub fn confirm_sign_up(user: &User, rules: &NameRules, command: ConfirmSignUp) -> Confirmation {
-    let kept = |error| Confirmation {
-        decision: Decision::refuse(error),
-        alias_owner_events: Vec::new(),
-        code: CodeOutcome::Kept,
-    };
+/// The code that proves that a user may be confirmed.
+///
+/// Who may not learn who exists is told of the code alone, and a name that nobody has reads like one that a code was sent
+/// to. Only who shows the code that was sent reads in which state the account is.
+pub fn prove<'a>(user: Option<&User>, command: &ConfirmSignUp<'a>) -> Result<&'a SentCode, Box<Guess>> {
+    let (standing, at) = (standing(user), command.at);
+    let refuse = |error| Box::new(Guess::refuse(error));
+    let faulty = |fault| Box::new(Guess::faulty(fault, CodePurpose::SignUp));
+    if command.hides_users {
+        let sent = codes::check_hidden(command.sent, &command.guess, at).map_err(faulty)?;
+        standing.map(|()| sent).map_err(refuse)
+    } else {
+        standing.map_err(refuse)?;
+        codes::check(command.sent, &command.guess, at).map_err(faulty)
+    }
+}
+
+/// Whether the account is in a state in which it can be confirmed.
+fn standing(user: Option<&User>) -> Result<(), Error> {
+    let user = user.ok_or_else(Error::no_such_user)?;
     if user.status != UserStatus::Unconfirmed {
         let message = format!("User cannot be confirmed. Current status is {}", user.status.name());
-        return kept(Error::not_authorized(message));
+        return Err(Error::not_authorized(message));
     }
-    if !user.enabled {
-        return kept(Error::not_authorized("User is disabled."));
-    }
-    if let Err(fault) = codes::check(command.sent.as_ref(), &command.guess, command.at) {
-        return faulty(fault);
-    }
-    // A code that is right was sent.
-    let Some(sent) = command.sent else { return faulty(CodeFault::Expired) };
-    let name = user.attribute(&sent.attribute).map(|value| rules.normalise(value)).unwrap_or_default();
+    if user.enabled { Ok(()) } else { Err(Error::not_authorized("User is disabled.")) }
+}
+
+/// The right code, and what it can change.
+pub struct Proved<'a> {
+    /// Who has shown it.
+    pub user: &'a User,
+    /// The code.
+    pub sent: &'a SentCode,
+    /// Another user whose alias the proved address is.
+    pub alias_owner: Option<&'a User>,
+    /// Whether it is taken from that user.
+    pub force_alias_creation: bool,
+}
+
+/// Decides what the right code changes, in a pool with these rules for names.
+pub fn confirm_sign_up(rules: &NameRules, proved: &Proved<'_>) -> Confirmation {
+    let Proved { user, sent: SentCode { attribute, .. }, alias_owner, force_alias_creation } = *proved;
+    let name = user.attribute(attribute).map(|value| rules.normalise(value)).unwrap_or_default();
     // What the other one has without a proof can't be taken away by taking the proof away.
-    let movable = |owner: &User| command.force_alias_creation && owner.has_by_proof(rules, &sent.attribute, &name);
-    if command.alias_owner.as_deref().is_some_and(|owner| !movable(owner)) {
-        return kept(Error::alias_exists(&sent.attribute));
+    let movable = |owner: &User| force_alias_creation && owner.has_by_proof(rules, attribute, &name);
+    if alias_owner.is_some_and(|owner| !movable(owner)) {
+        let decision = Decision::refuse(Error::alias_exists(attribute));
+        return Confirmation { decision, alias_owner_events: Vec::new() };
     }
-    let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![sent.attribute.clone()] };
-    let released = command.alias_owner.map(|_| Event::AliasReleased(UserAliasReleased { attribute: sent.attribute }));
+    let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![attribute.clone()] };
+    let released = alias_owner.map(|_| Event::AliasReleased(UserAliasReleased { attribute: attribute.clone() }));
     Confirmation {
         decision: Decision::events(vec![Event::Confirmed(confirmed)], ()),
         alias_owner_events: released.into_iter().collect(),
-        code: CodeOutcome::Spent,
     }
-}
-
-fn faulty(fault: CodeFault) -> Confirmation {
-    let Guess { decision, code } = Guess::faulty(fault, CodePurpose::SignUp, Exception::TooManyFailedAttemptsException);
-    Confirmation { decision, alias_owner_events: Vec::new(), code }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Exception;
     use crate::domain::testing::{at, confirmed, pool, refused, signed_up, texts, user};
+    use crate::domain::user::codes::CodeOutcome;
     use crate::proto::events::UserCodeRefused;
     use crate::proto::v1::CreateUserPoolRequest;
 
-    fn confirm_sign_up(user: &User, command: ConfirmSignUp) -> Confirmation {
+    /// What becomes of Jane who has shown the right code.
+    fn shown(alias_owner: Option<&User>, force_alias_creation: bool) -> Confirmation {
         let alias_attributes = texts(&["email", "preferred_username"]);
         let pool = pool(CreateUserPoolRequest { alias_attributes, ..Default::default() });
-        super::confirm_sign_up(user, &pool.name_rules(), command)
+        let proved = Proved { user: &jane(), sent: &sent(), alias_owner, force_alias_creation };
+        confirm_sign_up(&pool.name_rules(), &proved)
     }
 
     fn jane() -> User {
@@ -101,108 +119,133 @@ mod tests {
         }
     }
 
-    fn command(sent: Option<SentCode>) -> ConfirmSignUp {
-        ConfirmSignUp { sent, guess: b"right".to_vec(), alias_owner: None, force_alias_creation: false, at: at(99) }
+    fn command<'a>(sent: Option<&'a SentCode>, guess: &[u8], hides_users: bool) -> ConfirmSignUp<'a> {
+        ConfirmSignUp { sent, guess: guess.to_vec(), hides_users, at: at(99) }
     }
 
-    /// The refusal of a confirmation that leaves the code and everything else as it is.
-    fn kept(confirmation: Confirmation) -> (Exception, String) {
-        assert_eq!(confirmation.code, CodeOutcome::Kept);
-        assert_eq!(confirmation.alias_owner_events, []);
-        refused(confirmation.decision)
+    /// A guess that proves nothing: what becomes of the code, and the refusal.
+    fn wrong(user: Option<&User>, command: &ConfirmSignUp<'_>) -> (CodeOutcome, Exception, String) {
+        let guess = prove(user, command).unwrap_err();
+        let counts = guess.code == CodeOutcome::Guessed;
+        assert_eq!((guess.decision.events.len(), guess.decision.activity.len()), (0, usize::from(counts)));
+        let error = guess.decision.answer.unwrap_err();
+        (guess.code, error.exception, error.message.to_string())
+    }
+
+    fn kept(exception: Exception, message: &str) -> (CodeOutcome, Exception, String) {
+        (CodeOutcome::Kept, exception, message.to_owned())
+    }
+
+    const MISMATCH: &str = "Invalid verification code provided, please try again.";
+
+    fn counted() -> (CodeOutcome, Exception, String) {
+        (CodeOutcome::Guessed, Exception::CodeMismatchException, MISMATCH.to_owned())
     }
 
     #[test]
-    fn the_right_code_confirms_proves_the_address_and_is_spent() {
-        let confirmation = confirm_sign_up(&jane(), command(Some(sent())));
+    fn the_right_code_confirms_and_proves_the_address() {
+        let sent = sent();
+        for hides_users in [true, false] {
+            assert_eq!(prove(Some(&jane()), &command(Some(&sent), b"right", hides_users)).unwrap(), &sent);
+        }
+        let confirmation = shown(None, false);
         confirmation.decision.answer.unwrap();
         assert_eq!(confirmation.decision.events, [confirmed(&["email"])]);
-        assert_eq!(confirmation.code, CodeOutcome::Spent);
         assert_eq!(confirmation.alias_owner_events, []);
     }
 
     #[test]
-    fn a_wrong_code_counts() {
-        let code = SentCode { attempts: 3, ..sent() };
-        let confirmation = confirm_sign_up(&jane(), ConfirmSignUp { guess: b"wrong".to_vec(), ..command(Some(code)) });
-        assert_eq!(confirmation.code, CodeOutcome::Guessed);
-        assert_eq!(confirmation.decision.events, []);
-        let counted = UserCodeRefused { purpose: CodePurpose::SignUp.into(), attempts: 4 };
-        assert_eq!(confirmation.decision.activity, [Activity::CodeRefused(counted)]);
-        assert_eq!(confirmation.decision.answer.unwrap_err().exception, Exception::CodeMismatchException);
+    fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
+        let jane = jane();
+        for (user, hides_users) in [(Some(&jane), false), (Some(&jane), true), (None, true)] {
+            let code = SentCode { attempts: 3, ..sent() };
+            let guess = prove(user, &command(Some(&code), b"wrong", hides_users)).unwrap_err();
+            assert_eq!(guess.code, CodeOutcome::Guessed);
+            let counted = UserCodeRefused { purpose: CodePurpose::SignUp.into(), attempts: 4 };
+            assert_eq!(guess.decision.activity, [Activity::CodeRefused(counted)]);
+            assert_eq!(guess.decision.answer.unwrap_err().exception, Exception::CodeMismatchException);
+        }
     }
 
     #[test]
     fn five_wrong_guesses_spend_a_code_even_for_who_then_knows_it() {
-        let after = |attempts| confirm_sign_up(&jane(), command(Some(SentCode { attempts, ..sent() })));
-        assert!(after(4).decision.answer.is_ok(), "the fifth guess may be right");
-        let message = "Attempt limit exceeded, please try after some time.".to_owned();
-        assert_eq!(kept(after(5)), (Exception::TooManyFailedAttemptsException, message));
+        let (jane, fourth, fifth) = (jane(), SentCode { attempts: 4, ..sent() }, SentCode { attempts: 5, ..sent() });
+        let limit = kept(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.");
+        for hides_users in [true, false] {
+            assert!(
+                prove(Some(&jane), &command(Some(&fourth), b"right", hides_users)).is_ok(),
+                "the fifth may be right"
+            );
+            assert_eq!(wrong(Some(&jane), &command(Some(&fifth), b"right", hides_users)), limit);
+        }
+        assert_eq!(wrong(None, &command(Some(&fifth), b"right", true)), limit);
     }
 
     #[test]
     fn an_old_code_and_none_read_the_same() {
-        let message = "Invalid code provided, please request a code again.".to_owned();
-        let expired = (Exception::ExpiredCodeException, message);
-        let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(sent())) };
-        assert_eq!(kept(confirm_sign_up(&jane(), at_its_end)), expired);
-        assert_eq!(kept(confirm_sign_up(&jane(), command(None))), expired);
-        let wrong_and_old = ConfirmSignUp { guess: b"wrong".to_vec(), at: at(100), ..command(Some(sent())) };
-        assert_eq!(kept(confirm_sign_up(&jane(), wrong_and_old)), expired);
+        let expired = kept(Exception::ExpiredCodeException, "Invalid code provided, please request a code again.");
+        let (jane, sent) = (jane(), sent());
+        assert_eq!(wrong(Some(&jane), &command(None, b"right", false)), expired);
+        for guess in [b"right", b"wrong"] {
+            let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(&sent), guess, false) };
+            assert_eq!(wrong(Some(&jane), &at_its_end), expired);
+        }
+        // Where it is hidden, an old code and none read like one that is on its way, but for who has it.
+        for user in [Some(&jane), None] {
+            assert_eq!(wrong(user, &command(None, b"right", true)), counted());
+            let wrong_and_old = ConfirmSignUp { at: at(100), ..command(Some(&sent), b"wrong", true) };
+            assert_eq!(wrong(user, &wrong_and_old), counted());
+        }
+        let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(&sent), b"right", true) };
+        assert_eq!(wrong(Some(&jane), &at_its_end), expired);
     }
 
     #[test]
     fn an_alias_is_taken_from_its_owner_only_by_force() {
-        let owner =
-            || Some(Box::new(user(&[signed_up("joan", &[("email", "jane@example.com")]), confirmed(&["email"])])));
-        let unforced = ConfirmSignUp { alias_owner: owner(), ..command(Some(sent())) };
+        let owner = user(&[signed_up("joan", &[("email", "jane@example.com")]), confirmed(&["email"])]);
+        let unforced = shown(Some(&owner), false);
+        assert_eq!(unforced.alias_owner_events, []);
         let message = "An account with the email already exists.".to_owned();
-        assert_eq!(kept(confirm_sign_up(&jane(), unforced)), (Exception::AliasExistsException, message));
+        assert_eq!(refused(unforced.decision), (Exception::AliasExistsException, message));
 
-        let forced = ConfirmSignUp { alias_owner: owner(), force_alias_creation: true, ..command(Some(sent())) };
-        let confirmation = confirm_sign_up(&jane(), forced);
-        assert_eq!(confirmation.decision.events, [confirmed(&["email"])]);
+        let forced = shown(Some(&owner), true);
+        assert_eq!(forced.decision.events, [confirmed(&["email"])]);
         let released = UserAliasReleased { attribute: "email".to_owned() };
-        assert_eq!(confirmation.alias_owner_events, [Event::AliasReleased(released)]);
-        assert_eq!(confirmation.code, CodeOutcome::Spent);
-
-        let wrong = ConfirmSignUp {
-            alias_owner: owner(),
-            force_alias_creation: true,
-            guess: b"wrong".to_vec(),
-            ..command(Some(sent()))
-        };
-        assert_eq!(confirm_sign_up(&jane(), wrong).alias_owner_events, [], "a wrong code takes nothing");
+        assert_eq!(forced.alias_owner_events, [Event::AliasReleased(released)]);
     }
 
     #[test]
     fn what_another_user_has_without_a_proof_is_not_taken_by_force() {
         let held = [("email", "jane@example.com"), ("preferred_username", "jane@example.com")];
         for (attributes, proved) in [(&held[1..], &[][..]), (&held[..], &["email"])] {
-            let alias_owner = Some(Box::new(user(&[signed_up("joan", attributes), confirmed(proved)])));
-            let forced = ConfirmSignUp { alias_owner, force_alias_creation: true, ..command(Some(sent())) };
-            assert_eq!(kept(confirm_sign_up(&jane(), forced)).0, Exception::AliasExistsException);
+            let owner = user(&[signed_up("joan", attributes), confirmed(proved)]);
+            assert_eq!(refused(shown(Some(&owner), true).decision).0, Exception::AliasExistsException);
         }
     }
 
     #[test]
     fn force_without_an_owner_takes_nothing() {
-        let forced = ConfirmSignUp { force_alias_creation: true, ..command(Some(sent())) };
-        let confirmation = confirm_sign_up(&jane(), forced);
+        let confirmation = shown(None, true);
         assert!(confirmation.decision.answer.is_ok() && confirmation.alias_owner_events.is_empty());
     }
 
     #[test]
-    fn who_is_disabled_or_confirmed_already_is_refused_whatever_the_code() {
+    fn who_can_not_be_confirmed_is_told_so_where_users_are_hidden_only_with_the_code() {
+        let unknown = kept(Exception::UserNotFoundException, "User does not exist.");
+        assert_eq!(wrong(None, &command(None, b"wrong", false)), unknown);
         let disabled = User { enabled: false, ..jane() };
-        let message = "User is disabled.".to_owned();
-        let refusal = kept(confirm_sign_up(&disabled, command(Some(sent()))));
-        assert_eq!(refusal, (Exception::NotAuthorizedException, message));
         let twice = user(&[signed_up("jane", &[]), confirmed(&[])]);
-        let message = "User cannot be confirmed. Current status is CONFIRMED".to_owned();
-        for code in [Some(sent()), None] {
-            let refusal = kept(confirm_sign_up(&twice, command(code)));
-            assert_eq!(refusal, (Exception::NotAuthorizedException, message.clone()));
+        let sent = sent();
+        for (user, message) in
+            [(disabled, "User is disabled."), (twice, "User cannot be confirmed. Current status is CONFIRMED")]
+        {
+            let told = kept(Exception::NotAuthorizedException, message);
+            for code in [Some(&sent), None] {
+                assert_eq!(wrong(Some(&user), &command(code, b"wrong", false)), told);
+                assert_eq!(wrong(Some(&user), &command(code, b"wrong", true)), counted());
+            }
+            assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", false)), told);
+            assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", true)), told);
         }
     }
 }

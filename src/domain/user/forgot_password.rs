@@ -4,12 +4,12 @@ use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::{Medium, verification_message};
 use crate::domain::user::codes::{self, Delivery};
-use crate::domain::user::resend_confirmation_code::simulated_delivery;
+use crate::domain::user::withheld::{self, Request, Requested, Withheld};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{Recovery, UserPool};
+use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, CodeWithholding, UserCodeWithheld};
 
 /// What the command brings.
 pub struct ForgotPassword<'a> {
@@ -21,49 +21,15 @@ pub struct ForgotPassword<'a> {
     pub code: &'a str,
 }
 
-/// What the caller is told.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Forgotten {
-    /// Where the code went, or would have gone.
-    pub delivery: Delivery,
-    /// Whether it went.
-    pub is_sent: bool,
-}
-
-/// Why a user is sent no code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withheld {
-    /// There is no such user.
-    UnknownUser,
-    /// The account is disabled.
-    Disabled,
-    /// The account is in a state in which a code would be of no use.
-    State,
-    /// No verified address is one of the pool's ways of recovery.
-    NoContact,
-}
-
-impl Withheld {
-    /// What the caller reads, if it may.
-    pub fn error(self) -> Error {
-        match self {
-            Self::UnknownUser => Error::no_such_user(),
-            Self::Disabled => Error::not_authorized("User is disabled."),
-            Self::State => cannot_be_reset(),
-            Self::NoContact => Error::invalid_parameter(
-                "Cannot reset password for the user as there is no registered/verified email or phone_number",
-            ),
-        }
-    }
-
-    fn fact(self) -> Activity {
-        let reason = match self {
-            Self::UnknownUser => CodeWithholding::UnknownUser,
-            Self::Disabled => CodeWithholding::Disabled,
-            Self::State => CodeWithholding::State,
-            Self::NoContact => CodeWithholding::NoContact,
-        };
-        Activity::CodeWithheld(UserCodeWithheld { purpose: CodePurpose::ForgotPassword.into(), reason: reason.into() })
+/// Why nothing is sent, as the caller reads it, if it may.
+pub fn refusal(withheld: Withheld) -> Error {
+    match withheld {
+        Withheld::UnknownUser => Error::no_such_user(),
+        Withheld::Disabled => Error::not_authorized("User is disabled."),
+        Withheld::State => cannot_be_reset(),
+        Withheld::NoContact => Error::invalid_parameter(
+            "Cannot reset password for the user as there is no registered/verified email or phone_number",
+        ),
     }
 }
 
@@ -103,7 +69,7 @@ pub fn forgot_password(
     pool: &UserPool,
     user: Option<&User>,
     asked: &ForgotPassword<'_>,
-) -> Decision<Event, Activity, Forgotten> {
+) -> Decision<Event, Activity, Requested> {
     let ways = match pool.recovery() {
         Recovery::ByUser(ways) => ways,
         // Of the pool, whoever asks: it tells nothing of a user.
@@ -111,19 +77,13 @@ pub fn forgot_password(
             return Decision::refuse(Error::not_authorized("Contact administrator to reset password."));
         }
     };
-    let found = user.ok_or(Withheld::UnknownUser).and_then(|user| Ok((user, contact(user, &ways)?)));
-    match found {
-        Ok((user, delivery)) => {
-            let sent = send(pool, user, delivery, asked.code);
-            let answer = sent.answer.map(|delivery| Forgotten { delivery, is_sent: true });
-            Decision { events: sent.events, activity: sent.activity, messages: sent.messages, answer }
-        }
-        Err(withheld) if asked.hides_users => {
-            let delivery = simulated_delivery(pool, asked.username);
-            Decision::events(Vec::new(), Forgotten { delivery, is_sent: false }).with_activity([withheld.fact()])
-        }
-        Err(withheld) => Decision::refuse(withheld.error()),
-    }
+    let purpose = CodePurpose::ForgotPassword;
+    let request = Request { purpose, username: asked.username, hides_users: asked.hides_users, ways: &ways };
+    let sent = user.ok_or(Withheld::UnknownUser).and_then(|user| {
+        let delivery = contact(user, &ways)?;
+        Ok(send(pool, user, delivery, asked.code))
+    });
+    withheld::answer(pool, request, sent, refusal)
 }
 
 #[cfg(test)]
@@ -148,7 +108,7 @@ mod tests {
         user(&[signed_up("jane", &ADDRESSES), confirmed(verified)])
     }
 
-    fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Forgotten> {
+    fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Requested> {
         forgot_password(pool, user, &ForgotPassword { username: "jane", hides_users, code: "123456" })
     }
 
@@ -169,7 +129,7 @@ mod tests {
             assert_eq!((message.medium, message.to.as_str(), message.code.as_deref()), (medium, to, Some("123456")));
             assert_eq!(decision.activity, [codes::sent(CodePurpose::ForgotPassword, medium)]);
             let delivery = (medium, to.to_owned());
-            assert_eq!(decision.answer.unwrap(), Forgotten { delivery, is_sent: true });
+            assert_eq!(decision.answer.unwrap(), Requested { delivery, is_sent: true });
         }
     }
 
@@ -178,7 +138,7 @@ mod tests {
         let hidden = ask(&pool, user, true);
         assert!(hidden.messages.is_empty() && hidden.events.is_empty());
         let [Activity::CodeWithheld(_)] = &hidden.activity[..] else { panic!("recorded") };
-        let simulated = Forgotten { delivery: (Medium::Email, "j@example.com".to_owned()), is_sent: false };
+        let simulated = Requested { delivery: (Medium::Email, "j@example.com".to_owned()), is_sent: false };
         assert_eq!(hidden.answer.unwrap(), simulated);
         [refused(ask(&pool, user, false))]
     }

@@ -31,6 +31,7 @@ pub mod search;
 pub mod sign_up;
 pub mod update_user_attributes;
 pub mod verify_user_attribute;
+pub mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet};
 

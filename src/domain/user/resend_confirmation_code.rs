@@ -3,50 +3,66 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::ClientId;
-use crate::domain::message::{Medium, sign_up_message};
+use crate::domain::message::sign_up_message;
 use crate::domain::user::codes::{self, Delivery};
-use crate::domain::user::sign_up::code_medium;
+use crate::domain::user::sign_up::{SIGN_UP_WAYS, code_medium};
+use crate::domain::user::withheld::{self, Request, Requested, Withheld};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Decides whether another code is sent to a user, and where to.
-pub fn resend_confirmation_code(
-    pool: &UserPool,
-    client_id: &ClientId,
-    user: &User,
-    code: &str,
-) -> Decision<Event, Activity, Delivery> {
-    if user.status != UserStatus::Unconfirmed {
-        return Decision::refuse(Error::invalid_parameter("User is already confirmed."));
-    }
-    if !user.enabled {
-        return Decision::refuse(Error::not_authorized("User is disabled."));
-    }
-    let attributes = user.attributes.known().cloned().unwrap_or_default();
-    let medium = code_medium(pool, &attributes);
-    let Some((medium, address)) = medium.and_then(|medium| attributes.get(medium.attribute()).map(|to| (medium, to)))
-    else {
-        return Decision::refuse(Error::invalid_parameter("Cannot resend codes. Auto verification not turned on."));
-    };
-    let message = sign_up_message(pool, client_id.as_str(), medium, address, user.username(), code);
-    let fact = codes::sent(CodePurpose::SignUp, medium);
-    Decision::events(Vec::new(), (medium, address.clone())).with_activity([fact]).with_messages([message])
+/// What the command brings.
+pub struct ResendConfirmationCode<'a> {
+    /// The client that is used.
+    pub client_id: &'a ClientId,
+    /// The name as the caller wrote it.
+    pub username: &'a str,
+    /// Whether the caller may not learn who exists.
+    pub hides_users: bool,
+    /// The code.
+    pub code: &'a str,
 }
 
-/// Where a code would go if there were such a user: who may not learn that there is none reads this.
-pub fn simulated_delivery(pool: &UserPool, username: &str) -> Delivery {
-    let verifies = |attribute: &str| pool.settings.auto_verified_attributes.iter().any(|it| it == attribute);
-    match (verifies("email"), verifies("phone_number")) {
-        (_, true) if username.starts_with('+') => (Medium::Sms, username.to_owned()),
-        (false, true) => (Medium::Sms, format!("+{:0>11}", username.len() * 7919 % 10_000)),
-        _ => {
-            let first = username.chars().next().unwrap_or('u');
-            let domain = username.rsplit_once('@').map_or("example.com", |(_, domain)| domain);
-            (Medium::Email, format!("{first}@{domain}"))
-        }
+/// Decides whether another code is sent, and where to.
+pub fn resend_confirmation_code(
+    pool: &UserPool,
+    user: Option<&User>,
+    asked: &ResendConfirmationCode<'_>,
+) -> Decision<Event, Activity, Requested> {
+    let (purpose, ways) = (CodePurpose::SignUp, &SIGN_UP_WAYS);
+    let request = Request { purpose, username: asked.username, hides_users: asked.hides_users, ways };
+    let sent = user.ok_or(Withheld::UnknownUser).and_then(|user| {
+        let (medium, address) = contact(pool, user)?;
+        let client_id = asked.client_id.as_str();
+        let message = sign_up_message(pool, client_id, medium, &address, user.username(), asked.code);
+        let sent = Decision::events(Vec::new(), (medium, address));
+        Ok(sent.with_activity([codes::sent(purpose, medium)]).with_messages([message]))
+    });
+    withheld::answer(pool, request, sent, refusal)
+}
+
+/// Where another code goes: to the address that the user was to prove when it signed up.
+fn contact(pool: &UserPool, user: &User) -> Result<Delivery, Withheld> {
+    if user.status != UserStatus::Unconfirmed {
+        return Err(Withheld::State);
+    }
+    if !user.enabled {
+        return Err(Withheld::Disabled);
+    }
+    let attributes = user.attributes.known().cloned().unwrap_or_default();
+    let medium = code_medium(pool, &attributes).ok_or(Withheld::NoContact)?;
+    let address = attributes.get(medium.attribute()).cloned().ok_or(Withheld::NoContact)?;
+    Ok((medium, address))
+}
+
+fn refusal(withheld: Withheld) -> Error {
+    match withheld {
+        Withheld::UnknownUser => Error::no_such_user(),
+        Withheld::Disabled => Error::not_authorized("User is disabled."),
+        Withheld::State => Error::invalid_parameter("User is already confirmed."),
+        Withheld::NoContact => Error::invalid_parameter("Cannot resend codes. Auto verification not turned on."),
     }
 }
 
@@ -54,6 +70,7 @@ pub fn simulated_delivery(pool: &UserPool, username: &str) -> Delivery {
 mod tests {
     use super::*;
     use crate::domain::error::Exception;
+    use crate::domain::message::Medium;
     use crate::domain::testing::{confirmed, pool, refused, signed_up, texts, user};
     use crate::proto::events::UserCodeSent;
     use crate::proto::v1::CreateUserPoolRequest;
@@ -66,45 +83,50 @@ mod tests {
         user(&[signed_up("jane", &[("email", "jane@example.com")])])
     }
 
+    fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Requested> {
+        let client_id = &ClientId::new("client");
+        let asked = ResendConfirmationCode { client_id, username: "jane", hides_users, code: "654321" };
+        resend_confirmation_code(pool, user, &asked)
+    }
+
     #[test]
     fn another_code_goes_to_the_same_address() {
-        let decision = resend_confirmation_code(&verifying(&["email"]), &ClientId::new("client"), &jane(), "654321");
-        assert_eq!(decision.events, [], "nothing happened to the user");
-        assert_eq!(decision.answer.unwrap(), (Medium::Email, "jane@example.com".to_owned()));
-        let [message] = &decision.messages[..] else { panic!("one message") };
-        assert_eq!((message.to.as_str(), message.code.as_deref()), ("jane@example.com", Some("654321")));
-        let sent = UserCodeSent { purpose: CodePurpose::SignUp.into(), delivery_medium: "EMAIL".to_owned() };
-        assert_eq!(decision.activity, [Activity::CodeSent(sent)]);
+        for hides_users in [true, false] {
+            let decision = ask(&verifying(&["email"]), Some(&jane()), hides_users);
+            assert_eq!(decision.events, [], "nothing happened to the user");
+            let delivery = (Medium::Email, "jane@example.com".to_owned());
+            assert_eq!(decision.answer.unwrap(), Requested { delivery, is_sent: true });
+            let [message] = &decision.messages[..] else { panic!("one message") };
+            assert_eq!((message.to.as_str(), message.code.as_deref()), ("jane@example.com", Some("654321")));
+            let sent = UserCodeSent { purpose: CodePurpose::SignUp.into(), delivery_medium: "EMAIL".to_owned() };
+            assert_eq!(decision.activity, [Activity::CodeSent(sent)]);
+        }
+    }
+
+    /// What is read openly; where users are hidden, all of it reads like a code that is on its way.
+    fn withheld(pool: &UserPool, user: Option<&User>) -> (Exception, String) {
+        let hidden = ask(pool, user, true);
+        assert!(hidden.messages.is_empty() && hidden.events.is_empty());
+        let [Activity::CodeWithheld(_)] = &hidden.activity[..] else { panic!("recorded") };
+        let delivery = (Medium::Email, "j@example.com".to_owned());
+        assert_eq!(hidden.answer.unwrap(), Requested { delivery, is_sent: false });
+        refused(ask(pool, user, false))
     }
 
     #[test]
     fn there_must_be_somebody_to_confirm_and_an_address_to_prove() {
-        let refusal = |pool: &UserPool, user: &User| {
-            refused(resend_confirmation_code(pool, &ClientId::new("client"), user, "654321"))
-        };
         let pool = verifying(&["email"]);
+        let unknown = (Exception::UserNotFoundException, "User does not exist.".to_owned());
+        assert_eq!(withheld(&pool, None), unknown);
         let confirmed = user(&[signed_up("jane", &[("email", "jane@example.com")]), confirmed(&["email"])]);
         let already = (Exception::InvalidParameterException, "User is already confirmed.".to_owned());
-        assert_eq!(refusal(&pool, &confirmed), already);
+        assert_eq!(withheld(&pool, Some(&confirmed)), already);
         let disabled = User { enabled: false, ..jane() };
-        assert_eq!(refusal(&pool, &disabled), (Exception::NotAuthorizedException, "User is disabled.".to_owned()));
+        let disabled_is_told = (Exception::NotAuthorizedException, "User is disabled.".to_owned());
+        assert_eq!(withheld(&pool, Some(&disabled)), disabled_is_told);
         let message = "Cannot resend codes. Auto verification not turned on.".to_owned();
         let nowhere = (Exception::InvalidParameterException, message);
-        assert_eq!(refusal(&verifying(&[]), &jane()), nowhere);
-        assert_eq!(refusal(&pool, &user(&[signed_up("jane", &[])])), nowhere);
-    }
-
-    #[test]
-    fn what_is_told_of_nobody_has_the_form_of_what_is_told_of_somebody() {
-        let told = |verified: &[&str], username: &str| simulated_delivery(&verifying(verified), username);
-        assert_eq!(told(&["email"], "jane"), (Medium::Email, "j@example.com".to_owned()));
-        assert_eq!(told(&["email"], "jane@company.com"), (Medium::Email, "j@company.com".to_owned()));
-        let phone = "+12025550123";
-        assert_eq!(told(&["email", "phone_number"], phone), (Medium::Sms, phone.to_owned()));
-        let (medium, number) = told(&["phone_number"], "jane");
-        assert_eq!(medium, Medium::Sms);
-        assert!(crate::domain::attributes::is_phone_number(&number), "{number}");
-        assert_eq!(told(&["phone_number"], "jane").1, number, "each time the same");
-        assert_eq!(told(&[], "").0, Medium::Email);
+        assert_eq!(withheld(&verifying(&[]), Some(&jane())), nowhere);
+        assert_eq!(withheld(&pool, Some(&user(&[signed_up("jane", &[])]))), nowhere);
     }
 }

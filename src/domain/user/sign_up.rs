@@ -105,14 +105,16 @@ pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut A
     Ok(sub.to_string())
 }
 
-/// Where the code of a sign-up goes: the first address that the pool verifies, the phone before the e-mail.
+/// The ways of the code of a sign-up, the phone before the e-mail.
+pub const SIGN_UP_WAYS: [Medium; 2] = [Medium::Sms, Medium::Email];
+
+/// Where the code of a sign-up goes: the first address that the pool verifies.
 pub fn code_medium(pool: &UserPool, attributes: &Attributes) -> Option<Medium> {
     let verifies = |medium: Medium| {
         let attribute = medium.attribute();
-        pool.settings.auto_verified_attributes.iter().any(|verified| verified == attribute)
-            && attributes.get(attribute).is_some_and(|address| !address.is_empty())
+        pool.verifies(attribute) && attributes.get(attribute).is_some_and(|address| !address.is_empty())
     };
-    [Medium::Sms, Medium::Email].into_iter().find(|medium| verifies(*medium))
+    SIGN_UP_WAYS.into_iter().find(|medium| verifies(*medium))
 }
 
 /// What the command brings.

@@ -1,6 +1,6 @@
 //! VerifyUserAttribute: the rules.
 
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::message::Medium;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -23,7 +23,7 @@ pub fn verify_user_attribute(
     at: Timestamp,
 ) -> Guess {
     if let Err(fault) = codes::check(sent, guess, at) {
-        return Guess::faulty(fault, codes::verification(medium), Exception::LimitExceededException);
+        return Guess::faulty(fault, codes::verification(medium));
     }
     let attribute = medium.attribute();
     let changes = !user.verified.contains(attribute) || user.requested.contains_key(attribute);
@@ -34,6 +34,7 @@ pub fn verify_user_attribute(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Exception;
     use crate::domain::testing::{at, confirmed, refusal, signed_up, user};
     use crate::domain::user::codes::CodeOutcome;
     use crate::proto::events::{UserAttributeChangeRequested, UserPersonal};

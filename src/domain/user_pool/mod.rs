@@ -151,6 +151,11 @@ impl UserPool {
         format!("arn:aws:cognito-idp:{}:{}:userpool/{id}", self.region, self.account_id)
     }
 
+    /// Whether a code that is sent at sign-up proves an attribute.
+    pub fn verifies(&self, attribute: &str) -> bool {
+        self.settings.auto_verified_attributes.iter().any(|verified| verified == attribute)
+    }
+
     /// Whether a sign-up by e-mail is confirmed by a link.
     pub fn confirms_with_link(&self) -> bool {
         let template = self.settings.verification_message_template.as_ref();

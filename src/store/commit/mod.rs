@@ -65,8 +65,8 @@ pub enum OperationalRow {
         purpose: CodePurpose,
         /// The code.
         code: SentCode,
-        /// How many codes were sent before, as the decision saw it. Collides if another was sent in the meantime.
-        sent_before: Option<i32>,
+        /// The hash of the code before, as the decision saw it. Collides if another was sent or that one spent meanwhile.
+        before: Option<Vec<u8>>,
     },
     /// A code that is of no use any more, if there is one.
     CodeDropped {
@@ -75,21 +75,25 @@ pub enum OperationalRow {
         /// What for.
         purpose: CodePurpose,
     },
-    /// One more wrong guess at a code that had seen so many. Collides if another guess came between.
+    /// One more wrong guess at a code that had seen so many. Collides if another guess or another code came between.
     CodeGuessed {
         /// Whose.
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
+        /// The hash of the code at which it was.
+        hash: Vec<u8>,
         /// The guesses that the decision saw.
         attempts: i32,
     },
-    /// A code is used up. Collides if it already is.
+    /// A code is used up. Collides if it already is, or if another one took its place. That it was sent still counts.
     CodeSpent {
         /// Whose.
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
+        /// Its hash.
+        hash: Vec<u8>,
     },
     /// A session that begins.
     SessionBegun(Session),

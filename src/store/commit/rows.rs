@@ -16,8 +16,8 @@ use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
 use crate::domain::user::search::SearchEntry;
+use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
@@ -27,7 +27,7 @@ use crate::store::error::StoreError;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::keys::MasterKeys;
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
-use crate::store::outbox::LONGEST_LIFE_SECONDS;
+use crate::store::outbox::{self, LONGEST_LIFE_SECONDS};
 use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
 
@@ -103,6 +103,8 @@ pub(super) struct Rows {
     pub joined: Vec<(GroupId, Sub)>,
     pub forgotten: Vec<(SearchEntry, Sub)>,
     pub searchable: Vec<(SearchEntry, Sub)>,
+    /// Users whose invitation lets nobody in any more.
+    pub outdated_invitations: Vec<Sub>,
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
     pub operational: Vec<OperationalRow>,
@@ -130,6 +132,10 @@ trait Claims {
     }
     fn search_entries(&self, _: &NameRules) -> BTreeSet<SearchEntry> {
         BTreeSet::new()
+    }
+    /// The password that an invitation carries, if one is of use.
+    fn invited_with(&self) -> Option<Option<&Sealed>> {
+        None
     }
     fn table(stream: &StreamId) -> Option<ModelTable>;
 }
@@ -165,6 +171,11 @@ impl Claims for User {
         Self::search_entries(self, rules)
     }
 
+    fn invited_with(&self) -> Option<Option<&Sealed>> {
+        let verifier = self.password.as_ref().map(|password| &password.srp_verifier);
+        (self.status == UserStatus::ForceChangePassword).then_some(verifier)
+    }
+
     fn table(stream: &StreamId) -> Option<ModelTable> {
         stream.owner().parse().ok().map(|sub| ModelTable::Users(Sub(sub)))
     }
@@ -194,6 +205,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             joined: Vec::new(),
             forgotten: Vec::new(),
             searchable: Vec::new(),
+            outdated_invitations: Vec::new(),
             activity: Vec::new(),
             outbox: Vec::new(),
             operational: commit.operational,
@@ -256,7 +268,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
         builder.rows.outbox.push(OutboxRow {
             id,
             owner: sub.to_string(),
-            kind: "message",
+            kind: kind(&message, carried.is_some()),
             sealed,
             medium: message.medium.name(),
             purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
@@ -296,6 +308,11 @@ fn carried_code(rows: &[OperationalRow], sub: Sub, message: &Message) -> Option<
         }
         _ => None,
     })
+}
+
+/// What a message is for whoever writes the outbox: an invitation carries a code that is none of the table, a password.
+fn kind(message: &Message, carries_code: bool) -> &'static str {
+    if message.code.is_some() && !carries_code { outbox::INVITATION } else { outbox::MESSAGE }
 }
 
 struct Builder<'a> {
@@ -343,6 +360,11 @@ impl Builder<'_> {
         let (old, new) = (entries(before), entries(after));
         self.rows.forgotten.extend(old.difference(&new).map(|entry| (entry.clone(), sub)));
         self.rows.searchable.extend(new.difference(&old).map(|entry| (entry.clone(), sub)));
+        let invited = before.and_then(A::invited_with);
+        // With a user who ends, all messages end.
+        if invited.is_some() && after.is_some_and(|after| after.invited_with() != invited) {
+            self.rows.outdated_invitations.push(sub);
+        }
     }
 
     fn log_row<Event: EventPayload>(

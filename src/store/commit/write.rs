@@ -10,6 +10,7 @@ use crate::store::answers;
 use crate::store::connections::Connections;
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
+use crate::store::outbox::INVITATION;
 use crate::store::read::Session;
 use crate::store::to_database;
 
@@ -36,6 +37,7 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
     if !rows.activity.is_empty() {
         append_activity(connection, &rows.pool_id, &rows.activity).await?;
     }
+    drop_invitations(connection, &rows).await?;
     for row in &rows.outbox {
         write_outbox(connection, &rows, row).await?;
     }
@@ -88,8 +90,9 @@ async fn assert_version(
         Some(("groups", _)) => {
             "select assert_version($1, $2, (select version from groups where user_pool_id = $3 and group_id = $4::uuid for key share))"
         }
+        // Likewise: whoever deletes the user waits, and then finds all that this commit writes about it.
         Some(_) => {
-            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid))"
+            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid for key share))"
         }
     };
     sqlx::query(statement)
@@ -364,13 +367,13 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::Code { sub, purpose, code, sent_before } => {
+        OperationalRow::Code { sub, purpose, code, before } => {
             let written = sqlx::query(
                 "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began)
                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
                  on conflict (user_pool_id, sub, purpose)
                  do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9
-                 where codes.sent = $10",
+                 where codes.hash = $10",
             )
             .bind(pool.as_str())
             .bind(sub.0)
@@ -381,7 +384,7 @@ async fn write_operational(
             .bind(to_database(code.expires_at))
             .bind(code.sent)
             .bind(to_database(code.window_began))
-            .bind(sent_before)
+            .bind(before)
             .execute(connection)
             .await?;
             if written.rows_affected() != 1 {
@@ -396,14 +399,15 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::CodeGuessed { sub, purpose, attempts } => {
+        OperationalRow::CodeGuessed { sub, purpose, hash, attempts } => {
             let changed = sqlx::query(
                 "update codes set attempts = attempts + 1
-                 where user_pool_id = $1 and sub = $2 and purpose = $3 and attempts = $4",
+                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5",
             )
             .bind(pool.as_str())
             .bind(sub.0)
             .bind(purpose.as_str_name())
+            .bind(hash)
             .bind(attempts)
             .execute(connection)
             .await?;
@@ -411,13 +415,19 @@ async fn write_operational(
                 return Err(StoreError::Stale);
             }
         }
-        OperationalRow::CodeSpent { sub, purpose } => {
-            let changed = sqlx::query("delete from codes where user_pool_id = $1 and sub = $2 and purpose = $3")
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(purpose.as_str_name())
-                .execute(connection)
-                .await?;
+        // The row stays until its hour is over, so that a right code does not give the right to five more. What is left of
+        // the hash is no code's, and each time another.
+        OperationalRow::CodeSpent { sub, purpose, hash } => {
+            let changed = sqlx::query(
+                "update codes set hash = sha256(hash), expires_at = window_began
+                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(purpose.as_str_name())
+            .bind(hash)
+            .execute(connection)
+            .await?;
             if changed.rows_affected() != 1 {
                 return Err(StoreError::Stale);
             }
@@ -494,6 +504,20 @@ pub(crate) async fn append_activity(
         .execute(&mut *connection)
         .await?;
     }
+    Ok(())
+}
+
+/// Drops invitations that wait and let nobody in any more, before new ones are written.
+async fn drop_invitations(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    if rows.outdated_invitations.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("delete from outbox where user_pool_id = $1 and owner = any($2) and kind = $3")
+        .bind(rows.pool_id.as_str())
+        .bind(rows.outdated_invitations.iter().map(Sub::to_string).collect::<Vec<_>>())
+        .bind(INVITATION)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -10,7 +10,9 @@ use userpool::app::caller::Caller;
 use userpool::domain::error::Error;
 use userpool::domain::ids::AccessKeyId;
 use userpool::environment::Clock;
-use userpool::proto::v1::{CreateUserPoolClientRequest, CreateUserPoolClientResponse};
+use userpool::proto::v1::{
+    AdminInitiateAuthRequest, AdminInitiateAuthResponse, CreateUserPoolClientRequest, CreateUserPoolClientResponse,
+};
 use userpool::store::service_accounts::{Role, ServiceAccount};
 
 use super::Database;
@@ -32,6 +34,18 @@ fn developer(operation: &'static str, key: &str) -> Caller {
     Caller { account: Some(account), idempotency_key: Some(key.to_owned()), ..commands::caller(operation) }
 }
 
+/// Calls an operation under a name, by the path that every call takes.
+async fn call_named<Answer: Message + Default>(
+    app: &Arc<App>,
+    operation: Operation,
+    key: &str,
+    request: &impl Message,
+) -> Result<Answer, Error> {
+    let context = Context { operation, app: app.clone(), caller: developer(operation.info().name, key) };
+    let answer = pipeline::call(context, request.encode_to_vec().into()).await?;
+    Ok(Answer::decode(answer).expect("the answer is of its type"))
+}
+
 async fn create_client(app: &Arc<App>, pool: &str, key: &str) -> Result<CreateUserPoolClientResponse, Error> {
     let request = CreateUserPoolClientRequest {
         user_pool_id: Some(pool.to_owned()),
@@ -39,28 +53,29 @@ async fn create_client(app: &Arc<App>, pool: &str, key: &str) -> Result<CreateUs
         generate_secret: Some(true),
         ..Default::default()
     };
-    let operation = Operation::CreateUserPoolClient;
-    let context = Context { operation, app: app.clone(), caller: developer(operation.info().name, key) };
-    let answer = pipeline::call(context, request.encode_to_vec().into()).await?;
-    Ok(CreateUserPoolClientResponse::decode(answer).expect("the answer is of its type"))
+    call_named(app, Operation::CreateUserPoolClient, key, &request).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_named_command_that_breaks_anywhere_is_done_once_and_answered_in_the_end() {
-    let database = Database::create().await;
+/// Runs a command under ever other names, each time with a connection that breaks one statement later, until none breaks.
+/// Each adds one row to a table.
+async fn is_done_once_wherever_it_breaks<Answer: PartialEq + std::fmt::Debug>(
+    database: &Database,
+    table: &'static str,
+    run: impl AsyncFn(&Arc<App>, &str) -> Result<Answer, Error>,
+) {
     let proxy = Proxy::start(database.address()).await;
     let direct = app(database.store.clone());
     let proxied = app(database.another_store(Some(proxy.address)).await);
-    let pool = commands::create_pool(&direct, commands::pool_request()).await.expect("a pool");
     let count = async || -> i64 {
-        sqlx::query_scalar("select count(*) from clients").fetch_one(database.sql()).await.expect("a count")
+        let statement = format!("select count(*) from {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_one(database.sql()).await.expect("a count")
     };
     for statement in 1..MOST_STATEMENTS {
         let (key, before) = (format!("cut-{statement}"), count().await);
         proxy.cut_after(statement);
-        let first = create_client(&proxied, &pool, &key).await;
+        let first = run(&proxied, &key).await;
         let cut = proxy.has_cut();
-        let again = create_client(&direct, &pool, &key).await.expect("another try is answered");
+        let again = run(&direct, &key).await.expect("another try is answered");
         assert_eq!(count().await, before + 1, "after statement {statement}");
         if let Ok(first) = first {
             assert_eq!(first, again, "after statement {statement}");
@@ -72,6 +87,34 @@ async fn a_named_command_that_breaks_anywhere_is_done_once_and_answered_in_the_e
         }
     }
     panic!("the command has no end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_command_that_breaks_anywhere_is_done_once_and_answered_in_the_end() {
+    let database = Database::create().await;
+    let app = app(database.store.clone());
+    let pool = commands::create_pool(&app, commands::pool_request()).await.expect("a pool");
+    let create = async |app: &Arc<App>, key: &str| create_client(app, &pool, key).await;
+    is_done_once_wherever_it_breaks(&database, "clients", create).await;
+}
+
+/// How a trusted server signs a user in.
+async fn trusted_sign_in(app: &App) -> AdminInitiateAuthRequest {
+    let pool = commands::create_pool(app, commands::pool_request()).await.expect("a pool");
+    let client = commands::create_client(app, &pool).await.expect("a client");
+    commands::sign_up(app, &client, "jane", "jane@example.com").await.expect("a user");
+    commands::admin_confirm(app, &pool, "jane").await.expect("the user is confirmed");
+    commands::admin_sign_in_request(&pool, &client, "jane")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_sign_in_that_breaks_anywhere_begins_one_session_and_is_answered_with_its_tokens() {
+    let database = Database::create().await;
+    let request = trusted_sign_in(&app(database.store.clone())).await;
+    let sign_in = async |app: &Arc<App>, key: &str| {
+        call_named::<AdminInitiateAuthResponse>(app, Operation::AdminInitiateAuth, key, &request).await
+    };
+    is_done_once_wherever_it_breaks(&database, "sessions", sign_in).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,9 @@ pub async fn create_client(app: &App, pool: &str) -> Answer<String> {
     let request = v1::CreateUserPoolClientRequest {
         user_pool_id: Some(pool.to_owned()),
         client_name: Some("client".to_owned()),
-        explicit_auth_flows: ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"].map(str::to_owned).into(),
+        explicit_auth_flows: ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+            .map(str::to_owned)
+            .into(),
         ..Default::default()
     };
     let created = call!(app, app_client::create_user_pool_client, request)?;
@@ -113,7 +115,7 @@ pub async fn sent_codes(app: &App) -> Vec<(String, String)> {
 
 /// Whether a message is due.
 async fn waiting(app: &App) -> bool {
-    let due = "select exists (select from outbox where kind = 'message' and not dead and next_at <= now())";
+    let due = "select exists (select from outbox where not dead and next_at <= now())";
     sqlx::query_scalar(due).fetch_one(app.store.database()).await.expect("the outbox can be read")
 }
 
@@ -170,6 +172,23 @@ pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Ans
         Some(session) => new_password(app, client, name, &session).await,
         None => Ok(tokens(answer.authentication_result)),
     }
+}
+
+pub fn admin_sign_in_request(pool: &str, client: &str, name: &str) -> v1::AdminInitiateAuthRequest {
+    let parameters = [("USERNAME", name), ("PASSWORD", PASSWORD)];
+    v1::AdminInitiateAuthRequest {
+        user_pool_id: Some(pool.to_owned()),
+        client_id: Some(client.to_owned()),
+        auth_flow: Some("ADMIN_USER_PASSWORD_AUTH".to_owned()),
+        auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Default::default()
+    }
+}
+
+/// Signs in as a trusted server does it for a user.
+pub async fn admin_sign_in(app: &App, pool: &str, client: &str, name: &str) -> Answer<Tokens> {
+    let request = admin_sign_in_request(pool, client, name);
+    Ok(tokens(call!(app, auth::admin_initiate_auth, request)?.authentication_result))
 }
 
 /// The session of a challenge.

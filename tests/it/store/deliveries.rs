@@ -485,6 +485,52 @@ async fn a_message_that_came_too_late_or_was_replaced_is_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_whose_password_was_replaced_is_not_sent() {
+    let relay = Relay::start(Protection::Tls, None).await;
+    let mut scenario = Scenario::create().await;
+    let (app, pool) = (scenario.app.clone(), scenario.pool.clone());
+    let invite = async |name: &str| {
+        let email = format!("{name}@example.com");
+        commands::admin_create(&app, &pool, name, &email, false).await.unwrap();
+        email
+    };
+    // As while no relay is there.
+    let again = invite("jane").await;
+    commands::invite_again(&app, &pool, "jane").await.unwrap();
+    let set = invite("john").await;
+    commands::admin_set_password(&app, &pool, "john", true).await.unwrap();
+    let temporary = invite("joan").await;
+    commands::admin_set_password(&app, &pool, "joan", false).await.unwrap();
+    let signed_in = invite("june").await;
+    commands::sign_in(&app, &scenario.client, "june", commands::PASSWORD).await.unwrap();
+    // What changes neither password nor status leaves it, and so does what another user does.
+    let waiting = invite("jean").await;
+    commands::admin_disable(&app, &pool, "jean").await.unwrap();
+    commands::admin_enable(&app, &pool, "jean").await.unwrap();
+    assert_eq!(scenario.outbox().await.len(), 2);
+    scenario.work(&by_relay(&relay, json!({}))).await;
+    until("the others arrived", async || scenario.outbox().await.is_empty()).await;
+    assert_eq!((relay.mails_for(&again).len(), relay.mails_for(&waiting).len()), (1, 1));
+    for email in [set, temporary, signed_in] {
+        assert!(relay.mails_for(&email).is_empty(), "{email}");
+    }
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_was_given_up_is_not_revived_once_its_password_was_replaced() {
+    let mut scenario = Scenario::create().await;
+    scenario.work(&Way::network(None, None).unwrap()).await;
+    commands::admin_create(&scenario.app, &scenario.pool, "jane", "jane@example.com", false).await.unwrap();
+    assert_eq!(scenario.reason().await, (true, "no mail relay is configured".to_owned()));
+    let retried = scenario.database.store.retry_messages(Selection::default(), scenario.app.clock.now()).await.unwrap();
+    assert_eq!(retried, 1);
+    commands::admin_set_password(&scenario.app, &scenario.pool, "jane", true).await.unwrap();
+    assert_eq!(scenario.outbox().await, []);
+    scenario.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_without_a_way_ends_where_it_can_be_seen() {
     let mut scenario = Scenario::create().await;
     scenario.sign_up("jane").await;

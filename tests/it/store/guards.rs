@@ -3,6 +3,7 @@
 use userpool::store::read::Wanted;
 
 use super::{Database, Pool, signed_out};
+use crate::support::tables::{about_pool, fill};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_refuses_update_delete_and_truncate() {
@@ -79,36 +80,16 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     // A command that began before may still write.
     database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
     database.assert_verified().await;
+    let filled = fill(database.sql(), pool.id.as_str(), &["log", "pools"]).await;
+    let mut found = about_pool(database.sql(), pool.id.as_str()).await;
+    found.retain(|table| table != "log");
+    assert_eq!(found, filled);
 
     let mut now = pool.now();
     while database.store.purge_step(now).await.unwrap() {
         now = now.plus_seconds(60);
     }
-    let purges: i64 = sqlx::query_scalar("select count(*) from purges").fetch_one(database.sql()).await.unwrap();
-    assert_eq!(purges, 0);
-    for table in [
-        "pools",
-        "clients",
-        "users",
-        "names",
-        "groups",
-        "group_names",
-        "memberships",
-        "user_search",
-        "client_directory",
-        "keys",
-        "sessions",
-        "codes",
-        "outbox",
-    ] {
-        let statement = format!("select count(*) from {table} where user_pool_id = $1");
-        let left: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(statement))
-            .bind(pool.id.as_str())
-            .fetch_one(database.sql())
-            .await
-            .unwrap();
-        assert_eq!(left, 0, "{table}");
-    }
+    assert_eq!(about_pool(database.sql(), pool.id.as_str()).await, ["log"]);
     database.assert_verified().await;
 
     for statement in [
@@ -126,6 +107,30 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     let expected = ["users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"]
         .map(|table| format!("{}: the pool does not exist and still has rows in {table}", pool.id));
     assert_eq!(differences, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_that_find_nothing_at_one_moment_have_swept_once() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    pool.delete().await;
+    let mut now = pool.now();
+    let mut held = database.sql().begin().await.unwrap();
+    sqlx::query("select from purges for update").execute(&mut *held).await.unwrap();
+    let steps = [database.store.clone(), database.another_store(None).await]
+        .map(|store| tokio::spawn(async move { store.purge_step(now).await }));
+    assert!(database.locked(2, || steps.iter().any(|step| step.is_finished())).await, "both have found nothing");
+    held.rollback().await.unwrap();
+    for step in steps {
+        step.await.unwrap().unwrap();
+    }
+    // A command may live until the second sweep, and write until then.
+    let sweeps: i32 = sqlx::query_scalar("select empty_sweeps from purges").fetch_one(database.sql()).await.unwrap();
+    assert_eq!(sweeps, 1);
+    assert!(!database.store.purge_step(now).await.unwrap(), "the second sweep has its time");
+    now = now.plus_seconds(60);
+    assert!(database.store.purge_step(now).await.unwrap());
+    assert_eq!(about_pool(database.sql(), pool.id.as_str()).await, ["log"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,13 @@
 //! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
 
 mod answers;
+mod codes;
 mod commands;
 mod commits;
 mod connections;
 mod crash;
 mod deliveries;
+mod erasure;
 mod feed;
 mod groups;
 mod guards;
@@ -18,6 +20,7 @@ mod search;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use sqlx::PgPool;
 use userpool::domain::ids::{StreamId, Sub, UserPoolId};
@@ -113,6 +116,39 @@ impl Database {
         };
         let database = store::connect(&url, 8, store::ConnectionRole::Api).await.expect("a connection");
         Store::new(database, Arc::new(master_keys()))
+    }
+
+    /// Waits until so many connections wait for a lock that others hold; false if what is going on ends before.
+    async fn locked(&self, connections: i64, has_ended: impl Fn() -> bool) -> bool {
+        let mut waiting = 0;
+        let polled = async {
+            while waiting < connections && !has_ended() {
+                waiting = sqlx::query_scalar(
+                    "select count(*) from pg_stat_activity
+                     where datname = current_database() and wait_event_type = 'Lock'",
+                )
+                .fetch_one(self.sql())
+                .await
+                .expect("Postgres knows");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), polled).await.expect("it waits or ends");
+        waiting >= connections
+    }
+
+    /// Waits until no transaction is open any more.
+    async fn settled(&self) {
+        let settled = async || {
+            let open: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and xact_start is not null and pid <> pg_backend_pid()",
+            )
+            .fetch_one(self.sql())
+            .await
+            .expect("Postgres knows");
+            open == 0
+        };
+        assert!(crate::support::client::eventually(settled).await, "a transaction stays open");
     }
 
     /// Proof that log and read models agree, by a store that remembers nothing.

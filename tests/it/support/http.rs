@@ -1,6 +1,7 @@
 //! A very small HTTP client: what a scenario sends is what it wrote, byte for byte.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -41,6 +42,30 @@ impl Answer {
 
 /// Sends a request with these headers and no others, but for its length and the end of the connection.
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let answer = exchange(address, method, path, headers, body).await.expect("the server listens and answers");
+    parse(&answer).expect("an answer of HTTP")
+}
+
+/// The same to a server that may end at any moment: no answer, if it is not whole.
+pub async fn send_if_there(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Answer> {
+    let answer = parse(&exchange(address, method, path, headers, body).await.ok()?)?;
+    let length: usize = answer.headers.get("content-length")?.parse().ok()?;
+    (answer.body.len() == length).then_some(answer)
+}
+
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Vec<u8>> {
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str(&format!("host: {address}\r\n"));
@@ -49,12 +74,12 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&st
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()));
-    let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    stream.write_all(head.as_bytes()).await.expect("the server reads");
-    stream.write_all(body).await.expect("the server reads");
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body).await?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.expect("the server answers");
-    parse(&answer)
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
 }
 
 /// Gets a path.
@@ -62,8 +87,8 @@ pub async fn get(address: SocketAddr, path: &str) -> Answer {
     send(address, "GET", path, &[], b"").await
 }
 
-fn parse(answer: &[u8]) -> Answer {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer has headers");
+fn parse(answer: &[u8]) -> Option<Answer> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).expect("headers are text");
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok());
@@ -72,5 +97,5 @@ fn parse(answer: &[u8]) -> Answer {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     assert!(!headers.contains_key("transfer-encoding"), "this client reads whole bodies only");
-    Answer { status: status.expect("an answer has a status"), headers, body: answer[end + 4..].to_vec() }
+    Some(Answer { status: status.expect("an answer has a status"), headers, body: answer[end + 4..].to_vec() })
 }

@@ -17,6 +17,7 @@ pub mod process;
 pub mod reaper;
 pub mod serve;
 pub mod smtp;
+pub mod tables;
 pub mod wire;
 
 use std::fs;

@@ -1,0 +1,102 @@
+//! What is about a user goes with the user, also what others were writing about it at that moment.
+
+use std::sync::Arc;
+
+use userpool::app::App;
+use userpool::domain::error::Exception;
+
+use super::proxy::Proxy;
+use super::{Database, commands};
+use crate::support::tables::about_user;
+
+/// Facts stay; the log stays.
+const STAYS: [&str; 1] = ["activity"];
+
+struct Scenario {
+    database: Database,
+    app: Arc<App>,
+    pool: String,
+    client: String,
+    sub: String,
+}
+
+impl Scenario {
+    /// A user who has signed up.
+    async fn create() -> Self {
+        let database = Database::create().await;
+        let app = commands::app(database.store.clone());
+        let pool = commands::create_pool(&app, commands::pool_request()).await.unwrap();
+        let client = commands::create_client(&app, &pool).await.unwrap();
+        let sub = commands::sign_up(&app, &client, "jane", "jane@example.com").await.unwrap();
+        Self { database, app, pool, client, sub }
+    }
+
+    async fn about_jane(&self) -> Vec<String> {
+        about_user(self.database.sql(), &self.pool, &self.sub).await
+    }
+
+    /// Deletes the user while something is under way that holds it up, or not; then that goes on.
+    async fn delete_meanwhile(&self, held_up_by: i64, goes_on: impl AsyncFnOnce()) {
+        let (app, pool) = (self.app.clone(), self.pool.clone());
+        let deletion = tokio::spawn(async move { commands::admin_delete(&app, &pool, "jane").await });
+        self.database.locked(held_up_by, || deletion.is_finished()).await;
+        goes_on().await;
+        deletion.await.unwrap().unwrap();
+        self.database.settled().await;
+    }
+
+    async fn assert_gone(&self) {
+        assert_eq!(self.about_jane().await, STAYS);
+        self.database.assert_verified().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_on_its_way_when_its_user_is_deleted_goes_with_the_user() {
+    let scenario = Scenario::create().await;
+    let proxy = Proxy::start(scenario.database.address()).await;
+    let other = commands::app(scenario.database.another_store(Some(proxy.address)).await);
+    // Two days later: the first code is over.
+    scenario.app.store.sweep(scenario.app.clock.now().plus_seconds(2 * 24 * 60 * 60)).await.unwrap();
+    let release = proxy.hold_commit();
+    // The commit of a command that only asserts the user, and whose answer is lost, is in the air.
+    let resent = commands::resend(&other, &scenario.client, "jane").await;
+    assert_eq!(resent, Err(Exception::ServiceUnavailableException));
+    scenario.delete_meanwhile(1, async || release.send(()).expect("the proxy waits")).await;
+    scenario.assert_gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_does_not_begin() {
+    let scenario = Scenario::create().await;
+    let code = commands::sent_codes(&scenario.app).await.pop().expect("a code").1;
+    commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
+    let wrong = commands::sign_in(&scenario.app, &scenario.client, "jane", commands::WRONG_PASSWORD).await;
+    assert_eq!(wrong.map(drop), Err(Exception::NotAuthorizedException));
+    // A sign-in forgets earlier failures: there it is held, in the middle of its statement.
+    let mut held = scenario.database.sql().begin().await.unwrap();
+    sqlx::query("select from attempts for update").execute(&mut *held).await.unwrap();
+    let (app, client) = (scenario.app.clone(), scenario.client.clone());
+    let sign_in = tokio::spawn(async move { commands::sign_in(&app, &client, "jane", commands::PASSWORD).await });
+    assert!(scenario.database.locked(1, || sign_in.is_finished()).await, "the sign-in is held");
+    scenario.delete_meanwhile(2, async || held.rollback().await.unwrap()).await;
+    if let Err(exception) = sign_in.await.unwrap() {
+        assert_eq!(exception, Exception::UserNotFoundException);
+    }
+    scenario.assert_gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_nobody_can_open_any_more_is_not_tried_for_ever() {
+    let scenario = Scenario::create().await;
+    // As an earlier release could leave it behind.
+    sqlx::query("delete from keys where owner = $1")
+        .bind(&scenario.sub)
+        .execute(scenario.database.sql())
+        .await
+        .unwrap();
+    assert!(scenario.about_jane().await.contains(&"outbox".to_owned()));
+    let claimed = scenario.app.store.claim_messages(scenario.app.clock.now(), 10).await.unwrap();
+    assert!(claimed.is_empty());
+    assert!(!scenario.about_jane().await.contains(&"outbox".to_owned()));
+}
