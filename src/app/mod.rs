@@ -26,7 +26,7 @@ use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::tokens::signing_keys::Signers;
+use crate::tokens::signing_keys::{Signers, Verifiers};
 
 /// What all operations stand on.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Keys that sign tokens, parsed.
     pub signers: Signers,
+    /// Keys that check tokens.
+    pub verifiers: Verifiers,
     /// One guess per name at a time.
     pub guesses: guesses::Guesses,
     /// Names that ids and tokens contain.
@@ -86,6 +88,7 @@ impl App {
             random: Random::default(),
             passwords,
             signers: Signers::default(),
+            verifiers: Verifiers::default(),
             guesses: guesses::Guesses::default(),
             identity,
             settings,

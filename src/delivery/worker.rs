@@ -42,7 +42,7 @@ async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationT
                     () = stop.cancelled() => {}
                     // A message that ends may let a later one of its owner go.
                     Some(_) = under_way.join_next() => {}
-                    () = store.wake().wait(POLL), if free > 0 => {}
+                    () = store.wake().wait_for_messages(POLL), if free > 0 => {}
                 }
             }
             Ok(claimed) => {

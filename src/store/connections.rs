@@ -1,8 +1,8 @@
-//! Connections for statements that stand alone, kept from one to the next.
+//! Connections that are kept from one read or commit to the next.
 //!
 //! The pool asks each connection that comes back whether it still lives. That is a round trip, which costs as much as a
-//! point read itself; so a connection whose statement was done goes to the next caller instead, and back to the pool only
-//! now and then. One whose statement failed, or whose caller went away in the middle of it, goes back at once.
+//! point read itself; so a connection whose work was done goes to the next caller instead, and back to the pool only now and
+//! then. One whose work failed, or whose caller went away in the middle of it, goes back at once.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 pub(crate) struct Connections {
     pool: PgPool,
     kept: Mutex<Vec<Kept>>,
-    /// At most so many: the others are the pool's own, for transactions and workers.
+    /// At most so many: the others are the pool's own, for workers and whatever else asks it.
     most: usize,
     /// So many wait for a connection of the pool.
     waiting: AtomicUsize,
@@ -57,7 +57,7 @@ impl Kept {
     }
 }
 
-/// A connection for one statement. Dropped, it goes back to the pool.
+/// A connection for one statement or transaction. Dropped, it goes back to the pool.
 pub(crate) struct Lent<'a> {
     from: &'a Connections,
     kept: Kept,
@@ -71,14 +71,22 @@ impl Connections {
         Self { pool, kept: Mutex::default(), most, waiting: AtomicUsize::default() }
     }
 
-    /// The row that a query finds, if any.
-    ///
-    /// The server may have ended connections while nobody looked: a query that fails by that is sent once more, over a
-    /// connection that was looked at. So it may only read.
+    /// The first row that a query finds, if any.
     pub async fn fetch_optional<'q>(
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
+        Ok(self.fetch_all(query).await?.into_iter().next())
+    }
+
+    /// The rows that a query finds.
+    ///
+    /// The server may have ended connections while nobody looked: a query that fails by that is sent once more, over a
+    /// connection that was looked at. So it may only read.
+    pub async fn fetch_all<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments>,
+    ) -> Result<Vec<PgRow>, StoreError> {
         match self.fetch_once(query()).await {
             Err(error) if error.is_connection_lost() || error.is_absence() => {
                 tracing::debug!(%error, "a read is sent once more");
@@ -89,11 +97,11 @@ impl Connections {
         }
     }
 
-    async fn fetch_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Option<PgRow>, StoreError> {
+    async fn fetch_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreError> {
         let mut lent = self.lend().await?;
-        let row = query.fetch_optional(lent.connection()).await?;
+        let rows = query.fetch_all(lent.connection()).await?;
         lent.done();
-        Ok(row)
+        Ok(rows)
     }
 
     /// A connection: one that is kept, or one of the pool.
@@ -111,7 +119,7 @@ impl Connections {
         std::iter::from_fn(|| kept.pop()).find(Kept::is_young)
     }
 
-    /// A connection of the pool, for a transaction. Nothing is kept from one who waits for it.
+    /// A connection of the pool. Nothing is kept from one who waits for it.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         if let Some(connection) = self.pool.try_acquire() {
             return Ok(connection);
@@ -158,7 +166,7 @@ impl Lent<'_> {
         &mut self.kept.connection
     }
 
-    /// The statement is done: the next caller may have the connection.
+    /// The work is done: the next caller may have the connection.
     pub fn done(self) {
         let Self { from, kept } = self;
         let mut all = from.kept();

@@ -1,6 +1,7 @@
 //! Groups and who is in them, a page at a time.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::group::Group;
@@ -16,7 +17,7 @@ impl Store {
         after: Option<&str>,
         limit: i64,
     ) -> Result<Vec<Group>, StoreError> {
-        let rows: Vec<(Uuid, i32, Value)> = sqlx::query_as(
+        let rows: Vec<(Uuid, i32, Json<Box<RawValue>>)> = sqlx::query_as(
             "select g.group_id, g.revision, g.state from group_names n
              join groups g on g.user_pool_id = n.user_pool_id and g.group_id = n.group_id
              where n.user_pool_id = $1 and n.name > coalesce($2, '') order by n.name limit $3",
@@ -27,8 +28,8 @@ impl Store {
         .fetch_all(&self.database)
         .await?;
         let mut groups = Vec::with_capacity(rows.len());
-        for (id, revision, state) in rows {
-            groups.push(self.current_group(pool, GroupId(id), revision, state).await?);
+        for (id, revision, Json(state)) in rows {
+            groups.push(self.current_group(pool, GroupId(id), revision, &state).await?);
         }
         Ok(groups)
     }

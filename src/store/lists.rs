@@ -1,7 +1,8 @@
 //! Lists of pools and of clients, a page at a time, in the order of their ids. A row that another revision of `apply` wrote
 //! is computed again from its stream, as it is when it is read alone; one that was deleted a moment ago is left out.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::ids::{ClientId, StreamId, UserPoolId};
@@ -18,7 +19,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<(UserPoolId, UserPool)>, StoreError> {
         let only: Option<Vec<String>> = only.map(|ids| ids.iter().map(ToString::to_string).collect());
-        let rows: Vec<(String, i32, Value)> = sqlx::query_as(
+        let rows: Vec<(String, i32, Json<Box<RawValue>>)> = sqlx::query_as(
             "select user_pool_id, revision, state from pools
              where user_pool_id > coalesce($1, '') and ($2::text[] is null or user_pool_id = any($2))
              order by user_pool_id limit $3",
@@ -29,9 +30,9 @@ impl Store {
         .fetch_all(&self.database)
         .await?;
         let mut pools = Vec::with_capacity(rows.len());
-        for (id, revision, state) in rows {
+        for (id, revision, Json(state)) in rows {
             let id = UserPoolId::new(id);
-            match self.current::<UserPool>(&id, &StreamId::pool(), revision, state, None, "pools").await {
+            match self.current::<UserPool>(&id, &StreamId::pool(), revision, &state, None, "pools").await {
                 Ok(state) => pools.push((id, state)),
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error),
@@ -47,7 +48,7 @@ impl Store {
         after: Option<&str>,
         limit: i64,
     ) -> Result<Vec<AppClient>, StoreError> {
-        let rows: Vec<(String, i32, Value)> = sqlx::query_as(
+        let rows: Vec<(String, i32, Json<Box<RawValue>>)> = sqlx::query_as(
             "select client_id, revision, state from clients
              where user_pool_id = $1 and client_id > coalesce($2, '') order by client_id limit $3",
         )
@@ -57,9 +58,9 @@ impl Store {
         .fetch_all(&self.database)
         .await?;
         let mut clients = Vec::with_capacity(rows.len());
-        for (id, revision, state) in rows {
+        for (id, revision, Json(state)) in rows {
             let stream = StreamId::client(&ClientId::new(id));
-            match self.current::<AppClient>(pool, &stream, revision, state, None, "clients").await {
+            match self.current::<AppClient>(pool, &stream, revision, &state, None, "clients").await {
                 Ok(state) => clients.push(state),
                 Err(StoreError::Stale) => {}
                 Err(error) => return Err(error),

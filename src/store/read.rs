@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -306,10 +307,10 @@ impl Store {
         cached: Option<Arc<PoolView>>,
         row: &PgRow,
     ) -> Result<Arc<PoolView>, StoreError> {
-        let state: Option<Value> = row.try_get("pool_state")?;
+        let state: Option<Json<&RawValue>> = row.try_get("pool_state")?;
         let (state, cached) = match (state, cached) {
             (None, Some(cached)) => return Ok(cached),
-            (state, cached) => (state.unwrap_or_default(), cached),
+            (state, cached) => (state.map_or(RawValue::NULL, |Json(state)| state), cached),
         };
         let version = row.try_get("pool_version")?;
         let revision: i32 = row.try_get("pool_revision")?;
@@ -334,10 +335,10 @@ impl Store {
             self.cache.clients.invalidate(id);
             return Err(Error::no_such_client(id));
         };
-        let state: Option<Value> = row.try_get("client_state").map_err(StoreError::from)?;
+        let state: Option<Json<&RawValue>> = row.try_get("client_state").map_err(StoreError::from)?;
         let state = match (state, cached) {
             (None, Some(cached)) => return Ok(cached),
-            (state, _) => state.unwrap_or_default(),
+            (state, _) => state.map_or(RawValue::NULL, |Json(state)| state),
         };
         let revision: i32 = row.try_get("client_revision").map_err(StoreError::from)?;
         let state =
@@ -351,7 +352,7 @@ impl Store {
         let Some(sub) = row.try_get::<Option<Uuid>, _>("user_sub")? else { return Ok(None) };
         let wrapped = Sealed(row.try_get("key_wrapped")?);
         let key = pool.keys.unwrap_user_key(row.try_get("key_id")?, &wrapped)?;
-        let (revision, state) = (row.try_get("user_revision")?, row.try_get("user_state")?);
+        let (revision, Json(state)) = (row.try_get("user_revision")?, row.try_get("user_state")?);
         let stream = StreamId::user(Sub(sub));
         let state = self.current::<User>(&pool.id, &stream, revision, state, Some(&key), "users").await?;
         Ok(Some(LoadedUser { state, version: row.try_get("user_version")?, key }))
@@ -359,17 +360,15 @@ impl Store {
 
     async fn loaded_group(&self, pool: &UserPoolId, row: &PgRow) -> Result<Option<LoadedGroup>, StoreError> {
         let Some(id) = row.try_get::<Option<Uuid>, _>("group_id")? else { return Ok(None) };
-        let (revision, state) = (row.try_get("group_revision")?, row.try_get("group_state")?);
+        let (revision, Json(state)) = (row.try_get("group_revision")?, row.try_get("group_state")?);
         let state = self.current_group(pool, GroupId(id), revision, state).await?;
         Ok(Some(LoadedGroup { state, version: row.try_get("group_version")? }))
     }
 
     async fn groups_of_user(&self, pool: &UserPoolId, row: &PgRow) -> Result<Vec<Group>, StoreError> {
         let mut groups = Vec::new();
-        for value in row.try_get::<Vec<Value>, _>("groups")? {
-            let unreadable = |source| StoreError::Row { table: "groups", source };
-            let (id, revision, state) = serde_json::from_value(value).map_err(unreadable)?;
-            groups.push(self.current_group(pool, id, revision, state).await?);
+        for Json((id, revision, state)) in row.try_get::<Vec<Json<(GroupId, i32, Box<RawValue>)>>, _>("groups")? {
+            groups.push(self.current_group(pool, id, revision, &state).await?);
         }
         Ok(groups)
     }
@@ -380,7 +379,7 @@ impl Store {
         pool: &UserPoolId,
         id: GroupId,
         revision: i32,
-        state: Value,
+        state: &RawValue,
     ) -> Result<Group, StoreError> {
         self.current::<Group>(pool, &StreamId::group(id), revision, state, None, "groups").await
     }
@@ -391,12 +390,12 @@ impl Store {
         pool: &UserPoolId,
         stream: &StreamId,
         revision: i32,
-        state: Value,
+        state: &RawValue,
         key: Option<&Arc<DataKey>>,
         table: &'static str,
     ) -> Result<A, StoreError> {
         if revision == A::REVISION {
-            return serde_json::from_value(state).map_err(|source| StoreError::Row { table, source });
+            return serde_json::from_str(state.get()).map_err(|source| StoreError::Row { table, source });
         }
         let mut connection = self.database.acquire().await?;
         let events = history::load(&mut connection, pool, stream, key).await?;
@@ -476,11 +475,12 @@ impl Store {
         if few < COUNTED {
             return Ok(i32::try_from(few).unwrap_or(i32::MAX));
         }
-        let plan: Value = sqlx::query_scalar("explain (format json) select 1 from users where user_pool_id = $1")
-            .bind(pool.as_str())
-            .fetch_one(&self.database)
-            .await?;
-        let rows = plan.pointer("/0/Plan/Plan Rows").and_then(Value::as_i64).unwrap_or(few);
+        let plan: serde_json::Value =
+            sqlx::query_scalar("explain (format json) select 1 from users where user_pool_id = $1")
+                .bind(pool.as_str())
+                .fetch_one(&self.database)
+                .await?;
+        let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_i64).unwrap_or(few);
         Ok(i32::try_from(rows.max(few)).unwrap_or(i32::MAX))
     }
 }

@@ -21,6 +21,7 @@ use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 use crate::store::read::{Session, VersionedAttempts};
 use crate::store::to_database;
+use crate::store::wake::News;
 
 /// Where the facts of a sign-in go.
 #[derive(Clone, Copy, Debug)]
@@ -344,7 +345,7 @@ impl Store {
         tokio::spawn(async move {
             let result = write.await;
             if result.is_ok() {
-                wake.committed();
+                wake.committed(News::Events);
             }
             result
         })

@@ -3,9 +3,10 @@
 //! Each user is fetched by its key from a subquery with a limit, which Postgres does not turn into a join of another kind:
 //! merged, all users of the pool from the first on would be read for a later page.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{FromRow, Row};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::domain::decision::Aggregate;
@@ -73,21 +74,6 @@ pub struct Listed {
     pub user: User,
 }
 
-struct ListedRow {
-    position: Position,
-    revision: i32,
-    state: Value,
-}
-
-impl<'r> FromRow<'r, PgRow> for ListedRow {
-    fn from_row(row: &'r PgRow) -> Result<Self, sqlx::Error> {
-        let ordered = row.columns().len() > 3;
-        let value = if ordered { row.try_get("value")? } else { String::new() };
-        let position = Position { value, sub: Sub(row.try_get("sub")?) };
-        Ok(Self { position, revision: row.try_get("revision")?, state: row.try_get("state")? })
-    }
-}
-
 impl Store {
     /// Users of a pool that a search finds, in a stable order: by the value that is searched, then by `sub`.
     pub async fn list_users(
@@ -98,22 +84,29 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Listed>, StoreError> {
         let sub = after.as_ref().map_or(Uuid::nil(), |after| after.sub.0);
-        let query = match search {
+        let rows = match search {
             Search::Nobody => return Ok(Vec::new()),
             Search::Subs(first, last) => {
-                sqlx::query_as(BY_SUB).bind(pool.as_str()).bind(first).bind(sub).bind(last).bind(limit)
+                let query = || sqlx::query(BY_SUB).bind(pool.as_str()).bind(first).bind(sub).bind(last).bind(limit);
+                self.connections.fetch_all(query).await?
             }
             Search::Value(attribute, value) => {
-                sqlx::query_as(BY_VALUE).bind(pool.as_str()).bind(attribute.name()).bind(value).bind(sub).bind(limit)
+                let query = || {
+                    let query = sqlx::query(BY_VALUE).bind(pool.as_str()).bind(attribute.name());
+                    query.bind(value).bind(sub).bind(limit)
+                };
+                self.connections.fetch_all(query).await?
             }
             Search::Values(attribute, first, end) => {
                 let value = after.as_ref().map_or(first, |after| &after.value);
-                let query = sqlx::query_as(BY_VALUES).bind(pool.as_str()).bind(attribute.name());
-                query.bind(value).bind(sub).bind(end).bind(limit)
+                let query = || {
+                    let query = sqlx::query(BY_VALUES).bind(pool.as_str()).bind(attribute.name());
+                    query.bind(value).bind(sub).bind(end).bind(limit)
+                };
+                self.connections.fetch_all(query).await?
             }
         };
-        let rows = query.fetch_all(&self.database).await?;
-        self.listed(pool, rows).await
+        self.listed(pool, &rows).await
     }
 
     /// The members of a group, in the order of their `sub`s.
@@ -124,26 +117,23 @@ impl Store {
         after: Option<Position>,
         limit: i64,
     ) -> Result<Vec<Listed>, StoreError> {
-        let rows = sqlx::query_as(BY_GROUP)
-            .bind(pool.as_str())
-            .bind(group.0)
-            .bind(after.map_or(Uuid::nil(), |after| after.sub.0))
-            .bind(limit)
-            .fetch_all(&self.database)
-            .await?;
-        self.listed(pool, rows).await
+        let after = after.map_or(Uuid::nil(), |after| after.sub.0);
+        let query = || sqlx::query(BY_GROUP).bind(pool.as_str()).bind(group.0).bind(after).bind(limit);
+        self.listed(pool, &self.connections.fetch_all(query).await?).await
     }
 
-    async fn listed(&self, pool: &UserPoolId, rows: Vec<ListedRow>) -> Result<Vec<Listed>, StoreError> {
+    async fn listed(&self, pool: &UserPoolId, rows: &[PgRow]) -> Result<Vec<Listed>, StoreError> {
         let mut listed = Vec::with_capacity(rows.len());
-        for ListedRow { position, revision, state } in rows {
-            if revision == User::REVISION {
-                let user = serde_json::from_value(state);
-                let user = user.map_err(|source| StoreError::Row { table: "users", source })?;
-                listed.push(Listed { position, user });
-            } else if let Some(user) = self.reread(pool, position.sub).await? {
-                listed.push(Listed { position, user });
-            }
+        for row in rows {
+            let position = position(row)?;
+            let user = if row.try_get::<i32, _>("revision")? == User::REVISION {
+                let Json(state) = row.try_get::<Json<&RawValue>, _>("state")?;
+                let user = serde_json::from_str(state.get());
+                Some(user.map_err(|source| StoreError::Row { table: "users", source })?)
+            } else {
+                self.reread(pool, position.sub).await?
+            };
+            listed.extend(user.map(|user| Listed { position, user }));
         }
         Ok(listed)
     }
@@ -154,4 +144,10 @@ impl Store {
         let found = self.read(pool, None, wanted).await.map_err(|_| StoreError::Stale)?;
         Ok(found.user.map(|user| user.state))
     }
+}
+
+fn position(row: &PgRow) -> sqlx::Result<Position> {
+    let ordered = row.columns().len() > 3;
+    let value = if ordered { row.try_get("value")? } else { String::new() };
+    Ok(Position { value, sub: Sub(row.try_get("sub")?) })
 }

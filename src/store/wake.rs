@@ -3,34 +3,91 @@
 //! No command notifies inside its transaction: that would cost it most of its speed. A coalescer notifies after commits.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::environment::Random;
 
 const CHANNEL: &str = "userpool";
 const SHORTEST_GAP: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_secs(1);
 
+/// What a commit has left to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Events are to be published.
+    Events,
+    /// Messages are to be delivered as well.
+    Messages,
+}
+
+impl News {
+    fn of(has_messages: bool) -> Self {
+        if has_messages { Self::Messages } else { Self::Events }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Messages => "messages",
+        }
+    }
+}
+
 /// Wakes whoever waits for new rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Wake {
+    /// Tells notifications of this process from those of others: its workers know already.
+    process: Uuid,
     committed: Arc<Notify>,
-    workers: Arc<Notify>,
+    has_messages: Arc<AtomicBool>,
+    events: Arc<Notify>,
+    messages: Arc<Notify>,
+}
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self {
+            process: Random::default().uuid(),
+            committed: Arc::default(),
+            has_messages: Arc::default(),
+            events: Arc::default(),
+            messages: Arc::default(),
+        }
+    }
 }
 
 impl Wake {
     /// Something was committed here.
-    pub(crate) fn committed(&self) {
+    pub(crate) fn committed(&self, news: News) {
+        if news == News::Messages {
+            self.has_messages.store(true, Ordering::SeqCst);
+        }
         self.committed.notify_one();
-        self.workers.notify_waiters();
+        self.wake(news);
     }
 
-    /// Waits until something was committed, here or in another process, or until the time is over.
-    pub async fn wait(&self, longest: Duration) {
-        let _ = tokio::time::timeout(longest, self.workers.notified()).await;
+    fn wake(&self, news: News) {
+        self.events.notify_waiters();
+        if news == News::Messages {
+            self.messages.notify_waiters();
+        }
+    }
+
+    /// Waits until events were committed, here or in another process, or until the time is over.
+    pub async fn wait_for_events(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.events.notified()).await;
+    }
+
+    /// The same for messages.
+    pub async fn wait_for_messages(&self, longest: Duration) {
+        let _ = tokio::time::timeout(longest, self.messages.notified()).await;
     }
 
     /// Tells other processes of commits here, at most once in five milliseconds, and wakes workers for theirs.
@@ -50,14 +107,64 @@ impl Wake {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 received = listener.recv() => {
-                    received?;
-                    self.workers.notify_waiters();
+                    if let Some(news) = self.of_others(received?.payload()) {
+                        self.wake(news);
+                    }
                 }
                 () = self.committed.notified() => {
-                    sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(database).await?;
+                    let news = News::of(self.has_messages.swap(false, Ordering::SeqCst));
+                    let said = format!("{} {}", self.process, news.name());
+                    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(said).execute(database).await?;
                     tokio::time::sleep(SHORTEST_GAP).await;
                 }
             }
+        }
+    }
+
+    /// What another process has to say. A release that says something else may mean anything.
+    fn of_others(&self, said: &str) -> Option<News> {
+        let Some((process, news)) = said.split_once(' ') else { return Some(News::Messages) };
+        (process != self.process.to_string()).then(|| News::of(news != News::Events.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_others_are_news_and_whoever_is_not_understood_wakes_all() {
+        let wake = Wake::default();
+        let other = Wake::default().process;
+        for (said, news) in [
+            (format!("{other} events"), Some(News::Events)),
+            (format!("{other} messages"), Some(News::Messages)),
+            (format!("{other} more"), Some(News::Messages)),
+            (String::new(), Some(News::Messages)),
+            (format!("{} messages", wake.process), None),
+        ] {
+            assert_eq!(wake.of_others(&said), news, "{said}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_wake_nobody_who_waits_for_messages() {
+        const LONG: Duration = Duration::from_secs(60);
+        for (news, wakes_messages) in [(News::Events, false), (News::Messages, true)] {
+            let wake = Wake::default();
+            let began = tokio::time::Instant::now();
+            let (events, messages) = (wake.wait_for_events(LONG), wake.wait_for_messages(LONG));
+            let ends = futures::future::join(async { (events.await, began.elapsed()).1 }, async {
+                (messages.await, began.elapsed()).1
+            });
+            let (events, messages) = {
+                tokio::pin!(ends);
+                assert!(futures::poll!(&mut ends).is_pending());
+                wake.committed(news);
+                ends.await
+            };
+            assert!(events < LONG);
+            assert_eq!(messages < LONG, wakes_messages);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::rsa::{KeyPair, KeySize, PublicKeyComponents};
+use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moka::sync::Cache;
@@ -54,13 +54,45 @@ fn place<'a>(pool: &'a crate::domain::ids::UserPoolId, stream: &'a StreamId) -> 
     Place { pool, stream, class: FieldClass::SigningKey }
 }
 
+/// How many parsed keys of a kind are kept.
+const CAPACITY: u64 = 20_000;
+
 /// Parsed keys by `kid`: parsing one takes longer than signing with it.
 #[derive(Clone, Debug)]
 pub struct Signers(Cache<String, Arc<KeyPair>>);
 
 impl Default for Signers {
     fn default() -> Self {
-        Self(Cache::new(20_000))
+        Self(Cache::new(CAPACITY))
+    }
+}
+
+/// The public parts by `kid`, parsed.
+#[derive(Clone, Debug)]
+pub struct Verifiers(Cache<String, Arc<ParsedPublicKey>>);
+
+impl Default for Verifiers {
+    fn default() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+}
+
+impl Verifiers {
+    /// Whether a key signed a text (RFC 7515, RS256).
+    pub fn has_signed(&self, key: &SigningKey, text: &[u8], signature: &[u8]) -> Result<bool, Error> {
+        Ok(self.public_key(key)?.verify_sig(text, signature).is_ok())
+    }
+
+    fn public_key(&self, key: &SigningKey) -> Result<Arc<ParsedPublicKey>, Error> {
+        if let Some(parsed) = self.0.get(&key.kid) {
+            return Ok(parsed);
+        }
+        let number = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(Error::internal);
+        let components = PublicKeyComponents { n: number(&key.n)?, e: number(&key.e)? };
+        let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+        let parsed = Arc::new(parsed.map_err(|_| Error::internal(SigningFailed("read")))?);
+        self.0.insert(key.kid.clone(), parsed.clone());
+        Ok(parsed)
     }
 }
 

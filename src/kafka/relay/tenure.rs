@@ -108,7 +108,7 @@ impl<'a> Tenure<'a> {
             if batches.is_empty() {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
-                    () = self.store.wake().wait(IDLE) => {}
+                    () = self.store.wake().wait_for_events(IDLE) => {}
                 }
                 continue;
             }

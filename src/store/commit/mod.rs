@@ -28,6 +28,7 @@ use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::metadata::Origin;
 use crate::store::read::Session;
 use crate::store::seal::DataKey;
+use crate::store::wake::News;
 
 pub(crate) use rows::{ActivityRow, activity_row};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
@@ -311,6 +312,7 @@ impl Store {
         let store = self.clone();
         tokio::spawn(async move {
             let marker = rows.marker();
+            let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };
             let command = rows.answer.as_ref().map(|answer| answer.command.clone());
             let result = match write::write(&store.connections, rows).await {
                 // The answer was lost on the way: the first event tells whether the transaction was.
@@ -322,7 +324,7 @@ impl Store {
             };
             if result.is_ok() {
                 command.iter().for_each(NamedCommand::committed);
-                store.wake.committed();
+                store.wake.committed(news);
             }
             result
         })

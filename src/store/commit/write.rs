@@ -15,8 +15,8 @@ use crate::store::read::Session;
 use crate::store::to_database;
 
 pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), StoreError> {
-    let mut connection = connections.acquire().await?;
-    let mut transaction = connection.begin().await?;
+    let mut lent = connections.lend().await?;
+    let mut transaction = lent.connection().begin().await?;
     let connection = &mut *transaction;
     if let Some(answer) = &rows.answer {
         answers::write(connection, answer).await?;
@@ -42,6 +42,7 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
         write_outbox(connection, &rows, row).await?;
     }
     transaction.commit().await?;
+    lent.done();
     Ok(())
 }
 
