@@ -19,12 +19,15 @@ use userpool::environment::Random;
 use uuid::Uuid;
 
 use crate::caller::{Caller, Failed, NoAnswer};
+use crate::directory::PAGE_SIZE;
 
 /// What must be done for one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Floor {
     /// Reads of one row by its primary key.
     pub reads: usize,
+    /// A read of a page of one of the directories, by primary key.
+    pub page: Option<usize>,
     /// An argon2id hash of production's cost.
     pub hash: bool,
     /// The exponentiation that makes an SRP verifier.
@@ -61,6 +64,9 @@ const ROW: usize = 600;
 const TOKEN: usize = 700;
 
 const READ: &str = "select state from floor.users where user_pool_id = $1 and sub = $2";
+/// From the server's own table, which may be too large for a copy.
+const PAGE: &str = "select floor.sub, floor.state from users floor
+    where floor.user_pool_id = $1 and floor.sub > $2 order by floor.sub limit $3";
 const WRITE: &str =
     "insert into floor.written (user_pool_id, id, body) select $1, id, $3 from unnest($2::uuid[]) as id";
 
@@ -69,24 +75,28 @@ pub struct Tools {
     database: Database,
     pool_id: String,
     subs: Vec<Uuid>,
+    directories: Vec<String>,
     key: KeyPair,
     places: Arc<Semaphore>,
     random: Random,
 }
 
 impl Tools {
-    /// Makes the floor's tables: the users as they are now, to be read, and an empty one to write to.
-    pub async fn new(pool: PgPool, pool_id: &str) -> anyhow::Result<Self> {
+    /// Makes the floor's tables: the users of a pool as they are now, to be read, and an empty one to write to. Directories
+    /// are user pools as well.
+    pub async fn new(pool: PgPool, pool_id: &str, directories: Vec<String>) -> anyhow::Result<Self> {
         for statement in [
             "drop schema if exists floor cascade",
             "create schema floor",
-            "create table floor.users as select user_pool_id, sub, state from users",
+            "create table floor.users as select user_pool_id, sub, state from users with no data",
             "alter table floor.users add primary key (user_pool_id, sub)",
             "create table floor.written (user_pool_id text, id uuid, body bytea, primary key (user_pool_id, id))",
-            "analyze floor.users",
         ] {
             sqlx::query(statement).execute(&pool).await?;
         }
+        let copy = "insert into floor.users select user_pool_id, sub, state from users where user_pool_id = $1";
+        sqlx::query(copy).bind(pool_id).execute(&pool).await?;
+        sqlx::query("analyze floor.users").execute(&pool).await?;
         let subs = sqlx::query_scalar("select sub from floor.users where user_pool_id = $1")
             .bind(pool_id)
             .fetch_all(&pool)
@@ -95,7 +105,7 @@ impl Tools {
         let key = KeyPair::generate(KeySize::Rsa2048)?;
         let cores = std::thread::available_parallelism()?.get();
         let (pool_id, places) = (pool_id.to_owned(), Arc::new(Semaphore::new(cores)));
-        Ok(Self { database, pool_id, subs, key, places, random: Random::default() })
+        Ok(Self { database, pool_id, subs, directories, key, places, random: Random::default() })
     }
 
     /// Does once what must be done.
@@ -103,6 +113,9 @@ impl Tools {
         caller.empty().await?;
         for _ in 0..floor.reads {
             self.database.with(async |connection| self.read(connection, number).await).await?;
+        }
+        if let Some(directory) = floor.page {
+            self.database.with(async |connection| self.read_page(connection, directory).await).await?;
         }
         if floor.hash {
             self.blocking(hash).await?;
@@ -120,6 +133,11 @@ impl Tools {
         // The remainder is an index of the list.
         let sub = self.subs[(number % self.subs.len() as u64) as usize];
         sqlx::query(READ).bind(&self.pool_id).bind(sub).fetch_one(connection).await.map(drop)
+    }
+
+    async fn read_page(&self, connection: &mut PgConnection, directory: usize) -> sqlx::Result<()> {
+        let page = sqlx::query(PAGE).bind(&self.directories[directory]).bind(self.random.uuid()).bind(PAGE_SIZE);
+        page.fetch_all(connection).await.map(drop)
     }
 
     async fn write(&self, connection: &mut PgConnection, rows: usize) -> sqlx::Result<()> {

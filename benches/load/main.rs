@@ -3,6 +3,8 @@
 //! `scripts/bench` builds and runs it. docs/performance.md says what the numbers mean.
 
 mod caller;
+mod dearest;
+mod directory;
 mod floor;
 mod loads;
 mod measure;
@@ -18,11 +20,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use crate::loads::{LOADS, Load};
-use crate::measure::{Measured, Side, slice};
+use crate::loads::{DIRECTORIES, Load};
+use crate::measure::{Measured, Side};
 use crate::report::{Run, load_averages};
 use crate::stage::Stage;
 
@@ -45,7 +47,10 @@ struct Arguments {
     /// Users who sign up before anything is measured.
     #[arg(long, default_value_t = 64)]
     users: usize,
-    /// Which loads; all of them if none is named.
+    /// Users of the directories that are listed: a small one, a middle one and a large one.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
+    directories: Vec<usize>,
+    /// Which loads: those whose names begin so; all of them if none is named.
     #[arg(value_name = "LOAD")]
     loads: Vec<String>,
     /// Cargo says so to every benchmark.
@@ -53,6 +58,8 @@ struct Arguments {
     bench: bool,
 }
 
+/// A directory has at least two pages, and e-mail addresses that begin alike.
+const SMALLEST: usize = 200;
 /// How long each side of a load runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -68,20 +75,25 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let loads = chosen(&arguments.loads)?;
+    let sizes: [usize; DIRECTORIES] = arguments.directories[..]
+        .try_into()
+        .context("there are three directories: a small, a middle and a large one")?;
+    ensure!(sizes[0] >= SMALLEST && sizes.is_sorted(), "directories have {SMALLEST} users or more, and grow");
+    let loads = chosen(loads::all(sizes), &arguments.loads)?;
     let Arguments { concurrency, users, rounds, .. } = arguments;
     ensure!(concurrency > 0 && users >= concurrency, "each of the calls that are open at once needs a user of its own");
     ensure!(rounds > 0 && arguments.seconds > 0.0, "nothing would be measured");
     let length = Duration::try_from_secs_f64(arguments.seconds)?;
     let load_before = load_averages();
 
-    let stage = Stage::set(concurrency, users).await?;
+    let listed = if loads.iter().any(Load::is_list) { &sizes[..] } else { &[] };
+    let stage = Stage::set(concurrency, users, listed).await?;
     print!("{}", report::facts(&stage.facts));
     eprintln!("bench: the server is process {}", stage.server.id());
     let mut measured: Vec<_> = loads.into_iter().map(Measured::new).collect();
     for load in &measured {
         for side in [Side::Served, Side::Floor] {
-            slice(&stage, load.load, side, WARM_UP).await?;
+            load.slice(&stage, side, WARM_UP).await?;
         }
     }
     for round in 0..rounds {
@@ -90,7 +102,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             load.round(&stage, round, length).await?;
         }
     }
-    let run = Run { concurrency, users, rounds, length, load_before, measured };
+    let dearest = dearest::three(&stage.database).await?;
+    let run = Run { concurrency, users, sizes, rounds, length, load_before, measured, dearest };
     print!("{}", run.table());
     if let Some(path) = &arguments.json {
         let json = serde_json::to_string_pretty(&run.json(&stage.facts))?;
@@ -99,17 +112,17 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The loads of these names.
-fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Load>> {
-    if names.is_empty() {
-        return Ok(LOADS.iter().collect());
+/// The loads whose names begin so.
+fn chosen(all: Vec<Load>, beginnings: &[String]) -> anyhow::Result<Vec<Load>> {
+    let begins = |load: &Load, beginning: &String| {
+        load.name.get(..beginning.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(beginning))
+    };
+    for beginning in beginnings {
+        if !all.iter().any(|load| begins(load, beginning)) {
+            let known: Vec<&str> = all.iter().map(|load| load.name.as_str()).collect();
+            bail!("there is no load {beginning}; there are: {}", known.join(", "));
+        }
     }
-    let known = || LOADS.iter().map(|load| load.name).collect::<Vec<_>>().join(", ");
-    names
-        .iter()
-        .map(|name| {
-            let found = LOADS.iter().find(|load| load.name.eq_ignore_ascii_case(name));
-            found.with_context(|| format!("there is no load {name}; there are: {}", known()))
-        })
-        .collect()
+    let is_chosen = |load: &Load| beginnings.is_empty() || beginnings.iter().any(|beginning| begins(load, beginning));
+    Ok(all.into_iter().filter(is_chosen).collect())
 }

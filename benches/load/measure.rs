@@ -95,7 +95,7 @@ impl Seen {
 /// A load beside its floor.
 pub struct Measured {
     /// Which.
-    pub load: &'static Load,
+    pub load: Load,
     /// The operation, over all rounds.
     pub served: Seen,
     /// Its floor, over all rounds.
@@ -106,7 +106,7 @@ pub struct Measured {
 
 impl Measured {
     /// Nothing yet.
-    pub fn new(load: &'static Load) -> Self {
+    pub fn new(load: Load) -> Self {
         Self { load, served: Seen::default(), floor: Seen::default(), ratios: Vec::new() }
     }
 
@@ -128,7 +128,7 @@ impl Measured {
         }
         let mut throughputs = [0.0, 0.0];
         for side in sides {
-            let seen = slice(stage, self.load, side, length).await?;
+            let seen = self.slice(stage, side, length).await?;
             throughputs[usize::from(side == Side::Floor)] = seen.throughput();
             match side {
                 Side::Served => self.served.add(&seen),
@@ -138,31 +138,36 @@ impl Measured {
         self.ratios.push(quotient(throughputs[0], throughputs[1]));
         Ok(())
     }
+
+    /// Calls one side without a pause, each worker one call after another, until the time is over and the last call has
+    /// ended.
+    pub async fn slice(&self, stage: &Arc<Stage>, side: Side, length: Duration) -> anyhow::Result<Seen> {
+        slice(stage, &self.load, side, length).await
+    }
 }
 
-/// Calls without a pause, each worker one call after another, until the time is over and the last call has ended.
-pub async fn slice(stage: &Arc<Stage>, load: &'static Load, side: Side, length: Duration) -> anyhow::Result<Seen> {
+async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) -> anyhow::Result<Seen> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     stage.quiet().await;
     let before = stage.used();
     let began = Instant::now();
     let mut workers = JoinSet::new();
     for worker in 0..stage.callers.len() {
-        let stage = stage.clone();
+        let (stage, mix, name) = (stage.clone(), load.mix, load.name.clone());
         workers.spawn(async move {
             let (mut latencies, mut refused) = (Vec::new(), 0);
             while began.elapsed() < length {
                 let turn = Turn { worker, number: NUMBER.fetch_add(1, Ordering::Relaxed) };
-                let operation = load.operation(turn);
+                let operation = mix[turn.index(mix.len())];
                 let called = Instant::now();
                 let done = match side {
-                    Side::Served => (operation.call)(&stage, turn).await,
+                    Side::Served => operation.call.make(&stage, turn).await,
                     Side::Floor => stage.tools.work(operation.floor, &stage.callers[worker], turn.number).await,
                 };
                 match done {
                     Ok(()) => latencies.push(called.elapsed()),
                     Err(NoAnswer::Refused) => refused += 1,
-                    Err(NoAnswer::Failed(error)) => return Err(error.context(load.name)),
+                    Err(NoAnswer::Failed(error)) => return Err(error.context(name)),
                 }
             }
             Ok((latencies, refused))

@@ -1,11 +1,14 @@
 //! What a run tells: a table for a person, JSON for a program.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::dearest::Statement;
+use crate::loads::{DIRECTORIES, filter_of, page_of};
 use crate::measure::{Measured, Seen};
 use crate::stage::Facts;
 use crate::statistics::quotient;
@@ -14,6 +17,8 @@ use crate::statistics::quotient;
 const AIM_RESIDENT: u64 = 64 * 1024;
 /// The time within which a server should be ready.
 const AIM_READY: Duration = Duration::from_secs(1);
+/// A list of the largest directory should take at most so many times as long as one of the smallest.
+const AIM_GROWTH: f64 = 1.5;
 
 /// A whole run.
 pub struct Run {
@@ -21,6 +26,8 @@ pub struct Run {
     pub concurrency: usize,
     /// How many users had signed up before.
     pub users: usize,
+    /// How many users the directories have that are listed.
+    pub sizes: [usize; DIRECTORIES],
     /// How many slices each side of each load had.
     pub rounds: usize,
     /// How long a slice was.
@@ -29,6 +36,14 @@ pub struct Run {
     pub load_before: String,
     /// The loads.
     pub measured: Vec<Measured>,
+    /// The statements that took most of the database's time.
+    pub dearest: Vec<Statement>,
+}
+
+/// How a list of users gets slower from the smallest directory to the largest.
+struct Growth {
+    name: &'static str,
+    times: f64,
 }
 
 /// The load averages of the last one, five and fifteen minutes.
@@ -97,18 +112,46 @@ impl Run {
         );
         let _ = writeln!(
             text,
-            "{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}   ratio to floor (rounds)",
+            "{:<26}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}   ratio to floor (rounds)",
             "", "calls/s", "p50 ms", "p99 ms", "server", "postgres", "driver", "others", "refused",
         );
         for measured in &self.measured {
             let (lowest, highest) = measured.ratio_spread();
             let aim = measured.load.aim.map(|aim| format!(", aim {aim} {}", verdict(measured.ratio() >= aim)));
             let ratio = format!("   {:.3} ({lowest:.3} to {highest:.3}){}", measured.ratio(), aim.unwrap_or_default());
-            text.push_str(&line(measured.load.name, &measured.served, &ratio));
+            text.push_str(&line(&measured.load.name, &measured.served, &ratio));
             text.push_str(&line("  its floor", &measured.floor, ""));
         }
         text.push_str("\nserver, postgres, driver: milliseconds of processors a call. others: processors that everything else used.\n");
+        for Growth { name, times } in self.growth() {
+            let [smallest, .., largest] = self.sizes;
+            let _ = writeln!(
+                text,
+                "a {name} of {largest} users takes {times:.2} times as long as one of {smallest}; the aim of {AIM_GROWTH} {}",
+                verdict(times <= AIM_GROWTH),
+            );
+        }
+        text.push_str(
+            "\nThe dearest statements, in parts of the time that the database spent on statements of the server:\n",
+        );
+        self.dearest.iter().for_each(|statement| text.push_str(&statement.line()));
         text
+    }
+
+    /// How much slower lists are in the largest directory than in the smallest, where both were measured.
+    fn growth(&self) -> Vec<Growth> {
+        let [smallest, .., largest] = self.sizes;
+        [("page", page_of(smallest), page_of(largest)), ("filter", filter_of(smallest), filter_of(largest))]
+            .into_iter()
+            .filter_map(|(name, small, large)| {
+                Some(Growth { name, times: quotient(self.throughput(&small)?, self.throughput(&large)?) })
+            })
+            .collect()
+    }
+
+    fn throughput(&self, load: &str) -> Option<f64> {
+        let measured = self.measured.iter().find(|measured| measured.load.name == load)?;
+        Some(measured.served.throughput())
     }
 
     /// The same for a program.
@@ -129,6 +172,7 @@ impl Run {
             "machine": { "processors": processors(), "processor": processor(), "load_before": self.load_before, "load_after": load_averages() },
             "concurrency": self.concurrency,
             "users": self.users,
+            "directories": self.sizes,
             "rounds": self.rounds,
             "slice_seconds": self.length.as_secs_f64(),
             "database": facts.settings,
@@ -136,6 +180,8 @@ impl Run {
             "ready_seconds": { "empty_database": facts.first_ready_after.as_secs_f64(), "schema_there": facts.ready_after.as_secs_f64() },
             "idle_resident_kib": facts.idle_resident,
             "loads": loads.collect::<Vec<_>>(),
+            "list_growth": self.growth().iter().map(|growth| (growth.name, growth.times)).collect::<BTreeMap<_, _>>(),
+            "dearest_statements": self.dearest.iter().map(Statement::json).collect::<Vec<_>>(),
         })
     }
 }
@@ -143,7 +189,7 @@ impl Run {
 fn line(name: &str, seen: &Seen, ratio: &str) -> String {
     let cpu = [seen.cpu.server, seen.cpu.postgres, seen.cpu.driver].map(|seconds| seen.a_call(seconds) * 1000.0);
     format!(
-        "{name:<22}{:>10.1}{:>10.2}{:>10.2}{:>10.3}{:>10.3}{:>10.3}{:>10.2}{:>9}{ratio}\n",
+        "{name:<26}{:>10.1}{:>10.2}{:>10.2}{:>10.3}{:>10.3}{:>10.3}{:>10.2}{:>9}{ratio}\n",
         seen.throughput(),
         milliseconds(seen.within(50.0)),
         milliseconds(seen.within(99.0)),

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use sqlx::PgPool;
 use userpool::domain::ids::UserPoolId;
 use userpool::proto::v1::*;
 use userpool::store::keys::MasterKeys;
 use userpool::store::{ConnectionRole, Store, connect};
 
 use crate::caller::{Caller, NoAnswer, Prepared};
+use crate::dearest;
+use crate::directory::Directory;
 use crate::floor::Tools;
 use crate::processes::{Processes, Ticks, busy_now, resident_now};
 use crate::production;
@@ -38,10 +41,13 @@ pub struct Stage {
     pub callers: Vec<Caller>,
     /// Who has signed up.
     pub people: Vec<Person>,
+    /// What is listed.
+    pub directories: Vec<Directory>,
     /// What floors work with.
     pub tools: Tools,
-    /// The app client.
-    pub client_id: String,
+    /// The database.
+    pub database: PgPool,
+    home: Home,
     /// What was found before anybody called.
     pub facts: Facts,
     names: AtomicU64,
@@ -49,6 +55,7 @@ pub struct Stage {
 
 /// A user, with every call that is about it.
 pub struct Person {
+    username: String,
     /// A sign-in by password.
     pub sign_in: Prepared,
     /// A refresh by its refresh token.
@@ -88,10 +95,10 @@ pub struct Used {
 }
 
 impl Stage {
-    /// Sets the stage for so many workers, with so many users.
-    pub async fn set(workers: usize, people: usize) -> anyhow::Result<Arc<Self>> {
+    /// Sets the stage for so many workers, with so many users who have signed up, and directories of these sizes.
+    pub async fn set(workers: usize, people: usize, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
         // Durability is what the server's own defaults are.
-        let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&[])).await?;
+        let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&dearest::SETTINGS)).await?;
         postgres.create_database("bench");
         let url = postgres.url("bench");
         let directory = private_directory("bench");
@@ -113,33 +120,67 @@ impl Stage {
         let callers: Vec<Caller> =
             iter(0..workers).then(|_| Caller::connect(&environment.grpc_addr, &token)).try_collect().await?;
         let home = Home::create(&callers[0]).await.map_err(told)?;
-        let people: Vec<(String, Person)> = iter(0..people)
+        let people: Vec<Person> = iter(0..people)
             .map(|number| home.person(&callers[number % workers], number))
             .buffered(workers.min(8))
             .try_collect()
             .await
             .map_err(told)?;
         let store = Store::new(database.clone(), Arc::new(MasterKeys::read(Path::new(&environment.master_keys_file))?));
-        let name = &people.first().context("there is at least one user")?.0;
+        let name = &people.first().context("there is at least one user")?.username;
         let stored = production::stored_hash(&store, &UserPoolId::new(&home.pool_id), name).await?;
         let hash = production::check_hash(&stored)?.to_owned();
-        let tools = Tools::new(database, &home.pool_id).await?;
+        let directories: Vec<Directory> = iter(sizes.iter().copied())
+            .then(|size| Directory::create(&callers[0], &database, size))
+            .try_collect()
+            .await
+            .map_err(told)?;
+        let listed = directories.iter().map(|directory| directory.pool_id.clone()).collect();
+        let tools = Tools::new(database.clone(), &home.pool_id, listed).await?;
+        dearest::begin(&database).await?;
         Ok(Arc::new(Self {
             facts: Facts { settings, hash, first_ready_after, ready_after: server.ready_after, idle_resident },
             server,
             postgres,
             callers,
-            people: people.into_iter().map(|(_, person)| person).collect(),
+            people,
+            directories,
             tools,
-            client_id: home.client_id,
+            database,
+            home,
             names: AtomicU64::new(0),
         }))
     }
 
     /// A registration of a name that nobody had before.
     pub fn registration(&self) -> SignUpRequest {
-        let number = self.names.fetch_add(1, Ordering::Relaxed);
-        registration(&self.client_id, &format!("new-{number}"))
+        registration(&self.home.client_id, &self.new_name())
+    }
+
+    /// An invitation of a name that nobody had before, by e-mail.
+    pub fn invitation(&self) -> AdminCreateUserRequest {
+        let username = self.new_name();
+        AdminCreateUserRequest {
+            user_pool_id: Some(self.home.pool_id.clone()),
+            user_attributes: vec![attribute("email", format!("{username}@example.com"))],
+            desired_delivery_mediums: vec!["EMAIL".to_owned()],
+            username: Some(username),
+            ..Default::default()
+        }
+    }
+
+    /// A change of a user to what it was not before.
+    pub fn update(&self, person: &Person, number: u64) -> AdminUpdateUserAttributesRequest {
+        AdminUpdateUserAttributesRequest {
+            user_pool_id: Some(self.home.pool_id.clone()),
+            username: Some(person.username.clone()),
+            user_attributes: vec![attribute("nickname", number.to_string())],
+            ..Default::default()
+        }
+    }
+
+    fn new_name(&self) -> String {
+        format!("new-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
     /// What was used until now.
@@ -181,13 +222,16 @@ fn told(no_answer: NoAnswer) -> anyhow::Error {
     }
 }
 
+fn attribute(name: &str, value: String) -> AttributeType {
+    AttributeType { name: Some(name.to_owned()), value: Some(value) }
+}
+
 fn registration(client_id: &str, username: &str) -> SignUpRequest {
-    let email = AttributeType { name: Some("email".to_owned()), value: Some(format!("{username}@example.com")) };
     SignUpRequest {
         client_id: Some(client_id.to_owned()),
         username: Some(username.to_owned()),
         password: Some(PASSWORD.to_owned()),
-        user_attributes: vec![email],
+        user_attributes: vec![attribute("email", format!("{username}@example.com"))],
         ..Default::default()
     }
 }
@@ -217,8 +261,8 @@ impl Home {
         Ok(Self { pool_id, client_id })
     }
 
-    /// A user who has signed up, is confirmed, and has signed in; with its name.
-    async fn person(&self, caller: &Caller, number: usize) -> Result<(String, Person), NoAnswer> {
+    /// A user who has signed up, is confirmed, and has signed in.
+    async fn person(&self, caller: &Caller, number: usize) -> Result<Person, NoAnswer> {
         let username = format!("person-{number}");
         caller.call(&registration(&self.client_id, &username)).await?;
         let confirm = AdminConfirmSignUpRequest {
@@ -233,13 +277,13 @@ impl Home {
         let get_user = GetUserRequest { access_token: tokens.access_token };
         let admin_get_user =
             AdminGetUserRequest { user_pool_id: Some(self.pool_id.clone()), username: Some(username.clone()) };
-        let person = Person {
+        Ok(Person {
+            username,
             sign_in: Prepared::new(&sign_in),
             refresh: Prepared::new(&refresh),
             get_user: Prepared::new(&get_user),
             admin_get_user: Prepared::new(&admin_get_user),
-        };
-        Ok((username, person))
+        })
     }
 
     fn initiate(&self, flow: &str, parameters: &[(&str, &str)]) -> InitiateAuthRequest {
