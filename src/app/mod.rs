@@ -26,7 +26,8 @@ use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::tokens::signing_keys::{Signers, Verifiers};
+use crate::tokens::access_token;
+use crate::tokens::signing_keys::Signers;
 
 /// What all operations stand on.
 #[derive(Debug)]
@@ -41,8 +42,8 @@ pub struct App {
     pub passwords: passwords::Passwords,
     /// Keys that sign tokens, parsed.
     pub signers: Signers,
-    /// Keys that check tokens.
-    pub verifiers: Verifiers,
+    /// Checks access tokens.
+    pub access_tokens: access_token::Verifier,
     /// One guess per name at a time.
     pub guesses: guesses::Guesses,
     /// Names that ids and tokens contain.
@@ -88,7 +89,7 @@ impl App {
             random: Random::default(),
             passwords,
             signers: Signers::default(),
-            verifiers: Verifiers::default(),
+            access_tokens: access_token::Verifier::default(),
             guesses: guesses::Guesses::default(),
             identity,
             settings,

@@ -1,8 +1,12 @@
 //! Access tokens as they come back: whose they are, before the database is asked whether they still count.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
+use moka::sync::Cache;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -14,7 +18,7 @@ use crate::store::Store;
 use crate::store::cache::PoolView;
 use crate::store::read::Wanted;
 use crate::tokens::issue::SELF_SERVICE_SCOPE;
-use crate::tokens::signing_keys::Verifiers;
+use crate::tokens::signing_keys::PublicKeys;
 
 /// An access token whose signature and time are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,43 +50,100 @@ fn invalid() -> Error {
     Error::not_authorized("Invalid Access Token")
 }
 
-/// Reads a token and checks signature, issuer, use, scope and time. Needs no query once its pool is known.
-pub async fn verify(store: &Store, verifiers: &Verifiers, token: &str, at: Timestamp) -> Result<AccessToken, Error> {
-    // Decoded once: what is checked below is the signature of these same bytes.
-    let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?;
-    let (header, claims) = (unverified.header, unverified.claims);
-    let kid = header.kid.ok_or_else(invalid)?;
-    if header.alg != Algorithm::RS256 {
-        return Err(invalid());
-    }
-    // The issuer only says where to look for the key; the signature says whether that is true.
-    let pool_id = claims.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
-    let mut pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
-    if !pool.state.signing_keys.iter().any(|key| key.kid == kid) {
-        // Keys are added while a pool lives: one that is not known here may be new.
-        pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
-    }
-    check_signature(&pool, verifiers, &kid, token)?;
-    check(claims, pool_id, &pool.state.issuer, at)
+/// Checks access tokens, and remembers those whose signatures were good: an app calls with one token for an hour.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    keys: PublicKeys,
+    /// By the SHA-256 of the token.
+    signed: Cache<[u8; SHA256_OUTPUT_LEN], Arc<Signed>>,
 }
 
-/// What a token says about itself, once its signature is good.
-fn check(claims: Claims, pool_id: UserPoolId, issuer: &str, at: Timestamp) -> Result<AccessToken, Error> {
+/// What a token says whose signature is good; its time is not looked at yet.
+#[derive(Clone, Debug)]
+struct Signed {
+    token: AccessToken,
+    /// Its end, in seconds since 1970.
+    exp: i64,
+}
+
+/// So many tokens are remembered.
+const CAPACITY: u64 = 20_000;
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self { keys: PublicKeys::default(), signed: Cache::new(CAPACITY) }
+    }
+}
+
+impl Verifier {
+    /// Reads a token and checks signature, issuer, use, scope and time. Needs no query once its pool is known.
+    pub async fn verify(&self, store: &Store, token: &str, at: Timestamp) -> Result<AccessToken, Error> {
+        let hash = hash(token);
+        let signed = match self.signed.get(&hash) {
+            Some(signed) => signed,
+            None => {
+                let signed = Arc::new(self.read(store, token).await?);
+                self.signed.insert(hash, signed.clone());
+                signed
+            }
+        };
+        signed.at(at)
+    }
+
+    async fn read(&self, store: &Store, token: &str) -> Result<Signed, Error> {
+        // Decoded once: what is checked below is the signature of these same bytes.
+        let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?;
+        let (header, claims) = (unverified.header, unverified.claims);
+        let kid = header.kid.ok_or_else(invalid)?;
+        if header.alg != Algorithm::RS256 {
+            return Err(invalid());
+        }
+        // The issuer only says where to look for the key; the signature says whether that is true.
+        let pool_id = claims.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
+        let mut pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
+        if !pool.state.signing_keys.iter().any(|key| key.kid == kid) {
+            // Keys are added while a pool lives: one that is not known here may be new.
+            pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
+        }
+        self.check_signature(&pool, &kid, token)?;
+        check(claims, pool_id, &pool.state.issuer)
+    }
+
+    /// Whether a key of the pool signed a token. There is one algorithm, whatever a header asks for.
+    fn check_signature(&self, pool: &PoolView, kid: &str, token: &str) -> Result<(), Error> {
+        let key = pool.state.signing_keys.iter().find(|key| key.kid == kid && key.purpose == TokenUse::Access);
+        let key = key.ok_or_else(invalid)?;
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| invalid())?;
+        if self.keys.has_signed(key, signed.as_bytes(), &signature)? { Ok(()) } else { Err(invalid()) }
+    }
+}
+
+fn hash(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
+    let mut hash = [0; SHA256_OUTPUT_LEN];
+    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+    hash
+}
+
+/// What a token says about itself, once its signature is good. A pool's issuer never changes.
+fn check(claims: Claims, pool_id: UserPoolId, issuer: &str) -> Result<Signed, Error> {
     let right = claims.iss == issuer
         && claims.token_use == TokenUse::Access.name()
         && claims.scope.split(' ').any(|scope| scope == SELF_SERVICE_SCOPE);
     if !right {
         return Err(invalid());
     }
-    if at.seconds() >= claims.exp {
-        return Err(Error::not_authorized("Access Token has expired"));
+    let (sub, client_id) = (Sub(claims.sub), ClientId::new(claims.client_id));
+    Ok(Signed { token: AccessToken { pool_id, sub, client_id, session: claims.event_id }, exp: claims.exp })
+}
+
+impl Signed {
+    fn at(&self, at: Timestamp) -> Result<AccessToken, Error> {
+        if at.seconds() >= self.exp {
+            return Err(Error::not_authorized("Access Token has expired"));
+        }
+        Ok(self.token.clone())
     }
-    Ok(AccessToken {
-        pool_id,
-        sub: Sub(claims.sub),
-        client_id: ClientId::new(claims.client_id),
-        session: claims.event_id,
-    })
 }
 
 fn unless_missing(error: Error) -> Error {
@@ -90,19 +151,8 @@ fn unless_missing(error: Error) -> Error {
     if error.exception == ResourceNotFoundException { invalid() } else { error }
 }
 
-/// Whether a key of the pool signed a token. There is one algorithm, whatever a header asks for.
-fn check_signature(pool: &PoolView, verifiers: &Verifiers, kid: &str, token: &str) -> Result<(), Error> {
-    let key = pool.state.signing_keys.iter().find(|key| key.kid == kid && key.purpose == TokenUse::Access);
-    let key = key.ok_or_else(invalid)?;
-    let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| invalid())?;
-    if verifiers.has_signed(key, signed.as_bytes(), &signature)? { Ok(()) } else { Err(invalid()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -118,7 +168,7 @@ mod tests {
             let nowhere = sqlx::PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
             let keys = MasterKeys::parse(&MasterKeys::generate_line("test", &Random::default())).unwrap();
             let store = Store::new(nowhere, Arc::new(keys));
-            verify(&store, &Verifiers::default(), token, Timestamp(0)).await.unwrap_err().exception
+            Verifier::default().verify(&store, token, Timestamp(0)).await.unwrap_err().exception
         })
     }
 
@@ -166,7 +216,8 @@ mod tests {
     /// What a user of the pool `us-east-1_a` reads at a second.
     fn checked(claims: Claims, second: i64) -> Result<AccessToken, String> {
         let pool_id = UserPoolId::new("us-east-1_a");
-        check(claims, pool_id, "http://127.0.0.1/us-east-1_a", Timestamp(0).plus_seconds(second))
+        check(claims, pool_id, "http://127.0.0.1/us-east-1_a")
+            .and_then(|signed| signed.at(Timestamp(0).plus_seconds(second)))
             .map_err(|error| error.message.into_owned())
     }
 

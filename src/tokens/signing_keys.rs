@@ -67,17 +67,17 @@ impl Default for Signers {
     }
 }
 
-/// The public parts by `kid`, parsed.
+/// Parsed public parts by `kid`.
 #[derive(Clone, Debug)]
-pub struct Verifiers(Cache<String, Arc<ParsedPublicKey>>);
+pub struct PublicKeys(Cache<String, Arc<ParsedPublicKey>>);
 
-impl Default for Verifiers {
+impl Default for PublicKeys {
     fn default() -> Self {
         Self(Cache::new(CAPACITY))
     }
 }
 
-impl Verifiers {
+impl PublicKeys {
     /// Whether a key signed a text (RFC 7515, RS256).
     pub fn has_signed(&self, key: &SigningKey, text: &[u8], signature: &[u8]) -> Result<bool, Error> {
         Ok(self.public_key(key)?.verify_sig(text, signature).is_ok())

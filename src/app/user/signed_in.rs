@@ -14,7 +14,7 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{VersionedAttempts, Wanted};
-use crate::tokens::access_token::{self, AccessToken};
+use crate::tokens::access_token::AccessToken;
 
 /// A user who has shown an access token.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl SignedIn {
 
 /// An access token whose signature and time are good: whether it still counts, the read will say.
 pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Error> {
-    access_token::verify(&app.store, &app.verifiers, token, app.clock.now()).await
+    app.access_tokens.verify(&app.store, token, app.clock.now()).await
 }
 
 /// Finds the user of an access token. Fails if the token is not ours, is old, or its session is over.
