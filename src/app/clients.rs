@@ -112,11 +112,12 @@ impl<'a> ByName<'a> {
 
     /// Reads pool, client, user and the user's code for the purpose, and checks the secret hash.
     pub async fn read(&self, app: &App) -> Result<NamedThroughClient, Error> {
-        let hint = app.store.pool_hint(&self.pool_id).await?;
+        let of_client = |error: Error| error.of_client(&self.client_id);
+        let hint = app.store.pool_hint(&self.pool_id).await.map_err(of_client)?;
         let name = hint.name_rules.normalise(self.username);
         let nobody = nobody(&hint.keys, &name);
         let wanted = Wanted { name: Some(&name), code: Some(self.purpose), nobody: Some(nobody), ..Wanted::default() };
-        let found = app.store.read(&self.pool_id, Some(&self.client_id), wanted).await?;
+        let found = app.store.read(&self.pool_id, Some(&self.client_id), wanted).await.map_err(of_client)?;
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(&self.client_id))?;
         if let ClientProof::SecretHash(hash) = self.proof {
             check_secret_hash(&found.pool, &client.state, &[self.username], hash)?;

@@ -107,6 +107,11 @@ impl Error {
         Self::new(Exception::ResourceNotFoundException, format!("User pool client {id} does not exist."))
     }
 
+    /// Of a call that names a client alone: a pool that is gone went with its clients, and is none of the caller's business.
+    pub fn of_client(self, id: impl std::fmt::Display) -> Self {
+        if self.exception == Exception::ResourceNotFoundException { Self::no_such_client(id) } else { self }
+    }
+
     /// The password was taken back and another must be chosen.
     pub fn password_reset_required() -> Self {
         Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")

@@ -1,12 +1,32 @@
 //! App clients.
 
+use userpool::api::operation::Operation;
 use userpool::proto::v1::*;
 
 use crate::support::client::assert_refused;
 use crate::support::pool::{Pool, email_pool, password_client, texts};
+use crate::support::refusals::is_declared;
+use crate::support::requests::same_fields;
 
 fn describe(pool: &str, client: &str) -> DescribeUserPoolClientRequest {
     DescribeUserPoolClientRequest { user_pool_id: Some(pool.into()), client_id: Some(client.into()) }
+}
+
+/// Asks for a client that is refused. What a client can't be made with, it can't be changed to either.
+async fn refused(pool: &Pool, request: CreateUserPoolClientRequest, exception: &str, message: &str) {
+    let client_id = if request.generate_secret() {
+        let secret = CreateUserPoolClientRequest { generate_secret: Some(true), ..Default::default() };
+        pool.add_client(secret).await.client_id
+    } else {
+        Some(pool.client_id.clone())
+    };
+    let user_pool_id = Some(pool.id.clone());
+    let update = UpdateUserPoolClientRequest { user_pool_id, client_id, ..same_fields(&request) };
+    assert_refused(pool.try_client(request).await, exception, message);
+    let message = message.replace("while creating", "while updating");
+    if is_declared(Operation::UpdateUserPoolClient, exception, &message) {
+        assert_refused(pool.api.call(update).await, exception, &message);
+    }
 }
 
 #[tokio::test]
@@ -156,7 +176,7 @@ async fn lives_of_tokens_have_bounds() {
         (lives((2, "hours"), hour, hour), "a refresh token must live at least as long as the other tokens"),
     ] {
         let message = format!("Invalid range for token validity: {what}.");
-        assert_refused(pool.try_client(bad).await, "InvalidParameterException", &message);
+        refused(&pool, bad, "InvalidParameterException", &message).await;
     }
     // Without units the numbers are hours, and days for the refresh token.
     let plain = CreateUserPoolClientRequest { access_token_validity: Some(25), ..Default::default() };
@@ -186,7 +206,7 @@ async fn attributes_must_be_those_of_the_pool() {
         (write(&["email"]), "write"),
     ] {
         let message = format!("Invalid {which} attributes specified while creating a client");
-        assert_refused(pool.try_client(request).await, "InvalidParameterException", &message);
+        refused(&pool, request, "InvalidParameterException", &message).await;
     }
     pool.verify().await;
 }
@@ -197,27 +217,24 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let flows =
         |names: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(names), ..Default::default() };
     let mixed = "ExplicitAuthFlows can't hold both values with the prefix ALLOW_ and values without it.";
-    let refused = pool.try_client(flows(&["ALLOW_USER_SRP_AUTH", "USER_PASSWORD_AUTH"])).await;
-    assert_refused(refused, "InvalidParameterException", mixed);
+    refused(&pool, flows(&["ALLOW_USER_SRP_AUTH", "USER_PASSWORD_AUTH"]), "InvalidParameterException", mixed).await;
     pool.add_client(flows(&["ADMIN_NO_SRP_AUTH", "USER_PASSWORD_AUTH", "CUSTOM_AUTH_FLOW_ONLY"])).await;
     let unbuilt = "ALLOW_TOKEN_EXCHANGE_DELEGATION is not supported by this server yet.";
-    let refused = pool.try_client(flows(&["ALLOW_TOKEN_EXCHANGE_DELEGATION"])).await;
-    assert_refused(refused, "InvalidParameterException", unbuilt);
+    refused(&pool, flows(&["ALLOW_TOKEN_EXCHANGE_DELEGATION"]), "InvalidParameterException", unbuilt).await;
 
     let oauth =
         |names: &[&str]| CreateUserPoolClientRequest { allowed_oauth_flows: texts(names), ..Default::default() };
     let message = "client_credentials flow can not be selected along with code flow or implicit flow.";
-    let refused = pool.try_client(oauth(&["code", "client_credentials"])).await;
-    assert_refused(refused, "InvalidOAuthFlowException", message);
+    refused(&pool, oauth(&["code", "client_credentials"]), "InvalidOAuthFlowException", message).await;
     let message = "client_credentials flow can not be selected if client does not have a client secret.";
-    assert_refused(pool.try_client(oauth(&["client_credentials"])).await, "InvalidOAuthFlowException", message);
+    refused(&pool, oauth(&["client_credentials"]), "InvalidOAuthFlowException", message).await;
     let message = "CallbackUrls can not be empty when code flow or implicit flow is selected";
-    assert_refused(pool.try_client(oauth(&["code"])).await, "InvalidOAuthFlowException", message);
+    refused(&pool, oauth(&["code"]), "InvalidOAuthFlowException", message).await;
     let own = CreateUserPoolClientRequest { generate_secret: Some(true), ..oauth(&["client_credentials"]) };
     let with_secret = pool.add_client(own.clone()).await;
     let scopes = |scopes: &[&str]| CreateUserPoolClientRequest { allowed_oauth_scopes: texts(scopes), ..own.clone() };
     let message = "openid is not supported with client_credentials flow";
-    assert_refused(pool.try_client(scopes(&["openid"])).await, "InvalidOAuthFlowException", message);
+    refused(&pool, scopes(&["openid"]), "InvalidOAuthFlowException", message).await;
     // The secret of a client is known when it is changed, too.
     let update = |client_id: &Option<String>| UpdateUserPoolClientRequest {
         user_pool_id: Some(pool.id.clone()),
@@ -227,12 +244,12 @@ async fn flows_and_rules_of_oauth_are_checked() {
     };
     pool.api.call(update(&with_secret.client_id)).await.unwrap();
     let message = "client_credentials flow can not be selected if client does not have a client secret.";
-    let refused = pool.api.call(update(&Some(pool.client_id.clone()))).await;
-    assert_refused(refused, "InvalidOAuthFlowException", message);
+    let without_secret = pool.api.call(update(&Some(pool.client_id.clone()))).await;
+    assert_refused(without_secret, "InvalidOAuthFlowException", message);
     let part = CreateUserPoolClientRequest { allowed_oauth_flows_user_pool_client: Some(true), ..Default::default() };
     let message =
         "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows.";
-    assert_refused(pool.try_client(part).await, "InvalidParameterException", message);
+    refused(&pool, part, "InvalidParameterException", message).await;
     let callback = |url: &str| CreateUserPoolClientRequest { callback_urls: texts(&[url]), ..Default::default() };
     for (url, what) in [
         ("http://app.example.com", "cannot use the HTTP protocol."),
@@ -241,26 +258,25 @@ async fn flows_and_rules_of_oauth_are_checked() {
         ("javascript:alert(1)", "is of a scheme that can't be redirected to."),
     ] {
         let message = format!("{url} {what}");
-        assert_refused(pool.try_client(callback(url)).await, "InvalidParameterException", &message);
+        refused(&pool, callback(url), "InvalidParameterException", &message).await;
         let logout = CreateUserPoolClientRequest { logout_urls: texts(&[url]), ..Default::default() };
-        assert_refused(pool.try_client(logout).await, "InvalidParameterException", &message);
+        refused(&pool, logout, "InvalidParameterException", &message).await;
     }
     pool.add_client(callback("http://localhost:3000/in")).await;
     let providers =
         CreateUserPoolClientRequest { supported_identity_providers: texts(&["COGNITO", "Big"]), ..Default::default() };
     let message = format!("The provider Big does not exist for User Pool {}.", pool.id);
-    assert_refused(pool.try_client(providers).await, "InvalidParameterException", &message);
+    refused(&pool, providers, "InvalidParameterException", &message).await;
     let scope =
         CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&["openid", "api/read"]), ..Default::default() };
-    let refused = pool.try_client(scope).await;
-    assert_refused(refused, "ScopeDoesNotExistException", "Invalid scope requested: api/read");
+    refused(&pool, scope, "ScopeDoesNotExistException", "Invalid scope requested: api/read").await;
     let redirect = CreateUserPoolClientRequest {
         callback_urls: texts(&["https://app.example.com/in"]),
         default_redirect_uri: Some("https://app.example.com/other".into()),
         ..Default::default()
     };
     let message = "DefaultRedirectURI must be one of the CallbackURLs.";
-    assert_refused(pool.try_client(redirect).await, "InvalidParameterException", message);
+    refused(&pool, redirect, "InvalidParameterException", message).await;
 
     let rotation = RefreshTokenRotationType { feature: Some("ENABLED".into()), ..Default::default() };
     let rotation = CreateUserPoolClientRequest {
@@ -269,11 +285,11 @@ async fn flows_and_rules_of_oauth_are_checked() {
         ..Default::default()
     };
     let message = "ALLOW_REFRESH_TOKEN_AUTH can't stand beside RefreshTokenRotation ENABLED: refresh by GetTokensFromRefreshToken.";
-    assert_refused(pool.try_client(rotation).await, "InvalidParameterException", message);
+    refused(&pool, rotation, "InvalidParameterException", message).await;
     let context =
         CreateUserPoolClientRequest { enable_propagate_additional_user_context_data: Some(true), ..Default::default() };
     let message = "EnablePropagateAdditionalUserContextData is not supported by this server yet.";
-    assert_refused(pool.try_client(context).await, "InvalidParameterException", message);
+    refused(&pool, context, "InvalidParameterException", message).await;
     pool.verify().await;
 }
 

@@ -6,6 +6,7 @@ use userpool::proto::v1::*;
 use crate::support::client::{assert_refused, eventually};
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, texts, unique};
 
+const INVALID: &str = "InvalidParameterException";
 const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
 const LOCKED: (&str, &str) = ("NotAuthorizedException", "Password attempts exceeded");
 const REVOKED_ACCESS: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
@@ -160,6 +161,64 @@ async fn what_a_flow_needs_and_which_flows_are_missing_is_said() {
     assert_eq!(unknown.exception, "InvalidParameterException");
     assert!(unknown.message.contains("Member must satisfy enum value set"), "{}", unknown.message);
     assert_eq!(unknown.fields, ["authFlow"]);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_trusted_server_reads_what_an_app_would() {
+    let pool = Pool::create().await;
+    let flows =
+        |flows: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(flows), ..Default::default() };
+    let trusted = pool.add_client(flows(&["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"])).await;
+    let password_only = pool.add_client(flows(&["ALLOW_ADMIN_USER_PASSWORD_AUTH"])).await;
+    let rotating = CreateUserPoolClientRequest {
+        refresh_token_rotation: Some(RefreshTokenRotationType {
+            feature: Some("ENABLED".into()),
+            ..Default::default()
+        }),
+        ..flows(&["ALLOW_ADMIN_USER_PASSWORD_AUTH"])
+    };
+    let rotating = pool.add_client(rotating).await;
+    let of = |client: &UserPoolClientType, flow: &str, values: &[(&str, &str)]| AdminInitiateAuthRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: client.client_id.clone(),
+        auth_flow: Some(flow.into()),
+        auth_parameters: parameters(values),
+        ..Default::default()
+    };
+    let sign_in = |name: &str, password: &str| {
+        of(&trusted, "ADMIN_USER_PASSWORD_AUTH", &[("USERNAME", name), ("PASSWORD", password)])
+    };
+    let unconfirmed = unique("unconfirmed");
+    pool.sign_up(&unconfirmed, &[("email", &format!("{unconfirmed}@example.com"))]).await.unwrap();
+    let [disabled, reset, guessed] = ["disabled", "reset", "guessed"].map(|name| pool.person(name));
+    let (disabled, reset, guessed) = (disabled.await.username, reset.await.username, guessed.await.username);
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(disabled.clone()));
+    pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(reset.clone()));
+    let reset_password = AdminResetUserPasswordRequest { user_pool_id, username, ..Default::default() };
+    pool.api.call(reset_password).await.unwrap();
+    lock(&pool, &guessed).await;
+    let rotates = "This client rotates refresh tokens: use GetTokensFromRefreshToken.";
+    let refresh = [("REFRESH_TOKEN", "not.a.token")];
+    for (request, exception, message) in [
+        (of(&trusted, "USER_SRP_AUTH", &[]), INVALID, "AuthFlow USER_SRP_AUTH is not supported by this server yet."),
+        (of(&trusted, "ADMIN_USER_PASSWORD_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
+        (of(&rotating, "REFRESH_TOKEN_AUTH", &refresh), INVALID, rotates),
+        (
+            of(&password_only, "REFRESH_TOKEN_AUTH", &refresh),
+            WRONG.0,
+            "REFRESH_TOKEN_AUTH flow not enabled for this client",
+        ),
+        (of(&trusted, "REFRESH_TOKEN_AUTH", &refresh), WRONG.0, "Invalid Refresh Token"),
+        (sign_in(&guessed, PASSWORD), LOCKED.0, LOCKED.1),
+        (sign_in(&disabled, PASSWORD), WRONG.0, "User is disabled."),
+        (sign_in(&unique("nobody"), PASSWORD), "UserNotFoundException", "User does not exist."),
+        (sign_in(&unconfirmed, PASSWORD), "UserNotConfirmedException", "User is not confirmed."),
+        (sign_in(&reset, PASSWORD), "PasswordResetRequiredException", "Password reset required for the user"),
+    ] {
+        assert_refused(pool.api.call(request).await, exception, message);
+    }
     pool.verify().await;
 }
 

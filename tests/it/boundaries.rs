@@ -1,123 +1,22 @@
 //! Every declared constraint of every operation that is built: one value just inside and one just outside, through both
-//! doors. What is tried comes from the descriptors, so a new operation only adds a valid request to [`base`].
+//! doors. What is tried comes from the descriptors, so a new operation only adds a valid request to [`requests::base`].
 
 use std::collections::HashMap;
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use regex::Regex;
-use serde_json::json;
 use userpool::api::aws_json::encode::encode;
 use userpool::api::operation::OperationInfo;
 use userpool::proto::descriptor_pool;
 
 use crate::support::dev::{Address, shared_server};
+use crate::support::requests;
 use crate::support::wire::{self, Refusal};
 
-/// A request that breaks no constraint.
-fn base(info: &OperationInfo, pool: &str, client: &str) -> DynamicMessage {
-    let json = match info.name {
-        "CreateUserPool" => json!({ "PoolName": "boundaries" }),
-        "DescribeUserPool" => json!({ "UserPoolId": pool }),
-        "CreateUserPoolClient" => json!({ "UserPoolId": pool, "ClientName": "boundaries" }),
-        "DescribeUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": client }),
-        "SignUp" => json!({ "ClientId": client, "Username": "boundaries", "Password": "Correct-horse-1" }),
-        "ConfirmSignUp" => json!({ "ClientId": client, "Username": "boundaries", "ConfirmationCode": "000000" }),
-        "InitiateAuth" => json!({
-            "ClientId": client, "AuthFlow": "USER_PASSWORD_AUTH",
-            "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
-        }),
-        "GetUser" | "GlobalSignOut" | "DeleteUser" => json!({ "AccessToken": "not.a.token" }),
-        "AdminGetUser"
-        | "AdminDeleteUser"
-        | "AdminConfirmSignUp"
-        | "AdminUserGlobalSignOut"
-        | "AdminEnableUser"
-        | "AdminDisableUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
-        "AdminCreateUser" => json!({ "UserPoolId": pool, "Username": "nobody", "MessageAction": "RESEND" }),
-        "RespondToAuthChallenge" => json!({
-            "ClientId": client, "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": "a session of nobody's",
-            "ChallengeResponses": { "USERNAME": "nobody", "NEW_PASSWORD": "Correct-horse-1" },
-        }),
-        "AdminRespondToAuthChallenge" => json!({
-            "UserPoolId": pool, "ClientId": client, "ChallengeName": "NEW_PASSWORD_REQUIRED",
-            "Session": "a session of nobody's",
-            "ChallengeResponses": { "USERNAME": "nobody", "NEW_PASSWORD": "Correct-horse-1" },
-        }),
-        "AdminLinkProviderForUser" => json!({
-            "UserPoolId": pool,
-            "DestinationUser": { "ProviderName": "Cognito", "ProviderAttributeValue": "nobody" },
-            "SourceUser": {
-                "ProviderName": "Google", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "1",
-            },
-        }),
-        "AdminDisableProviderForUser" => json!({
-            "UserPoolId": pool,
-            "User": {
-                "ProviderName": "Google", "ProviderAttributeName": "Cognito_Subject", "ProviderAttributeValue": "1",
-            },
-        }),
-        "UpdateUserPool" | "GetUserPoolMfaConfig" | "GetSigningCertificate" => json!({ "UserPoolId": pool }),
-        "SetUserPoolMfaConfig" => json!({ "UserPoolId": pool, "MfaConfiguration": "OFF" }),
-        "AddCustomAttributes" => json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries" }] }),
-        "TagResource" => json!({ "ResourceArn": arn(pool), "Tags": { "key": "value" } }),
-        "UntagResource" => json!({ "ResourceArn": arn(pool), "TagKeys": ["key"] }),
-        "ListTagsForResource" => json!({ "ResourceArn": arn(pool) }),
-        // The pool and the client of the others must stay.
-        "DeleteUserPool" => json!({ "UserPoolId": "us-east-1_nowhere00" }),
-        "DeleteUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": "nowhere" }),
-        "ListUserPools" => json!({ "MaxResults": 10 }),
-        "ListUserPoolClients" => json!({ "UserPoolId": pool }),
-        "UpdateUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": client }),
-        "ResendConfirmationCode" => json!({ "ClientId": client, "Username": "nobody" }),
-        "AdminInitiateAuth" => json!({
-            "UserPoolId": pool, "ClientId": client, "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
-            "AuthParameters": { "USERNAME": "nobody", "PASSWORD": "Correct-horse-1" },
-        }),
-        "ForgotPassword" => json!({ "ClientId": client, "Username": "nobody" }),
-        "ConfirmForgotPassword" => json!({
-            "ClientId": client, "Username": "nobody", "ConfirmationCode": "000000", "Password": "Correct-horse-1",
-        }),
-        "ChangePassword" => json!({
-            "AccessToken": "not.a.token", "PreviousPassword": "Correct-horse-1", "ProposedPassword": "Correct-horse-1",
-        }),
-        "AdminSetUserPassword" => {
-            json!({ "UserPoolId": pool, "Username": "nobody", "Password": "Correct-horse-1", "Permanent": true })
-        }
-        "AdminResetUserPassword" => json!({ "UserPoolId": pool, "Username": "nobody" }),
-        "UpdateUserAttributes" => json!({
-            "AccessToken": "not.a.token", "UserAttributes": [{ "Name": "name", "Value": "Jane" }],
-        }),
-        "DeleteUserAttributes" => json!({ "AccessToken": "not.a.token", "UserAttributeNames": ["name"] }),
-        "GetUserAttributeVerificationCode" => json!({ "AccessToken": "not.a.token", "AttributeName": "email" }),
-        "VerifyUserAttribute" => {
-            json!({ "AccessToken": "not.a.token", "AttributeName": "email", "Code": "000000" })
-        }
-        "AdminUpdateUserAttributes" => json!({
-            "UserPoolId": pool, "Username": "nobody", "UserAttributes": [{ "Name": "name", "Value": "Jane" }],
-        }),
-        "AdminDeleteUserAttributes" => {
-            json!({ "UserPoolId": pool, "Username": "nobody", "UserAttributeNames": ["name"] })
-        }
-        "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
-        "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
-        "CreateGroup" | "GetGroup" | "UpdateGroup" | "DeleteGroup" | "ListUsersInGroup" => {
-            json!({ "UserPoolId": pool, "GroupName": "boundaries" })
-        }
-        "ListGroups" | "ListUsers" => json!({ "UserPoolId": pool }),
-        "AdminAddUserToGroup" | "AdminRemoveUserFromGroup" => {
-            json!({ "UserPoolId": pool, "GroupName": "boundaries", "Username": "nobody" })
-        }
-        "AdminListGroupsForUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
-        other => panic!("{other} is built: add a request of it that breaks no constraint"),
-    };
+fn message(info: &OperationInfo, json: &serde_json::Value) -> DynamicMessage {
     let descriptor = descriptor_pool().get_message_by_name(info.request).expect("a message");
-    DynamicMessage::decode(descriptor, wire::message_of(info.request, &json)).expect("a message of its type")
-}
-
-/// The ARN of a pool of the server.
-fn arn(pool: &str) -> String {
-    format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{pool}")
+    DynamicMessage::decode(descriptor, wire::message_of(info.request, json)).expect("a message of its type")
 }
 
 /// One constraint of one field.
@@ -143,7 +42,7 @@ async fn every_constraint_holds_at_both_doors_and_only_outside() {
     let mut failures = Vec::new();
     let mut tried = 0;
     for info in wire::operations().filter(|info| info.built) {
-        let base = base(info, &pool, &client);
+        let base = message(info, &requests::base(info, &pool, &client));
         for case in cases(&base) {
             let doors = Doors { address, channel: &channel, info };
             failures.extend(doors.outside(&case).await);

@@ -98,8 +98,9 @@ async fn a_protected_pool_is_not_deleted_and_an_unprotected_one_is_gone_at_once(
         // A process that has met the pool can still check the signature, another one can't.
         let exception = pool.get_user(tokens.access_token()).await.unwrap_err().exception;
         assert_eq!(exception, "NotAuthorizedException");
-        let exception = pool.sign_in(&person.username, PASSWORD).await.unwrap_err().exception;
-        assert_eq!(exception, "ResourceNotFoundException");
+        // Who knows a client alone learns nothing of its pool.
+        let no_client = format!("User pool client {} does not exist.", pool.client_id);
+        assert_refused(pool.sign_in(&person.username, PASSWORD).await, "ResourceNotFoundException", &no_client);
     }
     assert!(tables_of(&pool).await.len() > 2);
     // The purge itself comes to its end with its second sweep.

@@ -32,6 +32,21 @@ async fn a_disabled_user_is_kept_out_and_its_tokens_are_of_no_use() {
     assert_refused(pool.refresh(tokens.refresh_token()).await, DISABLED.0, DISABLED.1);
     assert_refused(pool.sign_out(tokens.access_token()).await, DISABLED.0, DISABLED.1);
     assert_refused(pool.delete_user(tokens.access_token()).await, DISABLED.0, DISABLED.1);
+    let (client_id, username) = (Some(pool.client_id.clone()), Some(person.username.clone()));
+    let forgot =
+        ForgotPasswordRequest { client_id: client_id.clone(), username: username.clone(), ..Default::default() };
+    assert_refused(pool.api.call(forgot).await, DISABLED.0, DISABLED.1);
+    let recover = ConfirmForgotPasswordRequest {
+        client_id: client_id.clone(),
+        username,
+        confirmation_code: Some("000000".into()),
+        password: Some(PASSWORD.into()),
+        ..Default::default()
+    };
+    assert_refused(pool.api.call(recover).await, DISABLED.0, DISABLED.1);
+    let refresh_token = tokens.refresh_token.clone();
+    let renew = GetTokensFromRefreshTokenRequest { client_id, refresh_token, ..Default::default() };
+    assert_refused(pool.api.call(renew).await, DISABLED.0, DISABLED.1);
     let wrong = pool.sign_in(&person.username, "Wrong-horse-7").await;
     assert_refused(wrong, "NotAuthorizedException", "Incorrect username or password.");
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use prost_reflect::{DynamicMessage, FieldDescriptor};
-use userpool::api::operation::{COMMON_EXCEPTIONS, Operation, OperationInfo};
+use prost_reflect::FieldDescriptor;
+use userpool::api::operation::{COMMON_EXCEPTIONS, Operation};
 use userpool::api::status;
 use userpool::cli::Cli;
 use userpool::cli::config::Settings;
@@ -13,6 +13,8 @@ use userpool::domain::error::Exception;
 use userpool::proto::userpool::v1::Authorization;
 use userpool::proto::{EVENT_TYPES, descriptor_pool};
 use userpool::store::history::SCHEMA_VERSION;
+
+use super::support::refusals::{Declared, built, declared};
 
 fn page(name: &str) -> (std::path::PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -133,46 +135,6 @@ fn assert_part_is(name: &str, part: &str, expected: &str) {
     assert!(current == expected, "run the tests with UPDATE_DOCUMENTS=1 to write this part of {name} anew");
 }
 
-/// A refusal as an rpc declares it.
-struct Refusal {
-    exception: Exception,
-    when: String,
-    message: String,
-}
-
-/// What an operation declares of its refusals, in its order.
-fn refusals(info: &OperationInfo) -> Vec<Refusal> {
-    let pool = descriptor_pool();
-    let service = pool.get_service_by_name(&format!("userpool.v1.{}", info.service)).expect("a service");
-    let method = service.methods().find(|method| method.name() == info.name).expect("its method");
-    let extension = pool.get_extension_by_name("userpool.v1.operation").expect("our option");
-    let options = method.options();
-    let declared = options.get_extension(&extension);
-    let declared = declared.as_message().expect("a message").get_field_by_name("refusals").expect("its field");
-    let text = |refusal: &DynamicMessage, field: &str| {
-        let value = refusal.get_field_by_name(field).expect("its field");
-        value.as_str().expect("a text").to_owned()
-    };
-    let refusals = declared.as_list().expect("a list").iter().map(|refusal| {
-        let refusal = refusal.as_message().expect("a message");
-        let name = text(refusal, "exception");
-        let exception = Exception::ALL.iter().copied().find(|exception| exception.name() == name);
-        Refusal {
-            exception: exception.unwrap_or_else(|| panic!("{}: there is no {name}", info.name)),
-            when: text(refusal, "when"),
-            message: text(refusal, "message"),
-        }
-    });
-    refusals.collect()
-}
-
-/// Every operation that is built, by its name.
-fn built() -> Vec<&'static OperationInfo> {
-    let mut built: Vec<_> = Operation::ALL.into_iter().map(Operation::info).filter(|info| info.built).collect();
-    built.sort_by_key(|info| info.name);
-    built
-}
-
 /// The code as gRPC writes it: `NotFound` → `NOT_FOUND`.
 fn code_name(exception: Exception) -> String {
     let name = format!("{:?}", status::code(exception));
@@ -188,9 +150,8 @@ fn the_table_of_errors_is_what_the_protos_declare() {
     let mut table = String::from("| Operation | Exception | When | gRPC code | Message |\n|---|---|---|---|---|\n");
     let cell = |text: &str| text.replace('|', "\\|");
     for info in built() {
-        for refusal in refusals(info) {
-            let never = refusal.when.starts_with("never: ");
-            let code = if never { String::new() } else { code_name(refusal.exception) };
+        for refusal in declared(info) {
+            let code = if refusal.is_never() { String::new() } else { code_name(refusal.exception) };
             let (name, exception) = (info.name, refusal.exception.name());
             let (when, message) = (cell(&refusal.when), cell(&refusal.message));
             let _ = writeln!(table, "| {name} | {exception} | {when} | {code} | {message} |");
@@ -203,19 +164,20 @@ fn the_table_of_errors_is_what_the_protos_declare() {
 fn every_exception_that_a_built_operation_lists_is_explained_and_no_other() {
     let mut wrong = Vec::new();
     for info in built() {
-        let refusals = refusals(info);
+        let refusals = declared(info);
         for exception in info.errors {
             let explained = refusals.iter().any(|refusal| refusal.exception == *exception);
             if !explained && !COMMON_EXCEPTIONS.contains(exception) {
                 wrong.push(format!("{} lists {} and does not say when", info.name, exception.name()));
             }
         }
-        for Refusal { exception, when, message } in &refusals {
+        for refusal in &refusals {
+            let Declared { exception, when, message } = refusal;
             let name = exception.name();
             if !info.errors.contains(exception) && !COMMON_EXCEPTIONS.contains(exception) {
                 wrong.push(format!("{} explains {name} and does not list it", info.name));
             }
-            if when.is_empty() || when.starts_with("never: ") && !message.is_empty() {
+            if when.is_empty() || refusal.is_never() && !message.is_empty() {
                 wrong.push(format!("{} says nothing of {name}, or what it never says", info.name));
             }
         }

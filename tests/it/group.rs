@@ -136,6 +136,12 @@ async fn a_group_is_created_changed_shown_and_deleted() {
     delete(&pool, "readers").await.unwrap();
     assert_refused(get(&pool, "readers").await, NO_GROUP.0, NO_GROUP.1);
     assert_refused(delete(&pool, "readers").await, NO_GROUP.0, NO_GROUP.1);
+    let missing = UpdateGroupRequest {
+        user_pool_id: Some(pool.id.clone()),
+        group_name: Some("readers".into()),
+        ..Default::default()
+    };
+    assert_refused(pool.api.call(missing).await, NO_GROUP.0, NO_GROUP.1);
     let again = create(&pool, named(&pool, "readers")).await.unwrap();
     assert_eq!((again.description, again.role_arn, again.precedence), (None, None, None));
     pool.verify().await;
@@ -176,9 +182,16 @@ async fn groups_are_listed_by_name_a_page_at_a_time() {
     assert_eq!(names, ["B", "a", "b", "c", "d"]);
     let request = ListGroupsRequest { user_pool_id: Some(pool.id.clone()), limit: Some(0), next_token: None };
     assert_eq!(pool.api.call(request.clone()).await.unwrap().groups.len(), 6, "0 is no limit");
-    let request = ListGroupsRequest { next_token: Some("nonsense".into()), ..request };
+    let nonsense = Some("nonsense".to_owned());
+    let request = ListGroupsRequest { next_token: nonsense.clone(), ..request };
     let message = "The pagination token is not one of this list.";
     assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
+    let (user_pool_id, group_name) = (Some(pool.id.clone()), Some("a".to_owned()));
+    let of_group = ListUsersInGroupRequest { user_pool_id, group_name, next_token: nonsense.clone(), limit: None };
+    assert_refused(pool.api.call(of_group).await, "InvalidParameterException", message);
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(pool.person("member").await.username));
+    let of_user = AdminListGroupsForUserRequest { user_pool_id, username, next_token: nonsense, limit: None };
+    assert_refused(pool.api.call(of_user).await, "InvalidParameterException", message);
     pool.verify().await;
 }
 

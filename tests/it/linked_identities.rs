@@ -247,6 +247,12 @@ async fn who_is_linked_to_whom_is_named_in_full() {
     ] {
         assert_refused(link(&pool, &person.username, source).await, "InvalidParameterException", message);
     }
+    let unnamed = AdminDisableProviderForUserRequest {
+        user_pool_id: Some(pool.id.clone()),
+        user: Some(without(|it| it.provider_name = None)),
+    };
+    let message = "Missing required parameter User.ProviderName";
+    assert_refused(pool.api.call(unnamed).await, "InvalidParameterException", message);
     let long = link(&pool, &person.username, identity("Google", SUBJECT, &"a".repeat(2_049))).await;
     assert_eq!(long.unwrap_err().exception, "InvalidParameterException");
     link(&pool, &person.username, identity("Google", SUBJECT, &"é".repeat(2_048))).await.unwrap();
@@ -255,10 +261,10 @@ async fn who_is_linked_to_whom_is_named_in_full() {
     let unlinked = pool.api.call(link_request(&pool, identity("ADFS", "email", "x"), google())).await;
     assert_refused(unlinked, missing.0, missing.1);
     let elsewhere = AdminLinkProviderForUserRequest {
-        user_pool_id: Some("no pool at all".into()),
+        user_pool_id: Some("nowhere".into()),
         ..link_request(&pool, native(&person.username), google())
     };
-    let message = "User pool no pool at all does not exist.";
+    let message = "User pool nowhere does not exist.";
     assert_refused(pool.api.call(elsewhere).await, "ResourceNotFoundException", message);
     let elsewhere =
         AdminDisableProviderForUserRequest { user_pool_id: Some("us-east-1_000000000".into()), user: Some(google()) };

@@ -33,6 +33,7 @@ mod new_password;
 mod password;
 mod pool_operations;
 mod refresh_tokens;
+mod refusals;
 mod relay;
 mod secrets;
 mod serve;

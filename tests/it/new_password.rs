@@ -1,12 +1,15 @@
 //! The challenge in which a user replaces its temporary password.
 
 use serde_json::{Value, json};
+use userpool::api::operation::Operation;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::pool::{
     PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, texts, unique,
 };
+use crate::support::refusals::is_declared;
+use crate::support::requests::same_fields;
 
 const TEMPORARY: &str = "Temporary-horse-7";
 const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user.");
@@ -20,6 +23,16 @@ async fn respond(pool: &Pool, request: RespondToAuthChallengeRequest) -> Result<
     let answer = pool.api.call(request).await?;
     assert_eq!((answer.challenge_name, answer.session), (None, None));
     Ok(answer.authentication_result.expect("tokens"))
+}
+
+/// An answer is refused, from a trusted server as well.
+async fn refused(pool: &Pool, request: RespondToAuthChallengeRequest, exception: &str, message: &str) {
+    if is_declared(Operation::AdminRespondToAuthChallenge, exception, message) {
+        let user_pool_id = Some(pool.id.clone());
+        let request = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(request).await, exception, message);
+    }
+    assert_refused(respond(pool, request).await, exception, message);
 }
 
 #[tokio::test]
@@ -92,8 +105,8 @@ async fn a_session_is_good_once() {
         assert_refused(refused, INVALID.0, INVALID.1);
     }
     for challenge in [&first, &second] {
-        let again = respond(&pool, pool.new_password_request(challenge.session(), &name, "Another-horse-7")).await;
-        assert_refused(again, INVALID.0, INVALID.1);
+        refused(&pool, pool.new_password_request(challenge.session(), &name, "Another-horse-7"), INVALID.0, INVALID.1)
+            .await;
     }
     pool.sign_in(&name, PASSWORD).await.unwrap();
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
@@ -157,11 +170,11 @@ async fn what_an_answer_needs_is_said() {
             "Challenge SMS_MFA is not supported by this server yet.",
         ),
     ] {
-        assert_refused(respond(&pool, request).await, "InvalidParameterException", message);
+        refused(&pool, request, "InvalidParameterException", message).await;
     }
     let nobody = RespondToAuthChallengeRequest { client_id: Some("nobody".into()), ..right() };
     let message = "User pool client nobody does not exist.";
-    assert_refused(respond(&pool, nobody).await, "ResourceNotFoundException", message);
+    refused(&pool, nobody, "ResourceNotFoundException", message).await;
     respond(&pool, right()).await.unwrap();
     pool.verify().await;
 }
@@ -174,24 +187,28 @@ async fn missing_attributes_come_with_the_new_password() {
         mutable: Some(true),
         ..Default::default()
     };
+    let once = SchemaAttributeType { name: Some("once".into()), mutable: Some(false), ..Default::default() };
     let request = CreateUserPoolRequest {
-        schema: vec![required("nickname"), required("email")],
+        schema: vec![required("nickname"), required("email"), once],
         alias_attributes: texts(&["preferred_username"]),
         ..email_pool()
     };
     let client = CreateUserPoolClientRequest {
-        write_attributes: texts(&["nickname", "email", "preferred_username"]),
+        write_attributes: texts(&["nickname", "email", "preferred_username", "custom:once"]),
         ..password_client()
     };
     let pool = Pool::create_with(request, client).await;
     let (name, taken) = (unique("missing"), unique("taken"));
     let email = format!("{name}@example.com");
     pool.create_user(&unique("holder"), &[("preferred_username", &taken)], TEMPORARY).await;
-    pool.create_user(&name, &[("email", &email)], TEMPORARY).await;
+    pool.create_user(&name, &[("email", &email), ("custom:once", "1")], TEMPORARY).await;
     let challenge = pool.challenge(&name, TEMPORARY).await;
     assert_eq!(challenge.challenge_parameters["requiredAttributes"], r#"["userAttributes.nickname"]"#);
     let with = |more: &[(&str, &str)]| with_more(pool.new_password_request(challenge.session(), &name, PASSWORD), more);
     let nickname = ("userAttributes.nickname", "N");
+    let weak = with_more(pool.new_password_request(challenge.session(), &name, "weak"), &[nickname]);
+    let message = "Password did not conform with policy: Password not long enough";
+    refused(&pool, weak, "InvalidPasswordException", message).await;
     for (more, exception, message) in [
         (
             vec![],
@@ -209,6 +226,11 @@ async fn missing_attributes_come_with_the_new_password() {
             "A client attempted to write unauthorized attribute",
         ),
         (
+            vec![nickname, ("userAttributes.custom:once", "2")],
+            "InvalidParameterException",
+            "user.custom:once: Attribute cannot be updated.",
+        ),
+        (
             vec![nickname, ("userAttributes.email", "other@example.com")],
             "NotAuthorizedException",
             "Cannot modify an already provided email",
@@ -219,7 +241,7 @@ async fn missing_attributes_come_with_the_new_password() {
             "An account with the preferred_username already exists.",
         ),
     ] {
-        assert_refused(respond(&pool, with(&more)).await, exception, message);
+        refused(&pool, with(&more), exception, message).await;
     }
     let alias = unique("alias");
     let tokens =
@@ -238,8 +260,8 @@ async fn a_preferred_name_does_not_take_the_place_of_somebodys_address() {
     let (victim, name) = (format!("{}@example.com", unique("victim")), unique("claimer"));
     let lookalike = [("preferred_username", victim.as_str())];
     let message = "preferred_username cannot be of email format, since user pool is configured for email alias.";
-    let refused = pool.api.call(pool.create_user_request(&name, &lookalike)).await;
-    assert_refused(refused, "InvalidParameterException", message);
+    let created = pool.api.call(pool.create_user_request(&name, &lookalike)).await;
+    assert_refused(created, "InvalidParameterException", message);
 
     pool.create_user(&name, &[], TEMPORARY).await;
     let challenge = pool.challenge(&name, TEMPORARY).await;
@@ -247,10 +269,10 @@ async fn a_preferred_name_does_not_take_the_place_of_somebodys_address() {
         let request = pool.new_password_request(challenge.session(), &name, PASSWORD);
         with_more(request, &[("userAttributes.preferred_username", value)])
     };
-    assert_refused(respond(&pool, with(&victim)).await, "InvalidParameterException", message);
+    refused(&pool, with(&victim), "InvalidParameterException", message).await;
     let message = "preferred_username cannot be of phone number format, since user pool is configured for phone \
                    number alias.";
-    assert_refused(respond(&pool, with("+12025550123")).await, "InvalidParameterException", message);
+    refused(&pool, with("+12025550123"), "InvalidParameterException", message).await;
     respond(&pool, with(&unique("nick"))).await.unwrap();
 
     let owner = unique("owner");
@@ -278,10 +300,9 @@ async fn a_client_with_a_secret_proves_it_again() {
     };
     let id = client.client_id();
     let message = format!("Client {id} is configured with secret but SECRET_HASH was not received");
-    assert_refused(respond(&pool, request(&[])).await, "NotAuthorizedException", &message);
+    refused(&pool, request(&[]), "NotAuthorizedException", &message).await;
     let message = format!("Unable to verify secret hash for client {id}");
-    let wrong = respond(&pool, request(&[("SECRET_HASH", "wrong")])).await;
-    assert_refused(wrong, "NotAuthorizedException", &message);
+    refused(&pool, request(&[("SECRET_HASH", "wrong")]), "NotAuthorizedException", &message).await;
     respond(&pool, request(&[("SECRET_HASH", &hash)])).await.unwrap();
     pool.verify().await;
 }
@@ -335,13 +356,12 @@ async fn who_is_disabled_or_deleted_meanwhile_gets_no_tokens() {
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(name.clone()));
     let (pool_id, user) = (user_pool_id.clone(), username.clone());
     pool.api.call(AdminDisableUserRequest { user_pool_id: pool_id, username: user }).await.unwrap();
-    let answer = respond(&pool, pool.new_password_request(&session, &name, PASSWORD)).await;
-    assert_refused(answer, "NotAuthorizedException", "User is disabled.");
+    refused(&pool, pool.new_password_request(&session, &name, PASSWORD), "NotAuthorizedException", "User is disabled.")
+        .await;
     let sign_in = pool.sign_in(&name, TEMPORARY).await;
     assert_refused(sign_in, "NotAuthorizedException", "User is disabled.");
     pool.api.call(AdminDeleteUserRequest { user_pool_id, username }).await.unwrap();
-    let answer = respond(&pool, pool.new_password_request(&session, &name, PASSWORD)).await;
-    assert_refused(answer, INVALID.0, INVALID.1);
+    refused(&pool, pool.new_password_request(&session, &name, PASSWORD), INVALID.0, INVALID.1).await;
     pool.verify().await;
 }
 

@@ -91,6 +91,9 @@ async fn an_attribute_that_can_not_be_added_is_refused() {
     let required = SchemaAttributeType { required: Some(true), ..attribute("must", "String") };
     let message = "Required custom attributes are not supported currently.";
     assert_refused(add(&pool, vec![required]).await, "InvalidParameterException", message);
+    let colon = add(&pool, vec![attribute("custom:plan", "String")]).await;
+    let message = "The schema attribute custom:plan must not contain a colon: its prefix is added.";
+    assert_refused(colon, "InvalidParameterException", message);
     let long = add(&pool, vec![attribute(&"n".repeat(21), "String")]).await.unwrap_err();
     assert_eq!(long.fields, ["customAttributes.1.member.name"]);
     let unknown_type = add(&pool, vec![attribute("typed", "Text")]).await.unwrap_err();

@@ -218,8 +218,14 @@ async fn an_address_that_is_the_name_moves_with_its_attribute() {
     assert_eq!(pool.sign_in(&email, PASSWORD).await.unwrap_err().exception, "UserNotFoundException");
     pool.sign_up(&email, &[]).await.expect("the address is free");
     let message = "user.email: Attribute cannot be deleted: it is what the user signs in with.";
-    assert_refused(delete(&pool, &token, &["email"]).await, "InvalidParameterException", message);
-    assert_refused(admin_delete(&pool, &new, &["email"]).await, "InvalidParameterException", message);
+    for refused in
+        [delete(&pool, &token, &["email"]).await.map(drop), update(&pool, &token, &[("email", "")]).await.map(drop)]
+    {
+        assert_refused(refused, "InvalidParameterException", message);
+    }
+    for refused in [admin_delete(&pool, &new, &["email"]).await, admin_update(&pool, &new, &[("email", "")]).await] {
+        assert_refused(refused, "InvalidParameterException", message);
+    }
     pool.verify().await;
 
     let pool = Pool::create_with(proving_before(by_address), password_client()).await;
@@ -308,6 +314,24 @@ fn schema() -> Vec<SchemaAttributeType> {
         SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("rank") },
         SchemaAttributeType { required: Some(true), ..attribute("given_name") },
     ]
+}
+
+#[tokio::test]
+async fn a_preferred_name_is_for_who_has_confirmed() {
+    let aliases = texts(&["email", "preferred_username"]);
+    let aliases = CreateUserPoolRequest { alias_attributes: aliases, ..email_pool() };
+    let pool = Pool::create_with(aliases, password_client()).await;
+    let name = unique("early");
+    pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
+    let preferred = [("preferred_username", name.as_str())];
+    let message = "preferred_username can not be provided for unconfirmed account";
+    assert_refused(admin_update(&pool, &name, &preferred).await, "InvalidParameterException", message);
+    assert_refused(pool.sign_up(&unique("early"), &preferred).await, "InvalidParameterException", message);
+    let confirmed = pool.person("confirmed").await.username;
+    let lookalike = admin_update(&pool, &confirmed, &[("preferred_username", "somebody@example.com")]).await;
+    let message = "preferred_username cannot be of email format, since user pool is configured for email alias.";
+    assert_refused(lookalike, "InvalidParameterException", message);
+    pool.verify().await;
 }
 
 #[tokio::test]

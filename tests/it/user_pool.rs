@@ -1,10 +1,14 @@
 //! User pools.
 
+use tokio::sync::OnceCell;
 use tonic::Code;
+use userpool::api::operation::Operation;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::pool::{Pool, password_client, texts};
+use crate::support::refusals::is_declared;
+use crate::support::requests::same_fields;
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:any";
 
@@ -206,9 +210,25 @@ async fn a_pool_without_wishes_has_the_defaults() {
     pool.verify().await;
 }
 
-/// Asks for a pool that is refused.
+/// Asks for a pool that is refused. What a pool can't be made with, it can't be changed to either.
 async fn refused(api: &Api, request: CreateUserPoolRequest) -> Refusal {
-    api.call(CreateUserPoolRequest { pool_name: Some("refused".into()), ..request }).await.unwrap_err()
+    let request = CreateUserPoolRequest { pool_name: Some("refused".into()), ..request };
+    let update = UpdateUserPoolRequest { user_pool_id: Some(unchanged(api).await), ..same_fields(&request) };
+    let refusal = api.call(request).await.unwrap_err();
+    if is_declared(Operation::UpdateUserPool, &refusal.exception, &refusal.message) {
+        assert_eq!(api.call(update).await.unwrap_err(), refusal);
+    }
+    refusal
+}
+
+/// A pool that is there to be changed, in vain.
+async fn unchanged(api: &Api) -> String {
+    static POOL: OnceCell<String> = OnceCell::const_new();
+    let create = async || {
+        let request = CreateUserPoolRequest { pool_name: Some("unchanged".into()), ..Default::default() };
+        api.call(request).await.unwrap().user_pool.unwrap().id.unwrap()
+    };
+    POOL.get_or_init(create).await.clone()
 }
 
 #[tokio::test]
@@ -323,6 +343,18 @@ async fn contradictions_are_refused() {
         user_pool_tags: [("aws:owner".to_owned(), "x".to_owned())].into(),
         ..Default::default()
     };
+    let many_tags = CreateUserPoolRequest {
+        user_pool_tags: (0..51).map(|index| (format!("key-{index}"), String::new())).collect(),
+        ..Default::default()
+    };
+    let sender = CreateUserPoolRequest {
+        email_configuration: Some(EmailConfigurationType {
+            email_sending_account: Some("DEVELOPER".into()),
+            from: Some("nobody".into()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
     let recovery = |ways: [(&str, i32); 2]| {
         let way =
             |(name, priority): (&str, i32)| RecoveryOptionType { name: Some(name.into()), priority: Some(priority) };
@@ -346,6 +378,8 @@ async fn contradictions_are_refused() {
             "VerificationMessageTemplate.EmailMessage and the older field for the same text must be equal where both are given.",
         ),
         (tag, "Tag keys must not start with aws:."),
+        (many_tags, "A user pool can have at most 50 tags."),
+        (sender, "EmailConfiguration.From must be an e-mail address, or a name and an address in angle brackets."),
         (invitation, "AdminCreateUserConfig.InviteMessageTemplate.EmailMessage must contain {username} and {####}."),
         (two_lives, "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays"),
         (

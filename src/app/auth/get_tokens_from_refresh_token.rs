@@ -23,7 +23,8 @@ pub async fn get_tokens_from_refresh_token(
     };
     let tokens: Result<_, Error> =
         until_settled!(Exception::TooManyRequestsException, by_token(app, caller, &refreshing));
-    Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens.map_err(unless_listed)?) })
+    let tokens = tokens.map_err(|error| unless_listed(error.of_client(&client_id)))?;
+    Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens) })
 }
 
 /// The operation knows no "password reset required": a token of such a user is one that may not.

@@ -24,8 +24,9 @@ pub async fn initiate_auth(
                 Exception::TooManyRequestsException,
                 refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
             );
-            Ok(Answer::Tokens(Box::new(tokens?)).into())
+            tokens.map(|tokens| Answer::Tokens(Box::new(tokens)).into())
         }
         flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
     }
+    .map_err(|error| error.of_client(&client_id))
 }

@@ -24,5 +24,5 @@ pub async fn respond_to_auth_challenge(
         responses: &request.challenge_responses,
         origin: &caller.origin(ActorKind::AppClient, client_id.to_string(), None),
     };
-    respond(app, caller, &response).await
+    respond(app, caller, &response).await.map_err(|error| error.of_client(&client_id))
 }

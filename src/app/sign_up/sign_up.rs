@@ -22,7 +22,9 @@ pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Resu
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let sub = Sub(app.random.uuid());
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id, sub))
+    let signed_up: Result<_, Error> =
+        until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id, sub));
+    signed_up.map_err(|error| error.of_client(&client_id))
 }
 
 async fn attempt(

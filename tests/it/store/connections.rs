@@ -37,7 +37,7 @@ async fn end_all(database: &Database) {
     .fetch_one(another.database())
     .await
     .unwrap();
-    assert!(ended > 1, "there were connections");
+    assert!(ended > 0, "there was a connection");
 }
 
 #[tokio::test(flavor = "multi_thread")]

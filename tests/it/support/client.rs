@@ -16,7 +16,7 @@ use userpool::api::operation::Request;
 use userpool::proto::userpool::v1::Authorization;
 
 use super::environment::{Account, Dev, Environment, environment};
-use super::http;
+use super::{http, refusals};
 
 /// How long a scenario waits for something that happens a little later.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -148,7 +148,8 @@ impl Api {
         let mut client = tonic::client::Grpc::new(self.channels[environment().next() % self.channels.len()].clone());
         client.ready().await.expect("the server listens");
         let path = PathAndQuery::from_static(Req::OPERATION.info().path);
-        let answer = client.unary(call, path, BytesCodec).await.map_err(|status| refusal(&status))?;
+        let answer = client.unary(call, path, BytesCodec).await.map_err(|status| refusal(&status));
+        let answer = answer.inspect_err(|it| refusals::met(Req::OPERATION.info().name, &it.exception, &it.message))?;
         Ok(Req::Response::decode(answer.into_inner()).expect("the answer is of the operation's type"))
     }
 

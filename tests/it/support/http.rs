@@ -8,6 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::refusals;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -43,7 +45,20 @@ impl Answer {
 /// Sends a request with these headers and no others, but for its length and the end of the connection.
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let answer = exchange(address, method, path, headers, body).await.expect("the server listens and answers");
-    parse(&answer).expect("an answer of HTTP")
+    let answer = parse(&answer).expect("an answer of HTTP");
+    note_refusal(headers, &answer);
+    answer
+}
+
+/// Notes an exception, if an operation was called at the AWS door.
+fn note_refusal(headers: &[(&str, &str)], answer: &Answer) {
+    let target = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-amz-target"));
+    if let Some((_, operation)) = target.and_then(|(_, target)| target.split_once('.'))
+        && answer.headers.contains_key("x-amzn-errortype")
+    {
+        let (exception, message) = answer.exception();
+        refusals::met(operation, &exception, &message);
+    }
 }
 
 /// The same to a server that may end at any moment: no answer, if it is not whole.

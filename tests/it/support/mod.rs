@@ -15,6 +15,8 @@ pub mod pool;
 pub mod postgres;
 pub mod process;
 pub mod reaper;
+pub mod refusals;
+pub mod requests;
 pub mod serve;
 pub mod smtp;
 pub mod tables;

@@ -23,6 +23,7 @@ use userpool::proto::descriptor_pool;
 use userpool::proto::v1::Authorization;
 
 use super::dev::Address;
+use super::refusals;
 
 /// An answer over HTTP.
 #[derive(Debug)]
@@ -156,7 +157,11 @@ pub async fn aws(address: &Address, info: &OperationInfo, body: &[u8]) -> Answer
         ]
     };
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    send(address.http, "POST", "/", &headers, body).await
+    let answer = send(address.http, "POST", "/", &headers, body).await;
+    if let Some(refusal) = Refusal::of_answer(&answer) {
+        refusals::met(info.name, &refusal.exception, &refusal.message);
+    }
+    answer
 }
 
 /// A connection to the gRPC door.
@@ -168,7 +173,11 @@ pub async fn channel(address: &Address) -> Channel {
 /// A call of an operation over gRPC, with the credential where one is needed.
 pub async fn grpc(channel: &Channel, address: &Address, info: &OperationInfo, body: Bytes) -> Result<Bytes, Status> {
     let token = (info.authorization == Authorization::Developer).then_some(address.token.as_str());
-    grpc_as(channel, info.path, token, body).await
+    let answer = grpc_as(channel, info.path, token, body).await;
+    answer.inspect_err(|status| {
+        let refusal = Refusal::of_status(status);
+        refusals::met(info.name, &refusal.exception, &refusal.message);
+    })
 }
 
 /// A call over gRPC with any credential.

@@ -1,0 +1,136 @@
+//! Refusals: what the protos declare of them, and which of them the scenarios met.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use prost_reflect::DynamicMessage;
+use regex::Regex;
+use userpool::api::operation::{Operation, OperationInfo};
+use userpool::domain::error::Exception;
+use userpool::proto::descriptor_pool;
+
+/// A refusal as an rpc declares it.
+pub struct Declared {
+    /// What it is called.
+    pub exception: Exception,
+    /// What it is raised for.
+    pub when: String,
+    /// Sentences between backticks, with whatever else there is to say of them; places for values are `<name>` or `…`.
+    pub message: String,
+}
+
+impl Declared {
+    /// Whether an operation lists the exception and can't raise it.
+    pub fn is_never(&self) -> bool {
+        self.when.starts_with("never: ")
+    }
+
+    /// The sentences.
+    pub fn sentences(&self) -> Vec<Regex> {
+        self.message.split('`').skip(1).step_by(2).map(sentence).collect()
+    }
+}
+
+fn sentence(text: &str) -> Regex {
+    let places = Regex::new(r"<id>|<[^>]*>|…").expect("a pattern");
+    let mut pattern = String::from("(?s)^");
+    let mut end = 0;
+    for place in places.find_iter(text) {
+        pattern.push_str(&regex::escape(&text[end..place.start()]));
+        // An id is one word: where it stands, no longer sentence is meant.
+        pattern.push_str(if place.as_str() == "<id>" { r"\S+" } else { ".+" });
+        end = place.end();
+    }
+    pattern.push_str(&regex::escape(&text[end..]));
+    Regex::new(&format!("{pattern}$")).expect("a pattern")
+}
+
+/// What an operation declares of its refusals, in its order.
+pub fn declared(info: &OperationInfo) -> Vec<Declared> {
+    let pool = descriptor_pool();
+    let service = pool.get_service_by_name(&format!("userpool.v1.{}", info.service)).expect("a service");
+    let method = service.methods().find(|method| method.name() == info.name).expect("its method");
+    let extension = pool.get_extension_by_name("userpool.v1.operation").expect("our option");
+    let options = method.options();
+    let declared = options.get_extension(&extension);
+    let declared = declared.as_message().expect("a message").get_field_by_name("refusals").expect("its field");
+    let text = |refusal: &DynamicMessage, field: &str| {
+        let value = refusal.get_field_by_name(field).expect("its field");
+        value.as_str().expect("a text").to_owned()
+    };
+    let refusals = declared.as_list().expect("a list").iter().map(|refusal| {
+        let refusal = refusal.as_message().expect("a message");
+        let name = text(refusal, "exception");
+        let exception = Exception::ALL.iter().copied().find(|exception| exception.name() == name);
+        Declared {
+            exception: exception.unwrap_or_else(|| panic!("{}: there is no {name}", info.name)),
+            when: text(refusal, "when"),
+            message: text(refusal, "message"),
+        }
+    });
+    refusals.collect()
+}
+
+/// Whether an operation declares a sentence of an exception.
+pub fn is_declared(operation: Operation, exception: &str, message: &str) -> bool {
+    let mut refusals = declared(operation.info()).into_iter().filter(|it| it.exception.name() == exception);
+    refusals.any(|refusal| refusal.sentences().iter().any(|sentence| sentence.is_match(message)))
+}
+
+/// Every operation that is built, by its name.
+pub fn built() -> Vec<&'static OperationInfo> {
+    let mut built: Vec<_> = Operation::ALL.into_iter().map(Operation::info).filter(|info| info.built).collect();
+    built.sort_by_key(|info| info.name);
+    built
+}
+
+/// Sentences by operation and exception.
+pub type Met = BTreeMap<(String, String), BTreeSet<String>>;
+
+/// Where a run of the scenarios leaves what it met. `scripts/test` removes it before the run.
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("refusals.jsonl")
+}
+
+/// Notes that an operation was refused, if this was not met before.
+pub fn met(operation: &str, exception: &str, message: &str) {
+    static NOTED: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+    let line = serde_json::json!([operation, exception, message]).to_string();
+    let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if noted.insert(line.clone()) {
+        let mut file = OpenOptions::new().create(true).append(true).open(file()).expect("the directory is ours");
+        file.write_all(format!("{line}\n").as_bytes()).expect("it can be written");
+    }
+}
+
+/// What the last run met.
+pub fn all_met() -> Met {
+    let text = match fs::read_to_string(file()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => panic!("no scenario has run yet: run scripts/test"),
+        text => text.expect("it can be read"),
+    };
+    let mut met = Met::new();
+    for line in text.lines() {
+        let (operation, exception, message) = serde_json::from_str(line).expect("a line that was noted");
+        met.entry((operation, exception)).or_default().insert(message);
+    }
+    met
+}
+
+#[test]
+fn sentences_are_read_with_their_places() {
+    let declared = Declared {
+        exception: Exception::InvalidParameterException,
+        when: String::new(),
+        message: "`An account with the <alias> exists.`, `Attributes: …` and the like".to_owned(),
+    };
+    let sentences = declared.sentences();
+    let matching = |text: &str| sentences.iter().map(|sentence| sentence.is_match(text)).collect::<Vec<_>>();
+    assert_eq!(matching("An account with the phone_number exists."), [true, false]);
+    assert_eq!(matching("Attributes: a.\nb."), [false, true]);
+    assert_eq!(matching("Attributes: "), [false, false]);
+    assert_eq!(matching("email"), [false, false]);
+}
