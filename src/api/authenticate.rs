@@ -1,4 +1,5 @@
-//! Who calls: a bearer token over gRPC, a signature at the AWS door, and the address behind trusted proxies.
+//! Who calls: a bearer token or a certificate over gRPC, a signature at the AWS door, and the address behind trusted
+//! proxies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use subtle::ConstantTimeEq;
 use crate::api::listener::Peer;
 use crate::api::operation::Operation;
 use crate::app::App;
-use crate::app::caller::Caller;
+use crate::app::caller::{Caller, Credential, Developer};
 use crate::domain::error::{Error, Exception};
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AccessKeyId;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
@@ -25,8 +27,8 @@ pub fn anonymous(
     proxies: &TrustedProxies,
 ) -> Caller {
     Caller {
-        account: None,
-        address: peer.map(|Peer(peer)| proxies.caller_address(peer.ip(), headers)),
+        developer: None,
+        address: peer.map(|peer| proxies.caller_address(peer.address.ip(), headers)),
         request_id: app.random.uuid().to_string(),
         traceparent: traceparent(headers),
         region: None,
@@ -47,32 +49,66 @@ pub struct Refused {
     /// Why.
     pub error: Error,
     /// Whose name was used.
-    pub account: Option<ServiceAccount>,
+    pub developer: Option<Developer>,
 }
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self { error, account: None }
+        Self { error, developer: None }
     }
 }
 
+/// The caller of a developer operation over gRPC: by its bearer token, or without one by the connection's certificate.
+pub async fn developer(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Result<Developer, Refused> {
+    let certificate = peer.and_then(|peer| peer.certificate);
+    match certificate.filter(|_| !headers.contains_key(http::header::AUTHORIZATION) && says_grpc(headers)) {
+        Some(certificate) => by_certificate(app, certificate).await,
+        None => bearer(app, headers).await,
+    }
+}
+
+/// Whether the content is said to be gRPC's.
+///
+/// A page anywhere can have a browser send a request to us, and the browser may show its user's certificate with it. But
+/// content of this type has to be asked for first, and our CORS allows no credentials: so a call that a page forges comes
+/// without the certificate, or without the type.
+fn says_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(http::header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The account that a certificate is bound to.
+async fn by_certificate(app: &App, certificate: Fingerprint) -> Result<Developer, Refused> {
+    let account = app.store.account_of_certificate(certificate).await.map_err(Error::from)?;
+    let account = account.ok_or_else(unrecognized)?;
+    Ok(Developer { account, credential: Credential::Certificate(certificate) })
+}
+
 /// The account of `authorization: Bearer <access key id>.<secret>`.
-pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<ServiceAccount, Refused> {
-    let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
-    let unknown =
-        || Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.");
-    let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unknown())?;
+async fn bearer(app: &App, headers: &HeaderMap) -> Result<Developer, Refused> {
+    let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unrecognized())?;
     let (scheme, token) = header.split_once(' ').ok_or_else(missing)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(missing().into());
     }
-    let (id, secret) = token.trim().split_once('.').ok_or_else(unknown)?;
-    let (account, expected) = account(app, id).await?.ok_or_else(unknown)?;
+    let (id, secret) = token.trim().split_once('.').ok_or_else(unrecognized)?;
+    let (account, expected) = account(app, id).await?.ok_or_else(unrecognized)?;
+    let developer = Developer { account, credential: Credential::Secret };
     if bool::from(expected.0.as_bytes().ct_eq(secret.as_bytes())) {
-        Ok(account)
+        Ok(developer)
     } else {
-        Err(Refused { error: unknown(), account: Some(account) })
+        Err(Refused { error: unrecognized(), developer: Some(developer) })
     }
+}
+
+/// There is no credential.
+pub fn missing() -> Error {
+    Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token")
+}
+
+/// There is one, and it is nobody's.
+pub fn unrecognized() -> Error {
+    Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.")
 }
 
 /// The account of an access key, if it is of use.

@@ -104,10 +104,10 @@ async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> 
     let mut caller = authenticate::anonymous(&doors.app, operation, &headers, peer, &doors.proxies);
     let request_id = caller.request_id.clone();
     if authenticate::needs_account(operation) {
-        match authenticate::bearer(&doors.app, &headers).await {
-            Ok(account) => caller.account = Some(account),
+        match authenticate::developer(&doors.app, &headers, peer).await {
+            Ok(developer) => caller.developer = Some(developer),
             Err(refused) => {
-                caller.account = refused.account;
+                caller.developer = refused.developer;
                 pipeline::refused(&doors.app, &refused.error, &caller).await;
                 return Err(status(&refused.error, &request_id));
             }

@@ -18,7 +18,7 @@ pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) ->
         Error::invalid_parameter("The idempotency-key must be given once, with 1 to 128 visible characters of ASCII.")
     })?;
     // `admit` has refused a command without an account.
-    let Some(account) = &context.caller.account else { return Ok(None) };
+    let Some(account) = context.caller.account() else { return Ok(None) };
     let command = NamedCommand::new(
         account.access_key_id.clone(),
         context.caller.operation,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::api::authenticate::missing;
 use crate::api::checks::{self, Check};
 use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, dispatch};
 use crate::app::App;
@@ -74,7 +75,7 @@ pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Res
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
     })?;
     checks::check(&request)?;
-    authorize(Req::OPERATION, context.caller.account.as_ref(), request.user_pool_id())?;
+    authorize(Req::OPERATION, context.caller.account(), request.user_pool_id())?;
     Ok(request)
 }
 
@@ -85,7 +86,7 @@ fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Optio
         return Ok(());
     }
     let Some(account) = account else {
-        return Err(Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token"));
+        return Err(missing());
     };
     let allowed = match account.role {
         Role::Admin => true,
@@ -125,7 +126,7 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
 
 /// Records that a call was refused which named a service account of ours.
 async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
-    let Some(account) = &caller.account else { return };
+    let Some(account) = caller.account() else { return };
     let fact = Activity::CallRefused(DeveloperCallRefused {
         operation: caller.operation.to_owned(),
         exception: error.exception.name().to_owned(),

@@ -12,11 +12,11 @@ use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::api::authenticate::{Refused, account};
+use crate::api::authenticate::{Refused, account, missing, unrecognized};
 use crate::app::App;
+use crate::app::caller::{Credential, Developer};
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
-use crate::store::service_accounts::ServiceAccount;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "cognito-idp";
@@ -25,8 +25,8 @@ const TOLERANCE_SECONDS: i64 = 15 * 60;
 
 /// What a good signature proves.
 pub struct Signed {
-    /// The account whose secret made it.
-    pub account: ServiceAccount,
+    /// The caller whose secret made it.
+    pub developer: Developer,
     /// The region that it names.
     pub region: String,
 }
@@ -42,28 +42,25 @@ struct Authorization<'a> {
 
 /// Finds whose signature a request carries. Fails if it has none, an old one, or one that does not fit headers and body.
 pub async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Signed, Refused> {
-    let missing = || Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token");
     let header = parts.headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?;
     let header = header.to_str().map_err(|_| incomplete("Authorization header must be text."))?;
     let authorization = parse(header)?;
     let time = signing_time(parts)?;
     check_time(&authorization, time, app.clock.now())?;
-    let found = account(app, authorization.access_key_id).await?;
-    let (account, secret) = found.ok_or_else(|| {
-        Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.")
-    })?;
+    let (account, secret) = account(app, authorization.access_key_id).await?.ok_or_else(unrecognized)?;
+    let developer = Developer { account, credential: Credential::Secret };
     match signature(parts, body, &authorization, time, &secret.0) {
         Ok(expected) if bool::from(expected.as_bytes().ct_eq(authorization.signature.as_bytes())) => {
-            Ok(Signed { account, region: authorization.region.to_owned() })
+            Ok(Signed { developer, region: authorization.region.to_owned() })
         }
         Ok(_) => Err(Refused {
             error: Error::new(
                 Exception::InvalidSignatureException,
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
             ),
-            account: Some(account),
+            developer: Some(developer),
         }),
-        Err(error) => Err(Refused { error, account: Some(account) }),
+        Err(error) => Err(Refused { error, developer: Some(developer) }),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::store::answers::NamedCommand;
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
@@ -11,8 +12,8 @@ use crate::store::service_accounts::ServiceAccount;
 /// What is known of a call besides its message.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The service account, for developer operations.
-    pub account: Option<ServiceAccount>,
+    /// The service account and its credential, for developer operations.
+    pub developer: Option<Developer>,
     /// The caller's address: of the connection, or as a trusted proxy says.
     pub address: Option<IpAddr>,
     /// The id of the request, which the caller reads too.
@@ -31,7 +32,30 @@ pub struct Caller {
     pub command: Option<NamedCommand>,
 }
 
+/// A service account that calls.
+#[derive(Clone, Debug)]
+pub struct Developer {
+    /// Which.
+    pub account: ServiceAccount,
+    /// By what it is known.
+    pub credential: Credential,
+}
+
+/// What a service account has shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// The secret of its access key: in a bearer token, or by a signature.
+    Secret,
+    /// A certificate that is bound to it.
+    Certificate(Fingerprint),
+}
+
 impl Caller {
+    /// The service account, for developer operations.
+    pub fn account(&self) -> Option<&ServiceAccount> {
+        self.developer.as_ref().map(|developer| &developer.account)
+    }
+
     /// The origin of what this call does, by the given actor.
     pub fn origin(&self, kind: ActorKind, id: impl Into<String>, credential_id: Option<String>) -> Origin {
         Origin {
@@ -53,7 +77,11 @@ impl Caller {
 
     /// The origin of what a developer does.
     pub fn developer_origin(&self) -> Origin {
-        let id = self.account.as_ref().map(|account| account.access_key_id.to_string());
-        self.origin(ActorKind::ServiceAccount, id.clone().unwrap_or_default(), id)
+        let id = self.account().map(|account| account.access_key_id.to_string());
+        let credential = match self.developer.as_ref().map(|developer| developer.credential) {
+            Some(Credential::Certificate(fingerprint)) => Some(fingerprint.to_string()),
+            Some(Credential::Secret) | None => id.clone(),
+        };
+        self.origin(ActorKind::ServiceAccount, id.unwrap_or_default(), credential)
     }
 }

@@ -1,11 +1,11 @@
 //! `userpool call <Operation> [JSON]`: any operation by its name, with Cognito's field names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use prost_reflect::DynamicMessage;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
@@ -31,6 +31,12 @@ pub struct CallArguments {
     /// Certificates as PEM that sign the server's, in the place of the system's; calls over TLS.
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
+    /// The caller's certificate as PEM: without a token, the service account that it is bound to calls. Calls over TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// Its private key as PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
     /// The bearer token of a service account.
     #[arg(long, env = "USERPOOL_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -38,17 +44,23 @@ pub struct CallArguments {
 
 impl CallArguments {
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        let address = &self.grpc_addr;
-        let tls = match &self.tls_ca {
-            Some(file) => {
-                let pem = std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))?;
-                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
-            }
-            None if self.tls => ClientTlsConfig::new().with_native_roots(),
-            None => return Ok(Endpoint::from_shared(format!("http://{address}"))?),
+        let (address, own) = (&self.grpc_addr, self.tls_certificate.as_ref().zip(self.tls_key.as_ref()));
+        if !self.tls && self.tls_ca.is_none() && own.is_none() {
+            return Ok(Endpoint::from_shared(format!("http://{address}"))?);
+        }
+        let mut tls = match &self.tls_ca {
+            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
         };
+        if let Some((certificate, key)) = own {
+            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+        }
         Ok(Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?)
     }
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))
 }
 
 /// Calls and prints the answer.

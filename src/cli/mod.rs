@@ -40,7 +40,7 @@ enum Command {
     Log(log::LogArguments),
     /// Lists messages that were not delivered, and has them tried again.
     Messages(messages::MessagesArguments),
-    /// Creates, lists and revokes the callers of developer operations.
+    /// Creates, lists and revokes the callers of developer operations, and binds certificates to them.
     ServiceAccount(service_account::ServiceAccountArguments),
     /// Calls an operation by its name.
     Call(call::CallArguments),

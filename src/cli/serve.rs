@@ -54,7 +54,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
         delivery: config.delivery,
         proxies: config.proxies,
         relay,
-        certificate: config.certificate,
+        tls: config.tls,
         activity_months: config.activity_months,
     };
     server::serve(listeners, services, Shutdown::new(stop, config.shutdown_pause)).await
@@ -81,7 +81,7 @@ async fn connect(config: &ServerConfig, stop: &CancellationToken) -> anyhow::Res
 }
 
 fn announce(listeners: &Listeners, config: &ServerConfig) -> anyhow::Result<()> {
-    let tls = if config.certificate.is_some() { "with TLS" } else { "without TLS" };
+    let tls = if config.tls.is_some() { "with TLS" } else { "without TLS" };
     println!(
         "userpool is ready: gRPC on {}, HTTP on {}, {tls}, as {}",
         listeners.grpc_addr()?,

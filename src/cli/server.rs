@@ -15,7 +15,7 @@ use tonic::transport::Server;
 use crate::api::authenticate::TrustedProxies;
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, HttpDoor};
-use crate::api::listener::{Certificate, Incoming, Peer};
+use crate::api::listener::{Incoming, Peer, Tls};
 use crate::api::operation::SERVICES;
 use crate::app::App;
 use crate::cli::shutdown::Shutdown;
@@ -76,17 +76,16 @@ pub struct Services {
     pub proxies: TrustedProxies,
     /// What brings events to Kafka, if there is one.
     pub relay: Option<Relay>,
-    /// The certificate of both listeners.
-    pub certificate: Option<Arc<Certificate>>,
+    /// TLS of both listeners, if they have it.
+    pub tls: Option<Arc<Tls>>,
     /// For how many months facts are kept.
     pub activity_months: u32,
 }
 
 /// Serves until it is told to stop, then drains: the workers go on until the last call has ended.
 pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown) -> anyhow::Result<()> {
-    let tls = services.certificate.as_ref().map(Certificate::acceptor).transpose()?;
-    let grpc = Incoming::new(listeners.grpc, tls.clone())?;
-    let http = Incoming::new(listeners.http, tls)?;
+    let grpc = Incoming::new(listeners.grpc, services.tls.clone())?;
+    let http = Incoming::new(listeners.http, services.tls.clone())?;
     let doors = Doors { app: services.app.clone(), proxies: Arc::new(services.proxies.clone()) };
     let door = HttpDoor {
         doors: doors.clone(),
@@ -126,8 +125,8 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     if let Some(relay) = services.relay {
         workers.spawn(relay.run(done.clone()));
     }
-    if let Some(certificate) = services.certificate {
-        workers.spawn(certificate.keep_current(done.clone()));
+    if let Some(tls) = services.tls {
+        workers.spawn(tls.keep_current(done.clone()));
     }
     Ok(workers)
 }

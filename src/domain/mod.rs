@@ -7,6 +7,7 @@ pub mod attributes;
 pub mod auth;
 pub mod decision;
 pub mod error;
+pub mod fingerprint;
 pub mod group;
 pub mod ids;
 pub mod invitation_message;

@@ -15,7 +15,7 @@ pub struct Actor {
     /// Its id: a `sub`, a client id, an access key id.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// What it has shown: the session of its access token, its access key.
+    /// What it has shown: the session of its access token, its access key, the fingerprint of its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_id: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! Postgres: the log, the claims and read models that follow from it, and the operational rows beside it.
 
+pub mod account_certificates;
 pub mod activity;
 pub mod answers;
 pub mod cache;

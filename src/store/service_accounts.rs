@@ -3,6 +3,7 @@
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::{AccessKeyId, StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
@@ -113,26 +114,42 @@ impl Store {
         Ok((account, AccountSecret(secret)))
     }
 
-    /// All service accounts, the oldest first.
-    pub async fn list_service_accounts(&self) -> Result<Vec<ServiceAccount>, StoreError> {
-        let rows = sqlx::query("select * from service_accounts order by created_at, access_key_id")
-            .fetch_all(&self.database)
-            .await?;
-        rows.iter().map(account).collect()
+    /// All service accounts with their certificates, the oldest of each first.
+    pub async fn list_service_accounts(&self) -> Result<Vec<(ServiceAccount, Vec<Fingerprint>)>, StoreError> {
+        let rows = sqlx::query(
+            "select a.*, array(select c.fingerprint from service_account_certificates c
+                 where c.access_key_id = a.access_key_id order by c.bound_at, c.fingerprint) as certificates
+             from service_accounts a order by a.created_at, a.access_key_id",
+        )
+        .fetch_all(&self.database)
+        .await?;
+        let listed = |row: &PgRow| {
+            let certificates: Vec<Vec<u8>> = row.try_get("certificates")?;
+            // The table takes nothing else.
+            let certificates = certificates.iter().filter_map(|bytes| Fingerprint::try_from(bytes.as_slice()).ok());
+            Ok((account(row)?, certificates.collect()))
+        };
+        rows.iter().map(listed).collect()
     }
 
-    /// Revokes a service account. Answers whether it was of use before.
+    /// Revokes a service account, and frees its certificates for others. Answers whether it was of use before.
     pub async fn revoke_service_account(&self, id: &AccessKeyId, origin: &Origin) -> Result<bool, StoreError> {
         self.make_partitions(self.clock.now()).await?;
+        let mut transaction = self.database.begin().await?;
         let changed =
             sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
                 .bind(id.as_str())
                 .bind(to_database(self.clock.now()))
-                .execute(&self.database)
+                .execute(&mut *transaction)
                 .await?;
         if changed.rows_affected() == 0 {
             return Ok(false);
         }
+        sqlx::query("delete from service_account_certificates where access_key_id = $1")
+            .bind(id.as_str())
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
         let fact = Activity::Revoked(ServiceAccountRevoked { access_key_id: id.to_string() });
         self.record(id.as_str(), origin, &fact).await?;
         Ok(true)
@@ -171,7 +188,7 @@ impl SecretPlace {
     }
 }
 
-fn account(row: &PgRow) -> Result<ServiceAccount, StoreError> {
+pub(super) fn account(row: &PgRow) -> Result<ServiceAccount, StoreError> {
     let role: String = row.try_get("role")?;
     // The column's check allows these three names only; the least of them stands for any other.
     let role = Role::ALL.into_iter().find(|known| known.name() == role).unwrap_or(Role::ReadOnly);

@@ -12,6 +12,7 @@ mod boundaries;
 mod budgets;
 mod callers;
 mod changes;
+mod client_certificates;
 mod concurrency;
 mod confirm_by_link;
 mod contract;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,6 @@ use prost::Message;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use userpool::domain::ids::{StreamId, UserPoolId};
@@ -29,7 +24,7 @@ use crate::support::http::{get, send};
 use crate::support::poll_until;
 use crate::support::postgres::Postgres;
 use crate::support::process::PATIENCE;
-use crate::support::serve::{Installation, Serve, argument};
+use crate::support::serve::{Installation, Serve, argument, https};
 use crate::support::smtp::{Protection, Relay, ca_file, until};
 use crate::support::wire;
 
@@ -120,7 +115,8 @@ async fn both_doors_have_tls_and_a_certificate_that_is_replaced_is_used() {
     })
     .await;
     let certificate = installation.directory.join("tls.crt");
-    let answer = https(server.http, &certificate, "/readyz").await.expect("a TLS connection");
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
+    let answer = https(server.http, &certificate, None, &request("/readyz")).await.expect("a TLS connection");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ready"), "{answer}");
     assert!(plain(server.http).await.is_none(), "HTTP without TLS is answered");
     assert!(plain(server.grpc).await.is_none(), "gRPC without TLS is answered");
@@ -141,27 +137,10 @@ async fn both_doors_have_tls_and_a_certificate_that_is_replaced_is_used() {
     let written = file.metadata().and_then(|metadata| metadata.modified()).expect("files have times");
     file.set_modified(written + Duration::from_secs(10)).expect("the file is ours");
     let began = Instant::now();
-    while https(server.http, &certificate, "/healthz").await.is_none() {
+    while https(server.http, &certificate, None, &request("/healthz")).await.is_none() {
         assert!(began.elapsed() < PATIENCE, "the new certificate is not used:\n{}", server.log());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// Gets a path over TLS from a server whose certificate is trusted; `None` if there is no handshake.
-async fn https(address: SocketAddr, certificate: &Path, path: &str) -> Option<String> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("it can be trusted");
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = builder.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(address).await.expect("the server listens");
-    let name = ServerName::try_from("127.0.0.1").expect("an address");
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("the server reads");
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer).await;
-    Some(answer)
 }
 
 /// What a server says to a request without TLS: of HTTP, if anything.

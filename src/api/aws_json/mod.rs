@@ -101,12 +101,12 @@ async fn authenticate_signature(
 ) -> Result<(), Error> {
     match sigv4::verify(&doors.app, parts, body).await {
         Ok(signed) => {
-            caller.account = Some(signed.account);
+            caller.developer = Some(signed.developer);
             caller.region = Some(signed.region);
             Ok(())
         }
         Err(refused) => {
-            caller.account = refused.account;
+            caller.developer = refused.developer;
             Err(refused.error)
         }
     }

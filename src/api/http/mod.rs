@@ -60,7 +60,7 @@ pub fn router(door: HttpDoor) -> Router {
     router.layer(cors())
 }
 
-/// Browsers may call from any page: a call carries its own credential, never a cookie.
+/// Browsers may call from any page: a call carries its own credential, never a cookie or a certificate of the browser's.
 pub fn cors() -> CorsLayer {
     let exposed = [
         "x-amzn-requestid",

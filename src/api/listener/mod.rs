@@ -1,6 +1,6 @@
 //! The connections of both doors, with TLS or without.
 
-mod certificate;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +13,13 @@ use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 
-pub use certificate::{Certificate, CertificateError, CertificateFiles};
+use crate::domain::fingerprint::Fingerprint;
+
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// A handshake that takes longer is given up.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -35,7 +36,12 @@ pub struct Connection {
 
 /// Who is at the other end: a caller or the proxy before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The certificate that it has shown, verified when the connection began.
+    pub certificate: Option<Fingerprint>,
+}
 
 enum Transport {
     Plain(TcpStream),
@@ -50,7 +56,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// Accepts from now on, until this is dropped.
-    pub fn new(listener: TcpListener, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+    pub fn new(listener: TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(accept(listener, tls, sender));
@@ -58,14 +64,14 @@ impl Incoming {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, sender: mpsc::Sender<Connection>) {
+async fn accept(listener: TcpListener, tls: Option<Arc<Tls>>, sender: mpsc::Sender<Connection>) {
     let handshakes = Arc::new(Semaphore::new(MOST_HANDSHAKES));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = sender.closed() => return,
         };
-        let (stream, peer) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             // The other end has gone already; the next one is waiting.
             Err(error) if is_of_one_connection(&error) => continue,
@@ -77,8 +83,8 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, sender: mpsc::S
         };
         // Answers are small: waiting to fill a packet would only delay them.
         let _ = stream.set_nodelay(true);
-        let peer = Peer(peer);
-        let Some(tls) = tls.clone() else {
+        let Some(acceptor) = tls.as_deref().map(Tls::acceptor) else {
+            let peer = Peer { address, certificate: None };
             if sender.send(Connection { stream: Transport::Plain(stream), peer }).await.is_err() {
                 return;
             }
@@ -86,18 +92,24 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, sender: mpsc::S
         };
         let (sender, place) = (sender.clone(), handshakes.clone().acquire_owned().await);
         tokio::spawn(async move {
-            match tokio::time::timeout(LONGEST_HANDSHAKE, tls.accept(stream)).await {
+            match tokio::time::timeout(LONGEST_HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
                     drop(place);
+                    let peer = Peer { address, certificate: certificate(&stream) };
                     let stream = Transport::Tls(Box::new(stream));
                     // An error means that the door has closed.
                     let _ = sender.send(Connection { stream, peer }).await;
                 }
-                Ok(Err(error)) => tracing::debug!(%error, peer = %peer.0, "a TLS handshake failed"),
-                Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
+                Ok(Err(error)) => tracing::debug!(%error, peer = %address, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
             }
         });
     }
+}
+
+fn certificate(stream: &TlsStream<TcpStream>) -> Option<Fingerprint> {
+    let (_, session) = stream.get_ref();
+    session.peer_certificates()?.first().map(|certificate| Fingerprint::of(certificate))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -129,7 +141,7 @@ impl axum::serve::Listener for Incoming {
     }
 
     fn local_addr(&self) -> io::Result<Peer> {
-        Ok(Peer(self.address))
+        Ok(Peer { address: self.address, certificate: None })
     }
 }
 

@@ -16,7 +16,7 @@ pub async fn list_user_pools(
     caller: &Caller,
     request: ListUserPoolsRequest,
 ) -> Result<ListUserPoolsResponse, Error> {
-    let account = caller.account.as_ref();
+    let account = caller.account();
     let only =
         account.filter(|account| account.role == Role::PoolAdmin).map(|account| account.user_pool_ids.as_slice());
     let filter = only.and(account).map_or("", |account: &ServiceAccount| account.access_key_id.as_str());

@@ -77,7 +77,7 @@ pub struct Settings {
     /// The database.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// The certificate of both listeners.
+    /// TLS of both listeners.
     #[command(flatten)]
     pub tls: TlsSettings,
     /// Kafka.
@@ -122,7 +122,7 @@ pub struct DatabaseSettings {
     pub without_tls: Option<bool>,
 }
 
-/// The certificate of both listeners: the section `[tls]`.
+/// TLS of both listeners: the section `[tls]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct TlsSettings {
@@ -132,6 +132,9 @@ pub struct TlsSettings {
     /// Its private key as PEM.
     #[arg(long = "tls-key", env = "USERPOOL_TLS_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
+    /// Authorities of service accounts' certificates as PEM: with them, callers may show one. Read again when it changes.
+    #[arg(long = "tls-client-ca", env = "USERPOOL_TLS_CLIENT_CA", value_name = "FILE")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Kafka: the section `[kafka]`.
@@ -337,6 +340,7 @@ mod tests {
         [tls]
         certificate = "/tls.crt"
         key = "/tls.key"
+        client-ca = "/callers.crt"
         [kafka]
         brokers = "one:1"
         prefix = "p."

@@ -9,7 +9,7 @@ use http::Uri;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::authenticate::TrustedProxies;
-use crate::api::listener::{Certificate, CertificateError, CertificateFiles};
+use crate::api::listener::{Tls, TlsError, TlsFiles};
 use crate::app::passwords::Cost;
 use crate::app::{self, Identity};
 use crate::cli::config::{KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
@@ -26,8 +26,8 @@ pub struct ServerConfig {
     pub grpc_addr: SocketAddr,
     /// Where HTTP listens.
     pub http_addr: SocketAddr,
-    /// The certificate of both; without one, a proxy terminates TLS, or nobody comes from elsewhere.
-    pub certificate: Option<Arc<Certificate>>,
+    /// TLS of both; without it, a proxy terminates it, or nobody comes from elsewhere.
+    pub tls: Option<Arc<Tls>>,
     /// Names in ids and tokens.
     pub identity: Identity,
     /// Whose word about a caller's address counts.
@@ -76,9 +76,17 @@ pub enum Problem {
     /// One of the two alone.
     #[error("tls.certificate and tls.key belong together")]
     HalfOfTls,
+    /// Nobody could show a certificate.
+    #[error("tls.client-ca is of no use without TLS: set tls.certificate and tls.key")]
+    ClientCaWithoutTls,
+    /// The proxy's own certificate would speak for everybody behind it.
+    #[error(
+        "tls.client-ca and tls-terminated-elsewhere exclude each other: certificates would be those of the proxy, not of callers"
+    )]
+    ClientCaBehindProxy,
     /// Not usable.
     #[error("tls: {0}")]
-    Certificate(#[from] CertificateError),
+    Tls(#[from] TlsError),
     /// The database's URL is none. What it is might hold a password.
     #[error("database.url is not a URL of Postgres")]
     DatabaseUrl,
@@ -139,7 +147,7 @@ impl ServerConfig {
         let elsewhere = settings.tls_terminated_elsewhere.unwrap_or(false);
         let grpc_addr = settings.grpc_addr.unwrap_or(DEFAULT_GRPC_ADDR);
         let http_addr = settings.http_addr.unwrap_or(DEFAULT_HTTP_ADDR);
-        let tls = checked.take(certificate(&settings.tls)).flatten();
+        let tls = checked.take(tls(settings.tls.clone(), elsewhere)).flatten();
         let has_certificate = settings.tls.certificate.is_some();
         for address in [grpc_addr, http_addr] {
             let exposed = !address.ip().is_loopback() && !has_certificate && !elsewhere;
@@ -181,7 +189,7 @@ impl ServerConfig {
         Ok(Self {
             grpc_addr,
             http_addr,
-            certificate: tls,
+            tls,
             identity: Identity { public_url, account_id, region },
             proxies: TrustedProxies::new(settings.trusted_proxies.unwrap_or_default()),
             database_url,
@@ -230,10 +238,15 @@ impl Checked<'_> {
     }
 }
 
-fn certificate(settings: &TlsSettings) -> Result<Option<Arc<Certificate>>, Problem> {
-    match (settings.certificate.clone(), settings.key.clone()) {
+fn tls(settings: TlsSettings, elsewhere: bool) -> Result<Option<Arc<Tls>>, Problem> {
+    let TlsSettings { certificate, key, client_ca } = settings;
+    if client_ca.is_some() && elsewhere {
+        return Err(Problem::ClientCaBehindProxy);
+    }
+    match (certificate, key) {
+        (None, None) if client_ca.is_some() => Err(Problem::ClientCaWithoutTls),
         (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some(Certificate::read(CertificateFiles { certificate, key })?)),
+        (Some(certificate), Some(key)) => Ok(Some(Tls::read(TlsFiles { certificate, key, client_ca })?)),
         _ => Err(Problem::HalfOfTls),
     }
 }
@@ -361,6 +374,20 @@ mod tests {
         assert_eq!(problems(&behind, DATABASE, ""), Vec::<String>::new());
         only(&problems(&exposed, DATABASE, "[tls]\ncertificate = '/nowhere'\nkey = '/nowhere'"), "tls: /nowhere");
         only(&problems(LOCAL, DATABASE, "[tls]\nkey = '/nowhere'"), "tls.certificate and tls.key belong together");
+    }
+
+    #[test]
+    fn callers_are_asked_for_certificates_by_a_server_that_has_one_and_no_proxy_before_it() {
+        let with = |top: &str, more: &str| {
+            problems(&format!("{LOCAL}\n{top}"), DATABASE, &format!("[tls]\nclient-ca = '/nowhere'\n{more}"))
+        };
+        let both = "certificate = '/nowhere'\nkey = '/nowhere'";
+        only(&with("", ""), "tls.client-ca is of no use without TLS");
+        only(&with("", "key = '/nowhere'"), "tls.certificate and tls.key belong together");
+        for tls in ["", both] {
+            only(&with("tls-terminated-elsewhere = true", tls), "tls.client-ca and tls-terminated-elsewhere exclude");
+        }
+        only(&with("", both), "tls: /nowhere");
     }
 
     #[test]

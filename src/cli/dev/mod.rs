@@ -194,7 +194,7 @@ async fn serve(
         delivery: Way::Mailbox,
         proxies: TrustedProxies::default(),
         relay: Some(relay),
-        certificate: None,
+        tls: None,
         activity_months: DEFAULT_RETENTION_MONTHS,
     };
     // Nobody balances calls between processes of development: there is nothing to pause for.

@@ -6,7 +6,7 @@ use prost::Message;
 use userpool::api::operation::Operation;
 use userpool::api::pipeline::{self, Context};
 use userpool::app::App;
-use userpool::app::caller::Caller;
+use userpool::app::caller::{Caller, Credential, Developer};
 use userpool::domain::error::Error;
 use userpool::domain::ids::AccessKeyId;
 use userpool::environment::Clock;
@@ -31,7 +31,8 @@ fn developer(operation: &'static str, key: &str) -> Caller {
         created_at: Clock.now(),
         revoked_at: None,
     };
-    Caller { account: Some(account), idempotency_key: Some(key.to_owned()), ..commands::caller(operation) }
+    let developer = Some(Developer { account, credential: Credential::Secret });
+    Caller { developer, idempotency_key: Some(key.to_owned()), ..commands::caller(operation) }
 }
 
 /// Calls an operation under a name, by the path that every call takes.

@@ -29,7 +29,7 @@ pub fn app_with(store: Store, settings: Settings) -> Arc<App> {
 
 pub fn caller(operation: &'static str) -> Caller {
     Caller {
-        account: None,
+        developer: None,
         address: Some(std::net::IpAddr::from([203, 0, 113, 7])),
         request_id: "request".to_owned(),
         traceparent: None,

@@ -5,6 +5,14 @@ use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::private_directory;
 use super::process::{Process, userpool};
@@ -122,4 +130,35 @@ impl DerefMut for Serve {
 /// A path as an argument.
 pub fn argument(path: &Path) -> &str {
     path.to_str().expect("a path of ours is text")
+}
+
+/// Sends a request over TLS to a server whose certificate is trusted, with a certificate and key of one's own perhaps.
+/// `None` if there is no handshake.
+pub async fn https(
+    address: SocketAddr,
+    certificate: &Path,
+    own: Option<(&Path, &Path)>,
+    request: &str,
+) -> Option<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("it can be trusted");
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.expect("versions").with_root_certificates(roots);
+    let config = match own {
+        Some((certificate, key)) => {
+            let certificate = CertificateDer::from_pem_file(certificate).expect("a certificate");
+            let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+            builder.with_client_auth_cert(vec![certificate], key).expect("they belong together")
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let stream = TcpStream::connect(address).await.expect("the server listens");
+    let name = ServerName::try_from("127.0.0.1").expect("an address");
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
+    // In TLS 1.3 a server that refuses the caller's certificate says so only after the caller's part of the handshake.
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    (!answer.is_empty()).then_some(answer)
 }

@@ -1,0 +1,338 @@
+//! TLS of both listeners: read from files, and again when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
+use tokio_util::sync::CancellationToken;
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Where certificates and keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain as PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key as PEM.
+    pub key: PathBuf,
+    /// The authorities of callers' certificates as PEM. Without any, no caller is asked for one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why there can be no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that can't be read, or is no PEM of what it should be.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: pem::Error,
+    },
+    /// There is none in the file.
+    #[error("{0} holds no certificate")]
+    Empty(String),
+    /// One of an authority that can't be read.
+    #[error("{path} holds a certificate that can't be used: {source}")]
+    Authority {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: rustls::Error,
+    },
+    /// Certificates of callers can't be verified by these authorities.
+    #[error("the authorities of callers can't be used: {0}")]
+    Authorities(#[from] VerifierBuilderError),
+    /// Certificate and key don't belong together, or are of a kind that TLS does not use.
+    #[error("certificate and key can't be used: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// TLS as the files say at the moment. Connections begun after a change are by what they say then.
+#[derive(Debug)]
+pub struct Tls {
+    files: TlsFiles,
+    current: RwLock<(Arc<ServerConfig>, Stamp)>,
+}
+
+/// What tells one state of the files from another.
+type Stamp = [Option<SystemTime>; 3];
+
+impl Tls {
+    /// Reads the files.
+    pub fn read(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+        // Before the files, so that a change in between is seen later.
+        let stamp = files.stamp();
+        let current = RwLock::new((Arc::new(files.read()?), stamp));
+        Ok(Arc::new(Self { files, current }))
+    }
+
+    /// What accepts the next connection.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).0.clone().into()
+    }
+
+    /// Looks at the files again and again. What can't be used leaves everything as it is.
+    pub async fn keep_current(self: Arc<Self>, stop: CancellationToken) {
+        while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
+            self.look();
+        }
+    }
+
+    fn look(&self) {
+        let stamp = self.files.stamp();
+        if stamp == self.current.read().unwrap_or_else(PoisonError::into_inner).1 {
+            return;
+        }
+        let read = self.files.read();
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.1 = stamp;
+        match read {
+            Ok(config) => {
+                current.0 = Arc::new(config);
+                tracing::info!("the certificates have changed, new connections are by the new ones");
+            }
+            Err(error) => tracing::error!(%error, "the changed certificates can't be used, the last ones stay"),
+        }
+    }
+}
+
+impl TlsFiles {
+    /// TLS 1.2 and 1.3, for HTTP/2 and HTTP/1.1.
+    fn read(&self) -> Result<ServerConfig, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|source| failed(&self.key, source))?;
+        let mut config = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(self.verifier(provider)?)
+            .with_single_cert(certificates(&self.certificate)?, key)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if self.client_ca.is_some() {
+            // A session that is resumed brings its certificate along, and nobody asks whether its time is over by now.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        }
+        Ok(config)
+    }
+
+    /// What becomes of callers' certificates. A caller may have none; one that does not verify ends the handshake.
+    fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let Some(file) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+        let mut authorities = RootCertStore::empty();
+        for certificate in certificates(file)? {
+            let path = || file.display().to_string();
+            authorities.add(certificate).map_err(|source| TlsError::Authority { path: path(), source })?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(authorities.into(), provider);
+        Ok(verifier.allow_unauthenticated().build()?)
+    }
+
+    fn stamp(&self) -> Stamp {
+        let changed = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        [changed(&self.certificate), changed(&self.key), self.client_ca.as_ref().and_then(changed)]
+    }
+}
+
+/// The certificates in a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates = read.map_err(|source| failed(path, source))?;
+    if certificates.is_empty() { Err(TlsError::Empty(path.display().to_string())) } else { Ok(certificates) }
+}
+
+fn failed(path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use tokio::io::AsyncReadExt;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::rustls::ClientConfig;
+    use tokio_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+
+    use super::*;
+
+    const NAME: &str = "users.example";
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+    type Own = (CertificateDer<'static>, KeyPair);
+
+    fn write(directory: &Path) -> TlsFiles {
+        let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+        let files =
+            TlsFiles { certificate: directory.join("tls.crt"), key: directory.join("tls.key"), client_ca: None };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn write_with_authority(directory: &Path) -> (TlsFiles, Authority) {
+        let authority = authority();
+        let client_ca = directory.join("callers.crt");
+        std::fs::write(&client_ca, authority.pem()).unwrap();
+        (TlsFiles { client_ca: Some(client_ca), ..write(directory) }, authority)
+    }
+
+    fn authority() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    /// A certificate with its key.
+    fn own(authority: &Authority, adjust: impl FnOnce(&mut CertificateParams)) -> Own {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["caller.example".to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        adjust(&mut params);
+        (params.signed_by(&key, authority).unwrap().der().clone(), key)
+    }
+
+    /// A caller who trusts the server's certificate as it stands in its file.
+    fn caller(files: &TlsFiles, own: Option<&Own>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&files.certificate).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let key = |key: &KeyPair| PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        Arc::new(match own {
+            Some((certificate, own)) => builder.with_client_auth_cert(vec![certificate.clone()], key(own)).unwrap(),
+            None => builder.with_no_client_auth(),
+        })
+    }
+
+    /// What the server knows of a caller after their handshake; none if there was no handshake.
+    async fn shown(tls: &Tls, caller: &Arc<ClientConfig>) -> Option<Option<CertificateDer<'static>>> {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        let connector = TlsConnector::from(caller.clone());
+        let connected = connector.connect(ServerName::try_from(NAME).unwrap(), there);
+        let (accepted, connected) = tokio::join!(tls.acceptor().accept(here), connected);
+        let (accepted, mut connected) = (accepted.ok()?, connected.ok()?);
+        let shown = accepted.get_ref().1.peer_certificates().map(|chain| chain[0].clone());
+        // The caller reads to the end, so that it has what it would need to resume.
+        drop(accepted);
+        let _ = connected.read_to_end(&mut Vec::new()).await;
+        Some(shown)
+    }
+
+    /// A change is told by the time of the file, which a fast machine could leave the same.
+    fn touch(path: &Path) {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        let later = file.metadata().unwrap().modified().unwrap() + Duration::from_secs(60);
+        file.set_modified(later).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_replaced_is_used_and_one_that_is_broken_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = write(directory.path());
+        let tls = Tls::read(files.clone()).unwrap();
+        let first = caller(&files, None);
+        tls.look();
+        assert_eq!(shown(&tls, &first).await, Some(None));
+
+        let second = caller(&write(directory.path()), None);
+        assert_eq!(shown(&tls, &second).await, None);
+        touch(&files.certificate);
+        tls.look();
+        assert_eq!(shown(&tls, &second).await, Some(None));
+        assert_eq!(shown(&tls, &caller(&files, None)).await, Some(None));
+
+        std::fs::write(&files.key, "no key").unwrap();
+        touch(&files.key);
+        tls.look();
+        assert_eq!(shown(&tls, &second).await, Some(None));
+    }
+
+    #[tokio::test]
+    async fn callers_may_have_a_certificate_and_one_that_does_not_verify_ends_the_handshake() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, authority) = write_with_authority(directory.path());
+        let tls = Tls::read(files.clone()).unwrap();
+        assert_eq!(shown(&tls, &caller(&files, None)).await, Some(None));
+        let good = own(&authority, |_| {});
+        assert_eq!(shown(&tls, &caller(&files, Some(&good))).await, Some(Some(good.0.clone())));
+        for bad in [
+            own(&self::authority(), |_| {}),
+            own(&authority, |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)),
+            own(&authority, |params| params.not_before = rcgen::date_time_ymd(4000, 1, 1)),
+            own(&authority, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]),
+        ] {
+            assert_eq!(shown(&tls, &caller(&files, Some(&bad))).await, None);
+        }
+        // Where nobody is asked, nobody is refused.
+        let unasked = Tls::read(TlsFiles { client_ca: None, ..files.clone() }).unwrap();
+        assert_eq!(shown(&unasked, &caller(&files, Some(&good))).await, Some(None));
+    }
+
+    #[tokio::test]
+    async fn authorities_that_are_replaced_count_also_for_who_was_there_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, authority) = write_with_authority(directory.path());
+        let tls = Tls::read(files.clone()).unwrap();
+        let own = own(&authority, |_| {});
+        let caller = caller(&files, Some(&own));
+        for _ in 0..2 {
+            assert_eq!(shown(&tls, &caller).await, Some(Some(own.0.clone())));
+        }
+        let client_ca = files.client_ca.clone().unwrap();
+        std::fs::write(&client_ca, self::authority().pem()).unwrap();
+        touch(&client_ca);
+        tls.look();
+        assert_eq!(shown(&tls, &caller).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_session_is_resumed_only_where_no_certificate_could_come_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, authority) = write_with_authority(directory.path());
+        let own = own(&authority, |_| {});
+        for (files, resumed) in [(TlsFiles { client_ca: None, ..files.clone() }, true), (files, false)] {
+            let tls = Tls::read(files.clone()).unwrap();
+            let caller = caller(&files, Some(&own));
+            assert!(shown(&tls, &caller).await.is_some());
+            let (here, there) = tokio::io::duplex(64 * 1024);
+            let connector = TlsConnector::from(caller);
+            let connected = connector.connect(ServerName::try_from(NAME).unwrap(), there);
+            let (accepted, connected) = tokio::join!(tls.acceptor().accept(here), connected);
+            let kind = accepted.unwrap().get_ref().1.handshake_kind().unwrap();
+            assert_eq!(kind == rustls::HandshakeKind::Resumed, resumed, "{kind:?}");
+            drop(connected);
+        }
+    }
+
+    #[test]
+    fn files_that_are_no_certificate_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let (files, _) = write_with_authority(directory.path());
+        let other = tempfile::tempdir().unwrap();
+        let strange = TlsFiles { key: write(other.path()).key, ..files.clone() };
+        assert!(matches!(Tls::read(strange), Err(TlsError::Unusable(_))));
+        let swapped = TlsFiles { certificate: files.key.clone(), key: files.certificate.clone(), client_ca: None };
+        let error = Tls::read(swapped).unwrap_err();
+        assert!(error.to_string().contains("tls.crt"), "{error}");
+        let keys = TlsFiles { certificate: files.key.clone(), ..files.clone() };
+        assert!(matches!(Tls::read(keys), Err(TlsError::Empty(path)) if path.ends_with("tls.key")));
+        let missing = TlsFiles { key: directory.path().join("missing"), ..files.clone() };
+        let error = Tls::read(missing).unwrap_err();
+        assert!(error.to_string().contains("missing"), "{error}");
+
+        let authorities = |text: &str| {
+            let file = directory.path().join("authorities");
+            std::fs::write(&file, text).unwrap();
+            Tls::read(TlsFiles { client_ca: Some(file), ..files.clone() }).unwrap_err()
+        };
+        assert!(matches!(authorities(""), TlsError::Empty(_)));
+        let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(authorities(garbage), TlsError::Authority { .. }));
+    }
+}
