@@ -368,6 +368,17 @@ fn unbinding_and_revoking_are_felt_at_the_next_call_of_a_connection() {
     // What was a revoked account's can be another's.
     scene.bind(&third, &own);
     again().unwrap();
+
+    // The earlier release, which knows no certificates, revokes an account and leaves them.
+    runtime.block_on(async {
+        let database = sqlx::PgPool::connect(&scene.installation.database_url).await.expect("the database is there");
+        let statement = "update service_accounts set revoked_at = now() where access_key_id = $1";
+        sqlx::query(statement).bind(&third.id).execute(&database).await.expect("the account is there");
+    });
+    assert_eq!(again().unwrap_err(), UNKNOWN);
+    scene.certificate("unbind", &third, &own).unwrap();
+    scene.bind(&first, &own);
+    again().unwrap();
 }
 
 #[test]
