@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::AccessKeyId;
+use crate::proto::presence::GivenEmpty;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
 
@@ -34,6 +35,7 @@ pub fn anonymous(
         operation: operation.info().name,
         idempotency_key: idempotency_key(headers),
         command: None,
+        given_empty: GivenEmpty::default(),
     }
 }
 

@@ -67,7 +67,9 @@ async fn admit(
     if authenticate::needs_account(operation) {
         authenticate_signature(doors, caller, parts, &body).await?;
     }
-    decode::decode(&message(operation.info().request)?, &body)
+    let decoded = decode::decode(&message(operation.info().request)?, &body)?;
+    caller.given_empty = decoded.given_empty;
+    Ok(decoded.message)
 }
 
 /// The operation that `X-Amz-Target` names.
