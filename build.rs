@@ -10,6 +10,8 @@ mod messages;
 mod names;
 #[path = "build/operations.rs"]
 mod operations;
+#[path = "build/presence.rs"]
+mod presence;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,7 @@ fn main() -> Result<(), Failure> {
     std::fs::write(out.join("checks.rs"), checks::generate(&pool)?)?;
     std::fs::write(out.join("operations.rs"), operations::generate(&pool)?)?;
     std::fs::write(out.join("events.rs"), events::generate(&pool)?)?;
+    std::fs::write(out.join("presence.rs"), presence::generate(&pool)?)?;
     Ok(())
 }
 

@@ -8,18 +8,23 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::{Buf, BufMut, Bytes};
+use http_body_util::Full;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Request, Response, Status};
 
 use crate::api::authenticate::{self, TrustedProxies};
+use crate::api::body::{self, LARGEST_BODY};
 use crate::api::listener::Peer;
 use crate::api::operation::{OPERATIONS, Operation};
-use crate::api::pipeline::{self, Context, LARGEST_BODY};
+use crate::api::pipeline::{self, Context};
 use crate::api::status::status;
 use crate::app::App;
 use crate::domain::error::{Error, Exception};
 use crate::environment::Random;
+
+/// What stands before a message: a flag and its length.
+const FRAME: usize = 5;
 
 /// What the doors share.
 #[derive(Clone)]
@@ -40,15 +45,25 @@ pub fn services(doors: &Doors) -> Router {
             async move {
                 let random = method.doors.app.random.clone();
                 let patience = authenticate::grpc_timeout(request.headers());
-                let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY);
-                let response = within(patience, grpc.unary(method, request.map(tonic::body::Body::new))).await;
-                told_in_our_words(response, &random)
+                told_in_our_words(within(patience, unary(method, request)).await, &random)
             }
         };
         router = router.route(info.path, axum::routing::post(method));
     }
     let random = doors.app.random.clone();
     router.fallback(move || std::future::ready(no_such_method(&random)))
+}
+
+/// One call. Tonic would wait for a message as long as its caller likes, so it gets one that has arrived.
+async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http::Response<tonic::body::Body> {
+    let (parts, body) = request.into_parts();
+    match body::whole(body, FRAME).await {
+        Ok(message) => {
+            let request = http::Request::from_parts(parts, tonic::body::Body::new(Full::new(message)));
+            Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY).unary(method, request).await
+        }
+        Err(error) => status(&error, &method.doors.app.random.uuid().to_string()).into_http(),
+    }
 }
 
 /// Ends a call at its deadline. Tonic would do so a moment later, and call it CANCELLED; the caller then reads that.
@@ -75,7 +90,7 @@ fn told_in_our_words(
 ) -> http::Response<tonic::body::Body> {
     let refused = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
     let message = match refused.as_ref().map(Status::code) {
-        Some(Code::OutOfRange) => format!("The request is larger than {LARGEST_BODY} bytes."),
+        Some(Code::OutOfRange) => body::too_large(),
         Some(Code::Internal | Code::Unknown | Code::Cancelled) => "The request is not one message of gRPC.".to_owned(),
         _ => return response,
     };

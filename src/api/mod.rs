@@ -2,6 +2,7 @@
 
 pub mod authenticate;
 pub mod aws_json;
+pub mod body;
 pub mod checks;
 pub mod grpc;
 pub mod http;

@@ -19,9 +19,6 @@ use crate::proto::events::developer_activity::Activity;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{Role, ServiceAccount};
 
-/// A body larger than this is refused at every door.
-pub const LARGEST_BODY: usize = 1024 * 1024;
-
 /// A call on its way.
 pub struct Context {
     /// The operation.

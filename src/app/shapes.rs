@@ -103,9 +103,7 @@ pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserP
 
 /// All attributes of a user, or those that a client may read.
 pub fn user_attributes(pool: &UserPool, user: &User, reader: Option<&AppClient>) -> Vec<v1::AttributeType> {
-    let readable = |name: &str| {
-        reader.is_none_or(|client| attributes::readable(&pool.schema, &client.settings.read_attributes, name))
-    };
+    let readable = |name: &str| reader.is_none_or(|client| attributes::readable(&pool.schema, client.readable(), name));
     let shown = user.shown_attributes().into_iter().filter(|(name, _)| readable(name));
     shown.map(|(name, value)| v1::AttributeType { name: Some(name), value: Some(value) }).collect()
 }

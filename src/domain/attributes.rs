@@ -178,11 +178,30 @@ fn check_bounds(asked: &v1::SchemaAttributeType) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a client may read or write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permitted<'a> {
+    /// Every attribute that clients may.
+    All,
+    /// These of them.
+    Only(&'a [String]),
+}
+
+impl Permitted<'_> {
+    /// Whether an attribute is among them.
+    pub fn includes(self, name: &str) -> bool {
+        match self {
+            Permitted::All => true,
+            Permitted::Only(listed) => listed.iter().any(|listed| listed == name),
+        }
+    }
+}
+
 /// Who writes attributes.
 #[derive(Clone, Copy, Debug)]
 pub enum Writer<'a> {
-    /// A user through a client that may write these attributes; empty means all.
-    Client(&'a [String]),
+    /// A user through a client that may write these attributes.
+    Client(Permitted<'a>),
     /// An administrator.
     Administrator,
 }
@@ -250,9 +269,7 @@ fn permit(known: &v1::SchemaAttributeType, writer: Writer<'_>) -> Result<(), Err
     match writer {
         Writer::Client(_) if SERVER_WRITTEN.contains(&name) || VERIFICATION_FLAGS.contains(&name) => unauthorized(),
         Writer::Client(_) if known.developer_only_attribute() => unauthorized(),
-        Writer::Client(allowed) if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == name) => {
-            unauthorized()
-        }
+        Writer::Client(permitted) if !permitted.includes(name) => unauthorized(),
         Writer::Administrator if SERVER_WRITTEN.contains(&name) => Err(cannot_be_updated(name)),
         Writer::Client(_) | Writer::Administrator => Ok(()),
     }
@@ -328,11 +345,10 @@ pub fn require(schema: &[v1::SchemaAttributeType], attributes: &Attributes) -> R
 }
 
 /// Whether a client may show an attribute to its user.
-pub fn readable(schema: &[v1::SchemaAttributeType], allowed: &[String], name: &str) -> bool {
+pub fn readable(schema: &[v1::SchemaAttributeType], permitted: Permitted<'_>, name: &str) -> bool {
     let developer_only = schema.iter().any(|known| known.name() == name && known.developer_only_attribute());
-    let listed = |name: &str| allowed.iter().any(|allowed| allowed == name);
-    let implied = VERIFICATION_FLAGS.contains(&name) && listed(name.trim_end_matches("_verified"));
-    name == "sub" || !developer_only && (allowed.is_empty() || listed(name) || implied)
+    let implied = flagged(name).is_some_and(|attribute| permitted.includes(attribute));
+    name == "sub" || !developer_only && (permitted.includes(name) || implied)
 }
 
 /// Whether a text has the form of an e-mail address.
@@ -437,7 +453,7 @@ mod tests {
     }
 
     fn conforms(name: &str, value: &str) -> Result<Attributes, Error> {
-        conform(&shop(), &written(&[(name, value)]), Writer::Client(&[]))
+        conform(&shop(), &written(&[(name, value)]), Writer::Client(Permitted::All))
     }
 
     #[test]
@@ -483,7 +499,7 @@ mod tests {
             conform(&shop(), &written(&[(name, value)]), writer).map(drop).map_err(|error| error.exception)
         };
         let unauthorized = Err(Exception::NotAuthorizedException);
-        let anything = Writer::Client(&[]);
+        let anything = Writer::Client(Permitted::All);
         for (name, value) in
             [("sub", "x"), ("identities", "x"), ("email_verified", "true"), ("phone_number_verified", "true")]
         {
@@ -491,8 +507,9 @@ mod tests {
         }
         assert_eq!(attempt("dev:custom:rank", "1", anything), unauthorized);
         let only = texts(&["email"]);
-        assert_eq!(attempt("email", "a@b.example", Writer::Client(&only)), Ok(()));
-        assert_eq!(attempt("name", "A", Writer::Client(&only)), unauthorized);
+        assert_eq!(attempt("email", "a@b.example", Writer::Client(Permitted::Only(&only))), Ok(()));
+        assert_eq!(attempt("name", "A", Writer::Client(Permitted::Only(&only))), unauthorized);
+        assert_eq!(attempt("email", "a@b.example", Writer::Client(Permitted::Only(&[]))), unauthorized);
         assert_eq!(attempt("email_verified", "true", Writer::Administrator), Ok(()));
         assert_eq!(attempt("dev:custom:rank", "1", Writer::Administrator), Ok(()));
         assert_eq!(attempt("sub", "x", Writer::Administrator), Err(Exception::InvalidParameterException));
@@ -512,14 +529,15 @@ mod tests {
 
     #[test]
     fn a_client_reads_what_it_lists_and_what_is_implied() {
-        let all = texts(&[]);
-        assert!(readable(&shop(), &all, "email") && readable(&shop(), &all, "custom:age"));
-        assert!(!readable(&shop(), &all, "dev:custom:rank"));
+        let all = |name: &str| readable(&shop(), Permitted::All, name);
+        assert!(all("email") && all("custom:age") && !all("dev:custom:rank"));
         let listed = texts(&["email", "dev:custom:rank"]);
-        assert!(readable(&shop(), &listed, "email") && readable(&shop(), &listed, "email_verified"));
-        assert!(readable(&shop(), &listed, "sub"));
-        assert!(!readable(&shop(), &listed, "phone_number_verified") && !readable(&shop(), &listed, "name"));
-        assert!(!readable(&shop(), &listed, "dev:custom:rank"), "developer-only for every client");
+        let listed = |name: &str| readable(&shop(), Permitted::Only(&listed), name);
+        assert!(listed("email") && listed("email_verified") && listed("sub"));
+        assert!(!listed("phone_number_verified") && !listed("name"));
+        assert!(!listed("dev:custom:rank"), "developer-only for every client");
+        let nothing = |name: &str| readable(&shop(), Permitted::Only(&[]), name);
+        assert!(nothing("sub") && !nothing("email") && !nothing("email_verified"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod message;
 pub mod password_policy;
 pub mod personal;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod time;
 pub mod user;
 pub mod user_pool;

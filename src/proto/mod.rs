@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::all, reason = "generated from the protos, which carry the documentation")]
 
 pub mod json;
+pub mod presence;
 
 include!(concat!(env!("OUT_DIR"), "/proto.rs"));
 include!(concat!(env!("OUT_DIR"), "/debug.rs"));

@@ -113,9 +113,8 @@ fn access_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
 
 fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
     let mut claims = Map::new();
-    let readable = &issue.client.settings.read_attributes;
     for (name, value) in issue.user.shown_attributes() {
-        if attributes::readable(&issue.pool.state.schema, readable, &name) {
+        if attributes::readable(&issue.pool.state.schema, issue.client.readable(), &name) {
             claims.insert(name.clone(), attribute_claim(&name, value));
         }
     }

@@ -3,8 +3,8 @@
 use userpool::api::operation::Operation;
 use userpool::proto::v1::*;
 
-use crate::support::client::assert_refused;
-use crate::support::pool::{Pool, email_pool, password_client, texts};
+use crate::support::client::{Refusal, assert_refused};
+use crate::support::pool::{PASSWORD, Person, Pool, attributes, by_name, email_pool, password_client, texts};
 use crate::support::refusals::is_declared;
 use crate::support::requests::same_fields;
 
@@ -290,6 +290,96 @@ async fn flows_and_rules_of_oauth_are_checked() {
         CreateUserPoolClientRequest { enable_propagate_additional_user_context_data: Some(true), ..Default::default() };
     let message = "EnablePropagateAdditionalUserContextData is not supported by this server yet.";
     refused(&pool, context, "InvalidParameterException", message).await;
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_client_with_an_empty_list_of_flows_has_none_and_one_without_a_list_has_the_default() {
+    let pool = Pool::create().await;
+    let aws = pool.api.aws();
+    let default = texts(&["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]);
+    for (given, expected) in [(Some(Vec::new()), Vec::new()), (None, default.clone())] {
+        let request = aws.create_user_pool_client().user_pool_id(&pool.id).client_name("app");
+        let created = request.set_explicit_auth_flows(given).send().await.unwrap().user_pool_client.unwrap();
+        let id = created.client_id().unwrap().to_owned();
+        let described = aws.describe_user_pool_client().user_pool_id(&pool.id).client_id(&id).send().await.unwrap();
+        for client in [created, described.user_pool_client.unwrap()] {
+            let flows = client.explicit_auth_flows.expect("flows are always shown");
+            assert_eq!(flows.iter().map(|flow| flow.as_str()).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    let person = pool.person("flowing").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let update = || aws.update_user_pool_client().user_pool_id(&pool.id).client_id(&pool.client_id);
+    update().set_explicit_auth_flows(Some(Vec::new())).send().await.unwrap();
+    let refused = pool.sign_in(&person.username, PASSWORD).await;
+    assert_refused(refused, "InvalidParameterException", "USER_PASSWORD_AUTH flow not enabled for this client");
+    let refused = pool.refresh(tokens.refresh_token()).await;
+    assert_refused(refused, "NotAuthorizedException", "REFRESH_TOKEN_AUTH flow not enabled for this client");
+    update().send().await.unwrap();
+    pool.refresh(tokens.refresh_token()).await.unwrap();
+    let refused = pool.sign_in(&person.username, PASSWORD).await;
+    assert_refused(refused, "InvalidParameterException", "USER_PASSWORD_AUTH flow not enabled for this client");
+    pool.verify().await;
+}
+
+/// What an app sees and changes of its user.
+async fn access(pool: &Pool, person: &Person, client_id: &str) -> (Vec<String>, Result<(), Refusal>) {
+    let request = pool.sign_in_request(&person.username, PASSWORD);
+    let request = InitiateAuthRequest { client_id: Some(client_id.to_owned()), ..request };
+    let tokens = pool.api.call(request).await.unwrap().authentication_result.unwrap();
+    let seen = pool.get_user(tokens.access_token()).await.unwrap().user_attributes;
+    let change = UpdateUserAttributesRequest {
+        access_token: tokens.access_token.clone(),
+        user_attributes: attributes(&[("nickname", "J")]),
+        ..Default::default()
+    };
+    (by_name(&seen).into_keys().collect(), pool.api.call(change).await.map(drop))
+}
+
+#[tokio::test]
+async fn a_client_with_an_empty_list_of_attributes_sees_or_changes_none_and_one_without_a_list_all() {
+    const UNAUTHORIZED: (&str, &str) = ("NotAuthorizedException", "A client attempted to write unauthorized attribute");
+    let pool = Pool::create().await;
+    let aws = pool.api.aws();
+    let person = pool.person_with("watched", &[("nickname", "I")]).await;
+    let flows = || Some(vec!["ALLOW_USER_PASSWORD_AUTH".into()]);
+    let all = ["email", "email_verified", "nickname", "sub"];
+
+    let create = aws.create_user_pool_client().user_pool_id(&pool.id).client_name("blind");
+    let create = create.set_explicit_auth_flows(flows()).set_read_attributes(Some(Vec::new()));
+    let blind = create.set_write_attributes(Some(Vec::new())).send().await.unwrap().user_pool_client.unwrap();
+    let blind = blind.client_id().unwrap();
+    let (seen, changed) = access(&pool, &person, blind).await;
+    assert_eq!(seen, ["sub"]);
+    assert_refused(changed, UNAUTHORIZED.0, UNAUTHORIZED.1);
+
+    let update = || {
+        let update = aws.update_user_pool_client().user_pool_id(&pool.id).client_id(blind);
+        update.set_explicit_auth_flows(flows())
+    };
+    update().set_write_attributes(Some(Vec::new())).send().await.unwrap();
+    let (seen, changed) = access(&pool, &person, blind).await;
+    assert_eq!(seen, all);
+    assert_refused(changed, UNAUTHORIZED.0, UNAUTHORIZED.1);
+    update().set_read_attributes(Some(Vec::new())).send().await.unwrap();
+    let (seen, changed) = access(&pool, &person, blind).await;
+    assert_eq!(seen, ["sub"]);
+    changed.unwrap();
+    update().send().await.unwrap();
+    let (seen, changed) = access(&pool, &person, blind).await;
+    assert_eq!(seen, all);
+    changed.unwrap();
+
+    // What a user must have every client may write.
+    let schema = vec![SchemaAttributeType { name: Some("email".into()), required: Some(true), ..Default::default() }];
+    let strict = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
+    let create = aws.create_user_pool_client().user_pool_id(&strict.id).client_name("app");
+    let refused = create.set_write_attributes(Some(Vec::new())).send().await.unwrap_err().into_service_error();
+    let message = "Invalid write attributes specified while creating a client";
+    assert_eq!((refused.meta().code(), refused.meta().message()), (Some("InvalidParameterException"), Some(message)));
+    strict.verify().await;
     pool.verify().await;
 }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use prost::Message;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tonic::Code;
 use tonic::transport::Channel;
+use tonic::{Code, Request};
+use userpool::api::grpc::BytesCodec;
 use userpool::api::operation::{Operation, OperationInfo};
 use userpool::environment::Random;
 use userpool::proto::v1;
@@ -211,6 +213,30 @@ async fn a_body_that_breaks_off_or_never_ends_is_refused() {
     let good = format!("{head}transfer-encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
     let answer = wire::raw(bench.address().http, good.as_bytes()).await;
     assert_eq!(answer.exception().0, "InvalidParameterException");
+}
+
+#[tokio::test]
+async fn a_message_that_never_ends_is_refused_over_grpc() {
+    let bench = Bench::new("endless-message").await;
+    let before = bench.written().await;
+    let path = Operation::SignUp.info().path;
+    let mut client = tonic::client::Grpc::new(bench.channel.clone());
+    client.ready().await.expect("the server is there");
+    let endless = Request::new(futures::stream::pending::<Bytes>());
+    let answer = client.client_streaming(endless, PathAndQuery::from_static(path), BytesCodec);
+    let over_http_1 = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 100\r\n\r\n\0\0"
+    );
+    let (answer, over_http_1) = tokio::join!(
+        tokio::time::timeout(Duration::from_secs(30), answer),
+        wire::raw(bench.address().grpc, over_http_1.as_bytes()),
+    );
+    let status = answer.expect("an answer in time").expect_err("a refusal");
+    assert_eq!(Refusal::of_status(&status).exception, "SerializationException", "{status:?}");
+    assert_eq!(status.message(), "The request's body took longer than 10 seconds.");
+    assert_eq!(over_http_1.header("grpc-status"), Some("3"), "{over_http_1:?}");
+    assert!(over_http_1.header("grpc-status-details-bin").is_some(), "{over_http_1:?}");
+    bench.assert_untouched(before).await;
 }
 
 #[tokio::test]

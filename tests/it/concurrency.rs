@@ -6,8 +6,11 @@ use futures::future::join_all;
 use sqlx::PgPool;
 use userpool::proto::v1::*;
 
-use crate::support::client::Refusal;
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique};
+use crate::support::client::{Refusal, assert_refused};
+use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, texts, unique};
+
+const TEMPORARY: &str = "Temporary-horse-7";
+const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
 
 /// How often each exception was answered; `OK` for none.
 fn outcomes<T>(answers: &[Result<T, Refusal>]) -> BTreeMap<&str, usize> {
@@ -60,6 +63,84 @@ async fn one_alias_is_given_once() {
     assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 1), ("OK", 3)]));
     let owner = pool.admin_get_user(&email).await.unwrap();
     assert!(users.iter().any(|user| user == owner.username()));
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn of_two_new_users_upon_whom_one_address_is_forced_one_has_it() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    for _ in 0..4 {
+        let email = format!("{}@example.com", unique("contended"));
+        let users = [(unique("heir"), TEMPORARY), (unique("heir"), "Temporary-horse-8")];
+        let created = users.each_ref().map(|(name, password)| {
+            let force = AdminCreateUserRequest {
+                force_alias_creation: Some(true),
+                temporary_password: Some((*password).to_owned()),
+                message_action: Some("SUPPRESS".into()),
+                ..pool.create_user_request(name, &[("email", &email), ("email_verified", "true")])
+            };
+            pool.api.call(force)
+        });
+        for answer in join_all(created).await {
+            answer.unwrap();
+        }
+        let owner = pool.admin_get_user(&email).await.unwrap().username().to_owned();
+        for (name, password) in &users {
+            let shown = by_name(&pool.admin_get_user(name).await.unwrap().user_attributes);
+            assert_eq!(shown["email"], email);
+            assert_eq!(shown["email_verified"], (*name == owner).to_string(), "{name} of {owner}");
+            if *name == owner {
+                pool.challenge(&email, password).await;
+            } else {
+                assert_refused(pool.sign_in(&email, password).await, WRONG.0, WRONG.1);
+                pool.challenge(name, password).await;
+            }
+        }
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_sent_again_and_the_answer_to_the_one_before_do_not_both_count() {
+    const AGAIN: &str = "Temporary-horse-8";
+    let pool = Pool::create().await;
+    for _ in 0..4 {
+        let name = unique("invited");
+        let email = format!("{name}@example.com");
+        pool.create_user(&name, &[("email", &email), ("email_verified", "true")], TEMPORARY).await;
+        let challenge = pool.challenge(&name, TEMPORARY).await;
+        let again = AdminCreateUserRequest {
+            message_action: Some("RESEND".into()),
+            desired_delivery_mediums: texts(&["EMAIL"]),
+            temporary_password: Some(AGAIN.into()),
+            ..pool.create_user_request(&name, &[])
+        };
+        let (sent, answered) = tokio::join!(
+            pool.api.call(again),
+            pool.api.call(pool.new_password_request(challenge.session(), &name, PASSWORD)),
+        );
+        let status = pool.admin_get_user(&name).await.unwrap();
+        match (sent, answered) {
+            (Ok(_), Err(refusal)) => {
+                assert_eq!(refusal.pair(), ("NotAuthorizedException", "Invalid session for the user."));
+                assert_eq!(status.user_status(), "FORCE_CHANGE_PASSWORD");
+                assert_eq!(pool.api.code_for(&email).await, AGAIN);
+                assert_refused(pool.sign_in(&name, PASSWORD).await, WRONG.0, WRONG.1);
+                pool.challenge(&name, AGAIN).await;
+            }
+            (Err(refusal), Ok(answer)) => {
+                let message = "The invitation can't be sent again: the user's status is CONFIRMED.";
+                assert_eq!(refusal.pair(), ("UnsupportedUserStateException", message));
+                assert_eq!(status.user_status(), "CONFIRMED");
+                pool.get_user(answer.authentication_result.unwrap().access_token()).await.unwrap();
+                assert_refused(pool.sign_in(&name, AGAIN).await, WRONG.0, WRONG.1);
+                pool.sign_in(&name, PASSWORD).await.unwrap();
+                assert_eq!(pool.api.mailbox(&email).await.len(), 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
     pool.verify().await;
 }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nix::sys::signal::Signal;
 use prost::Message;
 use serde_json::{Value, json};
@@ -12,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use userpool::api::operation::Operation;
 use userpool::domain::ids::{StreamId, UserPoolId};
 use userpool::domain::personal::Sealed;
 use userpool::proto::v1::SignUpRequest;
@@ -282,6 +285,135 @@ fn a_password_is_hashed_again_at_sign_in_once_the_setting_has_changed() {
     }
     let verified = installation.run(&["log", "verify"]);
     assert!(verified.starts_with("Log and read models agree"), "{verified}");
+}
+
+#[test]
+fn where_groups_may_be_deleted_with_members_their_membership_ends_with_them() {
+    let installation = installation("serve_groups");
+    let server = installation.start(&["--delete-groups-with-members"]);
+    let call = |operation: &str, request: &Value| call(&installation, &server, operation, request, &[]);
+    let pool = call("CreateUserPool", &json!({ "PoolName": "groups" }))["UserPool"]["Id"].clone();
+    let flows = ["ALLOW_USER_PASSWORD_AUTH"];
+    let client = json!({ "UserPoolId": pool, "ClientName": "app", "ExplicitAuthFlows": flows });
+    let client = call("CreateUserPoolClient", &client)["UserPoolClient"]["ClientId"].clone();
+    let password = "Correct-horse-1";
+    call("SignUp", &json!({ "ClientId": client, "Username": "jane", "Password": password }));
+    let jane = json!({ "UserPoolId": pool, "Username": "jane" });
+    call("AdminConfirmSignUp", &jane);
+    for group in ["editors", "readers"] {
+        call("CreateGroup", &json!({ "UserPoolId": pool, "GroupName": group }));
+        call("AdminAddUserToGroup", &json!({ "UserPoolId": pool, "Username": "jane", "GroupName": group }));
+    }
+    let groups_of_tokens = || {
+        let parameters = json!({ "USERNAME": "jane", "PASSWORD": password });
+        let request = json!({ "ClientId": client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters });
+        let tokens = call("InitiateAuth", &request)["AuthenticationResult"].clone();
+        ["IdToken", "AccessToken"].map(|name| {
+            let payload = tokens[name].as_str().and_then(|token| token.split('.').nth(1)).expect("a payload");
+            let claims = URL_SAFE_NO_PAD.decode(payload).expect("base64");
+            serde_json::from_slice::<Value>(&claims).expect("JSON")["cognito:groups"].clone()
+        })
+    };
+    assert_eq!(groups_of_tokens(), [json!(["editors", "readers"]), json!(["editors", "readers"])]);
+
+    let editors = json!({ "UserPoolId": pool, "GroupName": "editors" });
+    call("DeleteGroup", &editors);
+    assert_eq!(groups_of_tokens(), [json!(["readers"]), json!(["readers"])]);
+    let groups = call("AdminListGroupsForUser", &jane)["Groups"].clone();
+    assert_eq!(groups.as_array().map(Vec::len), Some(1), "{groups}");
+    // Another group of the name has members of its own.
+    call("CreateGroup", &editors);
+    assert_eq!(call("ListUsersInGroup", &editors)["Users"], json!([]));
+    assert_eq!(groups_of_tokens(), [json!(["readers"]), json!(["readers"])]);
+    let verified = installation.run(&["log", "verify"]);
+    assert!(verified.starts_with("Log and read models agree"), "{verified}");
+}
+
+/// How a caller is answered who signs in as somebody.
+struct Doorway {
+    name: &'static str,
+    grpc: SocketAddr,
+    http: SocketAddr,
+    client: String,
+}
+
+impl Doorway {
+    /// Signs in, over a connection of its own; answers the exception, if it is refused.
+    async fn sign_in(&self, username: &str, password: &str) -> Option<String> {
+        let parameters = json!({ "USERNAME": username, "PASSWORD": password });
+        let request =
+            json!({ "ClientId": self.client, "AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters });
+        let info = Operation::InitiateAuth.info();
+        if self.name == "http" {
+            let target = wire::target(info.name);
+            let headers = [("x-amz-target", target.as_str())];
+            let answer = send(self.http, "POST", "/", &headers, request.to_string().as_bytes()).await;
+            return (answer.status != 200).then(|| answer.exception().0);
+        }
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", self.grpc)).expect("an address");
+        let channel = endpoint.connect().await.expect("the server listens");
+        let answer = wire::grpc_as(&channel, info.path, None, wire::message_of(info.request, &request)).await;
+        answer.err().map(|status| wire::Refusal::of_status(&status).exception)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_in_the_middle_of_a_sign_in_leaves_its_place_to_others() {
+    const BUSY: Option<&str> = Some("TooManyRequestsException");
+    let (installation, server) = blocking(|| {
+        let installation = installation("serve_hang_up");
+        // Dear hashes, so that the queue is there for long enough.
+        let server = installation.start(&["--password-hash-passes", "40", "--hashing-threads", "1"]);
+        (installation, server)
+    })
+    .await;
+    let (installation, server, pool, client) = blocking(move || {
+        let call = |operation: &str, request: &Value| call(&installation, &server, operation, request, &[]);
+        let pool = call("CreateUserPool", &json!({ "PoolName": "hang-up" }))["UserPool"]["Id"].clone();
+        let client = json!({
+            "UserPoolId": pool,
+            "ClientName": "app",
+            "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"],
+            "PreventUserExistenceErrors": "ENABLED",
+        });
+        let client = call("CreateUserPoolClient", &client)["UserPoolClient"]["ClientId"].clone();
+        call("SignUp", &json!({ "ClientId": client, "Username": "jane", "Password": "Correct-horse-1" }));
+        call("AdminConfirmSignUp", &json!({ "UserPoolId": pool, "Username": "jane" }));
+        let text = |json: &Value| json.as_str().expect("an id").to_owned();
+        let (pool, client) = (text(&pool), text(&client));
+        (installation, server, pool, client)
+    })
+    .await;
+    let database = sqlx::PgPool::connect(&installation.database_url).await.expect("the database is there");
+    // What became of those who hung up: an unknown name costs the same and is recorded once the hash is made.
+    let recorded = async || -> i64 {
+        let count = "select count(*) from activity where user_pool_id = $1 and type = 'user.sign_in_refused'";
+        sqlx::query_scalar(count).bind(&pool).fetch_one(&database).await.expect("the table is there")
+    };
+    for name in ["http", "grpc"] {
+        let doorway = Arc::new(Doorway { name, grpc: server.grpc, http: server.http, client: client.clone() });
+        let before = recorded().await;
+        let mut callers = tokio::task::JoinSet::new();
+        for number in 0..50 {
+            let doorway = doorway.clone();
+            callers.spawn(async move { doorway.sign_in(&format!("nobody-{number}"), "Wrong-horse-1").await });
+        }
+        // The queue is as long as it may be once one of them is refused: somebody's hash is under way, and others wait.
+        let mut answered = 0;
+        while callers.join_next().await.expect("the queue has an end").expect("it does not panic").as_deref() != BUSY {
+            answered += 1;
+        }
+        callers.shutdown().await;
+        let mut outcome = doorway.sign_in("jane", "Correct-horse-1").await;
+        let began = Instant::now();
+        while outcome.as_deref() == BUSY && began.elapsed() < PATIENCE {
+            outcome = doorway.sign_in("jane", "Correct-horse-1").await;
+        }
+        assert_eq!(outcome, None, "{name}");
+        // The one whose hash was under way may have come to its end.
+        let done = recorded().await - before - answered;
+        assert!(done <= 1, "{name}: {done} were served who had hung up");
+    }
 }
 
 #[test]

@@ -2,19 +2,38 @@
 
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use serde_json::Value as Json;
 
 use crate::domain::error::{Error, Exception};
+use crate::proto::presence::{EmptyField, GivenEmpty};
+
+/// A body that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// The request message.
+    pub message: Bytes,
+    /// What it can't say of itself.
+    pub given_empty: GivenEmpty,
+}
 
 /// Reads a body by Cognito's names. Unknown members are ignored and counted; `null` is absent.
-pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Bytes, Error> {
+pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Decoded, Error> {
     let json: Json = if body.is_empty() {
         Json::Object(serde_json::Map::new())
     } else {
         serde_json::from_slice(body).map_err(|_| serialization("The request is not valid JSON in UTF-8."))?
     };
-    Ok(message(descriptor, &json, "the request")?.encode_to_vec().into())
+    let message = message(descriptor, &json, "the request")?;
+    Ok(Decoded { given_empty: given_empty(&message, &json), message: message.encode_to_vec().into() })
+}
+
+/// The fields that the body has and the message has not: lists and maps without entries.
+fn given_empty(message: &DynamicMessage, json: &Json) -> GivenEmpty {
+    let given = |field: &FieldDescriptor| json.get(field.json_name()).is_some_and(|member| !member.is_null());
+    let descriptor = message.descriptor();
+    let empty = descriptor.fields().filter(|field| !message.has_field(field) && given(field));
+    empty.filter_map(|field| EmptyField::of(&field)).collect()
 }
 
 fn serialization(what: impl Into<String>) -> Error {
@@ -181,8 +200,8 @@ mod tests {
     fn assert_survives(message: &DynamicMessage) {
         let descriptor = prost_reflect::ReflectMessage::descriptor(message);
         let json = encode(message);
-        let bytes = decode(&descriptor, json.to_string().as_bytes()).unwrap();
-        let read = DynamicMessage::decode(descriptor, bytes).unwrap();
+        let decoded = decode(&descriptor, json.to_string().as_bytes()).unwrap();
+        let read = DynamicMessage::decode(descriptor, decoded.message).unwrap();
         assert_eq!(&read, message, "{json}");
     }
 
@@ -202,8 +221,8 @@ mod tests {
         for (json, seconds, nanos) in
             [("1700000000.123", 1_700_000_000, 123_000_000), ("0.999", 0, 999_000_000), ("-0.5", -1, 500_000_000)]
         {
-            let bytes = decode(&user, format!(r#"{{"UserCreateDate": {json}}}"#).as_bytes()).unwrap();
-            let read = <crate::proto::v1::UserType as prost::Message>::decode(bytes).unwrap();
+            let decoded = decode(&user, format!(r#"{{"UserCreateDate": {json}}}"#).as_bytes()).unwrap();
+            let read = <crate::proto::v1::UserType as prost::Message>::decode(decoded.message).unwrap();
             let expected = prost_types::Timestamp { seconds, nanos };
             assert_eq!(read.user_create_date, Some(expected), "{json}");
         }
@@ -216,6 +235,20 @@ mod tests {
         let more = br#"{"ClientId": "a", "Username": null, "UserAttributes": null, "ClientMetadata": {"a": null}, "Neu": {"x": [1]}}"#;
         assert_eq!(decode(&request, more).unwrap(), plain);
         assert_eq!(decode(&request, b"").unwrap(), decode(&request, b"{}").unwrap());
+    }
+
+    #[test]
+    fn a_list_that_is_given_and_empty_is_told_where_that_is_a_choice() {
+        let given = |json: &str| {
+            let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
+            decode(&request, json.as_bytes()).unwrap().given_empty
+        };
+        let one = |field| GivenEmpty::from_iter([field]);
+        assert_eq!(given(r#"{"ReadAttributes": []}"#), one(EmptyField::ReadAttributes));
+        assert_eq!(given(r#"{"WriteAttributes": [], "ReadAttributes": ["a"]}"#), one(EmptyField::WriteAttributes));
+        for no_choice in ["{}", r#"{"ReadAttributes": null}"#, r#"{"CallbackURLs": []}"#, r#"{"ClientName": ""}"#] {
+            assert_eq!(given(no_choice), GivenEmpty::default(), "{no_choice}");
+        }
     }
 
     #[test]

@@ -3,31 +3,26 @@
 pub mod decode;
 pub mod encode;
 
-use std::time::Duration;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::MessageDescriptor;
 
 use crate::api::authenticate;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::{Operation, OperationInfo};
-use crate::api::pipeline::{self, Context, LARGEST_BODY};
-use crate::api::{sigv4, status};
+use crate::api::pipeline::{self, Context};
+use crate::api::{body, sigv4, status};
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::proto::descriptor_pool;
 
 const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
-/// How long the body of a request may take to arrive as a whole.
-const LONGEST_BODY: Duration = Duration::from_secs(10);
 
 /// Answers `POST /`.
 pub async fn post(
@@ -68,29 +63,19 @@ async fn admit(
     parts: &http::request::Parts,
     body: Body,
 ) -> Result<Bytes, Error> {
-    let body = bounded(body).await?;
+    let body = body::whole(body, 0).await?;
     if authenticate::needs_account(operation) {
         authenticate_signature(doors, caller, parts, &body).await?;
     }
-    decode::decode(&message(operation.info().request)?, &body)
+    let decoded = decode::decode(&message(operation.info().request)?, &body)?;
+    caller.given_empty = decoded.given_empty;
+    Ok(decoded.message)
 }
 
 /// The operation that `X-Amz-Target` names.
 fn target(headers: &HeaderMap) -> Option<Operation> {
     let target = headers.get("x-amz-target")?.to_str().ok()?;
     Operation::by_name(target.strip_prefix(TARGET_PREFIX)?)
-}
-
-async fn bounded(body: Body) -> Result<Bytes, Error> {
-    let refusal = |message: String| Err(Error::new(Exception::SerializationException, message));
-    match tokio::time::timeout(LONGEST_BODY, Limited::new(body, LARGEST_BODY).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            refusal(format!("The request is larger than {LARGEST_BODY} bytes."))
-        }
-        Ok(Err(_)) => refusal("The request's body broke off.".to_owned()),
-        Err(_) => refusal(format!("The request's body took longer than {} seconds.", LONGEST_BODY.as_secs())),
-    }
 }
 
 async fn authenticate_signature(

@@ -6,6 +6,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::events::{AppClientCreated, AppClientSettings};
+use crate::proto::presence::{EmptyField, GivenEmpty};
 use crate::proto::v1;
 
 /// What the command brings beside the request.
@@ -14,12 +15,14 @@ pub struct CreateUserPoolClient {
     pub client_secret: Option<Sealed>,
     /// What was asked for.
     pub request: v1::CreateUserPoolClientRequest,
+    /// The lists that were left empty on purpose.
+    pub given_empty: GivenEmpty,
 }
 
 /// Decides the creation of a client.
 pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, Event, ()> {
     let user_pool_id = command.request.user_pool_id().to_owned();
-    let chosen = settings_of(command.request);
+    let chosen = settings_of(command.request, &command.given_empty);
     let choice = settings::Choice {
         pool,
         user_pool_id: &user_pool_id,
@@ -37,8 +40,8 @@ pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -
 }
 
 /// The settings with what Cognito fills in.
-fn settings_of(request: v1::CreateUserPoolClientRequest) -> AppClientSettings {
-    settings::chosen!(request, {
+fn settings_of(request: v1::CreateUserPoolClientRequest, given_empty: &GivenEmpty) -> AppClientSettings {
+    settings::chosen!(request, given_empty, {
         client_name: request.client_name.unwrap_or_default(),
         enable_token_revocation: request.enable_token_revocation.unwrap_or(true),
     })
@@ -47,8 +50,11 @@ fn settings_of(request: v1::CreateUserPoolClientRequest) -> AppClientSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::app_client::AppClient;
+    use crate::domain::attributes::{Permitted, Writer};
     use crate::domain::error::Exception;
-    use crate::domain::testing::{client, pool, refused, texts};
+    use crate::domain::ids::StreamId;
+    use crate::domain::testing::{client, given, pool, refused, refused_parameter, texts};
 
     fn some_pool() -> UserPool {
         let attribute = |name: &str, required, developer_only| v1::SchemaAttributeType {
@@ -61,8 +67,12 @@ mod tests {
         pool(v1::CreateUserPoolRequest { schema, ..Default::default() })
     }
 
+    fn command(request: v1::CreateUserPoolClientRequest) -> CreateUserPoolClient {
+        CreateUserPoolClient { client_secret: None, request, given_empty: GivenEmpty::default() }
+    }
+
     fn refusal_of(request: v1::CreateUserPoolClientRequest) -> (Exception, String) {
-        refused(create_user_pool_client(&some_pool(), CreateUserPoolClient { client_secret: None, request }))
+        refused(create_user_pool_client(&some_pool(), command(request)))
     }
 
     fn parameter(request: v1::CreateUserPoolClientRequest) -> String {
@@ -98,6 +108,28 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_left_empty_on_purpose_has_nothing_in_it() {
+        let decide = |pool: &UserPool, fields: &[EmptyField]| {
+            let given_empty = fields.iter().copied().collect();
+            let request = v1::CreateUserPoolClientRequest::default();
+            create_user_pool_client(pool, CreateUserPoolClient { given_empty, ..command(request) })
+        };
+        let fields = [EmptyField::ExplicitAuthFlows, EmptyField::ReadAttributes, EmptyField::WriteAttributes];
+        let decision = decide(&pool(Default::default()), &fields);
+        decision.answer.unwrap();
+        let client: AppClient = given(&StreamId::new("clients/client"), &decision.events).unwrap();
+        for flow in ["USER_SRP_AUTH", "CUSTOM_AUTH", "REFRESH_TOKEN_AUTH", "USER_PASSWORD_AUTH"] {
+            assert!(!client.allows(flow), "{flow}");
+        }
+        assert_eq!(client.readable(), Permitted::Only(&[]));
+        assert!(matches!(client.writer(), Writer::Client(Permitted::Only(&[]))));
+        // Required attributes can't be taken from what a client may write.
+        let message = refused_parameter(decide(&some_pool(), &[EmptyField::WriteAttributes]));
+        assert_eq!(message, "Invalid write attributes specified while creating a client");
+        decide(&some_pool(), &[EmptyField::ReadAttributes]).answer.unwrap();
+    }
+
+    #[test]
     fn a_client_that_rotates_refresh_tokens_does_not_refresh_by_the_flow() {
         let rotation =
             v1::RefreshTokenRotationType { feature: Some("ENABLED".to_owned()), retry_grace_period_seconds: Some(5) };
@@ -115,7 +147,7 @@ mod tests {
     fn the_secret_is_kept_as_it_was_sealed() {
         let command = CreateUserPoolClient {
             client_secret: Some(Sealed(b"blob".to_vec())),
-            request: v1::CreateUserPoolClientRequest::default(),
+            ..command(v1::CreateUserPoolClientRequest::default())
         };
         let decision = create_user_pool_client(&some_pool(), command);
         let [Event::Created(created)] = &decision.events[..] else { panic!("{:?}", decision.events) };

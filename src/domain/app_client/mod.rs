@@ -8,6 +8,7 @@ pub mod update_user_pool_client;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::attributes::{Permitted, Writer};
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{ClientId, StreamId};
 use crate::domain::personal::Sealed;
@@ -82,9 +83,20 @@ impl AppClient {
             "ADMIN_NO_SRP_AUTH" => flow == "ADMIN_USER_PASSWORD_AUTH",
             name => name == flow,
         };
+        let flows = &self.settings.explicit_auth_flows;
         // Before the newer names there was no choice about refreshing.
-        let older = self.settings.explicit_auth_flows.iter().all(|allowed| !allowed.starts_with("ALLOW_"));
-        older && flow == "REFRESH_TOKEN_AUTH" || self.settings.explicit_auth_flows.iter().any(|allowed| named(allowed))
+        let older = !flows.is_empty() && flows.iter().all(|allowed| !allowed.starts_with("ALLOW_"));
+        older && flow == "REFRESH_TOKEN_AUTH" || flows.iter().any(|allowed| named(allowed))
+    }
+
+    /// The attributes that it may read.
+    pub fn readable(&self) -> Permitted<'_> {
+        permitted(&self.settings.read_attributes, self.settings.reads_no_attributes)
+    }
+
+    /// Who writes attributes through it.
+    pub fn writer(&self) -> Writer<'_> {
+        Writer::Client(permitted(&self.settings.write_attributes, self.settings.writes_no_attributes))
     }
 
     /// Whether each refresh gives a new refresh token, and for how many seconds the old one still counts.
@@ -98,6 +110,11 @@ impl AppClient {
     pub fn hides_users(&self) -> bool {
         self.settings.prevent_user_existence_errors.as_deref() == Some("ENABLED")
     }
+}
+
+/// A list of attributes as a client has it: without entries it means all, unless it was left empty on purpose.
+fn permitted(listed: &[String], none: bool) -> Permitted<'_> {
+    if listed.is_empty() && !none { Permitted::All } else { Permitted::Only(listed) }
 }
 
 /// The lives that settings give.

@@ -1,18 +1,19 @@
 //! What may be chosen for a client: defaults, bounds and what belongs together.
 
-use crate::domain::app_client::{DAY, HOUR, MINUTE, lifetimes, oauth};
+use crate::domain::app_client::{DAY, HOUR, MINUTE, lifetimes, oauth, permitted};
 use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::AppClientSettings;
 
 /// The settings that a request chooses, with what Cognito fills in: creating and updating name them alike.
 macro_rules! chosen {
-    ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {{
+    ($request:ident, $given_empty:expr, { $($own:ident: $value:expr),* $(,)? }) => {{
         let rotation = $request.refresh_token_rotation.as_ref();
         let rotates = rotation.is_some_and(|rotation| rotation.feature() == "ENABLED");
         let flows = $request.explicit_auth_flows;
+        let defaults = flows.is_empty() && !$given_empty.has(EmptyField::ExplicitAuthFlows);
         AppClientSettings {
-            explicit_auth_flows: if flows.is_empty() { settings::default_flows(rotates) } else { flows },
+            explicit_auth_flows: if defaults { settings::default_flows(rotates) } else { flows },
             // 0 means the default, as in Cognito.
             refresh_token_validity: $request.refresh_token_validity.filter(|validity| *validity > 0).unwrap_or(30),
             auth_session_validity: $request.auth_session_validity.unwrap_or(3),
@@ -21,6 +22,8 @@ macro_rules! chosen {
             token_validity_units: $request.token_validity_units,
             read_attributes: $request.read_attributes,
             write_attributes: $request.write_attributes,
+            reads_no_attributes: $given_empty.has(EmptyField::ReadAttributes),
+            writes_no_attributes: $given_empty.has(EmptyField::WriteAttributes),
             supported_identity_providers: $request.supported_identity_providers,
             callback_urls: $request.callback_urls,
             logout_urls: $request.logout_urls,
@@ -123,6 +126,7 @@ fn check_attributes(choice: &Choice<'_>, settings: &AppClientSettings) -> Result
         return invalid("read");
     }
     let write = &settings.write_attributes;
+    let permitted = permitted(write, settings.writes_no_attributes);
     let writable = |name: &String| {
         let attribute = pool.schema.iter().find(|attribute| attribute.name() == name.as_str());
         attribute.is_some_and(|it| !it.developer_only_attribute() && it.name() != "sub")
@@ -130,8 +134,8 @@ fn check_attributes(choice: &Choice<'_>, settings: &AppClientSettings) -> Result
     if !write.iter().all(writable) {
         return invalid("write");
     }
-    let required = pool.schema.iter().filter(|attribute| attribute.required() && attribute.name() != "sub");
-    if !write.is_empty() && !required.into_iter().all(|attribute| write.iter().any(|name| name == attribute.name())) {
+    let mut required = pool.schema.iter().filter(|attribute| attribute.required() && attribute.name() != "sub");
+    if !required.all(|attribute| permitted.includes(attribute.name())) {
         return invalid("write");
     }
     Ok(())

@@ -6,15 +6,18 @@ use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::events::{AppClientSettings, AppClientSettingsChanged};
+use crate::proto::presence::{EmptyField, GivenEmpty};
 use crate::proto::{json, v1};
 
-/// Decides a change of settings. As in Cognito, what is not given goes back to its default.
+/// Decides a change of settings. As in Cognito, what is not given goes back to its default; a list that is left empty on
+/// purpose has nothing in it.
 pub fn update_user_pool_client(
     pool: &UserPool,
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
+    given_empty: &GivenEmpty,
 ) -> Decision<Event, Event, ()> {
-    match changed(pool, client, request) {
+    match changed(pool, client, request, given_empty) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),
         Err(error) => Decision::refuse(error),
@@ -25,9 +28,10 @@ fn changed(
     pool: &UserPool,
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
+    given_empty: &GivenEmpty,
 ) -> Result<Option<AppClientSettingsChanged>, Error> {
     let user_pool_id = request.user_pool_id().to_owned();
-    let chosen = settings_of(client, request);
+    let chosen = settings_of(client, request, given_empty);
     let choice = settings::Choice {
         pool,
         user_pool_id: &user_pool_id,
@@ -43,8 +47,12 @@ fn changed(
     Ok(Some(AppClientSettingsChanged { changed, settings: Some(settings) }))
 }
 
-fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> AppClientSettings {
-    settings::chosen!(request, {
+fn settings_of(
+    client: &AppClient,
+    request: v1::UpdateUserPoolClientRequest,
+    given_empty: &GivenEmpty,
+) -> AppClientSettings {
+    settings::chosen!(request, given_empty, {
         client_name: request.client_name.unwrap_or_else(|| client.settings.client_name.clone()),
         // Turned on at creation, revocation stays on until it is turned off.
         enable_token_revocation: request.enable_token_revocation.unwrap_or(client.settings.enable_token_revocation),
@@ -54,6 +62,7 @@ fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attributes::Permitted;
     use crate::domain::decision::Aggregate;
     use crate::domain::ids::StreamId;
     use crate::domain::testing::{at, client, pool, refused_parameter, texts};
@@ -79,7 +88,7 @@ mod tests {
             prevent_user_existence_errors: Some("ENABLED".to_owned()),
             ..Default::default()
         };
-        let decision = update_user_pool_client(&pool, &client, request);
+        let decision = update_user_pool_client(&pool, &client, request, &GivenEmpty::default());
         decision.answer.unwrap();
         assert_eq!(decision.events, []);
     }
@@ -92,7 +101,7 @@ mod tests {
             enable_token_revocation: Some(true),
             ..Default::default()
         };
-        let decision = update_user_pool_client(&pool, &client, request);
+        let decision = update_user_pool_client(&pool, &client, request, &GivenEmpty::default());
         let [Event::SettingsChanged(changed)] = &decision.events[..] else { panic!("{:?}", decision.events) };
         let names = [
             "access_token_validity",
@@ -110,10 +119,29 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_left_empty_on_purpose_is_a_change_and_one_that_is_not_given_takes_it_back() {
+        let (pool, client) = created();
+        let stream = StreamId::new("clients/client");
+        let updated = |client: &AppClient, given_empty: GivenEmpty| {
+            let request = v1::UpdateUserPoolClientRequest::default();
+            let decision = update_user_pool_client(&pool, client, request, &given_empty);
+            decision.answer.unwrap();
+            AppClient::apply(Some(client.clone()), &stream, &decision.events[0], at(5)).unwrap()
+        };
+        let fields = [EmptyField::ExplicitAuthFlows, EmptyField::ReadAttributes, EmptyField::WriteAttributes];
+        let emptied = updated(&client, fields.into_iter().collect());
+        assert!(!emptied.allows("USER_SRP_AUTH"));
+        assert_eq!(emptied.readable(), Permitted::Only(&[]));
+        let restored = updated(&emptied, GivenEmpty::default());
+        assert!(restored.allows("USER_SRP_AUTH"));
+        assert_eq!(restored.readable(), Permitted::All);
+    }
+
+    #[test]
     fn what_creation_refuses_an_update_refuses_too() {
         let (pool, client) = created();
         let request = v1::UpdateUserPoolClientRequest { write_attributes: texts(&["shoe"]), ..Default::default() };
-        let message = refused_parameter(update_user_pool_client(&pool, &client, request));
+        let message = refused_parameter(update_user_pool_client(&pool, &client, request, &GivenEmpty::default()));
         assert_eq!(message, "Invalid write attributes specified while updating a client");
     }
 }

@@ -232,6 +232,7 @@ fn deletion(user: &User, removed: &BTreeSet<String>) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::attributes::Permitted;
     use crate::domain::error::Exception;
     use crate::domain::testing::{
         confirmed, pool, refused, refused_parameter, signed_up, texts, user, verifying_both, written,
@@ -276,7 +277,7 @@ mod tests {
         (user(&[story(), decision.events].concat()), deliveries)
     }
 
-    const ANYTHING: Writer<'_> = Writer::Client(&[]);
+    const ANYTHING: Writer<'_> = Writer::Client(Permitted::All);
 
     #[test]
     fn a_changed_address_is_unproved_and_gets_a_code_where_the_pool_verifies_it() {
@@ -386,9 +387,11 @@ mod tests {
             assert!(set("shoe", "44").contains("could not be determined"));
             assert!(delete("shoe").contains("could not be determined"));
         }
-        for (name, writer) in
-            [("dev:custom:rank", ANYTHING), ("email_verified", ANYTHING), ("nickname", Writer::Client(&only))]
-        {
+        for (name, writer) in [
+            ("dev:custom:rank", ANYTHING),
+            ("email_verified", ANYTHING),
+            ("nickname", Writer::Client(Permitted::Only(&only))),
+        ] {
             for decision in [
                 set(&pool, &jane(), &[(name, "true")], writer),
                 set(&pool, &jane(), &[(name, "")], writer),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::domain::app_client::AppClient;
-use crate::domain::attributes::{self, Attributes, Writer};
+use crate::domain::attributes::{self, Attributes};
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::auth::steps::{self, Next, Proved};
 use crate::domain::decision::{Aggregate, Decision};
@@ -29,8 +29,7 @@ const ADDRESSES: [&str; 2] = ["email", "phone_number"];
 /// What the challenge tells: the attributes that there are, as far as the client may read them, and those that are missing.
 pub fn parameters(pool: &UserPool, client: &AppClient, user: &User) -> BTreeMap<String, String> {
     let missing: Vec<_> = missing(pool, user.attributes.known()).map(|name| format!("{PREFIX}{name}")).collect();
-    let readable =
-        |name: &str| attributes::readable(&pool.schema, &client.settings.read_attributes, name) && name != "sub";
+    let readable = |name: &str| attributes::readable(&pool.schema, client.readable(), name) && name != "sub";
     let shown = user.shown_attributes().into_iter().filter(|(name, _)| readable(name));
     let shown: Map<String, Value> = shown.map(|(name, value)| (name, Value::String(value))).collect();
     [
@@ -77,7 +76,7 @@ pub fn check(
         return Err(invalid_session());
     }
     password_policy::check(&pool.password_policy(), password)?;
-    let given = attributes::conform(&pool.schema, written, Writer::Client(&client.settings.write_attributes))?;
+    let given = attributes::conform(&pool.schema, written, client.writer())?;
     for name in given.keys() {
         permit(pool, user, name)?;
     }

@@ -1,12 +1,11 @@
 //! DeleteUserAttributes: the rules.
 
 use crate::domain::app_client::AppClient;
-use crate::domain::attributes::Writer;
 use crate::domain::user::User;
 use crate::domain::user::attribute_change::{AttributeDecision, delete_attributes};
 use crate::domain::user_pool::UserPool;
 
 /// Takes attributes of a user away, as far as its client may write them.
 pub fn delete_user_attributes(pool: &UserPool, client: &AppClient, user: &User, names: &[String]) -> AttributeDecision {
-    delete_attributes(pool, user, names, Writer::Client(&client.settings.write_attributes))
+    delete_attributes(pool, user, names, client.writer())
 }

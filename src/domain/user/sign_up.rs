@@ -1,7 +1,7 @@
 //! SignUp: the rules.
 
 use crate::domain::app_client::AppClient;
-use crate::domain::attributes::{self, Attributes, Writer};
+use crate::domain::attributes::{self, Attributes};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::Sub;
@@ -38,8 +38,7 @@ pub fn registration(
     let password = request.password.as_deref();
     let password = password.ok_or_else(|| Error::invalid_parameter("Missing required parameter Password"))?;
     password_policy::check(&pool.password_policy(), password)?;
-    let writer = Writer::Client(&client.settings.write_attributes);
-    let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, writer)?;
+    let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, client.writer())?;
     let username = name_of(pool, sub, request.username(), &mut attributes)?;
     if pool.name_rules().alias_attributes.contains("preferred_username")
         && attributes.contains_key("preferred_username")

@@ -1,7 +1,6 @@
 //! UpdateUserAttributes: the rules.
 
 use crate::domain::app_client::AppClient;
-use crate::domain::attributes::Writer;
 use crate::domain::user::User;
 use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes, set_attributes};
 use crate::domain::user_pool::UserPool;
@@ -15,5 +14,5 @@ pub fn update_user_attributes(
     written: &[v1::AttributeType],
     codes: &FreshCodes,
 ) -> AttributeDecision {
-    set_attributes(pool, user, written, Writer::Client(&client.settings.write_attributes), codes)
+    set_attributes(pool, user, written, client.writer(), codes)
 }

@@ -59,7 +59,7 @@ mod tests {
         let conform = |name: &str, value: &str, writer| {
             attributes::conform(&pool.schema, &written(&[(name, value)]), writer).map(drop)
         };
-        let client = attributes::Writer::Client(&[]);
+        let client = attributes::Writer::Client(attributes::Permitted::All);
         conform("custom:level", "5", client).unwrap();
         assert!(refusal(conform("custom:level", "6", client)).1.contains("must be at most 5"));
         assert_eq!(refusal(conform("dev:custom:note", "x", client)).0, Exception::NotAuthorizedException);

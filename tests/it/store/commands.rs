@@ -38,6 +38,7 @@ pub fn caller(operation: &'static str) -> Caller {
         operation,
         idempotency_key: None,
         command: None,
+        given_empty: Default::default(),
     }
 }
 
