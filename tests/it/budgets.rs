@@ -29,8 +29,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("nonce", "insert into used_nonces"),
     ("activity", "insert into activity"),
     ("directory", "from client_directory"),
-    ("pool asserted", "(select version from pools"),
-    ("client asserted", "(select version from clients"),
 ];
 
 /// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
@@ -140,19 +138,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("refusal", 1)]), "a wrong password");
 
     // One read, and one transaction with a statement for each table.
-    let sign_up = each(&[
-        "read",
-        "pool asserted",
-        "client asserted",
-        "event",
-        "users",
-        "names",
-        "user_search",
-        "keys",
-        "codes",
-        "outbox",
-        "activity",
-    ]);
+    let sign_up = each(&["read", "event", "users", "names", "user_search", "keys", "codes", "outbox", "activity"]);
     let counter = Counter::start(&process);
     for _ in 0..ROUNDS {
         let name = unique("budget");
@@ -178,8 +164,6 @@ async fn calls_send_no_more_statements_than_they_may() {
     // By another status the user is found elsewhere, and an invitation is of no use.
     let answer = each(&[
         "read",
-        "pool asserted",
-        "client asserted",
         "event",
         "users",
         "user_search left",

@@ -21,7 +21,9 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
     if let Some(answer) = &rows.answer {
         answers::write(connection, answer).await?;
     }
-    for (stream, version) in &rows.asserted {
+    // What is written to the log asserts the others.
+    let alone = |stream: &StreamId| is_held(stream) || rows.log.is_empty();
+    for (stream, version) in rows.asserted.iter().filter(|(stream, _)| alone(stream)) {
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
     append(connection, &rows).await?;
@@ -76,6 +78,11 @@ pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<b
     Ok(written.rows_affected() == 0 && found.unwrap_or(false))
 }
 
+/// Whether a stream's row is held until the commit is done, so that whoever ends it waits.
+fn is_held(stream: &StreamId) -> bool {
+    matches!(stream.as_str().split_once('/'), Some((aggregate, _)) if aggregate != "clients")
+}
+
 async fn assert_version(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -106,28 +113,41 @@ async fn assert_version(
     Ok(())
 }
 
+/// Events, if the pool and the clients that they rest on are as they were read: a round trip less for every command.
+const APPEND: &str = "
+with asserted as materialized (
+    select assert_version(stream, expected, case owner
+        when 'pool' then (select version from pools where user_pool_id = $1)
+        else (select version from clients where user_pool_id = $1 and client_id = owner) end)
+    from unnest($10::text[], $11::bigint[], $12::text[]) as a (stream, expected, owner)
+)
+insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
+select $1, stream_id, stream_version, event_id, type, $2, payload, metadata, $3, (select epoch from meta), ord - 1
+from unnest($4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[])
+     with ordinality as e (stream_id, stream_version, event_id, type, payload, metadata, ord)
+where (select count(*) from asserted) = cardinality($10)";
+
 async fn append(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     if rows.log.is_empty() {
         return Ok(());
     }
     let column = |value: fn(&LogRow) -> String| rows.log.iter().map(value).collect::<Vec<_>>();
-    sqlx::query(
-        "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
-         select $1, stream_id, stream_version, event_id, type, $2, payload, metadata, $3, (select epoch from meta), ord - 1
-         from unnest($4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[])
-              with ordinality as e (stream_id, stream_version, event_id, type, payload, metadata, ord)",
-    )
-    .bind(rows.pool_id.as_str())
-    .bind(SCHEMA_VERSION)
-    .bind(rows.at)
-    .bind(column(|row| row.stream.to_string()))
-    .bind(rows.log.iter().map(|row| row.version).collect::<Vec<_>>())
-    .bind(rows.log.iter().map(|row| row.event_id).collect::<Vec<_>>())
-    .bind(column(|row| row.kind.to_owned()))
-    .bind(rows.log.iter().map(|row| row.payload.clone()).collect::<Vec<_>>())
-    .bind(rows.log.iter().map(|row| row.metadata.clone()).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
+    let asserted: Vec<_> = rows.asserted.iter().filter(|(stream, _)| !is_held(stream)).collect();
+    sqlx::query(APPEND)
+        .bind(rows.pool_id.as_str())
+        .bind(SCHEMA_VERSION)
+        .bind(rows.at)
+        .bind(column(|row| row.stream.to_string()))
+        .bind(rows.log.iter().map(|row| row.version).collect::<Vec<_>>())
+        .bind(rows.log.iter().map(|row| row.event_id).collect::<Vec<_>>())
+        .bind(column(|row| row.kind.to_owned()))
+        .bind(rows.log.iter().map(|row| row.payload.clone()).collect::<Vec<_>>())
+        .bind(rows.log.iter().map(|row| row.metadata.clone()).collect::<Vec<_>>())
+        .bind(asserted.iter().map(|(stream, _)| stream.to_string()).collect::<Vec<_>>())
+        .bind(asserted.iter().map(|(_, version)| *version).collect::<Vec<_>>())
+        .bind(asserted.iter().map(|(stream, _)| stream.owner().to_owned()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
