@@ -88,10 +88,14 @@ async fn by_certificate(app: &App, certificate: Fingerprint) -> Result<Developer
 
 /// The account of `authorization: Bearer <access key id>.<secret>`.
 async fn bearer(app: &App, headers: &HeaderMap) -> Result<Developer, Refused> {
-    let header = headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?.to_str().map_err(|_| unrecognized())?;
-    let (scheme, token) = header.split_once(' ').ok_or_else(missing)?;
+    let header = headers
+        .get(http::header::AUTHORIZATION)
+        .ok_or_else(Error::no_credential)?
+        .to_str()
+        .map_err(|_| unrecognized())?;
+    let (scheme, token) = header.split_once(' ').ok_or_else(Error::no_credential)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(missing().into());
+        return Err(Error::no_credential().into());
     }
     let (id, secret) = token.trim().split_once('.').ok_or_else(unrecognized)?;
     let (account, expected) = account(app, id).await?.ok_or_else(unrecognized)?;
@@ -101,11 +105,6 @@ async fn bearer(app: &App, headers: &HeaderMap) -> Result<Developer, Refused> {
     } else {
         Err(Refused { error: unrecognized(), developer: Some(developer) })
     }
-}
-
-/// There is no credential.
-pub fn missing() -> Error {
-    Error::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token")
 }
 
 /// There is one, and it is nobody's.

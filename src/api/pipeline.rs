@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::api::authenticate::missing;
 use crate::api::checks::{self, Check};
 use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, dispatch};
 use crate::app::App;
@@ -83,7 +82,7 @@ fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Optio
         return Ok(());
     }
     let Some(account) = account else {
-        return Err(missing());
+        return Err(Error::no_credential());
     };
     let allowed = match account.role {
         Role::Admin => true,

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::api::authenticate::{Refused, account, missing, unrecognized};
+use crate::api::authenticate::{Refused, account, unrecognized};
 use crate::app::App;
 use crate::app::caller::{Credential, Developer};
 use crate::domain::error::{Error, Exception};
@@ -42,7 +42,7 @@ struct Authorization<'a> {
 
 /// Finds whose signature a request carries. Fails if it has none, an old one, or one that does not fit headers and body.
 pub async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Signed, Refused> {
-    let header = parts.headers.get(http::header::AUTHORIZATION).ok_or_else(missing)?;
+    let header = parts.headers.get(http::header::AUTHORIZATION).ok_or_else(Error::no_credential)?;
     let header = header.to_str().map_err(|_| incomplete("Authorization header must be text."))?;
     let authorization = parse(header)?;
     let time = signing_time(parts)?;

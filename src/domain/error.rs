@@ -97,6 +97,11 @@ impl Error {
         Self::new(Exception::NotImplementedException, format!("{operation} is not implemented yet."))
     }
 
+    /// A developer operation without a credential.
+    pub fn no_credential() -> Self {
+        Self::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token")
+    }
+
     /// No such pool.
     pub fn no_such_pool(id: impl std::fmt::Display) -> Self {
         Self::new(Exception::ResourceNotFoundException, format!("User pool {id} does not exist."))

@@ -21,12 +21,11 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
     if let Some(answer) = &rows.answer {
         answers::write(connection, answer).await?;
     }
-    // What is written to the log asserts the others.
-    let alone = |stream: &StreamId| is_held(stream) || rows.log.is_empty();
-    for (stream, version) in rows.asserted.iter().filter(|(stream, _)| alone(stream)) {
+    let asserted = Asserted::of(&rows);
+    for (stream, version) in &asserted.alone {
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
-    append(connection, &rows).await?;
+    append(connection, &rows, &asserted).await?;
     claim(connection, &rows).await?;
     for row in &rows.models {
         write_model(connection, &rows.pool_id, row).await?;
@@ -78,9 +77,31 @@ pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<b
     Ok(written.rows_affected() == 0 && found.unwrap_or(false))
 }
 
-/// Whether a stream's row is held until the commit is done, so that whoever ends it waits.
-fn is_held(stream: &StreamId) -> bool {
-    matches!(stream.as_str().split_once('/'), Some((aggregate, _)) if aggregate != "clients")
+/// The streams that must be as they were read, by the statement that sees to it.
+#[derive(Default)]
+struct Asserted<'a> {
+    /// The pool's version: the statement of the events asserts it.
+    pool: Option<i64>,
+    /// A client's version, likewise.
+    client: Option<(&'a str, i64)>,
+    /// By a statement of its own each: those whose rows are held, and all where nothing goes to the log.
+    alone: Vec<&'a (StreamId, i64)>,
+}
+
+impl<'a> Asserted<'a> {
+    fn of(rows: &'a Rows) -> Self {
+        let mut found = Self::default();
+        for asserted in &rows.asserted {
+            match asserted.0.as_str().split_once('/') {
+                None if found.pool.is_none() && !rows.log.is_empty() => found.pool = Some(asserted.1),
+                Some(("clients", id)) if found.client.is_none() && !rows.log.is_empty() => {
+                    found.client = Some((id, asserted.1));
+                }
+                _ => found.alone.push(asserted),
+            }
+        }
+        found
+    }
 }
 
 async fn assert_version(
@@ -113,26 +134,27 @@ async fn assert_version(
     Ok(())
 }
 
-/// Events, if the pool and the clients that they rest on are as they were read: a round trip less for every command.
+/// Events, if pool and client are as they were read: a round trip less for every command, or two. In scalars, because
+/// Postgres would plan a statement with three more arrays anew at each run.
 const APPEND: &str = "
 with asserted as materialized (
-    select assert_version(stream, expected, case owner
-        when 'pool' then (select version from pools where user_pool_id = $1)
-        else (select version from clients where user_pool_id = $1 and client_id = owner) end)
-    from unnest($10::text[], $11::bigint[], $12::text[]) as a (stream, expected, owner)
+    select case when $10 is not null then
+               assert_version('pool', $10, (select version from pools where user_pool_id = $1)) end,
+           case when $11 is not null then
+               assert_version('clients/' || $11, $12,
+                   (select version from clients where user_pool_id = $1 and client_id = $11)) end
 )
 insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, stream_id, stream_version, event_id, type, $2, payload, metadata, $3, (select epoch from meta), ord - 1
 from unnest($4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::jsonb[], $9::jsonb[])
      with ordinality as e (stream_id, stream_version, event_id, type, payload, metadata, ord)
-where (select count(*) from asserted) = cardinality($10)";
+where (select count(*) from asserted) = 1";
 
-async fn append(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+async fn append(connection: &mut PgConnection, rows: &Rows, asserted: &Asserted<'_>) -> Result<(), StoreError> {
     if rows.log.is_empty() {
         return Ok(());
     }
     let column = |value: fn(&LogRow) -> String| rows.log.iter().map(value).collect::<Vec<_>>();
-    let asserted: Vec<_> = rows.asserted.iter().filter(|(stream, _)| !is_held(stream)).collect();
     sqlx::query(APPEND)
         .bind(rows.pool_id.as_str())
         .bind(SCHEMA_VERSION)
@@ -143,9 +165,9 @@ async fn append(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreE
         .bind(column(|row| row.kind.to_owned()))
         .bind(rows.log.iter().map(|row| row.payload.clone()).collect::<Vec<_>>())
         .bind(rows.log.iter().map(|row| row.metadata.clone()).collect::<Vec<_>>())
-        .bind(asserted.iter().map(|(stream, _)| stream.to_string()).collect::<Vec<_>>())
-        .bind(asserted.iter().map(|(_, version)| *version).collect::<Vec<_>>())
-        .bind(asserted.iter().map(|(stream, _)| stream.owner().to_owned()).collect::<Vec<_>>())
+        .bind(asserted.pool)
+        .bind(asserted.client.map(|(id, _)| id))
+        .bind(asserted.client.map(|(_, version)| version))
         .execute(connection)
         .await?;
     Ok(())
