@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use crate::domain::hash::{Sha256, sha256};
 
 /// The SHA-256 of a certificate as a whole: another certificate of the same holder and key has another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; SHA256_OUTPUT_LEN]);
+pub struct Fingerprint(Sha256);
 
 /// A text that is no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,7 @@ pub struct NoFingerprint;
 impl Fingerprint {
     /// Of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
-        let mut bytes = [0; SHA256_OUTPUT_LEN];
-        bytes.copy_from_slice(digest(&SHA256, certificate).as_ref());
-        Self(bytes)
+        Self(sha256(certificate))
     }
 
     /// Its bytes.

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod error;
 pub mod fingerprint;
 pub mod group;
+pub mod hash;
 pub mod ids;
 pub mod invitation_message;
 pub mod message;

@@ -7,12 +7,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use aws_lc_rs::digest::SHA256_OUTPUT_LEN;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::error::{Error, Exception};
+use crate::domain::hash::{Sha256, sha256};
 use crate::domain::ids::{AccessKeyId, StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
@@ -46,7 +47,7 @@ pub struct NamedCommand {
     key: IdempotencyKey,
     /// The pool that the request names.
     user_pool_id: Option<UserPoolId>,
-    request: [u8; SHA256_OUTPUT_LEN],
+    request: Sha256,
     stored: Arc<AtomicBool>,
     /// The key of the user whom the answer is about, once that is known.
     about: Arc<Mutex<Option<Arc<DataKey>>>>,
@@ -61,10 +62,8 @@ impl NamedCommand {
         user_pool_id: Option<UserPoolId>,
         request: &[u8],
     ) -> Self {
-        let mut hash = [0; SHA256_OUTPUT_LEN];
-        hash.copy_from_slice(digest(&SHA256, request).as_ref());
-        let (stored, about) = (Arc::default(), Arc::default());
-        Self { account, operation, key, user_pool_id, request: hash, stored, about }
+        let (request, stored, about) = (sha256(request), Arc::default(), Arc::default());
+        Self { account, operation, key, user_pool_id, request, stored, about }
     }
 
     /// Whether its answer was committed together with what it did.

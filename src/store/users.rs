@@ -20,12 +20,12 @@ use crate::store::read::Wanted;
 
 /// Users from one `sub` to another, after a third.
 pub const BY_SUB: &str = "
-select sub, revision, state from users
+select sub, revision, state, '' as value from users
 where user_pool_id = $1 and sub >= $2 and sub > $3 and sub <= $4 order by sub limit $5";
 
 /// Users with one value of an attribute, after a `sub`.
 pub const BY_VALUE: &str = "
-select u.sub, u.revision, u.state from user_search s cross join lateral
+select u.sub, u.revision, u.state, '' as value from user_search s cross join lateral
 (select sub, revision, state from users where user_pool_id = s.user_pool_id and sub = s.sub limit 1) u
 where s.user_pool_id = $1 and s.attribute = $2 and s.value = $3 and s.sub > $4 order by s.sub limit $5";
 
@@ -38,7 +38,7 @@ order by s.value, s.sub limit $6";
 
 /// The members of a group, after a `sub`.
 pub const BY_GROUP: &str = "
-select u.sub, u.revision, u.state from memberships m cross join lateral
+select u.sub, u.revision, u.state, '' as value from memberships m cross join lateral
 (select sub, revision, state from users where user_pool_id = m.user_pool_id and sub = m.sub limit 1) u
 where m.user_pool_id = $1 and m.group_id = $2 and m.sub > $3 order by m.sub limit $4";
 
@@ -147,7 +147,5 @@ impl Store {
 }
 
 fn position(row: &PgRow) -> sqlx::Result<Position> {
-    let ordered = row.columns().len() > 3;
-    let value = if ordered { row.try_get("value")? } else { String::new() };
-    Ok(Position { value, sub: Sub(row.try_get("sub")?) })
+    Ok(Position { value: row.try_get("value")?, sub: Sub(row.try_get("sub")?) })
 }

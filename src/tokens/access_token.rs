@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
@@ -11,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::error::Error;
+use crate::domain::hash::{Sha256, sha256};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::TokenUse;
@@ -54,8 +54,8 @@ fn invalid() -> Error {
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: PublicKeys,
-    /// By the SHA-256 of the token.
-    signed: Cache<[u8; SHA256_OUTPUT_LEN], Arc<Signed>>,
+    /// By the hash of the token.
+    signed: Cache<Sha256, Arc<Signed>>,
 }
 
 /// What a token says whose signature is good; its time is not looked at yet.
@@ -78,7 +78,7 @@ impl Default for Verifier {
 impl Verifier {
     /// Reads a token and checks signature, issuer, use, scope and time. Needs no query once its pool is known.
     pub async fn verify(&self, store: &Store, token: &str, at: Timestamp) -> Result<AccessToken, Error> {
-        let hash = hash(token);
+        let hash = sha256(token.as_bytes());
         let signed = match self.signed.get(&hash) {
             Some(signed) => signed,
             None => {
@@ -117,12 +117,6 @@ impl Verifier {
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| invalid())?;
         if self.keys.has_signed(key, signed.as_bytes(), &signature)? { Ok(()) } else { Err(invalid()) }
     }
-}
-
-fn hash(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
-    let mut hash = [0; SHA256_OUTPUT_LEN];
-    hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-    hash
 }
 
 /// What a token says about itself, once its signature is good. A pool's issuer never changes.

@@ -1,14 +1,12 @@
 //! The challenge in which a user replaces its temporary password.
 
 use serde_json::{Value, json};
-use userpool::api::operation::Operation;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::pool::{
     PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, texts, unique,
 };
-use crate::support::refusals::is_declared;
 use crate::support::requests::same_fields;
 
 const TEMPORARY: &str = "Temporary-horse-7";
@@ -27,11 +25,9 @@ async fn respond(pool: &Pool, request: RespondToAuthChallengeRequest) -> Result<
 
 /// An answer is refused, from a trusted server as well.
 async fn refused(pool: &Pool, request: RespondToAuthChallengeRequest, exception: &str, message: &str) {
-    if is_declared(Operation::AdminRespondToAuthChallenge, exception, message) {
-        let user_pool_id = Some(pool.id.clone());
-        let request = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
-        assert_refused(pool.api.call(request).await, exception, message);
-    }
+    let user_pool_id = Some(pool.id.clone());
+    let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+    pool.api.refused_alike(by_server, exception, message).await;
     assert_refused(respond(pool, request).await, exception, message);
 }
 

@@ -119,6 +119,13 @@ impl Api {
         developer.then(|| format!("Bearer {}", self.account().token()))
     }
 
+    /// What another operation declares as well, it refuses alike.
+    pub async fn refused_alike<Req: Request + Clone>(&self, request: Req, exception: &str, message: &str) {
+        if refusals::is_declared(Req::OPERATION, exception, message) {
+            assert_refused(self.call(request).await.map(drop), exception, message);
+        }
+    }
+
     /// Calls once with this `authorization` header, or none.
     pub async fn call_as<Req: Request>(
         &self,
