@@ -15,6 +15,8 @@ pub mod invitation_message;
 pub mod message;
 pub mod password_policy;
 pub mod personal;
+pub mod rate;
+pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;

@@ -1,20 +1,24 @@
-//! The lock-out after wrong passwords (guide: amazon-cognito-user-pools-authentication-flow).
+//! The lock-out after wrong passwords (guide: amazon-cognito-user-pools-authentication-flow; NIST SP 800-63B-4, 3.2.2).
 //!
 //! ```text
 //!            wrong, n < 5                    wrong, n >= 5
 //!   Open ───────────────▶ Open(n + 1) ───────────────────▶ Locked for 2^(n - 5) s, 15 min at most
 //!    ▲                        │                                      │
 //!    └── right password ──────┘◀───────────── time passes ───────────┘
-//!    └── 15 minutes without an attempt ──────────────────────────────┘
+//!    └── a day without an attempt: n fades to 0 ─────────────────────┘
 //! ```
-//! An attempt while locked is refused and changes nothing.
+//! An attempt while locked is refused and changes nothing. Cognito forgets after 15 quiet minutes, and so lets through some
+//! fifteen guesses every half hour, for ever. Here failures fade over a day, and a hundred that are remembered lock by
+//! themselves: no more than a hundred guesses are ever made in a row.
 
 use crate::domain::time::Timestamp;
 
 const FREE_FAILURES: u32 = 5;
 const LONGEST_SECONDS: i64 = 15 * 60;
+/// So many failures that are remembered lock by themselves, until the first of them has faded.
+const MOST_IN_A_ROW: u32 = 100;
 /// After so many seconds without an attempt at a name that is not locked the failures are forgotten.
-pub const FORGET_SECONDS: i64 = 15 * 60;
+pub const FORGET_SECONDS: i64 = 24 * 60 * 60;
 
 /// What is known of the attempts at one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,22 +32,31 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Since when the name is open. Quiet time counts from then: if that of a lock counted, the longest lock would be
-    /// forgotten at its end, and guessing would begin anew.
+    /// Since when the name is open. Quiet time counts from then: if that of a lock counted, guessing at the end of each lock
+    /// would begin anew.
     fn open_since(&self) -> Timestamp {
         self.locked_until.map_or(self.last_at, |until| until.max(self.last_at))
+    }
+
+    /// How many failures are remembered: as much of them as there is left of the day, rounded up.
+    fn remembered(&self, at: Timestamp) -> u32 {
+        let day = FORGET_SECONDS * 1000;
+        let left = (day - (at.0 - self.open_since().0).max(0)).max(0);
+        let failures = (i64::from(self.failures) * left + day - 1) / day;
+        u32::try_from(failures).unwrap_or(u32::MAX)
     }
 }
 
 /// Whether a name is locked at a time.
 pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
-    attempts.and_then(|attempts| attempts.locked_until).is_some_and(|until| at < until)
+    attempts.is_some_and(|attempts| {
+        attempts.locked_until.is_some_and(|until| at < until) || attempts.remembered(at) >= MOST_IN_A_ROW
+    })
 }
 
 /// The attempts after one more wrong password.
 pub fn after_failure(attempts: Option<&Attempts>, at: Timestamp) -> Attempts {
-    let remembered = attempts.filter(|attempts| at < attempts.open_since().plus_seconds(FORGET_SECONDS));
-    let failures = remembered.map_or(0, |attempts| attempts.failures).saturating_add(1);
+    let failures = attempts.map_or(0, |attempts| attempts.remembered(at)).saturating_add(1);
     let locked_until = (failures >= FREE_FAILURES).then(|| {
         // 2^10 seconds are beyond the longest lock already.
         let seconds = 1_i64 << (failures - FREE_FAILURES).min(10);
@@ -77,13 +90,34 @@ mod tests {
     }
 
     #[test]
-    fn fifteen_quiet_minutes_forget_the_failures() {
+    fn failures_fade_over_a_day() {
         let open = Attempts { failures: 4, last_at: at(0), locked_until: None };
-        assert_eq!(after_failure(Some(&open), at(899)).failures, 5);
-        assert_eq!(after_failure(Some(&open), at(900)).failures, 1);
+        for (after, failures) in [(900, 5), (21_599, 5), (21_600, 4), (43_200, 3), (86_399, 2), (86_400, 1)] {
+            assert_eq!(after_failure(Some(&open), at(after)).failures, failures, "after {after} s");
+        }
         let locked = Attempts { failures: 9, last_at: at(0), locked_until: Some(at(16)) };
-        assert_eq!(after_failure(Some(&locked), at(915)).failures, 10);
-        assert_eq!(after_failure(Some(&locked), at(916)).failures, 1);
+        assert_eq!(after_failure(Some(&locked), at(916)).failures, 10, "a quarter of an hour forgets nothing");
+        assert_eq!(after_failure(Some(&locked), at(86_415)).failures, 2);
+        assert_eq!(after_failure(Some(&locked), at(86_416)).failures, 1);
+    }
+
+    /// Guesses as often as the lock lets one.
+    #[test]
+    fn no_more_than_a_hundred_guesses_are_made_in_a_row_and_fifty_a_day_after_them() {
+        let (mut attempts, mut now, mut made) = (None, 0, Vec::new());
+        while now < 30 * 86_400 {
+            if is_locked(attempts.as_ref(), at(now)) {
+                now += 1;
+                continue;
+            }
+            let next = after_failure(attempts.as_ref(), at(now));
+            assert!(next.failures <= 100);
+            attempts = Some(next);
+            made.push(now);
+        }
+        let last_day = made.iter().filter(|it| **it >= 29 * 86_400).count();
+        assert!((40..=50).contains(&last_day), "{last_day}");
+        assert!(made.len() < 100 + 30 * 50, "{}", made.len());
     }
 
     #[test]

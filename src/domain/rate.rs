@@ -1,0 +1,100 @@
+//! How often something may happen in a time: the generic cell rate algorithm (ITU-T I.371, annex A), whose whole state is
+//! one point in time.
+//!
+//! As many as are allowed in the period may come at once; from then on each may come when its share of the period is over.
+
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+
+/// So many in a period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    most: u32,
+    period: Duration,
+}
+
+/// A point in time from which nothing is remembered any more: the theoretical arrival time of the algorithm. In the past,
+/// or absent, everything is allowed.
+pub type Arrival = Timestamp;
+
+impl Rate {
+    /// So many in an hour; `None`, which limits nothing, for 0.
+    pub fn an_hour(most: u32) -> Option<Self> {
+        (most > 0).then_some(Self { most, period: Duration::from_secs(60 * 60) })
+    }
+
+    /// What one takes of the period, in milliseconds.
+    pub fn share_millis(self) -> i64 {
+        self.period_millis() / i64::from(self.most)
+    }
+
+    /// The period in milliseconds.
+    pub fn period_millis(self) -> i64 {
+        // A period is an hour.
+        i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// How long one has to wait before the next is allowed; `None` if it is allowed now.
+    pub fn wait(self, arrival: Option<Arrival>, at: Timestamp) -> Option<Duration> {
+        let begins = arrival.map_or(at.0, |arrival| arrival.0.max(at.0));
+        let over = begins + self.share_millis() - (at.0 + self.period_millis());
+        u64::try_from(over).ok().filter(|over| *over > 0).map(Duration::from_millis)
+    }
+
+    /// The arrival time after one more.
+    pub fn after(self, arrival: Option<Arrival>, at: Timestamp) -> Arrival {
+        Timestamp(arrival.map_or(at.0, |arrival| arrival.0.max(at.0)) + self.share_millis())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How many of these come through, in an empty beginning.
+    fn allowed(rate: Rate, times: impl IntoIterator<Item = i64>) -> usize {
+        let mut arrival = None;
+        let through = |at: i64| {
+            let free = rate.wait(arrival, Timestamp(at)).is_none();
+            if free {
+                arrival = Some(rate.after(arrival, Timestamp(at)));
+            }
+            free
+        };
+        times.into_iter().map(through).filter(|free| *free).count()
+    }
+
+    #[test]
+    fn as_many_as_are_allowed_come_at_once_and_then_one_for_each_share() {
+        let rate = Rate::an_hour(10).unwrap();
+        assert_eq!(allowed(rate, vec![0; 100]), 10);
+        let share = rate.share_millis();
+        assert_eq!(allowed(rate, [vec![0; 100], vec![share - 1; 5], vec![share; 5]].concat()), 11);
+        let full = rate.after(None, Timestamp(0));
+        assert_eq!(rate.wait(Some(Timestamp(full.0 + 10 * share)), Timestamp(0)), Some(Duration::from_millis(2 * share as u64)));
+        assert_eq!(Rate::an_hour(0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_hour_sees_more_than_twice_what_is_allowed(most in 1_u32..50, mut times in prop::collection::vec(0_i64..7_200_000, 0..400)) {
+            times.sort_unstable();
+            let rate = Rate::an_hour(most).unwrap();
+            let hour: Vec<_> = times.iter().copied().filter(|at| *at < 3_600_000).collect();
+            prop_assert!(allowed(rate, hour) <= 2 * most as usize);
+        }
+
+        #[test]
+        fn who_waits_as_long_as_it_was_told_is_let_through(most in 1_u32..50, spent in 0_u32..50, at in 0_i64..10_000_000) {
+            let rate = Rate::an_hour(most).unwrap();
+            let arrival = (0..spent).fold(None, |arrival, _| Some(rate.after(arrival, Timestamp(at))));
+            if let Some(wait) = rate.wait(arrival, Timestamp(at)) {
+                let later = Timestamp(at + i64::try_from(wait.as_millis()).unwrap());
+                prop_assert_eq!(rate.wait(arrival, later), None);
+            }
+        }
+    }
+}
