@@ -40,15 +40,17 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                 let context = if run.contains("&mut context") { "mut context" } else { "context" };
                 let _ = writeln!(
                     functions,
-                    "fn {function}({context}: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    Box::pin(async move {{\n        let request = crate::api::pipeline::admit(&context, body)?;\n        {run}\n    }})\n}}"
+                    "fn {function}({context}: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    Box::pin(async move {{\n        let request = crate::api::pipeline::admit(&context, body)?;\n        crate::api::pipeline::spend_quota(&context, &request).await?;\n        {run}\n    }})\n}}"
                 );
             }
             let input = names::message_path(&method.input());
             let output = names::message_path(&method.output());
             let pool_id = user_pool_id(&method.input());
+            let client_id = text_field(&method.input(), "client_id");
+            let access_token = text_field(&method.input(), "access_token");
             let _ = writeln!(
                 requests,
-                "impl crate::api::operation::Request for {input} {{\n    const OPERATION: Operation = Operation::{name};\n    type Response = {output};\n    fn user_pool_id(&self) -> Option<&str> {{ {pool_id} }}\n}}"
+                "impl crate::api::operation::Request for {input} {{\n    const OPERATION: Operation = Operation::{name};\n    type Response = {output};\n    fn user_pool_id(&self) -> Option<&str> {{ {pool_id} }}\n    fn client_id(&self) -> Option<&str> {{ {client_id} }}\n    fn access_token(&self) -> Option<&str> {{ {access_token} }}\n}}"
             );
             count += 1;
         }
@@ -119,6 +121,12 @@ fn enum_name(message: &DynamicMessage, field: &str, prefix: &str) -> Result<Stri
     let value = kind.get_value(number).ok_or("an unknown value")?;
     let stem = value.name().strip_prefix(prefix).ok_or("a value without its prefix")?;
     Ok(names::pascal(&stem.to_lowercase()))
+}
+
+/// The expression for a text of a request that may have no such field.
+fn text_field(message: &MessageDescriptor, name: &str) -> String {
+    let is_there = message.get_field_by_name(name).is_some();
+    if is_there { format!("self.{name}.as_deref()") } else { "None".to_owned() }
 }
 
 /// The expression that finds the pool a request names, by its id or in an ARN.

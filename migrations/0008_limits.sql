@@ -1,6 +1,7 @@
 -- Operational: what limits are counted by.
 
--- Wrong passwords of a user, or of whoever stands for a name that nobody has, apart by where they come from.
+-- Wrong passwords of a user, or of whoever stands for a name that nobody has, apart by where they come from. What a source
+-- with the ending _by_name counts is told to callers who may not learn who exists, and decides nothing else.
 -- `attempts` is what servers of the earlier release count in; a later release drops it.
 create table sign_in_failures (
     user_pool_id text        not null,
@@ -24,7 +25,8 @@ create table familiar_networks (
 );
 create index familiar_networks_age on familiar_networks (last_at);
 
--- Who asked for a code, by keyed hash of its network; guesses and codes are counted apart by it.
+-- Who asked for a code, by keyed hash of its network; guesses and codes are counted apart by it. What a purpose with the
+-- ending _BY_NAME counts is told to callers who may not learn who exists, and decides nothing else.
 alter table codes
     add column asked_from       bytea,
     add column strange_attempts integer not null default 0,
@@ -51,7 +53,7 @@ begin
         set arrival = greatest(r.arrival, at) + share * interval '1 millisecond'
         where greatest(r.arrival, at) + share * interval '1 millisecond' <= at + period * interval '1 millisecond';
     if not found then
-        raise exception 'the limit % is reached', of_kind using errcode = 'UP004';
+        raise exception 'the limit % is reached', of_kind using errcode = 'UP004', constraint = of_kind;
     end if;
 end $$;
 
@@ -63,6 +65,6 @@ begin
         select from rates r where r.user_pool_id = pool and r.kind = of_kind and r.key = of_key
             and greatest(r.arrival, at) + share * interval '1 millisecond' > at + period * interval '1 millisecond'
     ) then
-        raise exception 'the limit % is reached', of_kind using errcode = 'UP004';
+        raise exception 'the limit % is reached', of_kind using errcode = 'UP004', constraint = of_kind;
     end if;
 end $$;

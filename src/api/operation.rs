@@ -76,6 +76,10 @@ pub trait Request: prost::Message + Default + Sized {
     type Response: prost::Message + Default;
     /// The pool that it names, by id or in an ARN.
     fn user_pool_id(&self) -> Option<&str>;
+    /// The client that it names.
+    fn client_id(&self) -> Option<&str>;
+    /// The access token that it brings.
+    fn access_token(&self) -> Option<&str>;
 }
 
 /// The pool in an ARN.

@@ -12,7 +12,7 @@ use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, dispatch};
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::UserPoolId;
+use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::events::DeveloperCallRefused;
 use crate::proto::events::developer_activity::Activity;
 use crate::proto::userpool::v1::Authorization;
@@ -75,6 +75,35 @@ pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Res
     Ok(request)
 }
 
+/// Counts a call against the quota of its category and pool. A pool that the caller can't show to be its own business is not
+/// looked for: nobody uses up the quota of a pool by naming it.
+pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) -> Result<(), Error> {
+    let Context { app, operation, .. } = context;
+    if app.limits.quotas.are_off() {
+        return Ok(());
+    }
+    let pool = match (request.user_pool_id(), request.client_id(), request.access_token()) {
+        (Some(pool), ..) => pool.to_owned(),
+        (None, Some(client), _) => match app.store.pool_of_client(&ClientId::new(client)).await {
+            Ok(pool) => pool.to_string(),
+            // The operation says what is wrong.
+            Err(_) => return Ok(()),
+        },
+        (None, None, Some(token)) => match app.access_tokens.verify(&app.store, token, app.clock.now()).await {
+            Ok(token) => token.pool_id.to_string(),
+            Err(_) => return Ok(()),
+        },
+        // It is about all pools, or about none yet.
+        (None, None, None) => String::new(),
+    };
+    let info = operation.info();
+    let answers = matches!(operation, Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge);
+    app.limits.quotas.spend(info.quota, answers, &pool).map_err(|wait| {
+        metrics::counter!("userpool_quota_exceeded_total", "category" => info.quota.as_str_name()).increment(1);
+        Error::rate_exceeded(wait)
+    })
+}
+
 /// Whether a service account may do this with that pool.
 fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Option<&str>) -> Result<(), Error> {
     let info = operation.info();
@@ -109,6 +138,10 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     let info = operation.info();
     if info.errors.contains(&error.exception) || COMMON_EXCEPTIONS.contains(&error.exception) {
         return error;
+    }
+    // Limits are the same for all operations; which exception tells them is each operation's.
+    if error.exception == Exception::LimitExceededException {
+        return Error { exception: Exception::TooManyRequestsException, ..error };
     }
     tracing::error!(
         operation = info.name,

@@ -1,10 +1,15 @@
 //! Exceptions as gRPC statuses and HTTP codes: one table.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::error::{Error, Exception};
+
+/// After how long to try again where nothing else is known.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The gRPC code of an exception.
 pub fn code(exception: Exception) -> Code {
@@ -103,8 +108,9 @@ pub fn status(error: &Error, request_id: &str) -> Status {
     for violation in &error.fields {
         details.add_bad_request_violation(violation.field.as_str(), violation.description.as_str());
     }
-    if exception == Exception::TooManyRequestsException {
-        details.set_retry_info(Some(std::time::Duration::from_secs(1)));
+    let retry = (exception == Exception::TooManyRequestsException).then_some(RETRY);
+    if let Some(retry) = error.retry_after.or(retry) {
+        details.set_retry_info(Some(retry));
     }
     Status::with_error_details(code(exception), error.message.as_ref(), details)
 }

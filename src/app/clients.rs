@@ -9,16 +9,20 @@ use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::whence::Whence;
 use crate::domain::app_client::AppClient;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
+use crate::domain::rate::Limited;
+use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::user::codes::{Guessed, Guesser};
 use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::Commit;
+use crate::store::commit::{Commit, OperationalRow};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Snapshot, Wanted};
@@ -111,18 +115,28 @@ impl<'a> ByName<'a> {
     }
 
     /// Reads pool, client, user and the user's code for the purpose, and checks the secret hash.
-    pub async fn read(&self, app: &App) -> Result<NamedThroughClient, Error> {
+    pub async fn read(&self, app: &App, caller: &Caller) -> Result<NamedThroughClient, Error> {
         let of_client = |error: Error| error.of_client(&self.client_id);
         let hint = app.store.pool_hint(&self.pool_id).await.map_err(of_client)?;
         let name = hint.name_rules.normalise(self.username);
         let nobody = nobody(&hint.keys, &name);
-        let wanted = Wanted { name: Some(&name), code: Some(self.purpose), nobody: Some(nobody), ..Wanted::default() };
+        let whence = Whence::of_stranger(&hint.keys, caller);
+        let limited = whence.guess(app);
+        let wanted = Wanted {
+            name: Some(&name),
+            network: Some(&whence.network),
+            code: Some(self.purpose),
+            nobody: Some(nobody),
+            rate: limited.as_ref(),
+            ..Wanted::default()
+        };
         let found = app.store.read(&self.pool_id, Some(&self.client_id), wanted).await.map_err(of_client)?;
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(&self.client_id))?;
         if let ClientProof::SecretHash(hash) = self.proof {
             check_secret_hash(&found.pool, &client.state, &[self.username], hash)?;
         }
-        Ok(NamedThroughClient { found, client, nobody })
+        let whence = whence.with_secret(client.state.client_secret.is_some());
+        Ok(NamedThroughClient { found, client, nobody, whence })
     }
 
     /// The origin of what the caller does.
@@ -131,8 +145,8 @@ impl<'a> ByName<'a> {
     }
 }
 
-/// Who stands for a name that nobody has: codes that are asked for it are counted under this id.
-fn nobody(keys: &PoolKeys, name: &str) -> Sub {
+/// Who stands for a name that nobody has: what is counted at it is counted under this id.
+pub fn nobody(keys: &PoolKeys, name: &str) -> Sub {
     let hash = keys.keyed_hash("nobody", &[name]);
     let mut bytes = [0; 16];
     for (byte, hashed) in bytes.iter_mut().zip(hash) {
@@ -149,22 +163,73 @@ pub struct NamedThroughClient {
     /// The client.
     pub client: Arc<ClientView>,
     /// Who stands for the name where nobody has it.
-    nobody: Sub,
+    pub nobody: Sub,
+    /// Where the call comes from.
+    pub whence: Whence,
 }
 
 impl NamedThroughClient {
+    /// Whether the user is known to be where the call comes from.
+    pub fn source(&self) -> Source {
+        self.found.source()
+    }
+
+    /// What limits guesses of the caller: none where the user is known to be, so that nobody else there can keep it out.
+    fn guess_limit(&self, app: &App) -> Option<Limited> {
+        self.whence.guess(app).filter(|_| self.source() == Source::Strange)
+    }
+
+    /// A guess at the user's code, hashed as that was.
+    pub fn guessed(&self, hash: Vec<u8>, at: Timestamp) -> Guessed<'_> {
+        Guessed {
+            sent: self.found.code.as_ref(),
+            by_name: self.found.code_by_name.as_ref(),
+            hides_users: self.client.state.hides_users(),
+            hash,
+            guesser: self.guesser(),
+            at,
+        }
+    }
+
+    /// Where the caller is, as codes of the user see it.
+    pub fn guesser(&self) -> Guesser<'_> {
+        Guesser { network: &self.whence.network, source: self.source() }
+    }
+
+    /// Refuses a guess where so many came from the caller's network already. The commit that follows asserts it.
+    pub fn refuse_many_guesses(&self, app: &App, at: Timestamp) -> Result<(), Error> {
+        let wait = self.guess_limit(app).and_then(|limited| limited.rate.wait(self.found.arrival, at));
+        wait.map_or(Ok(()), |wait| Err(Error::limit_exceeded_for(wait)))
+    }
+
+    /// What a guess of the caller spends, if it is wrong, or asserts.
+    pub fn guess_row(&self, app: &App, is_wrong: bool) -> Option<OperationalRow> {
+        let limited = self.guess_limit(app)?;
+        Some(if is_wrong { OperationalRow::RatesSpent(vec![limited]) } else { OperationalRow::RateAsserted(limited) })
+    }
+
     /// The user's id, or that of whoever stands for it.
     pub fn sub(&self) -> Sub {
         self.found.user.as_ref().map_or(self.nobody, |user| user.state.sub)
     }
 
     /// A commit about the user, whose version is asserted, or about nobody, to whom nothing can happen.
-    pub fn commit(&self, origin: &Origin, at: Timestamp, events: Vec<Event>, activity: Vec<Activity>) -> Commit {
+    pub fn commit(
+        &self,
+        app: &App,
+        origin: &Origin,
+        at: Timestamp,
+        events: Vec<Event>,
+        activity: Vec<Activity>,
+    ) -> Commit {
         let pool = &self.found.pool;
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, at);
         match &self.found.user {
             Some(user) => commit.user(user, events).activity(user.state.sub, &user.key, activity),
-            None => commit.activity_of_nobody(self.nobody, activity),
+            None => {
+                let recorded = activity.into_iter().filter(|_| app.limits.records(&pool.id)).collect();
+                commit.activity_of_nobody(self.nobody, recorded).operational([OperationalRow::AsIfUser])
+            }
         }
     }
 }

@@ -4,15 +4,17 @@ use crate::app::clients::NamedThroughClient;
 use crate::app::{App, Failure, shapes};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
-use crate::domain::ids::Sub;
+use crate::domain::ids::{ClientId, Sub};
+use crate::domain::rate::{Limited, RateKind};
+use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
-use crate::domain::user::codes::{self, CodeOutcome, Delivery, Guess, SentCode};
-use crate::domain::user::withheld::Requested;
+use crate::domain::user::codes::{self, CodeOutcome, Delivery, Guess, Guesser, SentCode, Wish};
+use crate::domain::user::withheld::{Requested, Withheld};
 use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::v1::CodeDeliveryDetailsType;
-use crate::store::commit::OperationalRow;
+use crate::store::commit::{Commit, Kept, OperationalRow, Trial};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 
@@ -20,6 +22,16 @@ use crate::store::metadata::Origin;
 /// and no other, whatever becomes of the user's attributes meanwhile.
 pub fn hash(keys: &PoolKeys, sub: Sub, purpose: CodePurpose, address: &str, code: &str) -> Vec<u8> {
     keys.keyed_hash("code", &[&sub.to_string(), purpose.as_str_name(), address, code])
+}
+
+/// What is told of a name that nobody has follows from this.
+pub fn disguise(keys: &PoolKeys, nobody: Sub) -> Vec<u8> {
+    keys.keyed_hash("disguise", &[&nobody.to_string()])
+}
+
+/// What limits codes to an address, of whatever user of the pool it is.
+pub fn address_limit(app: &App, keys: &PoolKeys, (medium, address): &Delivery) -> Option<Limited> {
+    app.limits.code_to_address(|| keys.keyed_hash("address", &[medium.name(), &address.to_lowercase()]))
 }
 
 /// A code on its way to an address.
@@ -34,6 +46,10 @@ pub struct NewCode<'a> {
     pub code: &'a str,
     /// The one before.
     pub before: Option<&'a SentCode>,
+    /// Whether who wishes it is where the user is known to be.
+    pub source: Source,
+    /// The network of who wishes it, by keyed hash; of users who have shown a token and of administrators none.
+    pub network: Option<&'a [u8]>,
     /// The time.
     pub at: Timestamp,
 }
@@ -42,42 +58,115 @@ impl NewCode<'_> {
     /// The row that keeps it. Refused when too many went out before.
     pub fn row(&self, keys: &PoolKeys) -> Result<OperationalRow, Error> {
         let hash = hash(keys, self.sub, self.purpose, &self.delivery.1, self.code);
-        self.row_with(hash)
+        self.row_with(Kept::ForUser, hash)
     }
 
     /// The row of a code that nobody gets: it counts like one that was sent, and no guess is right.
-    pub fn withheld_row(&self, app: &App) -> Result<OperationalRow, Error> {
-        self.row_with(app.random.bytes::<32>().to_vec())
+    fn withheld_row(&self, app: &App, kept: Kept) -> Result<OperationalRow, Error> {
+        self.row_with(kept, app.random.bytes::<32>().to_vec())
     }
 
-    fn row_with(&self, hash: Vec<u8>) -> Result<OperationalRow, Error> {
+    fn row_with(&self, kept: Kept, hash: Vec<u8>) -> Result<OperationalRow, Error> {
         let (medium, _) = self.delivery;
-        let code = codes::one_more(self.before, self.purpose, *medium, hash, self.at)?;
+        let wish = Wish { source: self.source, network: self.network, at: self.at };
+        let code = codes::one_more(self.before, self.purpose, *medium, hash, wish)?;
         let before = self.before.map(|before| before.hash.clone());
-        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, code, before })
+        Ok(OperationalRow::Code { sub: self.sub, purpose: self.purpose, kept, code, before })
     }
 }
 
-/// Keeps a code that was asked for and sends it, and does as much for who is sent none; answers where it went.
-pub async fn answer_request(
-    app: &App,
-    origin: &Origin,
-    named: &NamedThroughClient,
-    purpose: CodePurpose,
-    code: &str,
-    decision: Decision<Event, Activity, Requested>,
-) -> Result<CodeDeliveryDetailsType, Failure> {
-    let requested = decision.answer?;
-    let (found, sub, at) = (&named.found, named.sub(), app.clock.now());
-    let new = NewCode { sub, purpose, delivery: &requested.delivery, code, before: found.code.as_ref(), at };
-    let row = if requested.is_sent { new.row(&found.pool.keys)? } else { new.withheld_row(app)? };
-    let mut commit = named.commit(origin, at, decision.events, decision.activity).operational([row]);
-    if let Some(user) = &found.user {
-        commit = commit.messages(sub, &user.key, decision.messages);
+/// A code that somebody asks for through a client, by a name.
+pub struct Request<'a> {
+    /// What was found by the name.
+    pub named: &'a NamedThroughClient,
+    /// Where the call comes from.
+    pub origin: &'a Origin,
+    /// Through which client.
+    pub client_id: &'a ClientId,
+    /// What for.
+    pub purpose: CodePurpose,
+    /// The code.
+    pub code: &'a str,
+    /// The time.
+    pub at: Timestamp,
+}
+
+impl Request<'_> {
+    /// Keeps a code and sends it, and does as much for who is sent none; answers where it went.
+    ///
+    /// Where the caller may not learn who exists, the name alone decides when it is told that there were too many: a user who
+    /// had them sent by another name is sent none in silence.
+    pub async fn answer(
+        &self,
+        app: &App,
+        decision: Decision<Event, Activity, Requested>,
+    ) -> Result<CodeDeliveryDetailsType, Failure> {
+        let Decision { events, activity, messages, answer } = decision;
+        let Requested { delivery, is_sent } = answer?;
+        app.limits.spend_code_by_client(self.client_id)?;
+        let named = self.named;
+        let hides_users = named.client.state.hides_users();
+        let new = self.new_code(named.sub(), &delivery, named.found.code.as_ref());
+        let mut common = Vec::new();
+        if hides_users {
+            let told = self.new_code(named.nobody, &delivery, named.found.code_by_name.as_ref());
+            common.push(told.withheld_row(app, Kept::ByName)?);
+        }
+        let limits = named.whence.codes(app, delivery.0);
+        match new.row(&named.found.pool.keys) {
+            Ok(row) if is_sent => {
+                let address = address_limit(app, &named.found.pool.keys, &delivery);
+                let all = limits.iter().cloned().chain(address).collect();
+                let commit = self.commit(app, events, activity, all).operational([row]);
+                let commit = match &named.found.user {
+                    Some(user) => commit.messages(user.state.sub, &user.key, messages),
+                    None => commit,
+                };
+                match app.store.commit(commit.operational(common.clone())).await {
+                    Err(error) if hides_users && error.is_limit(RateKind::CodesToAddress) => {
+                        self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, common).await?;
+                    }
+                    settled => settled?,
+                }
+            }
+            Err(limit) if !hides_users => return Err(limit.into()),
+            Err(_) if is_sent => {
+                self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, common).await?;
+            }
+            _ => {
+                common.extend(new.withheld_row(app, Kept::ForUser).ok());
+                self.withhold(app, activity, limits, common).await?;
+            }
+        }
+        let (medium, address) = &delivery;
+        Ok(shapes::code_delivery(*medium, address))
     }
-    app.store.commit(commit).await?;
-    let (medium, address) = &requested.delivery;
-    Ok(shapes::code_delivery(*medium, address))
+
+    async fn withhold(
+        &self,
+        app: &App,
+        activity: Vec<Activity>,
+        limits: Vec<Limited>,
+        rows: Vec<OperationalRow>,
+    ) -> Result<(), Failure> {
+        let commit = self.commit(app, Vec::new(), activity, limits).operational(rows);
+        Ok(app.store.commit(commit.operational([OperationalRow::AsIfSent])).await?)
+    }
+
+    fn commit(&self, app: &App, events: Vec<Event>, activity: Vec<Activity>, limits: Vec<Limited>) -> Commit {
+        let commit = self.named.commit(app, self.origin, self.at, events, activity);
+        commit.operational(spent(limits))
+    }
+
+    fn new_code<'a>(&'a self, sub: Sub, delivery: &'a Delivery, before: Option<&'a SentCode>) -> NewCode<'a> {
+        let (source, network) = (self.named.source(), Some(&*self.named.whence.network));
+        NewCode { sub, purpose: self.purpose, delivery, code: self.code, before, source, network, at: self.at }
+    }
+}
+
+/// The row that spends these, if there are any.
+pub fn spent(limits: Vec<Limited>) -> Option<OperationalRow> {
+    (!limits.is_empty()).then_some(OperationalRow::RatesSpent(limits))
 }
 
 /// Writes what a guess at the code of a name comes to, refusals that count included, and answers.
@@ -88,30 +177,70 @@ pub async fn answer_guess(
     purpose: CodePurpose,
     guess: Guess,
 ) -> Result<(), Failure> {
-    let (decision, at) = (guess.decision, app.clock.now());
-    if let Some(row) = outcome_row(named.sub(), purpose, guess.code, named.found.code.as_ref(), at) {
-        app.store.commit(named.commit(origin, at, decision.events, decision.activity).operational([row])).await?;
+    let at = app.clock.now();
+    let rows = guess_rows(app, named, purpose, &guess, at);
+    let decision = guess.decision;
+    if !rows.is_empty() {
+        let commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
+        app.store.commit(commit).await?;
     }
     Ok(decision.answer?)
 }
 
-/// The row by which a guess is kept, if it changes anything.
-pub fn outcome_row(
-    sub: Sub,
+/// The rows by which a guess through a client is kept: the code's, what is told of the name, and what the caller's network
+/// spends. None if it changes nothing.
+pub fn guess_rows(
+    app: &App,
+    named: &NamedThroughClient,
     purpose: CodePurpose,
-    outcome: CodeOutcome,
-    sent: Option<&SentCode>,
+    guess: &Guess,
     at: Timestamp,
-) -> Option<OperationalRow> {
-    match (outcome, sent) {
-        (CodeOutcome::Kept, _) | (CodeOutcome::Spent, None) => None,
-        (CodeOutcome::Guessed, Some(sent)) => {
-            Some(OperationalRow::CodeGuessed { sub, purpose, hash: sent.hash.clone(), attempts: sent.attempts })
-        }
-        (CodeOutcome::Guessed, None) => {
-            let code = codes::never_sent(purpose, at);
-            Some(OperationalRow::Code { sub, purpose, code, before: None })
-        }
-        (CodeOutcome::Spent, Some(sent)) => Some(OperationalRow::CodeSpent { sub, purpose, hash: sent.hash.clone() }),
+) -> Vec<OperationalRow> {
+    let guesser = named.guesser();
+    let tried =
+        |kept, sub, sent: Option<&SentCode>, outcome| Tried { kept, sub, purpose, sent, guesser, at }.row(outcome);
+    let for_user = tried(Kept::ForUser, named.sub(), named.found.code.as_ref(), guess.code);
+    let by_name = tried(Kept::ByName, named.nobody, named.found.code_by_name.as_ref(), guess.by_name);
+    let mut rows: Vec<_> = for_user.into_iter().chain(by_name).collect();
+    if !rows.is_empty() {
+        let is_wrong = [guess.code, guess.by_name].contains(&CodeOutcome::Guessed);
+        rows.extend(named.guess_row(app, is_wrong));
+    }
+    rows
+}
+
+/// A code at which somebody has guessed.
+pub struct Tried<'a> {
+    /// Which of the two that are kept.
+    pub kept: Kept,
+    /// Whose.
+    pub sub: Sub,
+    /// What for.
+    pub purpose: CodePurpose,
+    /// The code, if one is kept.
+    pub sent: Option<&'a SentCode>,
+    /// Where who guesses is.
+    pub guesser: Guesser<'a>,
+    /// The time.
+    pub at: Timestamp,
+}
+
+impl Tried<'_> {
+    /// The row by which the guess is kept, if it changes anything.
+    pub fn row(&self, outcome: CodeOutcome) -> Option<OperationalRow> {
+        let Self { kept, sub, purpose, sent, guesser, at } = *self;
+        let outcome = match (outcome, sent) {
+            (CodeOutcome::Kept, _) | (CodeOutcome::Proved | CodeOutcome::Spent, None) => return None,
+            (CodeOutcome::Guessed, None) => {
+                let code = codes::never_sent(purpose, Some(guesser.network), at);
+                return Some(OperationalRow::Code { sub, purpose, kept, code, before: None });
+            }
+            (CodeOutcome::Guessed, Some(sent)) => Trial::Wrong(sent.attempts_with(guesser)),
+            (CodeOutcome::Proved, Some(_)) => Trial::Proved,
+            (CodeOutcome::Spent, Some(_)) => Trial::Spent,
+        };
+        let sent = sent?;
+        let (hash, attempts) = (sent.hash.clone(), sent.attempts);
+        Some(OperationalRow::CodeTried { sub, purpose, kept, hash, attempts, outcome })
     }
 }

@@ -19,11 +19,13 @@ pub mod shapes;
 pub mod sign_up;
 pub mod user;
 pub mod user_pool;
+pub mod whence;
 
 use std::sync::Arc;
 
 use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
+use crate::limits::{Allowances, Limits};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::tokens::access_token;
@@ -50,13 +52,25 @@ pub struct App {
     pub identity: Identity,
     /// What the operator chose for all pools.
     pub settings: Settings,
+    /// How often what may happen, and what has happened.
+    pub limits: Limits,
 }
 
 /// What the operator of a server chooses for all its pools.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Whether a group with members can be deleted. Their memberships end with it.
     pub delete_groups_with_members: bool,
+    /// Whether all sessions of a user end when it has chosen another password by a code.
+    pub recovery_ends_sessions: bool,
+    /// How often what may happen.
+    pub allowances: Allowances,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { delete_groups_with_members: false, recovery_ends_sessions: true, allowances: Allowances::default() }
+    }
 }
 
 /// What the server is called.
@@ -93,6 +107,7 @@ impl App {
             guesses: guesses::Guesses::default(),
             identity,
             settings,
+            limits: Limits::new(settings.allowances),
         })
     }
 }

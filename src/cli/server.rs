@@ -23,6 +23,8 @@ use crate::delivery::{self, Way};
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
 
+/// How often counts in memory are looked through.
+const FORGET: Duration = Duration::from_secs(60);
 /// So long a statement that is still running may hold up the end.
 const LAST_STATEMENTS: Duration = Duration::from_secs(1);
 
@@ -121,6 +123,7 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
     workers.spawn(store.clone().keep_purging(done.clone()));
+    workers.spawn(forget_idle(services.app.clone(), done.clone()));
     workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
     if let Some(relay) = services.relay {
         workers.spawn(relay.run(done.clone()));
@@ -129,6 +132,13 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
         workers.spawn(tls.keep_current(done.clone()));
     }
     Ok(workers)
+}
+
+/// What is counted in memory of callers who have gone is forgotten once a minute.
+async fn forget_idle(app: Arc<App>, done: CancellationToken) {
+    while tokio::time::timeout(FORGET, done.cancelled()).await.is_err() {
+        app.limits.forget_idle();
+    }
 }
 
 async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> anyhow::Result<()> {

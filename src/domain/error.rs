@@ -1,6 +1,7 @@
 //! The one error of the product: a Cognito exception with its message.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Declares the exceptions with their names, so that each is written once.
 macro_rules! exceptions {
@@ -59,6 +60,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// The fields at fault, for `InvalidParameterException`.
     pub fields: Vec<FieldViolation>,
+    /// After how long it may be tried again, where that is known.
+    pub retry_after: Option<Duration>,
     /// What went wrong inside; never shown to a caller.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -67,7 +70,7 @@ pub struct Error {
 impl Error {
     /// A refusal with a sentence.
     pub fn new(exception: Exception, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { exception, message: message.into(), fields: Vec::new(), cause: None }
+        Self { exception, message: message.into(), fields: Vec::new(), retry_after: None, cause: None }
     }
 
     /// The server's own fault.
@@ -130,6 +133,17 @@ impl Error {
     /// More attempts or codes than there may be.
     pub fn limit_exceeded() -> Self {
         Self::new(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.")
+    }
+
+    /// The same, with the time after which there may be another. An operation that does not list the exception is answered
+    /// by `TooManyRequestsException`.
+    pub fn limit_exceeded_for(wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::limit_exceeded() }
+    }
+
+    /// More calls of a category than there may be.
+    pub fn rate_exceeded(wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(Exception::TooManyRequestsException, "Rate exceeded") }
     }
 
     /// No such user, said openly.

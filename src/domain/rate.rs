@@ -14,6 +14,45 @@ pub struct Rate {
     period: Duration,
 }
 
+/// What is limited by an address or a network, by whatever user and client. Kept in the table `rates` under a keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateKind {
+    /// Codes that are sent to one address.
+    CodesToAddress,
+    /// Codes that one network asks for.
+    CodesByCaller,
+    /// Those of them that go out as SMS, which cost money.
+    SmsByCaller,
+    /// Wrong passwords and codes that come from one network.
+    GuessesByCaller,
+    /// Changes of one user's password that are tried.
+    PasswordChanges,
+}
+
+impl RateKind {
+    /// The name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CodesToAddress => "codes_to_address",
+            Self::CodesByCaller => "codes_by_caller",
+            Self::SmsByCaller => "sms_by_caller",
+            Self::GuessesByCaller => "guesses_by_caller",
+            Self::PasswordChanges => "password_changes",
+        }
+    }
+}
+
+/// A count of something limited: of what, for whom, and how often it may happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// What.
+    pub kind: RateKind,
+    /// For whom or what, as a keyed hash.
+    pub key: Vec<u8>,
+    /// How often.
+    pub rate: Rate,
+}
+
 /// A point in time from which nothing is remembered any more: the theoretical arrival time of the algorithm. In the past,
 /// or absent, everything is allowed.
 pub type Arrival = Timestamp;
@@ -24,7 +63,12 @@ impl Rate {
         (most > 0).then_some(Self { most, period: Duration::from_secs(60 * 60) })
     }
 
-    /// What one takes of the period, in milliseconds.
+    /// What one takes of the period.
+    pub fn share(self) -> Duration {
+        self.period / self.most
+    }
+
+    /// The same in milliseconds.
     pub fn share_millis(self) -> i64 {
         self.period_millis() / i64::from(self.most)
     }
@@ -74,7 +118,10 @@ mod tests {
         let share = rate.share_millis();
         assert_eq!(allowed(rate, [vec![0; 100], vec![share - 1; 5], vec![share; 5]].concat()), 11);
         let full = rate.after(None, Timestamp(0));
-        assert_eq!(rate.wait(Some(Timestamp(full.0 + 10 * share)), Timestamp(0)), Some(Duration::from_millis(2 * share as u64)));
+        assert_eq!(
+            rate.wait(Some(Timestamp(full.0 + 10 * share)), Timestamp(0)),
+            Some(Duration::from_millis(2 * share as u64))
+        );
         assert_eq!(Rate::an_hour(0), None);
     }
 

@@ -20,11 +20,6 @@ impl Source {
             Self::Strange => "strange",
         }
     }
-
-    /// Whether something comes from where it was asked for, by the keyed hashes of both networks. Unknown ones are alike.
-    pub fn of_answer(asked_from: Option<&[u8]>, comes_from: Option<&[u8]>) -> Self {
-        if asked_from == comes_from { Self::Familiar } else { Self::Strange }
-    }
 }
 
 /// A count that is kept apart by source.
@@ -67,15 +62,5 @@ mod tests {
     fn each_source_has_its_own_count() {
         let tally = Tally::default().and_one(Source::Strange).and_one(Source::Strange).and_one(Source::Familiar);
         assert_eq!((tally.of(Source::Familiar), tally.of(Source::Strange), tally.sum()), (1, 2, 3));
-    }
-
-    #[test]
-    fn an_answer_is_familiar_if_it_comes_from_where_it_was_asked_for() {
-        let (here, there) = (Some(&b"here"[..]), Some(&b"there"[..]));
-        assert_eq!(Source::of_answer(here, here), Source::Familiar);
-        assert_eq!(Source::of_answer(None, None), Source::Familiar);
-        for (asked_from, comes_from) in [(here, there), (here, None), (None, there)] {
-            assert_eq!(Source::of_answer(asked_from, comes_from), Source::Strange);
-        }
     }
 }

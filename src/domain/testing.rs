@@ -6,7 +6,9 @@ use crate::domain::decision::{Aggregate, Decision, replay};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{StreamId, Sub};
 use crate::domain::personal::Sealed;
+use crate::domain::source::{Source, Tally};
 use crate::domain::time::Timestamp;
+use crate::domain::user::codes::{Guesser, SentCode};
 use crate::domain::user::{Password, User};
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::create_user_pool::{CreateUserPool, create_user_pool};
@@ -152,4 +154,20 @@ pub fn refused_parameter<Event, Activity, Answer: std::fmt::Debug>(
     let (exception, message) = refused(decision);
     assert_eq!(exception, Exception::InvalidParameterException, "{message}");
     message
+}
+
+/// Where codes of tests are asked for.
+pub const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange };
+
+/// A code to an e-mail address, asked for from `here` at the beginning, good until second 100. Its hash is `right`.
+pub fn sent_code() -> SentCode {
+    SentCode {
+        hash: b"right".to_vec(),
+        attribute: "email".to_owned(),
+        asked_from: Some(HERE.network.to_vec()),
+        attempts: Tally::default(),
+        expires_at: at(100),
+        sent: Tally { familiar: 1, strange: 0 },
+        window_began: at(0),
+    }
 }

@@ -1,7 +1,10 @@
 //! What can go wrong in the store.
 
+use std::time::Duration;
+
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
+use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
 use crate::store::seal::Unsealable;
 
@@ -20,6 +23,14 @@ pub enum StoreError {
     /// The same command of the same caller has an answer: it was done.
     #[error("the command was done by another call of the same name")]
     Answered,
+    /// What is limited by an address or a network has happened too often lately.
+    #[error("a limit is reached ({kind})")]
+    Limited {
+        /// What.
+        kind: String,
+        /// After how long there may be one more, as far as that is known.
+        wait: Option<Duration>,
+    },
     /// What can be used once was used before.
     #[error("a challenge token was spent before")]
     Spent,
@@ -57,6 +68,18 @@ impl StoreError {
         matches!(self, Self::Stale | Self::Claimed { .. })
     }
 
+    /// The same with the time to wait, where it is one of these limits: that in which one more is allowed.
+    pub(crate) fn with_wait<'a>(self, limits: impl IntoIterator<Item = &'a Limited>) -> Self {
+        let Self::Limited { kind, .. } = self else { return self };
+        let limited = limits.into_iter().find(|limited| limited.kind.name() == kind);
+        Self::Limited { kind, wait: limited.map(|limited| limited.rate.share()) }
+    }
+
+    /// Whether this limit is reached.
+    pub fn is_limit(&self, of: RateKind) -> bool {
+        matches!(self, Self::Limited { kind, .. } if kind == of.name())
+    }
+
     /// Whether there is no database to talk to, or not yet: waiting can help.
     pub fn is_absence(&self) -> bool {
         match self {
@@ -80,7 +103,10 @@ impl From<sqlx::Error> for StoreError {
         let Some(database) = error.as_database_error() else { return Self::Database(error) };
         let code = database.code();
         match (code.as_deref(), database.constraint()) {
-            (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "attempts_pkey")) => Self::Stale,
+            (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "sign_in_failures_pkey")) => {
+                Self::Stale
+            }
+            (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
             (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
@@ -94,6 +120,7 @@ impl From<StoreError> for Error {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
             StoreError::Spent => invalid_session(),
+            StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

@@ -19,6 +19,8 @@ use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
+use crate::domain::rate::{Arrival, Limited};
+use crate::domain::source::{Source, Tally};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
@@ -40,12 +42,17 @@ pub struct Wanted<'a> {
     pub sub: Option<Sub>,
     /// The session of this id, and its user.
     pub session: Option<Uuid>,
-    /// The attempts at the name with this hash.
-    pub name_hash: Option<&'a [u8]>,
+    /// Wrong passwords so far.
+    pub failures: Option<Failures>,
+    /// Whether the user has signed in lately from the network with this keyed hash.
+    pub network: Option<&'a [u8]>,
     /// The user's code for this purpose.
     pub code: Option<CodePurpose>,
-    /// Whose code it is where there is no such user.
+    /// Who stands for the name: what is counted is its where there is no such user, and what callers are told who may not
+    /// learn who exists.
     pub nobody: Option<Sub>,
+    /// How often something limited happened lately.
+    pub rate: Option<&'a Limited>,
     /// Which of these names are taken.
     pub taken: &'a [String],
     /// The group of this name.
@@ -75,6 +82,25 @@ pub struct Session {
     pub replaced_at: Option<Timestamp>,
 }
 
+/// Which wrong passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failures {
+    /// At a sign-in; from familiar networks apart from those of strangers.
+    SignIn,
+    /// The password before, at a change of the password.
+    PreviousPassword,
+}
+
+impl Failures {
+    /// Under which name those from a source are counted.
+    pub fn counted(self, source: Source) -> &'static str {
+        match self {
+            Self::SignIn => source.name(),
+            Self::PreviousPassword => "previous_password",
+        }
+    }
+}
+
 /// Attempts with the version that a change of them asserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionedAttempts {
@@ -95,16 +121,31 @@ pub struct Snapshot {
     pub user: Option<LoadedUser>,
     /// The session.
     pub session: Option<Session>,
-    /// Attempts at the name.
+    /// When the user last signed in from the caller's network, if lately.
+    pub familiar_since: Option<Timestamp>,
+    /// Wrong passwords that came from such a source.
     pub attempts: Option<VersionedAttempts>,
+    /// Those at the name, whoever has it.
+    pub attempts_by_name: Option<Attempts>,
     /// The code.
     pub code: Option<SentCode>,
+    /// What is kept of codes that were asked for by the name, whoever has it.
+    pub code_by_name: Option<SentCode>,
+    /// What is remembered of the rate.
+    pub arrival: Option<Arrival>,
     /// The names that are taken.
     pub taken: Vec<String>,
     /// The group that was asked for.
     pub group: Option<LoadedGroup>,
     /// The groups that the user is in, if they were asked for.
     pub groups: Vec<Group>,
+}
+
+impl Snapshot {
+    /// Whether the user is known to be where the call comes from.
+    pub fn source(&self) -> Source {
+        if self.familiar_since.is_some() { Source::Familiar } else { Source::Strange }
+    }
 }
 
 /// What a read selects and joins for one of the things that can be wanted.
@@ -134,14 +175,36 @@ const USER: Part = Part {
        k.key_id as key_id, k.wrapped as key_wrapped",
     joins: "left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text",
 };
+const NETWORK: Part = Part {
+    columns: "w.last_at as familiar_since",
+    joins: "left join familiar_networks w on w.user_pool_id = p.user_pool_id and w.sub = u.sub and w.network = $10",
+};
 const ATTEMPTS: Part = Part {
     columns: "a.failures as failures, a.last_at as last_at, a.locked_until as locked_until, a.version as attempts_version",
-    joins: "left join attempts a on a.user_pool_id = p.user_pool_id and a.name_hash = $10",
+    joins: "left join sign_in_failures a on a.user_pool_id = p.user_pool_id and a.sub = coalesce(u.sub, $13)
+    and a.source = coalesce($15, case when w.network is null then 'strange' else 'familiar' end)",
+};
+const ATTEMPTS_BY_NAME: Part = Part {
+    columns: "an.failures as named_failures, an.last_at as named_last_at, an.locked_until as named_locked_until,
+       an.version as named_attempts_version",
+    joins: "left join sign_in_failures an on an.user_pool_id = p.user_pool_id and an.sub = $13
+    and an.source = case when w.network is null then 'strange_by_name' else 'familiar_by_name' end",
 };
 const CODE: Part = Part {
-    columns: "o.hash as code_hash, o.attribute as code_attribute, o.attempts as code_attempts, o.expires_at as code_expires_at,
-       o.sent as code_sent, o.window_began as code_window_began",
+    columns: "o.hash as code_hash, o.attribute as code_attribute, o.asked_from as code_asked_from, o.attempts as code_attempts,
+       o.strange_attempts as code_strange_attempts, o.expires_at as code_expires_at, o.sent as code_sent,
+       o.strange_sent as code_strange_sent, o.window_began as code_window_began",
     joins: "left join codes o on o.user_pool_id = p.user_pool_id and o.sub = coalesce(u.sub, $13) and o.purpose = $11",
+};
+const CODE_BY_NAME: Part = Part {
+    columns: "cn.hash as named_hash, cn.attribute as named_attribute, cn.asked_from as named_asked_from, cn.attempts as named_attempts,
+       cn.strange_attempts as named_strange_attempts, cn.expires_at as named_expires_at, cn.sent as named_sent,
+       cn.strange_sent as named_strange_sent, cn.window_began as named_window_began",
+    joins: "left join codes cn on cn.user_pool_id = p.user_pool_id and cn.sub = $13 and cn.purpose = $11 || '_BY_NAME'",
+};
+const RATE: Part = Part {
+    columns: "r.arrival as arrival",
+    joins: "left join rates r on r.user_pool_id = p.user_pool_id and r.kind = $16 and r.key = $17",
 };
 const TAKEN: Part = Part {
     columns: "array(select t.name from names t where t.user_pool_id = p.user_pool_id and t.name = any($12)) as taken",
@@ -167,24 +230,36 @@ struct Shape {
     name: bool,
     /// By whatever means the user is found.
     user: bool,
+    /// Where the caller is, as far as the user knows.
+    network: bool,
     attempts: bool,
     code: bool,
+    /// What is counted by the name beside what is counted for the user.
+    by_name: bool,
+    rate: bool,
     taken: bool,
     group: bool,
     groups: bool,
 }
 
+/// So many things can be wanted.
+const BITS: usize = 12;
+
 impl Shape {
     fn of(client: Option<&ClientId>, wanted: &Wanted<'_>) -> Self {
         let (session, name) = (wanted.session.is_some(), wanted.name.is_some());
-        let code = wanted.code.is_some();
+        let (code, attempts) = (wanted.code.is_some(), wanted.failures.is_some());
+        let network = wanted.network.is_some() || attempts;
         Self {
             client: client.is_some(),
             session,
             name,
-            user: session || name || wanted.sub.is_some() || code || wanted.groups,
-            attempts: wanted.name_hash.is_some(),
+            user: session || name || wanted.sub.is_some() || code || network || wanted.groups,
+            network,
+            attempts,
             code,
+            by_name: wanted.nobody.is_some() && (code || attempts),
+            rate: wanted.rate.is_some(),
             taken: !wanted.taken.is_empty(),
             group: wanted.group.is_some(),
             groups: wanted.groups,
@@ -194,11 +269,14 @@ impl Shape {
     /// One statement, so that everything is of one moment. A shape has always the same text, so that each connection
     /// prepares it once, and all shapes have the same parameters.
     fn statement(self) -> &'static str {
-        static STATEMENTS: [OnceLock<String>; 1 << 9] = [const { OnceLock::new() }; 1 << 9];
-        let Self { client, session, name, user, attempts, code, taken, group, groups } = self;
-        let bits = [client, session, name, user, attempts, code, taken, group, groups];
-        let index = bits.into_iter().fold(0, |index, bit| index << 1 | usize::from(bit));
+        static STATEMENTS: [OnceLock<String>; 1 << BITS] = [const { OnceLock::new() }; 1 << BITS];
+        let index = self.bits().into_iter().fold(0, |index, bit| index << 1 | usize::from(bit));
         STATEMENTS[index].get_or_init(|| self.text())
+    }
+
+    fn bits(self) -> [bool; BITS] {
+        let Self { client, session, name, user, network, attempts, code, by_name, rate, taken, group, groups } = self;
+        [client, session, name, user, network, attempts, code, by_name, rate, taken, group, groups]
     }
 
     fn text(self) -> String {
@@ -215,8 +293,12 @@ impl Shape {
             (self.name, "", NAME),
             (self.user, USER.columns, &user),
             (self.user, "", USER.joins),
+            (self.network, NETWORK.columns, NETWORK.joins),
             (self.attempts, ATTEMPTS.columns, ATTEMPTS.joins),
+            (self.attempts && self.by_name, ATTEMPTS_BY_NAME.columns, ATTEMPTS_BY_NAME.joins),
             (self.code, CODE.columns, CODE.joins),
+            (self.code && self.by_name, CODE_BY_NAME.columns, CODE_BY_NAME.joins),
+            (self.rate, RATE.columns, RATE.joins),
             (self.taken, TAKEN.columns, TAKEN.joins),
             (self.group, GROUP.columns, GROUP.joins),
             (self.groups, GROUPS.columns, GROUPS.joins),
@@ -275,11 +357,14 @@ impl Store {
                 .bind(wanted.name)
                 .bind(wanted.sub.map(|sub| sub.0))
                 .bind(wanted.session)
-                .bind(wanted.name_hash)
+                .bind(wanted.network)
                 .bind(wanted.code.map(|purpose| purpose.as_str_name()))
                 .bind(wanted.taken)
                 .bind(wanted.nobody.map(|sub| sub.0))
                 .bind(wanted.group)
+                .bind(wanted.failures.filter(|it| *it != Failures::SignIn).map(|it| it.counted(Source::Familiar)))
+                .bind(wanted.rate.map(|limited| limited.kind.name()))
+                .bind(wanted.rate.map(|limited| &*limited.key))
         };
         let row = self.connections.fetch_optional(query).await?;
         let row = row.ok_or_else(|| Error::no_such_pool(pool_id))?;
@@ -292,8 +377,16 @@ impl Store {
             user: if shape.user { self.loaded_user(&pool, &row).await? } else { None },
             client,
             session: if shape.session { session(&row)? } else { None },
-            attempts: if shape.attempts { attempts(&row)? } else { None },
-            code: if shape.code { code(&row)? } else { None },
+            familiar_since: if shape.network { time(&row, "familiar_since")? } else { None },
+            attempts: if shape.attempts { attempts(&row, &ATTEMPTS_COLUMNS)? } else { None },
+            attempts_by_name: if shape.attempts && shape.by_name {
+                attempts(&row, &ATTEMPTS_BY_NAME_COLUMNS)?.map(|versioned| versioned.attempts)
+            } else {
+                None
+            },
+            code: if shape.code { code(&row, "code")? } else { None },
+            code_by_name: if shape.code && shape.by_name { code(&row, "named")? } else { None },
+            arrival: if shape.rate { time(&row, "arrival")? } else { None },
             taken: if shape.taken { row.try_get("taken").map_err(StoreError::from)? } else { Vec::new() },
             group: if shape.group { self.loaded_group(pool_id, &row).await? } else { None },
             groups: if shape.groups { self.groups_of_user(pool_id, &row).await? } else { Vec::new() },
@@ -440,25 +533,42 @@ fn session(row: &PgRow) -> Result<Option<Session>, StoreError> {
     }))
 }
 
-fn attempts(row: &PgRow) -> Result<Option<VersionedAttempts>, StoreError> {
-    let Some(version) = row.try_get::<Option<i64>, _>("attempts_version")? else { return Ok(None) };
+/// Failures, the last of them, the end of the lock, the version.
+type AttemptsColumns = [&'static str; 4];
+const ATTEMPTS_COLUMNS: AttemptsColumns = ["failures", "last_at", "locked_until", "attempts_version"];
+const ATTEMPTS_BY_NAME_COLUMNS: AttemptsColumns =
+    ["named_failures", "named_last_at", "named_locked_until", "named_attempts_version"];
+
+fn attempts(row: &PgRow, columns: &AttemptsColumns) -> Result<Option<VersionedAttempts>, StoreError> {
+    let [failures, last_at, locked_until, version] = *columns;
+    let Some(version) = row.try_get::<Option<i64>, _>(version)? else { return Ok(None) };
     let attempts = Attempts {
-        failures: row.try_get::<i32, _>("failures")?.unsigned_abs(),
-        last_at: from_database(row.try_get("last_at")?),
-        locked_until: row.try_get::<Option<OffsetDateTime>, _>("locked_until")?.map(from_database),
+        failures: row.try_get::<i32, _>(failures)?.unsigned_abs(),
+        last_at: from_database(row.try_get(last_at)?),
+        locked_until: time(row, locked_until)?,
     };
     Ok(Some(VersionedAttempts { attempts, version }))
 }
 
-fn code(row: &PgRow) -> Result<Option<SentCode>, StoreError> {
-    let Some(hash) = row.try_get::<Option<Vec<u8>>, _>("code_hash")? else { return Ok(None) };
+fn time(row: &PgRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(row.try_get::<Option<OffsetDateTime>, _>(column)?.map(from_database))
+}
+
+fn code(row: &PgRow, of: &str) -> Result<Option<SentCode>, StoreError> {
+    let column = |name: &str| format!("{of}_{name}");
+    let Some(hash) = row.try_get::<Option<Vec<u8>>, _>(&*column("hash"))? else { return Ok(None) };
+    let tally = |familiar: &str, strange: &str| {
+        let (familiar, strange) = (row.try_get(&*column(familiar))?, row.try_get(&*column(strange))?);
+        Ok::<_, StoreError>(Tally { familiar, strange })
+    };
     Ok(Some(SentCode {
         hash,
-        attribute: row.try_get("code_attribute")?,
-        attempts: row.try_get("code_attempts")?,
-        expires_at: from_database(row.try_get("code_expires_at")?),
-        sent: row.try_get("code_sent")?,
-        window_began: from_database(row.try_get("code_window_began")?),
+        attribute: row.try_get(&*column("attribute"))?,
+        asked_from: row.try_get(&*column("asked_from"))?,
+        attempts: tally("attempts", "strange_attempts")?,
+        expires_at: from_database(row.try_get(&*column("expires_at"))?),
+        sent: tally("sent", "strange_sent")?,
+        window_began: from_database(row.try_get(&*column("window_began"))?),
     }))
 }
 
@@ -487,7 +597,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::rate::{Rate, RateKind};
 
     fn statement(client: Option<&ClientId>, wanted: &Wanted<'_>) -> &'static str {
         Shape::of(client, wanted).statement()
@@ -501,7 +614,7 @@ mod tests {
         for joined in ["clients c", "sessions s", "users u", "keys k", "coalesce($8, s.sub)"] {
             assert!(by_token.contains(joined), "{joined}: {by_token}");
         }
-        for absent in ["names", "attempts", "codes", "groups", "memberships"] {
+        for absent in ["names", "failures", "codes", "groups", "memberships", "networks", "rates"] {
             assert!(!by_token.contains(absent), "{absent}: {by_token}");
         }
         let taken = Wanted { taken: std::slice::from_ref(&name), ..Wanted::default() };
@@ -518,13 +631,17 @@ mod tests {
     #[test]
     fn each_shape_has_a_statement_of_its_own_that_stays() {
         let (id, taken) = (ClientId::new("client"), ["name".to_owned()]);
-        let mut texts = std::collections::BTreeSet::new();
-        for bits in 0..1 << 8 {
+        let limited = Limited { kind: RateKind::GuessesByCaller, key: vec![0], rate: Rate::an_hour(1).unwrap() };
+        let (mut texts, mut shapes) = (BTreeSet::new(), BTreeSet::new());
+        for bits in 0..1 << 11 {
             let is = |bit: u32| bits & 1 << bit != 0;
             let wanted = Wanted {
                 name: is(0).then_some("name"),
                 session: is(1).then_some(Uuid::nil()),
-                name_hash: is(2).then_some(&[0][..]),
+                failures: is(2).then_some(Failures::SignIn),
+                nobody: is(8).then_some(Sub(Uuid::nil())),
+                network: is(9).then_some(&[0][..]),
+                rate: is(10).then_some(&limited),
                 code: is(3).then_some(CodePurpose::SignUp),
                 taken: if is(4) { &taken } else { &[] },
                 group: is(5).then_some("readers"),
@@ -536,7 +653,8 @@ mod tests {
             assert_eq!(shape.statement(), shape.text());
             assert!(std::ptr::eq(shape.statement(), statement(client, &wanted)));
             texts.insert(shape.statement());
+            shapes.insert(shape.bits());
         }
-        assert_eq!(texts.len(), 1 << 8);
+        assert_eq!(texts.len(), shapes.len());
     }
 }

@@ -5,11 +5,16 @@
 
 use std::sync::Arc;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Connection, PgConnection, Postgres};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::auth::lockout::Attempts;
-use crate::domain::ids::UserPoolId;
+use crate::domain::auth::lockout::{Attempts, Hearing};
+use crate::domain::ids::{Sub, UserPoolId};
+use crate::domain::rate::Limited;
+use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
@@ -19,7 +24,7 @@ use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activit
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
-use crate::store::read::{Session, VersionedAttempts};
+use crate::store::read::{Failures, Session, VersionedAttempts};
 use crate::store::to_database;
 use crate::store::wake::News;
 
@@ -32,10 +37,21 @@ pub struct Place<'a> {
     pub keys: &'a Arc<PoolKeys>,
     /// Where the call comes from.
     pub origin: &'a Origin,
-    /// The keyed hash of the name.
-    pub name_hash: &'a [u8],
+    /// Who stands for the name.
+    pub nobody: Sub,
+    /// Which wrong passwords count.
+    pub failures: Failures,
+    /// Where it comes from.
+    pub source: Source,
+    /// What is limited by where it comes from, if anything.
+    pub limited: Option<&'a Limited>,
     /// The time.
     pub at: Timestamp,
+}
+
+/// A source as it stands in the table, and beside it what is counted by the name.
+fn counted(place: &Place<'_>) -> &'static str {
+    place.failures.counted(place.source)
 }
 
 /// A sign-in that was accepted.
@@ -47,24 +63,45 @@ pub struct Accepted<'a> {
     pub session: &'a Session,
     /// The attempts that the decision saw.
     pub attempts: Option<VersionedAttempts>,
+    /// Whether there are attempts at the name to forget.
+    pub is_counted_by_name: bool,
+    /// The network to remember, by its keyed hash, unless it is known well enough.
+    pub network: Option<&'a [u8]>,
     /// What is recorded.
     pub fact: &'a Activity,
+}
+
+/// A sign-in that was refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// Whose, if there is such a user.
+    pub user: Option<&'a LoadedUser>,
+    /// The attempts that the decision saw.
+    pub before: Option<VersionedAttempts>,
+    /// What counts.
+    pub hearing: Hearing,
+    /// Whether it is recorded: not where so much was recorded already.
+    pub is_recorded: bool,
 }
 
 /// All that the statement of an accepted sign-in writes.
 struct Acceptance {
     pool: UserPoolId,
-    name_hash: Vec<u8>,
+    source: &'static str,
     version: i64,
     attempts: i64,
+    nobody: Sub,
+    forgets: bool,
+    network: Option<Vec<u8>>,
+    limited: Option<Limited>,
     session: Session,
     row: ActivityRow,
 }
 
 impl Acceptance {
     async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let Self { pool, name_hash, version, attempts, session, row } = self;
-        sqlx::query(ACCEPT)
+        let Self { pool, source, version, attempts, nobody, forgets, network, limited, session, row } = self;
+        let query = sqlx::query(ACCEPT)
             .bind(pool.as_str())
             .bind(format!("users/{}", session.sub))
             .bind(version)
@@ -74,56 +111,112 @@ impl Acceptance {
             .bind(session.token_generation)
             .bind(to_database(session.auth_time))
             .bind(to_database(session.expires_at))
-            .bind(name_hash)
+            .bind(source)
             .bind(attempts)
             .bind(row.event_id)
             .bind(row.kind)
             .bind(row.schema_version)
             .bind(&row.payload)
             .bind(&row.metadata)
-            .execute(connection)
-            .await?;
+            .bind(nobody.0)
+            .bind(forgets)
+            .bind(network);
+        limit(query, limited.as_ref()).execute(connection).await?;
         Ok(())
     }
 }
 
+/// The last four parameters of both statements: what is limited, if anything.
+fn limit<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    limited: Option<&'q Limited>,
+) -> Query<'q, Postgres, PgArguments> {
+    query
+        .bind(limited.map(|limited| limited.kind.name()))
+        .bind(limited.map(|limited| &*limited.key))
+        .bind(limited.map(|limited| limited.rate.share_millis()))
+        .bind(limited.map(|limited| limited.rate.period_millis()))
+}
+
 /// A session that begins. The user's row is held until the statement is done: whoever deletes the user waits, and finds the
-/// session.
+/// session. Of the networks of a user the last twenty are remembered.
 const ACCEPT: &str = "
 with asserted as (
     select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4 for key share)),
-           assert_version('attempts', $11, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $10), 0))
+           assert_version('attempts', $11, coalesce(
+               (select version from sign_in_failures where user_pool_id = $1 and sub = $4 and source = $10), 0)),
+           case when $21::bytea is not null then assert_rate($1, $20, $21, $8, $22, $23) end
 ), began as (
     insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
     select $1, $5, $4, $6, $7, $8, $9 from asserted
 ), forgotten as (
-    delete from attempts where user_pool_id = $1 and name_hash = $10 and $11 > 0
+    delete from sign_in_failures
+    where $18 and user_pool_id = $1 and (sub = $4 and source = $10 or sub = $17 and source = $10 || '_by_name')
+), familiar as (
+    insert into familiar_networks (user_pool_id, sub, network, last_at)
+    select $1, $4, $19, $8 from asserted where $19::bytea is not null
+    on conflict (user_pool_id, sub, network) do update set last_at = $8
+), strange as (
+    delete from familiar_networks where $19::bytea is not null and user_pool_id = $1 and sub = $4 and network in (
+        select network from familiar_networks where user_pool_id = $1 and sub = $4 order by last_at desc offset 19)
 )
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
 
-/// A refusal, with the attempts from now on. Asserts the attempts' version: two guesses at one moment count as two.
+/// A refusal, with the attempts from now on. Asserts the attempts' version: two guesses at one moment count as two. That
+/// nobody came between is what the statement answers, so that it is looked at whatever else there is to write.
 const REFUSE_AND_COUNT: &str = "
 with asserted as (
-    select assert_version('attempts', $3, coalesce((select version from attempts where user_pool_id = $1 and name_hash = $2), 0))
+    select assert_version('attempts', $3, coalesce(
+               (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0)),
+           case when $19::bytea is not null then spend_rate($1, $18, $19, $12, $20, $21) end
 ), counted as (
-    insert into attempts (user_pool_id, name_hash, failures, last_at, locked_until, version)
-    select $1, $2, $4, $5, $6, $3 + 1 from asserted
-    on conflict (user_pool_id, name_hash) do update
-        set failures = $4, last_at = $5, locked_until = $6, version = attempts.version + 1
-        where attempts.version = $3
+    insert into sign_in_failures (user_pool_id, sub, source, failures, last_at, locked_until, version)
+    select $1, $2, $4, $13, $14, $15, $3 + 1 from asserted
+    on conflict (user_pool_id, sub, source) do update
+        set failures = $13, last_at = $14, locked_until = $15, version = sign_in_failures.version + 1
+        where sign_in_failures.version = $3
     returning version
-), raced as (
-    select assert_version('attempts', 1, (select count(*) from counted))
+), named as (
+    insert into sign_in_failures (user_pool_id, sub, source, failures, last_at, locked_until, version)
+    select $1, $5, $4 || '_by_name', $16, $12, $17, 1 where $16::int is not null
+    on conflict (user_pool_id, sub, source) do update
+        set failures = $16, last_at = $12, locked_until = $17, version = sign_in_failures.version + 1
+), recorded as (
+    insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
+    select $1, $7, $2::text, $8, $9, $10, $11, $12, meta.epoch, 0 from meta where $6
 )
-insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
-select $1, $7, $8, $9, $10, $11, $12, $5, meta.epoch, 0 from meta, raced";
+select assert_version('attempts', 1, (select count(*) from counted))";
+
+/// That a right password was heard while the user was not locked, and what is recorded of it, if anything.
+const HEAR: &str = "
+with recorded as (
+    insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
+    select $1, $6, $2::text, $7, $8, $9, $10, $11, meta.epoch, 0 from meta where $5
+)
+select assert_version('attempts', $3, coalesce(
+           (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0)),
+       case when $13::bytea is not null then assert_rate($1, $12, $13, $11, $14, $15) end";
 
 /// The next refresh token of a session in the place of the last one; or, once more, of what the same statement may have done.
 const ROTATE: &str = "
 update sessions set refresh_counter = $3 + 1, replaced_at = $4
 where user_pool_id = $1 and event_id = $2
     and (refresh_counter = $3 or $5 and refresh_counter = $3 + 1 and replaced_at = $4)";
+
+/// A password that was heard: at whom, and what the decision saw of wrong ones.
+struct Heard {
+    pool: UserPoolId,
+    owner: Sub,
+    version: i64,
+    source: &'static str,
+    at: OffsetDateTime,
+    limited: Option<Limited>,
+}
+
+fn number(failures: u32) -> i32 {
+    i32::try_from(failures).unwrap_or(i32::MAX)
+}
 
 /// Whether a statement is sent a second time, because the first one's answer was lost.
 #[derive(Clone, Copy)]
@@ -139,7 +232,7 @@ impl Store {
         accepted: Accepted<'_>,
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
-        let Accepted { user, session, attempts, fact } = accepted;
+        let Accepted { user, session, attempts, is_counted_by_name, network, fact } = accepted;
         let row = activity_row(
             place.pool_id,
             &session.sub.to_string(),
@@ -157,14 +250,18 @@ impl Store {
             .transpose()?;
         let acceptance = Acceptance {
             pool: place.pool_id.clone(),
-            name_hash: place.name_hash.to_vec(),
+            source: counted(&place),
             version: user.version,
             attempts: attempts.map_or(0, |attempts| attempts.version),
+            nobody: place.nobody,
+            forgets: attempts.is_some() || is_counted_by_name,
+            network: network.map(<[u8]>::to_vec),
+            limited: place.limited.cloned(),
             session: session.clone(),
             row,
         };
-        let store = self.clone();
-        self.to_its_end(async move {
+        let (store, limited) = (self.clone(), place.limited);
+        let written = self.to_its_end(async move {
             let written = match &answer {
                 None => store.accept(&acceptance).await,
                 Some(answer) => store.accept_and_answer(&acceptance, answer).await,
@@ -179,8 +276,8 @@ impl Store {
             }
             command.iter().for_each(NamedCommand::committed);
             Ok(())
-        })
-        .await
+        });
+        written.await.map_err(|error| error.with_wait(limited))
     }
 
     async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {
@@ -210,56 +307,107 @@ impl Store {
         if began { Ok(()) } else { Err(lost) }
     }
 
-    /// Records a refusal, and the attempts from now on where they changed. An unknown user's is recorded under the name's hash.
+    /// Records a refusal, and counts it if the password was wrong. An unknown user's is recorded under the id of whoever
+    /// stands for the name.
     pub async fn refuse_sign_in(
         &self,
         place: Place<'_>,
-        user: Option<&LoadedUser>,
-        before: Option<VersionedAttempts>,
-        attempts: Option<Attempts>,
+        refused: Refused<'_>,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let owner = match user {
-            Some(user) => user.state.sub.to_string(),
-            None => hex::encode(place.name_hash),
+        let owner = refused.user.map_or(place.nobody, |user| user.state.sub);
+        let key = refused.user.map_or(&place.keys.audit, |user| &user.key).as_ref();
+        let row =
+            activity_row(place.pool_id, &owner.to_string(), place.origin, Some(key), fact, place.at, &self.random)?;
+        let heard = Heard {
+            pool: place.pool_id.clone(),
+            owner,
+            version: refused.before.map_or(0, |before| before.version),
+            source: counted(&place),
+            at: to_database(place.at),
+            limited: place.limited.cloned(),
         };
-        let key = user.map_or(&place.keys.audit, |user| &user.key).as_ref();
-        let row = activity_row(place.pool_id, &owner, place.origin, Some(key), fact, place.at, &self.random)?;
-        match attempts {
-            Some(attempts) => self.count_attempt(place, before, attempts, row).await,
-            None => self.append_facts(place.pool_id, vec![row]).await,
+        match refused.hearing {
+            Hearing::Unheard if refused.is_recorded => self.append_facts(place.pool_id, vec![row]).await,
+            Hearing::Unheard => Ok(()),
+            Hearing::Right => self.hear(heard, Some(row).filter(|_| refused.is_recorded)).await,
+            Hearing::Wrong { attempts, by_name } => {
+                self.count_attempt(heard, place.nobody, (attempts, by_name), row, refused.is_recorded).await
+            }
         }
+    }
+
+    /// Asserts that a user was not locked while its right password was heard, where the sign-in goes on without a session.
+    pub async fn assert_heard(
+        &self,
+        place: Place<'_>,
+        user: &LoadedUser,
+        before: Option<VersionedAttempts>,
+    ) -> Result<(), StoreError> {
+        let heard = Heard {
+            pool: place.pool_id.clone(),
+            owner: user.state.sub,
+            version: before.map_or(0, |before| before.version),
+            source: counted(&place),
+            at: to_database(place.at),
+            limited: place.limited.cloned(),
+        };
+        self.hear(heard, None).await
+    }
+
+    async fn hear(&self, heard: Heard, fact: Option<ActivityRow>) -> Result<(), StoreError> {
+        let (store, limited) = (self.clone(), heard.limited.clone());
+        let written = self.to_its_end(async move {
+            let query = sqlx::query(HEAR)
+                .bind(heard.pool.as_str())
+                .bind(heard.owner.0)
+                .bind(heard.version)
+                .bind(heard.source)
+                .bind(fact.is_some())
+                .bind(fact.as_ref().map(|row| row.event_id))
+                .bind(fact.as_ref().map(|row| row.kind))
+                .bind(fact.as_ref().map(|row| row.schema_version))
+                .bind(fact.as_ref().map(|row| &row.payload))
+                .bind(fact.as_ref().map(|row| &row.metadata))
+                .bind(heard.at);
+            limit(query, heard.limited.as_ref()).execute(&store.database).await?;
+            Ok(())
+        });
+        written.await.map_err(|error| error.with_wait(&limited))
     }
 
     async fn count_attempt(
         &self,
-        place: Place<'_>,
-        before: Option<VersionedAttempts>,
-        attempts: Attempts,
+        heard: Heard,
+        nobody: Sub,
+        (attempts, by_name): (Attempts, Option<Attempts>),
         row: ActivityRow,
+        is_recorded: bool,
     ) -> Result<(), StoreError> {
-        let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
-        let version = before.map_or(0, |before| before.version);
-        let store = self.clone();
-        self.to_its_end(async move {
-            sqlx::query(REFUSE_AND_COUNT)
-                .bind(pool.as_str())
-                .bind(name_hash)
-                .bind(version)
-                .bind(i32::try_from(attempts.failures).unwrap_or(i32::MAX))
-                .bind(to_database(attempts.last_at))
-                .bind(attempts.locked_until.map(to_database))
+        let (store, limited) = (self.clone(), heard.limited.clone());
+        let written = self.to_its_end(async move {
+            let query = sqlx::query(REFUSE_AND_COUNT)
+                .bind(heard.pool.as_str())
+                .bind(heard.owner.0)
+                .bind(heard.version)
+                .bind(heard.source)
+                .bind(nobody.0)
+                .bind(is_recorded)
                 .bind(row.event_id)
-                .bind(row.owner)
                 .bind(row.kind)
                 .bind(row.schema_version)
                 .bind(row.payload)
                 .bind(row.metadata)
-                .execute(&store.database)
-                .await?;
+                .bind(heard.at)
+                .bind(number(attempts.failures))
+                .bind(to_database(attempts.last_at))
+                .bind(attempts.locked_until.map(to_database))
+                .bind(by_name.map(|by_name| number(by_name.failures)))
+                .bind(by_name.and_then(|by_name| by_name.locked_until).map(to_database));
+            limit(query, heard.limited.as_ref()).execute(&store.database).await?;
             Ok(())
-        })
-        .await
+        });
+        written.await.map_err(|error| error.with_wait(&limited))
     }
 
     /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.

@@ -83,7 +83,7 @@ mod tests {
             client_id: ClientId::new("a".repeat(128)),
             sub: Sub(random.uuid()),
             password_id: random.uuid(),
-            name_hash: random.bytes::<32>().to_vec(),
+            nobody: Some(Sub(random.uuid())),
             expires_at: Timestamp(1_700_000_000_000),
         }
     }

@@ -1,6 +1,7 @@
 //! AdminInitiateAuth.
 
 use crate::app::auth::answer::Answer;
+use crate::app::auth::challenges::Server;
 use crate::app::auth::{password_flow, refresh_flow};
 use crate::app::caller::Caller;
 use crate::app::{App, until_settled};
@@ -25,6 +26,10 @@ pub async fn admin_initiate_auth(
             );
             Ok(Answer::Tokens(Box::new(tokens?)).into())
         }
-        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
+        flow => {
+            let person_address = request.context_data.as_ref().and_then(|context| context.ip_address.as_deref());
+            let server = Some(Server { person_address });
+            password_flow::sign_in(app, caller, flow, &pool_id, &client_id, server, parameters).await
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! AdminRespondToAuthChallenge.
 
 use crate::app::App;
-use crate::app::auth::challenges::{Response, respond};
+use crate::app::auth::challenges::{Response, Server, respond};
 use crate::app::caller::Caller;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
@@ -13,6 +13,7 @@ pub async fn admin_respond_to_auth_challenge(
     caller: &Caller,
     request: AdminRespondToAuthChallengeRequest,
 ) -> Result<AdminRespondToAuthChallengeResponse, Error> {
+    let person_address = request.context_data.as_ref().and_then(|context| context.ip_address.as_deref());
     let response = Response {
         pool_id: &UserPoolId::new(request.user_pool_id()),
         client_id: &ClientId::new(request.client_id()),
@@ -20,6 +21,7 @@ pub async fn admin_respond_to_auth_challenge(
         session: request.session.as_deref(),
         responses: &request.challenge_responses,
         origin: &caller.developer_origin(),
+        server: Some(Server { person_address }),
     };
     respond(app, caller, &response).await
 }

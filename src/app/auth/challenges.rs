@@ -12,7 +12,7 @@ use crate::domain::app_client::AppClient;
 use crate::domain::auth::challenge::{ChallengeName, ChallengeSession, expires_at};
 use crate::domain::auth::{AuthFlow, required_parameter};
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, choose_new_password};
 use crate::store::cache::PoolView;
@@ -22,11 +22,11 @@ use crate::tokens::challenge_token;
 
 /// What a sign-in remembers of its beginning.
 #[derive(Clone, Copy, Debug)]
-pub struct Beginning<'a> {
+pub struct Beginning {
     /// The flow.
     pub flow: AuthFlow,
-    /// The keyed hash of the name.
-    pub name_hash: &'a [u8],
+    /// Who stands for the name.
+    pub nobody: Option<Sub>,
 }
 
 /// Issues a challenge to a user who has proved the password.
@@ -35,7 +35,7 @@ pub fn issue(
     pool: &PoolView,
     client: &AppClient,
     user: &User,
-    beginning: Beginning<'_>,
+    beginning: Beginning,
     name: ChallengeName,
     at: Timestamp,
 ) -> Result<Answer, Error> {
@@ -46,7 +46,7 @@ pub fn issue(
         client_id: client.client_id.clone(),
         sub: user.sub,
         password_id: password_id(user)?.ok_or_else(|| Error::internal("a challenge after no password"))?,
-        name_hash: beginning.name_hash.to_vec(),
+        nobody: beginning.nobody,
         expires_at: expires_at(client, at),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;
@@ -76,6 +76,15 @@ pub struct Response<'a> {
     pub responses: &'a BTreeMap<String, String>,
     /// Who answers, from where.
     pub origin: &'a Origin,
+    /// Where the person is, as a trusted server says that answers for it.
+    pub server: Option<Server<'a>>,
+}
+
+/// A trusted server that signs a person in.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// The person's address, as the server says.
+    pub person_address: Option<&'a str>,
 }
 
 /// Takes the answer to a challenge.

@@ -26,7 +26,7 @@ pub async fn initiate_auth(
             );
             tokens.map(|tokens| Answer::Tokens(Box::new(tokens)).into())
         }
-        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, parameters).await,
+        flow => password_flow::sign_in(app, caller, flow, &pool_id, &client_id, None, parameters).await,
     }
     .map_err(|error| error.of_client(&client_id))
 }

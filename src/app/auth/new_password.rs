@@ -5,6 +5,7 @@ use crate::app::auth::challenges::{self, Beginning, Response};
 use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::password_forms::{self, Owner};
+use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::challenge::{self, ChallengeName, ChallengeSession, invalid_session};
 use crate::domain::auth::steps::Next;
@@ -15,7 +16,7 @@ use crate::proto::events::UserSignedIn;
 use crate::proto::v1::AttributeType;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, LoadedUser, OperationalRow};
-use crate::store::read::{VersionedAttempts, Wanted};
+use crate::store::read::{Failures, Wanted};
 use crate::tokens::challenge_token;
 
 /// Replaces a temporary password by the user's own, and goes on with the sign-in.
@@ -53,9 +54,20 @@ impl NewPassword<'_> {
         let session = challenge_token::open(pool_id, &hint.keys, self.token);
         let names = rules::possible_names(&hint.name_rules, &self.written);
         let sub = session.as_ref().map(|session| session.sub);
-        let name_hash = session.as_ref().map(|session| &*session.name_hash);
-        let wanted = Wanted { sub, name_hash, taken: &names, groups: true, ..Wanted::default() };
+        let whence = match self.response.server {
+            Some(server) => Whence::of_server(&hint.keys, server.person_address),
+            None => Whence::of_stranger(&hint.keys, caller),
+        };
+        let wanted = Wanted {
+            sub,
+            failures: Some(Failures::SignIn),
+            network: Some(&whence.network),
+            taken: &names,
+            groups: true,
+            ..Wanted::default()
+        };
         let found = app.store.read(pool_id, Some(client_id), wanted).await?;
+        let source = found.source();
         let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;
         let (session, user) = session.zip(found.user).ok_or_else(invalid_session)?;
@@ -72,7 +84,18 @@ impl NewPassword<'_> {
             rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
         let password = password_forms::seal(app, caller, Owner::of(&pool, &user), self.password).await?;
         let command = ChooseNewPassword { attributes, password };
-        self.settle(app, &pool, &client, (&user, &found.groups), (&session, found.attempts), command).await
+        let at = app.clock.now();
+        let network = whence.to_remember(found.familiar_since, at).map(<[u8]>::to_vec);
+        let counted = Failures::SignIn.counted(source);
+        let forgotten = found.attempts.map(|attempts| OperationalRow::FailuresForgotten {
+            sub: user.state.sub,
+            nobody: session.nobody,
+            source: counted,
+            version: attempts.version,
+        });
+        let remembered = network.map(|network| OperationalRow::NetworkFamiliar { sub: user.state.sub, network });
+        let rows = forgotten.into_iter().chain(remembered).collect();
+        self.settle(app, &pool, &client, (&user, &found.groups), &session, rows, command).await
     }
 
     async fn settle<Given: From<Answer> + prost::Message>(
@@ -81,7 +104,8 @@ impl NewPassword<'_> {
         pool: &PoolView,
         client: &ClientView,
         (user, groups): (&LoadedUser, &[Group]),
-        (session, attempts): (&ChallengeSession, Option<VersionedAttempts>),
+        session: &ChallengeSession,
+        ending: Vec<OperationalRow>,
         command: ChooseNewPassword,
     ) -> Result<Given, Failure> {
         let at = app.clock.now();
@@ -102,14 +126,12 @@ impl NewPassword<'_> {
         let (answer, commit) = match next {
             Next::Tokens => {
                 let tokens = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
-                // As after any sign-in, earlier wrong passwords at the name are forgotten.
-                let (name_hash, version) = (session.name_hash.clone(), attempts.map(|attempts| attempts.version));
-                let forgotten = version.map(|version| OperationalRow::AttemptsForgotten { name_hash, version });
-                let commit = commit.operational([OperationalRow::SessionBegun(begun)]).operational(forgotten);
+                // As after any sign-in, earlier wrong passwords are forgotten, and the network is remembered.
+                let commit = commit.operational([OperationalRow::SessionBegun(begun)]).operational(ending);
                 (Answer::Tokens(Box::new(tokens)), commit)
             }
             Next::Challenge(name) => {
-                let beginning = Beginning { flow: session.flow, name_hash: &session.name_hash };
+                let beginning = Beginning { flow: session.flow, nobody: session.nobody };
                 (challenges::issue(app, pool, &client.state, &after, beginning, name, at)?, commit)
             }
         };

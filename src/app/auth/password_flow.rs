@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 
 use crate::app::auth::answer::Answer;
-use crate::app::auth::challenges::{self, Beginning};
+use crate::app::auth::challenges::{self, Beginning, Server};
 use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::password_forms::stored_hash;
+use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, until_settled};
-use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_locked};
+use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_unheard};
 use crate::domain::auth::{AuthFlow, required_parameter};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::source::Source;
 use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, LoadedUser};
 use crate::store::metadata::{ActorKind, Origin};
-use crate::store::read::Wanted;
+use crate::store::read::{Failures, Wanted};
 use crate::store::seal::{FieldClass, Place};
 use crate::store::sign_in as store;
 
@@ -29,6 +31,7 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     flow: AuthFlow,
     pool_id: &UserPoolId,
     client_id: &ClientId,
+    server: Option<Server<'_>>,
     parameters: &BTreeMap<String, String>,
 ) -> Result<Given, Error> {
     let username = required_parameter(parameters, "USERNAME")?;
@@ -36,9 +39,13 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
     let hint = app.store.pool_hint(pool_id).await?;
     let name = hint.name_rules.normalise(username);
-    let name_hash = hint.keys.keyed_hash("name", &[&name]);
-    let _guess = app.guesses.begin(&name_hash, caller.patience).await?;
-    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, name_hash: &name_hash };
+    let nobody = clients::nobody(&hint.keys, &name);
+    let whence = match server {
+        Some(server) => Whence::of_server(&hint.keys, server.person_address),
+        None => Whence::of_stranger(&hint.keys, caller),
+    };
+    let _guess = app.guesses.begin(nobody.0.as_bytes(), caller.patience).await?;
+    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, nobody, whence };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
 
@@ -51,7 +58,8 @@ struct Guess<'a> {
     password: &'a str,
     secret_hash: Option<&'a str>,
     name: &'a str,
-    name_hash: &'a [u8],
+    nobody: Sub,
+    whence: Whence,
 }
 
 impl Guess<'_> {
@@ -60,9 +68,18 @@ impl Guess<'_> {
         app: &App,
         caller: &Caller,
     ) -> Result<Given, Failure> {
-        let (name, name_hash) = (Some(self.name), Some(self.name_hash));
-        let wanted = Wanted { name, name_hash, groups: true, ..Wanted::default() };
+        let limited = self.whence.guess(app);
+        let wanted = Wanted {
+            name: Some(self.name),
+            nobody: Some(self.nobody),
+            failures: Some(Failures::SignIn),
+            network: Some(&self.whence.network),
+            rate: limited.as_ref(),
+            groups: true,
+            ..Wanted::default()
+        };
         let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
+        let source = found.source();
         let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
         let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
         clients::check_secret_hash(pool, client, &[self.username], self.secret_hash)?;
@@ -72,6 +89,11 @@ impl Guess<'_> {
             );
         }
         let at = app.clock.now();
+        // None where the user is known to be, so that nobody else there can keep it out; nor of a server.
+        let limited = limited.filter(|_| source == Source::Strange && client.client_secret.is_none());
+        if let Some(wait) = limited.as_ref().and_then(|limited| limited.rate.wait(found.arrival, at)) {
+            return Err(Error::limit_exceeded_for(wait).into());
+        }
         let begun = user.map(|user| session::begin(app, client, &user.state, at));
         let mut sign_in = PasswordSignIn {
             pool: &pool.state,
@@ -80,10 +102,11 @@ impl Guess<'_> {
             user: user.map(|user| &user.state),
             password_matches: false,
             attempts: found.attempts.map(|attempts| attempts.attempts),
+            attempts_by_name: found.attempts_by_name,
             session_id: begun.as_ref().map_or_else(|| app.random.event_id(at), |session| session.event_id),
             at,
         };
-        let outcome = match refuse_locked(&sign_in) {
+        let outcome = match refuse_unheard(&sign_in) {
             Some(locked) => locked,
             None => {
                 let stored = user.map(|user| stored_hash(pool, user)).transpose()?.flatten();
@@ -98,8 +121,16 @@ impl Guess<'_> {
                 caller.origin(ActorKind::AppClient, self.client_id.to_string(), None)
             }
         };
-        let place =
-            store::Place { pool_id: self.pool_id, keys: &pool.keys, origin: &origin, name_hash: self.name_hash, at };
+        let place = store::Place {
+            pool_id: self.pool_id,
+            keys: &pool.keys,
+            origin: &origin,
+            nobody: self.nobody,
+            failures: Failures::SignIn,
+            source,
+            limited: limited.as_ref(),
+            at,
+        };
         match (outcome, user, begun) {
             (SignIn::Accepted(fact), Some(user), Some(begun)) => {
                 let tokens = session::first_tokens(app, pool, client, &user.state, &found.groups, &begun, at)?;
@@ -108,6 +139,8 @@ impl Guess<'_> {
                     user,
                     session: &begun,
                     attempts: found.attempts,
+                    is_counted_by_name: found.attempts_by_name.is_some(),
+                    network: self.whence.to_remember(found.familiar_since, at),
                     fact: &Activity::SignedIn(fact),
                 };
                 app.store.accept_sign_in(place, accepted, &answer).await?;
@@ -116,16 +149,17 @@ impl Guess<'_> {
             }
             (SignIn::Challenged(name), Some(user), _) => {
                 caller.is_answered_about(user);
-                let beginning = Beginning { flow: self.flow, name_hash: self.name_hash };
+                app.store.assert_heard(place, user, found.attempts).await?;
+                let beginning = Beginning { flow: self.flow, nobody: Some(self.nobody) };
                 Ok(challenges::issue(app, pool, client, &user.state, beginning, name, at)?.into())
             }
             (SignIn::Accepted(_) | SignIn::Challenged(_), _, _) => {
                 Err(Error::internal("a sign-in of nobody was accepted").into())
             }
-            (SignIn::Refused { activity, attempts, error }, user, _) => {
-                app.store
-                    .refuse_sign_in(place, user, found.attempts, attempts, &Activity::SignInRefused(activity))
-                    .await?;
+            (SignIn::Refused { activity, hearing, error }, user, _) => {
+                let is_recorded = app.limits.records(self.pool_id);
+                let refused = store::Refused { user, before: found.attempts, hearing, is_recorded };
+                app.store.refuse_sign_in(place, refused, &Activity::SignInRefused(activity)).await?;
                 Err(error.into())
             }
         }

@@ -23,6 +23,7 @@ pub async fn respond_to_auth_challenge(
         session: request.session.as_deref(),
         responses: &request.challenge_responses,
         origin: &caller.origin(ActorKind::AppClient, client_id.to_string(), None),
+        server: None,
     };
     respond(app, caller, &response).await.map_err(|error| error.of_client(&client_id))
 }

@@ -5,6 +5,7 @@ use crate::app::caller::Caller;
 use crate::app::codes::NewCode;
 use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
+use crate::domain::source::Source;
 use crate::domain::user::admin_reset_user_password::{self as rules, ResetPassword};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{AdminResetUserPasswordRequest, AdminResetUserPasswordResponse};
@@ -30,12 +31,21 @@ async fn attempt(
     let named = named_user_with(app, request.user_pool_id(), request.username(), wanted).await?;
     let (pool, user, sub) = (&named.pool, &named.user, named.user.state.sub);
     let (at, code) = (app.clock.now(), app.random.code());
-    let before = named.code.as_ref();
+    let (before, source) = (named.code.as_ref(), Source::Familiar);
     let command = ResetPassword { code: &code, before, at };
     let decision = rules::admin_reset_user_password(&pool.state, &user.state, &command);
     let delivery = decision.answer?;
     let answer = AdminResetUserPasswordResponse {};
-    let new = delivery.as_ref().map(|delivery| NewCode { sub, purpose, delivery, code: &code, before, at });
+    let new = delivery.as_ref().map(|delivery| NewCode {
+        sub,
+        purpose,
+        delivery,
+        code: &code,
+        before,
+        source,
+        network: None,
+        at,
+    });
     let row = new.map(|new| new.row(&pool.keys)).transpose()?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .user(user, decision.events)

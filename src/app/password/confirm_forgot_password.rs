@@ -7,7 +7,7 @@ use crate::app::{App, Failure, codes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::password_policy;
 use crate::domain::user::codes::Guess;
-use crate::domain::user::confirm_forgot_password::{self as rules, ConfirmForgotPassword};
+use crate::domain::user::confirm_forgot_password as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
 
@@ -28,7 +28,7 @@ async fn attempt(
     request: &ConfirmForgotPasswordRequest,
     by_name: &ByName<'_>,
 ) -> Result<ConfirmForgotPasswordResponse, Failure> {
-    let named = by_name.read(app).await?;
+    let named = by_name.read(app, caller).await?;
     // Before the code, so that a password that does not conform costs no guess.
     password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
     let guess = guess(app, caller, request, by_name, &named).await?;
@@ -47,15 +47,15 @@ async fn guess(
     let (found, sent) = (&named.found, named.found.code.as_ref());
     let user = found.user.as_ref();
     let address = user.zip(sent).and_then(|(user, sent)| user.state.attribute(&sent.attribute)).unwrap_or_default();
-    let guess = codes::hash(&found.pool.keys, named.sub(), by_name.purpose, address, request.confirmation_code());
-    let hides_users = named.client.state.hides_users();
-    let command = ConfirmForgotPassword { sent, guess, hides_users, at: app.clock.now() };
-    match (rules::prove(user.map(|user| &user.state), &command), user) {
+    let hash = codes::hash(&found.pool.keys, named.sub(), by_name.purpose, address, request.confirmation_code());
+    let at = app.clock.now();
+    named.refuse_many_guesses(app, at)?;
+    match (rules::prove(user.map(|user| &user.state), &named.guessed(hash, at)), user) {
         (Err(refused), _) => Ok(*refused),
         (Ok(_), Some(user)) => {
             let owner = Owner::of(&found.pool, user);
             let password = password_forms::seal(app, caller, owner, request.password()).await?;
-            Ok(rules::confirm_forgot_password(password))
+            Ok(rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions))
         }
         (Ok(_), None) => Err(Error::internal("nobody has proved itself")),
     }

@@ -22,16 +22,25 @@ pub async fn forgot_password(
 }
 
 async fn attempt(app: &App, caller: &Caller, by_name: &ByName<'_>) -> Result<ForgotPasswordResponse, Failure> {
-    let named = by_name.read(app).await?;
+    let named = by_name.read(app, caller).await?;
     let code = app.random.code();
+    let disguise = codes::disguise(&named.found.pool.keys, named.nobody);
     let asked = rules::ForgotPassword {
         username: by_name.username,
         hides_users: named.client.state.hides_users(),
+        disguise: &disguise,
         code: &code,
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::forgot_password(&named.found.pool.state, user, &asked);
-    let origin = by_name.origin(caller);
-    let delivery = codes::answer_request(app, &origin, &named, by_name.purpose, &code, decision).await?;
+    let request = codes::Request {
+        named: &named,
+        origin: &by_name.origin(caller),
+        client_id: &by_name.client_id,
+        purpose: by_name.purpose,
+        code: &code,
+        at: app.clock.now(),
+    };
+    let delivery = request.answer(app, decision).await?;
     Ok(ForgotPasswordResponse { code_delivery_details: Some(delivery) })
 }

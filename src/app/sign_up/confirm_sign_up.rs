@@ -2,14 +2,15 @@
 
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
+use crate::app::codes::Tried;
 use crate::app::{App, Failure, codes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolId;
-use crate::domain::user::codes::{Guess, SentCode, expired};
-use crate::domain::user::confirm_sign_up::{self as rules, ConfirmSignUp, Confirmation, Proved};
+use crate::domain::user::codes::{CodeOutcome, Guess, SentCode, expired};
+use crate::domain::user::confirm_sign_up::{self as rules, Confirmation, Proved};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmSignUpRequest, ConfirmSignUpResponse};
-use crate::store::commit::LoadedUser;
+use crate::store::commit::{Kept, LoadedUser};
 use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 
@@ -52,12 +53,13 @@ async fn attempt(
     proof: Proof,
     by_name: &ByName<'_>,
 ) -> Result<ConfirmSignUpResponse, Failure> {
-    let named = by_name.read(app).await?;
+    let named = by_name.read(app, caller).await?;
     let found = &named.found;
     // Whoever guesses codes without the client's secret gets no further where no link was sent.
     if proof == Proof::Link && !found.pool.state.confirms_with_link() {
         return Err(expired().into());
     }
+    named.refuse_many_guesses(app, app.clock.now())?;
     let origin = by_name.origin(caller);
     match (prove(app, request, by_name, &named), &found.user) {
         (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused).await?,
@@ -71,7 +73,7 @@ async fn attempt(
                 force_alias_creation: request.force_alias_creation(),
             };
             let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
-            settle(app, &origin, &named, confirmation, alias_owner.as_ref()).await?;
+            settle(app, &origin, &named, sent, confirmation, alias_owner.as_ref()).await?;
         }
         (Ok(_), None) => return Err(Error::internal("nobody has proved itself").into()),
     }
@@ -87,9 +89,8 @@ fn prove<'a>(
     let (user, sent) = (named.found.user.as_ref().map(|user| &user.state), named.found.code.as_ref());
     let address = user.zip(sent).and_then(|(user, sent)| user.attribute(&sent.attribute)).unwrap_or_default();
     let keys = &named.found.pool.keys;
-    let guess = codes::hash(keys, named.sub(), by_name.purpose, address, request.confirmation_code());
-    let hides_users = named.client.state.hides_users();
-    rules::prove(user, &ConfirmSignUp { sent, guess, hides_users, at: app.clock.now() })
+    let hash = codes::hash(keys, named.sub(), by_name.purpose, address, request.confirmation_code());
+    rules::prove(user, &named.guessed(hash, app.clock.now()))
 }
 
 /// Another user who holds the address that the code proves, where that is an alias.
@@ -114,15 +115,20 @@ async fn settle(
     app: &App,
     origin: &Origin,
     named: &NamedThroughClient,
+    sent: &SentCode,
     confirmation: Confirmation,
     alias_owner: Option<&LoadedUser>,
 ) -> Result<(), Failure> {
     let Confirmation { decision, alias_owner_events } = confirmation;
-    decision.answer?;
-    let mut commit = named.commit(origin, app.clock.now(), decision.events, decision.activity);
+    let (at, purpose) = (app.clock.now(), CodePurpose::SignUp);
+    // That the code was right is asserted whatever it changes: whoever is refused now learns that it is.
+    let tried =
+        Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
+    let rows = tried.row(CodeOutcome::Proved).into_iter().chain(named.guess_row(app, false));
+    let mut commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
     if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
         commit = commit.other_user(owner, alias_owner_events);
     }
     app.store.commit(commit).await?;
-    Ok(())
+    Ok(decision.answer?)
 }

@@ -1,13 +1,15 @@
 //! SignUp.
 
 use crate::app::caller::Caller;
-use crate::app::codes::NewCode;
+use crate::app::codes::{self, NewCode};
 use crate::app::password_forms::{self, Owner};
+use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, shapes, until_settled};
 use crate::domain::attributes;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::message::Medium;
+use crate::domain::source::Source;
 use crate::domain::user::sign_up::{self as rules, Registration, SignUp};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::CodePurpose;
@@ -64,18 +66,23 @@ async fn register(
     let decision = rules::sign_up(&pool.state, command);
     let signed_up = decision.answer?;
     let purpose = CodePurpose::SignUp;
-    let sent = signed_up
-        .code_delivery
-        .as_ref()
-        .map(|delivery| NewCode { sub, purpose, delivery, code: &code, before: None, at }.row(&pool.keys));
-    let sent = sent.transpose()?;
+    let whence = Whence::of_stranger(&pool.keys, caller).with_secret(client.state.client_secret.is_some());
+    let (source, network) = (Source::Familiar, Some(&*whence.network));
+    let mut sent = Vec::new();
+    if let Some(delivery) = &signed_up.code_delivery {
+        app.limits.spend_code_by_client(&client.state.client_id)?;
+        let limits = whence.codes(app, delivery.0).into_iter().chain(codes::address_limit(app, &pool.keys, delivery));
+        let new = NewCode { sub, purpose, delivery, code: &code, before: None, source, network, at };
+        sent.push(new.row(&pool.keys)?);
+        sent.extend(codes::spent(limits.collect()));
+    }
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .decided_from(pool, Some(client))
         .new_user(sub, &key, decision.events)
         .activity(sub, &key, decision.activity)
         .messages(sub, &key, decision.messages)
-        .operational([OperationalRow::Key(wrapped)])
+        .operational([OperationalRow::Key(wrapped), OperationalRow::NetworkFamiliar { sub, network: whence.network }])
         .operational(sent);
     app.store.commit(commit).await?;
     Ok(response(sub, signed_up.code_delivery))

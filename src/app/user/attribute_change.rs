@@ -1,9 +1,11 @@
 //! What every change of attributes ends with: no name of another's is taken, codes are kept, everything is written.
 
-use crate::app::App;
-use crate::app::Failure;
-use crate::app::codes::NewCode;
-use crate::domain::error::{Error, Exception};
+use crate::app::caller::Caller;
+use crate::app::codes::{self, NewCode};
+use crate::app::user::signed_in::{SignedIn, codes_limits};
+use crate::app::{App, Failure};
+use crate::domain::error::Error;
+use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes};
 use crate::domain::user::codes::{Delivery, verification};
@@ -21,6 +23,8 @@ pub struct Change<'a> {
     pub user: &'a LoadedUser,
     /// Where the change comes from.
     pub origin: &'a Origin,
+    /// Who has shown a token, and calls from where; nobody where an administrator changes them, whose codes are not limited.
+    pub signed_in: Option<(&'a SignedIn, &'a Caller)>,
     /// The time.
     pub at: Timestamp,
 }
@@ -51,7 +55,7 @@ impl Change<'_> {
         &self,
         app: &App,
         decision: AttributeDecision,
-        codes: &FreshCodes,
+        fresh: &FreshCodes,
         answer: impl FnOnce(&[Delivery]) -> Answer,
     ) -> Result<Answer, Failure> {
         let deliveries = decision.answer?;
@@ -60,10 +64,14 @@ impl Change<'_> {
             return Ok(answer);
         }
         refuse_taken_names(app, self, &decision.events).await?;
-        let mut rows = Vec::with_capacity(deliveries.len());
+        let (mut rows, mut limits) = (Vec::with_capacity(deliveries.len()), Vec::new());
         for delivery in &deliveries {
-            rows.push(self.code_row(app, delivery, codes).await?);
+            rows.push(self.code_row(app, delivery, fresh).await?);
+            if let Some((signed_in, caller)) = self.signed_in {
+                limits.extend(codes_limits(app, caller, signed_in, delivery)?);
+            }
         }
+        rows.extend(codes::spent(limits));
         let (pool, user, sub) = (self.pool, self.user, self.user.state.sub);
         let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, self.origin, self.at)
             .user(user, decision.events)
@@ -80,8 +88,7 @@ impl Change<'_> {
         let wanted = Wanted { sub: Some(sub), code: Some(purpose), ..Wanted::default() };
         let before = app.store.read(&self.pool.id, None, wanted).await?.code;
         let code = codes.for_medium(delivery.0);
-        let new = NewCode { sub, purpose, delivery, code, before: before.as_ref(), at: self.at };
-        // Operations that set attributes know no "limit exceeded".
-        new.row(&self.pool.keys).map_err(|error| Error { exception: Exception::TooManyRequestsException, ..error })
+        let (before, source, network) = (before.as_ref(), Source::Familiar, None);
+        NewCode { sub, purpose, delivery, code, before, source, network, at: self.at }.row(&self.pool.keys)
     }
 }

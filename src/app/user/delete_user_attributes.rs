@@ -25,6 +25,7 @@ async fn attempt(
     let signed_in = signed_in(app, request.access_token()).await?;
     let (pool, user, client) = (&signed_in.pool, &signed_in.user, &signed_in.client.state);
     let decision = rules::delete_user_attributes(&pool.state, client, &user.state, &request.user_attribute_names);
-    let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
+    let origin = signed_in.origin(caller);
+    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at: app.clock.now() };
     change.settle(app, decision, &fresh_codes(app), |_| DeleteUserAttributesResponse {}).await
 }

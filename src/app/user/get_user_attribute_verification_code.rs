@@ -1,11 +1,12 @@
 //! GetUserAttributeVerificationCode.
 
 use crate::app::caller::Caller;
-use crate::app::codes::NewCode;
-use crate::app::user::signed_in::{signed_in_with, verified};
+use crate::app::codes::{self, NewCode};
+use crate::app::user::signed_in::{codes_limits, signed_in_with, verified};
 use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::Medium;
+use crate::domain::source::Source;
 use crate::domain::user::codes::verification;
 use crate::domain::user::get_user_attribute_verification_code as rules;
 use crate::domain::user::verify_user_attribute::medium_of;
@@ -38,12 +39,16 @@ async fn attempt(
     let (at, code, before) = (app.clock.now(), app.random.code(), signed_in.code.as_ref());
     let decision = rules::get_user_attribute_verification_code(&pool.state, &user.state, medium, &code);
     let delivery = decision.answer?;
-    let row = NewCode { sub, purpose, delivery: &delivery, code: &code, before, at }.row(&pool.keys)?;
+    let (source, network) = (Source::Familiar, None);
+    let row =
+        NewCode { sub, purpose, delivery: &delivery, code: &code, before, source, network, at }.row(&pool.keys)?;
+    let limits = codes_limits(app, caller, &signed_in, &delivery)?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &signed_in.origin(caller), at)
         .user(user, decision.events)
         .activity(sub, &user.key, decision.activity)
         .messages(sub, &user.key, decision.messages)
-        .operational([row]);
+        .operational([row])
+        .operational(codes::spent(limits));
     app.store.commit(commit).await?;
     let (medium, address) = &delivery;
     let code_delivery_details = Some(shapes::code_delivery(*medium, address));

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::whence::Whence;
+use crate::app::{App, codes};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
+use crate::domain::rate::{Arrival, Limited};
 use crate::domain::user::UserStatus;
-use crate::domain::user::codes::SentCode;
+use crate::domain::user::codes::{Delivery, SentCode};
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
@@ -31,8 +33,10 @@ pub struct SignedIn {
     pub session: Uuid,
     /// The user's code for the purpose that was asked for.
     pub code: Option<SentCode>,
-    /// Attempts at the name that was asked for.
+    /// Wrong passwords that were asked for.
     pub attempts: Option<VersionedAttempts>,
+    /// What is remembered of the rate that was asked for.
+    pub arrival: Option<Arrival>,
 }
 
 impl SignedIn {
@@ -40,6 +44,19 @@ impl SignedIn {
     pub fn origin(&self, caller: &Caller) -> Origin {
         caller.origin(ActorKind::User, self.user.state.sub.to_string(), Some(self.session.to_string()))
     }
+}
+
+/// What limits a code that a user has sent to an address: how many go there, come from its network, and through its client.
+pub fn codes_limits(
+    app: &App,
+    caller: &Caller,
+    signed_in: &SignedIn,
+    delivery: &Delivery,
+) -> Result<Vec<Limited>, Error> {
+    app.limits.spend_code_by_client(&signed_in.client_id)?;
+    let keys = &signed_in.pool.keys;
+    let by_caller = Whence::of_stranger(keys, caller).codes(app, delivery.0);
+    Ok(by_caller.into_iter().chain(codes::address_limit(app, keys, delivery)).collect())
 }
 
 /// An access token whose signature and time are good: whether it still counts, the read will say.
@@ -85,5 +102,6 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
         session: token.session,
         code: found.code,
         attempts: found.attempts,
+        arrival: found.arrival,
     })
 }

@@ -32,7 +32,8 @@ async fn attempt(
         &request.user_attributes,
         &codes,
     );
-    let change = Change { pool, user, origin: &signed_in.origin(caller), at: app.clock.now() };
+    let origin = signed_in.origin(caller);
+    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at: app.clock.now() };
     change.settle(app, decision, &codes, answer).await
 }
 

@@ -1,16 +1,18 @@
 //! VerifyUserAttribute.
 
 use crate::app::caller::Caller;
+use crate::app::codes::Tried;
 use crate::app::user::attribute_change::{Change, refuse_taken_names};
 use crate::app::user::signed_in::{signed_in_with, verified};
 use crate::app::{App, Failure, codes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::Medium;
-use crate::domain::user::codes::verification;
+use crate::domain::source::Source;
+use crate::domain::user::codes::{Guessed, Guesser, verification};
 use crate::domain::user::get_user_attribute_verification_code::address_to_prove;
 use crate::domain::user::verify_user_attribute::{self as rules, medium_of};
 use crate::proto::v1::{VerifyUserAttributeRequest, VerifyUserAttributeResponse};
-use crate::store::commit::Commit;
+use crate::store::commit::{Commit, Kept};
 use crate::store::read::Wanted;
 use crate::tokens::access_token::AccessToken;
 
@@ -38,13 +40,17 @@ async fn attempt(
     let (pool, user, sent) = (&signed_in.pool, &signed_in.user, signed_in.code.as_ref());
     let (sub, at, origin) = (user.state.sub, app.clock.now(), signed_in.origin(caller));
     let address = address_to_prove(&user.state, medium).unwrap_or_default();
-    let guess = codes::hash(&pool.keys, sub, purpose, address, code);
-    let guess = rules::verify_user_attribute(&user.state, medium, sent, &guess, at);
-    let Some(row) = codes::outcome_row(sub, purpose, guess.code, sent, at) else {
+    let hash = codes::hash(&pool.keys, sub, purpose, address, code);
+    // Who has shown a token is the user, wherever it is.
+    let guesser = Guesser { network: &[], source: Source::Familiar };
+    let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };
+    let guess = rules::verify_user_attribute(&user.state, medium, &guessed);
+    let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
+    let Some(row) = tried.row(guess.code) else {
         return guess.decision.answer.map(|()| VerifyUserAttributeResponse {}).map_err(Failure::from);
     };
     // Only who has proved the address is told that another user has it.
-    let change = Change { pool, user, origin: &origin, at };
+    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at };
     refuse_taken_names(app, &change, &guess.decision.events).await?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .user(user, guess.decision.events)

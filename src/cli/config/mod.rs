@@ -3,6 +3,7 @@
 //! A setting is declared once, in [`Settings`]: its field is the flag, the variable and the key of the file.
 
 pub mod command;
+mod limits;
 mod server;
 mod variables;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
 
+pub use limits::{LimitSettings, QuotaSettings};
 pub use server::{Problem, Problems, ServerConfig};
 pub use variables::unknown_variables;
 
@@ -71,6 +73,9 @@ pub struct Settings {
     /// Lets groups with members be deleted, as today's Cognito does; otherwise they have to be empty.
     #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub delete_groups_with_members: Option<bool>,
+    /// Whether all sessions of a user end when it has chosen another password by a code [default: true].
+    #[arg(long, env = "USERPOOL_RECOVERY_ENDS_SESSIONS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub recovery_ends_sessions: Option<bool>,
     /// How logs look: `text` or `json` [default: text].
     #[arg(long, env = "USERPOOL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
@@ -83,6 +88,9 @@ pub struct Settings {
     /// Kafka.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+    /// How often something may happen.
+    #[command(flatten)]
+    pub limits: LimitSettings,
     /// What a password's hash costs.
     #[command(flatten)]
     pub password_hash: PasswordHashSettings,
@@ -332,6 +340,7 @@ mod tests {
         activity-months = 3
         shutdown-pause = 0
         delete-groups-with-members = true
+        recovery-ends-sessions = false
         log-format = "json"
         [database]
         url = "postgres://somebody:hunter2@127.0.0.1/users"
@@ -352,6 +361,32 @@ mod tests {
         memory = 20000
         passes = 3
         lanes = 2
+        [limits]
+        codes-to-address = 1
+        codes-by-caller = 2
+        sms-by-caller = 3
+        codes-by-client = 4
+        guesses-by-caller = 5
+        password-changes = 6
+        replicas = 7
+        [limits.quotas]
+        user-authentication = 8
+        user-creation = 9
+        user-federation = 10
+        user-account-recovery = 11
+        user-read = 12
+        user-update = 13
+        user-token = 14
+        user-resource-read = 15
+        user-resource-update = 16
+        user-list = 17
+        user-pool-read = 18
+        user-pool-update = 19
+        user-pool-resource-read = 20
+        user-pool-resource-update = 21
+        user-pool-client-read = 22
+        user-pool-client-update = 23
+        client-authentication = 24
         [email]
         host = "smtp.example"
         from = "users@example.com"

@@ -200,6 +200,8 @@ impl ServerConfig {
             hashing_threads,
             app_settings: app::Settings {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
+                recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
+                allowances: settings.limits.allowances(),
             },
             delivery,
             activity_months,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::authenticate::TrustedProxies;
 use crate::app::passwords::{Cost, Passwords};
 use crate::app::{App, Identity, Settings};
-use crate::cli::config::LogFormat;
+use crate::cli::config::{LimitSettings, LogFormat};
 use crate::cli::database::operator_origin;
 use crate::cli::dev::environment_file::EnvironmentFile;
 use crate::cli::dev::postgres::PrivatePostgres;
@@ -31,6 +31,7 @@ use crate::kafka::config::KafkaConfig;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::relay::Relay;
 use crate::kafka::topics;
+use crate::limits::Allowances;
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
@@ -78,9 +79,24 @@ pub struct DevArguments {
     /// Lets groups with members be deleted.
     #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS")]
     delete_groups_with_members: bool,
+    /// Limits calls as `serve` does: by the network of the caller as well, and by quotas.
+    #[arg(long, env = "USERPOOL_PRODUCTION_LIMITS")]
+    production_limits: bool,
+    /// How often something may happen, and quotas with --production-limits.
+    #[command(flatten)]
+    limits: LimitSettings,
 }
 
 impl DevArguments {
+    /// What is said, and for the rest what is usual here or in production.
+    fn allowances(&self) -> Allowances {
+        self.limits.allowances_over(if self.production_limits {
+            Allowances::default()
+        } else {
+            Allowances::development()
+        })
+    }
+
     /// There is no TLS here: only the loopback is safe, unless a proxy in front has it.
     fn refuse_exposure(&self) -> anyhow::Result<()> {
         let exposed = [self.grpc_addr, self.http_addr].into_iter().find(|address| !address.ip().is_loopback());
@@ -170,7 +186,11 @@ async fn serve(
         account_id: arguments.account_id.clone(),
         region: arguments.region.clone(),
     };
-    let settings = Settings { delete_groups_with_members: arguments.delete_groups_with_members };
+    let settings = Settings {
+        delete_groups_with_members: arguments.delete_groups_with_members,
+        allowances: arguments.allowances(),
+        ..Settings::default()
+    };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let app = App::with_settings(store.clone(), identity, Passwords::new(Cost::default(), slots), settings);
     kafka.check()?;

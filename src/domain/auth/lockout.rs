@@ -47,6 +47,22 @@ impl Attempts {
     }
 }
 
+/// What is known of a guess at a password, for whoever counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It came while the user was locked: the password was not looked at, and nothing counts.
+    Unheard,
+    /// The password was right: that the user is not locked meanwhile is asserted, whatever else is in the way.
+    Right,
+    /// It was wrong and counts.
+    Wrong {
+        /// The attempts from now on.
+        attempts: Attempts,
+        /// Those at the name, where callers are told those.
+        by_name: Option<Attempts>,
+    },
+}
+
 /// Whether a name is locked at a time.
 pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
     attempts.is_some_and(|attempts| {

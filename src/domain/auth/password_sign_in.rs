@@ -3,7 +3,7 @@
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::lockout::{self, Attempts};
+use crate::domain::auth::lockout::{self, Attempts, Hearing};
 use crate::domain::auth::steps::{self, Next, Proved};
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
@@ -23,8 +23,10 @@ pub struct PasswordSignIn<'a> {
     pub user: Option<&'a User>,
     /// Whether the password is the user's.
     pub password_matches: bool,
-    /// Earlier attempts at the name.
+    /// Earlier attempts at the user, or at whoever stands for the name, from such a source.
     pub attempts: Option<Attempts>,
+    /// Those at the name, whoever has it. They decide nothing but what a caller is told who may not learn who exists.
+    pub attempts_by_name: Option<Attempts>,
     /// The id of the session that begins if the sign-in succeeds.
     pub session_id: uuid::Uuid,
     /// The time.
@@ -38,30 +40,44 @@ pub enum SignIn {
     Accepted(UserSignedIn),
     /// The password is right, and something more is asked for. Nothing is recorded yet.
     Challenged(ChallengeName),
-    /// Refused. The attempts are those to keep, where they changed.
+    /// Refused.
     Refused {
         /// What is recorded.
         activity: UserSignInRefused,
-        /// The attempts from now on.
-        attempts: Option<Attempts>,
+        /// What counts.
+        hearing: Hearing,
         /// What the caller reads.
         error: Error,
     },
 }
 
-/// Whether the name is locked: asked before a password is hashed.
-pub fn refuse_locked(sign_in: &PasswordSignIn<'_>) -> Option<SignIn> {
-    lockout::is_locked(sign_in.attempts.as_ref(), sign_in.at)
-        .then(|| sign_in.refused(SignInRefusal::Locked, None, Error::not_authorized("Password attempts exceeded")))
+/// The refusal of a password that need not be heard: the user is locked, and the caller may learn it. Asked before a password
+/// is hashed.
+///
+/// Where the caller may not learn who exists, it is told so if there were as many attempts at this very name. At a user who
+/// is locked by attempts at its other names the password is hashed as at anybody, and never right.
+pub fn refuse_unheard(sign_in: &PasswordSignIn<'_>) -> Option<SignIn> {
+    let told = if sign_in.client.hides_users() { sign_in.attempts_by_name } else { sign_in.attempts };
+    lockout::is_locked(told.as_ref(), sign_in.at).then(|| {
+        let error = Error::not_authorized("Password attempts exceeded");
+        sign_in.refused(SignInRefusal::Locked, Hearing::Unheard, error)
+    })
 }
 
 /// Decides a sign-in by password.
 pub fn password_sign_in(sign_in: &PasswordSignIn<'_>) -> SignIn {
-    if let Some(locked) = refuse_locked(sign_in) {
+    if let Some(locked) = refuse_unheard(sign_in) {
         return locked;
     }
-    let failed = || Some(lockout::after_failure(sign_in.attempts.as_ref(), sign_in.at));
     let wrong = || Error::not_authorized("Incorrect username or password.");
+    if let Some(attempts) = sign_in.attempts.filter(|attempts| lockout::is_locked(Some(attempts), sign_in.at)) {
+        let unchanged = Hearing::Wrong { attempts, by_name: sign_in.one_more_by_name() };
+        return sign_in.refused(SignInRefusal::Locked, unchanged, wrong());
+    }
+    let failed = || Hearing::Wrong {
+        attempts: lockout::after_failure(sign_in.attempts.as_ref(), sign_in.at),
+        by_name: sign_in.one_more_by_name(),
+    };
     let Some(user) = sign_in.user else {
         let error = if sign_in.client.hides_users() { wrong() } else { Error::no_such_user() };
         return sign_in.refused(SignInRefusal::UnknownUser, failed(), error);
@@ -70,7 +86,7 @@ pub fn password_sign_in(sign_in: &PasswordSignIn<'_>) -> SignIn {
         return sign_in.refused(SignInRefusal::WrongPassword, failed(), wrong());
     }
     if let Err((reason, error)) = may_sign_in(sign_in.pool, user, sign_in.at) {
-        return sign_in.refused(reason, None, error);
+        return sign_in.refused(reason, Hearing::Right, error);
     }
     match steps::next(user, Proved::Password) {
         Next::Challenge(name) => SignIn::Challenged(name),
@@ -103,13 +119,19 @@ fn may_sign_in(pool: &UserPool, user: &User, at: Timestamp) -> Result<(), (SignI
 }
 
 impl PasswordSignIn<'_> {
-    fn refused(&self, reason: SignInRefusal, attempts: Option<Attempts>, error: Error) -> SignIn {
+    /// What is told of the name after one more wrong password, where that is what is told.
+    fn one_more_by_name(&self) -> Option<Attempts> {
+        let told = || lockout::after_failure(self.attempts_by_name.as_ref(), self.at);
+        self.client.hides_users().then(told)
+    }
+
+    fn refused(&self, reason: SignInRefusal, hearing: Hearing, error: Error) -> SignIn {
         let activity = UserSignInRefused {
             client_id: self.client.client_id.to_string(),
             auth_flow: self.flow.name().to_owned(),
             reason: reason.into(),
         };
-        SignIn::Refused { activity, attempts, error }
+        SignIn::Refused { activity, hearing, error }
     }
 }
 
@@ -135,6 +157,7 @@ mod tests {
             user,
             password_matches: true,
             attempts: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),
+            attempts_by_name: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),
             session_id: uuid::Uuid::from_u128(7),
             at: at(100),
         }
@@ -142,7 +165,8 @@ mod tests {
 
     /// Reason, attempts from now on and refusal.
     fn refusal(outcome: SignIn) -> (SignInRefusal, Option<Attempts>, Exception, String) {
-        let SignIn::Refused { activity, attempts, error } = outcome else { panic!("{outcome:?}") };
+        let SignIn::Refused { activity, hearing, error } = outcome else { panic!("{outcome:?}") };
+        let attempts = if let Hearing::Wrong { attempts, .. } = hearing { Some(attempts) } else { None };
         assert_eq!((activity.client_id.as_str(), activity.auth_flow.as_str()), ("client", "USER_PASSWORD_AUTH"));
         (activity.reason(), attempts, error.exception, error.message.into_owned())
     }
@@ -220,19 +244,50 @@ mod tests {
         assert_eq!(refusal(password_sign_in(&wrong)).3, WRONG, "whoever guesses learns nothing");
     }
 
+    fn locked(until: i64) -> Option<Attempts> {
+        Some(Attempts { failures: 6, last_at: at(99), locked_until: Some(at(until)) })
+    }
+
     #[test]
-    fn a_locked_name_is_refused_before_anything_else_and_nothing_changes() {
-        let (client, user) = (some_client(false), user(&[signed_up("jane", &[]), confirmed(&[])]));
-        let attempts = |until| Some(Attempts { failures: 6, last_at: at(99), locked_until: Some(at(until)) });
-        for user in [Some(&user), None] {
-            let locked = PasswordSignIn { attempts: attempts(101), ..attempt(&client, user) };
-            let message = "Password attempts exceeded".to_owned();
-            let expected = (SignInRefusal::Locked, None, Exception::NotAuthorizedException, message);
-            assert_eq!(refusal(refuse_locked(&locked).unwrap()), expected);
-            assert_eq!(refusal(password_sign_in(&locked)), expected);
+    fn who_is_locked_is_refused_before_anything_else_and_nothing_changes() {
+        let user = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        for hides_users in [false, true] {
+            let client = some_client(hides_users);
+            let until = |until, user| {
+                let (attempts, attempts_by_name) = (locked(until), locked(until));
+                PasswordSignIn { attempts, attempts_by_name, ..attempt(&client, user) }
+            };
+            for user in [Some(&user), None] {
+                let message = "Password attempts exceeded".to_owned();
+                let expected = (SignInRefusal::Locked, None, Exception::NotAuthorizedException, message);
+                assert_eq!(refusal(refuse_unheard(&until(101, user)).unwrap()), expected);
+                assert_eq!(refusal(password_sign_in(&until(101, user))), expected);
+            }
+            assert!(refuse_unheard(&until(100, Some(&user))).is_none());
+            assert!(matches!(password_sign_in(&until(100, Some(&user))), SignIn::Accepted(_)));
         }
-        let over = PasswordSignIn { attempts: attempts(100), ..attempt(&client, Some(&user)) };
-        assert!(refuse_locked(&over).is_none());
-        assert!(matches!(password_sign_in(&over), SignIn::Accepted(_)));
+    }
+
+    #[test]
+    fn where_users_are_hidden_a_lock_is_told_by_the_name_and_holds_for_the_user() {
+        let (client, jane) = (some_client(true), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        // Guesses at another name of hers have locked her: the right password reads as a wrong one, at the first guess here.
+        let elsewhere = PasswordSignIn { attempts: locked(101), attempts_by_name: None, ..attempt(&client, Some(&jane)) };
+        assert!(refuse_unheard(&elsewhere).is_none(), "it takes a hash, as at anybody");
+        let SignIn::Refused { activity, hearing, error } = password_sign_in(&elsewhere) else { panic!("refused") };
+        assert_eq!((activity.reason(), &*error.message), (SignInRefusal::Locked, WRONG));
+        let by_name = Some(Attempts { failures: 1, last_at: at(100), locked_until: None });
+        assert_eq!(hearing, Hearing::Wrong { attempts: elsewhere.attempts.unwrap(), by_name });
+        // Where they are not hidden, that she is locked is told.
+        let open = some_client(false);
+        let told = PasswordSignIn { attempts: locked(101), attempts_by_name: None, ..attempt(&open, Some(&jane)) };
+        assert_eq!(refusal(password_sign_in(&told)).3, "Password attempts exceeded");
+    }
+
+    #[test]
+    fn a_right_password_that_lets_nobody_in_is_asserted() {
+        let (client, unconfirmed) = (some_client(true), user(&[signed_up("jane", &[])]));
+        let SignIn::Refused { hearing, .. } = password_sign_in(&attempt(&client, Some(&unconfirmed))) else { panic!("refused") };
+        assert_eq!(hearing, Hearing::Right);
     }
 }

@@ -3,6 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
+use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::{self, Delivery, SentCode};
 use crate::domain::user::forgot_password::{cannot_be_reset, contact, refusal, send};
@@ -57,15 +58,16 @@ fn delivery(pool: &UserPool, user: &User, command: &ResetPassword<'_>) -> Result
         Recovery::ByAdministrator => vec![Medium::Sms, Medium::Email],
     };
     let delivery = contact(user, &ways).map_err(refusal)?;
-    codes::refuse_too_many(command.before, command.at).map(|()| delivery)
+    codes::refuse_too_many(command.before, Source::Familiar, command.at).map(|()| delivery)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::error::Exception;
+    use crate::domain::source::Tally;
     use crate::domain::testing::{
-        at, confirmed, pool, refused, reset, signed_up, temporary_password, user, verifying_both,
+        at, confirmed, pool, refused, reset, sent_code, signed_up, temporary_password, user, verifying_both,
     };
     use crate::proto::events::{CodePurpose, UserPasswordRemoved};
     use crate::proto::v1;
@@ -124,14 +126,7 @@ mod tests {
 
     #[test]
     fn codes_that_others_had_sent_keep_no_administrator_from_it() {
-        let before = SentCode {
-            hash: Vec::new(),
-            attribute: "email".to_owned(),
-            attempts: 0,
-            expires_at: at(3_600),
-            sent: 5,
-            window_began: at(0),
-        };
+        let before = SentCode { sent: Tally { familiar: 5, strange: 0 }, ..sent_code() };
         let within = ResetPassword { before: Some(&before), at: at(3_599), ..FIRST };
         assert_eq!(without_a_code(&user(&events(&["email"])), &within), [reset(), signed_out()]);
         let later = ResetPassword { at: at(3_600), ..within };
@@ -141,15 +136,8 @@ mod tests {
 
     #[test]
     fn who_lost_its_password_before_is_sent_a_code_or_the_reason_is_told() {
-        let refusal = |verified: &[&str], sent| {
-            let before = SentCode {
-                hash: Vec::new(),
-                attribute: "email".to_owned(),
-                attempts: 0,
-                expires_at: at(3_600),
-                sent,
-                window_began: at(0),
-            };
+        let refusal = |verified: &[&str], familiar| {
+            let before = SentCode { sent: Tally { familiar, strange: 0 }, ..sent_code() };
             let command = ResetPassword { before: Some(&before), at: at(1), ..FIRST };
             let lost = user(&[events(verified), vec![reset()]].concat());
             refused(admin_reset_user_password(&pool(verifying_both()), &lost, &command)).0

@@ -1,6 +1,6 @@
 //! ChangePassword: the rules.
 
-use crate::domain::auth::lockout::{self, Attempts};
+use crate::domain::auth::lockout::{self, Attempts, Hearing};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::password_policy;
@@ -17,8 +17,8 @@ use crate::proto::events::{PasswordChangeRefusal, PasswordChosenBy, UserPassword
 pub struct Refused {
     /// What is recorded.
     pub activity: Activity,
-    /// The attempts from now on, where they changed.
-    pub attempts: Option<Attempts>,
+    /// What counts.
+    pub hearing: Hearing,
     /// What the caller reads.
     pub error: Error,
 }
@@ -36,19 +36,20 @@ pub fn check(pool: &UserPool, user: &User, previous: Option<&str>, proposed: &st
 
 /// Whether too many wrong passwords came before: asked before one is hashed.
 pub fn refuse_locked(attempts: Option<&Attempts>, at: Timestamp) -> Option<Refused> {
-    lockout::is_locked(attempts, at).then(|| refused(PasswordChangeRefusal::Locked, None, Error::limit_exceeded()))
+    lockout::is_locked(attempts, at)
+        .then(|| refused(PasswordChangeRefusal::Locked, Hearing::Unheard, Error::limit_exceeded()))
 }
 
 /// Whether the password before is another. A wrong one counts.
 pub fn refuse_wrong(matches: bool, attempts: Option<&Attempts>, at: Timestamp) -> Option<Refused> {
-    let failed = lockout::after_failure(attempts, at);
+    let failed = Hearing::Wrong { attempts: lockout::after_failure(attempts, at), by_name: None };
     let error = Error::not_authorized("Incorrect username or password.");
-    (!matches).then(|| refused(PasswordChangeRefusal::WrongPassword, Some(failed), error))
+    (!matches).then(|| refused(PasswordChangeRefusal::WrongPassword, failed, error))
 }
 
-fn refused(reason: PasswordChangeRefusal, attempts: Option<Attempts>, error: Error) -> Refused {
+fn refused(reason: PasswordChangeRefusal, hearing: Hearing, error: Error) -> Refused {
     let activity = Activity::PasswordChangeRefused(UserPasswordChangeRefused { reason: reason.into() });
-    Refused { activity, attempts, error }
+    Refused { activity, hearing, error }
 }
 
 /// The user has another password. Its sessions go on, the one that changed it among them.
@@ -105,25 +106,29 @@ mod tests {
         assert_eq!(refusal, (Exception::NotAuthorizedException, message));
     }
 
+    fn attempts(refused: &Refused) -> Option<Attempts> {
+        if let Hearing::Wrong { attempts, .. } = refused.hearing { Some(attempts) } else { None }
+    }
+
     fn told(refused: Refused) -> (Exception, PasswordChangeRefusal, Option<u32>) {
         let Activity::PasswordChangeRefused(fact) = &refused.activity else { panic!("another fact") };
-        (refused.error.exception, fact.reason(), refused.attempts.map(|attempts| attempts.failures))
+        (refused.error.exception, fact.reason(), attempts(&refused).map(|attempts| attempts.failures))
     }
 
     #[test]
     fn wrong_passwords_count_and_lock() {
         assert!(refuse_wrong(true, None, at(0)).is_none());
-        let mut attempts = None;
+        let mut before = None;
         for count in 1..=5 {
-            assert!(refuse_locked(attempts.as_ref(), at(0)).is_none());
-            let refused = refuse_wrong(false, attempts.as_ref(), at(0)).unwrap();
-            attempts = refused.attempts;
+            assert!(refuse_locked(before.as_ref(), at(0)).is_none());
+            let refused = refuse_wrong(false, before.as_ref(), at(0)).unwrap();
+            before = attempts(&refused);
             let wrong = PasswordChangeRefusal::WrongPassword;
             assert_eq!(told(refused), (Exception::NotAuthorizedException, wrong, Some(count)));
         }
-        let locked = refuse_locked(attempts.as_ref(), at(0)).unwrap();
+        let locked = refuse_locked(before.as_ref(), at(0)).unwrap();
         assert_eq!(told(locked), (Exception::LimitExceededException, PasswordChangeRefusal::Locked, None));
-        assert!(refuse_locked(attempts.as_ref(), at(1)).is_none(), "for a second at first");
+        assert!(refuse_locked(before.as_ref(), at(1)).is_none(), "for a second at first");
     }
 
     #[test]

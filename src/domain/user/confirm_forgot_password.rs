@@ -1,39 +1,27 @@
 //! ConfirmForgotPassword: the rules.
 
 use crate::domain::error::{Error, Exception};
-use crate::domain::time::Timestamp;
-use crate::domain::user::codes::{self, Guess, SentCode};
+use crate::domain::user::codes::{self, CodeOutcome, Guess, Guessed};
 use crate::domain::user::forgot_password::cannot_be_reset;
 use crate::domain::user::{Password, User, UserStatus};
 use crate::proto::events::CodePurpose;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{PasswordChosenBy, UserPasswordChanged};
-
-/// What the command brings.
-pub struct ConfirmForgotPassword<'a> {
-    /// The code that is kept, if one is: of the user, or of nobody.
-    pub sent: Option<&'a SentCode>,
-    /// The guess, hashed likewise.
-    pub guess: Vec<u8>,
-    /// Whether the caller may not learn who exists.
-    pub hides_users: bool,
-    /// The time.
-    pub at: Timestamp,
-}
+use crate::proto::events::{PasswordChosenBy, UserPasswordChanged, UserSignedOut};
 
 /// Whether a code proves that somebody may choose another password: asked before that is hashed.
 ///
 /// Who may not learn who exists is told of the code alone, which is kept for a name that nobody has as for one of a user.
-pub fn prove<'a>(user: Option<&'a User>, command: &ConfirmForgotPassword<'_>) -> Result<&'a User, Box<Guess>> {
+pub fn prove<'a>(user: Option<&'a User>, guessed: &Guessed<'_>) -> Result<&'a User, Box<Guess>> {
     let standing = standing(user);
-    if !command.hides_users
+    if !guessed.hides_users
         && let Err(error) = standing
     {
         return Err(Box::new(Guess::refuse(error)));
     }
-    let faulty = |fault| Guess::faulty(fault, CodePurpose::ForgotPassword);
-    codes::check(command.sent, &command.guess, command.at).map_err(faulty)?;
-    standing.map_err(|_| Box::new(Guess::refuse(codes::mismatch())))
+    guessed.check().map_err(|fault| Box::new(fault.guess(CodePurpose::ForgotPassword)))?;
+    // Read like a wrong guess, so it counts like one.
+    let mismatch = || Guess { by_name: CodeOutcome::Guessed, ..Guess::refuse_proved(codes::mismatch()) };
+    standing.map_err(|_| Box::new(mismatch()))
 }
 
 /// Whether the account is in a state in which another password can be chosen.
@@ -49,42 +37,39 @@ fn standing(user: Option<&User>) -> Result<&User, Error> {
     }
 }
 
-/// The password that was chosen instead of the forgotten one.
-pub fn confirm_forgot_password(password: Password) -> Guess {
-    Guess::right(vec![Event::PasswordChanged(UserPasswordChanged {
+/// The password that was chosen instead of the forgotten one. Whoever else knew the forgotten one, or signed up with
+/// somebody's address, is signed out with it, if the server's setting has it so.
+pub fn confirm_forgot_password(user: &User, password: Password, ends_sessions: bool) -> Guess {
+    let changed = Event::PasswordChanged(UserPasswordChanged {
         by: PasswordChosenBy::Recovery.into(),
         password_hash: password.hash.0,
         srp_verifier: password.srp_verifier.0,
-    })])
+    });
+    let signed_out = ends_sessions.then(|| UserSignedOut { token_generation: user.token_generation + 1 });
+    Guess::right([changed].into_iter().chain(signed_out.map(Event::SignedOut)).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::personal::Sealed;
-    use crate::domain::testing::{at, confirmed, refused, reset, signed_up, temporary_password, user};
-    use crate::domain::user::codes::CodeOutcome;
+    use crate::domain::source::Tally;
+    use crate::domain::testing::{HERE, at, confirmed, refused, reset, sent_code, signed_up, temporary_password, user};
+    use crate::domain::user::codes::SentCode;
     use crate::proto::events::UserCodeRefused;
     use crate::proto::events::user_activity::Activity;
 
     fn sent() -> SentCode {
-        SentCode {
-            hash: b"right".to_vec(),
-            attribute: "email".to_owned(),
-            attempts: 1,
-            expires_at: at(100),
-            sent: 1,
-            window_began: at(0),
-        }
+        used(1)
     }
 
-    fn attempt(
-        user: Option<&User>,
-        sent: Option<&SentCode>,
-        guess: &[u8],
-        hides_users: bool,
-    ) -> Result<(), Box<Guess>> {
-        prove(user, &ConfirmForgotPassword { sent, guess: guess.to_vec(), hides_users, at: at(99) }).map(drop)
+    fn used(familiar: i32) -> SentCode {
+        SentCode { attempts: Tally { familiar, strange: 0 }, ..sent_code() }
+    }
+
+    fn attempt(user: Option<&User>, sent: Option<&SentCode>, hash: &[u8], hides_users: bool) -> Result<(), Box<Guess>> {
+        prove(user, &Guessed { sent, by_name: sent, hides_users, hash: hash.to_vec(), guesser: HERE, at: at(99) })
+            .map(drop)
     }
 
     fn jane() -> User {
@@ -102,7 +87,8 @@ mod tests {
             }
         }
         let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
-        let guess = confirm_forgot_password(password);
+        let before = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let guess = confirm_forgot_password(&before, password.clone(), false);
         assert_eq!(guess.code, CodeOutcome::Spent);
         guess.decision.answer.unwrap();
         let changed = UserPasswordChanged {
@@ -110,7 +96,11 @@ mod tests {
             password_hash: b"newer".to_vec(),
             srp_verifier: b"other".to_vec(),
         };
-        assert_eq!(guess.decision.events, [Event::PasswordChanged(changed)]);
+        let changed = Event::PasswordChanged(changed);
+        assert_eq!(guess.decision.events, [changed.clone()]);
+        let signed_out = UserSignedOut { token_generation: before.token_generation + 1 };
+        let guess = confirm_forgot_password(&before, password, true);
+        assert_eq!(guess.decision.events, [changed, Event::SignedOut(signed_out)], "and every session is over");
     }
 
     #[test]
@@ -124,11 +114,11 @@ mod tests {
             let error = guess.decision.answer.unwrap_err();
             assert_eq!((error.exception, &*error.message), (Exception::CodeMismatchException, MISMATCH));
 
-            let exhausted = SentCode { attempts: 5, ..sent() };
-            let guess = attempt(user, Some(&exhausted), b"right", true).unwrap_err();
+            let guess = attempt(user, Some(&used(5)), b"right", true).unwrap_err();
             assert_eq!(refused(guess.decision).0, Exception::LimitExceededException);
             let guess = attempt(user, None, b"right", true).unwrap_err();
-            assert_eq!(refused(guess.decision).0, Exception::ExpiredCodeException);
+            assert_eq!(guess.decision.answer.unwrap_err().exception, Exception::CodeMismatchException);
+            assert_eq!((guess.code, guess.by_name), (CodeOutcome::Guessed, CodeOutcome::Guessed));
         }
     }
 
@@ -145,11 +135,11 @@ mod tests {
             (Some(&unconfirmed), Exception::UserNotConfirmedException),
             (Some(&temporary), Exception::NotAuthorizedException),
         ] {
-            for (guess, code) in [(&b"right"[..], CodeOutcome::Kept), (b"wrong", CodeOutcome::Guessed)] {
+            for (guess, code) in [(&b"right"[..], CodeOutcome::Proved), (b"wrong", CodeOutcome::Guessed)] {
                 let open = attempt(user, Some(&sent()), guess, false).unwrap_err();
                 assert_eq!((open.code, refused(open.decision).0), (CodeOutcome::Kept, exception));
                 let hidden = attempt(user, Some(&sent()), guess, true).unwrap_err();
-                assert_eq!(hidden.code, code);
+                assert_eq!((hidden.code, hidden.by_name), (code, CodeOutcome::Guessed));
                 assert_eq!(hidden.decision.answer.unwrap_err().message, MISMATCH);
             }
         }

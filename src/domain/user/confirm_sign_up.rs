@@ -2,25 +2,12 @@
 
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
-use crate::domain::time::Timestamp;
-use crate::domain::user::codes::{self, Guess, SentCode};
+use crate::domain::user::codes::{Guess, Guessed, SentCode};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserConfirmed};
-
-/// What the command brings.
-pub struct ConfirmSignUp<'a> {
-    /// The code that is kept, if one is: of the user, or of nobody.
-    pub sent: Option<&'a SentCode>,
-    /// The guess, hashed likewise.
-    pub guess: Vec<u8>,
-    /// Whether the caller may not learn who exists.
-    pub hides_users: bool,
-    /// The time.
-    pub at: Timestamp,
-}
 
 /// The two users that a confirmation can change.
 pub struct Confirmation {
@@ -34,16 +21,15 @@ pub struct Confirmation {
 ///
 /// Who may not learn who exists is told of the code alone, and a name that nobody has reads like one that a code was sent
 /// to. Only who shows the code that was sent reads in which state the account is.
-pub fn prove<'a>(user: Option<&User>, command: &ConfirmSignUp<'a>) -> Result<&'a SentCode, Box<Guess>> {
-    let (standing, at) = (standing(user), command.at);
-    let refuse = |error| Box::new(Guess::refuse(error));
-    let faulty = |fault| Box::new(Guess::faulty(fault, CodePurpose::SignUp));
-    if command.hides_users {
-        let sent = codes::check_hidden(command.sent, &command.guess, at).map_err(faulty)?;
-        standing.map(|()| sent).map_err(refuse)
+pub fn prove<'a>(user: Option<&User>, guessed: &Guessed<'a>) -> Result<&'a SentCode, Box<Guess>> {
+    let standing = standing(user);
+    let checked = || guessed.check().map_err(|fault| Box::new(fault.guess(CodePurpose::SignUp)));
+    if guessed.hides_users {
+        let sent = checked()?;
+        standing.map(|()| sent).map_err(|error| Box::new(Guess::refuse_proved(error)))
     } else {
-        standing.map_err(refuse)?;
-        codes::check(command.sent, &command.guess, at).map_err(faulty)
+        standing.map_err(|error| Box::new(Guess::refuse(error)))?;
+        checked()
     }
 }
 
@@ -91,7 +77,8 @@ pub fn confirm_sign_up(rules: &NameRules, proved: &Proved<'_>) -> Confirmation {
 mod tests {
     use super::*;
     use crate::domain::error::Exception;
-    use crate::domain::testing::{at, confirmed, pool, refused, signed_up, texts, user};
+    use crate::domain::source::Tally;
+    use crate::domain::testing::{HERE, at, confirmed, pool, refused, sent_code, signed_up, texts, user};
     use crate::domain::user::codes::CodeOutcome;
     use crate::proto::events::UserCodeRefused;
     use crate::proto::v1::CreateUserPoolRequest;
@@ -109,24 +96,22 @@ mod tests {
     }
 
     fn sent() -> SentCode {
-        SentCode {
-            hash: b"right".to_vec(),
-            attribute: "email".to_owned(),
-            attempts: 0,
-            expires_at: at(100),
-            sent: 1,
-            window_began: at(0),
-        }
+        sent_code()
     }
 
-    fn command<'a>(sent: Option<&'a SentCode>, guess: &[u8], hides_users: bool) -> ConfirmSignUp<'a> {
-        ConfirmSignUp { sent, guess: guess.to_vec(), hides_users, at: at(99) }
+    fn used(familiar: i32) -> SentCode {
+        SentCode { attempts: Tally { familiar, strange: 0 }, ..sent() }
+    }
+
+    /// A guess from where the code was asked for. Where users are hidden, as much is kept of the name.
+    fn command<'a>(sent: Option<&'a SentCode>, hash: &[u8], hides_users: bool) -> Guessed<'a> {
+        Guessed { sent, by_name: sent, hides_users, hash: hash.to_vec(), guesser: HERE, at: at(99) }
     }
 
     /// A guess that proves nothing: what becomes of the code, and the refusal.
-    fn wrong(user: Option<&User>, command: &ConfirmSignUp<'_>) -> (CodeOutcome, Exception, String) {
+    fn wrong(user: Option<&User>, command: &Guessed<'_>) -> (CodeOutcome, Exception, String) {
         let guess = prove(user, command).unwrap_err();
-        let counts = guess.code == CodeOutcome::Guessed;
+        let counts = [guess.code, guess.by_name].contains(&CodeOutcome::Guessed);
         assert_eq!((guess.decision.events.len(), guess.decision.activity.len()), (0, usize::from(counts)));
         let error = guess.decision.answer.unwrap_err();
         (guess.code, error.exception, error.message.to_string())
@@ -158,7 +143,7 @@ mod tests {
     fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
         let jane = jane();
         for (user, hides_users) in [(Some(&jane), false), (Some(&jane), true), (None, true)] {
-            let code = SentCode { attempts: 3, ..sent() };
+            let code = used(3);
             let guess = prove(user, &command(Some(&code), b"wrong", hides_users)).unwrap_err();
             assert_eq!(guess.code, CodeOutcome::Guessed);
             let counted = UserCodeRefused { purpose: CodePurpose::SignUp.into(), attempts: 4 };
@@ -169,7 +154,7 @@ mod tests {
 
     #[test]
     fn five_wrong_guesses_spend_a_code_even_for_who_then_knows_it() {
-        let (jane, fourth, fifth) = (jane(), SentCode { attempts: 4, ..sent() }, SentCode { attempts: 5, ..sent() });
+        let (jane, fourth, fifth) = (jane(), used(4), used(5));
         let limit = kept(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.");
         for hides_users in [true, false] {
             assert!(
@@ -187,16 +172,16 @@ mod tests {
         let (jane, sent) = (jane(), sent());
         assert_eq!(wrong(Some(&jane), &command(None, b"right", false)), expired);
         for guess in [b"right", b"wrong"] {
-            let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(&sent), guess, false) };
+            let at_its_end = Guessed { at: at(100), ..command(Some(&sent), guess, false) };
             assert_eq!(wrong(Some(&jane), &at_its_end), expired);
         }
         // Where it is hidden, an old code and none read like one that is on its way, but for who has it.
         for user in [Some(&jane), None] {
             assert_eq!(wrong(user, &command(None, b"right", true)), counted());
-            let wrong_and_old = ConfirmSignUp { at: at(100), ..command(Some(&sent), b"wrong", true) };
+            let wrong_and_old = Guessed { at: at(100), ..command(Some(&sent), b"wrong", true) };
             assert_eq!(wrong(user, &wrong_and_old), counted());
         }
-        let at_its_end = ConfirmSignUp { at: at(100), ..command(Some(&sent), b"right", true) };
+        let at_its_end = Guessed { at: at(100), ..command(Some(&sent), b"right", true) };
         assert_eq!(wrong(Some(&jane), &at_its_end), expired);
     }
 
@@ -245,7 +230,8 @@ mod tests {
                 assert_eq!(wrong(Some(&user), &command(code, b"wrong", true)), counted());
             }
             assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", false)), told);
-            assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", true)), told);
+            let proved = (CodeOutcome::Proved, told.1, told.2);
+            assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", true)), proved);
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct ForgotPassword<'a> {
     pub username: &'a str,
     /// Whether the caller may not learn who exists.
     pub hides_users: bool,
+    /// A keyed hash of the name.
+    pub disguise: &'a [u8],
     /// The code.
     pub code: &'a str,
 }
@@ -27,6 +29,7 @@ pub fn refusal(withheld: Withheld) -> Error {
         Withheld::UnknownUser => Error::no_such_user(),
         Withheld::Disabled => Error::not_authorized("User is disabled."),
         Withheld::State => cannot_be_reset(),
+        Withheld::Limit => Error::limit_exceeded(),
         Withheld::NoContact => Error::invalid_parameter(
             "Cannot reset password for the user as there is no registered/verified email or phone_number",
         ),
@@ -78,7 +81,13 @@ pub fn forgot_password(
         }
     };
     let purpose = CodePurpose::ForgotPassword;
-    let request = Request { purpose, username: asked.username, hides_users: asked.hides_users, ways: &ways };
+    let request = Request {
+        purpose,
+        username: asked.username,
+        hides_users: asked.hides_users,
+        disguise: asked.disguise,
+        ways: &ways,
+    };
     let sent = user.ok_or(Withheld::UnknownUser).and_then(|user| {
         let delivery = contact(user, &ways)?;
         Ok(send(pool, user, delivery, asked.code))
@@ -109,7 +118,7 @@ mod tests {
     }
 
     fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Requested> {
-        forgot_password(pool, user, &ForgotPassword { username: "jane", hides_users, code: "123456" })
+        forgot_password(pool, user, &ForgotPassword { username: "jane", hides_users, disguise: &[], code: "123456" })
     }
 
     #[test]

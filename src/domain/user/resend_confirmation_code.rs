@@ -21,6 +21,8 @@ pub struct ResendConfirmationCode<'a> {
     pub username: &'a str,
     /// Whether the caller may not learn who exists.
     pub hides_users: bool,
+    /// A keyed hash of the name.
+    pub disguise: &'a [u8],
     /// The code.
     pub code: &'a str,
 }
@@ -32,7 +34,8 @@ pub fn resend_confirmation_code(
     asked: &ResendConfirmationCode<'_>,
 ) -> Decision<Event, Activity, Requested> {
     let (purpose, ways) = (CodePurpose::SignUp, &SIGN_UP_WAYS);
-    let request = Request { purpose, username: asked.username, hides_users: asked.hides_users, ways };
+    let request =
+        Request { purpose, username: asked.username, hides_users: asked.hides_users, disguise: asked.disguise, ways };
     let sent = user.ok_or(Withheld::UnknownUser).and_then(|user| {
         let (medium, address) = contact(pool, user)?;
         let client_id = asked.client_id.as_str();
@@ -62,6 +65,7 @@ fn refusal(withheld: Withheld) -> Error {
         Withheld::UnknownUser => Error::no_such_user(),
         Withheld::Disabled => Error::not_authorized("User is disabled."),
         Withheld::State => Error::invalid_parameter("User is already confirmed."),
+        Withheld::Limit => Error::limit_exceeded(),
         Withheld::NoContact => Error::invalid_parameter("Cannot resend codes. Auto verification not turned on."),
     }
 }
@@ -85,7 +89,7 @@ mod tests {
 
     fn ask(pool: &UserPool, user: Option<&User>, hides_users: bool) -> Decision<Event, Activity, Requested> {
         let client_id = &ClientId::new("client");
-        let asked = ResendConfirmationCode { client_id, username: "jane", hides_users, code: "654321" };
+        let asked = ResendConfirmationCode { client_id, username: "jane", hides_users, disguise: &[], code: "654321" };
         resend_confirmation_code(pool, user, &asked)
     }
 
@@ -108,8 +112,8 @@ mod tests {
         let hidden = ask(pool, user, true);
         assert!(hidden.messages.is_empty() && hidden.events.is_empty());
         let [Activity::CodeWithheld(_)] = &hidden.activity[..] else { panic!("recorded") };
-        let delivery = (Medium::Email, "j@example.com".to_owned());
-        assert_eq!(hidden.answer.unwrap(), Requested { delivery, is_sent: false });
+        let told = hidden.answer.unwrap();
+        assert!(told.delivery.0 == Medium::Email && !told.is_sent);
         refused(ask(pool, user, false))
     }
 

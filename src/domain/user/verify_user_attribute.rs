@@ -2,9 +2,8 @@
 
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
-use crate::domain::time::Timestamp;
 use crate::domain::user::User;
-use crate::domain::user::codes::{self, Guess, SentCode};
+use crate::domain::user::codes::{self, Guess, Guessed};
 use crate::proto::events::UserAttributeVerified;
 use crate::proto::events::user_event::Event;
 
@@ -14,16 +13,10 @@ pub fn medium_of(attribute: &str) -> Result<Medium, Error> {
     medium.ok_or_else(|| Error::invalid_parameter("Only email and phone_number can be verified by a code."))
 }
 
-/// Decides whether a code proves an address. `guess` is the code, hashed with the address that waits to be proved.
-pub fn verify_user_attribute(
-    user: &User,
-    medium: Medium,
-    sent: Option<&SentCode>,
-    guess: &[u8],
-    at: Timestamp,
-) -> Guess {
-    if let Err(fault) = codes::check(sent, guess, at) {
-        return Guess::faulty(fault, codes::verification(medium));
+/// Decides whether a code proves an address. The guess is hashed with the address that waits to be proved.
+pub fn verify_user_attribute(user: &User, medium: Medium, guessed: &Guessed<'_>) -> Guess {
+    if let Err(fault) = guessed.check() {
+        return fault.guess(codes::verification(medium));
     }
     let attribute = medium.attribute();
     let changes = !user.verified.contains(attribute) || user.requested.contains_key(attribute);
@@ -35,19 +28,19 @@ pub fn verify_user_attribute(
 mod tests {
     use super::*;
     use crate::domain::error::Exception;
-    use crate::domain::testing::{at, confirmed, refusal, signed_up, user};
-    use crate::domain::user::codes::CodeOutcome;
+    use crate::domain::source::Tally;
+    use crate::domain::testing::{HERE, at, confirmed, refusal, sent_code, signed_up, user};
+    use crate::domain::user::codes::{CodeOutcome, SentCode};
     use crate::proto::events::{UserAttributeChangeRequested, UserPersonal};
 
-    fn sent(attempts: i32) -> SentCode {
-        SentCode {
-            hash: b"right".to_vec(),
-            attribute: "email".to_owned(),
-            attempts,
-            expires_at: at(100),
-            sent: 1,
-            window_began: at(0),
-        }
+    fn used(familiar: i32) -> SentCode {
+        SentCode { attempts: Tally { familiar, strange: 0 }, ..sent_code() }
+    }
+
+    fn guess(user: &User, sent: Option<&SentCode>, hash: &[u8]) -> Guess {
+        let guessed =
+            Guessed { sent, by_name: None, hides_users: false, hash: hash.to_vec(), guesser: HERE, at: at(50) };
+        verify_user_attribute(user, Medium::Email, &guessed)
     }
 
     fn events() -> Vec<Event> {
@@ -63,7 +56,7 @@ mod tests {
     }
 
     fn right(events: &[Event]) -> User {
-        let guess = verify_user_attribute(&user(events), Medium::Email, Some(&sent(0)), b"right", at(50));
+        let guess = guess(&user(events), Some(&used(0)), b"right");
         guess.decision.answer.unwrap();
         assert_eq!(guess.code, CodeOutcome::Spent);
         user(&[events, &guess.decision.events].concat())
@@ -82,13 +75,13 @@ mod tests {
 
     #[test]
     fn a_wrong_code_counts_and_five_spend_it() {
-        let attempt = |sent: Option<&SentCode>, guess: &[u8]| {
-            let guess = verify_user_attribute(&user(&events()), Medium::Email, sent, guess, at(50));
+        let attempt = |sent: Option<&SentCode>, hash: &[u8]| {
+            let guess = guess(&user(&events()), sent, hash);
             assert_eq!(guess.decision.events, []);
             (guess.code, guess.decision.activity.len(), refusal(guess.decision.answer).0)
         };
-        assert_eq!(attempt(Some(&sent(0)), b"wrong"), (CodeOutcome::Guessed, 1, Exception::CodeMismatchException));
-        assert_eq!(attempt(Some(&sent(5)), b"right"), (CodeOutcome::Kept, 0, Exception::LimitExceededException));
+        assert_eq!(attempt(Some(&used(0)), b"wrong"), (CodeOutcome::Guessed, 1, Exception::CodeMismatchException));
+        assert_eq!(attempt(Some(&used(5)), b"right"), (CodeOutcome::Kept, 0, Exception::LimitExceededException));
         assert_eq!(attempt(None, b"right"), (CodeOutcome::Kept, 0, Exception::ExpiredCodeException));
     }
 

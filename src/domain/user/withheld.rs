@@ -31,15 +31,19 @@ pub enum Withheld {
     State,
     /// There is no address to which this code could go.
     NoContact,
+    /// So many went there already.
+    Limit,
 }
 
 impl Withheld {
-    fn fact(self, purpose: CodePurpose) -> Activity {
+    /// What is recorded.
+    pub fn fact(self, purpose: CodePurpose) -> Activity {
         let reason = match self {
             Self::UnknownUser => CodeWithholding::UnknownUser,
             Self::Disabled => CodeWithholding::Disabled,
             Self::State => CodeWithholding::State,
             Self::NoContact => CodeWithholding::NoContact,
+            Self::Limit => CodeWithholding::Limit,
         };
         Activity::CodeWithheld(UserCodeWithheld { purpose: purpose.into(), reason: reason.into() })
     }
@@ -54,6 +58,8 @@ pub struct Request<'a> {
     pub username: &'a str,
     /// Whether the caller may not learn who exists.
     pub hides_users: bool,
+    /// A keyed hash of the name: what is told of nobody follows from it, and from nothing that a caller knows.
+    pub disguise: &'a [u8],
     /// The ways by which codes for this purpose go, the first that a user can be reached by counts.
     pub ways: &'a [Medium],
 }
@@ -68,7 +74,7 @@ pub fn answer(
     match sent {
         Ok(sent) => sent.map(|delivery| Requested { delivery, is_sent: true }),
         Err(withheld) if request.hides_users => {
-            let delivery = simulated_delivery(pool, request.ways, request.username);
+            let delivery = simulated_delivery(pool, &request);
             Decision::events(Vec::new(), Requested { delivery, is_sent: false })
                 .with_activity([withheld.fact(request.purpose)])
         }
@@ -76,16 +82,40 @@ pub fn answer(
     }
 }
 
-/// Where a code would go if it went: by a way that leads to users of this pool, to an address that is made from the name.
-fn simulated_delivery(pool: &UserPool, ways: &[Medium], username: &str) -> Delivery {
-    match simulated_medium(pool, ways, username) {
-        Medium::Sms if username.starts_with('+') => (Medium::Sms, username.to_owned()),
-        Medium::Sms => (Medium::Sms, format!("+{:0>11}", username.len() * 7919 % 10_000)),
+/// First letters of people's addresses and of the domains of mailboxes, about as often as they occur.
+const LOCAL_PARTS: &[u8] = b"aaaaabbbccccddddeeefgghhiijjjjjkkklllmmmmmmnnnopprrrsssssstttuvwyz";
+const DOMAINS: &[u8] = b"ggggggggggggggggggggyyyyhhhhhoooooiiiaaamlpwtcebsnrduf";
+
+/// Where a code would go if it went: by a way that leads to users of this pool, to an address such as people have. Where the
+/// name is an address, it is that one, as it would be a user's.
+fn simulated_delivery(pool: &UserPool, request: &Request<'_>) -> Delivery {
+    let medium = simulated_medium(pool, request.ways, request.username);
+    let named = medium_of(request.username).filter(|named| *named == medium);
+    let address = match medium {
+        _ if named.is_some() => request.username.to_owned(),
+        Medium::Sms => format!("+1{:010}", number(request.disguise) % 10_000_000_000),
         Medium::Email => {
-            let first = username.chars().next().unwrap_or('u');
-            let domain = username.rsplit_once('@').map_or("example.com", |(_, domain)| domain);
-            (Medium::Email, format!("{first}@{domain}"))
+            let [local, domain] = [0, 1].map(|index| request.disguise.get(index).copied().unwrap_or_default());
+            format!("{}@{}", letter(LOCAL_PARTS, local), letter(DOMAINS, domain))
         }
+    };
+    (medium, address)
+}
+
+fn letter(letters: &[u8], random: u8) -> char {
+    char::from(letters[usize::from(random) % letters.len()])
+}
+
+fn number(random: &[u8]) -> u64 {
+    random.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The medium of which a name is an address.
+fn medium_of(name: &str) -> Option<Medium> {
+    match name {
+        name if name.starts_with('+') => Some(Medium::Sms),
+        name if is_email(name) => Some(Medium::Email),
+        _ => None,
     }
 }
 
@@ -97,40 +127,57 @@ fn simulated_medium(pool: &UserPool, ways: &[Medium], username: &str) -> Medium 
         likely.extend(ways);
         likely.sort_by_key(|way| *way != Medium::Email);
     }
-    let named = match username {
-        name if name.starts_with('+') => Some(Medium::Sms),
-        name if is_email(name) => Some(Medium::Email),
-        _ => None,
-    };
-    named.filter(|way| likely.contains(way)).or(likely.first().copied()).unwrap_or(Medium::Email)
+    medium_of(username).filter(|way| likely.contains(way)).or(likely.first().copied()).unwrap_or(Medium::Email)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domain::attributes::is_phone_number;
+    use crate::domain::message::mask;
     use crate::domain::testing::{pool, refused, texts};
     use crate::proto::v1::CreateUserPoolRequest;
 
     const PHONE_FIRST: [Medium; 2] = [Medium::Sms, Medium::Email];
     const EMAIL_FIRST: [Medium; 2] = [Medium::Email, Medium::Sms];
 
-    fn told(verified: &[&str], ways: &[Medium], username: &str) -> Delivery {
+    fn told_by(disguise: &[u8], verified: &[&str], ways: &[Medium], username: &str) -> Delivery {
         let pool = pool(CreateUserPoolRequest { auto_verified_attributes: texts(verified), ..Default::default() });
-        simulated_delivery(&pool, ways, username)
+        let request = Request { purpose: CodePurpose::SignUp, username, hides_users: true, disguise, ways };
+        simulated_delivery(&pool, &request)
+    }
+
+    fn told(verified: &[&str], ways: &[Medium], username: &str) -> Delivery {
+        told_by(&[7; 32], verified, ways, username)
     }
 
     #[test]
     fn what_is_told_of_nobody_has_the_form_of_what_is_told_of_somebody() {
-        assert_eq!(told(&["email"], &PHONE_FIRST, "jane"), (Medium::Email, "j@example.com".to_owned()));
-        assert_eq!(told(&["email"], &PHONE_FIRST, "jane@company.com"), (Medium::Email, "j@company.com".to_owned()));
+        let (medium, address) = told(&["email"], &PHONE_FIRST, "jane");
+        assert!(medium == Medium::Email && mask(medium, &address).len() == "j***@e***".len(), "{address}");
+        let named = "jane@company.com";
+        assert_eq!(told(&["email"], &PHONE_FIRST, named), (Medium::Email, named.to_owned()));
         let phone = "+12025550123";
         assert_eq!(told(&["email", "phone_number"], &EMAIL_FIRST, phone), (Medium::Sms, phone.to_owned()));
         let (medium, number) = told(&["phone_number"], &PHONE_FIRST, "jane");
         assert_eq!(medium, Medium::Sms);
         assert!(is_phone_number(&number), "{number}");
-        assert_eq!(told(&["phone_number"], &PHONE_FIRST, "jane").1, number, "each time the same");
         assert_eq!(told(&[], &PHONE_FIRST, "").0, Medium::Email);
+    }
+
+    #[test]
+    fn what_is_told_of_nobody_is_each_time_the_same_and_follows_from_nothing_that_is_known() {
+        let (mut emails, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+        for key in 0..200_u8 {
+            let hash: [u8; 32] = std::array::from_fn(|index| key.wrapping_mul(31).wrapping_add((index as u8).wrapping_mul(17)));
+            let email = told_by(&hash, &["email"], &EMAIL_FIRST, "jane");
+            assert_eq!(told_by(&hash, &["email"], &EMAIL_FIRST, "jane"), email);
+            emails.insert(mask(Medium::Email, &email.1));
+            numbers.insert(mask(Medium::Sms, &told_by(&hash, &["phone_number"], &PHONE_FIRST, "jane").1));
+        }
+        assert!(emails.len() > 20 && numbers.len() > 100, "{} {}", emails.len(), numbers.len());
     }
 
     #[test]
@@ -153,7 +200,7 @@ mod tests {
         let pool = pool(CreateUserPoolRequest::default());
         let asking = |hides_users| {
             let purpose = CodePurpose::SignUp;
-            let request = Request { purpose, username: "jane", hides_users, ways: &PHONE_FIRST };
+            let request = Request { purpose, username: "jane", hides_users, disguise: &[], ways: &PHONE_FIRST };
             answer(&pool, request, Err(Withheld::Disabled), |_| Error::not_authorized("User is disabled."))
         };
         let hidden = asking(true);

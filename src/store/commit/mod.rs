@@ -15,6 +15,8 @@ use crate::domain::app_client::AppClient;
 use crate::domain::group::Group;
 use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
+use crate::domain::rate::Limited;
+use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
@@ -54,7 +56,7 @@ pub struct LoadedGroup {
 }
 
 /// An operational row of a commit.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum OperationalRow {
     /// A new data key.
     Key(WrappedKey),
@@ -64,6 +66,8 @@ pub enum OperationalRow {
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
+        /// Which of the two that are kept.
+        kept: Kept,
         /// The code.
         code: SentCode,
         /// The hash of the code before, as the decision saw it. Collides if another was sent or that one spent meanwhile.
@@ -76,26 +80,33 @@ pub enum OperationalRow {
         /// What for.
         purpose: CodePurpose,
     },
-    /// One more wrong guess at a code that had seen so many. Collides if another guess or another code came between.
-    CodeGuessed {
+    /// What a guess made of a code. Collides if another guess or another code came since the decision saw it: so a limit of
+    /// guesses is asserted by the right one as well as by the wrong ones.
+    CodeTried {
         /// Whose.
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
-        /// The hash of the code at which it was.
+        /// Which of the two that are kept.
+        kept: Kept,
+        /// The hash of the code, as the decision saw it.
         hash: Vec<u8>,
-        /// The guesses that the decision saw.
-        attempts: i32,
+        /// Its wrong guesses, likewise.
+        attempts: Tally,
+        /// What becomes of it.
+        outcome: Trial,
     },
-    /// A code is used up. Collides if it already is, or if another one took its place. That it was sent still counts.
-    CodeSpent {
+    /// A code is of no use any more, if there is one. That it was sent still counts.
+    CodeVoided {
         /// Whose.
         sub: Sub,
         /// What for.
         purpose: CodePurpose,
-        /// Its hash.
-        hash: Vec<u8>,
     },
+    /// One more of each of these. Fails with [`StoreError::Limited`] where a limit is reached.
+    RatesSpent(Vec<Limited>),
+    /// Something that is limited may still happen. Fails with [`StoreError::Limited`] otherwise.
+    RateAsserted(Limited),
     /// A session that begins.
     SessionBegun(Session),
     /// A challenge token is used up. Fails with [`StoreError::Spent`] if it already is.
@@ -107,13 +118,58 @@ pub enum OperationalRow {
         /// Until when the token could be used otherwise.
         expires_at: Timestamp,
     },
-    /// Wrong passwords at a name are forgotten. Collides if another came in the meantime.
-    AttemptsForgotten {
-        /// The keyed hash of the name.
-        name_hash: Vec<u8>,
-        /// The version of the attempts that the decision saw.
+    /// Wrong passwords are forgotten: a user's, and those at the name. Collides if another came in the meantime.
+    FailuresForgotten {
+        /// Whose.
+        sub: Sub,
+        /// Who stands for the name, if it began with one: what is told of the name is forgotten as well.
+        nobody: Option<Sub>,
+        /// From where, or at what: see [`Failures::counted`](crate::store::read::Failures::counted).
+        source: &'static str,
+        /// The version that the decision saw.
         version: i64,
     },
+    /// Somebody has signed up or in from a network, given by its keyed hash.
+    NetworkFamiliar {
+        /// Who.
+        sub: Sub,
+        /// From where.
+        network: Vec<u8>,
+    },
+    /// All networks of a user are forgotten.
+    NetworksForgotten(Sub),
+    /// Nothing, in the time that it takes to assert a user: for nobody, who may not be told from a user by time.
+    AsIfUser,
+    /// Nothing, in the time that it takes to write a message.
+    AsIfSent,
+}
+
+/// A code of a user is kept, or of whoever stands for a name; and beside it what callers are told who may not learn which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// What decides.
+    ForUser,
+    /// What is told.
+    ByName,
+}
+
+impl Kept {
+    /// A purpose, as it stands in the table.
+    pub(crate) fn purpose(self, purpose: CodePurpose) -> String {
+        let ending = if self == Self::ByName { "_BY_NAME" } else { "" };
+        format!("{}{ending}", purpose.as_str_name())
+    }
+}
+
+/// What becomes of a code by a guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// It was wrong: these are the guesses now.
+    Wrong(Tally),
+    /// It was right, and the code stays.
+    Proved,
+    /// It was right, and the code is used up. That it was sent still counts.
+    Spent,
 }
 
 /// One transaction, before it is written.
@@ -296,6 +352,16 @@ impl Commit {
         self
     }
 
+    /// What is limited and counted by this commit.
+    fn limits(&self) -> Vec<Limited> {
+        let limited = |row: &OperationalRow| match row {
+            OperationalRow::RatesSpent(limits) => limits.clone(),
+            OperationalRow::RateAsserted(limited) => vec![limited.clone()],
+            _ => Vec::new(),
+        };
+        self.operational.iter().flat_map(limited).collect()
+    }
+
     /// An operational row.
     pub fn operational(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
         self.operational.extend(rows);
@@ -308,9 +374,10 @@ impl Store {
     ///
     /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let limits = commit.limits();
         let rows = rows::prepare(commit, &self.master, &self.random)?;
         let store = self.clone();
-        tokio::spawn(async move {
+        let written = tokio::spawn(async move {
             let marker = rows.marker();
             let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };
             let command = rows.answer.as_ref().map(|answer| answer.command.clone());
@@ -327,8 +394,8 @@ impl Store {
                 store.wake.committed(news);
             }
             result
-        })
-        .await?
+        });
+        written.await?.map_err(|error| error.with_wait(&limits))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Commit, Marker, OperationalRow};
+use super::{Change, Commit, Kept, Marker, OperationalRow};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, replay};
 use crate::domain::group::Group;
@@ -105,6 +105,8 @@ pub(super) struct Rows {
     pub searchable: Vec<(SearchEntry, Sub)>,
     /// Users whose invitation lets nobody in any more.
     pub outdated_invitations: Vec<Sub>,
+    /// Users who have another password than before, or none: a code to choose another is of no use any more.
+    pub changed_passwords: Vec<Sub>,
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
     pub operational: Vec<OperationalRow>,
@@ -132,6 +134,10 @@ trait Claims {
     }
     fn search_entries(&self, _: &NameRules) -> BTreeSet<SearchEntry> {
         BTreeSet::new()
+    }
+    /// Which password there is, however it is hashed.
+    fn password(&self) -> Option<&Sealed> {
+        None
     }
     /// The password that an invitation carries, if one is of use.
     fn invited_with(&self) -> Option<Option<&Sealed>> {
@@ -171,9 +177,12 @@ impl Claims for User {
         Self::search_entries(self, rules)
     }
 
+    fn password(&self) -> Option<&Sealed> {
+        self.password.as_ref().map(|password| &password.srp_verifier)
+    }
+
     fn invited_with(&self) -> Option<Option<&Sealed>> {
-        let verifier = self.password.as_ref().map(|password| &password.srp_verifier);
-        (self.status == UserStatus::ForceChangePassword).then_some(verifier)
+        (self.status == UserStatus::ForceChangePassword).then_some(self.password())
     }
 
     fn table(stream: &StreamId) -> Option<ModelTable> {
@@ -206,6 +215,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             forgotten: Vec::new(),
             searchable: Vec::new(),
             outdated_invitations: Vec::new(),
+            changed_passwords: Vec::new(),
             activity: Vec::new(),
             outbox: Vec::new(),
             operational: commit.operational,
@@ -284,6 +294,10 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
         };
         rows.answer = Some(command.row(&commit.pool_id, sealer, &answer, commit.at, random)?);
     }
+    let voided = rows.changed_passwords.iter().filter(|sub| !settles_password_code(&rows.operational, **sub));
+    let purpose = CodePurpose::ForgotPassword;
+    let voided: Vec<_> = voided.map(|sub| OperationalRow::CodeVoided { sub: *sub, purpose }).collect();
+    rows.operational.extend(voided);
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
     rows.asserted.sort();
     rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));
@@ -301,12 +315,21 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
 fn carried_code(rows: &[OperationalRow], sub: Sub, message: &Message) -> Option<(CodePurpose, Timestamp)> {
     message.code.as_ref()?;
     rows.iter().find_map(|row| match row {
-        OperationalRow::Code { sub: owner, purpose, code, .. }
+        OperationalRow::Code { sub: owner, purpose, kept: Kept::ForUser, code, .. }
             if *owner == sub && code.attribute == message.medium.attribute() =>
         {
             Some((*purpose, code.expires_at))
         }
         _ => None,
+    })
+}
+
+/// Whether a commit says itself what becomes of a user's code for another password.
+fn settles_password_code(rows: &[OperationalRow], of: Sub) -> bool {
+    rows.iter().any(|row| {
+        matches!(row,
+            OperationalRow::Code { sub, purpose: CodePurpose::ForgotPassword, kept: Kept::ForUser, .. }
+            | OperationalRow::CodeTried { sub, purpose: CodePurpose::ForgotPassword, kept: Kept::ForUser, .. } if *sub == of)
     })
 }
 
@@ -360,6 +383,11 @@ impl Builder<'_> {
         let (old, new) = (entries(before), entries(after));
         self.rows.forgotten.extend(old.difference(&new).map(|entry| (entry.clone(), sub)));
         self.rows.searchable.extend(new.difference(&old).map(|entry| (entry.clone(), sub)));
+        if let (Some(before), Some(after)) = (before, after)
+            && before.password() != after.password()
+        {
+            self.rows.changed_passwords.push(sub);
+        }
         let invited = before.and_then(A::invited_with);
         // With a user who ends, all messages end.
         if invited.is_some() && after.is_some_and(|after| after.invited_with() != invited) {

@@ -1,10 +1,13 @@
 //! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
 
 use sqlx::{Connection, PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
-use super::{ActivityRow, Marker, OperationalRow};
+use super::{ActivityRow, Marker, OperationalRow, Trial};
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::rate::Limited;
 use crate::domain::user::search::SearchEntry;
 use crate::store::answers;
 use crate::store::connections::Connections;
@@ -33,7 +36,7 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
     write_memberships(connection, &rows).await?;
     write_search(connection, &rows).await?;
     for row in &rows.operational {
-        write_operational(connection, &rows.pool_id, row).await?;
+        write_operational(connection, &rows.pool_id, row, rows.at).await?;
     }
     if !rows.activity.is_empty() {
         append_activity(connection, &rows.pool_id, &rows.activity).await?;
@@ -379,6 +382,8 @@ async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) 
         "delete from sessions where user_pool_id = $1 and sub = $2",
         "delete from codes where user_pool_id = $1 and sub = $2",
         "delete from used_nonces where user_pool_id = $1 and sub = $2",
+        "delete from sign_in_failures where user_pool_id = $1 and sub = $2",
+        "delete from familiar_networks where user_pool_id = $1 and sub = $2",
     ];
     for statement in by_sub {
         sqlx::query(statement).bind(pool.as_str()).bind(sub.0).execute(&mut *connection).await?;
@@ -398,6 +403,7 @@ async fn write_operational(
     connection: &mut PgConnection,
     pool: &UserPoolId,
     row: &OperationalRow,
+    at: OffsetDateTime,
 ) -> Result<(), StoreError> {
     match row {
         OperationalRow::Key(key) => {
@@ -410,24 +416,29 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::Code { sub, purpose, code, before } => {
+        OperationalRow::Code { sub, purpose, kept, code, before } => {
             let written = sqlx::query(
-                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began,
+                     asked_from, strange_attempts, strange_sent)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $12, $13)
                  on conflict (user_pool_id, sub, purpose)
-                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9
+                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9,
+                     asked_from = $11, strange_attempts = $12, strange_sent = $13
                  where codes.hash = $10",
             )
             .bind(pool.as_str())
             .bind(sub.0)
-            .bind(purpose.as_str_name())
+            .bind(kept.purpose(*purpose))
             .bind(&code.hash)
             .bind(&code.attribute)
-            .bind(code.attempts)
+            .bind(code.attempts.familiar)
             .bind(to_database(code.expires_at))
-            .bind(code.sent)
+            .bind(code.sent.familiar)
             .bind(to_database(code.window_began))
             .bind(before)
+            .bind(&code.asked_from)
+            .bind(code.attempts.strange)
+            .bind(code.sent.strange)
             .execute(connection)
             .await?;
             if written.rows_affected() != 1 {
@@ -442,38 +453,38 @@ async fn write_operational(
                 .execute(connection)
                 .await?;
         }
-        OperationalRow::CodeGuessed { sub, purpose, hash, attempts } => {
-            let changed = sqlx::query(
-                "update codes set attempts = attempts + 1
-                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5",
-            )
-            .bind(pool.as_str())
-            .bind(sub.0)
-            .bind(purpose.as_str_name())
-            .bind(hash)
-            .bind(attempts)
-            .execute(connection)
-            .await?;
-            if changed.rows_affected() != 1 {
+        OperationalRow::CodeTried { sub, purpose, kept, hash, attempts, outcome } => {
+            let after = if let Trial::Wrong(after) = outcome { after } else { attempts };
+            let tried = sqlx::query(TRY_CODE)
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .bind(kept.purpose(*purpose))
+                .bind(hash)
+                .bind(attempts.familiar)
+                .bind(attempts.strange)
+                .bind(after.familiar)
+                .bind(after.strange)
+                .bind(*outcome == Trial::Spent)
+                .execute(connection)
+                .await?;
+            if tried.rows_affected() != 1 {
                 return Err(StoreError::Stale);
             }
         }
-        // The row stays until its hour is over, so that a right code does not give the right to five more. What is left of
-        // the hash is no code's, and each time another.
-        OperationalRow::CodeSpent { sub, purpose, hash } => {
-            let changed = sqlx::query(
+        OperationalRow::CodeVoided { sub, purpose } => {
+            sqlx::query(
                 "update codes set hash = sha256(hash), expires_at = window_began
-                 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4",
+                 where user_pool_id = $1 and sub = $2 and purpose = $3",
             )
             .bind(pool.as_str())
             .bind(sub.0)
             .bind(purpose.as_str_name())
-            .bind(hash)
             .execute(connection)
             .await?;
-            if changed.rows_affected() != 1 {
-                return Err(StoreError::Stale);
-            }
+        }
+        OperationalRow::RatesSpent(limits) => rates(connection, SPEND_RATES, pool, limits, at).await?,
+        OperationalRow::RateAsserted(limited) => {
+            rates(connection, ASSERT_RATES, pool, std::slice::from_ref(limited), at).await?;
         }
         OperationalRow::SessionBegun(session) => begin_session(connection, pool, session).await?,
         OperationalRow::NonceSpent { nonce, sub, expires_at } => {
@@ -491,19 +502,94 @@ async fn write_operational(
                 return Err(StoreError::Spent);
             }
         }
-        OperationalRow::AttemptsForgotten { name_hash, version } => {
-            let forgotten =
-                sqlx::query("delete from attempts where user_pool_id = $1 and name_hash = $2 and version = $3")
-                    .bind(pool.as_str())
-                    .bind(name_hash)
-                    .bind(version)
-                    .execute(connection)
-                    .await?;
+        OperationalRow::FailuresForgotten { sub, nobody, source, version } => {
+            let forgotten = sqlx::query(
+                "with told as (
+                     delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = $3 || '_by_name'
+                 )
+                 delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3 and version = $4",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(source)
+            .bind(version)
+            .bind(nobody.map(|nobody| nobody.0))
+            .execute(connection)
+            .await?;
             if forgotten.rows_affected() != 1 {
                 return Err(StoreError::Stale);
             }
         }
+        OperationalRow::NetworkFamiliar { sub, network } => {
+            sqlx::query(
+                "insert into familiar_networks (user_pool_id, sub, network, last_at) values ($1, $2, $3, $4)
+                 on conflict (user_pool_id, sub, network) do update set last_at = $4",
+            )
+            .bind(pool.as_str())
+            .bind(sub.0)
+            .bind(network)
+            .bind(at)
+            .execute(connection)
+            .await?;
+        }
+        OperationalRow::NetworksForgotten(sub) => {
+            sqlx::query("delete from familiar_networks where user_pool_id = $1 and sub = $2")
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .execute(connection)
+                .await?;
+        }
+        OperationalRow::AsIfUser => {
+            sqlx::query("select version from users where user_pool_id = $1 and sub = $2 for key share")
+                .bind(pool.as_str())
+                .bind(Uuid::nil())
+                .execute(connection)
+                .await?;
+        }
+        OperationalRow::AsIfSent => {
+            sqlx::query("delete from outbox where user_pool_id = $1 and id = $2")
+                .bind(pool.as_str())
+                .bind(Uuid::nil())
+                .execute(connection)
+                .await?;
+        }
     }
+    Ok(())
+}
+
+/// A code that was spent stays until its hour is over, so that a right code does not give the right to five more. What is
+/// left of the hash is no code's, and each time another.
+const TRY_CODE: &str = "
+update codes set attempts = $7, strange_attempts = $8,
+    hash = case when $9 then sha256(hash) else hash end, expires_at = case when $9 then window_began else expires_at end
+where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5 and strange_attempts = $6";
+
+const SPEND_RATES: &str = "
+select spend_rate($1, kind, key, $2, share, period)
+from unnest($3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) as r (kind, key, share, period)";
+const ASSERT_RATES: &str = "
+select assert_rate($1, kind, key, $2, share, period)
+from unnest($3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) as r (kind, key, share, period)";
+
+/// Counts or asserts what is limited, always in the same order, so that no two commits wait for each other.
+async fn rates(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    pool: &UserPoolId,
+    limits: &[Limited],
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let mut limits: Vec<_> = limits.iter().collect();
+    limits.sort_by_key(|limited| (limited.kind.name(), &limited.key));
+    sqlx::query(statement)
+        .bind(pool.as_str())
+        .bind(at)
+        .bind(limits.iter().map(|limited| limited.kind.name()).collect::<Vec<_>>())
+        .bind(limits.iter().map(|limited| limited.key.as_slice()).collect::<Vec<_>>())
+        .bind(limits.iter().map(|limited| limited.rate.share_millis()).collect::<Vec<_>>())
+        .bind(limits.iter().map(|limited| limited.rate.period_millis()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

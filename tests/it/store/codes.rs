@@ -1,9 +1,11 @@
 //! Codes as they are kept: each counts, whatever becomes of it, and a guess is at the code that it was made for.
 
-use userpool::domain::error::Exception;
+use userpool::domain::error::{Error, Exception};
+use userpool::domain::rate::{Limited, Rate, RateKind};
+use userpool::domain::source::{Source, Tally};
 use userpool::domain::user::codes::SentCode;
 use userpool::proto::events::CodePurpose;
-use userpool::store::commit::{LoadedUser, OperationalRow};
+use userpool::store::commit::{Kept, LoadedUser, OperationalRow, Trial};
 use userpool::store::error::StoreError;
 use userpool::store::read::Wanted;
 
@@ -37,23 +39,30 @@ impl Scenario {
         let code = SentCode {
             hash: hash.to_vec(),
             attribute: "email".to_owned(),
-            attempts: 0,
+            asked_from: None,
+            attempts: Tally::default(),
             expires_at: at.plus_seconds(60 * 60),
-            sent: 1,
+            sent: Tally { familiar: 1, strange: 0 },
             window_began: at,
         };
         let before = before.map(<[u8]>::to_vec);
-        self.write(OperationalRow::Code { sub: self.user.state.sub, purpose: PURPOSE, code, before }).await
+        self.write(OperationalRow::Code { sub: self.user.state.sub, purpose: PURPOSE, kept: Kept::ForUser, code, before }).await
     }
 
-    async fn guess(&self, hash: &[u8], attempts: i32) -> Result<(), StoreError> {
-        let (sub, hash) = (self.user.state.sub, hash.to_vec());
-        self.write(OperationalRow::CodeGuessed { sub, purpose: PURPOSE, hash, attempts }).await
+    /// A guess at a code that had seen so many of one source.
+    async fn guess(&self, hash: &[u8], familiar: i32) -> Result<(), StoreError> {
+        let attempts = Tally { familiar, strange: 0 };
+        self.tried(hash, familiar, Trial::Wrong(attempts.and_one(Source::Familiar))).await
     }
 
-    async fn spend(&self, hash: &[u8]) -> Result<(), StoreError> {
-        let (sub, hash) = (self.user.state.sub, hash.to_vec());
-        self.write(OperationalRow::CodeSpent { sub, purpose: PURPOSE, hash }).await
+    async fn spend(&self, hash: &[u8], familiar: i32) -> Result<(), StoreError> {
+        self.tried(hash, familiar, Trial::Spent).await
+    }
+
+    async fn tried(&self, hash: &[u8], familiar: i32, outcome: Trial) -> Result<(), StoreError> {
+        let (sub, hash, attempts) = (self.user.state.sub, hash.to_vec(), Tally { familiar, strange: 0 });
+        let row = OperationalRow::CodeTried { sub, purpose: PURPOSE, kept: Kept::ForUser, hash, attempts, outcome };
+        self.write(row).await
     }
 
     async fn kept(&self) -> SentCode {
@@ -83,12 +92,56 @@ async fn a_guess_at_a_code_that_was_replaced_is_no_guess_at_the_new_one() {
     scenario.send(b"first", None).await.unwrap();
     scenario.send(b"second", Some(b"first")).await.unwrap();
     assert!(is_stale(scenario.guess(b"first", 0).await));
-    assert!(is_stale(scenario.spend(b"first").await));
-    assert_eq!(scenario.kept().await.attempts, 0);
+    assert!(is_stale(scenario.spend(b"first", 0).await));
+    assert_eq!(scenario.kept().await.attempts.sum(), 0);
     scenario.guess(b"second", 0).await.unwrap();
     assert!(is_stale(scenario.guess(b"second", 0).await), "two guesses count as two");
-    assert_eq!(scenario.kept().await.attempts, 1);
-    scenario.spend(b"second").await.unwrap();
+    assert_eq!(scenario.kept().await.attempts.sum(), 1);
+    scenario.spend(b"second", 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_guess_asserts_the_wrong_ones_that_it_was_read_with() {
+    let scenario = Scenario::create().await;
+    scenario.send(b"first", None).await.unwrap();
+    scenario.guess(b"first", 0).await.unwrap();
+    for outcome in [Trial::Spent, Trial::Proved] {
+        assert!(is_stale(scenario.tried(b"first", 0, outcome).await), "a wrong one came between");
+    }
+    scenario.tried(b"first", 1, Trial::Proved).await.unwrap();
+    assert_eq!(scenario.kept().await.hash, b"first", "it stays");
+    scenario.tried(b"first", 1, Trial::Spent).await.unwrap();
+    assert!(is_stale(scenario.tried(b"first", 1, Trial::Proved).await));
+}
+
+/// Many at once take no more than is allowed, and what is refused writes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_spent_by_no_more_than_are_allowed_however_many_come_at_once() {
+    let scenario = Scenario::create().await;
+    let limited = Limited { kind: RateKind::CodesToAddress, key: vec![7], rate: Rate::an_hour(5).unwrap() };
+    let spend = || scenario.write(OperationalRow::RatesSpent(vec![limited.clone()]));
+    let written = futures::future::join_all((0..40).map(|_| spend())).await;
+    let (done, refused): (Vec<_>, Vec<_>) = written.into_iter().partition(Result::is_ok);
+    assert_eq!((done.len(), refused.len()), (5, 35));
+    for refusal in refused {
+        let error = refusal.unwrap_err();
+        assert!(error.is_limit(RateKind::CodesToAddress) && !error.is_limit(RateKind::SmsByCaller), "{error}");
+        let error = Error::from(error);
+        assert_eq!(error.exception, Exception::LimitExceededException);
+        assert_eq!(error.retry_after, Some(std::time::Duration::from_secs(720)));
+    }
+    let asserted = || scenario.write(OperationalRow::RateAsserted(limited.clone()));
+    assert!(asserted().await.unwrap_err().is_limit(RateKind::CodesToAddress));
+    sqlx::query("update rates set arrival = arrival - interval '12 minutes'")
+        .execute(scenario.database.sql())
+        .await
+        .unwrap();
+    asserted().await.unwrap();
+    spend().await.unwrap();
+    assert!(asserted().await.is_err());
+    scenario.database.store.sweep(scenario.pool.now().plus_seconds(3 * 60 * 60)).await.unwrap();
+    let rates: i64 = sqlx::query_scalar("select count(*) from rates").fetch_one(scenario.database.sql()).await.unwrap();
+    assert_eq!(rates, 0, "what is over is swept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +149,8 @@ async fn a_code_that_is_spent_proves_nothing_and_counts_until_its_hour_is_over()
     let scenario = Scenario::create().await;
     scenario.send(b"first", None).await.unwrap();
     let sent = scenario.kept().await;
-    scenario.spend(b"first").await.unwrap();
-    assert!(is_stale(scenario.spend(b"first").await), "once");
+    scenario.spend(b"first", 0).await.unwrap();
+    assert!(is_stale(scenario.spend(b"first", 0).await), "once");
     let spent = scenario.kept().await;
     assert_ne!(spent.hash, sent.hash);
     assert!(spent.expires_at <= scenario.pool.now());

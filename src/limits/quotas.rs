@@ -1,0 +1,139 @@
+//! Quotas: so many calls a second of each category and user pool (guide: limits). The protos declare an operation's category.
+
+use std::time::Duration;
+
+use crate::limits::throttle::{Throttle, share};
+use crate::proto::userpool::v1::QuotaCategory;
+
+/// The categories with their figures, by the guide's page.
+const CATEGORIES: [(QuotaCategory, u32); 17] = [
+    (QuotaCategory::UserAuthentication, 120),
+    (QuotaCategory::UserCreation, 50),
+    (QuotaCategory::UserFederation, 25),
+    (QuotaCategory::UserAccountRecovery, 30),
+    (QuotaCategory::UserRead, 120),
+    (QuotaCategory::UserUpdate, 25),
+    (QuotaCategory::UserToken, 120),
+    (QuotaCategory::UserResourceRead, 50),
+    (QuotaCategory::UserResourceUpdate, 25),
+    (QuotaCategory::UserList, 30),
+    (QuotaCategory::UserPoolRead, 15),
+    (QuotaCategory::UserPoolUpdate, 15),
+    (QuotaCategory::UserPoolResourceRead, 20),
+    (QuotaCategory::UserPoolResourceUpdate, 15),
+    (QuotaCategory::UserPoolClientRead, 15),
+    (QuotaCategory::UserPoolClientUpdate, 15),
+    (QuotaCategory::ClientAuthentication, 150),
+];
+
+/// Answers to challenges have so many times the figure of sign-ins; what is beyond that counts as a sign-in.
+const ANSWERS_A_SIGN_IN: u32 = 3;
+
+/// Calls a second of each category. 0 lifts a quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaFigures([u32; CATEGORIES.len()]);
+
+impl Default for QuotaFigures {
+    fn default() -> Self {
+        Self(CATEGORIES.map(|(_, figure)| figure))
+    }
+}
+
+impl QuotaFigures {
+    /// No quota at all.
+    pub fn unlimited() -> Self {
+        Self([0; CATEGORIES.len()])
+    }
+
+    /// The same with another figure for a category.
+    pub fn with(mut self, category: QuotaCategory, figure: u32) -> Self {
+        if let Some(index) = index(category) {
+            self.0[index] = figure;
+        }
+        self
+    }
+
+    /// The figure of a category.
+    pub fn of(&self, category: QuotaCategory) -> u32 {
+        index(category).map_or(0, |index| self.0[index])
+    }
+}
+
+fn index(category: QuotaCategory) -> Option<usize> {
+    CATEGORIES.iter().position(|(other, _)| *other == category)
+}
+
+/// Counts calls of each pool. Keys are ids of pools; calls that name none share one key.
+#[derive(Debug)]
+pub struct Quotas {
+    categories: Vec<Option<Throttle<String>>>,
+    answers: Option<Throttle<String>>,
+}
+
+impl Quotas {
+    /// Counts nothing yet. Each replica has its share.
+    pub fn new(figures: QuotaFigures, replicas: u32) -> Self {
+        let throttle = |figure: u32| {
+            let share = share(figure, replicas).get();
+            (figure > 0).then(|| Throttle::a_second(share, share))
+        };
+        let answers = figures.of(QuotaCategory::UserAuthentication).saturating_mul(ANSWERS_A_SIGN_IN);
+        Self { categories: figures.0.map(throttle).into(), answers: throttle(answers) }
+    }
+
+    /// Whether nothing is counted.
+    pub fn are_off(&self) -> bool {
+        self.categories.iter().all(Option::is_none)
+    }
+
+    /// Counts a call, or answers how long to wait.
+    pub fn spend(&self, category: QuotaCategory, answers_challenge: bool, pool: &str) -> Result<(), Duration> {
+        let pool = pool.to_owned();
+        if answers_challenge && self.answers.as_ref().is_some_and(|answers| answers.spend(&pool).is_ok()) {
+            return Ok(());
+        }
+        let throttle = index(category).and_then(|index| self.categories[index].as_ref());
+        throttle.map_or(Ok(()), |throttle| throttle.spend(&pool))
+    }
+
+    /// Forgets pools that nobody called for long.
+    pub fn forget_idle(&self) {
+        self.categories.iter().chain([&self.answers]).flatten().for_each(Throttle::forget_idle);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(quotas: &Quotas, category: QuotaCategory, answers: bool, pool: &str) -> usize {
+        (0..1_000).filter(|_| quotas.spend(category, answers, pool).is_ok()).count()
+    }
+
+    #[test]
+    fn a_category_has_its_figure_in_each_pool_and_each_replica_its_share() {
+        let figures = QuotaFigures::unlimited().with(QuotaCategory::UserRead, 20);
+        let quotas = Quotas::new(figures, 2);
+        for pool in ["one", "other"] {
+            let taken = taken(&quotas, QuotaCategory::UserRead, false, pool);
+            assert!((10..15).contains(&taken), "{taken}");
+        }
+        assert_eq!(taken(&quotas, QuotaCategory::UserUpdate, false, "one"), 1_000);
+        assert!(Quotas::new(QuotaFigures::unlimited(), 1).are_off() && !quotas.are_off());
+    }
+
+    #[test]
+    fn answers_to_challenges_have_three_times_the_figure_and_then_that_of_sign_ins() {
+        let category = QuotaCategory::UserAuthentication;
+        let quotas = Quotas::new(QuotaFigures::unlimited().with(category, 10), 1);
+        let answers = taken(&quotas, category, true, "pool");
+        assert!((40..60).contains(&answers), "{answers}");
+        assert!(quotas.spend(category, false, "pool").is_err(), "nothing is left for sign-ins");
+    }
+
+    #[test]
+    fn every_category_has_a_figure() {
+        let declared = (1..).map_while(|number| QuotaCategory::try_from(number).ok());
+        assert!(declared.into_iter().all(|category| QuotaFigures::default().of(category) > 0));
+    }
+}
