@@ -64,9 +64,9 @@ pub struct Limits {
     facts: Throttle<UserPoolId>,
 }
 
-/// Facts about what strangers were refused, a second and pool; as many as that at once, a hundred times.
-const FACTS_A_SECOND: u32 = 10;
-const FACTS_AT_ONCE: u32 = 1_000;
+/// Facts about what somebody was refused who is no user or was not heard: so many a second and pool, and so many at once.
+const FACTS_A_SECOND: u32 = 1;
+const FACTS_AT_ONCE: u32 = 300;
 
 impl Limits {
     /// Counts nothing yet.
@@ -113,7 +113,8 @@ impl Limits {
         throttle.spend(client).map_err(Error::limit_exceeded_for)
     }
 
-    /// Whether one more fact about what somebody was refused in a pool is recorded: a stranger could write any number.
+    /// Whether one more fact about nobody, or about a guess that was not heard, is recorded in a pool: a stranger could write
+    /// any number of them.
     pub fn records(&self, pool: &UserPoolId) -> bool {
         let is_recorded = self.facts.spend(pool).is_ok();
         if !is_recorded {

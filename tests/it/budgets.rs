@@ -16,7 +16,10 @@ const ROUNDS: usize = 5;
 const KNOWN: &[(&str, &str)] = &[
     ("read", "select p.version as pool_version"),
     ("sign-in", "insert into sessions"),
-    ("refusal", "insert into attempts"),
+    ("right password asserted", "select assert_version('attempts', $3"),
+    ("rates", "select spend_rate"),
+    ("network", "insert into familiar_networks"),
+    ("refusal", "insert into sign_in_failures"),
     ("event", "insert into log"),
     ("users", "insert into users"),
     ("names", "insert into names"),
@@ -48,6 +51,9 @@ const BACKGROUND: &[&str] = &[
     "delete from sessions where (user_pool_id, event_id) in",
     "delete from codes where (user_pool_id, sub, purpose) in",
     "delete from attempts where (user_pool_id, name_hash) in",
+    "delete from sign_in_failures where (user_pool_id, sub, source) in",
+    "delete from familiar_networks where (user_pool_id, sub, network) in",
+    "delete from rates where (user_pool_id, kind, key) in",
     "delete from outbox where (user_pool_id, id) in",
     "delete from stored_answers where",
     "delete from used_nonces where (user_pool_id, nonce) in",
@@ -67,6 +73,7 @@ async fn counted_process() -> Dev {
             public_url: &environment.public_url,
             http_addr: "127.0.0.1:0",
             log_filter: "warn,sqlx=trace",
+            arguments: &[],
         })
     })
     .await
@@ -138,7 +145,19 @@ async fn calls_send_no_more_statements_than_they_may() {
     assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("refusal", 1)]), "a wrong password");
 
     // One read, and one transaction with a statement for each table.
-    let sign_up = each(&["read", "event", "users", "names", "user_search", "keys", "codes", "outbox", "activity"]);
+    let sign_up = each(&[
+        "read",
+        "event",
+        "users",
+        "names",
+        "user_search",
+        "keys",
+        "network",
+        "codes",
+        "rates",
+        "outbox",
+        "activity",
+    ]);
     let counter = Counter::start(&process);
     for _ in 0..ROUNDS {
         let name = unique("budget");
@@ -146,7 +165,8 @@ async fn calls_send_no_more_statements_than_they_may() {
     }
     assert_eq!(counter.statements(), sign_up, "sign-up");
 
-    // A challenge is issued without a write; what comes of its answer is one transaction.
+    // A challenge is issued without a write, but that its user is not locked is asserted, as no write does it; what comes of
+    // its answer is one transaction.
     let invited: Vec<_> = (0..ROUNDS).map(|_| unique("invited")).collect();
     for name in &invited {
         pool.create_user(name, &[], "Temporary-horse-7").await;
@@ -156,7 +176,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     for name in &invited {
         sessions.push(pool.challenge(name, "Temporary-horse-7").await.session.unwrap());
     }
-    assert_eq!(counter.statements(), each(&["read"]), "a challenge");
+    assert_eq!(counter.statements(), each(&["read", "right password asserted"]), "a challenge");
     let counter = Counter::start(&process);
     for (name, session) in invited.iter().zip(&sessions) {
         pool.api.call(pool.new_password_request(session, name, PASSWORD)).await.unwrap();
@@ -171,6 +191,7 @@ async fn calls_send_no_more_statements_than_they_may() {
         "invitations dropped",
         "nonce",
         "sign-in",
+        "network",
         "activity",
     ]);
     assert_eq!(counter.statements(), answer, "the answer to a challenge");

@@ -209,11 +209,12 @@ async fn wrong_passwords_at_both_processes_are_counted_one_by_one() {
     assert_eq!(counted + locked + throttled, 20, "{refusals:?}");
 
     let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
-    let failures: i32 = sqlx::query_scalar("select failures from attempts where user_pool_id = $1")
-        .bind(&pool.id)
-        .fetch_one(&database)
-        .await
-        .unwrap();
+    let failures: i32 =
+        sqlx::query_scalar("select failures from sign_in_failures where user_pool_id = $1 and source = 'familiar'")
+            .bind(&pool.id)
+            .fetch_one(&database)
+            .await
+            .unwrap();
     assert_eq!(usize::try_from(failures).unwrap(), counted, "every guess that was answered is counted, once");
     assert!(counted >= 5 || throttled > 0, "{counted} guesses before the lock");
     // On a slow machine the first lock of a second may end within the storm; each next one is twice as long.

@@ -6,6 +6,7 @@ mod admin_create_user;
 mod admin_user;
 mod administrators;
 mod app_client;
+mod attacks;
 mod auth;
 mod bad_input;
 mod boundaries;

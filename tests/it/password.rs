@@ -14,6 +14,7 @@ const BETTER: &str = "Better-horse-2";
 const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
 const OLD_CODE: (&str, &str) = ("ExpiredCodeException", "Invalid code provided, please request a code again.");
+const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
 const LIMIT: (&str, &str) = ("LimitExceededException", "Attempt limit exceeded, please try after some time.");
 const STATE: (&str, &str) = ("NotAuthorizedException", "User password cannot be reset in the current state.");
 const RESET: (&str, &str) = ("PasswordResetRequiredException", "Password reset required for the user");
@@ -117,7 +118,7 @@ async fn a_forgotten_password_is_replaced_by_a_code() {
     assert_refused(pool.sign_in(&person.username, PASSWORD).await, WRONG.0, WRONG.1);
     pool.sign_in(&person.username, BETTER).await.unwrap();
     assert_eq!(status(&pool, &person.username).await, "CONFIRMED");
-    pool.get_user(tokens.access_token()).await.expect("sessions go on");
+    assert_refused(pool.get_user(tokens.access_token()).await, REVOKED.0, REVOKED.1);
     pool.verify().await;
 }
 
@@ -284,7 +285,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     let delivery = forgot(&pool, &nobody).await.unwrap();
     assert_eq!((delivery.delivery_medium(), delivery.attribute_name()), ("EMAIL", "email"));
     let expected: Vec<_> = [
-        vec!["ExpiredCodeException"],
+        vec!["CodeMismatchException"],
         vec!["OK"; 5],
         vec!["LimitExceededException"],
         vec!["CodeMismatchException"; 5],

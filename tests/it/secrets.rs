@@ -24,6 +24,7 @@ async fn talkative_process() -> crate::support::environment::Dev {
             public_url: &environment.public_url,
             http_addr: "127.0.0.1:0",
             log_filter: "trace",
+            arguments: &[],
         })
     })
     .await

@@ -9,6 +9,7 @@ use crate::app::caller::Caller;
 use crate::app::password_forms::stored_hash;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, until_settled};
+use crate::domain::auth::lockout::Hearing;
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_unheard};
 use crate::domain::auth::{AuthFlow, required_parameter};
 use crate::domain::error::{Error, Exception};
@@ -157,7 +158,9 @@ impl Guess<'_> {
                 Err(Error::internal("a sign-in of nobody was accepted").into())
             }
             (SignIn::Refused { activity, hearing, error }, user, _) => {
-                let is_recorded = app.limits.records(self.pool_id);
+                // What is heard at a user is bounded by the lock-out.
+                let is_bounded = user.is_some() && hearing != Hearing::Unheard;
+                let is_recorded = is_bounded || app.limits.records(self.pool_id);
                 let refused = store::Refused { user, before: found.attempts, hearing, is_recorded };
                 app.store.refuse_sign_in(place, refused, &Activity::SignInRefused(activity)).await?;
                 Err(error.into())

@@ -4,6 +4,7 @@ use crate::app::caller::Caller;
 use crate::app::password_forms::{self, Owner};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
 use crate::app::{App, Failure, codes, until_settled};
+use crate::domain::auth::lockout::Hearing;
 use crate::domain::error::{Error, Exception};
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
@@ -58,7 +59,7 @@ async fn attempt(
             at,
         };
         let Refused { activity, hearing, error } = refused;
-        let is_recorded = app.limits.records(&pool.id);
+        let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
         let refused = store::Refused { user: Some(user), before: signed_in.attempts, hearing, is_recorded };
         app.store.refuse_sign_in(place, refused, &activity).await?;
         return Err(error.into());

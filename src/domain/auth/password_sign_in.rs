@@ -272,7 +272,8 @@ mod tests {
     fn where_users_are_hidden_a_lock_is_told_by_the_name_and_holds_for_the_user() {
         let (client, jane) = (some_client(true), user(&[signed_up("jane", &[]), confirmed(&[])]));
         // Guesses at another name of hers have locked her: the right password reads as a wrong one, at the first guess here.
-        let elsewhere = PasswordSignIn { attempts: locked(101), attempts_by_name: None, ..attempt(&client, Some(&jane)) };
+        let elsewhere =
+            PasswordSignIn { attempts: locked(101), attempts_by_name: None, ..attempt(&client, Some(&jane)) };
         assert!(refuse_unheard(&elsewhere).is_none(), "it takes a hash, as at anybody");
         let SignIn::Refused { activity, hearing, error } = password_sign_in(&elsewhere) else { panic!("refused") };
         assert_eq!((activity.reason(), &*error.message), (SignInRefusal::Locked, WRONG));
@@ -287,7 +288,9 @@ mod tests {
     #[test]
     fn a_right_password_that_lets_nobody_in_is_asserted() {
         let (client, unconfirmed) = (some_client(true), user(&[signed_up("jane", &[])]));
-        let SignIn::Refused { hearing, .. } = password_sign_in(&attempt(&client, Some(&unconfirmed))) else { panic!("refused") };
+        let SignIn::Refused { hearing, .. } = password_sign_in(&attempt(&client, Some(&unconfirmed))) else {
+            panic!("refused")
+        };
         assert_eq!(hearing, Hearing::Right);
     }
 }

@@ -171,7 +171,8 @@ mod tests {
     fn what_is_told_of_nobody_is_each_time_the_same_and_follows_from_nothing_that_is_known() {
         let (mut emails, mut numbers) = (BTreeSet::new(), BTreeSet::new());
         for key in 0..200_u8 {
-            let hash: [u8; 32] = std::array::from_fn(|index| key.wrapping_mul(31).wrapping_add((index as u8).wrapping_mul(17)));
+            let hash: [u8; 32] =
+                std::array::from_fn(|index| key.wrapping_mul(31).wrapping_add((index as u8).wrapping_mul(17)));
             let email = told_by(&hash, &["email"], &EMAIL_FIRST, "jane");
             assert_eq!(told_by(&hash, &["email"], &EMAIL_FIRST, "jane"), email);
             emails.insert(mask(Medium::Email, &email.1));

@@ -46,7 +46,14 @@ impl Scenario {
             window_began: at,
         };
         let before = before.map(<[u8]>::to_vec);
-        self.write(OperationalRow::Code { sub: self.user.state.sub, purpose: PURPOSE, kept: Kept::ForUser, code, before }).await
+        self.write(OperationalRow::Code {
+            sub: self.user.state.sub,
+            purpose: PURPOSE,
+            kept: Kept::ForUser,
+            code,
+            before,
+        })
+        .await
     }
 
     /// A guess at a code that had seen so many of one source.

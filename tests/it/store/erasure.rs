@@ -75,7 +75,7 @@ async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_do
     assert_eq!(wrong.map(drop), Err(Exception::NotAuthorizedException));
     // A sign-in forgets earlier failures: there it is held, in the middle of its statement.
     let mut held = scenario.database.sql().begin().await.unwrap();
-    sqlx::query("select from attempts for update").execute(&mut *held).await.unwrap();
+    sqlx::query("select from sign_in_failures for update").execute(&mut *held).await.unwrap();
     let (app, client) = (scenario.app.clone(), scenario.client.clone());
     let sign_in = tokio::spawn(async move { commands::sign_in(&app, &client, "jane", commands::PASSWORD).await });
     assert!(scenario.database.locked(1, || sign_in.is_finished()).await, "the sign-in is held");

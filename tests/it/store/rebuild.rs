@@ -14,8 +14,19 @@ use super::{Database, Pool, deleted, master_keys_text, signed_out};
 
 const READ_MODELS: [&str; 9] =
     ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
-const OTHERS: [&str; 9] =
-    ["log", "activity", "sessions", "codes", "attempts", "used_nonces", "outbox", "keys", "purges"];
+const OTHERS: [&str; 11] = [
+    "log",
+    "activity",
+    "sessions",
+    "codes",
+    "sign_in_failures",
+    "familiar_networks",
+    "rates",
+    "used_nonces",
+    "outbox",
+    "keys",
+    "purges",
+];
 
 async fn run(database: &Database, statements: &[&'static str]) {
     for statement in statements {

@@ -1,6 +1,7 @@
 //! The clients of the scenarios: gRPC with the generated messages, and the AWS SDK, both over both processes in turn.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ::http::uri::PathAndQuery;
@@ -32,6 +33,8 @@ pub struct Refusal {
     pub code: Code,
     /// The fields at fault.
     pub fields: Vec<String>,
+    /// After how long to try again, if that is said.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -69,6 +72,17 @@ impl Api {
             endpoint.connect_lazy()
         };
         Self { channels: processes.iter().map(channel).collect(), processes: processes.to_vec() }
+    }
+
+    /// A client of these processes that calls from an address of this machine, over so many connections to each.
+    pub fn from(processes: &[Dev], address: &str, connections: usize) -> Self {
+        let address: IpAddr = address.parse().expect("an address");
+        let channel = |process: &Dev| {
+            let endpoint = Endpoint::from_shared(format!("http://{}", process.grpc)).expect("an address");
+            endpoint.local_address(Some(address)).connect_lazy()
+        };
+        let channels = (0..connections).flat_map(|_| processes.iter().map(channel)).collect();
+        Self { channels, processes: processes.to_vec() }
     }
 
     /// The processes that it talks to.
@@ -225,6 +239,7 @@ fn refusal(status: &Status) -> Refusal {
         message: status.message().to_owned(),
         code: status.code(),
         fields: fields.iter().map(|violation| violation.field.clone()).collect(),
+        retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
     }
 }
 

@@ -88,6 +88,8 @@ pub struct DevOptions<'a> {
     pub http_addr: &'a str,
     /// What it logs.
     pub log_filter: &'a str,
+    /// Further arguments.
+    pub arguments: &'a [&'a str],
 }
 
 /// The environment of this test process, started by the first scenario. It blocks until everything is ready.
@@ -117,6 +119,7 @@ fn start() -> Environment {
             public_url: &public_url,
             http_addr,
             log_filter: "info",
+            arguments: &[],
         })
     };
     // At the same time: two replicas that start on an empty database must not get into each other's way.
@@ -157,6 +160,7 @@ pub fn start_dev(options: &DevOptions<'_>) -> Dev {
     let child = Command::new(env!("CARGO_BIN_EXE_userpool"))
         .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", options.http_addr, "--data-dir"])
         .arg(&directory)
+        .args(options.arguments)
         .env("USERPOOL_DATABASE_URL", options.database_url)
         .env("USERPOOL_KAFKA_BROKERS", options.kafka_brokers)
         .env("USERPOOL_KAFKA_PREFIX", options.kafka_prefix)
