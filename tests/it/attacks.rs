@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use userpool::api::operation::Request;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Api, Refusal, assert_refused};
+use crate::support::client::{Api, Refusal, assert_refused, eventually};
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
 use crate::support::pool::{
     PASSWORD, Person, Pool, attributes, email_pool, other_than, password_client, texts, unique, unique_phone,
@@ -80,6 +80,17 @@ async fn forgotten(pool: &Pool, api: &Api, person: &Person, messages: usize) -> 
 
 async fn newest_code(pool: &Pool, address: &str, messages: usize) -> String {
     pool.api.messages_for(address, messages).await[0]["code"].as_str().unwrap().to_owned()
+}
+
+/// The newest code at an address, once every message of the pool has left: one that is replaced before it leaves never does.
+async fn last_code(pool: &Pool, address: &str) -> String {
+    let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let all_left = eventually(async || {
+        let waiting = sqlx::query_scalar("select count(*) from outbox where user_pool_id = $1").bind(&pool.id);
+        waiting.fetch_one(&database).await.is_ok_and(|waiting: i64| waiting == 0)
+    });
+    assert!(all_left.await, "messages wait");
+    newest_code(pool, address, 1).await
 }
 
 /// Wrong codes, and the right one at the end.
@@ -156,7 +167,8 @@ async fn strangers_use_up_neither_the_guesses_nor_the_codes_of_an_owner() {
         strangers[0].call(forgot_request(&pool, &person.username)).await.unwrap();
     }
     assert_refused(strangers[1].call(forgot_request(&pool, &person.username)).await, LIMIT.0, LIMIT.1);
-    let code = forgotten(&pool, &owner, &person, 2).await;
+    owner.call(forgot_request(&pool, &person.username)).await.unwrap();
+    let code = last_code(&pool, &person.email).await;
     let wrong = other_than(&code);
     let mut mismatches = 0;
     for stranger in &strangers {
@@ -274,7 +286,7 @@ async fn where_a_code_would_go_is_not_told_by_a_name_that_nobody_has() {
         let destination = |answer: ForgotPasswordResponse| answer.code_delivery_details.unwrap().destination.unwrap();
         let first = destination(ask().await.unwrap());
         assert_eq!(destination(ask().await.unwrap()), first, "each time the same");
-        assert_eq!((first.len(), &first[1..6]), ("j***@e***".len(), "***@"), "{first}");
+        assert_eq!((first.len(), &first[1..5]), ("j***@e***".len(), "***@"), "{first}");
         told.insert(first);
     }
     assert!(told.len() > 10, "{told:?}");

@@ -16,10 +16,11 @@ const ROUNDS: usize = 5;
 const KNOWN: &[(&str, &str)] = &[
     ("read", "select p.version as pool_version"),
     ("sign-in", "insert into sessions"),
+    ("refusal", "insert into sign_in_failures"),
     ("right password asserted", "select assert_version('attempts', $3"),
     ("rates", "select spend_rate"),
+    ("failures forgotten", "with told as (delete from sign_in_failures"),
     ("network", "insert into familiar_networks"),
-    ("refusal", "insert into sign_in_failures"),
     ("event", "insert into log"),
     ("users", "insert into users"),
     ("names", "insert into names"),
@@ -191,6 +192,7 @@ async fn calls_send_no_more_statements_than_they_may() {
         "invitations dropped",
         "nonce",
         "sign-in",
+        "failures forgotten",
         "network",
         "activity",
     ]);

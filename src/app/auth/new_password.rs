@@ -87,14 +87,14 @@ impl NewPassword<'_> {
         let at = app.clock.now();
         let network = whence.to_remember(found.familiar_since, at).map(<[u8]>::to_vec);
         let counted = Failures::SignIn.counted(source);
-        let forgotten = found.attempts.map(|attempts| OperationalRow::FailuresForgotten {
+        let forgotten = OperationalRow::FailuresForgotten {
             sub: user.state.sub,
             nobody: session.nobody,
             source: counted,
-            version: attempts.version,
-        });
+            version: found.attempts.map_or(0, |attempts| attempts.version),
+        };
         let remembered = network.map(|network| OperationalRow::NetworkFamiliar { sub: user.state.sub, network });
-        let rows = forgotten.into_iter().chain(remembered).collect();
+        let rows = [forgotten].into_iter().chain(remembered).collect();
         self.settle(app, &pool, &client, (&user, &found.groups), &session, rows, command).await
     }
 

@@ -67,15 +67,15 @@ async fn attempt(
     let password = password_forms::seal(app, caller, Owner::of(pool, user), proposed).await?;
     let decision = rules::change_password(password);
     decision.answer?;
-    let forgotten = signed_in.attempts.map(|attempts| OperationalRow::FailuresForgotten {
+    let forgotten = OperationalRow::FailuresForgotten {
         sub: user.state.sub,
         nobody: None,
         source: Failures::PreviousPassword.counted(Source::Familiar),
-        version: attempts.version,
-    });
+        version: signed_in.attempts.map_or(0, |attempts| attempts.version),
+    };
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .user(user, decision.events)
-        .operational(forgotten)
+        .operational([forgotten])
         .operational(codes::spent(limited.into_iter().collect()));
     app.store.commit(commit).await?;
     Ok(ChangePasswordResponse {})

@@ -126,7 +126,7 @@ pub enum OperationalRow {
         nobody: Option<Sub>,
         /// From where, or at what: see [`Failures::counted`](crate::store::read::Failures::counted).
         source: &'static str,
-        /// The version that the decision saw.
+        /// The version that the decision saw; 0 if there were none.
         version: i64,
     },
     /// Somebody has signed up or in from a network, given by its keyed hash.

@@ -503,22 +503,14 @@ async fn write_operational(
             }
         }
         OperationalRow::FailuresForgotten { sub, nobody, source, version } => {
-            let forgotten = sqlx::query(
-                "with told as (
-                     delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = $3 || '_by_name'
-                 )
-                 delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3 and version = $4",
-            )
-            .bind(pool.as_str())
-            .bind(sub.0)
-            .bind(source)
-            .bind(version)
-            .bind(nobody.map(|nobody| nobody.0))
-            .execute(connection)
-            .await?;
-            if forgotten.rows_affected() != 1 {
-                return Err(StoreError::Stale);
-            }
+            sqlx::query(FORGET_FAILURES)
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .bind(source)
+                .bind(version)
+                .bind(nobody.map(|nobody| nobody.0))
+                .execute(connection)
+                .await?;
         }
         OperationalRow::NetworkFamiliar { sub, network } => {
             sqlx::query(
@@ -563,6 +555,17 @@ const TRY_CODE: &str = "
 update codes set attempts = $7, strange_attempts = $8,
     hash = case when $9 then sha256(hash) else hash end, expires_at = case when $9 then window_began else expires_at end
 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5 and strange_attempts = $6";
+
+/// That there were none is asserted like any number of them.
+const FORGET_FAILURES: &str = "
+with told as (
+    delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = $3 || '_by_name'
+), forgotten as (
+    delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3 and version = $4 returning version
+)
+select assert_version('attempts', $4, coalesce(
+           (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3), 0)),
+       assert_version('attempts', ($4 > 0)::int, (select count(*) from forgotten))";
 
 const SPEND_RATES: &str = "
 select spend_rate($1, kind, key, $2, share, period)
