@@ -11,28 +11,21 @@ use crate::support::client::assert_refused;
 use crate::support::pool::{Pool, email_pool, password_client, unique};
 
 const SAMPLES: usize = 40;
-/// The work on a wrong password is the same.
-const NONE: f64 = 1.0;
-/// The version of a user is asserted and its message written: two statements more, of seven.
-const TWO_STATEMENTS: f64 = 1.5;
 const WRONG: &str = "Wrong-horse-7";
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
 
 /// How far two samples are apart, as Kolmogorov and Smirnov measure it: the largest difference, over all durations, between
 /// the shares of either that took at most so long. 0 for equal samples, 1 for two that don't overlap.
-///
-/// `slack` is by what factor either may be slower throughout without that being a difference.
-fn distance(one: &[Duration], other: &[Duration], slack: f64) -> f64 {
-    ahead(one, other, slack).max(ahead(other, one, slack))
+fn distance(one: &[Duration], other: &[Duration]) -> f64 {
+    ahead(one, other).max(ahead(other, one))
 }
 
-/// How much larger the share of the first is that took at most so long, where all of it had taken longer by the slack.
-fn ahead(first: &[Duration], second: &[Duration], slack: f64) -> f64 {
-    let slowed: Vec<_> = first.iter().map(|took| took.mul_f64(slack)).collect();
+/// How much larger the share of the first is that took at most so long.
+fn ahead(first: &[Duration], second: &[Duration]) -> f64 {
     let share = |sample: &[Duration], limit: Duration| {
         sample.iter().filter(|took| **took <= limit).count() as f64 / sample.len() as f64
     };
-    slowed.iter().map(|limit| share(&slowed, *limit) - share(second, *limit)).fold(0.0, f64::max)
+    first.iter().map(|limit| share(first, *limit) - share(second, *limit)).fold(0.0, f64::max)
 }
 
 /// The distance that two samples of one distribution exceed once in a million times, after Smirnov: the square root of
@@ -41,10 +34,10 @@ fn limit(samples: usize) -> f64 {
     ((2.0_f64 / 1e-6).ln() / samples as f64).sqrt()
 }
 
-/// Known and unknown names take times of one distribution, but for the slack. They are measured in turn, so that whatever
+/// Known and unknown names take times of one distribution. They are measured in turn, so that whatever
 /// else the machine does slows both alike, and a machine under load does not change what can be told apart by chance.
-fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration], slack: f64) {
-    let (distance, limit) = (distance(known, unknown, slack), limit(known.len()));
+fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration]) {
+    let (distance, limit) = (distance(known, unknown), limit(known.len()));
     let median = |sample: &[Duration]| {
         let mut sorted = sample.to_vec();
         sorted.sort();
@@ -58,13 +51,10 @@ fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration], slack: f64
 fn the_measure_tells_what_takes_longer_from_what_does_not() {
     let milliseconds = |all: &[u64]| all.iter().map(|it| Duration::from_millis(*it)).collect::<Vec<_>>();
     let (few, same) = (milliseconds(&[5, 1, 9, 3]), milliseconds(&[9, 3, 5, 1]));
-    assert_eq!(distance(&few, &same, 1.0), 0.0);
-    assert_eq!(distance(&few, &milliseconds(&[10, 11, 12, 13]), 1.0), 1.0);
-    assert_eq!(distance(&milliseconds(&[10, 11, 12, 13]), &few, 1.0), 1.0);
-    assert_eq!(distance(&few, &milliseconds(&[3, 4, 6, 12]), 1.0), 0.25);
-    let (fast, slow, slowest) = (milliseconds(&[10; 4]), milliseconds(&[14; 4]), milliseconds(&[16; 4]));
-    assert_eq!((distance(&fast, &slow, 1.5), distance(&slow, &fast, 1.5)), (0.0, 0.0));
-    assert_eq!((distance(&fast, &slowest, 1.5), distance(&slowest, &fast, 1.5)), (1.0, 1.0));
+    assert_eq!(distance(&few, &same), 0.0);
+    assert_eq!(distance(&few, &milliseconds(&[10, 11, 12, 13])), 1.0);
+    assert_eq!(distance(&milliseconds(&[10, 11, 12, 13]), &few), 1.0);
+    assert_eq!(distance(&few, &milliseconds(&[3, 4, 6, 12])), 0.25);
     assert!((0.59..0.61).contains(&limit(SAMPLES)), "{}", limit(SAMPLES));
 }
 
@@ -96,7 +86,7 @@ async fn a_wrong_password_takes_as_long_at_a_name_that_nobody_has() {
         known.push(refusal(&pool, name).await);
         unknown.push(refusal(&pool, &unique("nobody")).await);
     }
-    assert_alike("a wrong password", &known, &unknown, NONE);
+    assert_alike("a wrong password", &known, &unknown);
     pool.verify().await;
 }
 
@@ -134,8 +124,8 @@ async fn a_forgotten_password_takes_as_long_at_a_name_that_nobody_has() {
     }
     let ((known_asks, known_guesses), (unknown_asks, unknown_guesses)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
         (known.into_iter().unzip(), unknown.into_iter().unzip());
-    assert_alike("asking for a code", &known_asks, &unknown_asks, TWO_STATEMENTS);
-    assert_alike("guessing it", &known_guesses, &unknown_guesses, TWO_STATEMENTS);
+    assert_alike("asking for a code", &known_asks, &unknown_asks);
+    assert_alike("guessing it", &known_guesses, &unknown_guesses);
     pool.verify().await;
 }
 
@@ -175,7 +165,7 @@ async fn a_code_of_a_sign_up_takes_as_long_at_a_name_that_nobody_has() {
     }
     let ((known_guesses, known_asks), (unknown_guesses, unknown_asks)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
         (known.into_iter().unzip(), unknown.into_iter().unzip());
-    assert_alike("guessing a code", &known_guesses, &unknown_guesses, TWO_STATEMENTS);
-    assert_alike("asking for another", &known_asks, &unknown_asks, TWO_STATEMENTS);
+    assert_alike("guessing a code", &known_guesses, &unknown_guesses);
+    assert_alike("asking for another", &known_asks, &unknown_asks);
     pool.verify().await;
 }

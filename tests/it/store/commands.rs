@@ -6,6 +6,7 @@ use userpool::app::caller::Caller;
 use userpool::app::passwords::{Cost, Passwords};
 use userpool::app::{App, Identity, Settings};
 use userpool::domain::error::Exception;
+use userpool::limits::Allowances;
 use userpool::proto::v1;
 use userpool::store::Store;
 
@@ -14,7 +15,7 @@ pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
 
 /// An application as a server has it, except that a hash costs next to nothing.
 pub fn app(store: Store) -> Arc<App> {
-    app_with(store, Settings::default())
+    app_with(store, Settings { allowances: Allowances::development(), ..Settings::default() })
 }
 
 /// The same with what an operator chose.
