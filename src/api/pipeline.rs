@@ -67,10 +67,11 @@ pub fn count(operation: &'static str, outcome: &'static str) {
 
 /// The part that knows an operation's type: what stands between a body and the use case. Called by the generated dispatch.
 pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
-    let request = Req::decode(body).map_err(|_| {
+    let mut request = Req::decode(body).map_err(|_| {
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
     })?;
     checks::check(&request)?;
+    request.drop_doubles();
     authorize(Req::OPERATION, context.caller.account(), request.user_pool_id())?;
     Ok(request)
 }

@@ -20,6 +20,9 @@ pub enum StoreError {
     /// The same command of the same caller has an answer: it was done.
     #[error("the command was done by another call of the same name")]
     Answered,
+    /// What an event would publish is more than brokers take.
+    #[error("an event is too large to be published")]
+    TooLarge,
     /// What can be used once was used before.
     #[error("a challenge token was spent before")]
     Spent,
@@ -94,6 +97,9 @@ impl From<StoreError> for Error {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
             StoreError::Spent => invalid_session(),
+            StoreError::TooLarge => {
+                Self::invalid_parameter("The texts of the request are together too long to be kept.")
+            }
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

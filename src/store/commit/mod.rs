@@ -30,7 +30,7 @@ use crate::store::read::Session;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
-pub(crate) use rows::{ActivityRow, activity_row};
+pub(crate) use rows::{ActivityRow, LARGEST_PUBLISHED, activity_row};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 
 /// A user as a decision saw it.

@@ -21,6 +21,7 @@ use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
+use crate::proto::{EventPayload, EventType};
 use crate::proto::events::CodePurpose;
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
@@ -379,6 +380,7 @@ impl Builder<'_> {
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
+        refuse_too_large(event.type_name(), &payload)?;
         }
         // A user's own address is sealed under the user's key, everybody else's under the pool's.
         let own = key.filter(|_| own && is_own(&self.origin.actor));
@@ -402,6 +404,21 @@ impl Builder<'_> {
 
 fn is_own(actor: &Actor) -> bool {
     matches!(actor.kind, ActorKind::User | ActorKind::AppClient)
+/// As much may an event publish: less than a broker takes, for the record has a key and headers as well (`kafka/cloud_event.rs`).
+/// Each field of a request has its bound; together they can be more than that.
+pub(crate) const LARGEST_PUBLISHED: usize = 950_000;
+
+/// Refuses an event that would hold up the relay: what can't be published whole stops all that is behind it.
+fn refuse_too_large(kind: &str, payload: &Value) -> Result<(), StoreError> {
+    let public = EventType::by_name(kind).map_or(&[][..], |known| known.public);
+    let published = payload.as_object().into_iter().flatten().filter(|(name, _)| public.contains(&name.as_str()));
+    let mut size = 0;
+    for (_, value) in published {
+        size += serde_json::to_vec(value).map_err(StoreError::Unwritable)?.len();
+    }
+    if size > LARGEST_PUBLISHED { Err(StoreError::TooLarge) } else { Ok(()) }
+}
+
 }
 
 fn seal_address(address: IpAddr, pool: &UserPoolId, stream: &StreamId, key: &DataKey, random: &Random) -> Sealed {
