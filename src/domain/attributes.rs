@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use unicode_normalization::UnicodeNormalization;
+
 use crate::domain::error::{Error, Exception};
 use crate::proto::v1;
 
@@ -353,15 +356,21 @@ pub fn readable(schema: &[v1::SchemaAttributeType], permitted: Permitted<'_>, na
 
 /// Whether a text has the form of an e-mail address.
 pub fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let plain = |character: char| !character.is_whitespace() && !character.is_control() && character != '@';
-    !local.is_empty()
-        && !domain.is_empty()
-        && !domain.starts_with('.')
-        && !domain.ends_with('.')
-        && !domain.contains("..")
-        && text.chars().filter(|character| *character != '@').all(plain)
-        && local.chars().all(plain)
+    mailbox(text).is_some()
+}
+
+/// The mailbox that an e-mail address names, in the one form in which addresses are compared and delivered to: the domain as
+/// DNS has it (UTS 46, so that case, width, invisible characters and Punycode make no difference), the part before it in NFC.
+/// The case of that part stays: whether it matters is each pool's choice. None of a text that is no address.
+pub fn mailbox(text: &str) -> Option<String> {
+    let (local, domain) = text.rsplit_once('@')?;
+    let forbidden = |character: char| character.is_whitespace() || character.is_control() || character == '@';
+    if local.is_empty() || text.chars().any(|character| character != '@' && forbidden(character)) {
+        return None;
+    }
+    let domain = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+    let local: String = local.nfc().collect();
+    if local.contains(forbidden) { None } else { Some(format!("{local}@{}", domain.ok()?)) }
 }
 
 /// Whether a text has the form of a phone number: a plus sign and up to 15 digits (E.164).
@@ -555,6 +564,35 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_an_address_or_not(text in ".{0,40}") {
+        // What is mapped away or onto a delimiter leaves no domain, and what is no name of DNS can't be delivered to.
+        let long = format!("a@{}.example", "b".repeat(64));
+        for wrong in [
+            "a@\u{ad}",
+            "a@\u{3002}b",
+            "a@b\u{3002}",
+            "a@b\u{ff20}c",
+            "a@b\u{ff0f}c",
+            "a@xn--a",
+            "a@b<c",
+            "a@\u{378}",
+            &long,
+        ] {
+            assert!(!is_email(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_has_one_form_however_it_is_spelled() {
+        for spelled in
+            ["jane@exam\u{ad}ple.com", "jane@\u{ff45}xample.com", "jane@EXAMPLE.com", "jane@example\u{3002}com"]
+        {
+            assert_eq!(mailbox(spelled).as_deref(), Some("jane@example.com"), "{spelled:?}");
+        }
+        for spelled in ["J@exämple.org", "J@exa\u{308}mple.org", "J@EXÄMPLE.ORG", "J@xn--exmple-cua.org"] {
+            assert_eq!(mailbox(spelled).as_deref(), Some("J@xn--exmple-cua.org"), "{spelled:?}");
+        }
+        assert_eq!(mailbox("j\u{61}\u{308}ne@b"), mailbox("jäne@b"));
+        assert_ne!(mailbox("Jane@b"), mailbox("jane@b"));
             if is_email(&text) {
                 prop_assert_eq!(text.matches('@').count(), 1);
                 prop_assert!(!text.chars().any(|character| character.is_whitespace() || character.is_control()));
@@ -562,7 +600,12 @@ mod tests {
         }
 
         #[test]
+                let mailbox = mailbox(&text);
+                prop_assert_eq!(mailbox.as_deref().and_then(super::mailbox), mailbox.clone());
+                prop_assert!(mailbox.is_some_and(|it| it.rsplit_once('@').is_some_and(|(_, domain)| domain.is_ascii())));
         fn plain_addresses_are_addresses(local in "[a-z0-9.+_-]{1,20}", domain in "[a-z0-9-]{1,20}([.][a-z]{2,5}){0,2}") {
+            // What begins so has to be Punycode.
+            prop_assume!(!domain.starts_with("xn--"));
             let address = format!("{local}@{domain}");
             prop_assert!(is_email(&address));
         }
