@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
+use crate::limits::Counts;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::tokens::access_token;
@@ -57,6 +58,8 @@ pub struct App {
 pub struct Settings {
     /// Whether a group with members can be deleted. Their memberships end with it.
     pub delete_groups_with_members: bool,
+    /// How many there may be of what pools and users hold.
+    pub counts: Counts,
 }
 
 /// What the server is called.

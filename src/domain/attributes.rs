@@ -15,7 +15,6 @@ pub type Attributes = BTreeMap<String, String>;
 const SERVER_WRITTEN: [&str; 2] = ["sub", "identities"];
 /// Attributes that say whether another is verified: administrators may write them, users may not.
 const VERIFICATION_FLAGS: [&str; 2] = ["email_verified", "phone_number_verified"];
-const CUSTOM_MAXIMUM: usize = 50;
 
 /// A standard attribute: name, type, smallest and largest length.
 const STANDARD: [(&str, &str, &str, &str); 21] = [
@@ -57,8 +56,8 @@ fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttri
     }
 }
 
-/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones.
-pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttributeType>, Error> {
+/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones, so many at most.
+pub fn schema(asked: &[v1::SchemaAttributeType], most: u32) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut schema: Vec<_> = STANDARD.into_iter().map(standard).collect();
     let mut seen = std::collections::BTreeSet::new();
     for attribute in asked {
@@ -70,7 +69,7 @@ pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttribu
             None => schema.push(custom(attribute)?),
         }
     }
-    bounded(&schema)?;
+    bounded(&schema, most, Exception::LimitExceededException)?;
     Ok(schema)
 }
 
@@ -78,6 +77,7 @@ pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttribu
 pub fn added(
     schema: &[v1::SchemaAttributeType],
     asked: &[v1::SchemaAttributeType],
+    most: u32,
 ) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut grown = schema.to_vec();
     for attribute in asked {
@@ -88,13 +88,14 @@ pub fn added(
         }
         grown.push(attribute);
     }
-    bounded(&grown)?;
+    // The operation that adds some lists no exception about limits.
+    bounded(&grown, most, Exception::InvalidParameterException)?;
     Ok(grown.split_off(schema.len()))
 }
 
-fn bounded(schema: &[v1::SchemaAttributeType]) -> Result<(), Error> {
-    if schema.len() - STANDARD.len() > CUSTOM_MAXIMUM {
-        return Err(Error::invalid_parameter("A user pool can have at most 50 custom attributes."));
+fn bounded(schema: &[v1::SchemaAttributeType], most: u32, exception: Exception) -> Result<(), Error> {
+    if schema.len() - STANDARD.len() > most as usize {
+        return Err(Error::new(exception, format!("A user pool can have at most {most} custom attributes.")));
     }
     Ok(())
 }
@@ -407,7 +408,7 @@ mod tests {
     }
 
     fn refused_schema(asked: v1::SchemaAttributeType) -> String {
-        refusal(schema(&[asked])).1
+        refusal(schema(&[asked], 50)).1
     }
 
     #[test]
@@ -415,7 +416,7 @@ mod tests {
         let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
         let email =
             v1::SchemaAttributeType { required: Some(true), mutable: Some(false), ..lengths("email", "3", "99") };
-        let schema = schema(&[email, values("age", "0", "150"), developer_only]).unwrap();
+        let schema = schema(&[email, values("age", "0", "150"), developer_only], 50).unwrap();
         assert_eq!(schema.len(), STANDARD.len() + 2);
         let find = |name: &str| schema.iter().find(|attribute| attribute.name() == name).unwrap();
         assert!(find("email").required() && !find("email").mutable());
@@ -430,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_can_not_be_is_refused() {
-        assert!(refusal(schema(&[asked("a"), asked("a")])).1.contains("named twice"));
+        assert!(refusal(schema(&[asked("a"), asked("a")], 50)).1.contains("named twice"));
         assert!(refused_schema(asked("sub")).contains("can't be changed"));
         assert!(refused_schema(asked("identities")).contains("can't be changed"));
         assert!(refused_schema(of_type("email", "Number")).contains("of another type"));
@@ -445,19 +446,23 @@ mod tests {
         assert!(refused_schema(lengths("email", "-1", "9")).contains("outside 0 to 2048"));
         assert!(refused_schema(values("size", "1", "much")).contains("not a number"));
         let many = |count: usize| (0..count).map(|index| asked(&format!("a{index}"))).collect::<Vec<_>>();
-        assert!(schema(&many(50)).is_ok());
-        assert!(refusal(schema(&many(51))).1.contains("at most 50"));
+        assert!(schema(&many(7), 7).is_ok());
+        let message = "A user pool can have at most 7 custom attributes.".to_owned();
+        assert_eq!(refusal(schema(&many(8), 7)), (Exception::LimitExceededException, message));
     }
 
     fn shop() -> Vec<v1::SchemaAttributeType> {
         let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
-        schema(&[
-            lengths("code", "2", "3"),
-            values("age", "18", "99"),
-            of_type("member", "Boolean"),
-            of_type("since", "DateTime"),
-            developer_only,
-        ])
+        schema(
+            &[
+                lengths("code", "2", "3"),
+                values("age", "18", "99"),
+                of_type("member", "Boolean"),
+                of_type("since", "DateTime"),
+                developer_only,
+            ],
+            50,
+        )
         .unwrap()
     }
 
@@ -527,7 +532,7 @@ mod tests {
     #[test]
     fn every_missing_attribute_is_named() {
         let required = |name: &str| v1::SchemaAttributeType { required: Some(true), ..asked(name) };
-        let schema = schema(&[required("name"), required("email")]).unwrap();
+        let schema = schema(&[required("name"), required("email")], 50).unwrap();
         let attributes = |pairs: &[(&str, &str)]| -> Attributes {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };

@@ -3,6 +3,7 @@
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::proto::UnreadableEvent;
+use crate::store::commit::Counted;
 use crate::store::seal::Unsealable;
 
 /// A failure of the store.
@@ -20,6 +21,9 @@ pub enum StoreError {
     /// The same command of the same caller has an answer: it was done.
     #[error("the command was done by another call of the same name")]
     Answered,
+    /// There may be no more of this.
+    #[error("the pool has as many {0:?} as it may have")]
+    Full(Counted),
     /// What an event would publish is more than brokers take.
     #[error("an event is too large to be published")]
     TooLarge,
@@ -84,6 +88,7 @@ impl From<sqlx::Error> for StoreError {
         let code = database.code();
         match (code.as_deref(), database.constraint()) {
             (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "attempts_pkey")) => Self::Stale,
+            (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
@@ -96,6 +101,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
+            StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => invalid_session(),
             StoreError::TooLarge => {
                 Self::invalid_parameter("The texts of the request are together too long to be kept.")

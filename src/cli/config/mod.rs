@@ -86,6 +86,9 @@ pub struct Settings {
     /// What a password's hash costs.
     #[command(flatten)]
     pub password_hash: PasswordHashSettings,
+    /// What nobody may have more of.
+    #[command(flatten)]
+    pub limits: LimitSettings,
     /// The mail relay; in a file only, like the next.
     #[arg(skip)]
     #[serde(skip_serializing)]
@@ -172,6 +175,41 @@ pub struct PasswordHashSettings {
     /// Lanes [default: 1].
     #[arg(long = "password-hash-lanes", env = "USERPOOL_PASSWORD_HASH_LANES", value_name = "NUMBER")]
     pub lanes: Option<u32>,
+}
+
+/// What nobody may have more of: the section `[limits]`.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct LimitSettings {
+    /// Of what pools and users hold.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub counts: CountSettings,
+}
+
+/// How many there may be of what pools and users hold. A lower number takes nothing away: only nothing is added.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CountSettings {
+    /// Groups of a pool [default: 10000].
+    #[arg(long = "limits-groups-per-pool", env = "USERPOOL_LIMITS_GROUPS_PER_POOL", value_name = "NUMBER")]
+    pub groups_per_pool: Option<u32>,
+    /// App clients of a pool [default: 1000].
+    #[arg(long = "limits-clients-per-pool", env = "USERPOOL_LIMITS_CLIENTS_PER_POOL", value_name = "NUMBER")]
+    pub clients_per_pool: Option<u32>,
+    /// Custom attributes of a pool [default: 50, which is also the most].
+    #[arg(
+        long = "limits-custom-attributes-per-pool",
+        env = "USERPOOL_LIMITS_CUSTOM_ATTRIBUTES_PER_POOL",
+        value_name = "NUMBER"
+    )]
+    pub custom_attributes_per_pool: Option<u32>,
+    /// Groups that one user is in [default: 100].
+    #[arg(long = "limits-groups-per-user", env = "USERPOOL_LIMITS_GROUPS_PER_USER", value_name = "NUMBER")]
+    pub groups_per_user: Option<u32>,
+    /// Identities of providers that stand for one user [default: 5].
+    #[arg(long = "limits-identities-per-user", env = "USERPOOL_LIMITS_IDENTITIES_PER_USER", value_name = "NUMBER")]
+    pub identities_per_user: Option<u32>,
 }
 
 /// Why there are no settings.
@@ -352,6 +390,12 @@ mod tests {
         memory = 20000
         passes = 3
         lanes = 2
+        [limits]
+        groups-per-pool = 1
+        clients-per-pool = 2
+        custom-attributes-per-pool = 3
+        groups-per-user = 4
+        identities-per-user = 5
         [email]
         host = "smtp.example"
         from = "users@example.com"
@@ -400,6 +444,8 @@ mod tests {
         assert_eq!(line, 4);
         assert!(reason.starts_with("unknown field `ulr`") && !reason.contains("hunter2"), "{reason}");
         let (line, reason) = Settings::parse("trusted-proxies = ['10.0.0.0/40']").unwrap_err();
+        let (_, unknown) = Settings::parse("[limits]\ngroups = 5\n").unwrap_err();
+        assert!(unknown.starts_with("unknown field `groups`"), "{unknown}");
         assert_eq!((line, reason.as_str()), (1, "`10.0.0.0/40` is neither an address nor a network"));
     }
 

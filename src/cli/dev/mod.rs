@@ -170,7 +170,7 @@ async fn serve(
         account_id: arguments.account_id.clone(),
         region: arguments.region.clone(),
     };
-    let settings = Settings { delete_groups_with_members: arguments.delete_groups_with_members };
+    let settings = Settings { delete_groups_with_members: arguments.delete_groups_with_members, ..Settings::default() };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let app = App::with_settings(store.clone(), identity, Passwords::new(Cost::default(), slots), settings);
     kafka.check()?;

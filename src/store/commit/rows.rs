@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Commit, Marker, OperationalRow};
+use super::{Change, Commit, Counted, Marker, OperationalRow};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, replay};
 use crate::domain::group::Group;
@@ -20,7 +20,6 @@ use crate::domain::user::search::SearchEntry;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
-use crate::proto::EventPayload;
 use crate::proto::{EventPayload, EventType};
 use crate::proto::events::CodePurpose;
 use crate::store::answers::{AnswerRow, Sealer};
@@ -99,6 +98,8 @@ pub(super) struct Rows {
     pub ended_groups: Vec<(String, GroupId)>,
     /// Groups in which nobody may be when they end.
     pub empty_groups: Vec<GroupId>,
+    /// How many of what the pool may have in the end.
+    pub limits: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
     pub left: Vec<(GroupId, Sub)>,
     pub joined: Vec<(GroupId, Sub)>,
@@ -201,6 +202,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             groups: Vec::new(),
             ended_groups: Vec::new(),
             empty_groups: commit.empty_groups,
+            limits: commit.limits,
             models: Vec::new(),
             left: Vec::new(),
             joined: Vec::new(),

@@ -88,7 +88,10 @@ async fn sign_up_and_join(app: &App, pool: &str, client: &str, name: &str, group
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_setting_lets_it_a_group_ends_with_its_members_and_its_successor_has_none() {
     let database = Database::create().await;
-    let app = commands::app_with(database.store.clone(), Settings { delete_groups_with_members: true });
+    let app = commands::app_with(
+        database.store.clone(),
+        Settings { delete_groups_with_members: true, ..Settings::default() },
+    );
     let usual = commands::app(database.another_store(None).await);
     let pool = commands::create_pool(&app, commands::pool_request()).await.unwrap();
     let client = commands::create_client(&app, &pool).await.unwrap();
