@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
-use crate::limits::Counts;
+use crate::limits::{Counts, Refusals};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::tokens::access_token;
@@ -51,6 +51,8 @@ pub struct App {
     pub identity: Identity,
     /// What the operator chose for all pools.
     pub settings: Settings,
+    /// Which refusals of developer calls are recorded.
+    pub refusals: Refusals,
 }
 
 /// What the operator of a server chooses for all its pools.
@@ -96,6 +98,7 @@ impl App {
             guesses: guesses::Guesses::default(),
             identity,
             settings,
+            refusals: Refusals::default(),
         })
     }
 }

@@ -2,11 +2,13 @@
 
 use futures::future::join_all;
 use sqlx::{Connection, PgConnection};
+use userpool::limits::RECORDED_A_MINUTE;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::dev::shared;
 use crate::support::environment::{Account, Dev};
+use crate::support::http;
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
 use crate::support::serve::{Installation, Serve};
 
@@ -194,4 +196,35 @@ async fn who_waits_for_a_limit_holds_up_no_user() {
     held.rollback().await.unwrap();
     pool.api.call(group_request(&pool.id, "late")).await.unwrap();
     pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_calls_leaves_a_few_facts_and_the_rest_in_a_metric() {
+    let servers = servers("refused_calls").await;
+    let process = servers.api.processes()[0].clone();
+    let id = &process.account.access_key_id;
+    let one = Api::of(std::slice::from_ref(&process));
+    let forged = format!("Bearer {id}.{}", unique("wrong"));
+    let calls =
+        (0..200).map(|_| one.call_as(Some(&forged), ListUserPoolsRequest { max_results: Some(1), next_token: None }));
+    for answer in join_all(calls).await {
+        assert_eq!(answer.unwrap_err().exception, "UnrecognizedClientException");
+    }
+    let mut database = PgConnection::connect(&process.database_url).await.unwrap();
+    let recorded: i64 =
+        sqlx::query_scalar("select count(*) from activity where type = 'developer.call_refused' and owner = $1")
+            .bind(id)
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+    // One more for every twelve seconds that the flood took.
+    let few = i64::from(RECORDED_A_MINUTE.get());
+    assert!((few..4 * few).contains(&recorded), "{recorded} facts");
+    let metrics = http::get(process.http, "/metrics").await.text();
+    let counted = metrics.lines().find_map(|line| {
+        line.strip_prefix(r#"userpool_unrecorded_refusals_total{exception="UnrecognizedClientException"} "#)
+    });
+    assert_eq!(counted.and_then(|count| count.parse::<i64>().ok()), Some(200 - recorded), "{metrics}");
+    // The account itself is not held up, and its own refusals are recorded.
+    one.call(ListUserPoolsRequest { max_results: Some(1), next_token: None }).await.unwrap();
 }

@@ -20,8 +20,8 @@ use crate::domain::user::search::SearchEntry;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
-use crate::proto::{EventPayload, EventType};
 use crate::proto::events::CodePurpose;
+use crate::proto::{EventPayload, EventType};
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
@@ -380,9 +380,9 @@ impl Builder<'_> {
     ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
+        refuse_too_large(event.type_name(), &payload)?;
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
-        refuse_too_large(event.type_name(), &payload)?;
         }
         // A user's own address is sealed under the user's key, everybody else's under the pool's.
         let own = key.filter(|_| own && is_own(&self.origin.actor));
@@ -404,8 +404,6 @@ impl Builder<'_> {
     }
 }
 
-fn is_own(actor: &Actor) -> bool {
-    matches!(actor.kind, ActorKind::User | ActorKind::AppClient)
 /// As much may an event publish: less than a broker takes, for the record has a key and headers as well (`kafka/cloud_event.rs`).
 /// Each field of a request has its bound; together they can be more than that.
 pub(crate) const LARGEST_PUBLISHED: usize = 950_000;
@@ -421,6 +419,8 @@ fn refuse_too_large(kind: &str, payload: &Value) -> Result<(), StoreError> {
     if size > LARGEST_PUBLISHED { Err(StoreError::TooLarge) } else { Ok(()) }
 }
 
+fn is_own(actor: &Actor) -> bool {
+    matches!(actor.kind, ActorKind::User | ActorKind::AppClient)
 }
 
 fn seal_address(address: IpAddr, pool: &UserPoolId, stream: &StreamId, key: &DataKey, random: &Random) -> Sealed {
