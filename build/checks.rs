@@ -38,9 +38,10 @@ impl Generator<'_> {
         for field in message.fields() {
             self.field(&mut body, &field).map_err(|error| format!("{}: {error}", field.full_name()))?;
         }
-        let (this, checker) = if body.is_empty() { ("&self", "_") } else { ("&self", "checker") };
+        let checker = if body.is_empty() { "_" } else { "checker" };
+        let doubles: String = message.fields().filter_map(|field| without_doubles(&field)).collect();
         Ok(format!(
-            "impl Check for {} {{\n    fn check({this}, {checker}: &mut Checker) {{\n{body}    }}\n}}\n",
+            "impl Check for {} {{\n    fn check(&self, {checker}: &mut Checker) {{\n{body}    }}\n    fn drop_doubles(&mut self) {{\n{doubles}    }}\n}}\n",
             names::message_path(message)
         ))
     }
@@ -187,6 +188,24 @@ impl Generator<'_> {
         let next = format!("PATTERN_{}", self.patterns.len());
         Ok(self.patterns.entry(pattern.to_owned()).or_insert(next).clone())
     }
+}
+
+/// What makes a field name each text once, if it is a list of texts or holds one. Every such list of the API is a set.
+fn without_doubles(field: &FieldDescriptor) -> Option<String> {
+    let name = names::field_name(field);
+    let inner = match field.kind() {
+        Kind::String if field.is_list() => return Some(format!("        once_each(&mut self.{name});\n")),
+        Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
+        kind => kind,
+    };
+    if inner.as_message().is_none_or(|inner| inner.package_name() != "userpool.v1") {
+        return None;
+    }
+    Some(match (field.is_map(), field.is_list()) {
+        (true, _) => format!("        for value in self.{name}.values_mut() {{ value.drop_doubles(); }}\n"),
+        (_, true) => format!("        for value in &mut self.{name} {{ value.drop_doubles(); }}\n"),
+        _ => format!("        if let Some(value) = &mut self.{name} {{ value.drop_doubles(); }}\n"),
+    })
 }
 
 fn part(message: &DynamicMessage, name: &str) -> Option<DynamicMessage> {

@@ -1,6 +1,6 @@
 //! The constraints that the protos declare, checked with Cognito's own sentences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
 use regex::Regex;
@@ -13,6 +13,13 @@ include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 pub trait Check {
     /// Adds a violation for each constraint that does not hold.
     fn check(&self, checker: &mut Checker);
+    /// Leaves each text of a list in it once, where it stands first: lists of texts are sets, and many clients send doubles.
+    fn drop_doubles(&mut self);
+}
+
+fn once_each(texts: &mut Vec<String>) {
+    let mut seen = HashSet::new();
+    texts.retain(|text| seen.insert(text.clone()));
 }
 
 /// Checks a message: all violations in one error, as Cognito joins them.
@@ -532,9 +539,26 @@ mod tests {
             ..Default::default()
         };
         let error = check(&request).unwrap_err();
-        assert!(error.message.starts_with("10000 validation errors detected: "), "{}", error.message);
-        assert!(error.message.ends_with(&format!("; and {} more", 10_000 - error.fields.len())), "{}", error.message);
+        // And one that there are so many.
+        assert!(error.message.starts_with("10001 validation errors detected: "), "{}", error.message);
+        assert!(error.message.ends_with(&format!("; and {} more", 10_001 - error.fields.len())), "{}", error.message);
         assert!(error.fields.len() > 10 && error.message.len() < 2 * LONGEST_TOLD);
+    }
+
+    #[test]
+    fn lists_name_each_text_once_at_every_depth() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let scopes = ["openid", "email", "openid", "email", "phone"];
+        let mut client = v1::CreateUserPoolClientRequest { allowed_oauth_scopes: texts(&scopes), ..Default::default() };
+        client.drop_doubles();
+        assert_eq!(client.allowed_oauth_scopes, ["openid", "email", "phone"]);
+        let update = v1::UserAttributeUpdateSettingsType {
+            attributes_require_verification_before_update: texts(&["email", "email"]),
+        };
+        let mut pool = v1::UpdateUserPoolRequest { user_attribute_update_settings: Some(update), ..Default::default() };
+        pool.drop_doubles();
+        let update = pool.user_attribute_update_settings.unwrap();
+        assert_eq!(update.attributes_require_verification_before_update, ["email"]);
     }
 
     proptest! {

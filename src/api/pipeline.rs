@@ -67,10 +67,11 @@ pub fn count(operation: &'static str, outcome: &'static str) {
 
 /// The part that knows an operation's type: what stands between a body and the use case. Called by the generated dispatch.
 pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
-    let request = Req::decode(body).map_err(|_| {
+    let mut request = Req::decode(body).map_err(|_| {
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
     })?;
     checks::check(&request)?;
+    request.drop_doubles();
     authorize(Req::OPERATION, context.caller.account(), request.user_pool_id())?;
     Ok(request)
 }
@@ -153,13 +154,19 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     Error::internal(error)
 }
 
-/// Records that a call was refused which named a service account of ours.
+/// Records that a call was refused which named a service account of ours: a few a minute, for anybody can name one.
 async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
     let Some(account) = caller.account() else { return };
+    let Some(left_out) = app.refusals.take(&account.access_key_id, error.exception) else {
+        let exception = error.exception.name();
+        metrics::counter!("userpool_unrecorded_refusals_total", "exception" => exception).increment(1);
+        return;
+    };
     let fact = Activity::CallRefused(DeveloperCallRefused {
         operation: caller.operation.to_owned(),
         exception: error.exception.name().to_owned(),
         access_key_id: Some(account.access_key_id.to_string()),
+        left_out: (left_out > 0).then_some(left_out),
     });
     if let Err(error) = app.store.record(account.access_key_id.as_str(), &caller.developer_origin(), &fact).await {
         tracing::warn!(%error, "the refusal of a developer call can't be recorded");

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
-use crate::limits::{Allowances, Limits};
+use crate::limits::{Allowances, Counts, Limits, Refusals};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::tokens::access_token;
@@ -54,6 +54,8 @@ pub struct App {
     pub settings: Settings,
     /// How often what may happen, and what has happened.
     pub limits: Limits,
+    /// Which refusals of developer calls are recorded.
+    pub refusals: Refusals,
 }
 
 /// What the operator of a server chooses for all its pools.
@@ -65,11 +67,18 @@ pub struct Settings {
     pub recovery_ends_sessions: bool,
     /// How often what may happen.
     pub allowances: Allowances,
+    /// How many there may be of what pools and users hold.
+    pub counts: Counts,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { delete_groups_with_members: false, recovery_ends_sessions: true, allowances: Allowances::default() }
+        Self {
+            delete_groups_with_members: false,
+            recovery_ends_sessions: true,
+            allowances: Allowances::default(),
+            counts: Counts::default(),
+        }
     }
 }
 
@@ -108,6 +117,7 @@ impl App {
             identity,
             settings,
             limits: Limits::new(settings.allowances),
+            refusals: Refusals::default(),
         })
     }
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::delivery::DeliveryError;
 use crate::delivery::plain_text::plain_text;
 use crate::delivery::settings::{self, EmailSettings, Secret, Security, SettingsError};
+use crate::domain::attributes;
 use crate::domain::message::{Message, NamedAddress};
 
 /// A connection that was idle for longer is not used again: relays close theirs after some minutes.
@@ -264,10 +265,10 @@ fn is_enhanced_code(word: &str) -> bool {
     parts.len() == 3 && parts.iter().all(number)
 }
 
-/// An address as lettre has it. A domain outside ASCII becomes its ASCII form, which every relay takes.
+/// An address as lettre has it: the mailbox that was compared with others, whose domain every relay takes.
 fn mailbox(address: NamedAddress) -> Result<Mailbox, lettre::address::AddressError> {
-    let (user, domain) = address.address.rsplit_once('@').unwrap_or_default();
-    let domain = idna::domain_to_ascii(domain).map_err(|_| lettre::address::AddressError::InvalidDomain)?;
+    let mailbox = attributes::mailbox(&address.address).ok_or(lettre::address::AddressError::InvalidInput)?;
+    let (user, domain) = mailbox.rsplit_once('@').ok_or(lettre::address::AddressError::MissingParts)?;
     Ok(Mailbox::new(address.name, lettre::Address::new(user, domain)?))
 }
 
@@ -345,6 +346,14 @@ mod tests {
         assert!(headers.contains(&"Message-ID: <00000000-0000-0000-0000-000000000000@example.com>".to_owned()));
         let kind = headers.last().unwrap();
         assert!(kind.starts_with("Content-Type: multipart/alternative;"), "{kind}");
+    }
+
+    #[test]
+    fn an_email_goes_to_the_mailbox_that_was_compared() {
+        for to in ["Jane@exam\u{ad}ple.com", "Jane@\u{ff45}xample.com", "Jane@EXAMPLE.com"] {
+            let headers = headers(&Message { to: to.to_owned(), ..message() }).unwrap();
+            assert!(headers.contains(&"To: Jane@example.com".to_owned()), "{to:?}: {headers:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use unicode_normalization::UnicodeNormalization;
+
 use crate::domain::error::{Error, Exception};
 use crate::proto::v1;
 
@@ -12,7 +15,6 @@ pub type Attributes = BTreeMap<String, String>;
 const SERVER_WRITTEN: [&str; 2] = ["sub", "identities"];
 /// Attributes that say whether another is verified: administrators may write them, users may not.
 const VERIFICATION_FLAGS: [&str; 2] = ["email_verified", "phone_number_verified"];
-const CUSTOM_MAXIMUM: usize = 50;
 
 /// A standard attribute: name, type, smallest and largest length.
 const STANDARD: [(&str, &str, &str, &str); 21] = [
@@ -54,8 +56,8 @@ fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttri
     }
 }
 
-/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones.
-pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttributeType>, Error> {
+/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones, so many at most.
+pub fn schema(asked: &[v1::SchemaAttributeType], most: u32) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut schema: Vec<_> = STANDARD.into_iter().map(standard).collect();
     let mut seen = std::collections::BTreeSet::new();
     for attribute in asked {
@@ -67,7 +69,7 @@ pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttribu
             None => schema.push(custom(attribute)?),
         }
     }
-    bounded(&schema)?;
+    bounded(&schema, most, Exception::LimitExceededException)?;
     Ok(schema)
 }
 
@@ -75,6 +77,7 @@ pub fn schema(asked: &[v1::SchemaAttributeType]) -> Result<Vec<v1::SchemaAttribu
 pub fn added(
     schema: &[v1::SchemaAttributeType],
     asked: &[v1::SchemaAttributeType],
+    most: u32,
 ) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut grown = schema.to_vec();
     for attribute in asked {
@@ -85,13 +88,14 @@ pub fn added(
         }
         grown.push(attribute);
     }
-    bounded(&grown)?;
+    // The operation that adds some lists no exception about limits.
+    bounded(&grown, most, Exception::InvalidParameterException)?;
     Ok(grown.split_off(schema.len()))
 }
 
-fn bounded(schema: &[v1::SchemaAttributeType]) -> Result<(), Error> {
-    if schema.len() - STANDARD.len() > CUSTOM_MAXIMUM {
-        return Err(Error::invalid_parameter("A user pool can have at most 50 custom attributes."));
+fn bounded(schema: &[v1::SchemaAttributeType], most: u32, exception: Exception) -> Result<(), Error> {
+    if schema.len() - STANDARD.len() > most as usize {
+        return Err(Error::new(exception, format!("A user pool can have at most {most} custom attributes.")));
     }
     Ok(())
 }
@@ -353,15 +357,21 @@ pub fn readable(schema: &[v1::SchemaAttributeType], permitted: Permitted<'_>, na
 
 /// Whether a text has the form of an e-mail address.
 pub fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let plain = |character: char| !character.is_whitespace() && !character.is_control() && character != '@';
-    !local.is_empty()
-        && !domain.is_empty()
-        && !domain.starts_with('.')
-        && !domain.ends_with('.')
-        && !domain.contains("..")
-        && text.chars().filter(|character| *character != '@').all(plain)
-        && local.chars().all(plain)
+    mailbox(text).is_some()
+}
+
+/// The mailbox that an e-mail address names, in the one form in which addresses are compared and delivered to: the domain as
+/// DNS has it (UTS 46, so that case, width, invisible characters and Punycode make no difference), the part before it in NFC.
+/// The case of that part stays: whether it matters is each pool's choice. None of a text that is no address.
+pub fn mailbox(text: &str) -> Option<String> {
+    let (local, domain) = text.rsplit_once('@')?;
+    let forbidden = |character: char| character.is_whitespace() || character.is_control() || character == '@';
+    if local.is_empty() || text.chars().any(|character| character != '@' && forbidden(character)) {
+        return None;
+    }
+    let domain = Uts46::new().to_ascii(domain.as_bytes(), AsciiDenyList::URL, Hyphens::Allow, DnsLength::Verify);
+    let local: String = local.nfc().collect();
+    if local.contains(forbidden) { None } else { Some(format!("{local}@{}", domain.ok()?)) }
 }
 
 /// Whether a text has the form of a phone number: a plus sign and up to 15 digits (E.164).
@@ -398,7 +408,7 @@ mod tests {
     }
 
     fn refused_schema(asked: v1::SchemaAttributeType) -> String {
-        refusal(schema(&[asked])).1
+        refusal(schema(&[asked], 50)).1
     }
 
     #[test]
@@ -406,7 +416,7 @@ mod tests {
         let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
         let email =
             v1::SchemaAttributeType { required: Some(true), mutable: Some(false), ..lengths("email", "3", "99") };
-        let schema = schema(&[email, values("age", "0", "150"), developer_only]).unwrap();
+        let schema = schema(&[email, values("age", "0", "150"), developer_only], 50).unwrap();
         assert_eq!(schema.len(), STANDARD.len() + 2);
         let find = |name: &str| schema.iter().find(|attribute| attribute.name() == name).unwrap();
         assert!(find("email").required() && !find("email").mutable());
@@ -421,7 +431,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_can_not_be_is_refused() {
-        assert!(refusal(schema(&[asked("a"), asked("a")])).1.contains("named twice"));
+        assert!(refusal(schema(&[asked("a"), asked("a")], 50)).1.contains("named twice"));
         assert!(refused_schema(asked("sub")).contains("can't be changed"));
         assert!(refused_schema(asked("identities")).contains("can't be changed"));
         assert!(refused_schema(of_type("email", "Number")).contains("of another type"));
@@ -436,19 +446,23 @@ mod tests {
         assert!(refused_schema(lengths("email", "-1", "9")).contains("outside 0 to 2048"));
         assert!(refused_schema(values("size", "1", "much")).contains("not a number"));
         let many = |count: usize| (0..count).map(|index| asked(&format!("a{index}"))).collect::<Vec<_>>();
-        assert!(schema(&many(50)).is_ok());
-        assert!(refusal(schema(&many(51))).1.contains("at most 50"));
+        assert!(schema(&many(7), 7).is_ok());
+        let message = "A user pool can have at most 7 custom attributes.".to_owned();
+        assert_eq!(refusal(schema(&many(8), 7)), (Exception::LimitExceededException, message));
     }
 
     fn shop() -> Vec<v1::SchemaAttributeType> {
         let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
-        schema(&[
-            lengths("code", "2", "3"),
-            values("age", "18", "99"),
-            of_type("member", "Boolean"),
-            of_type("since", "DateTime"),
-            developer_only,
-        ])
+        schema(
+            &[
+                lengths("code", "2", "3"),
+                values("age", "18", "99"),
+                of_type("member", "Boolean"),
+                of_type("since", "DateTime"),
+                developer_only,
+            ],
+            50,
+        )
         .unwrap()
     }
 
@@ -518,7 +532,7 @@ mod tests {
     #[test]
     fn every_missing_attribute_is_named() {
         let required = |name: &str| v1::SchemaAttributeType { required: Some(true), ..asked(name) };
-        let schema = schema(&[required("name"), required("email")]).unwrap();
+        let schema = schema(&[required("name"), required("email")], 50).unwrap();
         let attributes = |pairs: &[(&str, &str)]| -> Attributes {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -550,6 +564,35 @@ mod tests {
         {
             assert!(!is_email(wrong), "{wrong:?}");
         }
+        // What is mapped away or onto a delimiter leaves no domain, and what is no name of DNS can't be delivered to.
+        let long = format!("a@{}.example", "b".repeat(64));
+        for wrong in [
+            "a@\u{ad}",
+            "a@\u{3002}b",
+            "a@b\u{3002}",
+            "a@b\u{ff20}c",
+            "a@b\u{ff0f}c",
+            "a@xn--a",
+            "a@b<c",
+            "a@\u{378}",
+            &long,
+        ] {
+            assert!(!is_email(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_mailbox_has_one_form_however_it_is_spelled() {
+        for spelled in
+            ["jane@exam\u{ad}ple.com", "jane@\u{ff45}xample.com", "jane@EXAMPLE.com", "jane@example\u{3002}com"]
+        {
+            assert_eq!(mailbox(spelled).as_deref(), Some("jane@example.com"), "{spelled:?}");
+        }
+        for spelled in ["J@exämple.org", "J@exa\u{308}mple.org", "J@EXÄMPLE.ORG", "J@xn--exmple-cua.org"] {
+            assert_eq!(mailbox(spelled).as_deref(), Some("J@xn--exmple-cua.org"), "{spelled:?}");
+        }
+        assert_eq!(mailbox("j\u{61}\u{308}ne@b"), mailbox("jäne@b"));
+        assert_ne!(mailbox("Jane@b"), mailbox("jane@b"));
     }
 
     proptest! {
@@ -557,12 +600,17 @@ mod tests {
         fn any_text_is_an_address_or_not(text in ".{0,40}") {
             if is_email(&text) {
                 prop_assert_eq!(text.matches('@').count(), 1);
+                let mailbox = mailbox(&text);
+                prop_assert_eq!(mailbox.as_deref().and_then(super::mailbox), mailbox.clone());
+                prop_assert!(mailbox.is_some_and(|it| it.rsplit_once('@').is_some_and(|(_, domain)| domain.is_ascii())));
                 prop_assert!(!text.chars().any(|character| character.is_whitespace() || character.is_control()));
             }
         }
 
         #[test]
         fn plain_addresses_are_addresses(local in "[a-z0-9.+_-]{1,20}", domain in "[a-z0-9-]{1,20}([.][a-z]{2,5}){0,2}") {
+            // What begins so has to be Punycode.
+            prop_assume!(!domain.starts_with("xn--"));
             let address = format!("{local}@{domain}");
             prop_assert!(is_email(&address));
         }

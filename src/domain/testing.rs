@@ -54,6 +54,7 @@ pub fn create_pool(request: v1::CreateUserPoolRequest) -> CreateUserPool {
         issuer: "https://issuer.example.com/us-east-1_abcdefghi".to_owned(),
         signing_keys: Vec::new(),
         at: at(0),
+        most_custom_attributes: 50,
         request,
     }
 }

@@ -34,6 +34,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::proto::EventType;
+use crate::store::commit::LARGEST_PUBLISHED;
 use crate::store::feed::{FeedRow, Log};
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::metadata::{ActorKind, Metadata};
@@ -45,6 +46,8 @@ const SEALED: &str = "sealed";
 const LARGEST: usize = 1_000_000;
 /// What librdkafka and the protocol add to a record at most, besides its parts.
 const OVERHEAD: usize = 1_000;
+/// What is committed can be published: there is room for the names of an event's fields, its key and its headers.
+const _: () = assert!(LARGEST_PUBLISHED + 48_000 + OVERHEAD <= LARGEST);
 
 /// A record, apart from its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

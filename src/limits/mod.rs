@@ -1,9 +1,13 @@
-//! What one caller may take of what all need.
+//! What one caller may take of what all need, and how many there may be of what pools hold.
 
 pub mod allowances;
+mod counts;
 pub mod network;
 pub mod quotas;
+mod refusals;
 pub mod throttle;
 
 pub use allowances::{Allowances, Limits};
+pub use counts::Counts;
 pub use network::Network;
+pub use refusals::{RECORDED_A_MINUTE, Refusals};

@@ -6,6 +6,7 @@ use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
+use crate::store::commit::Counted;
 use crate::store::seal::Unsealable;
 
 /// A failure of the store.
@@ -31,6 +32,12 @@ pub enum StoreError {
         /// After how long there may be one more, as far as that is known.
         wait: Option<Duration>,
     },
+    /// There may be no more of this.
+    #[error("the pool has as many {0:?} as it may have")]
+    Full(Counted),
+    /// What an event would publish is more than brokers take.
+    #[error("an event is too large to be published")]
+    TooLarge,
     /// What can be used once was used before.
     #[error("a challenge token was spent before")]
     Spent,
@@ -106,6 +113,7 @@ impl From<sqlx::Error> for StoreError {
             (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "sign_in_failures_pkey")) => {
                 Self::Stale
             }
+            (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
             (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
@@ -119,8 +127,12 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
+            StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => invalid_session(),
             StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
+            StoreError::TooLarge => {
+                Self::invalid_parameter("The texts of the request are together too long to be kept.")
+            }
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

@@ -397,3 +397,42 @@ async fn a_client_is_found_in_its_pool_only() {
     other.verify().await;
     pool.verify().await;
 }
+
+#[tokio::test]
+async fn a_list_that_is_a_set_keeps_each_of_its_texts_once() {
+    let urls = ["https://app.example/in", "https://app.example/out", "https://app.example/in"];
+    let flows = ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];
+    let request = CreateUserPoolClientRequest {
+        explicit_auth_flows: texts(&flows),
+        callback_urls: texts(&urls),
+        logout_urls: texts(&urls),
+        read_attributes: texts(&["email", "email", "name"]),
+        write_attributes: texts(&["name", "email", "name"]),
+        supported_identity_providers: texts(&["COGNITO", "COGNITO"]),
+        allowed_oauth_flows: texts(&["code", "code"]),
+        allowed_oauth_scopes: texts(&["openid", "email", "openid"]),
+        allowed_oauth_flows_user_pool_client: Some(true),
+        ..Default::default()
+    };
+    let doubled = CreateUserPoolRequest {
+        auto_verified_attributes: texts(&["email", "email"]),
+        alias_attributes: texts(&["email", "phone_number", "email"]),
+        ..Default::default()
+    };
+    let pool = Pool::create_with(doubled, request).await;
+    let described = pool.describe().await;
+    assert_eq!(described.auto_verified_attributes, ["email"]);
+    assert_eq!(described.alias_attributes, ["email", "phone_number"]);
+    let describe =
+        DescribeUserPoolClientRequest { user_pool_id: Some(pool.id.clone()), client_id: Some(pool.client_id.clone()) };
+    let client = pool.api.call(describe).await.unwrap().user_pool_client.unwrap();
+    assert_eq!(client.explicit_auth_flows, flows[..2]);
+    assert_eq!(client.callback_urls, urls[..2]);
+    assert_eq!(client.logout_urls, urls[..2]);
+    assert_eq!(client.read_attributes, ["email", "name"]);
+    assert_eq!(client.write_attributes, ["name", "email"]);
+    assert_eq!(client.supported_identity_providers, ["COGNITO"]);
+    assert_eq!(client.allowed_oauth_flows, ["code"]);
+    assert_eq!(client.allowed_oauth_scopes, ["openid", "email"]);
+    pool.verify().await;
+}

@@ -555,6 +555,7 @@ async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
         (Operation::ConfirmSignUp, json!({ "ClientId": bench.client, "Username": "long", "ConfirmationCode": long })),
         (Operation::InitiateAuth, json!({ "ClientId": bench.client, "AuthFlow": long })),
         (Operation::DescribeUserPool, json!({ "UserPoolId": long })),
+        (Operation::GetUser, json!({ "AccessToken": long })),
     ] {
         let info = operation.info();
         let answer = wire::aws(bench.address(), info, request.to_string().as_bytes()).await;
@@ -569,8 +570,8 @@ async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
         let size = status.message().len() + status.details().len() * 4 / 3;
         assert!(size <= 8192, "{}: trailers of {size} bytes, more than many clients read", info.name);
     }
-    // A token of any length is only a wrong token.
-    let token = json!({ "AccessToken": long }).to_string();
+    // A token as long as one may be is only a wrong token.
+    let token = json!({ "AccessToken": "a".repeat(131_072) }).to_string();
     bench.refused(Operation::GetUser.info(), token.as_bytes(), "NotAuthorizedException").await;
     bench.assert_untouched(before).await;
 }

@@ -1,13 +1,13 @@
 //! Every declared constraint of every operation that is built: one value just inside and one just outside, through both
 //! doors. What is tried comes from the descriptors, so a new operation only adds a valid request to [`requests::base`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use regex::Regex;
 use userpool::api::aws_json::encode::encode;
-use userpool::api::operation::OperationInfo;
+use userpool::api::operation::{Operation, OperationInfo};
 use userpool::proto::descriptor_pool;
 
 use crate::support::dev::{Address, shared_server};
@@ -52,6 +52,90 @@ async fn every_constraint_holds_at_both_doors_and_only_outside() {
     }
     assert!(tried > 200, "only {tried} constraints were found");
     assert!(failures.is_empty(), "{} of {tried} constraints:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// A field that comes later without a bound fails here: what is not bounded ends up in an event of any size.
+#[test]
+fn every_text_list_and_map_of_every_request_has_an_upper_bound() {
+    let message = |info: &OperationInfo| descriptor_pool().get_message_by_name(info.request).expect("a message");
+    let mut open: Vec<_> = wire::operations().map(message).collect();
+    let (mut seen, mut bounded, mut unbounded) = (HashSet::new(), 0, Vec::new());
+    while let Some(message) = open.pop() {
+        if message.package_name() != "userpool.v1" || !seen.insert(message.full_name().to_owned()) {
+            continue;
+        }
+        for field in message.fields() {
+            let lacking = lacking_bounds(&field);
+            bounded += usize::from(lacking.is_empty());
+            unbounded.extend(lacking.into_iter().map(|what| format!("{}: {what}", field.full_name())));
+            let Kind::Message(inner) = field.kind() else { continue };
+            let value = inner.is_map_entry().then(|| inner.map_entry_value_field().kind());
+            open.extend(value.map_or(Some(inner), |value| value.as_message().cloned()));
+        }
+    }
+    assert!(bounded > 400, "only {bounded} fields were found");
+    assert!(unbounded.is_empty(), "{} have no bound:\n{}", unbounded.len(), unbounded.join("\n"));
+}
+
+/// What of a field has no upper bound.
+fn lacking_bounds(field: &FieldDescriptor) -> Vec<&'static str> {
+    let rules = Rules::of(field);
+    let part = |name: &str| rules.as_ref().and_then(|rules| rules.part(name));
+    let mut lacking = Vec::new();
+    let mut need = |bounded: bool, what| lacking.extend((!bounded).then_some(what));
+    if field.is_map() {
+        let Kind::Message(entry) = field.kind() else { panic!("a map without entries") };
+        let map = part("map");
+        let of = |name: &str| map.as_ref().and_then(|map| map.part(name));
+        need(map.as_ref().is_some_and(|map| map.has("max_pairs")), "its size");
+        need(is_bounded(&entry.map_entry_key_field().kind(), of("keys").as_ref()), "its keys");
+        need(is_bounded(&entry.map_entry_value_field().kind(), of("values").as_ref()), "its values");
+    } else if field.is_list() {
+        let list = part("repeated");
+        need(list.as_ref().is_some_and(|list| list.has("max_items")), "its size");
+        let items = list.as_ref().and_then(|list| list.part("items"));
+        need(is_bounded(&field.kind(), items.as_ref()), "its items");
+    } else {
+        need(is_bounded(&field.kind(), rules.as_ref()), "its length");
+    }
+    lacking
+}
+
+/// Whether a value has a largest length: directly, by its choices, or by a pattern that nothing longer has.
+fn is_bounded(kind: &Kind, rules: Option<&Rules>) -> bool {
+    match kind {
+        Kind::String => rules.and_then(|rules| rules.part("string")).is_some_and(|strings| {
+            let by_pattern = || strings.text("pattern").is_some_and(|pattern| Form::ends(&pattern));
+            strings.has("max_len") || strings.has("in") || by_pattern()
+        }),
+        Kind::Bytes => rules.and_then(|rules| rules.part("bytes")).is_some_and(|bytes| bytes.has("max_len")),
+        _ => true,
+    }
+}
+
+#[tokio::test]
+async fn no_request_makes_an_event_that_no_broker_takes() {
+    let server = shared_server().await;
+    let channel = wire::channel(&server.address).await;
+    let (pool, _) = wire::pool_and_client(&channel, &server.address, "large events").await;
+    let info = |operation: Operation| operation.info();
+    let refused = async |operation: Operation, request: serde_json::Value| {
+        let request = wire::message_of(info(operation).request, &request);
+        Refusal::of_status(&wire::grpc(&channel, &server.address, info(operation), request).await.unwrap_err()).message
+    };
+    let flags = vec!["email"; 131_047];
+    let many = serde_json::json!({ "UserPoolId": pool, "AutoVerifiedAttributes": flags });
+    let message = refused(Operation::UpdateUserPool, many).await;
+    assert!(message.contains("at 'autoVerifiedAttributes' failed to satisfy constraint"), "{message}");
+    // Each text within its bound, and more than a megabyte together once they are written as JSON.
+    let text = "\u{1}".repeat(131_072);
+    let sms = serde_json::json!({
+        "SnsCallerArn": "arn:aws:iam::123456789012:role/sms", "ExternalId": text,
+    });
+    let email = serde_json::json!({ "From": format!("{} <users@example.com>", "\u{10400}".repeat(100_000)) });
+    let large = serde_json::json!({ "UserPoolId": pool, "SmsConfiguration": sms, "EmailConfiguration": email });
+    let message = refused(Operation::UpdateUserPool, large).await;
+    assert_eq!(message, "The texts of the request are together too long to be kept.");
 }
 
 /// The doors of a server, for one operation.
@@ -442,10 +526,19 @@ const TEXTS: [(&str, &str, &str); 14] = [
 ];
 
 impl Form {
+    /// In the patterns' own dialect a bracket inside a class is a plain character.
+    fn plain(pattern: &str) -> String {
+        pattern.replace("[[", r"[\[")
+    }
+
+    /// Whether a text can be too long for a pattern that is anchored at both ends.
+    fn ends(pattern: &str) -> bool {
+        let parsed = regex_syntax::parse(&Self::plain(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        parsed.properties().maximum_len().is_some() && pattern.starts_with(r"\A") && pattern.ends_with(r"\z")
+    }
+
     fn of(pattern: &str) -> Self {
-        // In the patterns' own dialect a bracket inside a class is a plain character.
-        let plain = pattern.replace("[[", r"[\[");
-        let regex = Regex::new(&plain).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+        let regex = Regex::new(&Self::plain(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error}"));
         let fits = |(first, middle, last): &&(&str, &str, &str)| {
             let text = |count| format!("{first}{}{last}", middle.repeat(count));
             (0..40).map(text).any(|text| !text.is_empty() && regex.is_match(&text))
@@ -528,12 +621,20 @@ fn valid_scalar(kind: &Kind, rules: Option<&Rules>) -> Value {
     match kind {
         Kind::Message(message) => Value::Message(valid_message(message)),
         Kind::Bool => Value::Bool(true),
+        Kind::String if rules.is_none_or(is_free) => Value::String("a".to_owned()),
         _ => {
             let bounds = rules.map(bounds).unwrap_or_default();
             // The last bound stands for all: a choice, or a form at its least length, or the largest number.
             bounds.into_iter().next_back().map_or_else(|| kind.default_value(), |bound| bound.inside)
         }
     }
+}
+
+/// Whether a text may be any, but for its greatest length: a short one stands for all then, so that as many as there may be
+/// fit into a request.
+fn is_free(rules: &Rules) -> bool {
+    let strings = rules.part("string");
+    strings.is_none_or(|strings| !["min_len", "pattern", "in"].iter().any(|rule| strings.has(rule)))
 }
 
 /// A message in which only what is required is set.

@@ -27,6 +27,7 @@ mod group;
 mod hiding;
 mod idempotency;
 mod killed;
+mod limits;
 mod linked_identities;
 mod list_users;
 mod load_driver;

@@ -230,3 +230,33 @@ async fn only_its_own_client_revokes_a_token_and_only_where_that_is_enabled() {
     pool.get_user(tokens.access_token()).await.unwrap();
     pool.verify().await;
 }
+
+#[tokio::test]
+async fn a_client_that_allows_no_refresh_gives_none_by_any_operation() {
+    let flows =
+        CreateUserPoolClientRequest { explicit_auth_flows: texts(&["ALLOW_USER_PASSWORD_AUTH"]), ..Default::default() };
+    let pool = Pool::create_with(email_pool(), flows.clone()).await;
+    let person = pool.person("no-refresh").await;
+    let token = pool.sign_in(&person.username, PASSWORD).await.unwrap().refresh_token.unwrap();
+    let message = "REFRESH_TOKEN_AUTH flow not enabled for this client";
+    assert_refused(renew(&pool, &token).await, "NotAuthorizedException", message);
+    assert_refused(renew(&pool, "not.a.token").await, "NotAuthorizedException", message);
+    assert_refused(pool.refresh(&token).await, "NotAuthorizedException", message);
+
+    // A client that rotates tokens must not list the flow, and refreshes.
+    let update = |explicit_auth_flows: &[&str], refresh_token_rotation| UpdateUserPoolClientRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: Some(pool.client_id.clone()),
+        explicit_auth_flows: texts(explicit_auth_flows),
+        refresh_token_rotation,
+        ..Default::default()
+    };
+    let rotation = rotating_client(0).refresh_token_rotation;
+    pool.api.call(update(&["ALLOW_USER_PASSWORD_AUTH"], rotation)).await.unwrap();
+    let next = renew(&pool, &token).await.unwrap().refresh_token.unwrap();
+    pool.api.call(update(&["ALLOW_USER_PASSWORD_AUTH"], None)).await.unwrap();
+    assert_refused(renew(&pool, &next).await, "NotAuthorizedException", message);
+    pool.api.call(update(&["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"], None)).await.unwrap();
+    renew(&pool, &next).await.unwrap();
+    pool.verify().await;
+}

@@ -776,3 +776,44 @@ async fn addresses_compare_like_names() {
     pool.sign_in(&person.email.to_uppercase(), PASSWORD).await.unwrap();
     pool.verify().await;
 }
+
+#[tokio::test]
+async fn all_spellings_of_a_mailbox_are_one_name() {
+    let request = CreateUserPoolRequest { username_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let name = unique("mailbox");
+    let spellings = ["example.com", "EXAMPLE.com", "\u{ff45}xample.com", "example\u{ff0e}com"];
+    let spellings = spellings.map(|domain| format!("{name}@{domain}"));
+    let answers = futures::future::join_all(spellings.iter().map(|spelled| pool.sign_up(spelled, &[]))).await;
+    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    let sub = good[0].as_ref().unwrap().user_sub().to_owned();
+    assert_eq!(good.len(), 1);
+    for refused in refused {
+        assert_refused(refused, "UsernameExistsException", "An account with the given email already exists.");
+    }
+    for spelled in &spellings {
+        assert_eq!(pool.admin_get_user(spelled).await.unwrap().username(), sub, "{spelled}");
+    }
+    let nowhere = pool.sign_up(&unique("nobody"), &[("email", "jane@\u{ad}")]).await;
+    assert_refused(nowhere, "InvalidParameterException", "Invalid email address format.");
+    pool.verify().await;
+
+    // What nobody sees in an address makes no other alias of it.
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let (plain, hidden) = (format!("{name}@exämple.com"), format!("{name}@xn--ex\u{ad}mple-cua.com"));
+    let holder = unique("holder");
+    pool.create_user(&holder, &[("email", &hidden), ("email_verified", "true")], "Temporary-horse-7").await;
+    let shown = by_name(&pool.admin_get_user(&plain).await.unwrap().user_attributes);
+    assert_eq!(shown["email"], hidden, "it is shown as it was typed");
+    let taken = pool.create_user_request(&unique("taker"), &[("email", &plain), ("email_verified", "true")]);
+    let taken = AdminCreateUserRequest { message_action: Some("SUPPRESS".to_owned()), ..taken };
+    let message = "An account with the given email already exists.";
+    assert_refused(pool.api.call(taken.clone()).await, "UsernameExistsException", message);
+    // Whoever loses the alias loses every spelling of it.
+    pool.api.call(AdminCreateUserRequest { force_alias_creation: Some(true), ..taken.clone() }).await.unwrap();
+    for spelled in [plain.clone(), plain.replace("exämple", "EXÄMPLE"), format!("{name}@xn--exmple-cua.com")] {
+        assert_eq!(pool.admin_get_user(&spelled).await.unwrap().username(), taken.username(), "{spelled}");
+    }
+    pool.verify().await;
+}

@@ -8,7 +8,7 @@ use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, StreamId, UserPoolId};
 use crate::proto::v1::{CreateUserPoolClientRequest, CreateUserPoolClientResponse};
-use crate::store::commit::Commit;
+use crate::store::commit::{Commit, Counted};
 use crate::store::read::Wanted;
 
 const ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
@@ -46,6 +46,7 @@ async fn attempt(
     let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .decided_from(&pool, None)
         .new_client(&id, decision.events)
+        .at_most(app.settings.counts.clients_per_pool, Counted::Clients)
         .answering(&answer);
     app.store.commit(commit).await?;
     Ok(answer)

@@ -6,7 +6,7 @@ use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
-use crate::domain::auth::{AuthFlow, required_parameter};
+use crate::domain::auth::required_parameter;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::events::user_activity::Activity;
@@ -56,9 +56,7 @@ pub async fn by_flow(
         let message = "This client rotates refresh tokens: use GetTokensFromRefreshToken.";
         return Err(Error::invalid_parameter(message).into());
     }
-    if !client.state.allows(AuthFlow::RefreshToken.name()) {
-        return Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client").into());
-    }
+    rules::permit(&client.state)?;
     refreshing.refresh(app, caller, &found, &client, presented).await.map_err(|failure| match failure {
         // A client that has stopped rotating has tokens that were replaced. These operations don't know the exception.
         Failure::Refused(error) if error.exception == Exception::RefreshTokenReuseException => revoked().into(),
@@ -75,6 +73,7 @@ pub async fn by_token(
     let (found, presented) = refreshing.read(app).await?;
     let client = client(&found, refreshing.client_id)?;
     refreshing.check_proof(&found, &client)?;
+    rules::permit(&client.state)?;
     refreshing.refresh(app, caller, &found, &client, presented).await
 }
 

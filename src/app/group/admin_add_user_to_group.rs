@@ -25,7 +25,8 @@ async fn attempt(
     let (found, group, user) =
         named_group_and_user(app, request.user_pool_id(), request.group_name(), request.username()).await?;
     let living = found.groups.iter().map(|group| group.id).collect();
-    let decision = rules::admin_add_user_to_group(&user.state, &group.state, &living);
+    let decision =
+        rules::admin_add_user_to_group(&user.state, &group.state, &living, app.settings.counts.groups_per_user);
     decision.answer?;
     let answer = AdminAddUserToGroupResponse {};
     if !decision.events.is_empty() {

@@ -8,7 +8,7 @@ use crate::domain::group::Group;
 use crate::domain::group::create_group as rules;
 use crate::domain::ids::{GroupId, StreamId, UserPoolId};
 use crate::proto::v1::{CreateGroupRequest, CreateGroupResponse};
-use crate::store::commit::Commit;
+use crate::store::commit::{Commit, Counted};
 use crate::store::read::Wanted;
 
 /// Creates a group.
@@ -33,6 +33,7 @@ async fn attempt(app: &App, caller: &Caller, request: &CreateGroupRequest) -> Re
     let commit = Commit::new(&pool_id, &found.pool.keys, &found.pool.name_rules, &caller.developer_origin(), at)
         .decided_from(&found.pool, None)
         .new_group(id, decision.events)
+        .at_most(app.settings.counts.groups_per_pool, Counted::Groups)
         .answering(&answer);
     app.store.commit(commit).await?;
     Ok(answer)

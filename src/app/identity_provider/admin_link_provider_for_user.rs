@@ -42,6 +42,7 @@ async fn attempt(
         source: source.clone(),
         is_linked: !found.taken.is_empty(),
         link_id: app.random.uuid().to_string(),
+        most: app.settings.counts.identities_per_user,
     };
     let decision = rules::admin_link_provider_for_user(&user.state, command);
     decision.answer?;

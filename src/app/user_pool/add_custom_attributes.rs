@@ -25,7 +25,8 @@ async fn attempt(
 ) -> Result<AddCustomAttributesResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
-    let decision = rules::add_custom_attributes(&pool.state, &request.custom_attributes);
+    let most = app.settings.counts.custom_attributes_per_pool;
+    let decision = rules::add_custom_attributes(&pool.state, &request.custom_attributes, most);
     decision.answer?;
     let answer = AddCustomAttributesResponse {};
     if !decision.events.is_empty() {

@@ -42,6 +42,7 @@ async fn attempt(
         issuer: format!("{}/{id}", app.identity.public_url),
         signing_keys: made.signing_keys,
         at,
+        most_custom_attributes: app.settings.counts.custom_attributes_per_pool,
         request: request.clone(),
     });
     decision.answer?;

@@ -1,4 +1,4 @@
-//! How often something may happen: the section `[limits]`.
+//! How often something may happen, and how many there may be: the section `[limits]`.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,33 @@ use crate::limits::Allowances;
 use crate::limits::quotas::QuotaFigures;
 use crate::proto::userpool::v1::QuotaCategory;
 
-/// How often something may happen in an hour: the section `[limits]`. 0 lifts a limit.
+/// How many there may be of what pools and users hold. A lower number takes nothing away: only nothing is added.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct CountSettings {
+    /// Groups of a pool [default: 10000].
+    #[arg(long = "limits-groups-per-pool", env = "USERPOOL_LIMITS_GROUPS_PER_POOL", value_name = "NUMBER")]
+    pub groups_per_pool: Option<u32>,
+    /// App clients of a pool [default: 1000].
+    #[arg(long = "limits-clients-per-pool", env = "USERPOOL_LIMITS_CLIENTS_PER_POOL", value_name = "NUMBER")]
+    pub clients_per_pool: Option<u32>,
+    /// Custom attributes of a pool [default: 50, which is also the most].
+    #[arg(
+        long = "limits-custom-attributes-per-pool",
+        env = "USERPOOL_LIMITS_CUSTOM_ATTRIBUTES_PER_POOL",
+        value_name = "NUMBER"
+    )]
+    pub custom_attributes_per_pool: Option<u32>,
+    /// Groups that one user is in [default: 100].
+    #[arg(long = "limits-groups-per-user", env = "USERPOOL_LIMITS_GROUPS_PER_USER", value_name = "NUMBER")]
+    pub groups_per_user: Option<u32>,
+    /// Identities of providers that stand for one user [default: 5].
+    #[arg(long = "limits-identities-per-user", env = "USERPOOL_LIMITS_IDENTITIES_PER_USER", value_name = "NUMBER")]
+    pub identities_per_user: Option<u32>,
+}
+
+/// How often something may happen in an hour, and how many there may be: the section `[limits]`. 0 lifts a limit of the first
+/// kind.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LimitSettings {
@@ -33,6 +59,10 @@ pub struct LimitSettings {
     /// How many replicas share the quotas and the codes of a client, which each counts by itself [default: 1].
     #[arg(long = "limits-replicas", env = "USERPOOL_LIMITS_REPLICAS", value_name = "NUMBER")]
     pub replicas: Option<u32>,
+    /// Of what pools and users hold.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub counts: CountSettings,
     /// Quotas.
     #[command(flatten)]
     pub quotas: QuotaSettings,

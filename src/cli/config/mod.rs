@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
 
-pub use limits::{LimitSettings, QuotaSettings};
+pub use limits::{CountSettings, LimitSettings, QuotaSettings};
 pub use server::{Problem, Problems, ServerConfig};
 pub use variables::unknown_variables;
 
@@ -88,7 +88,7 @@ pub struct Settings {
     /// Kafka.
     #[command(flatten)]
     pub kafka: KafkaSettings,
-    /// How often something may happen.
+    /// How often something may happen, and how many there may be.
     #[command(flatten)]
     pub limits: LimitSettings,
     /// What a password's hash costs.
@@ -362,6 +362,11 @@ mod tests {
         passes = 3
         lanes = 2
         [limits]
+        groups-per-pool = 1
+        clients-per-pool = 2
+        custom-attributes-per-pool = 3
+        groups-per-user = 4
+        identities-per-user = 5
         codes-to-address = 1
         codes-by-caller = 2
         sms-by-caller = 3
@@ -435,6 +440,8 @@ mod tests {
         assert_eq!(line, 4);
         assert!(reason.starts_with("unknown field `ulr`") && !reason.contains("hunter2"), "{reason}");
         let (line, reason) = Settings::parse("trusted-proxies = ['10.0.0.0/40']").unwrap_err();
+        let (_, unknown) = Settings::parse("[limits]\ngroups = 5\n").unwrap_err();
+        assert!(unknown.starts_with("unknown field `groups`"), "{unknown}");
         assert_eq!((line, reason.as_str()), (1, "`10.0.0.0/40` is neither an address nor a network"));
     }
 

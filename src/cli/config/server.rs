@@ -12,10 +12,11 @@ use crate::api::authenticate::TrustedProxies;
 use crate::api::listener::{Tls, TlsError, TlsFiles};
 use crate::app::passwords::Cost;
 use crate::app::{self, Identity};
-use crate::cli::config::{KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
+use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
 use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
 use crate::kafka::config::{self as kafka, KafkaConfig};
+use crate::limits::Counts;
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
 
@@ -179,6 +180,8 @@ impl ServerConfig {
         let pause = settings.shutdown_pause.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
         let shutdown_pause = checked.range("shutdown-pause", pause, 5, 0..=300);
 
+        let counts = checked.counts(&settings.limits.counts);
+
         let required = (public_url, database_url, master_keys, cost, delivery);
         let (Some(public_url), Some(database_url), Some(master_keys), Some(cost), Some(delivery)) = required else {
             return Err(Problems(problems));
@@ -202,6 +205,7 @@ impl ServerConfig {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
                 allowances: settings.limits.allowances(),
+                counts,
             },
             delivery,
             activity_months,
@@ -222,6 +226,43 @@ impl Checked<'_> {
     fn unless(&mut self, wrong: bool, problem: impl FnOnce() -> Problem) {
         if wrong {
             self.0.push(problem());
+        }
+    }
+
+    /// What is counted to assert a limit bounds how high the limit may be.
+    fn counts(&mut self, settings: &CountSettings) -> Counts {
+        let default = Counts::default();
+        Counts {
+            groups_per_pool: self.range(
+                "limits.groups-per-pool",
+                settings.groups_per_pool,
+                default.groups_per_pool,
+                1..=100_000,
+            ),
+            clients_per_pool: self.range(
+                "limits.clients-per-pool",
+                settings.clients_per_pool,
+                default.clients_per_pool,
+                1..=10_000,
+            ),
+            custom_attributes_per_pool: self.range(
+                "limits.custom-attributes-per-pool",
+                settings.custom_attributes_per_pool,
+                default.custom_attributes_per_pool,
+                0..=50,
+            ),
+            groups_per_user: self.range(
+                "limits.groups-per-user",
+                settings.groups_per_user,
+                default.groups_per_user,
+                0..=1_000,
+            ),
+            identities_per_user: self.range(
+                "limits.identities-per-user",
+                settings.identities_per_user,
+                default.identities_per_user,
+                0..=50,
+            ),
         }
     }
 
@@ -432,6 +473,11 @@ mod tests {
         for (line, beginning) in [
             ("hashing-threads = 0", "hashing-threads is between 1 and"),
             ("activity-months = 0", "activity-months is between 1 and"),
+            ("limits.groups-per-pool = 0", "limits.groups-per-pool is between 1 and 100000"),
+            ("limits.clients-per-pool = 10001", "limits.clients-per-pool is between 1 and 10000"),
+            ("limits.custom-attributes-per-pool = 51", "limits.custom-attributes-per-pool is between 0 and 50"),
+            ("limits.groups-per-user = 1001", "limits.groups-per-user is between 0 and 1000"),
+            ("limits.identities-per-user = 51", "limits.identities-per-user is between 0 and 50"),
             ("shutdown-pause = 301", "shutdown-pause is between 0 and 300"),
             ("account-id = '12345678901x'", "account-id has 12 digits"),
             ("region = 'EU'", "region is made of"),

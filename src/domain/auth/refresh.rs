@@ -6,6 +6,7 @@
 //! ```
 
 use crate::domain::app_client::AppClient;
+use crate::domain::auth::AuthFlow;
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
@@ -34,6 +35,15 @@ pub enum Refresh {
     Repeated,
     /// The token was replaced long ago: somebody has a copy, so the session ends.
     Reused,
+}
+
+/// Refuses to refresh by a client that does not allow it. One that rotates refresh tokens does so by that: the flow must not
+/// be among its flows.
+pub fn permit(client: &AppClient) -> Result<(), Error> {
+    if client.rotation_grace().is_some() || client.allows(AuthFlow::RefreshToken.name()) {
+        return Ok(());
+    }
+    Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client"))
 }
 
 /// Decides what the `presented`-th refresh token of a session gives.
@@ -70,7 +80,9 @@ pub fn refresh(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Exception;
     use crate::domain::ids::{ClientId, StreamId};
+    use crate::domain::testing::texts;
     use crate::proto::events::{AppClientSettings, UserPersonal, UserSignedUp, user_event};
     use crate::proto::v1::RefreshTokenRotationType;
 
@@ -116,6 +128,22 @@ mod tests {
         assert_eq!(outcome(&client(Some(10)), session(1, Some(100)), 0, 111), Refresh::Reused);
         assert_eq!(outcome(&client(Some(0)), session(1, Some(100)), 0, 101), Refresh::Reused);
         assert_eq!(outcome(&client(Some(60)), session(2, Some(100)), 0, 101), Refresh::Reused);
+    }
+
+    #[test]
+    fn a_client_allows_refreshing_by_the_flow_or_by_rotation() {
+        let with = |flows: &[&str], grace| {
+            let mut client = client(grace);
+            client.settings.explicit_auth_flows = texts(flows);
+            permit(&client).map_err(|error| (error.exception, error.message))
+        };
+        let message = "REFRESH_TOKEN_AUTH flow not enabled for this client";
+        let refused = Err((Exception::NotAuthorizedException, message.into()));
+        assert_eq!(with(&["ALLOW_USER_SRP_AUTH"], None), refused);
+        assert_eq!(with(&[], None), refused);
+        assert_eq!(with(&["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"], None), Ok(()));
+        assert_eq!(with(&["USER_PASSWORD_AUTH"], None), Ok(()), "the older names leave no choice");
+        assert_eq!(with(&["ALLOW_USER_SRP_AUTH"], Some(0)), Ok(()));
     }
 
     #[test]

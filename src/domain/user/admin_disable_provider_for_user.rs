@@ -47,7 +47,7 @@ mod tests {
         let mut events = vec![signed_up("jane", &[])];
         for value in ["1", "2"] {
             let source = identity("ADFS", "email", value);
-            let command = LinkProvider { source, is_linked: false, link_id: value.to_owned() };
+            let command = LinkProvider { source, is_linked: false, link_id: value.to_owned(), most: 5 };
             events.extend(admin_link_provider_for_user(&user(&events), command).events);
         }
         let decision = admin_disable_provider_for_user(&user(&events), &identity("ADFS", "email", "1"));

@@ -3,7 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::user::User;
-use crate::domain::user::identities::{MOST_IDENTITIES, OWN_PROVIDER, ProviderIdentity, SUBJECT};
+use crate::domain::user::identities::{OWN_PROVIDER, ProviderIdentity, SUBJECT};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{ProviderIdentityPersonal, UserProviderLinked};
@@ -51,11 +51,13 @@ pub struct LinkProvider {
     pub is_linked: bool,
     /// The id of the link.
     pub link_id: String,
+    /// How many identities can stand for a user.
+    pub most: u32,
 }
 
 /// Decides whether an external identity stands for a user from now on.
 pub fn admin_link_provider_for_user(user: &User, command: LinkProvider) -> Decision<Event, Activity, ()> {
-    let LinkProvider { source, is_linked, link_id } = command;
+    let LinkProvider { source, is_linked, link_id, most } = command;
     if user.identities.iter().any(|identity| identity.is_of(&source)) {
         return Decision::refuse(Error::invalid_parameter("SourceUser is already linked to DestinationUser"));
     }
@@ -63,8 +65,8 @@ pub fn admin_link_provider_for_user(user: &User, command: LinkProvider) -> Decis
         let message = "SourceUser is already linked to another user.";
         return Decision::refuse(Error::new(Exception::AliasExistsException, message));
     }
-    if user.identities.len() >= MOST_IDENTITIES {
-        let message = format!("At most {MOST_IDENTITIES} identities can be linked to a user.");
+    if user.identities.len() >= most as usize {
+        let message = format!("At most {most} identities can be linked to a user.");
         return Decision::refuse(Error::new(Exception::LimitExceededException, message));
     }
     let linked = UserProviderLinked {
@@ -93,7 +95,7 @@ mod tests {
 
     fn link(value: &str) -> LinkProvider {
         let source = source(Some(&given("Google", Some(SUBJECT), value))).unwrap();
-        LinkProvider { source, is_linked: false, link_id: value.to_owned() }
+        LinkProvider { source, is_linked: false, link_id: value.to_owned(), most: 5 }
     }
 
     #[test]

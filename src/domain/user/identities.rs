@@ -12,8 +12,6 @@ use crate::proto::events::UserProviderLinked;
 pub const OWN_PROVIDER: &str = "Cognito";
 /// The attribute that stands for a provider's own subject.
 pub const SUBJECT: &str = "Cognito_Subject";
-/// So many identities can stand for one user (guide: limits).
-pub const MOST_IDENTITIES: usize = 5;
 /// What the claims of identities begin with, in the namespace that they share with names.
 pub(super) const CLAIM_MARK: char = '\u{1f}';
 

@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn only_attributes_that_exist_and_are_there_can_be_had() {
-        let schema = attributes::schema(&[]).unwrap();
+        let schema = attributes::schema(&[], 50).unwrap();
         check_attributes_to_get(&schema, &texts(&["sub", "email", "email_verified"])).unwrap();
         let (exception, message) = refusal(check_attributes_to_get(&schema, &texts(&["email", "shoe_size"])));
         assert_eq!(exception, Exception::InvalidParameterException);

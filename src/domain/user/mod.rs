@@ -333,15 +333,19 @@ impl User {
         values.filter(|(value, _)| added.contains(value)).collect()
     }
 
-    /// The names by which the user is found: claims of its pool, in the form that is compared.
+    /// The names by which the user is found: claims of its pool, in the form that is compared. An address that is spelled in
+    /// an unusual way is claimed in the older form as well, by which servers of the release before look for it.
     pub fn names(&self, rules: &NameRules) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         if let Some(username) = self.username.known() {
-            names.insert(rules.normalise(username));
+            names.extend([rules.normalise(username), rules.folded(username)]);
         }
         // The sub finds its user in every pool.
         names.insert(self.sub.to_string());
-        names.extend(self.aliases(rules).into_iter().map(|(_, name)| name));
+        for (attribute, name) in self.aliases(rules) {
+            names.extend(self.attribute(attribute).map(|value| rules.folded(value)));
+            names.insert(name);
+        }
         names.extend(self.identities.iter().filter_map(LinkedIdentity::claim));
         names
     }
@@ -690,7 +694,8 @@ mod tests {
         assert_eq!(names(&rules(true, &[], &[]), &proved), ["Jane"]);
         let aliases = rules(true, &["email", "phone_number"], &[]);
         assert_eq!(names(&aliases, &alone), ["Jane"]);
-        assert_eq!(names(&aliases, &proved), ["Jane", "Jane@Example.com"]);
+        let both = ["Jane", "Jane@Example.com", "Jane@example.com"];
+        assert_eq!(names(&aliases, &proved), both, "as it was spelled, for servers of the release before");
         let taken_away = [proved[0].clone(), proved[1].clone(), released("email")];
         assert_eq!(names(&aliases, &taken_away), ["Jane"]);
         assert_eq!(names(&rules(true, &["preferred_username"], &[]), &alone), ["J", "Jane"], "at once");
@@ -699,7 +704,7 @@ mod tests {
     #[test]
     fn an_address_that_is_the_name_counts_at_once() {
         let events = [signed_up(&JANE.to_string(), &ADDRESSES)];
-        assert_eq!(names(&rules(true, &[], &["email"]), &events), ["Jane@Example.com"]);
+        assert_eq!(names(&rules(true, &[], &["email"]), &events), ["Jane@Example.com", "Jane@example.com"]);
         let both = names(&rules(false, &[], &["email", "phone_number"]), &events);
         assert_eq!(both, ["+12025550123", "jane@example.com"], "in the form that is compared");
     }

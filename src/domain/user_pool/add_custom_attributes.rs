@@ -8,8 +8,12 @@ use crate::proto::events::user_pool_event::Event;
 use crate::proto::v1;
 
 /// Decides which attributes users can have from now on. They can be neither changed nor removed later.
-pub fn add_custom_attributes(pool: &UserPool, asked: &[v1::SchemaAttributeType]) -> Decision<Event, Event, ()> {
-    match attributes::added(&pool.schema, asked) {
+pub fn add_custom_attributes(
+    pool: &UserPool,
+    asked: &[v1::SchemaAttributeType],
+    most: u32,
+) -> Decision<Event, Event, ()> {
+    match attributes::added(&pool.schema, asked, most) {
         Ok(attributes) => {
             Decision::events(vec![Event::CustomAttributesAdded(CustomAttributesAdded { attributes })], ())
         }
@@ -39,7 +43,7 @@ mod tests {
 
     fn grown(asked: &[v1::SchemaAttributeType]) -> UserPool {
         let before = some_pool();
-        let decision = add_custom_attributes(&before, asked);
+        let decision = add_custom_attributes(&before, asked, 50);
         decision.answer.unwrap();
         replay(Some(before), &StreamId::pool(), decision.events.iter().map(|event| (event, at(7)))).unwrap()
     }
@@ -68,7 +72,8 @@ mod tests {
 
     #[test]
     fn what_can_not_be_added_is_refused_and_nothing_of_it_is_there() {
-        let refused = |asked: &[v1::SchemaAttributeType]| refused_parameter(add_custom_attributes(&some_pool(), asked));
+        let refused =
+            |asked: &[v1::SchemaAttributeType]| refused_parameter(add_custom_attributes(&some_pool(), asked, 50));
         let taken = "custom:age: Existing attribute already has name custom:age.";
         assert_eq!(refused(&[asked("new", "String"), asked("age", "String")]), taken);
         let twice = "custom:new: Existing attribute already has name custom:new.";

@@ -21,6 +21,8 @@ pub struct CreateUserPool {
     pub signing_keys: Vec<SigningKeyAdded>,
     /// When they start to sign.
     pub at: Timestamp,
+    /// How many custom attributes a pool can have.
+    pub most_custom_attributes: u32,
     /// What was asked for.
     pub request: v1::CreateUserPoolRequest,
 }
@@ -50,7 +52,7 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     let settings = settings_of(request);
     settings::check(&settings)?;
     settings::check_given(&settings)?;
-    let schema = attributes::schema(&request.schema)?;
+    let schema = attributes::schema(&request.schema, command.most_custom_attributes)?;
     let required = |name: &str| schema.iter().any(|attribute| attribute.name() == name && attribute.required());
     let aliases = |name: &str| settings.alias_attributes.iter().any(|alias| alias == name);
     if required("preferred_username") && aliases("preferred_username") {

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::attributes;
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::message::Medium;
@@ -235,14 +236,27 @@ pub struct NameRules {
 }
 
 impl NameRules {
-    /// The form of a name that is compared.
+    /// The form of a name that is compared. Where addresses are names, all spellings of a mailbox are one.
     pub fn normalise(&self, name: &str) -> String {
+        let addresses = self.alias_attributes.contains("email") || self.username_attributes.contains("email");
+        let mailbox = if addresses { attributes::mailbox(name) } else { None };
+        match mailbox.map(|mailbox| self.folded(&mailbox)) {
+            // Small letters can be composed in other ways than capital ones.
+            Some(folded) => attributes::mailbox(&folded).unwrap_or(folded),
+            None => self.folded(name),
+        }
+    }
+
+    /// A name without its case, where that makes no difference: all that releases compared before mailboxes had one form.
+    pub fn folded(&self, name: &str) -> String {
         if self.case_sensitive { name.to_owned() } else { name.to_lowercase() }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::testing::{at, given, pool, texts};
     use crate::proto::events::{SigningKeyAdded, UserPoolCreated, UserPoolDeleted, UserPoolSettingsChanged};
@@ -358,5 +372,65 @@ mod tests {
         assert_eq!(rules(None).normalise("Jane"), "Jane");
         assert_eq!(rules(Some(true)).normalise("Jane"), "Jane");
         assert_eq!(rules(Some(false)).normalise("JÄNE"), "jäne");
+    }
+
+    fn addresses(case_sensitive: bool) -> NameRules {
+        NameRules { case_sensitive, alias_attributes: ["email".to_owned()].into(), ..NameRules::default() }
+    }
+
+    #[test]
+    fn a_mailbox_is_one_name_where_addresses_are_names() {
+        for rules in [addresses(true), addresses(false)] {
+            for spelled in ["jane@exam\u{ad}ple.com", "jane@\u{ff45}xample.com", "jane@Example.COM"] {
+                assert_eq!(rules.normalise(spelled), "jane@example.com", "{spelled:?}");
+            }
+            assert_eq!(rules.normalise("jane@exämple.org"), rules.normalise("jane@XN--exmple-cua.org"));
+        }
+        assert_eq!(addresses(true).normalise("Jane@Example.com"), "Jane@example.com");
+        assert_eq!(addresses(false).normalise("JÄNE@Example.com"), "jäne@example.com");
+        let by_name = NameRules { case_sensitive: true, ..NameRules::default() };
+        assert_eq!(by_name.normalise("Jane@Example.com"), "Jane@Example.com", "it is a name like any other here");
+    }
+
+    /// What spells a mailbox in another way: nothing that a reader would see, or nothing that a mail relay would.
+    fn spelled(local: &str, domain: &str, ways: &[u8]) -> String {
+        let other = |(index, letter): (usize, char)| match ways.get(index).copied().unwrap_or_default() % 4 {
+            1 => letter.to_uppercase().to_string(),
+            2 => format!("{letter}\u{ad}"),
+            3 if letter.is_ascii_lowercase() => {
+                // The letter of full width: those stand in the order of ASCII.
+                char::from_u32(letter as u32 - 'a' as u32 + 0xff41).unwrap_or(letter).to_string()
+            }
+            _ => letter.to_string(),
+        };
+        format!("{local}@{}", domain.chars().enumerate().map(other).collect::<String>())
+    }
+
+    proptest! {
+        #[test]
+        fn a_form_is_its_own_form(name in ".{0,24}", local in "\\PC{1,8}", domain in "\\PC{1,12}", sensitive in any::<bool>()) {
+            for name in [name, format!("{local}@{domain}")] {
+                let once = addresses(sensitive).normalise(&name);
+                prop_assert_eq!(addresses(sensitive).normalise(&once), once);
+            }
+        }
+
+        #[test]
+        fn spellings_of_a_mailbox_collide(
+            local in "[a-z0-9.+]{1,10}", domain in "[a-zäöü]{1,10}[.][a-z]{2,4}",
+            ways in proptest::collection::vec(any::<u8>(), 16), sensitive in any::<bool>(),
+        ) {
+            let rules = addresses(sensitive);
+            let plain = rules.normalise(&format!("{local}@{domain}"));
+            prop_assert_eq!(rules.normalise(&spelled(&local, &domain, &ways)), plain);
+        }
+
+        #[test]
+        fn a_phone_number_has_one_spelling(number in "[+][0-9]{1,15}", other in "[+]?[0-9\u{ff10}-\u{ff19} ()-]{1,18}") {
+            let rules = NameRules { username_attributes: ["phone_number".to_owned()].into(), ..addresses(false) };
+            prop_assert_eq!(rules.normalise(&number), number);
+            let plain = other.starts_with('+') && other[1..].bytes().all(|byte| byte.is_ascii_digit());
+            prop_assert!(plain || !attributes::is_phone_number(&other));
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
+use crate::domain::error::{Error, Exception};
 use crate::domain::group::Group;
 use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
@@ -32,7 +33,7 @@ use crate::store::read::Session;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
-pub(crate) use rows::{ActivityRow, activity_row};
+pub(crate) use rows::{ActivityRow, LARGEST_PUBLISHED, activity_row};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 
 /// A user as a decision saw it.
@@ -53,6 +54,39 @@ pub struct LoadedGroup {
     pub state: Group,
     /// The version of its stream.
     pub version: i64,
+}
+
+/// What a pool may have so many of, each in a stream of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// Groups.
+    Groups,
+    /// App clients.
+    Clients,
+}
+
+impl Counted {
+    /// Its name in the database's refusal.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Groups => "groups",
+            Self::Clients => "clients",
+        }
+    }
+
+    /// What has this name.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        [Self::Groups, Self::Clients].into_iter().find(|counted| counted.name() == name)
+    }
+
+    /// What the caller reads who would be one too many.
+    pub(super) fn refusal(self) -> Error {
+        let message = match self {
+            Self::Groups => "The user pool has as many groups as it can have.",
+            Self::Clients => "The user pool has as many app clients as it can have.",
+        };
+        Error::new(Exception::LimitExceededException, message)
+    }
 }
 
 /// An operational row of a commit.
@@ -185,6 +219,7 @@ pub struct Commit {
     clients: Vec<Change<AppClient, app_client_event::Event>>,
     groups: Vec<Change<Group, group_event::Event>>,
     empty_groups: Vec<GroupId>,
+    limits: Vec<(Counted, u32)>,
     users: Vec<Change<User, user_event::Event>>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
@@ -223,6 +258,7 @@ impl Commit {
             clients: Vec::new(),
             groups: Vec::new(),
             empty_groups: Vec::new(),
+            limits: Vec::new(),
             users: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
@@ -295,6 +331,12 @@ impl Commit {
     /// Asserts that nobody is in a group at the end of the commit, which ends the group.
     pub fn without_members(mut self, group: GroupId) -> Self {
         self.empty_groups.push(group);
+        self
+    }
+
+    /// Asserts that the pool has no more of this than so many once the commit is done. Whoever adds to the same pool waits.
+    pub fn at_most(mut self, most: u32, counted: Counted) -> Self {
+        self.limits.push((counted, most));
         self
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Commit, Kept, Marker, OperationalRow};
+use super::{Change, Commit, Counted, Kept, Marker, OperationalRow};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, replay};
 use crate::domain::group::Group;
@@ -20,8 +20,8 @@ use crate::domain::user::search::SearchEntry;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
-use crate::proto::EventPayload;
 use crate::proto::events::CodePurpose;
+use crate::proto::{EventPayload, EventType};
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
@@ -98,6 +98,8 @@ pub(super) struct Rows {
     pub ended_groups: Vec<(String, GroupId)>,
     /// Groups in which nobody may be when they end.
     pub empty_groups: Vec<GroupId>,
+    /// How many of what the pool may have in the end.
+    pub limits: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
     pub left: Vec<(GroupId, Sub)>,
     pub joined: Vec<(GroupId, Sub)>,
@@ -209,6 +211,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             groups: Vec::new(),
             ended_groups: Vec::new(),
             empty_groups: commit.empty_groups,
+            limits: commit.limits,
             models: Vec::new(),
             left: Vec::new(),
             joined: Vec::new(),
@@ -405,6 +408,7 @@ impl Builder<'_> {
     ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
+        refuse_too_large(event.type_name(), &payload)?;
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
         }
@@ -426,6 +430,21 @@ impl Builder<'_> {
         });
         Ok(())
     }
+}
+
+/// As much may an event publish: less than a broker takes, for the record has a key and headers as well (`kafka/cloud_event.rs`).
+/// Each field of a request has its bound; together they can be more than that.
+pub(crate) const LARGEST_PUBLISHED: usize = 950_000;
+
+/// Refuses an event that would hold up the relay: what can't be published whole stops all that is behind it.
+fn refuse_too_large(kind: &str, payload: &Value) -> Result<(), StoreError> {
+    let public = EventType::by_name(kind).map_or(&[][..], |known| known.public);
+    let published = payload.as_object().into_iter().flatten().filter(|(name, _)| public.contains(&name.as_str()));
+    let mut size = 0;
+    for (_, value) in published {
+        size += serde_json::to_vec(value).map_err(StoreError::Unwritable)?.len();
+    }
+    if size > LARGEST_PUBLISHED { Err(StoreError::TooLarge) } else { Ok(()) }
 }
 
 fn is_own(actor: &Actor) -> bool {

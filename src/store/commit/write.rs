@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
-use super::{ActivityRow, Marker, OperationalRow, Trial};
+use super::{ActivityRow, Counted, Marker, OperationalRow, Trial};
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::user::search::SearchEntry;
@@ -29,9 +29,15 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
     append(connection, &rows, &asserted).await?;
+    if !rows.limits.is_empty() {
+        hold_pool(connection, &rows.pool_id).await?;
+    }
     claim(connection, &rows).await?;
     for row in &rows.models {
         write_model(connection, &rows.pool_id, row).await?;
+    }
+    for (counted, most) in &rows.limits {
+        assert_within(connection, &rows.pool_id, *counted, *most).await?;
     }
     write_memberships(connection, &rows).await?;
     write_search(connection, &rows).await?;
@@ -230,6 +236,39 @@ async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreEr
             .execute(&mut *connection)
             .await?;
     }
+    Ok(())
+}
+
+/// Holds the pool's row until the commit is done: of all who add what the pool may have so many of, one counts at a time.
+/// Nobody else waits for it but who changes the pool itself: all others only read the row.
+async fn hold_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), StoreError> {
+    let held = sqlx::query("select from pools where user_pool_id = $1 for no key update")
+        .bind(pool.as_str())
+        .fetch_optional(connection)
+        .await?;
+    // It was deleted while this one waited.
+    held.map(drop).ok_or(StoreError::Stale)
+}
+
+/// Asserts that there are not too many, with those of this commit. A statement behind the one that waited for the pool, so
+/// that it sees all that were added before.
+async fn assert_within(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    counted: Counted,
+    most: u32,
+) -> Result<(), StoreError> {
+    let statement = match counted {
+        Counted::Groups => {
+            "select assert_within('groups', $2, (select count(*) from
+             (select from group_names where user_pool_id = $1 limit $2 + 1) as counted))"
+        }
+        Counted::Clients => {
+            "select assert_within('clients', $2, (select count(*) from
+             (select from clients where user_pool_id = $1 limit $2 + 1) as counted))"
+        }
+    };
+    sqlx::query(statement).bind(pool.as_str()).bind(i64::from(most)).execute(connection).await?;
     Ok(())
 }
 

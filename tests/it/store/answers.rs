@@ -141,11 +141,11 @@ async fn two_that_meet_on_their_way_to_the_database_are_one() {
             .expect("a count");
             waiting > 0
         };
-        // All but the COMMIT is written, the answer before everything else.
+        // All but the COMMIT is done, the answer written before everything else and the clients counted at the end.
         let held = async || -> bool {
             let held: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity
-                 where state = 'idle in transaction' and datname = current_database() and query like 'insert into clients%'",
+                 where state = 'idle in transaction' and datname = current_database() and query like 'select assert_within(''clients''%'",
             )
             .fetch_one(database.sql())
             .await

@@ -11,6 +11,7 @@ mod erasure;
 mod feed;
 mod groups;
 mod guards;
+mod mailboxes;
 mod orders;
 mod proxy;
 mod rebuild;
