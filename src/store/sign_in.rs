@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::auth::lockout::Attempts;
@@ -16,9 +16,11 @@ use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
 use crate::store::cache::PoolView;
 use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
+use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
+use crate::store::outcome::{Recorded, find_out};
 use crate::store::read::{Session, VersionedAttempts};
 use crate::store::to_database;
 use crate::store::wake::News;
@@ -149,7 +151,7 @@ impl Store {
             place.at,
             &self.random,
         )?;
-        let command = place.origin.command.clone();
+        let (command, patience) = (place.origin.command.clone(), place.origin.patience);
         let sealer = Sealer::Data(&user.key);
         let answer = command
             .as_ref()
@@ -172,8 +174,8 @@ impl Store {
             match written {
                 // The answer was lost on the way: the session tells whether the statement was done.
                 Err(error) if error.is_connection_lost() => {
-                    store.connections.look_at_all();
-                    store.session_began(&acceptance.pool, acceptance.session.event_id, error).await?;
+                    let began = || store.session_began(&acceptance.pool, &acceptance.session);
+                    store.unless_done(patience, error, began).await?;
                 }
                 written => written?,
             }
@@ -185,29 +187,22 @@ impl Store {
 
     async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {
         let mut lent = self.connections.lend().await?;
-        acceptance.write(lent.connection()).await?;
-        lent.done();
-        Ok(())
+        let accepted = acceptance.write(lent.connection()).await;
+        lent.settled(accepted)
     }
 
     /// The answer is written first: of two commands of one name the second waits there.
     async fn accept_and_answer(&self, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
-        let mut connection = self.connections.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        answers::write(&mut transaction, answer).await?;
-        acceptance.write(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut lent = self.connections.lend().await?;
+        let accepted = accept_and_answer(&mut lent, acceptance, answer).await;
+        lent.settled(accepted)
     }
 
-    async fn session_began(&self, pool: &UserPoolId, session: Uuid, lost: StoreError) -> Result<(), StoreError> {
-        let began: bool =
-            sqlx::query_scalar("select exists (select from sessions where user_pool_id = $1 and event_id = $2)")
-                .bind(pool.as_str())
-                .bind(session)
-                .fetch_one(&self.database)
-                .await?;
-        if began { Ok(()) } else { Err(lost) }
+    /// Whether a session is there. What began it may still be on its way: a row of the same key, never kept, waits for it.
+    async fn session_began(&self, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
+        let mut lent = self.database.lend().await?;
+        let began = has_begun(&mut lent, pool, session).await;
+        lent.settled(began)
     }
 
     /// Records a refusal, and the attempts from now on where they changed. An unknown user's is recorded under the name's hash.
@@ -239,10 +234,12 @@ impl Store {
         row: ActivityRow,
     ) -> Result<(), StoreError> {
         let (pool, name_hash) = (place.pool_id.clone(), place.name_hash.to_vec());
+        let (fact, patience) = (Recorded::of(&row), place.origin.patience);
         let version = before.map_or(0, |before| before.version);
         let store = self.clone();
         self.to_its_end(async move {
-            sqlx::query(REFUSE_AND_COUNT)
+            let mut lent = store.connections.lend().await?;
+            let counted = sqlx::query(REFUSE_AND_COUNT)
                 .bind(pool.as_str())
                 .bind(name_hash)
                 .bind(version)
@@ -255,9 +252,14 @@ impl Store {
                 .bind(row.schema_version)
                 .bind(row.payload)
                 .bind(row.metadata)
-                .execute(&store.database)
-                .await?;
-            Ok(())
+                .execute(lent.connection())
+                .await;
+            match lent.settled(counted.map(drop).map_err(StoreError::from)) {
+                Err(error) if error.is_connection_lost() => {
+                    store.unless_done(patience, error, || store.is_recorded(&pool, &fact)).await
+                }
+                counted => counted,
+            }
         })
         .await
     }
@@ -279,7 +281,7 @@ impl Store {
             let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
                 Err(error) if error.is_connection_lost() => {
                     store.connections.look_at_all();
-                    store.rotate(&pool, &session, at, Again(true)).await?
+                    find_out(None, || store.rotate(&pool, &session, at, Again(true))).await?
                 }
                 rotated => rotated?,
             };
@@ -295,15 +297,16 @@ impl Store {
         at: Timestamp,
         Again(again): Again,
     ) -> Result<bool, StoreError> {
+        let mut lent = self.connections.lend().await?;
         let rotated = sqlx::query(ROTATE)
             .bind(pool.as_str())
             .bind(session.event_id)
             .bind(session.refresh_counter)
             .bind(to_database(at))
             .bind(again)
-            .execute(&self.database)
-            .await?;
-        Ok(rotated.rows_affected() == 1)
+            .execute(lent.connection())
+            .await;
+        lent.settled(rotated.map(|rotated| rotated.rows_affected() == 1).map_err(StoreError::from))
     }
 
     /// Ends a session and records why.
@@ -318,22 +321,26 @@ impl Store {
     ) -> Result<(), StoreError> {
         let owner = user.state.sub.to_string();
         let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
-        let (store, pool) = (self.clone(), pool.id.clone());
+        let (store, pool, patience) = (self.clone(), pool.id.clone(), origin.patience);
         self.to_its_end(async move {
-            let mut connection = store.connections.acquire().await?;
-            let mut transaction = connection.begin().await?;
-            let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
-                .bind(pool.as_str())
-                .bind(session)
-                .execute(&mut *transaction)
-                .await?;
-            if ended.rows_affected() == 1 {
-                append_activity(&mut transaction, &pool, &[row]).await?;
+            let mut lent = store.connections.lend().await?;
+            let ended = end(&mut lent, &pool, session, &row).await;
+            match lent.settled(ended) {
+                // The answer was lost on the way. The same once more finds nothing to end where the first one did.
+                Err(error) if error.is_connection_lost() => {
+                    store.connections.look_at_all();
+                    find_out(patience, || store.end_once_more(&pool, session, &row)).await
+                }
+                ended => ended,
             }
-            transaction.commit().await?;
-            Ok(())
         })
         .await
+    }
+
+    async fn end_once_more(&self, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
+        let mut lent = self.connections.lend().await?;
+        let ended = end(&mut lent, pool, session, row).await;
+        lent.settled(ended)
     }
 
     /// Runs a write in its own task to its end, whatever becomes of the caller.
@@ -351,4 +358,46 @@ impl Store {
         })
         .await?
     }
+}
+
+async fn accept_and_answer(lent: &mut Lent<'_>, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    answers::write(&mut transaction, answer).await?;
+    acceptance.write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn has_begun(lent: &mut Lent<'_>, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
+    let mut transaction = lent.begin().await?;
+    let written = sqlx::query(
+        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    )
+    .bind(pool.as_str())
+    .bind(session.event_id)
+    .bind(session.sub.0)
+    .bind(session.client_id.as_str())
+    .bind(session.token_generation)
+    .bind(to_database(session.auth_time))
+    .bind(to_database(session.expires_at))
+    .execute(&mut *transaction)
+    .await?;
+    transaction.rollback().await?;
+    Ok(written.rows_affected() == 0)
+}
+
+/// Ends a session and records why, if it is there.
+async fn end(lent: &mut Lent<'_>, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
+        .bind(pool.as_str())
+        .bind(session)
+        .execute(&mut *transaction)
+        .await?;
+    if ended.rows_affected() == 1 {
+        append_activity(&mut transaction, pool, std::slice::from_ref(row)).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
