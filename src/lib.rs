@@ -11,5 +11,6 @@ pub mod domain;
 pub mod environment;
 pub mod kafka;
 pub mod proto;
+pub mod secret_file;
 pub mod store;
 pub mod tokens;
