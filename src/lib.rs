@@ -13,5 +13,6 @@ pub mod environment;
 pub mod kafka;
 pub mod limits;
 pub mod proto;
+pub mod secret_file;
 pub mod store;
 pub mod tokens;

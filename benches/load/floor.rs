@@ -147,6 +147,7 @@ impl Tools {
         query.execute(connection).await.map(drop)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
     async fn commit(&self, commit: Commit, number: u64) -> Result<(), NoAnswer> {
         match commit {
             Commit::None => Ok(()),

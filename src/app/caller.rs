@@ -68,6 +68,7 @@ impl Caller {
             traceparent: self.traceparent.clone(),
             address: self.address,
             command: self.command.clone(),
+            patience: self.patience,
         }
     }
 

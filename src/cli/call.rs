@@ -13,6 +13,7 @@ use crate::api::aws_json::{decode, encode};
 use crate::api::grpc::BytesCodec;
 use crate::api::operation::Operation;
 use crate::proto::descriptor_pool;
+use crate::secret_file;
 
 /// What to call, and where.
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ impl CallArguments {
             None => ClientTlsConfig::new().with_native_roots(),
         };
         if let Some((certificate, key)) = own {
-            tls = tls.identity(Identity::from_pem(read(certificate)?, read(key)?));
+            tls = tls.identity(Identity::from_pem(read(certificate)?, secret(key)?));
         }
         Ok(Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?)
     }
@@ -61,6 +62,10 @@ impl CallArguments {
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("{} can't be read", file.display()))
+}
+
+fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
+    secret_file::read(file).with_context(|| format!("{} can't be used", file.display()))
 }
 
 /// Calls and prints the answer.

@@ -58,5 +58,6 @@ pub fn operator_origin(operation: &'static str) -> Origin {
         traceparent: None,
         address: None,
         command: None,
+        patience: None,
     }
 }

@@ -27,6 +27,9 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     for name in unknown_variables() {
         tracing::warn!(name, "a variable is set, but no setting has that name");
     }
+    for caution in &config.cautions {
+        tracing::warn!("{caution}");
+    }
     let metrics = telemetry::init_metrics()?;
     let stop = shutdown::at_signal()?;
     let listeners = Listeners::bind(config.grpc_addr, config.http_addr).await?;

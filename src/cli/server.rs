@@ -119,7 +119,7 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     let store = services.app.store.clone();
     store.make_partitions(services.app.clock.now()).await?;
     let mut workers = JoinSet::new();
-    workers.spawn(store.wake().clone().run(store.database().clone(), done.clone()));
+    workers.spawn(store.wake().clone().run(store.clone(), done.clone()));
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
     workers.spawn(store.clone().keep_purging(done.clone()));

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::body::{BodyError, BodyFormat, BodyTemplate};
 use crate::domain::message::NamedAddress;
+use crate::secret_file::{self, SecretFileError};
 
 /// One attempt at one message may take so long at most. Well below the time for which a message is claimed, so that nobody
 /// else sends what is still being sent.
@@ -188,6 +189,16 @@ pub enum SettingsError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A file that can't hold a secret.
+    #[error("{name}: {}: {source}", path.display())]
+    SecretFile {
+        /// Which setting.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SecretFileError,
     },
     /// Certificates that can't be used.
     #[error("{name}: {} holds no usable certificates", path.display())]
@@ -390,7 +401,8 @@ fn one_of(
 /// A value that is given, or that a file holds.
 fn secret(name: &'static str, value: &Option<Secret>, file: &Option<PathBuf>) -> Result<Option<Secret>, SettingsError> {
     let Some(path) = file else { return Ok(value.clone()) };
-    let bytes = read(name, path)?;
+    let file = |source| SettingsError::SecretFile { name, path: path.to_owned(), source };
+    let bytes = secret_file::read(path).map_err(file)?;
     let text = String::from_utf8(bytes).map_err(|_| SettingsError::Form { name, what: "a file of text" })?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {
@@ -517,7 +529,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("password");
         let read = |text: &str| {
-            std::fs::write(&file, text).unwrap();
+            let _ = std::fs::remove_file(&file);
+            secret_file::create(&file, text.as_bytes()).unwrap();
             let settings = email(json!({ "username": "me", "password-file": file })).unwrap();
             settings.credentials().map(|found| found.map(|(user, Secret(password))| (user, password)))
         };
@@ -526,7 +539,16 @@ mod tests {
         assert_eq!(read(" hunter2\r\n").unwrap(), found(" hunter2"));
         assert!(matches!(read("\n"), Err(SettingsError::Missing("email.password-file"))));
         let missing = email(json!({ "username": "me", "password-file": "/nowhere/password" })).unwrap();
-        assert!(matches!(missing.credentials(), Err(SettingsError::File { .. })));
+        assert!(matches!(missing.credentials(), Err(SettingsError::SecretFile { .. })));
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let exposed = [
+            email(json!({ "username": "me", "password-file": file })).unwrap().credentials().map(drop),
+            sms(json!({ "authorization-file": file })).unwrap().all_headers().map(drop),
+        ];
+        for refused in exposed {
+            let told = refused.unwrap_err().to_string();
+            assert!(told.contains("-file") && told.contains("mode 0644"), "{told}");
+        }
     }
 
     #[test]

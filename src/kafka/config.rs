@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
+
+use crate::secret_file;
 
 /// What order, safety and the choice of partitions rest on: not for the owner to set.
 const RESERVED: [&str; 8] = [
@@ -89,6 +92,10 @@ impl KafkaConfig {
         if let Some(name) = self.properties.keys().find(|name| RESERVED.contains(&name.as_str())) {
             return Err(ConfigError::Reserved(name.clone()));
         }
+        for (name, value) in self.properties.iter().filter(|(name, _)| SECRET_FILES.contains(&name.as_str())) {
+            let exposed = |error| ConfigError::Property { name: name.clone(), reason: format!("{value}: {error}") };
+            secret_file::look_at(Path::new(value)).map_err(exposed)?;
+        }
         for (name, value) in &self.properties {
             // One at a time: the error of a whole configuration would show a value.
             let mut single = ClientConfig::new();
@@ -139,8 +146,16 @@ impl KafkaConfig {
     }
 }
 
+/// Properties that name a file with a secret, which librdkafka reads.
+const SECRET_FILES: &[&str] = &[
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.assertion.private.key.file",
+];
+
 /// Whether a property's value may show in no message.
-fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     ["password", "secret", "pem", "key", "oauthbearer"].iter().any(|part| name.contains(part))
 }
 
@@ -180,6 +195,18 @@ mod tests {
         for (name, value) in [("no.such.property", "x"), ("compression.type", "nonsense"), ("linger.ms", "soon")] {
             let error = with(name, value).check().unwrap_err();
             assert!(matches!(&error, ConfigError::Property { name: found, .. } if found == name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_key_that_others_can_read_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("client.key");
+        secret_file::create(&file, b"no key").unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        for name in SECRET_FILES {
+            let told = with(name, file.to_str().unwrap()).check().unwrap_err().to_string();
+            assert!(told.contains(name) && told.contains("mode 0644"), "{told}");
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -10,8 +9,10 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::EventPayload;
 use crate::store::commit::{ActivityRow, activity_row, append_activity};
+use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
+use crate::store::outcome::Recorded;
 use crate::store::{Store, to_database};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,11 +70,14 @@ impl Store {
     pub(crate) async fn append_facts(&self, pool: &UserPoolId, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
         let (store, pool) = (self.clone(), pool.clone());
         self.to_its_end(async move {
-            let mut connection = store.connections.acquire().await?;
-            let mut transaction = connection.begin().await?;
-            append_activity(&mut transaction, &pool, &rows).await?;
-            transaction.commit().await?;
-            Ok(())
+            let mut lent = store.connections.lend().await?;
+            let appended = append_alone(&mut lent, &pool, &rows).await;
+            match (lent.settled(appended), rows.first().map(Recorded::of)) {
+                (Err(error), Some(fact)) if error.is_connection_lost() => {
+                    store.unless_done(None, error, || store.is_recorded(&pool, &fact)).await
+                }
+                (appended, _) => appended,
+            }
         })
         .await
     }
@@ -88,6 +92,13 @@ impl Store {
         let row = activity_row(&UserPoolId::none(), owner, origin, None, fact, self.clock.now(), &self.random)?;
         self.append_facts(&UserPoolId::none(), vec![row]).await
     }
+}
+
+async fn append_alone(lent: &mut Lent<'_>, pool: &UserPoolId, rows: &[ActivityRow]) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    append_activity(&mut transaction, pool, rows).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 fn months_before(at: OffsetDateTime, months: u32) -> OffsetDateTime {

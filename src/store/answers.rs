@@ -248,16 +248,14 @@ impl Store {
             (None, Some(_), _) | (_, None, None) => (UserPoolId::none(), Sealer::Master(&self.master)),
         };
         let row = command.row(&id, sealer, &answer, self.clock.now(), &self.random)?;
-        let mut connection = self.database.acquire().await.map_err(StoreError::from)?;
-        match write(&mut connection, &row).await {
+        let mut lent = self.database.lend().await?;
+        let written = write(lent.connection(), &row).await;
+        match lent.settled(written) {
             Ok(()) => Ok(answer),
-            Err(StoreError::Answered) => {
-                drop(connection);
-                match self.stored_answer(command).await? {
-                    Some(stored) => stored.given_again(),
-                    None => Ok(answer),
-                }
-            }
+            Err(StoreError::Answered) => match self.stored_answer(command).await? {
+                Some(stored) => stored.given_again(),
+                None => Ok(answer),
+            },
             Err(error) => Err(error.into()),
         }
     }

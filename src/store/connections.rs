@@ -2,18 +2,30 @@
 //!
 //! The pool asks each connection that comes back whether it still lives. That is a round trip, which costs as much as a
 //! point read itself; so a connection whose work was done goes to the next caller instead, and back to the pool only now and
-//! then. One whose work failed, or whose caller went away in the middle of it, goes back at once.
+//! then.
+//!
+//! What becomes of a connection whose work was not done:
+//!
+//! - The server refused: it is as good as before. It goes back to the pool, and a transaction is rolled back on the way.
+//! - The caller went away, and the future was dropped in the middle of a statement: the driver has counted what it asked, and
+//!   reads the answers to it before the pool takes the connection back. Should one of them be an error, the connection ends.
+//! - The future was dropped in the middle of a `BEGIN`: the driver does not know yet that there is a transaction, would not
+//!   roll it back, and whatever came next would be part of it. So the connection ends. All transactions begin by
+//!   [`Lent::begin`], which sees to that.
+//! - It broke, or the driver did not understand it: it ends, and all that are idle are looked at, for it is seldom one alone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::query::Query;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr, Transaction};
 
-use crate::store::error::StoreError;
+use crate::store::error::{StoreError, ends_connection};
 
 /// A connection is kept for so long: then the pool may look at it, and end it for its age.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -57,11 +69,18 @@ impl Kept {
     }
 }
 
-/// A connection for one statement or transaction. Dropped, it goes back to the pool.
+/// A connection for one statement or transaction. Dropped in the middle of its work, it goes back to the pool.
 pub(crate) struct Lent<'a> {
     from: &'a Connections,
-    kept: Kept,
+    /// There until it is given back.
+    kept: Option<Kept>,
+    /// Whether it is known what the connection is in: not while a transaction begins.
+    is_settled: bool,
 }
+
+/// What statements that stand alone are asked of: the pool's own connections, one for each. Each goes back at its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Database(Arc<Connections>);
 
 impl Connections {
     /// Keeps none yet.
@@ -88,9 +107,8 @@ impl Connections {
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
         match self.fetch_once(query()).await {
-            Err(error) if error.is_connection_lost() || error.is_absence() => {
+            Err(error) if error.is_connection_lost() => {
                 tracing::debug!(%error, "a read is sent once more");
-                self.look_at_all();
                 self.fetch_once(query()).await
             }
             fetched => fetched,
@@ -99,18 +117,22 @@ impl Connections {
 
     async fn fetch_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreError> {
         let mut lent = self.lend().await?;
-        let rows = query.fetch_all(lent.connection()).await?;
-        lent.done();
-        Ok(rows)
+        let rows = query.fetch_all(lent.connection()).await;
+        lent.settled(rows.map_err(StoreError::from))
     }
 
     /// A connection: one that is kept, or one of the pool.
     pub async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        let kept = match self.young() {
-            Some(kept) => kept,
-            None => Kept { connection: self.acquire().await?, since: Instant::now() },
-        };
-        Ok(Lent { from: self, kept })
+        match self.young() {
+            Some(kept) => Ok(Lent { from: self, kept: Some(kept), is_settled: true }),
+            None => self.draw().await,
+        }
+    }
+
+    /// A connection of the pool.
+    async fn draw(&self) -> Result<Lent<'_>, StoreError> {
+        let kept = Kept { connection: self.acquire().await?, since: Instant::now() };
+        Ok(Lent { from: self, kept: Some(kept), is_settled: true })
     }
 
     /// A connection that is kept. Those that nobody wanted for a while go back to the pool.
@@ -120,7 +142,7 @@ impl Connections {
     }
 
     /// A connection of the pool. Nothing is kept from one who waits for it.
-    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         if let Some(connection) = self.pool.try_acquire() {
             return Ok(connection);
         }
@@ -129,7 +151,7 @@ impl Connections {
         if self.pool.size() >= self.pool.options().get_max_connections() {
             drop(self.kept().pop());
         }
-        Ok(self.pool.acquire().await?)
+        self.pool.acquire().await.map_err(StoreError::NoConnection)
     }
 
     /// Gives back all that nobody uses, kept or not: the pool looks at each and drops those that are dead.
@@ -163,16 +185,140 @@ impl Drop for Connections {
 impl Lent<'_> {
     /// The connection.
     pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.kept.connection
+        // It is taken out by what consumes this.
+        &mut self.kept.as_mut().expect("a connection until it is given back").connection
+    }
+
+    /// Begins a transaction. Dropped, it is rolled back before anybody else gets the connection.
+    #[expect(clippy::disallowed_methods, reason = "a connection on which no transaction begins whole ends here")]
+    pub async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, StoreError> {
+        let Self { kept, is_settled, .. } = self;
+        *is_settled = false;
+        // As above.
+        let connection = &mut kept.as_mut().expect("a connection until it is given back").connection;
+        let transaction = connection.begin().await?;
+        *is_settled = true;
+        Ok(transaction)
+    }
+
+    /// The work has come to an end: the connection goes where it belongs after that.
+    pub fn settled<T>(self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &result {
+            Ok(_) => self.done(),
+            Err(error) => self.failed(error.is_connection_lost()),
+        }
+        result
     }
 
     /// The work is done: the next caller may have the connection.
-    pub fn done(self) {
-        let Self { from, kept } = self;
-        let mut all = from.kept();
-        let is_wanted = from.waiting.load(Ordering::SeqCst) > 0;
-        if kept.is_young() && all.len() < from.most && !is_wanted && !from.pool.is_closed() {
+    fn done(mut self) {
+        let Some(kept) = self.kept.take() else { return };
+        let mut all = self.from.kept();
+        let is_wanted = self.from.waiting.load(Ordering::SeqCst) > 0;
+        if kept.is_young() && all.len() < self.from.most && !is_wanted && !self.from.pool.is_closed() {
             all.push(kept);
         }
+    }
+
+    fn failed(mut self, is_lost: bool) {
+        self.is_settled &= !is_lost;
+        let from = self.from;
+        drop(self);
+        if is_lost {
+            from.look_at_all();
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let (Some(kept), false) = (&mut self.kept, self.is_settled) {
+            kept.connection.close_on_drop();
+        }
+    }
+}
+
+impl Database {
+    /// Over these connections.
+    pub fn new(connections: Arc<Connections>) -> Self {
+        Self(connections)
+    }
+
+    /// The pool itself.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// For several statements, or a transaction.
+    pub async fn lend(&self) -> Result<Lent<'_>, StoreError> {
+        self.0.draw().await
+    }
+}
+
+/// The errors of those that ask statements are the driver's.
+fn of_driver(error: StoreError) -> sqlx::Error {
+    match error {
+        StoreError::Database(error) | StoreError::NoConnection(error) => error,
+        // A connection that can't be had fails by nothing else.
+        other => sqlx::Error::Protocol(other.to_string()),
+    }
+}
+
+impl<'p> Executor<'p> for &'p Database {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let found = async move {
+            let mut lent = self.lend().await.map_err(of_driver)?;
+            let found = lent.connection().fetch_many(query).try_collect::<Vec<_>>().await;
+            lent.failed(found.as_ref().is_err_and(ends_connection));
+            found.map(|found| stream::iter(found.into_iter().map(Ok)))
+        };
+        stream::once(found).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut lent = self.lend().await.map_err(of_driver)?;
+            let found = lent.connection().fetch_optional(query).await;
+            lent.failed(found.as_ref().is_err_and(ends_connection));
+            found
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        Box::pin(async move {
+            let mut lent = self.lend().await.map_err(of_driver)?;
+            let prepared = lent.connection().prepare_with(sql, parameters).await;
+            lent.failed(prepared.as_ref().is_err_and(ends_connection));
+            prepared
+        })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        Box::pin(async move {
+            let mut lent = self.lend().await.map_err(of_driver)?;
+            let described = lent.connection().describe(sql).await;
+            lent.failed(described.as_ref().is_err_and(ends_connection));
+            described
+        })
     }
 }

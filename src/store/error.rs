@@ -1,6 +1,7 @@
 //! What can go wrong in the store.
 
 use std::time::Duration;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
@@ -44,6 +45,9 @@ pub enum StoreError {
     /// Postgres refused or is away.
     #[error("the database: {0}")]
     Database(sqlx::Error),
+    /// There is no connection to be had: nothing was asked of the database.
+    #[error("no connection to the database: {0}")]
+    NoConnection(sqlx::Error),
     /// A migration failed.
     #[error("a migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -69,10 +73,107 @@ pub enum StoreError {
     Lost(#[from] tokio::task::JoinError),
 }
 
+/// What an error of the database means for whoever asked it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Somebody else was first: read again and decide anew.
+    Collision,
+    /// There is no database to talk to, or not yet.
+    Absent,
+    /// The connection is not what it was taken for, another one may be.
+    Broken,
+    /// It can't do this at the moment. The connection is as good as before.
+    Busy,
+    /// It does not let us in.
+    Closed,
+    /// Our own fault, or one of its own that no waiting mends.
+    Fault,
+}
+
+/// What an SQLSTATE means, by its beginning: the longest that fits counts. Everything that is made of such a code follows
+/// from here. Values are checked before they come here, so the database refuses none as such: class 22 is our own fault.
+const MEANINGS: &[(&str, Meaning)] = &[
+    ("", Meaning::Fault),
+    // Connections: those that can't be made, those that broke.
+    ("08", Meaning::Absent),
+    // The other end does not understand us any more.
+    ("08P01", Meaning::Broken),
+    // Of our statements only one whose plan is out of date, after a migration.
+    ("0A000", Meaning::Broken),
+    // A transaction of another state than this connection should be in: read only, failed, ended for its idleness. A server
+    // that became a standby answers so as long as one stays with it.
+    ("25", Meaning::Broken),
+    // A prepared statement, or a portal, that the server does not know: somebody between us shares connections.
+    ("26", Meaning::Broken),
+    ("34", Meaning::Broken),
+    ("42P05", Meaning::Broken),
+    ("28", Meaning::Closed),
+    ("3D", Meaning::Closed),
+    // Serialization and deadlocks.
+    ("40", Meaning::Collision),
+    // It is not known whether the statement was done.
+    ("40003", Meaning::Broken),
+    // No room, no memory.
+    ("53", Meaning::Busy),
+    ("53300", Meaning::Absent),
+    // A lock that was not to be had in time, and what is in use.
+    ("55P03", Meaning::Busy),
+    ("55006", Meaning::Busy),
+    // A statement that took too long.
+    ("57", Meaning::Busy),
+    // Shutting down, crashed, starting, a session that was ended.
+    ("57P", Meaning::Absent),
+    ("57P04", Meaning::Closed),
+    // Its files and its disk.
+    ("58", Meaning::Busy),
+    // Our own: a version that is not the one that was read.
+    ("UP001", Meaning::Collision),
+];
+
+fn meaning(code: &str) -> Meaning {
+    let fitting = MEANINGS.iter().filter(|(beginning, _)| code.starts_with(beginning));
+    // Every code begins with nothing.
+    fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(Meaning::Fault, |(_, meaning)| *meaning)
+}
+
+impl Meaning {
+    fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(error) => {
+                let meaning = error.code().as_deref().map_or(Self::Fault, meaning);
+                let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+                match (meaning, severity) {
+                    // Whatever it was, the connection is over.
+                    (Self::Fault | Self::Busy, Some(PgSeverity::Fatal | PgSeverity::Panic)) => Self::Broken,
+                    (meaning, _) => meaning,
+                }
+            }
+            sqlx::Error::Io(_) => Self::Absent,
+            // Whatever the driver did not understand: the next answer may be the one to this question.
+            sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed => Self::Broken,
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::Busy,
+            _ => Self::Fault,
+        }
+    }
+}
+
+/// Whether a connection is of no use after an error, so that it is not known either what the database did.
+pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
+    matches!(Meaning::of(error), Meaning::Absent | Meaning::Broken)
+}
+
 impl StoreError {
+    fn meaning(&self) -> Meaning {
+        match self {
+            Self::Stale | Self::Claimed { .. } => Meaning::Collision,
+            Self::Database(error) | Self::NoConnection(error) => Meaning::of(error),
+            _ => Meaning::Fault,
+        }
+    }
+
     /// Whether reading again and deciding anew can help.
     pub fn is_collision(&self) -> bool {
-        matches!(self, Self::Stale | Self::Claimed { .. })
+        self.meaning() == Meaning::Collision
     }
 
     /// The same with the time to wait, where it is one of these limits: that in which one more is allowed.
@@ -89,35 +190,31 @@ impl StoreError {
 
     /// Whether there is no database to talk to, or not yet: waiting can help.
     pub fn is_absence(&self) -> bool {
-        match self {
-            Self::Database(sqlx::Error::Io(_)) => true,
-            // It is starting or stopping, or has no connection left.
-            Self::Database(sqlx::Error::Database(error)) => {
-                matches!(error.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300"))
-            }
-            _ => false,
-        }
+        self.meaning() == Meaning::Absent
     }
 
-    /// Whether the connection broke, so that it is not known what the database did.
+    /// Whether the connection broke, so that it is not known what the database did. It is of no use for anything else.
     pub fn is_connection_lost(&self) -> bool {
-        matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_)))
+        matches!(self, Self::Database(error) if ends_connection(error))
+    }
+
+    /// Whether the same question can have an answer later, or over another connection.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self.meaning(), Meaning::Absent | Meaning::Broken | Meaning::Busy | Meaning::Closed)
     }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else { return Self::Database(error) };
-        let code = database.code();
-        match (code.as_deref(), database.constraint()) {
-            (Some("40001" | "40P01" | "UP001"), _) | (Some("23505"), Some("log_pkey" | "sign_in_failures_pkey")) => {
-                Self::Stale
-            }
+        match (database.code().as_deref(), database.constraint()) {
             (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
+            (Some("23505"), Some("log_pkey" | "sign_in_failures_pkey")) => Self::Stale,
             (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
+            _ if Meaning::of(&error) == Meaning::Collision => Self::Stale,
             _ => Self::Database(error),
         }
     }
@@ -126,26 +223,145 @@ impl From<sqlx::Error> for StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
-            StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
+            StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => invalid_session(),
             StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
             StoreError::TooLarge => {
                 Self::invalid_parameter("The texts of the request are together too long to be kept.")
             }
-            StoreError::Database(
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
-            ) => Self::unavailable(error),
-            // 57P01 to 57P03: the server is shutting down or starting; 57014: a statement took too long.
-            StoreError::Database(sqlx::Error::Database(database))
-                if matches!(
-                    database.code().as_deref(),
-                    Some("57P01" | "57P02" | "57P03" | "57014" | "55P03" | "53300")
-                ) =>
-            {
-                Self::unavailable(error)
-            }
+            _ if error.is_collision() => Self::too_many_requests(),
+            _ if error.is_unavailable() => Self::unavailable(error),
             _ => Self::internal(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error as StdError;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+    use crate::domain::error::Exception;
+
+    /// An error with a code, as Postgres reports it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Reported(&'static str);
+
+    impl DatabaseError for Reported {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn reported(code: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Reported(code)))
+    }
+
+    /// What a caller reads of a code, and of the connection: whether it can be used, whether there is anything to wait for.
+    fn told(code: &'static str) -> (Exception, bool, bool) {
+        let error = StoreError::from(reported(code));
+        let (lost, absent) = (error.is_connection_lost(), error.is_absence());
+        (Error::from(error).exception, lost, absent)
+    }
+
+    /// Every class of SQLSTATEs that Postgres knows, with the codes of each that mean something else than their class.
+    #[test]
+    fn every_class_of_errors_is_told_by_what_can_be_done_about_it() {
+        use Exception::{InternalErrorException, ServiceUnavailableException, TooManyRequestsException};
+        let (collision, fault) = ((TooManyRequestsException, false, false), (InternalErrorException, false, false));
+        let busy = (ServiceUnavailableException, false, false);
+        let broken = (ServiceUnavailableException, true, false);
+        let absent = (ServiceUnavailableException, true, true);
+        for (expected, codes) in [
+            (collision, &["40000", "40001", "40002", "40P01", "UP001"][..]),
+            (
+                absent,
+                &["08000", "08001", "08003", "08004", "08006", "08007", "53300", "57P01", "57P02", "57P03", "57P05"],
+            ),
+            (
+                broken,
+                &[
+                    "08P01", "0A000", "25000", "25001", "25006", "25007", "25P01", "25P02", "25P03", "25P04", "26000",
+                    "34000", "40003", "42P05",
+                ],
+            ),
+            (
+                busy,
+                &["53000", "53100", "53200", "53400", "55006", "55P03", "57000", "57014", "58000", "58030", "58P01"],
+            ),
+            (busy, &["28000", "28P01", "3D000", "57P04"]),
+            (
+                fault,
+                &[
+                    "00000", "01000", "02000", "03000", "09000", "0B000", "0F000", "0L000", "0P000", "0Z000", "10608",
+                    "20000", "21000", "22000", "22003", "22021", "22P05", "23000", "23502", "23503", "23505", "23514",
+                    "24000", "27000", "2B000", "2D000", "2F000", "38000", "39000", "3B000", "3F000", "42000", "42501",
+                    "42601", "42703", "42P01", "44000", "54000", "54001", "55000", "55P02", "55P04", "72000", "F0000",
+                    "HV000", "P0001", "XX000", "XX001", "", "?????",
+                ],
+            ),
+        ] {
+            for code in codes {
+                assert_eq!(told(code), expected, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_beginnings_the_longest_counts_and_none_stands_twice() {
+        for (index, (beginning, told)) in MEANINGS.iter().enumerate() {
+            assert_eq!(meaning(beginning), *told, "{beginning}");
+            assert!(MEANINGS[..index].iter().all(|(other, _)| other != beginning), "{beginning}");
+        }
+    }
+
+    #[test]
+    fn what_the_driver_does_not_understand_is_not_our_fault_and_ends_the_connection() {
+        for error in [
+            sqlx::Error::Protocol("execute: unexpected message: NotificationResponse".to_owned()),
+            sqlx::Error::BeginFailed,
+            sqlx::Error::Tls("no".into()),
+            sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()),
+        ] {
+            let error = StoreError::from(error);
+            assert!(error.is_connection_lost(), "{error}");
+            assert_eq!(Error::from(error).exception, Exception::ServiceUnavailableException);
+        }
+    }
+
+    #[test]
+    fn whoever_got_no_connection_knows_that_nothing_happened() {
+        for error in [sqlx::Error::PoolTimedOut, reported("57P03"), reported("28P01")] {
+            let error = StoreError::NoConnection(error);
+            assert!(!error.is_connection_lost(), "{error}");
+            assert_eq!(Error::from(error).exception, Exception::ServiceUnavailableException);
+        }
+        assert!(StoreError::NoConnection(reported("57P03")).is_absence());
+        assert!(!StoreError::NoConnection(reported("28P01")).is_absence(), "no waiting helps");
     }
 }

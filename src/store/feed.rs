@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
+use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::leases::Lease;
 use crate::store::{Store, from_database, to_database};
@@ -127,35 +128,9 @@ impl Store {
 
     /// Moves readers on in one transaction, if the lease that they read under is still held. Answers whether it was.
     pub async fn move_checkpoints(&self, lease: &Lease, moves: &[(String, Cursor)]) -> Result<bool, StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
-            .bind(&lease.name)
-            .bind(lease.token)
-            .fetch_optional(&mut *transaction)
-            .await?;
-        if held != Some(true) {
-            return Ok(false);
-        }
-        for (reader, cursor) in moves {
-            let moved = sqlx::query(
-                "insert into checkpoints (reader, epoch, tx, ord, at, token) values ($1, $2, $3::xid8, $4, $5, $6)
-                 on conflict (reader) do update set epoch = $2, tx = $3::xid8, ord = $4, at = $5, token = $6
-                 where checkpoints.token <= $6",
-            )
-            .bind(reader)
-            .bind(cursor.epoch)
-            .bind(&cursor.tx)
-            .bind(cursor.ord)
-            .bind(to_database(cursor.at))
-            .bind(lease.token)
-            .execute(&mut *transaction)
-            .await?;
-            if moved.rows_affected() != 1 {
-                return Ok(false);
-            }
-        }
-        transaction.commit().await?;
-        Ok(true)
+        let mut lent = self.database.lend().await?;
+        let moved = move_checkpoints(&mut lent, lease, moves).await;
+        lent.settled(moved)
     }
 
     /// Forgets where a reader stands: it begins at the start again.
@@ -174,6 +149,38 @@ impl Store {
         .await?;
         Ok(row)
     }
+}
+
+async fn move_checkpoints(lent: &mut Lent<'_>, lease: &Lease, moves: &[(String, Cursor)]) -> Result<bool, StoreError> {
+    let mut transaction = lent.begin().await?;
+    let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
+        .bind(&lease.name)
+        .bind(lease.token)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if held != Some(true) {
+        return Ok(false);
+    }
+    for (reader, cursor) in moves {
+        let moved = sqlx::query(
+            "insert into checkpoints (reader, epoch, tx, ord, at, token) values ($1, $2, $3::xid8, $4, $5, $6)
+             on conflict (reader) do update set epoch = $2, tx = $3::xid8, ord = $4, at = $5, token = $6
+             where checkpoints.token <= $6",
+        )
+        .bind(reader)
+        .bind(cursor.epoch)
+        .bind(&cursor.tx)
+        .bind(cursor.ord)
+        .bind(to_database(cursor.at))
+        .bind(lease.token)
+        .execute(&mut *transaction)
+        .await?;
+        if moved.rows_affected() != 1 {
+            return Ok(false);
+        }
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
 fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {

@@ -48,6 +48,7 @@ pub(super) async fn fill_read_models(connection: &mut PgConnection) -> Result<()
 }
 
 /// Enters what the next users are found by. Answers the last of them.
+#[expect(clippy::disallowed_methods, reason = "an operator's command on a connection of its own, which ends with it")]
 async fn fill_page(
     connection: &mut PgConnection,
     marked: Marked,

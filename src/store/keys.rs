@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::environment::Random;
+use crate::secret_file::{self, SecretFileError};
 use crate::store::seal::{DataKey, FieldClass, Place, Unsealable};
 
 /// What a wrapped key is for.
@@ -68,8 +69,11 @@ pub enum MasterKeysError {
         /// Which file.
         path: String,
         /// Why.
-        source: std::io::Error,
+        source: SecretFileError,
     },
+    /// Something else than text.
+    #[error("the master key file holds no text")]
+    NoText,
     /// A line is not `id base64-of-32-bytes`.
     #[error("line {0} of the master key file is not an id and the base64 of 32 bytes")]
     Line(usize),
@@ -81,9 +85,9 @@ pub enum MasterKeysError {
 impl MasterKeys {
     /// Reads a file with one key a line: an id and the base64 of 32 bytes. The first is active.
     pub fn read(path: &Path) -> Result<Self, MasterKeysError> {
-        let text = std::fs::read_to_string(path)
+        let text = secret_file::read(path)
             .map_err(|source| MasterKeysError::Unreadable { path: path.display().to_string(), source })?;
-        Self::parse(&text)
+        Self::parse(std::str::from_utf8(&text).map_err(|_| MasterKeysError::NoText)?)
     }
 
     /// Reads the text of such a file.

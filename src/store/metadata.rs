@@ -1,6 +1,7 @@
 //! What every row of `log` and `activity` says of where it comes from.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub struct Origin {
     pub address: Option<IpAddr>,
     /// The command's name, if its caller gave it one.
     pub command: Option<NamedCommand>,
+    /// How long the caller waits, if it says so.
+    pub patience: Option<Duration>,
 }
 
 /// The `metadata` of a row.

@@ -17,6 +17,7 @@ pub mod lists;
 pub mod mailbox;
 pub mod metadata;
 pub mod outbox;
+mod outcome;
 pub mod pages;
 pub mod purge;
 pub mod read;
@@ -41,7 +42,7 @@ use time::OffsetDateTime;
 use crate::domain::time::Timestamp;
 use crate::environment::{Clock, Random};
 use crate::store::cache::Cache;
-use crate::store::connections::Connections;
+use crate::store::connections::{Connections, Database};
 use crate::store::error::StoreError;
 use crate::store::keys::MasterKeys;
 use crate::store::wake::Wake;
@@ -52,7 +53,7 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Everything that talks to Postgres stands on this. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) database: PgPool,
+    pub(crate) database: Database,
     pub(crate) connections: Arc<Connections>,
     pub(crate) master: Arc<MasterKeys>,
     pub(crate) clock: Clock,
@@ -65,7 +66,8 @@ impl Store {
     /// A store on a pool of connections.
     pub fn new(database: PgPool, master: Arc<MasterKeys>) -> Self {
         let cache = Arc::new(Cache::default());
-        let connections = Arc::new(Connections::new(database.clone()));
+        let connections = Arc::new(Connections::new(database));
+        let database = Database::new(connections.clone());
         Self { database, connections, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
     }
 
@@ -81,7 +83,7 @@ impl Store {
 
     /// The pool of connections, for what is not the store's business: migrations, health, tests.
     pub fn database(&self) -> &PgPool {
-        &self.database
+        self.database.pool()
     }
 }
 

@@ -490,8 +490,9 @@ impl Store {
         if revision == A::REVISION {
             return serde_json::from_str(state.get()).map_err(|source| StoreError::Row { table, source });
         }
-        let mut connection = self.database.acquire().await?;
-        let events = history::load(&mut connection, pool, stream, key).await?;
+        let mut lent = self.database.lend().await?;
+        let events = history::load(lent.connection(), pool, stream, key).await;
+        let events = lent.settled(events)?;
         // A row without a living state in its stream is one that somebody deleted a moment ago.
         history::replay(stream, &events).0.ok_or(StoreError::Stale)
     }

@@ -80,7 +80,7 @@ impl Store {
     /// Computes read models and claims anew and puts them in the place of the old ones.
     pub async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {
         // The connection is not given back: whatever happens, the lock that keeps others from doing the same ends with it.
-        let mut connection = self.database.acquire().await?.detach();
+        let mut connection = self.database.pool().acquire().await?.detach();
         sqlx::query("set statement_timeout = 0").execute(&mut connection).await?;
         let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtext('userpool log rebuild'))")
             .fetch_one(&mut connection)
@@ -144,6 +144,10 @@ impl Store {
     }
 
     /// Puts the new tables in the place of the old ones. Answers how many streams were still behind.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an operator's command on a connection of its own, which ends with it"
+    )]
     async fn swap(
         &self,
         connection: &mut PgConnection,

@@ -109,8 +109,9 @@ pub(super) fn search_rows(user: &User, rules: &NameRules) -> Vec<(SearchEntry, S
 
 impl Store {
     /// A transaction that sees everything as it is now, however long it takes, and holds up neither writers nor the feed.
+    #[expect(clippy::disallowed_methods, reason = "an operator's command, which ends with its process")]
     pub(super) async fn moment(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
-        let mut moment = self.database.begin().await?;
+        let mut moment = self.database.pool().begin().await?;
         sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *moment).await?;
         Ok(moment)
     }

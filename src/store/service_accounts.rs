@@ -9,6 +9,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::events::service_account_activity::Activity;
 use crate::proto::events::{ServiceAccountCreated, ServiceAccountRevoked};
+use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
 use crate::store::seal::{FieldClass, Place};
@@ -135,21 +136,11 @@ impl Store {
     /// Revokes a service account, and frees its certificates for others. Answers whether it was of use before.
     pub async fn revoke_service_account(&self, id: &AccessKeyId, origin: &Origin) -> Result<bool, StoreError> {
         self.make_partitions(self.clock.now()).await?;
-        let mut transaction = self.database.begin().await?;
-        let changed =
-            sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
-                .bind(id.as_str())
-                .bind(to_database(self.clock.now()))
-                .execute(&mut *transaction)
-                .await?;
-        if changed.rows_affected() == 0 {
+        let mut lent = self.database.lend().await?;
+        let revoked = revoke(&mut lent, id, self.clock.now()).await;
+        if !lent.settled(revoked)? {
             return Ok(false);
         }
-        sqlx::query("delete from service_account_certificates where access_key_id = $1")
-            .bind(id.as_str())
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
         let fact = Activity::Revoked(ServiceAccountRevoked { access_key_id: id.to_string() });
         self.record(id.as_str(), origin, &fact).await?;
         Ok(true)
@@ -186,6 +177,26 @@ impl SecretPlace {
     fn place(&self) -> Place<'_> {
         Place { pool: &self.pool, stream: &self.stream, class: FieldClass::ServiceAccountSecret }
     }
+}
+
+/// Answers whether the account was of use before.
+async fn revoke(lent: &mut Lent<'_>, id: &AccessKeyId, at: Timestamp) -> Result<bool, StoreError> {
+    let mut transaction = lent.begin().await?;
+    let changed =
+        sqlx::query("update service_accounts set revoked_at = $2 where access_key_id = $1 and revoked_at is null")
+            .bind(id.as_str())
+            .bind(to_database(at))
+            .execute(&mut *transaction)
+            .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query("delete from service_account_certificates where access_key_id = $1")
+        .bind(id.as_str())
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(true)
 }
 
 pub(super) fn account(row: &PgRow) -> Result<ServiceAccount, StoreError> {

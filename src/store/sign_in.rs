@@ -4,10 +4,11 @@
 //! version is asserted by a function that raises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{Connection, PgConnection, Postgres};
+use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -21,9 +22,11 @@ use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
 use crate::store::cache::PoolView;
 use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
+use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
+use crate::store::outcome::{Recorded, find_out};
 use crate::store::read::{Failures, Session, VersionedAttempts};
 use crate::store::to_database;
 use crate::store::wake::News;
@@ -212,6 +215,8 @@ struct Heard {
     source: &'static str,
     at: OffsetDateTime,
     limited: Option<Limited>,
+    /// How long the caller waits.
+    patience: Option<Duration>,
 }
 
 fn number(failures: u32) -> i32 {
@@ -242,7 +247,7 @@ impl Store {
             place.at,
             &self.random,
         )?;
-        let command = place.origin.command.clone();
+        let (command, patience) = (place.origin.command.clone(), place.origin.patience);
         let sealer = Sealer::Data(&user.key);
         let answer = command
             .as_ref()
@@ -269,8 +274,8 @@ impl Store {
             match written {
                 // The answer was lost on the way: the session tells whether the statement was done.
                 Err(error) if error.is_connection_lost() => {
-                    store.connections.look_at_all();
-                    store.session_began(&acceptance.pool, acceptance.session.event_id, error).await?;
+                    let began = || store.session_began(&acceptance.pool, &acceptance.session);
+                    store.unless_done(patience, error, began).await?;
                 }
                 written => written?,
             }
@@ -282,29 +287,22 @@ impl Store {
 
     async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {
         let mut lent = self.connections.lend().await?;
-        acceptance.write(lent.connection()).await?;
-        lent.done();
-        Ok(())
+        let accepted = acceptance.write(lent.connection()).await;
+        lent.settled(accepted)
     }
 
     /// The answer is written first: of two commands of one name the second waits there.
     async fn accept_and_answer(&self, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
-        let mut connection = self.connections.acquire().await?;
-        let mut transaction = connection.begin().await?;
-        answers::write(&mut transaction, answer).await?;
-        acceptance.write(&mut transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        let mut lent = self.connections.lend().await?;
+        let accepted = accept_and_answer(&mut lent, acceptance, answer).await;
+        lent.settled(accepted)
     }
 
-    async fn session_began(&self, pool: &UserPoolId, session: Uuid, lost: StoreError) -> Result<(), StoreError> {
-        let began: bool =
-            sqlx::query_scalar("select exists (select from sessions where user_pool_id = $1 and event_id = $2)")
-                .bind(pool.as_str())
-                .bind(session)
-                .fetch_one(&self.database)
-                .await?;
-        if began { Ok(()) } else { Err(lost) }
+    /// Whether a session is there. What began it may still be on its way: a row of the same key, never kept, waits for it.
+    async fn session_began(&self, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
+        let mut lent = self.database.lend().await?;
+        let began = has_begun(&mut lent, pool, session).await;
+        lent.settled(began)
     }
 
     /// Records a refusal, and counts it if the password was wrong. An unknown user's is recorded under the id of whoever
@@ -326,6 +324,7 @@ impl Store {
             source: counted(&place),
             at: to_database(place.at),
             limited: place.limited.cloned(),
+            patience: place.origin.patience,
         };
         match refused.hearing {
             Hearing::Unheard if refused.is_recorded => self.append_facts(place.pool_id, vec![row]).await,
@@ -351,6 +350,7 @@ impl Store {
             source: counted(&place),
             at: to_database(place.at),
             limited: place.limited.cloned(),
+            patience: place.origin.patience,
         };
         self.hear(heard, None).await
     }
@@ -384,8 +384,10 @@ impl Store {
         row: ActivityRow,
         is_recorded: bool,
     ) -> Result<(), StoreError> {
-        let (store, limited) = (self.clone(), heard.limited.clone());
+        let (store, limited, patience) = (self.clone(), heard.limited.clone(), heard.patience);
+        let (pool, fact) = (heard.pool.clone(), is_recorded.then(|| Recorded::of(&row)));
         let written = self.to_its_end(async move {
+            let mut lent = store.connections.lend().await?;
             let query = sqlx::query(REFUSE_AND_COUNT)
                 .bind(heard.pool.as_str())
                 .bind(heard.owner.0)
@@ -404,8 +406,14 @@ impl Store {
                 .bind(attempts.locked_until.map(to_database))
                 .bind(by_name.map(|by_name| number(by_name.failures)))
                 .bind(by_name.and_then(|by_name| by_name.locked_until).map(to_database));
-            limit(query, heard.limited.as_ref()).execute(&store.database).await?;
-            Ok(())
+            let counted = limit(query, heard.limited.as_ref()).execute(lent.connection()).await;
+            match (lent.settled(counted.map(drop).map_err(StoreError::from)), fact) {
+                // What left no fact can't be found: the caller is told that it is not known.
+                (Err(error), Some(fact)) if error.is_connection_lost() => {
+                    store.unless_done(patience, error, || store.is_recorded(&pool, &fact)).await
+                }
+                (counted, _) => counted,
+            }
         });
         written.await.map_err(|error| error.with_wait(&limited))
     }
@@ -427,7 +435,7 @@ impl Store {
             let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
                 Err(error) if error.is_connection_lost() => {
                     store.connections.look_at_all();
-                    store.rotate(&pool, &session, at, Again(true)).await?
+                    find_out(None, || store.rotate(&pool, &session, at, Again(true))).await?
                 }
                 rotated => rotated?,
             };
@@ -443,15 +451,16 @@ impl Store {
         at: Timestamp,
         Again(again): Again,
     ) -> Result<bool, StoreError> {
+        let mut lent = self.connections.lend().await?;
         let rotated = sqlx::query(ROTATE)
             .bind(pool.as_str())
             .bind(session.event_id)
             .bind(session.refresh_counter)
             .bind(to_database(at))
             .bind(again)
-            .execute(&self.database)
-            .await?;
-        Ok(rotated.rows_affected() == 1)
+            .execute(lent.connection())
+            .await;
+        lent.settled(rotated.map(|rotated| rotated.rows_affected() == 1).map_err(StoreError::from))
     }
 
     /// Ends a session and records why.
@@ -466,22 +475,26 @@ impl Store {
     ) -> Result<(), StoreError> {
         let owner = user.state.sub.to_string();
         let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
-        let (store, pool) = (self.clone(), pool.id.clone());
+        let (store, pool, patience) = (self.clone(), pool.id.clone(), origin.patience);
         self.to_its_end(async move {
-            let mut connection = store.connections.acquire().await?;
-            let mut transaction = connection.begin().await?;
-            let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
-                .bind(pool.as_str())
-                .bind(session)
-                .execute(&mut *transaction)
-                .await?;
-            if ended.rows_affected() == 1 {
-                append_activity(&mut transaction, &pool, &[row]).await?;
+            let mut lent = store.connections.lend().await?;
+            let ended = end(&mut lent, &pool, session, &row).await;
+            match lent.settled(ended) {
+                // The answer was lost on the way. The same once more finds nothing to end where the first one did.
+                Err(error) if error.is_connection_lost() => {
+                    store.connections.look_at_all();
+                    find_out(patience, || store.end_once_more(&pool, session, &row)).await
+                }
+                ended => ended,
             }
-            transaction.commit().await?;
-            Ok(())
         })
         .await
+    }
+
+    async fn end_once_more(&self, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
+        let mut lent = self.connections.lend().await?;
+        let ended = end(&mut lent, pool, session, row).await;
+        lent.settled(ended)
     }
 
     /// Runs a write in its own task to its end, whatever becomes of the caller.
@@ -499,4 +512,46 @@ impl Store {
         })
         .await?
     }
+}
+
+async fn accept_and_answer(lent: &mut Lent<'_>, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    answers::write(&mut transaction, answer).await?;
+    acceptance.write(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn has_begun(lent: &mut Lent<'_>, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
+    let mut transaction = lent.begin().await?;
+    let written = sqlx::query(
+        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    )
+    .bind(pool.as_str())
+    .bind(session.event_id)
+    .bind(session.sub.0)
+    .bind(session.client_id.as_str())
+    .bind(session.token_generation)
+    .bind(to_database(session.auth_time))
+    .bind(to_database(session.expires_at))
+    .execute(&mut *transaction)
+    .await?;
+    transaction.rollback().await?;
+    Ok(written.rows_affected() == 0)
+}
+
+/// Ends a session and records why, if it is there.
+async fn end(lent: &mut Lent<'_>, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
+        .bind(pool.as_str())
+        .bind(session)
+        .execute(&mut *transaction)
+        .await?;
+    if ended.rows_affected() == 1 {
+        append_activity(&mut transaction, pool, std::slice::from_ref(row)).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }

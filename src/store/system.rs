@@ -33,7 +33,7 @@ pub enum UnfitDatabase {
 impl Store {
     /// Brings the schema to this release's version. Replicas that start together wait for each other.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.database.acquire().await?;
+        let mut connection = self.database.pool().acquire().await?;
         // Migrations may take longer than a request.
         sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
         sqlx::query("set lock_timeout = 0").execute(&mut *connection).await?;

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::environment::Random;
+use crate::store::Store;
+use crate::store::connections::Database;
 
 const CHANNEL: &str = "userpool";
 const SHORTEST_GAP: Duration = Duration::from_millis(5);
@@ -91,33 +93,49 @@ impl Wake {
     }
 
     /// Tells other processes of commits here, at most once in five milliseconds, and wakes workers for theirs.
-    pub async fn run(self, database: PgPool, stop: CancellationToken) {
+    pub async fn run(self, store: Store, stop: CancellationToken) {
+        tokio::join!(self.keep_listening(store.database(), &stop), self.keep_telling(&store.database, &stop));
+    }
+
+    /// Listens over a connection of its own, which the pool never had and never gets: one that listens is told things that
+    /// whoever asks a question does not understand. It is not mended either: a broken one ends, and another one is made.
+    async fn keep_listening(&self, database: &PgPool, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = self.exchange(&database, &stop).await {
-                tracing::warn!(%error, "the connection that wakes other processes broke");
+            let ended = stop.run_until_cancelled(self.listen(database)).await;
+            if let Some(Err(error)) = ended {
+                tracing::warn!(%error, "the connection by which other processes wake this one broke");
                 let _ = tokio::time::timeout(RECONNECT, stop.cancelled()).await;
             }
         }
     }
 
-    async fn exchange(&self, database: &PgPool, stop: &CancellationToken) -> sqlx::Result<()> {
-        let mut listener = PgListener::connect_with(database).await?;
+    async fn listen(&self, database: &PgPool) -> sqlx::Result<()> {
+        let options = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        // It ends with its pool, which is dropped with the listener.
+        let alone = options.connect_with((*database.connect_options()).clone()).await?;
+        let mut listener = PgListener::connect_with(&alone).await?;
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                received = listener.recv() => {
-                    if let Some(news) = self.of_others(received?.payload()) {
-                        self.wake(news);
-                    }
-                }
-                () = self.committed.notified() => {
-                    let news = News::of(self.has_messages.swap(false, Ordering::SeqCst));
-                    let said = format!("{} {}", self.process, news.name());
-                    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(said).execute(database).await?;
-                    tokio::time::sleep(SHORTEST_GAP).await;
-                }
+        // What was committed elsewhere before is not told any more.
+        self.wake(News::Messages);
+        while let Some(notification) = listener.try_recv().await? {
+            if let Some(news) = self.of_others(notification.payload()) {
+                self.wake(news);
             }
+        }
+        Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    async fn keep_telling(&self, database: &Database, stop: &CancellationToken) {
+        while stop.run_until_cancelled(self.committed.notified()).await.is_some() {
+            let news = News::of(self.has_messages.swap(false, Ordering::SeqCst));
+            let said = format!("{} {}", self.process, news.name());
+            let told = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(said).execute(database).await;
+            if let Err(error) = told {
+                // Whoever waits elsewhere polls as well.
+                tracing::debug!(%error, "other processes are not told of commits");
+            }
+            tokio::time::sleep(SHORTEST_GAP).await;
         }
     }
 

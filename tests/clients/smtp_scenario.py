@@ -94,6 +94,7 @@ async def check(security, files, directory):
         lambda: SMTP(mailbox, **options), "127.0.0.1", 0, ssl=context if security == "tls" else None
     )
     password_file = directory / "password"
+    password_file.touch(mode=0o600)
     password_file.write_text(f"{PASSWORD}\n")
     settings = {
         "host": "127.0.0.1",

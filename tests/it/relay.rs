@@ -647,7 +647,7 @@ async fn the_relay_keeps_up() {
     // One at a time: how long an event takes from its commit to a checkpoint behind it.
     let mut delays = Vec::new();
     let stop_waking = CancellationToken::new();
-    let waking = tokio::spawn(store.wake().clone().run(store.database().clone(), stop_waking.clone()));
+    let waking = tokio::spawn(store.wake().clone().run(store.clone(), stop_waking.clone()));
     for version in 1..=50 {
         let before = store.checkpoint(&reader(Log::Directory)).await.unwrap();
         append(&store, &["single"], version).await;

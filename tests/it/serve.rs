@@ -551,3 +551,25 @@ async fn the_code_of_a_sign_up_arrives_by_the_mail_relay_that_is_configured() {
     .await;
     assert_eq!(relay.mails().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_whether_it_is_ready_is_not_told_what_the_database_said() {
+    let (installation, server) = blocking(|| {
+        let installation = installation("serve_ready");
+        let server = installation.start(&[]);
+        (installation, server)
+    })
+    .await;
+    let database = sqlx::PgPool::connect(&installation.database_url).await.expect("a connection");
+    sqlx::query("alter table meta rename to hidden").execute(&database).await.expect("it is renamed");
+    for _ in 0..2 {
+        let answer = get(server.http, "/readyz").await;
+        assert_eq!((answer.status, answer.text().as_str()), (503, "the database does not answer"));
+    }
+    sqlx::query("alter table hidden rename to meta").execute(&database).await.expect("it is renamed back");
+    assert_eq!(get(server.http, "/readyz").await.text(), "ready");
+    let log = server.log();
+    assert_eq!(log.matches("the server is not ready").count(), 1, "{log}");
+    assert!(log.contains("meta") && log.contains("the server is ready again"), "{log}");
+    blocking(move || drop(server)).await;
+}

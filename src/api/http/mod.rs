@@ -40,7 +40,7 @@ pub fn router(door: HttpDoor) -> Router {
         .with_state(app.clone());
     let health = Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz).with_state(Readiness { app: app.clone(), stopping: door.stopping }));
+        .route("/readyz", get(health::readyz).with_state(Readiness::new(&app, door.stopping)));
     let confirmation = || get(confirm_user::page).post(confirm_user::confirm);
     let confirmation = Router::new()
         .route("/{user_pool_id}/confirmUser", confirmation())

@@ -13,6 +13,8 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, VerifierBuilderError,
 use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
+use crate::secret_file::{self, SecretFileError};
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -37,6 +39,14 @@ pub enum TlsError {
         path: String,
         /// Why.
         source: pem::Error,
+    },
+    /// The private key's file can't hold a secret.
+    #[error("{path}: {source}")]
+    KeyFile {
+        /// Which.
+        path: String,
+        /// Why.
+        source: SecretFileError,
     },
     /// There is none in the file.
     #[error("{0} holds no certificate")]
@@ -110,7 +120,9 @@ impl TlsFiles {
     /// TLS 1.2 and 1.3, for HTTP/2 and HTTP/1.1.
     fn read(&self) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|source| failed(&self.key, source))?;
+        let path = || self.key.display().to_string();
+        let key = secret_file::read(&self.key).map_err(|source| TlsError::KeyFile { path: path(), source })?;
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|source| failed(&self.key, source))?;
         let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(self.verifier(provider)?)
@@ -170,8 +182,8 @@ mod tests {
         let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
         let files =
             TlsFiles { certificate: directory.join("tls.crt"), key: directory.join("tls.key"), client_ca: None };
-        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
-        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        write_key(&files.certificate, &made.cert.pem());
+        write_key(&files.key, &made.signing_key.serialize_pem());
         files
     }
 
@@ -247,7 +259,7 @@ mod tests {
         assert_eq!(shown(&tls, &second).await, Some(None));
         assert_eq!(shown(&tls, &caller(&files, None)).await, Some(None));
 
-        std::fs::write(&files.key, "no key").unwrap();
+        write_key(&files.key, "no key");
         touch(&files.key);
         tls.look();
         assert_eq!(shown(&tls, &second).await, Some(None));
@@ -308,6 +320,26 @@ mod tests {
             assert_eq!(kind == rustls::HandshakeKind::Resumed, resumed, "{kind:?}");
             drop(connected);
         }
+    }
+
+    /// In the place of what is there.
+    fn write_key(path: &Path, text: &str) {
+        let _ = std::fs::remove_file(path);
+        secret_file::create(path, text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_and_one_that_gets_so_is_not_used() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = write(directory.path());
+        let tls = Tls::read(files.clone()).unwrap();
+        let before = Arc::as_ptr(&tls.current.read().unwrap().0);
+        std::fs::set_permissions(&files.key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let told = Tls::read(files.clone()).unwrap_err().to_string();
+        assert!(told.contains("tls.key") && told.contains("mode 0644"), "{told}");
+        touch(&files.key);
+        tls.look();
+        assert_eq!(Arc::as_ptr(&tls.current.read().unwrap().0), before);
     }
 
     #[test]

@@ -21,9 +21,12 @@ enum Command {
 pub fn run(command: ConfigCommand) -> anyhow::Result<()> {
     match command.command {
         Command::Check(arguments) => {
-            arguments.server()?;
+            let config = arguments.server()?;
             for name in unknown_variables() {
                 println!("{name} is set, but no setting has that name");
+            }
+            for caution in config.cautions {
+                println!("{caution}");
             }
             println!("The configuration is complete and safe.");
             Ok(())

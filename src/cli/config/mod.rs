@@ -13,9 +13,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
+use crate::kafka::config as kafka;
+use crate::secret_file::{self, SecretFileError};
 
 pub use limits::{CountSettings, LimitSettings, QuotaSettings};
 pub use server::{Problem, Problems, ServerConfig};
@@ -193,6 +196,16 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file holds a secret, and others can read it.
+    #[error("the configuration file {path} has {name}: {source}")]
+    Exposed {
+        /// Which.
+        path: String,
+        /// The setting that is a secret.
+        name: &'static str,
+        /// Why it can't be there.
+        source: SecretFileError,
+    },
     /// The file is no TOML, or holds what nobody knows. The line itself may hold a secret and is not shown.
     #[error("{path}, line {line}: {reason}")]
     File {
@@ -231,7 +244,31 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let named = || path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: named(), source })?;
-        Self::parse(&text).map_err(|(line, reason)| ConfigError::File { path: named(), line, reason })
+        let settings =
+            Self::parse(&text).map_err(|(line, reason)| ConfigError::File { path: named(), line, reason })?;
+        match settings.secret() {
+            Some(name) => secret_file::look_at(path).map(|()| settings).map_err(|source| ConfigError::Exposed {
+                path: named(),
+                name,
+                source,
+            }),
+            None => Ok(settings),
+        }
+    }
+
+    /// A setting that is a secret itself, if there is one.
+    fn secret(&self) -> Option<&'static str> {
+        let (email, sms) = (self.email.as_ref(), self.sms.as_ref());
+        let property = |(name, _): &(String, Secret)| kafka::is_secret(name) && !name.ends_with(".location");
+        [
+            ("database.url", self.database.url.as_ref().is_some_and(has_password)),
+            ("email.password", email.is_some_and(|email| email.password.is_some())),
+            ("sms.authorization", sms.is_some_and(|sms| sms.authorization.is_some())),
+            ("sms.headers", sms.is_some_and(|sms| !sms.headers.is_empty())),
+            ("kafka.properties", self.kafka.properties.iter().flatten().any(property)),
+        ]
+        .into_iter()
+        .find_map(|(name, is_there)| is_there.then_some(name))
     }
 
     /// Reads the text of a file. An error is the line and what is wrong there.
@@ -265,6 +302,12 @@ fn lay_over(below: &mut toml::Table, above: toml::Table) {
             }
         }
     }
+}
+
+/// Whether a URL has a password, before the host or as a parameter. One that is no URL may have any.
+fn has_password(url: &Secret) -> bool {
+    Url::parse(&url.0)
+        .map_or(true, |url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
 }
 
 /// A network, or an address as the network of this one.
@@ -307,6 +350,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_others_can_read_holds_no_secret() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("userpool.toml");
+        let email = "[email]\nhost = 'mail.example'\nsecurity = 'tls'\nfrom = 'a@b.example'\n";
+        for (text, secret) in [
+            ("region = 'eu-west-1'".to_owned(), None),
+            ("database.url = 'postgres://users@db.example/users?sslmode=verify-full'".to_owned(), None),
+            ("[kafka.properties]\n'sasl.username' = 'me'\n'ssl.key.location' = '/key'".to_owned(), None),
+            (email.to_owned(), None),
+            ("database.url = 'postgres://users:hunter2@db.example/users'".to_owned(), Some("database.url")),
+            ("database.url = 'postgres://db.example/users?password=hunter2'".to_owned(), Some("database.url")),
+            ("[kafka.properties]\n'sasl.password' = 'hunter2'".to_owned(), Some("kafka.properties")),
+            (format!("{email}username = 'me'\npassword = 'hunter2'"), Some("email.password")),
+        ] {
+            std::fs::write(&path, &text).unwrap();
+            for (mode, is_exposed) in [(0o644, true), (0o600, false), (0o440, false)] {
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+                match (Settings::read(&path), secret.filter(|_| is_exposed)) {
+                    (Ok(_), None) => {}
+                    (Err(ConfigError::Exposed { name, .. }), Some(expected)) => assert_eq!(name, expected),
+                    (read, _) => panic!("{text} {mode:o}: {:?}", read.map(drop)),
+                }
+            }
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
 
     #[derive(Debug, Parser)]
     struct Line {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::authenticate::TrustedProxies;
@@ -17,6 +18,7 @@ use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
 use crate::kafka::config::{self as kafka, KafkaConfig};
 use crate::limits::Counts;
+use crate::secret_file::{self, SecretFileError};
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
 
@@ -55,6 +57,25 @@ pub struct ServerConfig {
     pub shutdown_pause: Duration,
     /// How logs look.
     pub log_format: LogFormat,
+    /// What whoever starts it should know.
+    pub cautions: Vec<Caution>,
+}
+
+/// Something that is right, and less than it may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caution {
+    /// Nobody looks whose certificate the database shows.
+    DatabaseUnverified,
+}
+
+impl fmt::Display for Caution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DatabaseUnverified => {
+                "database.url has sslmode=require, which verifies nothing: whoever is on the way can be the database, and reads and changes everything; use sslmode=verify-full with sslrootcert"
+            }
+        })
+    }
 }
 
 /// Something that is wrong with settings.
@@ -93,9 +114,17 @@ pub enum Problem {
     DatabaseUrl,
     /// What users are would travel in the clear.
     #[error(
-        "the database is on another machine and need not be asked by TLS: add sslmode=verify-full (or require) to database.url, or set database.without-tls if the way there is safe"
+        "the database is on another machine and need not be asked by TLS: add sslmode=verify-full to database.url, or set database.without-tls if the way there is safe"
     )]
     DatabaseWithoutTls,
+    /// The key by which the database knows this server.
+    #[error("database.url: sslkey {path}: {source}")]
+    DatabaseKey {
+        /// Which file.
+        path: String,
+        /// Why it can't be used.
+        source: SecretFileError,
+    },
     /// Out of range.
     #[error("{0} is between {1} and {2}")]
     Range(&'static str, u64, u64),
@@ -162,7 +191,7 @@ impl ServerConfig {
         let region = settings.region.unwrap_or_else(|| "us-east-1".to_owned());
         checked.unless(!is_region(&region), || Problem::Region);
         let without_tls = settings.database.without_tls.unwrap_or(false);
-        let database_url = checked.take(database_url(settings.database.url, without_tls));
+        let database = checked.take(database_url(settings.database.url, without_tls));
         let master_keys = checked.take(match &settings.master_keys_file {
             Some(file) => MasterKeys::read(file).map(Arc::new).map_err(Problem::from),
             None => Err(Problem::Missing("master-keys-file", "USERPOOL_MASTER_KEYS_FILE")),
@@ -182,8 +211,9 @@ impl ServerConfig {
 
         let counts = checked.counts(&settings.limits.counts);
 
-        let required = (public_url, database_url, master_keys, cost, delivery);
-        let (Some(public_url), Some(database_url), Some(master_keys), Some(cost), Some(delivery)) = required else {
+        let required = (public_url, database, master_keys, cost, delivery);
+        let (Some(public_url), Some((database_url, caution)), Some(master_keys), Some(cost), Some(delivery)) = required
+        else {
             return Err(Problems(problems));
         };
         if !problems.is_empty() {
@@ -211,6 +241,7 @@ impl ServerConfig {
             activity_months,
             shutdown_pause: Duration::from_secs(u64::from(shutdown_pause)),
             log_format: settings.log_format.unwrap_or_default(),
+            cautions: caution.into_iter().collect(),
         })
     }
 }
@@ -321,7 +352,8 @@ fn is_region(region: &str) -> bool {
     (1..=40).contains(&region.len()) && region.bytes().all(allowed)
 }
 
-fn database_url(url: Option<Secret>, without_tls: bool) -> Result<Secret, Problem> {
+/// The URL, and what is to be said about it.
+fn database_url(url: Option<Secret>, without_tls: bool) -> Result<(Secret, Option<Caution>), Problem> {
     let url = url.ok_or(Problem::Missing("database-url", "USERPOOL_DATABASE_URL"))?;
     // The parser of URLs takes any scheme.
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.0.starts_with(scheme)) {
@@ -331,7 +363,21 @@ fn database_url(url: Option<Secret>, without_tls: bool) -> Result<Secret, Proble
     let tls = matches!(options.get_ssl_mode(), PgSslMode::Require | PgSslMode::VerifyCa | PgSslMode::VerifyFull);
     let host = options.get_host();
     let local = host.starts_with('/') || options.get_socket().is_some() || is_loopback(host);
-    if tls || local || without_tls { Ok(url) } else { Err(Problem::DatabaseWithoutTls) }
+    if !(tls || local || without_tls) {
+        return Err(Problem::DatabaseWithoutTls);
+    }
+    if let Some(path) = client_key(&url) {
+        secret_file::look_at(path.as_ref()).map_err(|source| Problem::DatabaseKey { path, source })?;
+    }
+    let verifies_nothing = !local && !without_tls && matches!(options.get_ssl_mode(), PgSslMode::Require);
+    Ok((url, verifies_nothing.then_some(Caution::DatabaseUnverified)))
+}
+
+/// The file of a URL's `sslkey`, by either of the names that the driver reads.
+fn client_key(url: &Secret) -> Option<String> {
+    let url = Url::parse(&url.0).ok()?;
+    let mut pairs = url.query_pairs();
+    pairs.find_map(|(name, path)| matches!(&*name, "sslkey" | "ssl-key").then(|| path.into_owned()))
 }
 
 fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem> {
@@ -380,7 +426,8 @@ mod tests {
     fn problems(top: &str, database_url: &str, sections: &str) -> Vec<String> {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
-        std::fs::write(&keys, MasterKeys::generate_line("one", &crate::environment::Random::default())).unwrap();
+        let line = MasterKeys::generate_line("one", &crate::environment::Random::default());
+        secret_file::create(&keys, line.as_bytes()).unwrap();
         let text = format!("{top}\ndatabase.url = '{database_url}'\n{sections}");
         match ServerConfig::new(settings(&text, &keys)) {
             Ok(_) => Vec::new(),
@@ -456,6 +503,53 @@ mod tests {
             assert_eq!(with(url, ""), Vec::<String>::new(), "{url}");
         }
         assert_eq!(with("postgres://db.example/users", "database.without-tls = true"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_database_that_nobody_verifies_is_told() {
+        let told = |mode: &str, without_tls: bool, host: &str| {
+            let url = Secret(format!("postgres://{host}/users?sslmode={mode}"));
+            database_url(Some(url), without_tls).map(|(_, caution)| caution).map_err(|problem| problem.to_string())
+        };
+        assert_eq!(told("require", false, "db.example"), Ok(Some(Caution::DatabaseUnverified)));
+        for (mode, without_tls, host) in [
+            ("verify-full", false, "db.example"),
+            ("verify-ca", false, "db.example"),
+            ("require", false, "127.0.0.1"),
+            ("require", true, "db.example"),
+            ("disable", true, "db.example"),
+        ] {
+            assert_eq!(told(mode, without_tls, host), Ok(None), "{mode} {host}");
+        }
+        let caution = Caution::DatabaseUnverified.to_string();
+        assert!(caution.contains("verify-full") && caution.contains("verifies nothing"), "{caution}");
+        assert!(!told("prefer", false, "db.example").unwrap_err().contains("require"));
+    }
+
+    #[test]
+    fn keys_that_others_can_read_are_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let keys = directory.path().join("keys");
+        secret_file::create(&keys, MasterKeys::generate_line("one", &Default::default()).as_bytes()).unwrap();
+        let told = |url: &str| {
+            let text = format!("{LOCAL}\ndatabase.url = '{url}'");
+            match ServerConfig::new(settings(&text, &keys)) {
+                Ok(_) => Vec::new(),
+                Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+            }
+        };
+        let key_of_client = directory.path().join("client key");
+        secret_file::create(&key_of_client, b"").unwrap();
+        let url = format!("{DATABASE}?sslkey={}", key_of_client.display().to_string().replace(' ', "%20"));
+        for (mode, refused) in [(0o600, false), (0o440, false), (0o644, true), (0o666, true), (0o660, true)] {
+            std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::set_permissions(&key_of_client, std::fs::Permissions::from_mode(mode)).unwrap();
+            let told = told(&url);
+            assert_eq!(told.len(), if refused { 2 } else { 0 }, "{mode:o}: {told:?}");
+            let mode = format!("mode {mode:04o}");
+            assert!(told.iter().all(|told| told.contains(&mode)), "{told:?}");
+        }
     }
 
     #[test]

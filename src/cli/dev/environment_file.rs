@@ -1,9 +1,9 @@
 //! `dev.env`: everything that clients on this machine need, in the form of a shell's assignments.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::secret_file;
 
 const NAME: &str = "dev.env";
 
@@ -71,8 +71,7 @@ impl EnvironmentFile {
         let path = data_dir.join(NAME);
         let unfinished = data_dir.join(".dev.env");
         let _ = std::fs::remove_file(&unfinished);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-        file.write_all(self.text().as_bytes())?;
+        secret_file::create(&unfinished, self.text().as_bytes())?;
         // A reader sees the old file or the new one, never half of it.
         std::fs::rename(&unfinished, &path)?;
         Ok(path)

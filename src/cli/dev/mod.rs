@@ -5,7 +5,6 @@ pub mod postgres;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,7 @@ use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::relay::Relay;
 use crate::kafka::topics;
 use crate::limits::Allowances;
+use crate::secret_file;
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
@@ -248,8 +248,7 @@ async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::R
 fn own_master_keys(data_dir: &Path, random: &Random) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("master.keys");
     if !path.exists() {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(MasterKeys::generate_line("dev", random).as_bytes())?;
+        secret_file::create(&path, MasterKeys::generate_line("dev", random).as_bytes())?;
     }
     Ok(path)
 }

@@ -8,6 +8,7 @@ mod rows;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -24,16 +25,18 @@ use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::{CodePurpose, app_client_event, group_event, user_activity, user_event, user_pool_event};
 use crate::store::Store;
-use crate::store::answers::NamedCommand;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::metadata::Origin;
+use crate::store::outcome::Recorded;
 use crate::store::read::Session;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
+use rows::Rows;
 pub(crate) use rows::{ActivityRow, LARGEST_PUBLISHED, activity_row};
+use write::{Failed, Stage};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 
 /// A user as a decision saw it.
@@ -416,28 +419,45 @@ impl Store {
     ///
     /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let limits = commit.limits();
+        let (patience, limits) = (commit.origin.patience, commit.limits());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
         let store = self.clone();
         let written = tokio::spawn(async move {
-            let marker = rows.marker();
             let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };
-            let command = rows.answer.as_ref().map(|answer| answer.command.clone());
-            let result = match write::write(&store.connections, rows).await {
-                // The answer was lost on the way: the first event tells whether the transaction was.
-                Err(error) if error.is_connection_lost() => match marker {
-                    Some(marker) if write::is_committed(&store.database, &marker).await? => Ok(()),
-                    _ => Err(error),
-                },
-                result => result,
-            };
+            let result = store.write(&rows, patience).await;
             if result.is_ok() {
-                command.iter().for_each(NamedCommand::committed);
+                rows.answer.iter().for_each(|answer| answer.command.committed());
                 store.wake.committed(news);
             }
             result
         });
         written.await?.map_err(|error| error.with_wait(&limits))
+    }
+
+    async fn write(&self, rows: &Rows, patience: Option<Duration>) -> Result<(), StoreError> {
+        let written = match write::write(&self.connections, rows).await {
+            // The server had ended the connection while nobody looked, and those that are left were looked at.
+            Err(Failed { error, stage: Stage::Begins }) if error.is_connection_lost() => {
+                tracing::debug!(%error, "a commit begins once more");
+                write::write(&self.connections, rows).await
+            }
+            written => written,
+        };
+        match written {
+            // The answer was lost on the way: the first event tells whether the transaction was.
+            Err(Failed { error, stage: Stage::Commits }) if error.is_connection_lost() => {
+                match (rows.marker(), rows.activity.first().map(Recorded::of)) {
+                    (Some(marker), _) => {
+                        self.unless_done(patience, error, || write::is_committed(&self.database, &marker)).await
+                    }
+                    (None, Some(fact)) => {
+                        self.unless_done(patience, error, || self.is_recorded(&rows.pool_id, &fact)).await
+                    }
+                    (None, None) => Err(error),
+                }
+            }
+            written => written.map_err(|failed| failed.error),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
 
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -10,49 +10,85 @@ use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::user::search::SearchEntry;
 use crate::store::answers;
-use crate::store::connections::Connections;
+use crate::store::connections::{Connections, Database, Lent};
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::outbox::INVITATION;
 use crate::store::read::Session;
 use crate::store::to_database;
 
-pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), StoreError> {
-    let mut lent = connections.lend().await?;
-    let mut transaction = lent.connection().begin().await?;
-    let connection = &mut *transaction;
+/// A commit that failed.
+pub(super) struct Failed {
+    /// Why.
+    pub error: StoreError,
+    /// How far it had come.
+    pub stage: Stage,
+}
+
+/// How far a commit had come when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing was asked of the database that leaves a trace.
+    Begins,
+    /// Its transaction was open: it ended with its connection, and nothing of it is there.
+    Writes,
+    /// It was told to commit.
+    Commits,
+}
+
+/// Writes everything in one transaction.
+pub(super) async fn write(connections: &Connections, rows: &Rows) -> Result<(), Failed> {
+    let mut stage = Stage::Begins;
+    match connections.lend().await {
+        Ok(mut lent) => {
+            let written = write_over(&mut lent, rows, &mut stage).await;
+            lent.settled(written)
+        }
+        Err(error) => Err(error),
+    }
+    .map_err(|error| Failed { error, stage })
+}
+
+async fn write_over(lent: &mut Lent<'_>, rows: &Rows, stage: &mut Stage) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    *stage = Stage::Writes;
+    write_rows(&mut transaction, rows).await?;
+    *stage = Stage::Commits;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn write_rows(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     if let Some(answer) = &rows.answer {
         answers::write(connection, answer).await?;
     }
-    let asserted = Asserted::of(&rows);
+    let asserted = Asserted::of(rows);
     for (stream, version) in &asserted.alone {
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
-    append(connection, &rows, &asserted).await?;
+    append(connection, rows, &asserted).await?;
     if !rows.limits.is_empty() {
         hold_pool(connection, &rows.pool_id).await?;
     }
-    claim(connection, &rows).await?;
+    claim(connection, rows).await?;
     for row in &rows.models {
         write_model(connection, &rows.pool_id, row).await?;
     }
     for (counted, most) in &rows.limits {
         assert_within(connection, &rows.pool_id, *counted, *most).await?;
     }
-    write_memberships(connection, &rows).await?;
-    write_search(connection, &rows).await?;
+    write_memberships(connection, rows).await?;
+    write_search(connection, rows).await?;
     for row in &rows.operational {
         write_operational(connection, &rows.pool_id, row, rows.at).await?;
     }
     if !rows.activity.is_empty() {
         append_activity(connection, &rows.pool_id, &rows.activity).await?;
     }
-    drop_invitations(connection, &rows).await?;
+    drop_invitations(connection, rows).await?;
     for row in &rows.outbox {
-        write_outbox(connection, &rows, row).await?;
+        write_outbox(connection, rows, row).await?;
     }
-    transaction.commit().await?;
-    lent.done();
     Ok(())
 }
 
@@ -60,8 +96,14 @@ pub(super) async fn write(connections: &Connections, rows: Rows) -> Result<(), S
 ///
 /// That transaction may still be on its way to its end. A row of the same key waits for it: where it can be written, the
 /// transaction was rolled back, and this one is too.
-pub(super) async fn is_committed(database: &PgPool, marker: &Marker) -> Result<bool, StoreError> {
-    let mut transaction = database.begin().await?;
+pub(super) async fn is_committed(database: &Database, marker: &Marker) -> Result<bool, StoreError> {
+    let mut lent = database.lend().await?;
+    let committed = is_in_log(&mut lent, marker).await;
+    lent.settled(committed)
+}
+
+async fn is_in_log(lent: &mut Lent<'_>, marker: &Marker) -> Result<bool, StoreError> {
+    let mut transaction = lent.begin().await?;
     let written = sqlx::query(
         "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
          values ($1, $2, $3, $4, 'probe', $5, '{}', '{}', now(), 0, 0) on conflict do nothing",

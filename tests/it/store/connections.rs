@@ -1,12 +1,19 @@
-//! Connections that are kept for the next statement: what becomes of them when the server ends them, and who waits for one.
+//! Connections that are kept for the next statement: what becomes of them when the server ends them, when callers go away in
+//! the middle of their work, and who waits for one.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+use userpool::domain::error::Exception;
 use userpool::store::read::{Snapshot, Wanted};
 use userpool::store::{self, Store};
 
-use super::{Database, Pool, master_keys, signed_out};
+use super::commands::{self, app};
+use super::proxy::Proxy;
+use super::{Database, Pool, begin, master_keys, signed_out};
 
 const SOON: Duration = Duration::from_secs(3);
 
@@ -75,7 +82,7 @@ async fn a_commit_has_the_connection_that_was_kept() {
     let pool = Pool::create(&small_store(&database, 2).await).await;
     let user = pool.user("jane").await.unwrap();
     read_at_once(&pool, 2).await;
-    let long = pool.store.database().begin().await.unwrap();
+    let long = begin(pool.store.database()).await;
     read(&pool).await;
     let commit = pool.store.commit(pool.commit().user(&user, vec![signed_out(2)]));
     tokio::time::timeout(SOON, commit).await.expect("there is a connection").expect("a commit");
@@ -99,7 +106,7 @@ async fn a_statement_that_failed_leaves_a_connection_that_works() {
     let pool = Pool::create(&small_store(&database, 2).await).await;
     pool.user("jane").await.unwrap();
     read(&pool).await;
-    let mut writer = database.sql().begin().await.unwrap();
+    let mut writer = begin(database.sql()).await;
     sqlx::query("lock table users in access exclusive mode").execute(&mut *writer).await.unwrap();
     let wanted = || Wanted { name: Some("jane"), ..Wanted::default() };
     pool.store.read(&pool.id, None, wanted()).await.expect_err("the lock is not to be had in time");
@@ -107,4 +114,194 @@ async fn a_statement_that_failed_leaves_a_connection_that_works() {
     tokio::time::timeout(Duration::from_millis(50), pool.store.read(&pool.id, None, wanted())).await.unwrap_err();
     writer.rollback().await.unwrap();
     read_at_once(&pool, 4).await;
+}
+
+/// So many call at one moment.
+const CALLERS: usize = 12;
+/// So often callers have a time without peace.
+const ROUNDS: u64 = 10;
+/// So often all connections are cut in it: those too that are only being made.
+const CUTS: u64 = 12;
+
+/// What callers who call and call were told since it was last looked at.
+#[derive(Default)]
+struct Told {
+    refusals: Mutex<BTreeMap<&'static str, usize>>,
+    right: AtomicUsize,
+    /// When a call was last refused, or answered for another.
+    last_wrong: Mutex<Option<Instant>>,
+    done: AtomicBool,
+}
+
+impl Told {
+    fn count(&self, answer: Result<bool, Exception>) {
+        let wrong = match answer {
+            Ok(true) => {
+                self.right.fetch_add(1, Ordering::SeqCst);
+                return;
+            }
+            Ok(false) => "an answer to another question",
+            Err(exception) => exception.name(),
+        };
+        *self.refusals.lock().unwrap().entry(wrong).or_default() += 1;
+        *self.last_wrong.lock().unwrap() = Some(Instant::now());
+    }
+
+    fn last_wrong_after(&self, moment: Instant) -> Duration {
+        self.last_wrong.lock().unwrap().map_or(Duration::ZERO, |last| last.saturating_duration_since(moment))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_answered_a_moment_after_all_connections_were_cut_again_and_again() {
+    let database = Database::create().await;
+    let proxy = Proxy::start(database.address()).await;
+    let (direct, proxied) = (app(database.store.clone()), app(database.another_store(Some(proxy.address)).await));
+    let client = {
+        let pool = commands::create_pool(&direct, commands::pool_request()).await.unwrap();
+        commands::create_client(&direct, &pool).await.unwrap()
+    };
+    let (stop, told) = (CancellationToken::new(), Arc::new(Told::default()));
+    // Both replicas listen to each other, as those of a server do.
+    let wakes =
+        [&direct, &proxied].map(|app| tokio::spawn(app.store.wake().clone().run(app.store.clone(), stop.clone())));
+    let mut callers = Vec::new();
+    for number in 0..CALLERS {
+        let name = format!("jane-{number}");
+        let email = format!("{name}@example.com");
+        let sub = commands::sign_up(&direct, &client, &name, &email).await.unwrap();
+        let code = commands::sent_codes(&direct).await.pop().expect("a code").1;
+        commands::confirm(&direct, &client, &name, &code, false).await.unwrap();
+        let (direct, proxied, client, told) = (direct.clone(), proxied.clone(), client.clone(), told.clone());
+        callers.push(tokio::spawn(async move {
+            let token = commands::sign_in(&direct, &client, &name, commands::PASSWORD).await.unwrap().access;
+            while !told.done.load(Ordering::SeqCst) {
+                told.count(commands::sub_of(&proxied, &token).await.map(|found| found == sub));
+                told.count(commands::sign_in(&proxied, &client, &name, commands::PASSWORD).await.map(|_| true));
+                // What the other replica commits is told to the connection that listens.
+                commands::sign_in(&direct, &client, &name, commands::PASSWORD).await.unwrap();
+            }
+        }));
+    }
+    let mut longest = Duration::ZERO;
+    for round in 0..ROUNDS {
+        let before = told.right.load(Ordering::SeqCst);
+        crate::support::client::eventually(async || told.right.load(Ordering::SeqCst) >= before + 4 * CALLERS).await;
+        for cut in 0..CUTS {
+            proxy.cut_all();
+            tokio::time::sleep(Duration::from_millis((round * 5 + cut * 7) % 40)).await;
+        }
+        let cut = Instant::now();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        longest = longest.max(told.last_wrong_after(cut));
+    }
+    let last = told.right.load(Ordering::SeqCst);
+    assert!(crate::support::client::eventually(async || told.right.load(Ordering::SeqCst) > last + CALLERS).await);
+    told.done.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    stop.cancel();
+    futures::future::join_all(wakes).await;
+    let refusals = told.refusals.lock().unwrap().clone();
+    println!("{refusals:?}, the last of them {longest:?} after its cut, {} right", told.right.load(Ordering::SeqCst));
+    let only: Vec<_> = refusals.keys().filter(|name| **name != "ServiceUnavailableException").collect();
+    assert!(only.is_empty(), "{refusals:?}");
+    assert!(longest < Duration::from_millis(600), "{longest:?}: {refusals:?}");
+    database.assert_verified().await;
+}
+
+/// One that listens is told things that whoever asks a question does not understand.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_for_other_processes_has_a_connection_that_no_call_ever_gets() {
+    let database = Database::create().await;
+    let pool = Pool::create(&small_store(&database, 1).await).await;
+    pool.user("jane").await.unwrap();
+    let stop = CancellationToken::new();
+    let waking = tokio::spawn(pool.store.wake().clone().run(pool.store.clone(), stop.clone()));
+    let listens = async || {
+        let listening: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and query like 'LISTEN%'",
+        )
+        .fetch_one(database.sql())
+        .await
+        .unwrap();
+        listening == 1
+    };
+    assert!(crate::support::client::eventually(listens).await, "somebody listens");
+    for _ in 0..3 {
+        // The only connection of the pool is there for calls.
+        read_at_once(&pool, 4).await;
+        let channels: i64 = sqlx::query_scalar("select count(*) from pg_listening_channels()")
+            .fetch_one(pool.store.database())
+            .await
+            .expect("the pool has its connection");
+        assert_eq!(channels, 0);
+    }
+    stop.cancel();
+    tokio::time::timeout(SOON, waking).await.expect("it ends").unwrap();
+}
+
+/// What the other processes see of a lease: whether what was answered as written is there.
+async fn leases(database: &Database) -> i64 {
+    sqlx::query_scalar("select count(*) from leases where name like 'test-%'").fetch_one(database.sql()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_goes_away_while_a_transaction_begins_leaves_none_behind() {
+    let database = Database::create().await;
+    let store = small_store(&database, 1).await;
+    let held = store.lease("held", "test", Duration::from_secs(60)).await.unwrap().expect("a lease");
+    for number in 1..=20 {
+        let mut moving = Box::pin(store.move_checkpoints(&held, &[]));
+        // As far as the network, and no further.
+        for _ in 0..number % 4 + 1 {
+            if futures::poll!(&mut moving).is_ready() {
+                break;
+            }
+        }
+        drop(moving);
+        let name = format!("test-{number}");
+        let lease = store.lease(&name, "test", Duration::from_secs(60));
+        tokio::time::timeout(SOON, lease).await.expect("a connection").unwrap().expect("a lease");
+        assert_eq!(leases(&database).await, number, "what was answered is there for all");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_hang_up_at_any_moment_leave_connections_that_answer_the_next_one() {
+    let database = Database::create().await;
+    let app = app(small_store(&database, 4).await);
+    let client = {
+        let pool = commands::create_pool(&app, commands::pool_request()).await.unwrap();
+        commands::create_client(&app, &pool).await.unwrap()
+    };
+    let mut users = Vec::new();
+    for number in 0..4 {
+        let name = format!("jane-{number}");
+        let sub = commands::sign_up(&app, &client, &name, &format!("{name}@example.com")).await.unwrap();
+        let code = commands::sent_codes(&app).await.pop().expect("a code").1;
+        commands::confirm(&app, &client, &name, &code, false).await.unwrap();
+        let token = commands::sign_in(&app, &client, &name, commands::PASSWORD).await.unwrap().access;
+        users.push((name, sub, token));
+    }
+    let calls = users.iter().enumerate().map(|(index, (name, sub, token))| {
+        let (app, client) = (&app, &client);
+        async move {
+            for round in 0..150_u64 {
+                // From at once to after the answer.
+                let patience = Duration::from_micros((round * 97 + index as u64 * 31) % 6_000);
+                let _ = tokio::time::timeout(patience, commands::sub_of(app, token)).await;
+                let _ = tokio::time::timeout(patience, commands::sign_in(app, client, name, commands::PASSWORD)).await;
+                let _ = tokio::time::timeout(patience, commands::resend(app, client, name)).await;
+                if round % 10 == 0 {
+                    assert_eq!(commands::sub_of(app, token).await.as_ref(), Ok(sub));
+                    commands::sign_in(app, client, name, commands::PASSWORD).await.unwrap();
+                }
+            }
+        }
+    });
+    futures::future::join_all(calls).await;
+    database.settled().await;
+    database.assert_verified().await;
 }

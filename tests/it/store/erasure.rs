@@ -6,7 +6,7 @@ use userpool::app::App;
 use userpool::domain::error::Exception;
 
 use super::proxy::Proxy;
-use super::{Database, commands};
+use super::{Database, begin, commands};
 use crate::support::tables::about_user;
 
 /// Facts stay; the log stays.
@@ -74,7 +74,7 @@ async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_do
     let wrong = commands::sign_in(&scenario.app, &scenario.client, "jane", commands::WRONG_PASSWORD).await;
     assert_eq!(wrong.map(drop), Err(Exception::NotAuthorizedException));
     // A sign-in forgets earlier failures: there it is held, in the middle of its statement.
-    let mut held = scenario.database.sql().begin().await.unwrap();
+    let mut held = begin(scenario.database.sql()).await;
     sqlx::query("select from sign_in_failures for update").execute(&mut *held).await.unwrap();
     let (app, client) = (scenario.app.clone(), scenario.client.clone());
     let sign_in = tokio::spawn(async move { commands::sign_in(&app, &client, "jane", commands::PASSWORD).await });

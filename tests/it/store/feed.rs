@@ -8,7 +8,7 @@ use sqlx::{Connection, PgConnection};
 use userpool::domain::ids::UserPoolId;
 use userpool::store::feed::{Cursor, FeedRow, Log};
 
-use super::{Database, Pool, cluster, signed_out};
+use super::{Database, Pool, begin, cluster, signed_out};
 
 const WRITERS: usize = 16;
 const COMMITS_EACH: i64 = 40;
@@ -45,7 +45,7 @@ async fn write(pool: Arc<Pool>, url: String, writer: usize) {
     let mut user = pool.user(&format!("writer-{writer}")).await.expect("a user");
     let mut rolled_back = PgConnection::connect(&url).await.expect("a connection");
     for generation in 0..COMMITS_EACH {
-        let mut abandoned = rolled_back.begin().await.expect("a transaction");
+        let mut abandoned = begin(&mut rolled_back).await;
         sqlx::query("insert into names (user_pool_id, name, sub) values ('nowhere', $1, gen_random_uuid())")
             .bind(format!("{writer}-{generation}"))
             .execute(&mut *abandoned)
@@ -77,7 +77,7 @@ async fn a_writing_transaction_elsewhere_holds_the_feed_up_and_is_named() {
     let pool = Pool::create(&database.store).await;
     let mut foreign = PgConnection::connect(&cluster().url("postgres")).await.unwrap();
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut foreign).await.unwrap();
-    let mut transaction = foreign.begin().await.unwrap();
+    let mut transaction = begin(&mut foreign).await;
     sqlx::query("select pg_current_xact_id()").execute(&mut *transaction).await.unwrap();
     let before = database.store.feed(Log::Directory, &Cursor::start(), 10).await.unwrap().len();
     pool.user("late").await.unwrap();

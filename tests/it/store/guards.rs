@@ -2,7 +2,7 @@
 
 use userpool::store::read::Wanted;
 
-use super::{Database, Pool, signed_out};
+use super::{Database, Pool, begin, signed_out};
 use crate::support::tables::{about_pool, fill};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,7 +115,7 @@ async fn two_processes_that_find_nothing_at_one_moment_have_swept_once() {
     let pool = Pool::create(&database.store).await;
     pool.delete().await;
     let mut now = pool.now();
-    let mut held = database.sql().begin().await.unwrap();
+    let mut held = begin(database.sql()).await;
     sqlx::query("select from purges for update").execute(&mut *held).await.unwrap();
     let steps = [database.store.clone(), database.another_store(None).await]
         .map(|store| tokio::spawn(async move { store.purge_step(now).await }));

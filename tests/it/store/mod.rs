@@ -159,6 +159,14 @@ impl Database {
     }
 }
 
+/// A transaction of a test's own.
+#[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
+async fn begin<'a>(
+    database: impl sqlx::Acquire<'a, Database = sqlx::Postgres>,
+) -> sqlx::Transaction<'a, sqlx::Postgres> {
+    database.begin().await.expect("a transaction")
+}
+
 fn origin() -> Origin {
     Origin {
         actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },
@@ -167,6 +175,7 @@ fn origin() -> Origin {
         traceparent: None,
         address: None,
         command: None,
+        patience: None,
     }
 }
 

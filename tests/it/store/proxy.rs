@@ -1,12 +1,12 @@
-//! A proxy in front of Postgres that breaks a connection at a chosen statement.
+//! A proxy in front of Postgres that breaks connections: one at a chosen statement, or all that there are.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// Frontend messages that run something.
 const EXECUTE: u8 = b'E';
@@ -22,6 +22,12 @@ struct Plan {
     left: AtomicUsize,
     /// Told to hang up on COMMIT: passes it on when it is released.
     held: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Whether nobody gets in any more once a connection was cut.
+    closes: AtomicBool,
+    /// Whether nobody gets in.
+    closed: AtomicBool,
+    /// Changes whenever all are cut.
+    cuts: watch::Sender<()>,
 }
 
 /// The proxy. Until it is told otherwise, it passes on what comes.
@@ -37,6 +43,9 @@ impl Proxy {
         let plan_of_all = plan.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if plan_of_all.closed.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let server = TcpStream::connect(target).await.expect("Postgres listens");
                 let passing = Passing { frames: Frames::default(), plan: plan_of_all.clone() };
                 tokio::spawn(passing.run(client, server));
@@ -55,6 +64,27 @@ impl Proxy {
         self.plan.left.swap(0, Ordering::SeqCst) == 0
     }
 
+    /// Lets nobody in from the next cut on, until [`Self::open`].
+    pub fn close_with_cut(&self) {
+        self.plan.closes.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nobody gets in.
+    pub fn is_closed(&self) -> bool {
+        self.plan.closed.load(Ordering::SeqCst)
+    }
+
+    /// Lets everybody in again.
+    pub fn open(&self) {
+        self.plan.closes.store(false, Ordering::SeqCst);
+        self.plan.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Cuts all connections at once, whatever is under way.
+    pub fn cut_all(&self) {
+        self.plan.cuts.send_replace(());
+    }
+
     /// Hangs up on whoever sends the next COMMIT, and passes that on only when the sender answered here is used.
     pub fn hold_commit(&self) -> oneshot::Sender<()> {
         let (release, held) = oneshot::channel();
@@ -69,6 +99,13 @@ impl Plan {
         let counted = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         counted == Ok(1)
     }
+
+    /// A connection is about to be cut.
+    fn cuts_one(&self) {
+        if self.closes.load(Ordering::SeqCst) {
+            self.closed.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 struct Passing {
@@ -79,8 +116,10 @@ struct Passing {
 impl Passing {
     async fn run(mut self, mut client: TcpStream, mut server: TcpStream) {
         let (mut from_client, mut from_server) = ([0; 16_384], [0; 16_384]);
+        let mut cuts = self.plan.cuts.subscribe();
         loop {
             tokio::select! {
+                _ = cuts.changed() => return,
                 read = client.read(&mut from_client) => {
                     let length = read.unwrap_or(0);
                     match self.pass_on(&from_client[..length], &mut server).await {
@@ -113,6 +152,7 @@ impl Passing {
             if kind == Some(QUERY) && frame.windows(6).any(|window| window.eq_ignore_ascii_case(b"commit")) {
                 let held = self.plan.held.lock().expect("nobody panics with it").take();
                 if let Some(released) = held {
+                    self.plan.cuts_one();
                     return Next::Holds { commit: frame, released };
                 }
             }
@@ -122,6 +162,7 @@ impl Passing {
             last |= matches!(kind, Some(QUERY | EXECUTE)) && self.plan.counts_out();
             if last && matches!(kind, Some(QUERY | SYNC)) {
                 wait_until_ready(server).await;
+                self.plan.cuts_one();
                 return Next::Ends;
             }
         }

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use userpool::store::rebuild::RebuildError;
 
 use super::crash::content;
-use super::{Database, Pool, deleted, master_keys_text, signed_out};
+use super::{Database, Pool, begin, deleted, master_keys_text, signed_out};
 
 const READ_MODELS: [&str; 9] =
     ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
@@ -158,7 +158,7 @@ async fn a_long_transaction_delays_the_swap_and_a_second_rebuild_is_refused() {
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
     let mut reader = PgConnection::connect(&database.url).await.unwrap();
-    let mut long = reader.begin().await.unwrap();
+    let mut long = begin(&mut reader).await;
     sqlx::query("select from users").execute(&mut *long).await.unwrap();
     let store = database.another_store(None).await;
     let rebuild = tokio::spawn(async move { store.rebuild().await });

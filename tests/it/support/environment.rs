@@ -135,7 +135,8 @@ fn start() -> Environment {
 /// Writes a file of master keys with one key.
 pub fn write_master_keys(directory: &Path) -> PathBuf {
     let path = directory.join("master.keys");
-    fs::write(&path, MasterKeys::generate_line("scenarios", &Random::default())).expect("the directory is writable");
+    let line = MasterKeys::generate_line("scenarios", &Random::default());
+    userpool::secret_file::create(&path, line.as_bytes()).expect("the directory is writable");
     path
 }
 

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use userpool::secret_file;
 
 use super::private_directory;
 use super::process::{Process, userpool};
@@ -36,7 +37,7 @@ impl Installation {
         let keys = directory.join("master.keys");
         let mut installation = Self { directory, keys, database_url: database_url.to_owned(), token: String::new() };
         let line = installation.run(&["keys", "generate", "--id", "first"]);
-        fs::write(&installation.keys, line).expect("the directory is writable");
+        secret_file::create(&installation.keys, line.as_bytes()).expect("the directory is writable");
         installation.run(&["migrate"]);
         let account = installation.run(&["service-account", "create", "--name", "test", "--role", "admin"]);
         let token = account.lines().find_map(|line| line.strip_prefix("bearer token")).expect("it prints a token");
@@ -77,10 +78,11 @@ impl Installation {
         Serve::ready(self.spawn(arguments, |_| {}))
     }
 
-    /// Writes a file and answers where.
+    /// Writes a file, in the place of one that is there, and answers where. Nobody else can read it.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.join(name);
-        fs::write(&path, text).expect("the directory is writable");
+        let _ = fs::remove_file(&path);
+        secret_file::create(&path, text.as_bytes()).expect("the directory is writable");
         path
     }
 
