@@ -3,6 +3,7 @@
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::proto::UnreadableEvent;
+use crate::store::event_size::LARGEST_EVENT;
 use crate::store::seal::Unsealable;
 
 /// A failure of the store.
@@ -23,6 +24,14 @@ pub enum StoreError {
     /// What can be used once was used before.
     #[error("a challenge token was spent before")]
     Spent,
+    /// What would be written is larger than any event may be.
+    #[error("a {kind} of {bytes} bytes is larger than any event may be")]
+    EventTooLarge {
+        /// Its type.
+        kind: &'static str,
+        /// Its size as JSON.
+        bytes: usize,
+    },
     /// Postgres refused or is away.
     #[error("the database: {0}")]
     Database(sqlx::Error),
@@ -94,6 +103,9 @@ impl From<StoreError> for Error {
         match &error {
             StoreError::Stale | StoreError::Claimed { .. } | StoreError::Answered => Self::too_many_requests(),
             StoreError::Spent => invalid_session(),
+            StoreError::EventTooLarge { .. } => Self::invalid_parameter(format!(
+                "The change is too large: what is recorded of it has more than {LARGEST_EVENT} bytes."
+            )),
             StoreError::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
             ) => Self::unavailable(error),

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod commit;
 mod connections;
 pub mod error;
+pub mod event_size;
 pub mod feed;
 mod fill;
 pub mod groups;

@@ -24,6 +24,7 @@ use crate::proto::EventPayload;
 use crate::proto::events::CodePurpose;
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
+use crate::store::event_size;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::keys::MasterKeys;
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
@@ -387,6 +388,7 @@ impl Builder<'_> {
             .address
             .map(|address| seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random));
         let metadata = serde_json::to_value(Metadata::new(self.origin, address)).map_err(StoreError::Unwritable)?;
+        event_size::check(event.type_name(), &payload, &metadata)?;
         let event_id = self.random.event_id(self.at);
         self.rows.log.push(LogRow {
             stream: stream.clone(),
@@ -426,13 +428,16 @@ pub(crate) fn activity_row<Activity: EventPayload>(
 ) -> Result<ActivityRow, StoreError> {
     let address = origin.address.zip(key);
     let address = address.map(|(address, key)| seal_address(address, pool, &address_of(owner), key, random));
+    let payload = fact.to_json().map_err(StoreError::Unwritable)?;
+    let metadata = serde_json::to_value(Metadata::new(origin, address)).map_err(StoreError::Unwritable)?;
+    event_size::check(fact.type_name(), &payload, &metadata)?;
     Ok(ActivityRow {
         event_id: random.event_id(at),
         owner: owner.to_owned(),
         kind: fact.type_name(),
         schema_version: SCHEMA_VERSION,
-        payload: fact.to_json().map_err(StoreError::Unwritable)?,
-        metadata: serde_json::to_value(Metadata::new(origin, address)).map_err(StoreError::Unwritable)?,
+        payload,
+        metadata,
         at: to_database(at),
     })
 }
