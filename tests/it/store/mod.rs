@@ -16,6 +16,7 @@ mod proxy;
 mod rebuild;
 mod replay;
 mod search;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
