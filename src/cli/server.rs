@@ -22,6 +22,7 @@ use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
+use crate::store::Store;
 
 /// So long a statement that is still running may hold up the end.
 const LAST_STATEMENTS: Duration = Duration::from_secs(1);
@@ -117,6 +118,10 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     let store = services.app.store.clone();
     store.make_partitions(services.app.clock.now()).await?;
     let mut workers = JoinSet::new();
+    if let Some(relay) = &services.relay {
+        relay.enter().await?;
+        warn_of_hidden_writers(&store).await?;
+    }
     workers.spawn(store.wake().clone().run(store.database().clone(), done.clone()));
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
@@ -129,6 +134,16 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
         workers.spawn(tls.keep_current(done.clone()));
     }
     Ok(workers)
+}
+
+/// Without this grant a transaction of another program that holds all events up is neither measured nor named.
+async fn warn_of_hidden_writers(store: &Store) -> anyhow::Result<()> {
+    if !store.sees_all_writers().await? {
+        tracing::warn!(
+            "the account of the database is no member of pg_read_all_stats: a transaction of another program that holds events up can't be seen"
+        );
+    }
+    Ok(())
 }
 
 async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> anyhow::Result<()> {

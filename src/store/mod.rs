@@ -19,6 +19,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod outbox;
 pub mod pages;
+pub mod parked;
 pub mod purge;
 pub mod read;
 pub mod rebuild;
@@ -31,6 +32,7 @@ pub mod system;
 pub mod users;
 pub mod verify;
 pub mod wake;
+pub mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;

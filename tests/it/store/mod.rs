@@ -119,6 +119,14 @@ impl Database {
         Store::new(database, Arc::new(master_keys()))
     }
 
+    /// A store on the database for another account, whose password is its name.
+    async fn store_of(&self, account: &str) -> Store {
+        let (_, place) = self.url.split_once('@').expect("a URL with an account");
+        let url = format!("postgres://{account}:{account}@{place}");
+        let database = store::connect(&url, 8, store::ConnectionRole::Api).await.expect("a connection");
+        Store::new(database, Arc::new(master_keys()))
+    }
+
     /// Waits until so many connections wait for a lock that others hold; false if what is going on ends before.
     async fn locked(&self, connections: i64, has_ended: impl Fn() -> bool) -> bool {
         let mut waiting = 0;
