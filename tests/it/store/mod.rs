@@ -13,6 +13,7 @@ mod groups;
 mod guards;
 mod orders;
 mod proxy;
+mod readers;
 mod rebuild;
 mod replay;
 mod search;
