@@ -22,6 +22,9 @@ async fn pool(app: &Arc<App>) -> (String, String) {
 
 /// Messages of a pool that waited before all others: of users of whom nothing is left, so that they go when they are claimed.
 async fn flood(database: &Database, pool: &str, medium: &str, messages: i64, next_at: &str) {
+    let mut transaction = database.sql().begin().await.unwrap();
+    // On a busy machine this takes longer than a request may.
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await.unwrap();
     sqlx::query(
         "insert into outbox (user_pool_id, id, owner, kind, sealed, next_at, medium)
          select $1, gen_random_uuid(), gen_random_uuid()::text, 'message', '\\x00', $4::timestamptz + i * interval '1 microsecond', $2
@@ -31,10 +34,11 @@ async fn flood(database: &Database, pool: &str, medium: &str, messages: i64, nex
     .bind(medium)
     .bind(messages)
     .bind(next_at)
-    .execute(database.sql())
+    .execute(&mut *transaction)
     .await
     .unwrap();
-    sqlx::query("analyze outbox").execute(database.sql()).await.unwrap();
+    sqlx::query("analyze outbox").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
 }
 
 async fn sign_up(app: &Arc<App>, client: &str, name: &str) {
