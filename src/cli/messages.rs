@@ -77,7 +77,8 @@ fn line(message: &Waiting) -> String {
     format!("{id}  {user_pool_id}  users/{owner}  {medium:5}  {state}  after {attempts} attempts: {reason}")
 }
 
-fn shown(at: Timestamp) -> String {
+/// A time as a person reads it.
+pub(super) fn shown(at: Timestamp) -> String {
     let at = OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
     at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod log;
 pub mod messages;
 pub mod migrate;
+pub mod relay;
 pub mod serve;
 pub mod server;
 pub mod service_account;
@@ -40,6 +41,8 @@ enum Command {
     Log(log::LogArguments),
     /// Lists messages that were not delivered, and has them tried again.
     Messages(messages::MessagesArguments),
+    /// Lists events that can't be published to Kafka, and has them tried again.
+    Relay(relay::RelayArguments),
     /// Creates, lists and revokes the callers of developer operations, and binds certificates to them.
     ServiceAccount(service_account::ServiceAccountArguments),
     /// Calls an operation by its name.
@@ -59,6 +62,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Log(arguments) => log::run(arguments).await,
         Command::Messages(arguments) => messages::run(arguments).await,
+        Command::Relay(arguments) => relay::run(arguments).await,
         Command::ServiceAccount(arguments) => service_account::run(arguments).await,
         Command::Call(arguments) => call::run(arguments).await,
     }

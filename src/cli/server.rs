@@ -22,6 +22,7 @@ use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
+use crate::store::Store;
 
 /// How often counts in memory are looked through.
 const FORGET: Duration = Duration::from_secs(60);
@@ -119,6 +120,10 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     let store = services.app.store.clone();
     store.make_partitions(services.app.clock.now()).await?;
     let mut workers = JoinSet::new();
+    if let Some(relay) = &services.relay {
+        relay.enter().await?;
+        warn_of_hidden_writers(&store).await?;
+    }
     workers.spawn(store.wake().clone().run(store.clone(), done.clone()));
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
@@ -139,6 +144,16 @@ async fn forget_idle(app: Arc<App>, done: CancellationToken) {
     while tokio::time::timeout(FORGET, done.cancelled()).await.is_err() {
         app.limits.forget_idle();
     }
+}
+
+/// Without this grant a transaction of another program that holds all events up is neither measured nor named.
+async fn warn_of_hidden_writers(store: &Store) -> anyhow::Result<()> {
+    if !store.sees_all_writers().await? {
+        tracing::warn!(
+            "the account of the database is no member of pg_read_all_stats: a transaction of another program that holds events up can't be seen"
+        );
+    }
+    Ok(())
 }
 
 async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use crate::delivery::{DeliveryError, Way};
 use crate::domain::message::Medium;
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::outbox::{CLAIM, Claimed};
+use crate::store::outbox::{CLAIM, Claimed, Turn};
 
 /// The outbox is looked at so often even if nobody says that there is something.
 const POLL: Duration = Duration::from_millis(500);
@@ -32,11 +32,11 @@ pub async fn run(store: Store, way: Way, stop: CancellationToken) {
 
 async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationToken) {
     let most = way.concurrency(medium);
-    let mut under_way = JoinSet::new();
+    let (mut under_way, mut turn) = (JoinSet::new(), Turn::default());
     while !stop.is_cancelled() {
         while under_way.try_join_next().is_some() {}
         let free = most.saturating_sub(under_way.len());
-        match claim(&store, medium, free).await {
+        match claim(&store, medium, &mut turn, free).await {
             Ok(claimed) if claimed.is_empty() => {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -59,10 +59,10 @@ async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationT
     while under_way.join_next().await.is_some() {}
 }
 
-async fn claim(store: &Store, medium: Medium, free: usize) -> Result<Vec<Claimed>, StoreError> {
+async fn claim(store: &Store, medium: Medium, turn: &mut Turn, free: usize) -> Result<Vec<Claimed>, StoreError> {
     match i64::try_from(free).unwrap_or(i64::MAX) {
         0 => Ok(Vec::new()),
-        free => store.claim_messages_of(Some(medium), store.clock.now(), free).await,
+        free => store.claim_messages(medium, turn, store.clock.now(), free).await,
     }
 }
 

@@ -33,8 +33,9 @@ use serde_json::{Map, Value};
 use time::format_description::well_known::Rfc3339;
 
 use crate::domain::ids::{StreamId, UserPoolId};
+use crate::kafka::config::DEFAULT_LARGEST;
 use crate::proto::EventType;
-use crate::store::commit::LARGEST_PUBLISHED;
+use crate::store::event_size::LARGEST_EVENT;
 use crate::store::feed::{FeedRow, Log};
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::metadata::{ActorKind, Metadata};
@@ -42,12 +43,10 @@ use crate::store::to_database;
 
 /// The member of a stored payload that holds the event's personal part.
 const SEALED: &str = "sealed";
-/// librdkafka and brokers refuse a record that is larger, unless both are told otherwise.
-const LARGEST: usize = 1_000_000;
 /// What librdkafka and the protocol add to a record at most, besides its parts.
 const OVERHEAD: usize = 1_000;
-/// What is committed can be published: there is room for the names of an event's fields, its key and its headers.
-const _: () = assert!(LARGEST_PUBLISHED + 48_000 + OVERHEAD <= LARGEST);
+/// What is committed can be published: there is room for an event's key and its headers.
+const _: () = assert!(LARGEST_EVENT + 48_000 + OVERHEAD <= DEFAULT_LARGEST);
 
 /// A record, apart from its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +59,8 @@ pub struct Record {
     pub body: Vec<u8>,
 }
 
-/// An event that can't be published as a whole. It is not published at all, and nothing of its log after it.
+/// An event that can't be published as a whole. It is not published at all, and nothing of its key after it. The texts are kept
+/// and shown: they hold nothing of what the event says.
 #[derive(Debug, thiserror::Error)]
 pub enum Poison {
     /// Its type is of a later release: it is not known what of it is private.
@@ -76,28 +76,36 @@ pub enum Poison {
     #[error("its payload is no JSON object")]
     Payload,
     /// Its metadata are not what this release writes.
-    #[error("its metadata can't be read: {0}")]
-    Metadata(serde_json::Error),
+    #[error("its metadata are not what this release writes")]
+    Metadata(#[source] serde_json::Error),
     /// Its body can't be written.
-    #[error("its body can't be written: {0}")]
-    Body(serde_json::Error),
+    #[error("its body can't be written")]
+    Body(#[source] serde_json::Error),
     /// Its time is outside the range of RFC 3339.
     #[error("its time can't be written: {0}")]
     Time(#[from] time::error::Format),
-    /// It is larger than what brokers take.
-    #[error("its record of {0} bytes is too large")]
-    TooLarge(usize),
+    /// It is larger than what the producer sends.
+    #[error("its record of {0} bytes is larger than the {1} of message.max.bytes")]
+    TooLarge(usize, usize),
+    /// It is larger than what the brokers take.
+    #[error("the brokers refuse its record of {0} bytes as too large")]
+    Refused(usize),
 }
 
-/// The record of a row.
-pub fn record(log: Log, row: &FeedRow) -> Result<Record, Poison> {
+/// The key of a row's record, whatever else is wrong with the row.
+pub fn key(row: &FeedRow) -> String {
+    format!("{}/{}", row.user_pool_id, subject(row).owner())
+}
+
+/// The record of a row, of so many bytes at most.
+pub fn record(log: Log, row: &FeedRow, largest: usize) -> Result<Record, Poison> {
     let event_type = EventType::by_name(&row.kind).ok_or(Poison::UnknownType)?;
     if !(1..=SCHEMA_VERSION).contains(&row.schema_version) {
         return Err(Poison::UnknownSchemaVersion(row.schema_version));
     }
     let metadata = Metadata::deserialize(&row.metadata).map_err(Poison::Metadata)?;
     let subject = subject(row);
-    let key = format!("{}/{}", row.user_pool_id, subject.owner());
+    let key = key(row);
     let mut headers = vec![
         ("ce_specversion", "1.0".to_owned()),
         ("ce_id", row.event_id.to_string()),
@@ -116,11 +124,12 @@ pub fn record(log: Log, row: &FeedRow) -> Result<Record, Poison> {
     let body = serde_json::to_vec(&public_part(event_type, &row.payload)?).map_err(Poison::Body)?;
     let record = Record { key, headers, body };
     let size = record.size();
-    if size > LARGEST { Err(Poison::TooLarge(size)) } else { Ok(record) }
+    if size > largest { Err(Poison::TooLarge(size, largest)) } else { Ok(record) }
 }
 
 impl Record {
-    fn size(&self) -> usize {
+    /// How many bytes it is on its way at most.
+    pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
         self.key.len() + headers + self.body.len() + OVERHEAD
     }
@@ -200,6 +209,7 @@ mod tests {
 
     use super::*;
     use crate::domain::time::Timestamp;
+    use crate::kafka::config::DEFAULT_LARGEST;
     use crate::proto::{EVENT_TYPES, descriptor_pool};
     use crate::store::feed::Cursor;
 
@@ -236,7 +246,9 @@ mod tests {
     fn an_event_of_the_log_becomes_a_cloud_event() {
         let payload =
             json!({ "sealed": "c2VhbGVk", "client_id": "client", "password_hash": "aGFzaA==", "srp_verifier": "dg==" });
-        let record = record(Log::Directory, &row(&format!("users/{SUB}"), Some(1), "user.signed_up", payload)).unwrap();
+        let record =
+            record(Log::Directory, &row(&format!("users/{SUB}"), Some(1), "user.signed_up", payload), DEFAULT_LARGEST)
+                .unwrap();
         let key = format!("{POOL}/{SUB}");
         assert_eq!(record.key, key);
         assert_eq!(record.body, br#"{"client_id":"client"}"#);
@@ -266,7 +278,9 @@ mod tests {
     #[test]
     fn a_fact_has_its_owners_subject_and_key_but_no_version() {
         let payload = json!({ "client_id": "client", "auth_flow": "USER_PASSWORD_AUTH", "session_id": "s" });
-        let fact = record(Log::Activity, &row(&format!("activity/{SUB}"), None, "user.signed_in", payload)).unwrap();
+        let fact =
+            record(Log::Activity, &row(&format!("activity/{SUB}"), None, "user.signed_in", payload), DEFAULT_LARGEST)
+                .unwrap();
         assert_eq!(fact.key, format!("{POOL}/{SUB}"));
         assert_eq!(header(&fact, "ce_subject"), Some(format!("users/{SUB}").as_str()));
         assert_eq!(header(&fact, "ce_streamversion"), None);
@@ -274,7 +288,7 @@ mod tests {
         let mut about_account =
             row("activity/AKIA", None, "service_account.revoked", json!({ "access_key_id": "AKIA" }));
         about_account.user_pool_id = UserPoolId::none().to_string();
-        let fact = record(Log::Activity, &about_account).unwrap();
+        let fact = record(Log::Activity, &about_account, DEFAULT_LARGEST).unwrap();
         assert_eq!(fact.key, "-/AKIA");
         assert_eq!(header(&fact, "ce_subject"), Some("service-accounts/AKIA"));
         assert_eq!(header(&fact, "ce_source"), Some("/userpool"));
@@ -284,19 +298,21 @@ mod tests {
     fn the_pool_and_its_clients_are_their_own_owners() {
         let client =
             row("clients/abc", Some(1), "app_client.created", json!({ "settings": {}, "client_secret": "c2VjcmV0" }));
-        let client = record(Log::Directory, &client).unwrap();
+        let client = record(Log::Directory, &client, DEFAULT_LARGEST).unwrap();
         assert_eq!(
             (client.key.as_str(), client.body.as_slice()),
             ("us-east-1_abcdefghi/abc", b"{\"settings\":{}}".as_slice())
         );
-        let pool = record(Log::Directory, &row("pool", Some(1), "user_pool.created", json!({ "name": "n" }))).unwrap();
+        let pool =
+            record(Log::Directory, &row("pool", Some(1), "user_pool.created", json!({ "name": "n" })), DEFAULT_LARGEST)
+                .unwrap();
         assert_eq!((pool.key.as_str(), header(&pool, "ce_subject")), ("us-east-1_abcdefghi/pool", Some("pool")));
     }
 
     #[test]
     fn what_can_not_be_published_as_a_whole_is_refused() {
         let stream = format!("users/{SUB}");
-        let refused = |row: &FeedRow| record(Log::Directory, row).unwrap_err();
+        let refused = |row: &FeedRow| record(Log::Directory, row, DEFAULT_LARGEST).unwrap_err();
         let known = row(&stream, Some(1), "user.deleted", json!({}));
         assert!(matches!(refused(&FeedRow { kind: "user.cloned".to_owned(), ..known.clone() }), Poison::UnknownType));
         assert!(matches!(refused(&FeedRow { schema_version: 2, ..known.clone() }), Poison::UnknownSchemaVersion(2)));
@@ -304,8 +320,23 @@ mod tests {
         assert!(matches!(refused(&FeedRow { metadata: json!({}), ..known.clone() }), Poison::Metadata(_)));
         let later = FeedRow { payload: json!({ "passkey": "secret" }), ..known };
         assert!(matches!(refused(&later), Poison::UnknownField(name) if name == "passkey"));
-        let large = json!({ "client_id": "x".repeat(LARGEST) });
-        assert!(matches!(refused(&row(&stream, Some(1), "user.signed_up", large)), Poison::TooLarge(_)));
+        let large = json!({ "client_id": "x".repeat(DEFAULT_LARGEST) });
+        let large = row(&stream, Some(1), "user.signed_up", large);
+        assert!(matches!(refused(&large), Poison::TooLarge(..)));
+        assert!(
+            record(Log::Directory, &large, 2 * DEFAULT_LARGEST).is_ok(),
+            "a larger record is taken where that is set"
+        );
+    }
+
+    #[test]
+    fn why_an_event_is_refused_says_nothing_of_what_is_in_it() {
+        let stream = format!("users/{SUB}");
+        let mut row = row(&stream, Some(1), "user.deleted", json!({ "passkey": "a secret" }));
+        let shown = |row: &FeedRow| record(Log::Directory, row, DEFAULT_LARGEST).unwrap_err().to_string();
+        assert_eq!(shown(&row), "its field \"passkey\" is unknown to this release");
+        row.metadata = json!("jane@example.com");
+        assert_eq!(shown(&row), "its metadata are not what this release writes");
     }
 
     #[test]
@@ -374,7 +405,7 @@ mod tests {
             let mut row = row("users/x", Some(1), event_type.name, Value::Object(payload));
             row.metadata["traceparent"] = json!(mark);
             row.metadata["address"] = json!(mark);
-            let record = record(log, &row).unwrap();
+            let record = record(log, &row, DEFAULT_LARGEST).unwrap();
             let body: Map<String, Value> = serde_json::from_slice(&record.body).unwrap();
             prop_assert_eq!(body.len(), shown);
             let everything = format!("{record:?} {body:?}");
@@ -389,7 +420,7 @@ mod tests {
             let mut payload = Map::new();
             payload.insert(name, json!("value"));
             let row = row("users/x", Some(1), event_type.name, Value::Object(payload));
-            prop_assert!(matches!(record(Log::Directory, &row), Err(Poison::UnknownField(_))));
+            prop_assert!(matches!(record(Log::Directory, &row, DEFAULT_LARGEST), Err(Poison::UnknownField(_))));
         }
     }
 }

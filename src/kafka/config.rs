@@ -25,6 +25,11 @@ const RESERVED: [&str; 8] = [
 /// delivered for so long fails its transaction. Longer than the restart of a broker.
 const TRANSACTION_TIMEOUT_MILLIS: &str = "60000";
 
+/// A record that is larger is sent by no producer, unless `message.max.bytes` says so: librdkafka's default, a little below
+/// that of brokers.
+pub const DEFAULT_LARGEST: usize = 1_000_000;
+const LARGEST_PROPERTY: &str = "message.max.bytes";
+
 /// How Kafka is reached. Debug shows the names of properties, never their values: some are passwords and keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
@@ -109,6 +114,12 @@ impl KafkaConfig {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes the largest record has that the producer sends.
+    pub fn largest_record(&self) -> usize {
+        let set = self.properties.get(LARGEST_PROPERTY).and_then(|bytes| bytes.trim().parse().ok());
+        set.unwrap_or(DEFAULT_LARGEST)
     }
 
     /// What every client has in common. A property of the owner's wins over a default.
@@ -208,6 +219,15 @@ mod tests {
             let told = with(name, file.to_str().unwrap()).check().unwrap_err().to_string();
             assert!(told.contains(name) && told.contains("mode 0644"), "{told}");
         }
+    }
+
+    #[test]
+    fn the_largest_record_is_the_producers() {
+        let default = KafkaConfig::new("localhost:9092");
+        assert_eq!(default.largest_record(), DEFAULT_LARGEST);
+        let known = default.transactional_producer("relay-0").create_native_config().unwrap();
+        assert_eq!(known.get(LARGEST_PROPERTY).unwrap(), DEFAULT_LARGEST.to_string());
+        assert_eq!(with(LARGEST_PROPERTY, "20000").largest_record(), 20_000);
     }
 
     #[test]

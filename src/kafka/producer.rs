@@ -46,15 +46,23 @@ pub enum ProducerError {
 impl ProducerError {
     /// Whether another producer has taken this one's place.
     pub fn is_fenced(&self) -> bool {
-        let Self::Kafka { error, .. } = self else { return false };
-        let code = match error {
-            KafkaError::Transaction(error) => Some(error.code()),
-            error => error.rdkafka_error_code(),
-        };
         matches!(
-            code,
+            self.code(),
             Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
         )
+    }
+
+    /// Whether something of what was published is too large: one of the records, or several that went together.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.code(), Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge))
+    }
+
+    fn code(&self) -> Option<RDKafkaErrorCode> {
+        match self {
+            Self::Kafka { error: KafkaError::Transaction(error), .. } => Some(error.code()),
+            Self::Kafka { error, .. } => error.rdkafka_error_code(),
+            Self::GivenUp(_) => None,
+        }
     }
 }
 

@@ -1,4 +1,8 @@
 //! The partitions of `activity`, and facts that are written by themselves.
+//!
+//! A fact is deleted with its pool or its month, but not before everybody has read it who reads: whoever has a row in
+//! `checkpoints` for this log (its reader's name ends with `/activity`) and is not behind it, nor what is parked. Where nothing
+//! was ever relayed there is no such row, and nothing waits.
 
 use std::time::Duration;
 
@@ -18,6 +22,20 @@ use crate::store::{Store, to_database};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Facts are kept for so many months.
 pub const DEFAULT_RETENTION_MONTHS: u32 = 24;
+
+/// By the index of each reader's place: where all is read, nothing is found at once. What is a day older than that place no reader
+/// looks at any more.
+const AWAITED: &str = "
+with ends (at) as (
+    select ((to_date(right($1, 7), 'YYYY_MM') + interval '1 month')::date::text || ' 00:00+00')::timestamptz
+)
+select exists (
+    select from ends, checkpoints c, lateral (
+        select from activity a
+        where a.at < ends.at and a.at >= c.at - interval '1 day' and (a.epoch, a.tx, a.ord) > (c.epoch, c.tx, c.ord) limit 1
+    ) as unread
+    where c.reader like '%/activity'
+) or exists (select from ends, relay_parked p where p.log = 'activity' and p.at < ends.at)";
 
 impl Store {
     /// Makes the partitions of this month and the next.
@@ -41,12 +59,24 @@ impl Store {
         .bind(&limit)
         .fetch_all(&self.database)
         .await?;
-        for name in &names {
+        let mut dropped = Vec::new();
+        for name in names {
+            if self.is_awaited(&name).await? {
+                tracing::warn!(name, "facts that are too old stay: they are not published yet, or parked");
+                break;
+            }
             // The name comes from the catalogue and has the form that this program gives.
             let statement = format!("drop table if exists \"{}\"", name.replace('"', "\"\""));
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&self.database).await?;
+            dropped.push(name);
         }
-        Ok(names)
+        Ok(dropped)
+    }
+
+    /// Whether somebody has still to read a fact of a partition, or an older one.
+    async fn is_awaited(&self, name: &str) -> Result<bool, StoreError> {
+        let awaited = sqlx::query_scalar(AWAITED).bind(name).fetch_one(&self.database).await?;
+        Ok(awaited)
     }
 
     /// Keeps the partitions: one ahead, none too old.

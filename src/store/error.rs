@@ -1,13 +1,14 @@
 //! What can go wrong in the store.
 
-use std::time::Duration;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use std::time::Duration;
 
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
 use crate::store::commit::Counted;
+use crate::store::event_size::LARGEST_EVENT;
 use crate::store::seal::Unsealable;
 
 /// A failure of the store.
@@ -36,12 +37,17 @@ pub enum StoreError {
     /// There may be no more of this.
     #[error("the pool has as many {0:?} as it may have")]
     Full(Counted),
-    /// What an event would publish is more than brokers take.
-    #[error("an event is too large to be published")]
-    TooLarge,
     /// What can be used once was used before.
     #[error("a challenge token was spent before")]
     Spent,
+    /// What would be written is larger than any event may be.
+    #[error("a {kind} of {bytes} bytes is larger than any event may be")]
+    EventTooLarge {
+        /// Its type.
+        kind: &'static str,
+        /// Its size as JSON.
+        bytes: usize,
+    },
     /// Postgres refused or is away.
     #[error("the database: {0}")]
     Database(sqlx::Error),
@@ -227,9 +233,9 @@ impl From<StoreError> for Error {
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => invalid_session(),
             StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
-            StoreError::TooLarge => {
-                Self::invalid_parameter("The texts of the request are together too long to be kept.")
-            }
+            StoreError::EventTooLarge { .. } => Self::invalid_parameter(format!(
+                "The change is too large: what is recorded of it has more than {LARGEST_EVENT} bytes."
+            )),
             _ if error.is_collision() => Self::too_many_requests(),
             _ if error.is_unavailable() => Self::unavailable(error),
             _ => Self::internal(error),

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::domain::time::Timestamp;
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
-use crate::store::leases::Lease;
+use crate::store::leases::{Lease, is_held};
+use crate::store::parked::{Parking, park};
 use crate::store::{Store, from_database, to_database};
 
 /// Which log is read.
@@ -126,39 +127,53 @@ impl Store {
         Ok(row.map_or_else(Cursor::start, |(epoch, tx, ord, at)| Cursor { epoch, tx, ord, at: from_database(at) }))
     }
 
-    /// Moves readers on in one transaction, if the lease that they read under is still held. Answers whether it was.
-    pub async fn move_checkpoints(&self, lease: &Lease, moves: &[(String, Cursor)]) -> Result<bool, StoreError> {
-        let mut lent = self.database.lend().await?;
-        let moved = move_checkpoints(&mut lent, lease, moves).await;
-        lent.settled(moved)
-    }
-
-    /// Forgets where a reader stands: it begins at the start again.
-    pub async fn forget_checkpoint(&self, reader: &str) -> Result<(), StoreError> {
-        sqlx::query("delete from checkpoints where reader = $1").bind(reader).execute(&self.database).await?;
+    /// Makes a reader known that has read nothing yet. From now on no fact is deleted that it has not read.
+    pub async fn enter_reader(&self, reader: &str) -> Result<(), StoreError> {
+        let start = Cursor::start();
+        sqlx::query(
+            "insert into checkpoints (reader, epoch, tx, ord, at) values ($1, $2, $3::xid8, $4, $5)
+             on conflict (reader) do nothing",
+        )
+        .bind(reader)
+        .bind(start.epoch)
+        .bind(&start.tx)
+        .bind(start.ord)
+        .bind(to_database(start.at))
+        .execute(&self.database)
+        .await?;
         Ok(())
     }
 
-    /// For how long the oldest writing transaction of the cluster has run, and its process: it holds the feed up.
-    pub async fn oldest_writer(&self) -> Result<Option<(f64, i32)>, StoreError> {
-        let row = sqlx::query_as(
-            "select extract(epoch from clock_timestamp() - xact_start)::float8, pid from pg_stat_activity
-             where backend_xid is not null and pid <> pg_backend_pid() order by xact_start limit 1",
-        )
-        .fetch_optional(&self.database)
-        .await?;
-        Ok(row)
+    /// Moves readers on in one transaction, and parks in it what they leave behind, if the lease that they read under is still
+    /// held. Answers whether it was.
+    pub async fn move_checkpoints(
+        &self,
+        lease: &Lease,
+        moves: &[(String, Cursor)],
+        parked: &[Parking],
+    ) -> Result<bool, StoreError> {
+        let mut lent = self.database.lend().await?;
+        let moved = move_checkpoints(&mut lent, lease, moves, parked).await;
+        lent.settled(moved)
+    }
+
+    /// Forgets where a reader of a log stands, and what was parked of that log: whoever reads next begins at the start, and
+    /// until then nobody waits for it.
+    pub async fn forget_reader(&self, reader: &str, log: Log) -> Result<(), StoreError> {
+        let mut lent = self.database.lend().await?;
+        let forgotten = forget_reader(&mut lent, reader, log).await;
+        lent.settled(forgotten)
     }
 }
 
-async fn move_checkpoints(lent: &mut Lent<'_>, lease: &Lease, moves: &[(String, Cursor)]) -> Result<bool, StoreError> {
+async fn move_checkpoints(
+    lent: &mut Lent<'_>,
+    lease: &Lease,
+    moves: &[(String, Cursor)],
+    parked: &[Parking],
+) -> Result<bool, StoreError> {
     let mut transaction = lent.begin().await?;
-    let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
-        .bind(&lease.name)
-        .bind(lease.token)
-        .fetch_optional(&mut *transaction)
-        .await?;
-    if held != Some(true) {
+    if !is_held(&mut transaction, lease).await? {
         return Ok(false);
     }
     for (reader, cursor) in moves {
@@ -179,11 +194,20 @@ async fn move_checkpoints(lent: &mut Lent<'_>, lease: &Lease, moves: &[(String, 
             return Ok(false);
         }
     }
+    park(&mut transaction, parked).await?;
     transaction.commit().await?;
     Ok(true)
 }
 
-fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {
+async fn forget_reader(lent: &mut Lent<'_>, reader: &str, log: Log) -> Result<(), StoreError> {
+    let mut transaction = lent.begin().await?;
+    sqlx::query("delete from checkpoints where reader = $1").bind(reader).execute(&mut *transaction).await?;
+    sqlx::query("delete from relay_parked where log = $1").bind(log.name()).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+pub(super) fn feed_row(row: &PgRow) -> Result<FeedRow, StoreError> {
     let at = from_database(row.try_get("at")?);
     Ok(FeedRow {
         cursor: Cursor { epoch: row.try_get("epoch")?, tx: row.try_get("tx")?, ord: row.try_get("ord")?, at },

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::PgConnection;
+
 use crate::store::Store;
 use crate::store::error::StoreError;
 
@@ -36,6 +38,16 @@ impl Store {
         Ok(token.map(|token| Lease { name: name.to_owned(), holder: holder.to_owned(), token }))
     }
 
+    /// Whether anybody has a lease.
+    pub async fn is_leased(&self, name: &str) -> Result<bool, StoreError> {
+        let leased =
+            sqlx::query_scalar("select exists (select from leases where name = $1 and expires_at > clock_timestamp())")
+                .bind(name)
+                .fetch_one(&self.database)
+                .await?;
+        Ok(leased)
+    }
+
     /// Gives a lease up, so that another holder need not wait.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         sqlx::query("update leases set expires_at = clock_timestamp() where name = $1 and holder = $2 and token = $3")
@@ -46,4 +58,14 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// Whether a lease is still held, from here to the end of the transaction.
+pub(super) async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, StoreError> {
+    let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
+        .bind(&lease.name)
+        .bind(lease.token)
+        .fetch_optional(connection)
+        .await?;
+    Ok(held == Some(true))
 }

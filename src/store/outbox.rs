@@ -49,6 +49,59 @@ pub struct Claimed {
     pub message: Message,
 }
 
+/// Whose turn it is: pools follow each other in the order of their ids, and the first one the last one.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// The pool that was the last to have it.
+    last: String,
+}
+
+/// First the pools that have something due, from the one whose turn it is, no more of them than messages are wanted: one step of the
+/// index `outbox_turn` for each, to its first message. Then the first messages of each. So the cost follows from what is claimed, and
+/// from how many pools have something that waits for another attempt, not from how much waits.
+const CLAIM_MESSAGES: &str = "
+with recursive turns (user_pool_id, is_due, around, found) as (
+    select $5::text, false, false, 0::bigint
+    union all
+    select coalesce(next.user_pool_id, ''), coalesce(next.is_due, false), t.around or next.user_pool_id is null,
+        t.found + coalesce(next.is_due, false)::int
+    from turns t left join lateral (
+        select o.user_pool_id, o.next_at <= $1 as is_due from outbox o
+        where not o.dead and coalesce(o.medium, 'EMAIL') = $4 and o.user_pool_id > t.user_pool_id
+        order by coalesce(o.medium, 'EMAIL'), o.user_pool_id, o.next_at limit 1
+    ) as next on true
+    where t.found < $2 and not (t.around and (next.user_pool_id is null or next.user_pool_id > $5))
+), pools as (
+    select user_pool_id, found from turns where is_due
+), due as (
+    select o.user_pool_id, o.id from pools p cross join lateral (
+        select o.user_pool_id, o.id from outbox o
+        where not o.dead and coalesce(o.medium, 'EMAIL') = $4 and o.user_pool_id = p.user_pool_id and o.next_at <= $1
+            and o.kind in ('message', 'invitation')
+            and not exists (
+                select from outbox earlier
+                where earlier.user_pool_id = o.user_pool_id and earlier.owner = o.owner and earlier.id < o.id
+                    and earlier.kind in ('message', 'invitation') and earlier.medium is not distinct from o.medium
+                    and not earlier.dead and (earlier.sending or earlier.next_at <= $1)
+            )
+        order by o.next_at limit ($2 + (select count(*) from pools) - 1) / (select nullif(count(*), 0) from pools)
+        for update of o skip locked
+    ) as o
+), claimed as (
+    update outbox o set attempts = attempts + 1, sending = true, next_at = $1 + $3 * interval '1 second'
+    from due where o.user_pool_id = due.user_pool_id and o.id = due.id
+    returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason
+)
+select c.*, k.key_id, k.wrapped, last.user_pool_id as last,
+    c.purpose is not null and not exists (
+        select from codes where codes.user_pool_id = c.user_pool_id and codes.sub = c.owner::uuid
+            and codes.purpose = c.purpose and codes.expires_at = c.expires_at
+    ) as replaced
+from (select user_pool_id from pools order by found desc limit 1) as last
+left join claimed c on true
+left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner
+order by c.id";
+
 /// A message in the outbox as an operator sees it: nothing that is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -82,55 +135,33 @@ pub struct Selection<'a> {
 }
 
 impl Store {
-    /// Claims the next messages that are due, of whatever medium.
-    pub async fn claim_messages(&self, now: Timestamp, limit: i64) -> Result<Vec<Claimed>, StoreError> {
-        self.claim_messages_of(None, now, limit).await
-    }
-
-    /// Claims the next messages of a medium that are due. What need not be sent any more goes out of the way here.
+    /// Claims the next messages of a medium that are due, from pools in turn. What need not be sent any more goes out of the way
+    /// here.
     ///
-    /// Of a user's messages by one medium, a later one waits while an earlier one is under way or due; one that waits for
-    /// another attempt does not hold it up.
-    pub async fn claim_messages_of(
+    /// The turn goes on where it ended, and each pool that it comes to gives as many messages as any other: so whatever waits of
+    /// one holds another's up for a round at most. Of a user's messages by one medium, a later one waits while an earlier one is
+    /// under way or due; one that waits for another attempt does not hold it up.
+    pub async fn claim_messages(
         &self,
-        medium: Option<Medium>,
+        medium: Medium,
+        turn: &mut Turn,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let rows = sqlx::query(
-            "with due as (
-                 select o.user_pool_id, o.id from outbox o
-                 where not o.dead and o.kind in ('message', 'invitation') and o.next_at <= $1
-                     and ($4::text is null or coalesce(o.medium, $4) = $4)
-                     and not exists (
-                         select from outbox earlier
-                         where earlier.user_pool_id = o.user_pool_id and earlier.owner = o.owner and earlier.id < o.id
-                             and earlier.kind in ('message', 'invitation') and earlier.medium is not distinct from o.medium
-                             and not earlier.dead and (earlier.sending or earlier.next_at <= $1)
-                     )
-                 order by o.next_at limit $2 for update of o skip locked
-             ), claimed as (
-                 update outbox o set attempts = attempts + 1, sending = true, next_at = $1 + $3 * interval '1 second'
-                 from due where o.user_pool_id = due.user_pool_id and o.id = due.id
-                 returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason
-             )
-             select c.*, k.key_id, k.wrapped,
-                 c.purpose is not null and not exists (
-                     select from codes where codes.user_pool_id = c.user_pool_id and codes.sub = c.owner::uuid
-                         and codes.purpose = c.purpose and codes.expires_at = c.expires_at
-                 ) as replaced
-             from claimed c
-             left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner order by c.id",
-        )
-        .bind(to_database(now))
-        .bind(limit)
-        .bind(CLAIM.as_secs_f64())
-        .bind(medium.map(Medium::name))
-        .fetch_all(&self.database)
-        .await?;
+        let rows = sqlx::query(CLAIM_MESSAGES)
+            .bind(to_database(now))
+            .bind(limit)
+            .bind(CLAIM.as_secs_f64())
+            .bind(medium.name())
+            .bind(&turn.last)
+            .fetch_all(&self.database)
+            .await?;
         let mut claimed = Vec::with_capacity(rows.len());
         for row in rows {
-            claimed.extend(self.sort_out(row, now).await?);
+            turn.last = row.try_get("last")?;
+            if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
+                claimed.extend(self.sort_out(row, now).await?);
+            }
         }
         Ok(claimed)
     }

@@ -1,6 +1,9 @@
 //! The purge of deleted pools: everything of them but the log goes, in batches, until two sweeps find nothing.
 //!
 //! A command that began before the pool was deleted may still write after the first sweep; none lives until the second.
+//!
+//! Facts that a reader of the feed has still to read stay until it has (`store/activity.rs`); the pool's keys are destroyed, so
+//! nobody opens what is sealed in them. What is parked of the pool goes when it is published, as its log stays.
 
 use std::time::Duration;
 
@@ -40,8 +43,21 @@ const TABLES: &[&str] = &[
     "delete from stored_answers where (access_key_id, operation, idempotency_key) in (select access_key_id, operation, idempotency_key from stored_answers where user_pool_id = $1 and operation <> 'DeleteUserPool' limit $2)",
     "delete from keys where (user_pool_id, key_id) in (select user_pool_id, key_id from keys where user_pool_id = $1 limit $2)",
 ];
-const ACTIVITY: &str = "delete from activity where (user_pool_id, event_id) in
-    (select user_pool_id, event_id from activity where user_pool_id = $1 limit $2)";
+/// Facts, but for those that somebody has still to read. The oldest are looked at first: they are read first.
+const ACTIVITY: &str = "
+delete from activity where (user_pool_id, event_id, at) in (
+    select a.user_pool_id, a.event_id, a.at from (
+        select user_pool_id, event_id, at, epoch, tx, ord from activity f
+        where user_pool_id = $1 and not exists (
+            select from relay_parked p where p.user_pool_id = f.user_pool_id and p.log = 'activity' and p.event_id = f.event_id
+        )
+        order by event_id limit $2
+    ) as a
+    where not exists (
+        select from checkpoints c
+        where c.reader like '%/activity' and (a.epoch, a.tx, a.ord) > (c.epoch, c.tx, c.ord) and a.at >= c.at - interval '1 day'
+    )
+)";
 
 impl Store {
     /// Takes one step with the next deleted pool that is due: one batch of each table. Answers whether there was one.
@@ -57,15 +73,26 @@ impl Store {
             let done = sqlx::query(statement).bind(pool.as_str()).bind(BATCH).execute(&self.database).await?;
             found += done.rows_affected();
         }
-        if found == 0 {
+        if found == 0 && !self.has_facts(&pool).await? {
             self.swept_empty(&pool, now).await?;
         } else {
-            sqlx::query("update purges set empty_sweeps = 0 where user_pool_id = $1")
+            // What is left once nothing can be deleted waits for a reader.
+            let next_at = if found == 0 { now.plus_seconds(BETWEEN_SWEEPS_SECONDS) } else { now };
+            sqlx::query("update purges set empty_sweeps = 0, next_at = $2 where user_pool_id = $1")
                 .bind(pool.as_str())
+                .bind(to_database(next_at))
                 .execute(&self.database)
                 .await?;
         }
         Ok(true)
+    }
+
+    async fn has_facts(&self, pool: &UserPoolId) -> Result<bool, StoreError> {
+        let has = sqlx::query_scalar("select exists (select from activity where user_pool_id = $1)")
+            .bind(pool.as_str())
+            .fetch_one(&self.database)
+            .await?;
+        Ok(has)
     }
 
     /// Counts a sweep that found nothing, unless another replica has just counted its own: the next one has its time.

@@ -436,3 +436,28 @@ async fn a_list_that_is_a_set_keeps_each_of_its_texts_once() {
     assert_eq!(client.allowed_oauth_scopes, ["openid", "email"]);
     pool.verify().await;
 }
+
+/// Each address is as long as it may be and there are no more than there may be: all of them together are too much.
+#[tokio::test]
+async fn a_change_whose_event_would_be_too_large_for_kafka_is_refused_and_nothing_is_written() {
+    let pool = Pool::create().await;
+    let addresses = |kind: &str| -> Vec<String> {
+        (0..70).map(|number| format!("https://{kind}{number}.example/{}", "\u{1d49c}".repeat(990))).collect()
+    };
+    let message = "The change is too large: what is recorded of it has more than 524288 bytes.";
+    let request = UpdateUserPoolClientRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: Some(pool.client_id.clone()),
+        callback_urls: addresses("a"),
+        logout_urls: addresses("b"),
+        ..Default::default()
+    };
+    let before = pool.api.call(describe(&pool.id, &pool.client_id)).await.unwrap();
+    assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
+    let update = pool.api.aws().update_user_pool_client().user_pool_id(&pool.id).client_id(&pool.client_id);
+    let update = update.set_callback_urls(Some(addresses("a"))).set_logout_urls(Some(addresses("b")));
+    let refused = update.send().await.unwrap_err().into_service_error();
+    assert_eq!((refused.meta().code(), refused.meta().message()), (Some("InvalidParameterException"), Some(message)));
+    assert_eq!(pool.api.call(describe(&pool.id, &pool.client_id)).await.unwrap(), before);
+    pool.verify().await;
+}

@@ -135,7 +135,7 @@ async fn no_request_makes_an_event_that_no_broker_takes() {
     let email = serde_json::json!({ "From": format!("{} <users@example.com>", "\u{10400}".repeat(100_000)) });
     let large = serde_json::json!({ "UserPoolId": pool, "SmsConfiguration": sms, "EmailConfiguration": email });
     let message = refused(Operation::UpdateUserPool, large).await;
-    assert_eq!(message, "The texts of the request are together too long to be kept.");
+    assert_eq!(message, "The change is too large: what is recorded of it has more than 524288 bytes.");
 }
 
 /// The doors of a server, for one operation.

@@ -38,6 +38,7 @@ mod pool_operations;
 mod refresh_tokens;
 mod refusals;
 mod relay;
+mod relay_command;
 mod secrets;
 mod serve;
 mod serve_messages;

@@ -121,6 +121,8 @@ const NOT_BY_CALLING: [Exception; 3] = [
 const NOT_IN_TIME: [&str; 2] = ["expired", "checked, and can't happen"];
 /// How sentences about declared constraints begin.
 const CONSTRAINTS: &str = " validation error";
+/// How sentences begin that any command can answer.
+const COMMON_SENTENCES: [&str; 2] = ["The idempotency-key", "The change is too large"];
 
 #[test]
 #[ignore = "looks at what a whole run has met"]
@@ -167,7 +169,7 @@ fn is_explained(exception: &str, message: &str, declared: &[Declared]) -> bool {
     }
     let mut refusals = declared.iter().filter(|refusal| refusal.exception.name() == exception);
     message.contains(CONSTRAINTS)
-        || message.starts_with("The idempotency-key")
+        || COMMON_SENTENCES.iter().any(|common| message.starts_with(common))
         || refusals.any(|refusal| {
             refusal.message.ends_with("and the like") || refusal.sentences().iter().any(|it| it.is_match(message))
         })

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -27,6 +27,7 @@ use userpool::kafka::topics;
 use userpool::store::Store;
 use userpool::store::feed::{Cursor, Log};
 use userpool::store::keys::MasterKeys;
+use userpool::store::parked::{Parking, Settled};
 
 use crate::support::kafka::Kafka;
 use crate::support::postgres::Postgres;
@@ -428,27 +429,265 @@ async fn a_relay_stops_at_once_even_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_can_not_be_published_stops_its_log_only() {
-    let (store, broker) = (store("relay_poison").await, embedded());
+async fn facts_of_a_pool_that_is_purged_while_the_broker_is_away_arrive_when_it_is_back() {
+    const FACTS: usize = 50;
+    let (store, broker) = (store("relay_purge").await, embedded());
     let config = config(broker.bootstrap(), "");
-    append(&store, &USERS, 1).await;
+    broker.faults().unwrap().broker_down(-1).unwrap();
+    let relay = Relay::new(store.clone(), config.clone(), "test".to_owned());
+    // As the server does before anything is purged.
+    relay.enter().await.unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(relay.run(stop.clone()));
+    for _ in 0..FACTS {
+        append_fact(&store, "u0").await;
+    }
+    sqlx::query("insert into purges (user_pool_id, next_at) values ($1, now() - interval '1 second')")
+        .bind(POOL)
+        .execute(store.database())
+        .await
+        .unwrap();
+    let mut now = Clock.now();
+    let mut purge = async || {
+        while store.purge_step(now).await.unwrap() {}
+        now = now.plus_seconds(60);
+    };
+    for _ in 0..5 {
+        purge().await;
+    }
+    broker.faults().unwrap().broker_up(-1).unwrap();
+    let topic = topics::topic(&config, Log::Activity);
+    let facts = consume(broker.bootstrap(), topic, "read_committed", |received| distinct(received) >= FACTS).await;
+    assert_eq!(distinct(&facts), FACTS);
+    let purges = async || {
+        let purges = sqlx::query_scalar::<_, i64>("select count(*) from purges").fetch_one(store.database());
+        purges.await.unwrap()
+    };
+    while purges().await > 0 {
+        purge().await;
+    }
+    let left: i64 = sqlx::query_scalar("select count(*) from activity").fetch_one(store.database()).await.unwrap();
+    assert_eq!(left, 0);
+    stop.cancel();
+    task.await.unwrap();
+}
+
+/// Appends an event of a user as it should not be: of a type, with a payload.
+async fn append_odd(store: &Store, user: &str, version: i64, kind: &str, payload: serde_json::Value) {
     sqlx::query(
         "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
-         values ($1, 'users/u0', 2, gen_random_uuid(), 'user.of_tomorrow', 1, '{}', $2::jsonb, clock_timestamp(), (select epoch from meta), 0)",
+         values ($1, 'users/' || $2, $3, gen_random_uuid(), $4, 1, $5, $6::jsonb, clock_timestamp(), (select epoch from meta), 0)",
     )
     .bind(POOL)
+    .bind(user)
+    .bind(version)
+    .bind(kind)
+    .bind(payload)
     .bind(METADATA)
     .execute(store.database())
     .await
     .unwrap();
+}
+
+/// As a later release that knows a type would find it: the events of that type are of one that this release knows.
+async fn make_known(store: &Store, kind: &str) {
+    let mut transaction = store.database().begin().await.unwrap();
+    sqlx::query("alter table log disable trigger all").execute(&mut *transaction).await.unwrap();
+    sqlx::query("update log set type = 'user.signed_out' where type = $1")
+        .bind(kind)
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    sqlx::query("alter table log enable trigger all").execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+/// What is parked: the key's user, why, and whether it is to be tried again.
+async fn parked(store: &Store) -> Vec<(String, Option<String>, bool)> {
+    let parked = store.list_parked(None, 1_000).await.unwrap();
+    let user = |key: String| key.strip_prefix(&format!("{POOL}/")).unwrap().to_owned();
+    parked.into_iter().map(|event| (user(event.key), event.why, event.retry)).collect()
+}
+
+fn of_user(events: &[Received], user: &str) -> Vec<i64> {
+    let key = format!("{POOL}/{user}");
+    events.iter().filter(|event| event.key == key).map(Received::version).collect()
+}
+
+const UNKNOWN: &str = "its type is unknown to this release";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_can_not_be_published_is_parked_with_its_key_and_the_rest_goes_on() {
+    let (store, broker) = (store("relay_poison").await, embedded());
+    let config = config(broker.bootstrap(), "");
+    append(&store, &USERS, 1).await;
+    append_odd(&store, "u0", 2, "user.of_tomorrow", serde_json::json!({})).await;
     append(&store, &USERS[1..], 2).await;
+    append(&store, &["u0", "u1"], 3).await;
     let relay = Running::start(&store, &config);
-    assert_eq!(directory(&config, "read_committed", 10).await.len(), 10);
+    let events = directory(&config, "read_committed", 20).await;
+    assert_eq!(events.len(), 20, "all but u0's from the second on");
+    assert_eq!((of_user(&events, "u0"), of_user(&events, "u1")), (vec![1], vec![1, 2, 3]));
+    let first = ("u0".to_owned(), Some(UNKNOWN.to_owned()), false);
+    let next = ("u0".to_owned(), None, false);
+    assert_eq!(parked(&store).await, [first.clone(), next.clone()]);
+
+    // What comes later joins it, also by another relay, which was not there; other keys and the other log go on.
+    relay.kill();
+    append(&store, &["u0"], 4).await;
+    append(&store, &["u1"], 4).await;
     append_fact(&store, "u0").await;
+    let relay = Running::start(&store, &config);
+    assert_eq!(of_user(&directory(&config, "read_committed", 21).await, "u0"), [1]);
     let topic = topics::topic(&config, Log::Activity);
     consume(broker.bootstrap(), topic, "read_committed", |received| received.len() == 1).await;
-    assert_eq!(directory(&config, "read_committed", 10).await.len(), 10, "nothing after the event is published");
+    until("the next one is parked", || async { parked(&store).await.len() == 3 }).await;
+
+    // Nothing has changed: it is tried again, and stays.
+    assert_eq!(store.retry_parked(Some("no such key")).await.unwrap(), 0);
+    let key = format!("{POOL}/u0");
+    assert_eq!(store.retry_parked(Some(&key)).await.unwrap(), 3);
+    until("it was tried again", || async { parked(&store).await.iter().all(|(.., retry)| !retry) }).await;
+    assert_eq!(parked(&store).await, [first, next.clone(), next]);
+
+    make_known(&store, "user.of_tomorrow").await;
+    store.retry_parked(Some(&key)).await.unwrap();
+    append(&store, &["u0"], 5).await;
+    let events = without_repetitions(directory(&config, "read_committed", 25).await);
+    assert_eq!(of_user(&events, "u0"), [1, 2, 3, 4, 5], "in order, with what came meanwhile");
+    until("nothing is parked", || async { parked(&store).await.is_empty() }).await;
+    append(&store, &["u0"], 6).await;
+    let events = without_repetitions(directory(&config, "read_committed", 26).await);
+    assert_eq!(of_user(&events, "u0"), [1, 2, 3, 4, 5, 6], "nothing joins any more");
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_larger_than_the_producer_sends_is_parked_until_it_sends_more() {
+    let (store, broker) = (store("relay_large").await, embedded());
+    let small = config(broker.bootstrap(), "");
+    let large = serde_json::json!({ "client_id": "x".repeat(1_200_000) });
+    append_odd(&store, "u0", 1, "user.signed_up", large).await;
+    append(&store, &["u0"], 2).await;
+    append(&store, &["u1"], 1).await;
+    let relay = Running::start(&store, &small);
+    let events = directory(&small, "read_committed", 1).await;
+    assert_eq!((of_user(&events, "u0"), of_user(&events, "u1")), (vec![], vec![1]));
+    let found = parked(&store).await;
+    let why = found[0].1.as_deref().unwrap();
+    assert!(why.ends_with("is larger than the 1000000 of message.max.bytes"), "{why}");
+    assert_eq!((found.len(), &found[1].1), (2, &None));
+    relay.stop().await;
+
+    let mut larger = small.clone();
+    larger.properties.insert("message.max.bytes".to_owned(), "3000000".to_owned());
+    let relay = Running::start(&store, &larger);
+    store.retry_parked(None).await.unwrap();
+    until("nothing is parked", || async { parked(&store).await.is_empty() }).await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_the_brokers_refuse_as_too_large_are_parked_and_the_others_of_the_batch_are_not() {
+    let store = store("relay_refused").await;
+    let kafka = blocking(kafka).await;
+    let config = config(&kafka.bootstrap, "refused.");
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &kafka.bootstrap).create().unwrap();
+    let topic = topics::topic(&config, Log::Directory);
+    let new = NewTopic::new(&topic, topics::PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", "100000");
+    admin.create_topics(&[new], &AdminOptions::new()).await.unwrap().into_iter().for_each(|made| drop(made.unwrap()));
+
+    let large = serde_json::json!({ "client_id": "x".repeat(200_000) });
+    append(&store, &USERS, 1).await;
+    for user in ["u0", "u1"] {
+        append_odd(&store, user, 2, "user.signed_up", large.clone()).await;
+    }
+    append(&store, &USERS[2..], 2).await;
+    append(&store, &USERS, 3).await;
+    let relay = Running::start(&store, &config);
+    let events = without_repetitions(directory(&config, "read_committed", 2 + 8 * 3).await);
+    assert_eq!((of_user(&events, "u0"), of_user(&events, "u2")), (vec![1], vec![1, 2, 3]));
+    until("both keys are parked", || async { parked(&store).await.len() == 4 }).await;
+    let found = parked(&store).await;
+    let why = found[0].1.as_deref().unwrap();
+    assert!(why.starts_with("the brokers refuse its record of 20"), "{why}");
+    assert!(found[2].1.is_none() && found[3].1.is_none());
+
+    // Tried again before the topic takes more, it stays, and the relay goes on.
+    store.retry_parked(None).await.unwrap();
+    until("it was tried again", || async { parked(&store).await.iter().all(|(.., retry)| !retry) }).await;
+    assert_eq!(parked(&store).await.len(), 4);
+    append(&store, &USERS, 4).await;
+    until("what comes later joins them", || async { parked(&store).await.len() == 6 }).await;
+
+    let topic_config = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set("max.message.bytes", "1000000");
+    for altered in admin.alter_configs(&[topic_config], &AdminOptions::new()).await.unwrap() {
+        altered.unwrap();
+    }
+    until("nothing is parked", || async {
+        store.retry_parked(None).await.unwrap();
+        parked(&store).await.is_empty()
+    })
+    .await;
+    let events = without_repetitions(directory(&config, "read_committed", 40).await);
+    assert_ordered(&events, USERS.len(), 4);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_are_killed_while_keys_are_parked_and_tried_again_lose_nothing_and_keep_the_order() {
+    let store = store("relay_parked_kills").await;
+    let kafka = blocking(kafka).await;
+    let config = config(&kafka.bootstrap, "parkedkills.");
+    let (stop, written) = writer(&store, 1, Duration::from_millis(5));
+    let odd = ["o0", "o1", "o2"];
+    for round in 0..3 {
+        let relay = Running::start(&store, &config);
+        for user in odd {
+            append_odd(&store, user, 2 * round + 1, "user.of_tomorrow", serde_json::json!({})).await;
+        }
+        append(&store, &odd, 2 * round + 2).await;
+        until("all is parked", || async { parked(&store).await.len() == odd.len() * 2 }).await;
+        make_known(&store, "user.of_tomorrow").await;
+        store.retry_parked(None).await.unwrap();
+        // At another moment of the retry each time, once before it.
+        until("it goes on", || async { round == 0 || parked(&store).await.len() < odd.len() * 2 }).await;
+        relay.kill();
+        let relay = Running::start(&store, &config);
+        until("all is published", || async { parked(&store).await.is_empty() }).await;
+        relay.stop().await;
+    }
+    stop.cancel();
+    let versions = written.await.unwrap();
+    let relay = Running::start(&store, &config);
+    let all = USERS.len() * versions as usize + odd.len() * 6;
+    let mut events = without_repetitions(directory(&config, "read_committed", all).await);
+    for user in odd {
+        assert_eq!(of_user(&events, user), [1, 2, 3, 4, 5, 6], "{user}");
+    }
+    events.retain(|event| !event.key.contains("/o"));
+    assert_ordered(&events, USERS.len(), versions);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_is_forgotten_with_the_place_from_which_it_is_read_again() {
+    let (store, broker) = (store("relay_parked_rewind").await, embedded());
+    let config = config(broker.bootstrap(), "");
+    append_odd(&store, "u0", 1, "user.of_tomorrow", serde_json::json!({})).await;
+    let relay = Running::start(&store, &config);
+    until("it is parked", || async { parked(&store).await.len() == 1 }).await;
+    relay.stop().await;
+    make_known(&store, "user.of_tomorrow").await;
+    let again = Relay::new(store.clone(), config.clone(), "test".to_owned());
+    again.rewind().await.unwrap();
+    assert_eq!(parked(&store).await, []);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(again.run(stop.clone()));
+    assert_eq!(of_user(&directory(&config, "read_committed", 1).await, "u0"), [1]);
+    stop.cancel();
+    task.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -534,12 +773,28 @@ async fn a_predecessor_can_not_move_a_checkpoint() {
     let short = Duration::from_millis(50);
     let predecessor = store.lease("relay-0", "one", short).await.unwrap().unwrap();
     let moves = [(reader(Log::Directory), Cursor { epoch: 1, tx: "5".to_owned(), ord: 0, at: Clock.now() })];
-    assert!(store.move_checkpoints(&predecessor, &moves).await.unwrap());
+    assert!(store.move_checkpoints(&predecessor, &moves, &[]).await.unwrap());
     tokio::time::sleep(2 * short).await;
     let successor = store.lease("relay-0", "two", LONG).await.unwrap().unwrap();
     assert!(store.lease("relay-0", "one", short).await.unwrap().is_none());
-    assert!(!store.move_checkpoints(&predecessor, &moves).await.unwrap());
-    assert!(store.move_checkpoints(&successor, &moves).await.unwrap());
+    let parked = [Parking {
+        log: Log::Directory,
+        user_pool_id: POOL.to_owned(),
+        event_id: Random::default().uuid(),
+        key: format!("{POOL}/u0"),
+        kind: "user.of_tomorrow".to_owned(),
+        cursor: moves[0].1.clone(),
+        why: Some("any".to_owned()),
+    }];
+    assert!(!store.move_checkpoints(&predecessor, &moves, &parked).await.unwrap());
+    assert_eq!(store.count_parked(Log::Directory).await.unwrap(), 0, "nor park anything");
+    assert!(store.move_checkpoints(&successor, &moves, &parked).await.unwrap());
+    let published = vec![(POOL.to_owned(), parked[0].event_id, parked[0].key.clone())];
+    let settled = Settled { published, failed: Vec::new() };
+    assert!(!store.settle_retried(&predecessor, Log::Directory, &settled).await.unwrap());
+    assert_eq!(store.count_parked(Log::Directory).await.unwrap(), 1, "nor take anything out");
+    assert!(store.settle_retried(&successor, Log::Directory, &settled).await.unwrap());
+    assert_eq!(store.count_parked(Log::Directory).await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,59 +1,244 @@
-//! The next records of one log.
+//! What is published next of one log, and what is put aside.
 
-use uuid::Uuid;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::domain::time::Timestamp;
-use crate::kafka::cloud_event::{Poison, Record, record};
+use crate::kafka::cloud_event::{self, Poison, Record};
+use crate::kafka::relay::publish::Fate;
 use crate::store::feed::{Cursor, FeedRow, Log};
+use crate::store::parked::{Parking, Retried, Settled};
 
-/// Records of one log in the order of its feed, up to the first that can't be published.
+/// Rows of one log in the order of its feed: each is published, or parked.
 #[derive(Debug)]
 pub(super) struct Batch {
     /// Which log.
     pub log: Log,
-    /// The records.
-    pub records: Vec<Record>,
-    /// Where the log is published up to, once these are.
+    /// How many rows there were.
+    rows: usize,
+    /// What is to be published.
+    pub entries: Vec<Entry>,
+    /// What is parked.
+    pub parked: Vec<Parking>,
+    /// Where the log is relayed up to, once this is done.
     pub reached: Option<Cursor>,
-    /// When the first of what is not published happened.
+    /// When the first of what is not relayed happened.
     pub oldest: Option<Timestamp>,
-    /// What follows and can't be published.
-    pub poison: Option<Poisoned>,
 }
 
-/// An event that can't be published.
+/// A record, and the event that it is of, as it is parked if the brokers refuse it.
 #[derive(Debug)]
-pub(super) struct Poisoned {
-    /// Its id.
-    pub event_id: Uuid,
-    /// Its type.
-    pub kind: String,
-    /// Why.
-    pub why: Poison,
+pub(super) struct Entry {
+    /// The record.
+    pub record: Arc<Record>,
+    event: Parking,
 }
 
 impl Batch {
     /// Whether there were as many rows as are read at once: more may wait.
     pub(super) fn is_full(&self, most: i64) -> bool {
-        i64::try_from(self.records.len()).is_ok_and(|records| records >= most)
+        i64::try_from(self.rows).is_ok_and(|rows| rows >= most)
     }
 
-    /// Makes records of rows.
-    pub(super) fn new(log: Log, rows: Vec<FeedRow>) -> Self {
+    /// Makes records of rows, of so many bytes at most. What can't be one is parked, and so is what follows it under its key, or
+    /// follows what is parked already.
+    pub(super) fn new(log: Log, rows: Vec<FeedRow>, mut parked_keys: HashSet<String>, largest: usize) -> Self {
         let oldest = rows.first().map(|row| row.at);
-        let mut batch = Self { log, records: Vec::with_capacity(rows.len()), reached: None, oldest, poison: None };
+        let reached = rows.last().map(|row| row.cursor.clone());
+        let mut batch = Self { log, rows: rows.len(), entries: Vec::new(), parked: Vec::new(), reached, oldest };
         for row in rows {
-            match record(log, &row) {
-                Ok(record) => {
-                    batch.records.push(record);
-                    batch.reached = Some(row.cursor);
-                }
+            let event = event(log, &row, cloud_event::key(&row));
+            if parked_keys.contains(&event.key) {
+                batch.parked.push(event);
+                continue;
+            }
+            match cloud_event::record(log, &row, largest) {
+                Ok(record) => batch.entries.push(Entry { record: Arc::new(record), event }),
                 Err(why) => {
-                    batch.poison = Some(Poisoned { event_id: row.event_id, kind: row.kind, why });
-                    break;
+                    parked_keys.insert(event.key.clone());
+                    batch.parked.push(refused(event, &why));
                 }
             }
         }
         batch
+    }
+
+    /// Parks what was not published after all.
+    pub(super) fn settle(&mut self, fates: impl Iterator<Item = Fate>) {
+        let mut published = Vec::with_capacity(self.entries.len());
+        for (entry, fate) in self.entries.drain(..).zip(fates) {
+            match fate {
+                Fate::Published => published.push(entry),
+                Fate::Refused => {
+                    let why = Poison::Refused(entry.record.size());
+                    self.parked.push(refused(entry.event, &why));
+                }
+                Fate::Follows => self.parked.push(entry.event),
+            }
+        }
+        self.entries = published;
+    }
+}
+
+fn event(log: Log, row: &FeedRow, key: String) -> Parking {
+    Parking {
+        log,
+        user_pool_id: row.user_pool_id.clone(),
+        event_id: row.event_id,
+        key,
+        kind: row.kind.clone(),
+        cursor: row.cursor.clone(),
+        why: None,
+    }
+}
+
+fn refused(event: Parking, why: &Poison) -> Parking {
+    tracing::error!(
+        log = event.log.name(), kind = event.kind, id = %event.event_id, key = event.key,
+        "an event is parked, and what follows it under its key: {why}"
+    );
+    Parking { why: Some(why.to_string()), ..event }
+}
+
+/// Events that were parked and are tried again, each key in its order.
+#[derive(Debug)]
+pub(super) struct Retrial {
+    /// How many rows there were.
+    rows: usize,
+    /// What is to be published.
+    pub entries: Vec<Entry>,
+    settled: Settled,
+}
+
+impl Retrial {
+    /// Makes records of what is tried again. What can't be one stays parked, and so does the rest of its key.
+    pub(super) fn new(log: Log, retried: Vec<Retried>, largest: usize) -> Self {
+        let mut trial = Self { rows: retried.len(), entries: Vec::new(), settled: Settled::default() };
+        let mut failed = HashSet::new();
+        for Retried { user_pool_id, event_id, key, row } in retried {
+            if failed.contains(&key) {
+                continue;
+            }
+            let Some(row) = row else {
+                tracing::error!(log = log.name(), id = %event_id, key, "a parked event is in its log no more: it is left out");
+                trial.settled.published.push((user_pool_id, event_id, key));
+                continue;
+            };
+            match cloud_event::record(log, &row, largest) {
+                Ok(record) => {
+                    trial.entries.push(Entry { record: Arc::new(record), event: event(log, &row, key) });
+                }
+                Err(why) => {
+                    failed.insert(key.clone());
+                    trial.settled.failed.push((user_pool_id, event_id, key, why.to_string()));
+                }
+            }
+        }
+        trial
+    }
+
+    /// Whether there were as many rows as are read at once: more may wait.
+    pub(super) fn is_full(&self, most: i64) -> bool {
+        i64::try_from(self.rows).is_ok_and(|rows| rows >= most)
+    }
+
+    /// What became of all of it.
+    pub(super) fn settled(mut self, fates: impl Iterator<Item = Fate>) -> Settled {
+        for (Entry { record, event }, fate) in self.entries.into_iter().zip(fates) {
+            let Parking { user_pool_id, event_id, key, .. } = event;
+            match fate {
+                Fate::Published => self.settled.published.push((user_pool_id, event_id, key)),
+                Fate::Refused => {
+                    let why = Poison::Refused(record.size()).to_string();
+                    self.settled.failed.push((user_pool_id, event_id, key, why));
+                }
+                Fate::Follows => {}
+            }
+        }
+        self.settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::kafka::config::DEFAULT_LARGEST;
+
+    fn row(user: &str, version: i64, payload: Value) -> FeedRow {
+        FeedRow {
+            cursor: Cursor { tx: version.to_string(), ..Cursor::start() },
+            user_pool_id: "pool".to_owned(),
+            stream_id: format!("users/{user}"),
+            stream_version: Some(version),
+            event_id: Uuid::from_u128(version.unsigned_abs().into()),
+            kind: "user.signed_up".to_owned(),
+            schema_version: 1,
+            payload,
+            metadata: json!({ "actor": { "kind": "operator", "id": "" }, "operation": "test", "request_id": "r" }),
+            at: Timestamp(version),
+        }
+    }
+
+    fn ids<'a>(events: impl Iterator<Item = &'a Parking>) -> Vec<u128> {
+        events.map(|event| event.event_id.as_u128()).collect()
+    }
+
+    fn batch(parked: &[&str]) -> Batch {
+        let rows = vec![
+            row("jane", 1, json!({})),
+            row("john", 2, json!({ "of_tomorrow": 1 })),
+            row("jane", 3, json!({})),
+            row("john", 4, json!({})),
+            row("joan", 5, json!({})),
+        ];
+        let parked = parked.iter().map(|key| (*key).to_owned()).collect();
+        Batch::new(Log::Directory, rows, parked, DEFAULT_LARGEST)
+    }
+
+    #[test]
+    fn what_can_not_be_published_is_parked_with_what_follows_it_and_the_rest_goes_on() {
+        let batch = batch(&["pool/joan"]);
+        assert_eq!(ids(batch.entries.iter().map(|entry| &entry.event)), [1, 3]);
+        assert_eq!(ids(batch.parked.iter()), [2, 4, 5]);
+        let why: Vec<bool> = batch.parked.iter().map(|event| event.why.is_some()).collect();
+        assert_eq!(why, [true, false, false], "the first of a key says why");
+        assert_eq!(batch.reached.unwrap().tx, "5", "behind all of it");
+    }
+
+    #[test]
+    fn what_the_brokers_refuse_is_parked_with_what_follows_it() {
+        let mut batch = batch(&[]);
+        batch.settle([Fate::Refused, Fate::Follows, Fate::Published].into_iter());
+        assert_eq!(ids(batch.entries.iter().map(|entry| &entry.event)), [5]);
+        assert_eq!(ids(batch.parked.iter()), [2, 4, 1, 3]);
+        assert!(batch.parked[2].why.as_deref().unwrap().starts_with("the brokers refuse its record of "));
+    }
+
+    #[test]
+    fn a_key_that_fails_again_stays_behind_its_first_failure() {
+        let retried = [
+            row("jane", 1, json!({})),
+            row("jane", 2, json!({ "of_tomorrow": 1 })),
+            row("jane", 3, json!({})),
+            row("john", 4, json!({})),
+        ];
+        let mut retried: Vec<Retried> = retried
+            .into_iter()
+            .map(|row| Retried {
+                user_pool_id: "pool".to_owned(),
+                event_id: row.event_id,
+                key: cloud_event::key(&row),
+                row: Some(row),
+            })
+            .collect();
+        retried.push(Retried { row: None, event_id: Uuid::from_u128(5), ..retried[3].clone() });
+        let trial = Retrial::new(Log::Directory, retried, DEFAULT_LARGEST);
+        let settled = trial.settled([Fate::Published, Fate::Refused].into_iter());
+        let published: Vec<u128> = settled.published.iter().map(|(_, id, _)| id.as_u128()).collect();
+        let failed: Vec<u128> = settled.failed.iter().map(|(_, id, ..)| id.as_u128()).collect();
+        assert_eq!((published, failed), (vec![5, 1], vec![2, 4]));
     }
 }

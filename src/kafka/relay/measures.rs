@@ -8,11 +8,12 @@ use crate::domain::time::Timestamp;
 use crate::environment::Clock;
 use crate::store::Store;
 use crate::store::feed::Log;
+use crate::store::writers::OldestWriter;
 
 const PUBLISHED: &str = "userpool_relay_published_total";
 const LAG: &str = "userpool_relay_lag_seconds";
 const ERRORS: &str = "userpool_relay_errors_total";
-const STUCK: &str = "userpool_relay_stuck";
+const PARKED: &str = "userpool_relay_parked";
 const OLDEST_WRITER: &str = "userpool_feed_oldest_writer_seconds";
 
 const ASK_FOR_WRITERS: Duration = Duration::from_secs(1);
@@ -24,16 +25,16 @@ const OLD_WRITER_SECONDS: f64 = 5.0;
 pub(super) fn describe() {
     describe_counter!(PUBLISHED, "Events that this replica published");
     describe_gauge!(LAG, "Age of the oldest event that is not published; 0 on replicas that do not relay");
-    describe_counter!(ERRORS, "How often the relay began again, or found an event that it can't publish");
-    describe_gauge!(STUCK, "1 while a log stands still at an event that can't be published");
+    describe_counter!(ERRORS, "How often the relay began again");
+    describe_gauge!(
+        PARKED,
+        "Events that can't be published, and those that follow them under their keys; 0 on replicas that do not relay"
+    );
     describe_gauge!(
         OLDEST_WRITER,
-        "Age of the oldest writing transaction of the database cluster: no younger event is relayed"
+        "Age of the oldest writing transaction of the database cluster: no younger event is relayed. NaN where the account is no member of pg_read_all_stats"
     );
-    for log in Log::ALL {
-        stuck(log, false);
-    }
-    forget_lag();
+    forget();
     counter!(ERRORS).increment(0);
 }
 
@@ -45,8 +46,9 @@ pub(super) fn count_error() {
     counter!(ERRORS).increment(1);
 }
 
-pub(super) fn stuck(log: Log, is_stuck: bool) {
-    gauge!(STUCK, "log" => log.name()).set(if is_stuck { 1.0 } else { 0.0 });
+/// So many events of a log are parked.
+pub(super) fn parked(log: Log, events: u64) {
+    gauge!(PARKED, "log" => log.name()).set(events as f64);
 }
 
 /// The lag of a log whose oldest event that is not published is so old.
@@ -56,10 +58,11 @@ pub(super) fn lag(log: Log, oldest: Option<Timestamp>) {
     gauge!(LAG, "log" => log.name()).set(millis as f64 / 1000.0);
 }
 
-/// This replica does not relay: whoever does knows the lag.
-pub(super) fn forget_lag() {
+/// This replica does not relay: whoever does knows what waits.
+pub(super) fn forget() {
     for log in Log::ALL {
         lag(log, None);
+        parked(log, 0);
     }
 }
 
@@ -84,16 +87,44 @@ impl Writers {
                 return;
             }
         };
-        let (seconds, pid) = oldest.map_or((0.0, 0), |(seconds, pid)| (seconds.max(0.0), pid));
-        gauge!(OLDEST_WRITER).set(seconds);
-        if seconds > OLD_WRITER_SECONDS && is_over(self.warned, WARN_OF_WRITERS) {
+        gauge!(OLDEST_WRITER).set(age(&oldest));
+        if let OldestWriter::Known { seconds, whose } = oldest
+            && seconds > OLD_WRITER_SECONDS
+            && is_over(self.warned, WARN_OF_WRITERS)
+        {
             self.warned = Some(Instant::now());
-            tracing::warn!(pid, seconds, "a long transaction of process {pid} holds all events up");
+            tracing::warn!(seconds, whose, "a long transaction holds all events up");
         }
+    }
+}
+
+/// As a number: what is not known is none, and least of all 0.
+fn age(oldest: &OldestWriter) -> f64 {
+    match oldest {
+        OldestWriter::None => 0.0,
+        OldestWriter::Known { seconds, .. } => seconds.max(0.0),
+        OldestWriter::Unknown => f64::NAN,
     }
 }
 
 /// Whether something was so long ago.
 pub(super) fn is_over(last: Option<Instant>, interval: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= interval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_that_is_not_known_is_no_number() {
+        assert!(age(&OldestWriter::Unknown).is_nan());
+        assert_eq!(age(&OldestWriter::None), 0.0);
+        assert_eq!(age(&OldestWriter::Known { seconds: 7.5, whose: String::new() }), 7.5);
+        assert_eq!(
+            age(&OldestWriter::Known { seconds: -0.001, whose: String::new() }),
+            0.0,
+            "two clocks of one moment"
+        );
+    }
 }

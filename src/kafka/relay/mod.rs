@@ -11,12 +11,15 @@
 //! - After any error the producer is thrown away and the lease given up: a replica that reaches Kafka takes over, or this
 //!   one begins again from the checkpoint, after a pause that grows.
 //!
-//! An event that can't be published as a whole (see [`Poison`](crate::kafka::cloud_event::Poison)) stops its log where it
-//! stands, with an error in the log of the server and `userpool_relay_stuck` at 1; the other log goes on.
+//! An event that can't be published as a whole (see [`Poison`](crate::kafka::cloud_event::Poison)) is parked: named in
+//! `relay_parked`, in the transaction that moves the checkpoint behind it, with an error in the log of the server. What follows
+//! under its key joins it there, so that no consumer sees a key's events out of order; all other keys go on. An operator has
+//! what is parked tried again; whoever relays does it, from the first of a key to the first that fails again.
 
 mod batch;
 mod measures;
 mod pause;
+mod publish;
 mod tenure;
 
 use std::sync::Arc;
@@ -71,6 +74,19 @@ pub fn reader(log: Log) -> String {
     format!("relay/{}", log.name())
 }
 
+/// Forgets the relay: nothing waits for it any more, and one that starts later begins at the start of both logs.
+pub async fn forget(store: &Store) -> Result<(), StoreError> {
+    for log in Log::ALL {
+        store.forget_reader(&reader(log), log).await?;
+    }
+    Ok(())
+}
+
+/// Whether some replica relays.
+pub async fn is_led(store: &Store) -> Result<bool, StoreError> {
+    store.is_leased(SHARD).await
+}
+
 impl Relay {
     /// A relay of this store's logs. The holder names this process to whoever looks at the lease; relays of one holder are
     /// told apart.
@@ -80,10 +96,17 @@ impl Relay {
         Self { store, config: Arc::new(config), holder }
     }
 
-    /// Forgets what was published: the relay begins at the start of both logs. For brokers that keep nothing.
+    /// Forgets what was published and what was parked: the relay begins at the start of both logs. For brokers that keep
+    /// nothing.
     pub async fn rewind(&self) -> Result<(), StoreError> {
+        forget(&self.store).await?;
+        self.enter().await
+    }
+
+    /// Makes the relay known as a reader of both logs: from then on nothing is deleted that it has not published.
+    pub async fn enter(&self) -> Result<(), StoreError> {
         for log in Log::ALL {
-            self.store.forget_checkpoint(&reader(log)).await?;
+            self.store.enter_reader(&reader(log)).await?;
         }
         Ok(())
     }
@@ -126,7 +149,7 @@ impl Relay {
         topics_are_settled: &mut bool,
     ) -> Result<bool, RelayError> {
         let Some(lease) = self.store.lease(SHARD, &self.holder, LEASE).await? else {
-            measures::forget_lag();
+            measures::forget();
             return Ok(false);
         };
         tracing::info!(token = lease.token, "relaying");

@@ -1,22 +1,26 @@
 //! The time between taking the lease and giving it up.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::Batch;
+use super::batch::{Batch, Entry, Retrial};
 use super::measures::{self, Writers};
 use super::pause::Pause;
+use super::publish::{self, Fate, Outgoing};
 use super::{LEASE, RelayError, SHARD, reader};
 use crate::domain::time::Timestamp;
+use crate::kafka::cloud_event;
 use crate::kafka::config::KafkaConfig;
 use crate::kafka::producer::TransactionalProducer;
 use crate::kafka::topics;
 use crate::store::Store;
 use crate::store::feed::{Cursor, Log};
 use crate::store::leases::Lease;
+use crate::store::parked::Parking;
 
 /// Rows of a log that are read at once: what bounds the memory.
 const BATCH: i64 = 500;
@@ -31,8 +35,8 @@ const RENEW: Duration = Duration::from_millis(1500);
 const TICK: Duration = Duration::from_millis(500);
 /// How long a batch that is under way may take once the relay is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long a log with an event that can't be published is left alone.
-const STUCK: Duration = Duration::from_secs(10);
+/// How often it is looked whether something that is parked is to be tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A tenure of the lease.
 pub(super) struct Tenure<'a> {
@@ -42,18 +46,32 @@ pub(super) struct Tenure<'a> {
     renewed: Instant,
     stop: &'a CancellationToken,
     logs: Vec<Position>,
+    /// When it was last looked whether something is to be tried again.
+    retried: Option<Instant>,
     writers: Writers,
 }
 
 /// Where a log stands.
 struct Position {
     log: Log,
-    topic: String,
+    topic: Arc<str>,
     cursor: Cursor,
-    /// When the first of what is not published happened.
+    /// When the first of what is not relayed happened.
     oldest: Option<Timestamp>,
-    /// Since when the log has stood still.
-    stuck: Option<Instant>,
+    /// How many of its events are parked. Nobody else parks any, or takes any out.
+    parked: u64,
+}
+
+impl Position {
+    fn parked(&mut self, events: u64) {
+        self.parked = events;
+        measures::parked(self.log, events);
+    }
+
+    fn outgoing<'b>(&self, entries: &'b [Entry]) -> impl Iterator<Item = Outgoing> + use<'b> {
+        let topic = Arc::clone(&self.topic);
+        entries.iter().map(move |entry| Outgoing { topic: Arc::clone(&topic), record: Arc::clone(&entry.record) })
+    }
 }
 
 impl<'a> Tenure<'a> {
@@ -64,7 +82,8 @@ impl<'a> Tenure<'a> {
         lease: Lease,
         stop: &'a CancellationToken,
     ) -> Self {
-        Self { store, config, lease, renewed: Instant::now(), stop, logs: Vec::new(), writers: Writers::default() }
+        let (renewed, writers) = (Instant::now(), Writers::default());
+        Self { store, config, lease, renewed, stop, logs: Vec::new(), retried: None, writers }
     }
 
     /// Relays until it is told to stop or something fails.
@@ -82,8 +101,12 @@ impl<'a> Tenure<'a> {
         topics_are_settled: &mut bool,
     ) -> Result<(), RelayError> {
         for log in Log::ALL {
+            self.store.enter_reader(&reader(log)).await?;
             let cursor = self.store.checkpoint(&reader(log)).await?;
-            self.logs.push(Position { log, topic: topics::topic(self.config, log), cursor, oldest: None, stuck: None });
+            let topic = topics::topic(self.config, log).into();
+            let mut position = Position { log, topic, cursor, oldest: None, parked: 0 };
+            position.parked(self.store.count_parked(log).await?);
+            self.logs.push(position);
         }
         if !*topics_are_settled {
             let config = Arc::clone(self.config);
@@ -92,9 +115,7 @@ impl<'a> Tenure<'a> {
             *topics_are_settled = true;
         }
         let config = Arc::clone(self.config);
-        let connect = move |give_up: &CancellationToken| {
-            TransactionalProducer::connect(&config, &format!("{}{SHARD}", config.prefix), give_up)
-        };
+        let connect = move |give_up: &CancellationToken| publish::connect(&config, give_up);
         *producer = Some(self.in_thread(Duration::ZERO, connect).await??);
         // If somebody took the lease in the meantime, it is his producer that was just fenced, and not by right.
         self.renew().await?;
@@ -104,7 +125,8 @@ impl<'a> Tenure<'a> {
                 self.renew().await?;
             }
             self.writers.observe(self.store).await;
-            let batches = self.read().await?;
+            self.retry(producer).await?;
+            let mut batches = self.read().await?;
             if batches.is_empty() {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
@@ -112,10 +134,16 @@ impl<'a> Tenure<'a> {
                 }
                 continue;
             }
-            let (began, batches) = (Instant::now(), Arc::new(batches));
-            // It is there: it was put back after the last batch.
-            if let Some(connected) = producer.take() {
-                *producer = Some(self.publish(connected, Arc::clone(&batches)).await?);
+            let began = Instant::now();
+            let outgoing = self.logs.iter().flat_map(|position| {
+                let batches = batches.iter().filter(|batch| batch.log == position.log);
+                batches.flat_map(|batch| position.outgoing(&batch.entries))
+            });
+            let outgoing = outgoing.collect();
+            let mut fates = self.publish(producer, outgoing).await?.into_iter();
+            for batch in &mut batches {
+                let entries = batch.entries.len();
+                batch.settle(fates.by_ref().take(entries));
             }
             self.move_on(&batches).await?;
             pause.reset();
@@ -126,63 +154,118 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// The next batch of each log that has one.
+    /// The next batch of each log that has one, in the order of the logs.
     async fn read(&mut self) -> Result<Vec<Batch>, RelayError> {
+        let largest = self.config.largest_record();
         let mut batches = Vec::new();
         for position in &mut self.logs {
-            if !measures::is_over(position.stuck, STUCK) {
-                measures::lag(position.log, position.oldest);
-                continue;
-            }
             let rows = self.store.feed(position.log, &position.cursor, BATCH).await?;
-            let batch = Batch::new(position.log, rows);
+            let parked_keys = match position.parked {
+                0 => HashSet::new(),
+                _ => {
+                    let keys: Vec<String> = rows.iter().map(cloud_event::key).collect();
+                    self.store.parked_keys(position.log, &keys).await?
+                }
+            };
+            let batch = Batch::new(position.log, rows, parked_keys, largest);
             position.oldest = batch.oldest;
             measures::lag(position.log, position.oldest);
-            position.stuck = batch.poison.as_ref().map(|poisoned| {
-                let (log, kind, id, why) = (position.log.name(), &poisoned.kind, poisoned.event_id, &poisoned.why);
-                tracing::error!(log, kind, %id, "nothing after this event is published: {why}");
-                measures::count_error();
-                Instant::now()
-            });
-            measures::stuck(position.log, position.stuck.is_some());
-            if !batch.records.is_empty() {
+            if batch.reached.is_some() {
                 batches.push(batch);
             }
         }
         Ok(batches)
     }
 
+    /// Publishes records, and answers what became of each: all are published, but for those that the brokers refuse for their
+    /// size.
     async fn publish(
         &mut self,
-        producer: TransactionalProducer,
-        batches: Arc<Vec<Batch>>,
-    ) -> Result<TransactionalProducer, RelayError> {
-        let topics: Vec<(Log, String)> =
-            self.logs.iter().map(|position| (position.log, position.topic.clone())).collect();
-        let publish = move |give_up: &CancellationToken| {
-            let records = topics.iter().flat_map(|(log, topic)| {
-                let batches = batches.iter().filter(|batch| batch.log == *log);
-                batches.flat_map(|batch| &batch.records).map(|record| (topic.as_str(), record))
-            });
-            producer.publish(records, give_up).map(|()| producer)
-        };
-        Ok(self.in_thread(GRACE, publish).await??)
+        producer: &mut Option<TransactionalProducer>,
+        records: Vec<Outgoing>,
+    ) -> Result<Vec<Fate>, RelayError> {
+        let published = vec![Fate::Published; records.len()];
+        // It is there: it was put back after the last batch.
+        let Some(connected) = producer.take_if(|_| !records.is_empty()) else { return Ok(published) };
+        let records: Arc<[Outgoing]> = records.into();
+        let together = Arc::clone(&records);
+        let publish = move |give_up: &CancellationToken| publish::together(connected, &together, give_up);
+        match self.in_thread(GRACE, publish).await? {
+            Ok(connected) => {
+                *producer = Some(connected);
+                Ok(published)
+            }
+            Err(error) if error.is_too_large() => {
+                tracing::warn!(%error, "the brokers take something of a batch only by itself, or not at all: it goes one by one");
+                let config = Arc::clone(self.config);
+                let publish = move |give_up: &CancellationToken| publish::one_by_one(&config, &records, give_up);
+                let (connected, fates) = self.in_thread(GRACE, publish).await??;
+                *producer = Some(connected);
+                Ok(fates)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Moves the checkpoints behind what was published.
+    /// Moves the checkpoints behind what was published or parked.
     async fn move_on(&mut self, batches: &[Batch]) -> Result<(), RelayError> {
         let reached = || batches.iter().filter_map(|batch| batch.reached.clone().map(|cursor| (batch, cursor)));
         let moves: Vec<(String, Cursor)> = reached().map(|(batch, cursor)| (reader(batch.log), cursor)).collect();
-        if !self.store.move_checkpoints(&self.lease, &moves).await? {
+        let parked: Vec<Parking> = batches.iter().flat_map(|batch| &batch.parked).cloned().collect();
+        if !self.store.move_checkpoints(&self.lease, &moves, &parked).await? {
             return Err(RelayError::LeaseLost);
         }
         for (batch, cursor) in reached() {
-            measures::count_published(batch.log, batch.records.len());
+            measures::count_published(batch.log, batch.entries.len());
             for position in self.logs.iter_mut().filter(|position| position.log == batch.log) {
                 position.cursor = cursor.clone();
+                position.parked(position.parked + batch.parked.len() as u64);
             }
         }
         Ok(())
+    }
+
+    /// Tries again what somebody has marked of what is parked.
+    async fn retry(&mut self, producer: &mut Option<TransactionalProducer>) -> Result<(), RelayError> {
+        if self.logs.iter().all(|position| position.parked == 0) || !measures::is_over(self.retried, RETRY) {
+            return Ok(());
+        }
+        let mut is_done = true;
+        for index in 0..self.logs.len() {
+            is_done &= self.retry_log(index, producer).await?;
+        }
+        self.retried = is_done.then(Instant::now);
+        Ok(())
+    }
+
+    /// The same of one log. Answers whether it came to the end of what is marked.
+    async fn retry_log(
+        &mut self,
+        index: usize,
+        producer: &mut Option<TransactionalProducer>,
+    ) -> Result<bool, RelayError> {
+        let log = self.logs[index].log;
+        let retried = self.store.parked_to_retry(log, BATCH).await?;
+        if retried.is_empty() {
+            return Ok(true);
+        }
+        let trial = Retrial::new(log, retried, self.config.largest_record());
+        let is_full = trial.is_full(BATCH);
+        let outgoing = self.logs[index].outgoing(&trial.entries).collect();
+        let fates = self.publish(producer, outgoing).await?;
+        let published = fates.iter().filter(|fate| **fate == Fate::Published).count();
+        let settled = trial.settled(fates.into_iter());
+        if !self.store.settle_retried(&self.lease, log, &settled).await? {
+            return Err(RelayError::LeaseLost);
+        }
+        for (_, id, key, why) in &settled.failed {
+            tracing::error!(log = log.name(), %id, key, "a parked event was tried again and stays: {why}");
+        }
+        measures::count_published(log, published);
+        let position = &mut self.logs[index];
+        position.parked(position.parked.saturating_sub(settled.published.len() as u64));
+        // What joined a key in the meantime goes next.
+        Ok(!is_full && settled.published.is_empty())
     }
 
     /// Runs what blocks in a thread and holds the lease meanwhile. The work is told to give up when the lease is lost, when

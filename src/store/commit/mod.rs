@@ -35,7 +35,7 @@ use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
 use rows::Rows;
-pub(crate) use rows::{ActivityRow, LARGEST_PUBLISHED, activity_row};
+pub(crate) use rows::{ActivityRow, activity_row};
 use write::{Failed, Stage};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 

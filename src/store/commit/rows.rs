@@ -20,10 +20,11 @@ use crate::domain::user::search::SearchEntry;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
+use crate::proto::EventPayload;
 use crate::proto::events::CodePurpose;
-use crate::proto::{EventPayload, EventType};
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
+use crate::store::event_size;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::keys::MasterKeys;
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
@@ -408,7 +409,6 @@ impl Builder<'_> {
     ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
-        refuse_too_large(event.type_name(), &payload)?;
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
         }
@@ -419,6 +419,7 @@ impl Builder<'_> {
             .address
             .map(|address| seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random));
         let metadata = serde_json::to_value(Metadata::new(self.origin, address)).map_err(StoreError::Unwritable)?;
+        event_size::check(event.type_name(), &payload, &metadata)?;
         let event_id = self.random.event_id(self.at);
         self.rows.log.push(LogRow {
             stream: stream.clone(),
@@ -430,21 +431,6 @@ impl Builder<'_> {
         });
         Ok(())
     }
-}
-
-/// As much may an event publish: less than a broker takes, for the record has a key and headers as well (`kafka/cloud_event.rs`).
-/// Each field of a request has its bound; together they can be more than that.
-pub(crate) const LARGEST_PUBLISHED: usize = 950_000;
-
-/// Refuses an event that would hold up the relay: what can't be published whole stops all that is behind it.
-fn refuse_too_large(kind: &str, payload: &Value) -> Result<(), StoreError> {
-    let public = EventType::by_name(kind).map_or(&[][..], |known| known.public);
-    let published = payload.as_object().into_iter().flatten().filter(|(name, _)| public.contains(&name.as_str()));
-    let mut size = 0;
-    for (_, value) in published {
-        size += serde_json::to_vec(value).map_err(StoreError::Unwritable)?.len();
-    }
-    if size > LARGEST_PUBLISHED { Err(StoreError::TooLarge) } else { Ok(()) }
 }
 
 fn is_own(actor: &Actor) -> bool {
@@ -473,13 +459,16 @@ pub(crate) fn activity_row<Activity: EventPayload>(
 ) -> Result<ActivityRow, StoreError> {
     let address = origin.address.zip(key);
     let address = address.map(|(address, key)| seal_address(address, pool, &address_of(owner), key, random));
+    let payload = fact.to_json().map_err(StoreError::Unwritable)?;
+    let metadata = serde_json::to_value(Metadata::new(origin, address)).map_err(StoreError::Unwritable)?;
+    event_size::check(fact.type_name(), &payload, &metadata)?;
     Ok(ActivityRow {
         event_id: random.event_id(at),
         owner: owner.to_owned(),
         kind: fact.type_name(),
         schema_version: SCHEMA_VERSION,
-        payload: fact.to_json().map_err(StoreError::Unwritable)?,
-        metadata: serde_json::to_value(Metadata::new(origin, address)).map_err(StoreError::Unwritable)?,
+        payload,
+        metadata,
         at: to_database(at),
     })
 }

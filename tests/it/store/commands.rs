@@ -6,9 +6,11 @@ use userpool::app::caller::Caller;
 use userpool::app::passwords::{Cost, Passwords};
 use userpool::app::{App, Identity, Settings};
 use userpool::domain::error::Exception;
+use userpool::domain::message::Medium;
 use userpool::limits::Allowances;
 use userpool::proto::v1;
 use userpool::store::Store;
+use userpool::store::outbox::Turn;
 
 pub const PASSWORD: &str = "Correct-horse-1";
 pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
@@ -106,7 +108,11 @@ pub async fn sent_codes(app: &App) -> Vec<(String, String)> {
     let mut codes = Vec::new();
     // A user's messages come one after the other, and one whose code was replaced is dropped instead.
     while waiting(app).await {
-        let claimed = app.store.claim_messages(app.clock.now(), 1_000).await.expect("the outbox can be read");
+        let mut claimed = Vec::new();
+        for medium in [Medium::Email, Medium::Sms] {
+            let next = app.store.claim_messages(medium, &mut Turn::default(), app.clock.now(), 1_000).await;
+            claimed.extend(next.expect("the outbox can be read"));
+        }
         for message in claimed {
             app.store.message_delivered(&message).await.expect("the message is delivered");
             codes.extend(message.message.code.map(|code| (message.owner.to_string(), code)));

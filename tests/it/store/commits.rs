@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use userpool::domain::ids::Sub;
+use userpool::proto::events::user_event::Event;
+use userpool::proto::events::{UserSignInRefused, UserSignedUp, user_activity};
 use userpool::store::commit::{LoadedUser, OperationalRow};
 use userpool::store::error::StoreError;
+use userpool::store::event_size::LARGEST_EVENT;
 use userpool::store::{self, Store};
 
-use super::{Database, Pool, deleted, master_keys, signed_out};
+use super::{Database, Pool, deleted, master_keys, signed_out, signed_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_decisions_from_one_version_do_not_both_become_history() {
@@ -37,6 +41,40 @@ async fn a_taken_name_is_told_apart_from_a_stale_version_and_leaves_nothing() {
     let keys: i64 =
         sqlx::query_scalar("select count(*) from keys where kind = 'user'").fetch_one(database.sql()).await.unwrap();
     assert_eq!(keys, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_above_the_bound_is_refused_with_all_that_goes_with_it() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let sign_up = async |name: &str, password_hash: Vec<u8>| {
+        let sub = Sub(pool.random.uuid());
+        let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &pool.random);
+        let event = Event::SignedUp(UserSignedUp { password_hash, ..signed_up(name) });
+        database
+            .store
+            .commit(pool.commit().new_user(sub, &key, vec![event]).operational([OperationalRow::Key(wrapped)]))
+            .await
+    };
+    // In base64 it is a third longer.
+    sign_up("small", vec![1; LARGEST_EVENT / 4 * 3 - 3_000]).await.unwrap();
+    let error = sign_up("large", vec![1; LARGEST_EVENT / 4 * 3]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::EventTooLarge { kind: "user.signed_up", .. }), "{error}");
+    for (table, rows) in [("log", 2), ("users", 1), ("names", 2)] {
+        assert_eq!(count(&database, table).await, rows, "{table}");
+    }
+    let user = pool.user("jane").await.unwrap();
+    let fact = user_activity::Activity::SignInRefused(UserSignInRefused {
+        client_id: "x".repeat(LARGEST_EVENT),
+        ..Default::default()
+    });
+    let commit = pool.commit().user(&user, vec![signed_out(2)]).activity(user.state.sub, &user.key, vec![fact]);
+    let error = database.store.commit(commit).await.unwrap_err();
+    assert!(matches!(&error, StoreError::EventTooLarge { kind: "user.sign_in_refused", .. }), "{error}");
+    assert_eq!((history(&database, &user).await, count(&database, "activity").await), (1, 0));
+    let answered = userpool::domain::error::Error::from(error);
+    assert_eq!(answered.exception.name(), "InvalidParameterException");
+    database.assert_verified().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

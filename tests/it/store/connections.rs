@@ -253,7 +253,7 @@ async fn whoever_goes_away_while_a_transaction_begins_leaves_none_behind() {
     let store = small_store(&database, 1).await;
     let held = store.lease("held", "test", Duration::from_secs(60)).await.unwrap().expect("a lease");
     for number in 1..=20 {
-        let mut moving = Box::pin(store.move_checkpoints(&held, &[]));
+        let mut moving = Box::pin(store.move_checkpoints(&held, &[], &[]));
         // As far as the network, and no further.
         for _ in 0..number % 4 + 1 {
             if futures::poll!(&mut moving).is_ready() {

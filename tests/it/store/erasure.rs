@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use userpool::app::App;
 use userpool::domain::error::Exception;
+use userpool::domain::message::Medium;
+use userpool::store::outbox::Turn;
 
 use super::proxy::Proxy;
 use super::{Database, begin, commands};
@@ -96,7 +98,12 @@ async fn a_message_that_nobody_can_open_any_more_is_not_tried_for_ever() {
         .await
         .unwrap();
     assert!(scenario.about_jane().await.contains(&"outbox".to_owned()));
-    let claimed = scenario.app.store.claim_messages(scenario.app.clock.now(), 10).await.unwrap();
+    let claimed = scenario
+        .app
+        .store
+        .claim_messages(Medium::Email, &mut Turn::default(), scenario.app.clock.now(), 10)
+        .await
+        .unwrap();
     assert!(claimed.is_empty());
     assert!(!scenario.about_jane().await.contains(&"outbox".to_owned()));
 }

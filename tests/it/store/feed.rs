@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use userpool::domain::ids::UserPoolId;
+use userpool::store::Store;
 use userpool::store::feed::{Cursor, FeedRow, Log};
+use userpool::store::writers::OldestWriter;
 
 use super::{Database, Pool, begin, cluster, signed_out};
+use crate::support::client::eventually;
 
 const WRITERS: usize = 16;
 const COMMITS_EACH: i64 = 40;
@@ -58,7 +61,7 @@ async fn write(pool: Arc<Pool>, url: String, writer: usize) {
 }
 
 /// Reads beside the writers in small batches until it has so many; an event that was skipped never comes.
-async fn read_all(store: userpool::store::Store, count: usize) -> Vec<FeedRow> {
+async fn read_all(store: Store, count: usize) -> Vec<FeedRow> {
     let (mut seen, mut cursor) = (Vec::new(), Cursor::start());
     while seen.len() < count {
         let rows = store.feed(Log::Directory, &cursor, 7).await.expect("the feed");
@@ -83,15 +86,26 @@ async fn a_writing_transaction_elsewhere_holds_the_feed_up_and_is_named() {
     pool.user("late").await.unwrap();
     assert_eq!(database.store.feed(Log::Directory, &Cursor::start(), 10).await.unwrap().len(), before);
     // Other tests write in this cluster too, but none for as long as this transaction stays open.
-    let named = async {
-        loop {
-            match database.store.oldest_writer().await.unwrap() {
-                Some((_, oldest)) if oldest == pid => return,
-                _ => tokio::task::yield_now().await,
-            }
-        }
+    let named = async |store: &Store| {
+        let is_it = async || {
+            let oldest = store.oldest_writer().await.unwrap();
+            matches!(oldest, OldestWriter::Known { whose, .. } if whose == format!("process {pid}"))
+        };
+        assert!(eventually(is_it).await, "the transaction is named");
     };
-    tokio::time::timeout(LONGEST, named).await.expect("the transaction is named");
+    named(&database.store).await;
+
+    // An account that may not look at others says so, and not that there is none.
+    for statement in ["create role blind login password 'blind'", "alter role blind noinherit"] {
+        sqlx::query(statement).execute(database.sql()).await.unwrap();
+    }
+    let blind = database.store_of("blind").await;
+    assert!(!blind.sees_all_writers().await.unwrap());
+    assert_eq!(blind.oldest_writer().await.unwrap(), OldestWriter::Unknown);
+    for statement in ["alter role blind inherit", "grant pg_read_all_stats to blind"] {
+        sqlx::query(statement).execute(database.sql()).await.unwrap();
+    }
+    named(&database.store_of("blind").await).await;
     transaction.rollback().await.unwrap();
     let seen = async {
         while database.store.feed(Log::Directory, &Cursor::start(), 10).await.unwrap().len() != 2 {
@@ -141,7 +155,7 @@ async fn checkpoints_move_only_under_the_lease_that_is_held() {
     assert!(store.lease("relay", "two", long).await.unwrap().is_none());
     assert_eq!(store.lease("relay", "one", long).await.unwrap().expect("renewed"), first);
     let cursor = Cursor { epoch: 1, tx: "5".to_owned(), ord: 0, at: pool_time() };
-    assert!(store.move_checkpoints(&first, &[("reader".to_owned(), cursor.clone())]).await.unwrap());
+    assert!(store.move_checkpoints(&first, &[("reader".to_owned(), cursor.clone())], &[]).await.unwrap());
     assert_eq!(store.checkpoint("reader").await.unwrap(), cursor);
 
     store.release_lease(&first).await.unwrap();
@@ -149,11 +163,11 @@ async fn checkpoints_move_only_under_the_lease_that_is_held() {
     assert!(second.token > first.token);
     let further = Cursor { tx: "9".to_owned(), ..cursor.clone() };
     assert!(
-        !store.move_checkpoints(&first, &[("reader".to_owned(), further.clone())]).await.unwrap(),
+        !store.move_checkpoints(&first, &[("reader".to_owned(), further.clone())], &[]).await.unwrap(),
         "a predecessor is fenced"
     );
     assert_eq!(store.checkpoint("reader").await.unwrap(), cursor);
-    assert!(store.move_checkpoints(&second, &[("reader".to_owned(), further.clone())]).await.unwrap());
+    assert!(store.move_checkpoints(&second, &[("reader".to_owned(), further.clone())], &[]).await.unwrap());
     assert_eq!(store.checkpoint("reader").await.unwrap(), further);
 }
 

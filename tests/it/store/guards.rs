@@ -80,7 +80,7 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     // A command that began before may still write.
     database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
     database.assert_verified().await;
-    let filled = fill(database.sql(), pool.id.as_str(), &["log", "pools"]).await;
+    let filled = fill(database.sql(), pool.id.as_str(), &["log", "pools", "relay_parked"]).await;
     let mut found = about_pool(database.sql(), pool.id.as_str()).await;
     found.retain(|table| table != "log");
     assert_eq!(found, filled);

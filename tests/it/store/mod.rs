@@ -14,9 +14,11 @@ mod guards;
 mod mailboxes;
 mod orders;
 mod proxy;
+mod readers;
 mod rebuild;
 mod replay;
 mod search;
+mod turns;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -115,6 +117,14 @@ impl Database {
             Some(proxy) => self.url.replace(&self.address().to_string(), &proxy.to_string()),
             None => self.url.clone(),
         };
+        let database = store::connect(&url, 8, store::ConnectionRole::Api).await.expect("a connection");
+        Store::new(database, Arc::new(master_keys()))
+    }
+
+    /// A store on the database for another account, whose password is its name.
+    async fn store_of(&self, account: &str) -> Store {
+        let (_, place) = self.url.split_once('@').expect("a URL with an account");
+        let url = format!("postgres://{account}:{account}@{place}");
         let database = store::connect(&url, 8, store::ConnectionRole::Api).await.expect("a connection");
         Store::new(database, Arc::new(master_keys()))
     }

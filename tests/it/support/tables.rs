@@ -75,6 +75,7 @@ fn any_value(column: &str, kind: &str) -> &'static str {
         (_, "integer" | "bigint") => "1",
         (_, "bytea") => "'\\x00'",
         (_, "jsonb") => "'{}'",
+        (_, "xid8") => "'1'",
         (_, "boolean") => "false",
         (_, "timestamp with time zone") => "now()",
         other => panic!("a value for {other:?}"),

@@ -1,0 +1,79 @@
+//! `userpool relay`: what could not be published. On the database, no server needed.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+
+use crate::cli::database::DatabaseArguments;
+use crate::cli::messages::shown;
+use crate::kafka::relay;
+use crate::store::parked::Parked;
+
+/// What to do with the relay.
+#[derive(Debug, Args)]
+pub struct RelayArguments {
+    #[command(flatten)]
+    database: DatabaseArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists events that could not be published and those that follow them under their keys, in their order, with the reason.
+    Parked {
+        /// Only those of this key, `<user pool id>/<owner>`.
+        #[arg(long)]
+        key: Option<String>,
+        /// So many at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Has them tried again, in their order, once what was wrong is put right. The server that relays does it.
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
+    Retry {
+        /// Those of this key, `<user pool id>/<owner>`.
+        #[arg(long, group = "which")]
+        key: Option<String>,
+        /// All of them.
+        #[arg(long, group = "which")]
+        all: bool,
+    },
+    /// Forgets what was published and what is parked, when events are to go to Kafka no more: then nothing that is to be deleted
+    /// waits for it. A relay that starts later publishes both logs from their start.
+    Forget,
+}
+
+/// Does it.
+pub async fn run(arguments: RelayArguments) -> anyhow::Result<()> {
+    let store = arguments.database.store_without_keys().await?;
+    match arguments.command {
+        Command::Parked { key, limit } => {
+            for event in store.list_parked(key.as_deref(), limit).await? {
+                println!("{}", line(&event));
+            }
+        }
+        Command::Retry { key, all: _ } => {
+            let marked = store.retry_parked(key.as_deref()).await?;
+            if let Some(key) = key.filter(|_| marked == 0) {
+                bail!("nothing is parked under the key {key}");
+            }
+            println!("{marked} to be tried again.");
+        }
+        Command::Forget => {
+            if relay::is_led(&store).await? {
+                bail!("a server relays: take its Kafka brokers away first");
+            }
+            relay::forget(&store).await?;
+            println!("Nothing waits for the relay any more.");
+        }
+    }
+    Ok(())
+}
+
+fn line(event: &Parked) -> String {
+    let Parked { event_id, log, key, kind, .. } = event;
+    let (at, since) = (shown(event.at), shown(event.parked_at));
+    let again = if event.retry { ", to be tried again" } else { "" };
+    let why = event.why.as_deref().unwrap_or("it follows another of its key");
+    format!("{event_id}  {log}  {key}  {kind}  {at}  parked {since}{again}: {why}")
+}

@@ -1,0 +1,67 @@
+//! How large an event may be. What is in the log stays there for ever and has to reach every reader of it, so it is refused
+//! before it is written.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::store::error::StoreError;
+
+/// The most bytes that an event has as JSON: its payload and its metadata together, as they are stored. What is published is no
+/// more than that and a few headers, well below the 1,000,000 bytes that a producer of Kafka's sends by default.
+pub const LARGEST_EVENT: usize = 512 * 1024;
+
+/// Refuses an event that is larger.
+pub(super) fn check(kind: &'static str, payload: &Value, metadata: &Value) -> Result<(), StoreError> {
+    let bytes = size(payload)? + size(metadata)?;
+    if bytes > LARGEST_EVENT { Err(StoreError::EventTooLarge { kind, bytes }) } else { Ok(()) }
+}
+
+/// How many bytes a value has as JSON.
+fn size(value: &Value) -> Result<usize, StoreError> {
+    let mut counted = Counted(0);
+    value.serialize(&mut serde_json::Serializer::new(&mut counted)).map_err(StoreError::Unwritable)?;
+    Ok(counted.0)
+}
+
+/// Counts what is written to it.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_bound_is_of_payload_and_metadata_together() {
+        let (payload, metadata) = (json!("x".repeat(LARGEST_EVENT - 5)), json!("x"));
+        check("user.signed_up", &payload, &metadata).unwrap();
+        let refused = check("user.signed_up", &payload, &json!("xy")).unwrap_err();
+        assert!(
+            matches!(refused, StoreError::EventTooLarge { kind: "user.signed_up", bytes } if bytes == LARGEST_EVENT + 1),
+            "{refused}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_size_is_that_of_the_text(text in "\\PC{0,40}", number: i64, list in proptest::collection::vec("[\\x00-\\x7f]{0,9}", 0..9)) {
+            let value = json!({ text.clone(): number, "list": list, "text": [text, null, true] });
+            prop_assert_eq!(size(&value).unwrap(), value.to_string().len());
+        }
+    }
+}
