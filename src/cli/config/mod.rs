@@ -3,6 +3,7 @@
 //! A setting is declared once, in [`Settings`]: its field is the flag, the variable and the key of the file.
 
 pub mod command;
+mod connections;
 mod server;
 mod variables;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
 
+pub use connections::ConnectionSettings;
 pub use server::{Problem, Problems, ServerConfig};
 pub use variables::unknown_variables;
 
@@ -83,6 +85,9 @@ pub struct Settings {
     /// Kafka.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+    /// What callers may take.
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
     /// What a password's hash costs.
     #[command(flatten)]
     pub password_hash: PasswordHashSettings,
@@ -352,6 +357,20 @@ mod tests {
         memory = 20000
         passes = 3
         lanes = 2
+        [connections]
+        most = 100
+        calls = 200
+        streams = 10
+        handshakes = 20
+        bodies = 16
+        share = 50
+        without-share = ["10.0.0.1"]
+        longest-handshake = 1
+        longest-headers = 2
+        longest-body = 3
+        longest-answer = 4
+        longest-idle = 5
+        ping = 6
         [email]
         host = "smtp.example"
         from = "users@example.com"

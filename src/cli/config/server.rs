@@ -9,7 +9,7 @@ use http::Uri;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::authenticate::TrustedProxies;
-use crate::api::listener::{Tls, TlsError, TlsFiles};
+use crate::api::listener::{Limits, Tls, TlsError, TlsFiles};
 use crate::app::passwords::Cost;
 use crate::app::{self, Identity};
 use crate::cli::config::{KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
@@ -32,6 +32,8 @@ pub struct ServerConfig {
     pub identity: Identity,
     /// Whose word about a caller's address counts.
     pub proxies: TrustedProxies,
+    /// What callers may take.
+    pub limits: Limits,
     /// The database.
     pub database_url: Secret,
     /// How many connections to it.
@@ -179,6 +181,8 @@ impl ServerConfig {
         let pause = settings.shutdown_pause.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
         let shutdown_pause = checked.range("shutdown-pause", pause, 5, 0..=300);
 
+        let limits = settings.connections.limits(&mut checked);
+
         let required = (public_url, database_url, master_keys, cost, delivery);
         let (Some(public_url), Some(database_url), Some(master_keys), Some(cost), Some(delivery)) = required else {
             return Err(Problems(problems));
@@ -192,6 +196,7 @@ impl ServerConfig {
             tls,
             identity: Identity { public_url, account_id, region },
             proxies: TrustedProxies::new(settings.trusted_proxies.unwrap_or_default()),
+            limits,
             database_url,
             connections,
             master_keys,
@@ -210,7 +215,7 @@ impl ServerConfig {
 }
 
 /// Collects problems.
-struct Checked<'a>(&'a mut Vec<Problem>);
+pub(super) struct Checked<'a>(&'a mut Vec<Problem>);
 
 impl Checked<'_> {
     fn take<T>(&mut self, checked: Result<T, Problem>) -> Option<T> {
@@ -223,7 +228,7 @@ impl Checked<'_> {
         }
     }
 
-    fn range(
+    pub(super) fn range(
         &mut self,
         name: &'static str,
         value: Option<u32>,
@@ -433,6 +438,10 @@ mod tests {
             ("shutdown-pause = 301", "shutdown-pause is between 0 and 300"),
             ("account-id = '12345678901x'", "account-id has 12 digits"),
             ("region = 'EU'", "region is made of"),
+            ("connections.most = 0", "connections.most is between 1 and"),
+            ("connections.share = 101", "connections.share is between 1 and 100"),
+            ("connections.bodies = 7", "connections.bodies is between 8 and"),
+            ("connections.ping = 0", "connections.ping is between 1 and"),
             ("database.connections = 1", "database.connections is between 2 and"),
             ("kafka.brokers = ' '", "kafka: no Kafka brokers are named"),
         ] {
