@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Extensions;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -35,23 +35,32 @@ pub async fn whole(body: Body, frame: usize, extensions: &Extensions) -> Result<
 /// What has arrived is counted when it does, so that nobody can take memory by announcing a body.
 async fn collect(mut body: Limited<Body>, allowance: &Allowance) -> Result<Whole, Error> {
     let mut memory = allowance.bodies.take(0).ok_or_else(refused)?;
-    let (mut first, mut all) = (Bytes::new(), BytesMut::new());
+    let (mut first, mut all) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&*error))?;
         // Trailers say nothing that anybody asks for.
         let Ok(data) = frame.into_data() else { continue };
-        if !memory.take(data.len()) {
-            return Err(refused());
-        }
         if first.is_empty() && all.is_empty() {
+            make_room(&mut memory, 0, data.len())?;
             first = data;
         } else {
-            // A piece holds on to all that was read with it: copied, it is what was counted.
+            // A piece holds on to all that was read with it: copied, it is what is counted.
+            let before = all.len() + first.len();
+            let capacity = (before + data.len()).next_power_of_two();
+            if capacity > all.capacity() {
+                make_room(&mut memory, before.max(all.capacity()), capacity)?;
+                all.reserve_exact(capacity - all.len());
+            }
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
         }
     }
-    Ok(Whole { bytes: if all.is_empty() { first } else { all.freeze() }, memory })
+    Ok(Whole { bytes: if all.is_empty() { first } else { all.into() }, memory })
+}
+
+/// Counts so many bytes instead of those that were counted before.
+fn make_room(memory: &mut Taken, before: usize, now: usize) -> Result<(), Error> {
+    if memory.take(now.saturating_sub(before)) { Ok(()) } else { Err(refused()) }
 }
 
 fn refused() -> Error {
@@ -91,7 +100,8 @@ mod tests {
     }
 
     fn pieces(pieces: &[&'static str]) -> Body {
-        let pieces: Vec<_> = pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))).collect();
+        let pieces: Vec<_> =
+            pieces.iter().map(|piece| Ok::<_, Infallible>(Bytes::from_static(piece.as_bytes()))).collect();
         Body::from_stream(futures::stream::iter(pieces))
     }
 

@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prost_reflect::MessageDescriptor;
 
 use crate::api::authenticate;
+use crate::api::body::{self, Whole};
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::{Operation, OperationInfo};
 use crate::api::pipeline::{self, Context};
-use crate::api::body::{self, Whole};
 use crate::api::{sigv4, status};
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
@@ -26,10 +26,7 @@ const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// Answers `POST /`.
-pub async fn post(
-    State(doors): State<Doors>,
-    request: Request,
-) -> Response {
+pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
     let Some(operation) = target(&parts.headers) else {

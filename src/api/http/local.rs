@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
 use http::{StatusCode, header};
 
-const REFUSAL: &str = "This is answered only to requests for the address on which the server listens, or for localhost.\n";
+const REFUSAL: &str =
+    "This is answered only to requests for the address on which the server listens, or for localhost.\n";
 
 /// Answers a request that was meant for this server.
 pub(super) async fn only(listens: SocketAddr, request: Request, next: Next) -> Response {
@@ -42,7 +43,9 @@ fn is_ours(host: &str, listens: IpAddr) -> bool {
         return true;
     }
     let address: Option<IpAddr> = name.trim_start_matches('[').trim_end_matches(']').parse().ok();
-    address.map(|address| address.to_canonical()).is_some_and(|address| address.is_loopback() || address == listens.to_canonical())
+    address
+        .map(|address| address.to_canonical())
+        .is_some_and(|address| address.is_loopback() || address == listens.to_canonical())
 }
 
 #[cfg(test)]
@@ -63,14 +66,32 @@ mod tests {
 
     #[test]
     fn names_and_addresses_of_this_machine_are_answered_and_no_others() {
-        for ours in
-            ["localhost", "LOCALHOST:8080", "localhost.:1", "app.localhost:3000", "127.0.0.1:8080", "127.8.9.1", "[::1]:80", "[::ffff:127.0.0.1]", "192.0.2.7:8080"]
-        {
+        for ours in [
+            "localhost",
+            "LOCALHOST:8080",
+            "localhost.:1",
+            "app.localhost:3000",
+            "127.0.0.1:8080",
+            "127.8.9.1",
+            "[::1]:80",
+            "[::ffff:127.0.0.1]",
+            "192.0.2.7:8080",
+        ] {
             assert!(is_answered("/metrics", &[ours]), "{ours}");
         }
-        for other in
-            ["evil.example", "evil.example:8080", "localhost.evil.example", "evillocalhost", "192.0.2.8", "127.0.0.1.evil.example", "[2001:db8::1]", "0.0.0.0", "", "a b", "127.0.0.1@evil.example"]
-        {
+        for other in [
+            "evil.example",
+            "evil.example:8080",
+            "localhost.evil.example",
+            "evillocalhost",
+            "192.0.2.8",
+            "127.0.0.1.evil.example",
+            "[2001:db8::1]",
+            "0.0.0.0",
+            "",
+            "a b",
+            "127.0.0.1@evil.example",
+        ] {
             assert!(!is_answered("/metrics", &[other]), "{other}");
         }
     }

@@ -132,8 +132,7 @@ impl Guard {
     /// What calls from an address may take.
     pub fn room(&self, address: IpAddr) -> Room {
         let network = self.network(address);
-        let allowance =
-            Allowance { bodies: portion(&self.bodies, network), longest_body: self.limits.longest_body };
+        let allowance = Allowance { bodies: portion(&self.bodies, network), longest_body: self.limits.longest_body };
         Room { calls: portion(&self.calls, network), allowance: Arc::new(allowance) }
     }
 
@@ -171,8 +170,14 @@ mod tests {
     #[test]
     fn one_address_has_a_quarter_and_the_loopback_and_proxies_have_more() {
         let guard = guard();
-        for (address, most) in [("192.0.2.1", 2), ("::ffff:192.0.2.2", 2), ("2001:db8::1", 2), ("10.1.2.3", 8), ("127.0.0.9", 8), ("::1", 8)]
-        {
+        for (address, most) in [
+            ("192.0.2.1", 2),
+            ("::ffff:192.0.2.2", 2),
+            ("2001:db8::1", 2),
+            ("10.1.2.3", 8),
+            ("127.0.0.9", 8),
+            ("::1", 8),
+        ] {
             let portion = guard.connections(ip(address));
             let taken: Vec<_> = (0..9).map_while(|_| portion.take(1)).collect();
             assert_eq!(taken.len(), most, "{address}");
@@ -183,7 +188,8 @@ mod tests {
     fn calls_behind_a_proxy_count_to_their_caller() {
         let guard = guard();
         let by = |value: &str| HeaderMap::from_iter([("x-forwarded-for".parse().unwrap(), value.parse().unwrap())]);
-        let take = |proxy: &str, caller: &str| guard.room_behind_proxy(ip(proxy), &by(caller)).map(|room| room.calls.take(1));
+        let take =
+            |proxy: &str, caller: &str| guard.room_behind_proxy(ip(proxy), &by(caller)).map(|room| room.calls.take(1));
         let held: Vec<_> = (0..2).map(|_| take("10.0.0.1", "192.0.2.1").unwrap().unwrap()).collect();
         assert!(take("10.0.0.1", "192.0.2.1").unwrap().is_none(), "the caller has had its share");
         assert!(take("10.0.0.1", "192.0.2.2").unwrap().is_some());

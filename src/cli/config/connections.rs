@@ -39,7 +39,11 @@ pub struct ConnectionSettings {
     #[serde(deserialize_with = "networks")]
     pub without_share: Option<Vec<IpNet>>,
     /// How many seconds a TLS handshake may take [default: 10].
-    #[arg(long = "connections-longest-handshake", env = "USERPOOL_CONNECTIONS_LONGEST_HANDSHAKE", value_name = "SECONDS")]
+    #[arg(
+        long = "connections-longest-handshake",
+        env = "USERPOOL_CONNECTIONS_LONGEST_HANDSHAKE",
+        value_name = "SECONDS"
+    )]
     pub longest_handshake: Option<u32>,
     /// How many seconds the headers of a connection's first request may take [default: 10].
     #[arg(long = "connections-longest-headers", env = "USERPOOL_CONNECTIONS_LONGEST_HEADERS", value_name = "SECONDS")]
