@@ -1,8 +1,7 @@
 //! A self-hosted user directory with the Amazon Cognito user-pools API.
 //!
-//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`] and
-//! [`limits`] side by side,
-//! [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
+//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`] and [`limits`]
+//! side by side, [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
 
 pub mod api;
 pub mod app;

@@ -1,5 +1,7 @@
 //! Calls over gRPC, of operations and of the floor alike: a body goes out, and an answer comes back or a refusal.
 
+use std::net::IpAddr;
+
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -66,9 +68,10 @@ impl Prepared {
 }
 
 impl Caller {
-    /// Connects to the server.
-    pub async fn connect(address: &str, token: &str) -> anyhow::Result<Self> {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
+    /// Connects to the server, from an address of this machine.
+    pub async fn connect(address: &str, from: IpAddr, token: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+        let channel = endpoint.local_address(Some(from)).connect().await?;
         Ok(Self { channel, authorization: format!("Bearer {token}").parse().context("the token is a header")? })
     }
 

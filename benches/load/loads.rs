@@ -12,6 +12,17 @@ pub struct Load {
     pub aim: Option<f64>,
     /// The operations that are called in turn; a load of one operation has one.
     pub mix: &'static [Operation],
+    /// What it is measured beside.
+    pub beside: Beside,
+}
+
+/// What a load is measured beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    /// The floor under its operations, in slices of its own.
+    Floor,
+    /// The same calls without those who guess passwords meanwhile, each over a connection, all from one address.
+    Quiet,
 }
 
 /// An operation with its floor.
@@ -75,7 +86,7 @@ pub const DIRECTORIES: usize = 3;
 
 /// All loads, in the order in which they take their turns; the directories have so many users.
 pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
-    let load = |name: &str, aim, mix| Load { name: name.to_owned(), aim, mix };
+    let load = |name: &str, aim, mix| Load { name: name.to_owned(), aim, mix, beside: Beside::Floor };
     let mut loads = vec![
         load("SignUp", Some(0.6), &[SIGN_UP][..]),
         load("AdminCreateUser", Some(0.6), &[ADMIN_CREATE_USER]),
@@ -90,6 +101,7 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
         loads.push(load(&filter_of(size), None, &FILTERS[index..=index]));
     }
     loads.push(load("Mixed", None, &MIXED));
+    loads.push(Load { beside: Beside::Quiet, ..load("SignInBesideGuessers", Some(0.9), &[SIGN_IN]) });
     loads
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use crate::loads::{DIRECTORIES, Load};
+use crate::loads::{Beside, DIRECTORIES, Load};
 use crate::measure::{Measured, Side};
 use crate::report::{Run, load_averages};
 use crate::stage::Stage;
@@ -44,6 +44,9 @@ struct Arguments {
     /// Calls that are open at once.
     #[arg(long, default_value_t = 16)]
     concurrency: usize,
+    /// Connections over which others guess passwords, in the load that is about them.
+    #[arg(long, default_value_t = 47)]
+    guessers: usize,
     /// Users who sign up before anything is measured.
     #[arg(long, default_value_t = 64)]
     users: usize,
@@ -87,7 +90,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let load_before = load_averages();
 
     let listed = if loads.iter().any(Load::is_list) { &sizes[..] } else { &[] };
-    let stage = Stage::set(concurrency, users, listed).await?;
+    let is_beside_guessers = loads.iter().any(|load| load.beside == Beside::Quiet);
+    let guessers = if is_beside_guessers { arguments.guessers } else { 0 };
+    let stage = Stage::set(concurrency, guessers, users, listed).await?;
     print!("{}", report::facts(&stage.facts));
     eprintln!("bench: the server is process {}", stage.server.id());
     let mut measured: Vec<_> = loads.into_iter().map(Measured::new).collect();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::caller::NoAnswer;
-use crate::loads::{Load, Turn};
+use crate::caller::{Caller, NoAnswer};
+use crate::loads::{Beside, Load, Turn};
 use crate::stage::{Stage, Used};
 use crate::statistics::{percentile, quotient, spread, throughput};
 
@@ -151,18 +151,24 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
     stage.quiet().await;
     let before = stage.used();
     let began = Instant::now();
+    let mut guessers = JoinSet::new();
+    if (side, load.beside) == (Side::Served, Beside::Quiet) {
+        stage.guessers.iter().for_each(|guesser| drop(guessers.spawn(guess(stage.clone(), guesser.clone()))));
+    }
     let mut workers = JoinSet::new();
     for worker in 0..stage.callers.len() {
-        let (stage, mix, name) = (stage.clone(), load.mix, load.name.clone());
+        let (stage, mix, beside, name) = (stage.clone(), load.mix, load.beside, load.name.clone());
         workers.spawn(async move {
             let (mut latencies, mut refused) = (Vec::new(), 0);
             while began.elapsed() < length {
                 let turn = Turn { worker, number: NUMBER.fetch_add(1, Ordering::Relaxed) };
                 let operation = mix[turn.index(mix.len())];
                 let called = Instant::now();
-                let done = match side {
-                    Side::Served => operation.call.make(&stage, turn).await,
-                    Side::Floor => stage.tools.work(operation.floor, &stage.callers[worker], turn.number).await,
+                let done = match (side, beside) {
+                    (Side::Served, _) | (Side::Floor, Beside::Quiet) => operation.call.make(&stage, turn).await,
+                    (Side::Floor, Beside::Floor) => {
+                        stage.tools.work(operation.floor, &stage.callers[worker], turn.number).await
+                    }
                 };
                 match done {
                     Ok(()) => latencies.push(called.elapsed()),
@@ -180,7 +186,19 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
         seen.refused += refused;
     }
     seen.elapsed = began.elapsed();
+    drop(guessers);
     stage.quiet().await;
     seen.cpu = Cpu::between(before, stage.used(), began.elapsed());
     Ok(seen)
+}
+
+/// Guesses without an end, each guess at a name that nobody has. What it is answered does not matter; who is told that there
+/// is no capacity asks again a moment later.
+async fn guess(stage: Arc<Stage>, guesser: Caller) {
+    const MOMENT: Duration = Duration::from_millis(10);
+    loop {
+        if let Err(NoAnswer::Refused) = guesser.make(&stage.guess()).await {
+            tokio::time::sleep(MOMENT).await;
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::dearest::Statement;
-use crate::loads::{DIRECTORIES, filter_of, page_of};
+use crate::loads::{Beside, DIRECTORIES, filter_of, page_of};
 use crate::measure::{Measured, Seen};
 use crate::stage::Facts;
 use crate::statistics::quotient;
@@ -120,7 +120,11 @@ impl Run {
             let aim = measured.load.aim.map(|aim| format!(", aim {aim} {}", verdict(measured.ratio() >= aim)));
             let ratio = format!("   {:.3} ({lowest:.3} to {highest:.3}){}", measured.ratio(), aim.unwrap_or_default());
             text.push_str(&line(&measured.load.name, &measured.served, &ratio));
-            text.push_str(&line("  its floor", &measured.floor, ""));
+            let below = match measured.load.beside {
+                Beside::Floor => "  its floor",
+                Beside::Quiet => "  the same, quiet",
+            };
+            text.push_str(&line(below, &measured.floor, ""));
         }
         text.push_str("\nserver, postgres, driver: milliseconds of processors a call. others: processors that everything else used.\n");
         for Growth { name, times } in self.growth() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use sqlx::PgPool;
+use userpool::cli::dev::environment_file::EnvironmentFile;
 use userpool::domain::ids::UserPoolId;
 use userpool::proto::v1::*;
 use userpool::store::keys::MasterKeys;
@@ -31,6 +33,19 @@ const PASSWORD: &str = "Correct-horse-7";
 /// As many connections as the server has.
 const CONNECTIONS: u32 = 20;
 
+/// Where all guessers are.
+const GUESSERS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+/// Each worker is at an address of its own, as users are.
+fn own_address(worker: usize) -> IpAddr {
+    let [high, low] = u16::try_from(worker + 1).unwrap_or(u16::MAX).to_be_bytes();
+    IpAddr::from([127, 1, high, low])
+}
+
+async fn connect_from(environment: &EnvironmentFile, token: &str, from: IpAddr) -> anyhow::Result<Caller> {
+    Caller::connect(&environment.grpc_addr, from, token).await
+}
+
 /// Everything that a load needs. Fields end in the order in which they stand here.
 pub struct Stage {
     /// The server.
@@ -39,6 +54,8 @@ pub struct Stage {
     pub postgres: Postgres,
     /// One connection for each worker.
     pub callers: Vec<Caller>,
+    /// Who guesses passwords: a connection each, all from one address.
+    pub guessers: Vec<Caller>,
     /// Who has signed up.
     pub people: Vec<Person>,
     /// What is listed.
@@ -95,8 +112,8 @@ pub struct Used {
 }
 
 impl Stage {
-    /// Sets the stage for so many workers, with so many users who have signed up, and directories of these sizes.
-    pub async fn set(workers: usize, people: usize, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
+    /// Sets the stage for so many workers and guessers, with so many users who have signed up, and directories of these sizes.
+    pub async fn set(workers: usize, guessers: usize, people: usize, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
         // Durability is what the server's own defaults are.
         let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&dearest::SETTINGS)).await?;
         postgres.create_database("bench");
@@ -117,8 +134,12 @@ impl Stage {
 
         let environment = server.environment();
         let token = format!("{}.{}", environment.access_key_id, environment.secret_access_key);
-        let callers: Vec<Caller> =
-            iter(0..workers).then(|_| Caller::connect(&environment.grpc_addr, &token)).try_collect().await?;
+        let callers: Vec<Caller> = iter(0..workers)
+            .then(|worker| connect_from(&environment, &token, own_address(worker)))
+            .try_collect()
+            .await?;
+        let guessers: Vec<Caller> =
+            iter(0..guessers).then(|_| connect_from(&environment, &token, GUESSERS)).try_collect().await?;
         let home = Home::create(&callers[0]).await.map_err(told)?;
         let people: Vec<Person> = iter(0..people)
             .map(|number| home.person(&callers[number % workers], number))
@@ -143,6 +164,7 @@ impl Stage {
             server,
             postgres,
             callers,
+            guessers,
             people,
             directories,
             tools,
@@ -177,6 +199,12 @@ impl Stage {
             user_attributes: vec![attribute("nickname", number.to_string())],
             ..Default::default()
         }
+    }
+
+    /// A sign-in with a wrong password, of a name that nobody had before.
+    pub fn guess(&self) -> Prepared {
+        let name = self.new_name();
+        Prepared::new(&self.home.initiate("USER_PASSWORD_AUTH", &[("USERNAME", &name), ("PASSWORD", "Wrong-horse-7")]))
     }
 
     fn new_name(&self) -> String {

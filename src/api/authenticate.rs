@@ -161,7 +161,8 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// Whether an address is one of theirs.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         // A listener on `::` sees callers of IPv4 as mapped addresses.
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
@@ -169,7 +170,7 @@ impl TrustedProxies {
 
     /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has. What stands before a hop that
     /// can't be read was written by whoever is behind it, so it counts for nothing.
-    fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let forwarded = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or_default());
         let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
         let mut address = peer;

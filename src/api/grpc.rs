@@ -14,7 +14,7 @@ use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Request, Response, Status};
 
 use crate::api::authenticate::{self, TrustedProxies};
-use crate::api::body::{self, LARGEST_BODY};
+use crate::api::body::{self, LARGEST_BODY, Whole};
 use crate::api::listener::Peer;
 use crate::api::operation::{OPERATIONS, Operation};
 use crate::api::pipeline::{self, Context};
@@ -54,12 +54,23 @@ pub fn services(doors: &Doors) -> Router {
     router.fallback(move || std::future::ready(no_such_method(&random)))
 }
 
+/// The refusal of every call, while there is no place for it.
+pub fn crowded(doors: &Doors) -> Router {
+    let random = doors.app.random.clone();
+    Router::new().fallback(move || std::future::ready(no_place(&random)))
+}
+
+fn no_place(random: &Random) -> http::Response<tonic::body::Body> {
+    status(&Error::too_many_requests(), &random.uuid().to_string()).into_http()
+}
+
 /// One call. Tonic would wait for a message as long as its caller likes, so it gets one that has arrived.
 async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http::Response<tonic::body::Body> {
     let (parts, body) = request.into_parts();
-    match body::whole(body, FRAME).await {
-        Ok(message) => {
-            let request = http::Request::from_parts(parts, tonic::body::Body::new(Full::new(message)));
+    match body::whole(body, FRAME, &parts.extensions).await {
+        // The memory of the body is held until the call has ended.
+        Ok(Whole { bytes, memory: _memory }) => {
+            let request = http::Request::from_parts(parts, tonic::body::Body::new(Full::new(bytes)));
             Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY).unary(method, request).await
         }
         Err(error) => status(&error, &method.doors.app.random.uuid().to_string()).into_http(),

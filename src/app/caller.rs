@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::app::passwords::Turn;
 use crate::domain::fingerprint::Fingerprint;
+use crate::domain::ids::UserPoolId;
 use crate::proto::presence::GivenEmpty;
 use crate::store::answers::NamedCommand;
 use crate::store::commit::LoadedUser;
@@ -54,6 +56,11 @@ pub enum Credential {
 }
 
 impl Caller {
+    /// Whose turn the slow work of this call takes.
+    pub fn turn(&self, pool: &UserPoolId) -> Turn {
+        Turn { pool: pool.clone(), network: self.address.into(), patience: self.patience }
+    }
+
     /// The service account, for developer operations.
     pub fn account(&self) -> Option<&ServiceAccount> {
         self.developer.as_ref().map(|developer| &developer.account)

@@ -34,11 +34,11 @@ impl<'a> Owner<'a> {
 
 /// Makes and seals both forms of a password.
 pub async fn seal(app: &App, caller: &Caller, owner: Owner<'_>, password: &str) -> Result<Password, Error> {
-    let hash = app.passwords.hash(password, app.random.bytes(), caller.patience).await?;
+    let turn = caller.turn(owner.pool_id);
+    let hash = app.passwords.hash(password, app.random.bytes(), &turn).await?;
     let (pool_name, user_id, text, salt) =
         (owner.pool_id.pool_name().to_owned(), owner.username.to_owned(), password.to_owned(), app.random.bytes());
-    let verifier =
-        app.passwords.work(caller.patience, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
+    let verifier = app.passwords.work(&turn, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
     let verifier = serde_json::to_vec(&verifier).map_err(Error::internal)?;
     Ok(Password {
         hash: seal_form(app, owner, FieldClass::PasswordHash, hash.as_bytes()),

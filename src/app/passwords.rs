@@ -1,6 +1,8 @@
-//! The hashing of passwords, on a bounded number of threads with a bounded wait.
+//! The hashing of passwords, on a bounded number of threads with a bounded wait, which pools and callers share fairly.
 //!
 //! A place is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
+
+mod places;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +12,11 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
 
+use crate::app::passwords::places::{NoPlace, Place, Places};
 use crate::domain::error::Error;
+
+pub use places::Turn;
 
 /// What a hash costs (OWASP: 19,456 KiB, 2 passes, 1 lane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +61,12 @@ impl Cost {
 const HASH_LENGTH: usize = 32;
 /// What a hash takes before one was measured.
 const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
-/// The longest expected wait for a place.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Hashes and verifies passwords.
 #[derive(Debug)]
 pub struct Passwords {
     cost: Cost,
-    places: Arc<Semaphore>,
-    slots: u32,
-    waiting: AtomicU64,
+    places: Places,
     /// Moving average of one hash in microseconds.
     average: Arc<AtomicU64>,
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -86,12 +86,9 @@ enum HashFailure {
 impl Passwords {
     /// Hashing at a cost on so many threads at once.
     pub fn new(cost: Cost, slots: u32) -> Self {
-        let slots = slots.max(1);
         Self {
             cost,
-            places: Arc::new(Semaphore::new(slots as usize)),
-            slots,
-            waiting: AtomicU64::new(0),
+            places: Places::new(slots.max(1)),
             average: Arc::new(AtomicU64::new(FIRST_ESTIMATE.as_micros() as u64)),
             memory: Arc::default(),
             nobody: phc(cost, &[0; 16], &[0; HASH_LENGTH]),
@@ -104,24 +101,19 @@ impl Passwords {
     }
 
     /// Makes the hash of a password as a PHC string.
-    pub async fn hash(&self, password: &str, salt: [u8; 16], patience: Option<Duration>) -> Result<String, Error> {
+    pub async fn hash(&self, password: &str, salt: [u8; 16], turn: &Turn) -> Result<String, Error> {
         let (cost, password) = (self.cost, password.to_owned());
-        let hash = self.run(patience, move |memory| digest(cost, &password, &salt, memory)).await?;
+        let hash = self.run(turn, move |memory| digest(cost, &password, &salt, memory)).await?;
         Ok(phc(self.cost, &salt, &hash))
     }
 
     /// Whether a password is the one of a stored hash. Without one the same work is done for nothing; and what a wrong guess at
     /// a hash of an earlier, cheaper cost leaves of today's work is done for nothing too. So an unknown user takes no longer.
-    pub async fn verify(
-        &self,
-        password: &str,
-        stored: Option<&str>,
-        patience: Option<Duration>,
-    ) -> Result<bool, Error> {
+    pub async fn verify(&self, password: &str, stored: Option<&str>, turn: &Turn) -> Result<bool, Error> {
         let parsed = read_phc(stored.unwrap_or(&self.nobody)).ok_or(HashFailure::Malformed).map_err(Error::internal)?;
         let (cost, salt, expected) = parsed;
         let (password, rest) = (password.to_owned(), self.cost.rest_after(&cost));
-        let matches = self.run(patience, move |memory| {
+        let matches = self.run(turn, move |memory| {
             let matches = bool::from(digest(cost, &password, &salt, memory)?.ct_eq(&expected));
             if let Some(rest) = rest.filter(|_| !matches) {
                 digest(rest, &password, &salt, memory)?;
@@ -134,18 +126,18 @@ impl Passwords {
     /// Does other slow work of a password on the same bounded threads.
     pub async fn work<T: Send + 'static>(
         &self,
-        patience: Option<Duration>,
+        turn: &Turn,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        self.run(patience, move |_| Ok(work())).await
+        self.run(turn, move |_| Ok(work())).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        patience: Option<Duration>,
+        turn: &Turn,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashFailure> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = self.place(patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)).await?;
+        let place = self.place(turn).await?;
         let (memory, average) = (self.memory.clone(), self.average.clone());
         let done = tokio::task::spawn_blocking(move || {
             let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -159,36 +151,24 @@ impl Passwords {
         done.await.map_err(Error::internal)?.map_err(Error::internal)
     }
 
+    /// Refuses a caller who would be refused a place right now: before anything is read for it.
+    pub fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
+        self.places.expect(turn, self.estimate()).map(drop).map_err(refused)
+    }
+
     /// Waits for a place, unless the wait is expected to take longer than the caller would.
-    async fn place(&self, patience: Duration) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
-            return Ok(place);
-        }
-        let ahead = self.waiting.load(Ordering::Relaxed) + 1;
-        let expected = Duration::from_micros(self.average.load(Ordering::Relaxed) * ahead / u64::from(self.slots));
-        if expected > patience {
-            metrics::counter!("userpool_hashing_refused_total").increment(1);
-            return Err(Error::too_many_requests());
-        }
-        let _waiting = Waiting::new(&self.waiting);
-        self.places.clone().acquire_owned().await.map_err(Error::internal)
+    async fn place(&self, turn: &Turn) -> Result<Place, Error> {
+        self.places.take(turn, self.estimate()).await.map_err(refused)
+    }
+
+    fn estimate(&self) -> Duration {
+        Duration::from_micros(self.average.load(Ordering::Relaxed))
     }
 }
 
-/// Counts a waiting caller until it stops waiting, for whatever reason.
-struct Waiting<'a>(&'a AtomicU64);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+fn refused(_: NoPlace) -> Error {
+    metrics::counter!("userpool_hashing_refused_total").increment(1);
+    Error::too_many_requests()
 }
 
 fn observe(average: &AtomicU64, took: Duration) {
@@ -230,17 +210,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::ids::UserPoolId;
+    use crate::limits::Network;
 
     const CHEAP: Cost = Cost { memory: 64, passes: 1, lanes: 1 };
+
+    fn turn(network: u8) -> Turn {
+        let address = std::net::IpAddr::from([192, 0, 2, network]);
+        Turn { pool: UserPoolId::new("us-east-1_abcdefghi"), network: Network::of(address), patience: None }
+    }
 
     #[tokio::test]
     async fn a_password_matches_its_hash_and_no_other() {
         let passwords = Passwords::new(CHEAP, 1);
-        let stored = passwords.hash("correct", [7; 16], None).await.unwrap();
+        let stored = passwords.hash("correct", [7; 16], &turn(1)).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert!(passwords.verify("correct", Some(&stored), None).await.unwrap());
-        assert!(!passwords.verify("wrong", Some(&stored), None).await.unwrap());
-        assert!(!passwords.verify("correct", None, None).await.unwrap());
+        assert!(passwords.verify("correct", Some(&stored), &turn(1)).await.unwrap());
+        assert!(!passwords.verify("wrong", Some(&stored), &turn(1)).await.unwrap());
+        assert!(!passwords.verify("correct", None, &turn(1)).await.unwrap());
         assert!(!passwords.is_outdated(&stored));
         assert!(Passwords::new(Cost::default(), 1).is_outdated(&stored));
     }
@@ -248,11 +235,11 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_guess_at_a_hash_of_an_earlier_cost_is_followed_by_the_rest_of_todays_work() {
         let today = Cost { memory: 256, passes: 2, lanes: 1 };
-        let stored = Passwords::new(CHEAP, 1).hash("correct", [7; 16], None).await.unwrap();
+        let stored = Passwords::new(CHEAP, 1).hash("correct", [7; 16], &turn(1)).await.unwrap();
         // The memory that is kept for the next hash tells how large the largest was.
         for (password, memory) in [("correct", 64), ("wrong", 256 - 64 / 2)] {
             let passwords = Passwords::new(today, 1);
-            assert_eq!(passwords.verify(password, Some(&stored), None).await.unwrap(), password == "correct");
+            assert_eq!(passwords.verify(password, Some(&stored), &turn(1)).await.unwrap(), password == "correct");
             assert_eq!(passwords.memory.lock().unwrap()[0].len(), memory);
         }
     }
@@ -260,21 +247,48 @@ mod tests {
     #[tokio::test]
     async fn callers_beyond_the_expected_wait_are_refused_at_once() {
         let passwords = Passwords::new(CHEAP, 1);
-        let held = passwords.place(LONGEST_WAIT).await.unwrap();
-        let refused = passwords.hash("any", [0; 16], Some(Duration::from_millis(1))).await.unwrap_err();
-        assert_eq!(refused.exception, crate::domain::error::Exception::TooManyRequestsException);
+        let held = passwords.place(&turn(1)).await.unwrap();
+        let hurried = Turn { patience: Some(Duration::from_millis(1)), ..turn(1) };
+        for refused in [passwords.hash("any", [0; 16], &hurried).await.map(drop), passwords.refuse_beyond(&hurried)] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.exception, crate::domain::error::Exception::TooManyRequestsException);
+        }
         drop(held);
-        assert!(passwords.hash("any", [0; 16], Some(Duration::from_millis(1))).await.is_ok());
+        passwords.refuse_beyond(&hurried).unwrap();
+        assert!(passwords.hash("any", [0; 16], &hurried).await.is_ok());
     }
 
-    #[tokio::test]
-    async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more() {
-        let passwords = Passwords::new(CHEAP, 1);
-        let held = passwords.place(LONGEST_WAIT).await.unwrap();
-        let waiting = passwords.hash("any", [0; 16], None);
-        assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
-        assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
-        drop(held);
+    /// The fault that this queue ends: whoever guessed over many connections had right passwords refused.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn guessers_of_one_network_do_not_have_the_right_ones_of_others_refused() {
+        const DEAR: Cost = Cost { memory: 19_456, passes: 2, lanes: 1 };
+        const GUESSERS: u8 = 100;
+        let passwords = Arc::new(Passwords::new(DEAR, 1));
+        let stored = passwords.hash("correct", [7; 16], &turn(1)).await.unwrap();
+        let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let guessers: Vec<_> = (0..GUESSERS)
+            .map(|_| {
+                let (passwords, stored, over) = (passwords.clone(), stored.clone(), over.clone());
+                tokio::spawn(async move {
+                    let mut refused = 0_u32;
+                    while !over.load(Ordering::Relaxed) {
+                        refused += u32::from(passwords.verify("wrong", Some(&stored), &turn(1)).await.is_err());
+                        tokio::task::yield_now().await;
+                    }
+                    refused
+                })
+            })
+            .collect();
+        // The line is as long as one network can make it once somebody of it is refused.
+        while passwords.refuse_beyond(&turn(1)).is_ok() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..20 {
+            assert!(passwords.verify("correct", Some(&stored), &turn(2)).await.unwrap());
+        }
+        over.store(true, Ordering::Relaxed);
+        let refused = futures::future::join_all(guessers).await.into_iter().map(Result::unwrap).sum::<u32>();
+        assert!(refused > 0, "nobody was refused, so there was no line");
     }
 
     proptest! {

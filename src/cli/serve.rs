@@ -58,6 +58,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
         proxies: config.proxies,
         relay,
         tls: config.tls,
+        limits: config.limits,
         activity_months: config.activity_months,
     };
     server::serve(listeners, services, Shutdown::new(stop, config.shutdown_pause)).await

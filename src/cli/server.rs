@@ -4,18 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
 
 use crate::api::authenticate::TrustedProxies;
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, HttpDoor};
-use crate::api::listener::{Incoming, Peer, Tls};
+use crate::api::listener::{self, Door, Guard, Incoming, Limits, Tls};
 use crate::api::operation::SERVICES;
 use crate::app::App;
 use crate::cli::shutdown::Shutdown;
@@ -28,6 +26,8 @@ use crate::store::Store;
 const FORGET: Duration = Duration::from_secs(60);
 /// So long a statement that is still running may hold up the end.
 const LAST_STATEMENTS: Duration = Duration::from_secs(1);
+/// A question of health or reflection is not longer.
+const LARGEST_QUESTION: usize = 16 * 1024;
 
 /// Both listeners, bound before anything else starts: a port in use is found at once.
 pub struct Listeners {
@@ -81,26 +81,31 @@ pub struct Services {
     pub relay: Option<Relay>,
     /// TLS of both listeners, if they have it.
     pub tls: Option<Arc<Tls>>,
+    /// What callers may take of both listeners.
+    pub limits: Limits,
     /// For how many months facts are kept.
     pub activity_months: u32,
 }
 
 /// Serves until it is told to stop, then drains: the workers go on until the last call has ended.
 pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown) -> anyhow::Result<()> {
-    let grpc = Incoming::new(listeners.grpc, services.tls.clone())?;
-    let http = Incoming::new(listeners.http, services.tls.clone())?;
-    let doors = Doors { app: services.app.clone(), proxies: Arc::new(services.proxies.clone()) };
+    let proxies = Arc::new(services.proxies.clone());
+    let [grpc, http] = Guard::pair(services.limits.clone(), proxies.clone());
+    let http_address = listeners.http_addr()?;
+    let grpc = Incoming::new(listeners.grpc, services.tls.clone(), grpc);
+    let http = Incoming::new(listeners.http, services.tls.clone(), http);
+    let doors = Doors { app: services.app.clone(), proxies };
     let door = HttpDoor {
         doors: doors.clone(),
         metrics: services.metrics.clone(),
-        mailbox: services.delivery.is_mailbox(),
+        development: services.delivery.is_mailbox().then_some(http_address),
         stopping: shutdown.stopping.clone(),
     };
     let (done, store) = (CancellationToken::new(), services.app.store.clone());
     let mut workers = start_workers(services, &done).await?;
     let steps = tokio::spawn(shutdown.clone().run());
     let served = tokio::select! {
-        served = async { tokio::try_join!(serve_grpc(grpc, &doors, &shutdown), serve_http(http, door, &shutdown)) } => served.map(|_| ()),
+        served = async { tokio::join!(serve_grpc(grpc, &doors, &shutdown), serve_http(http, door, &shutdown)).0 } => served,
         () = shutdown.overdue.cancelled() => {
             tracing::warn!("calls that did not end in time are given up");
             Ok(())
@@ -167,32 +172,27 @@ async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> a
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    // A health check needs no more than a name.
+    let health_service = health_service.max_decoding_message_size(LARGEST_QUESTION);
     let routes = Routes::from(grpc::services(doors))
-        .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?);
-    let (stopping, draining) = (shutdown.stopping.clone(), shutdown.draining.clone());
-    let drained = async move {
-        stopping.cancelled().await;
+        .add_service(health_service.clone())
+        .add_service(reflection().build_v1()?.max_decoding_message_size(LARGEST_QUESTION))
+        .add_service(reflection().build_v1alpha()?.max_decoding_message_size(LARGEST_QUESTION));
+    // Whether the process lives is answered however many call.
+    let crowded = Routes::from(grpc::crowded(doors)).add_service(health_service);
+    let for_pages =
+        |routes: Routes| routes.into_axum_router().layer(tonic_web::GrpcWebLayer::new()).layer(http_door::cors());
+    let door = Door { router: for_pages(routes), crowded: for_pages(crowded) };
+    let says_so = async {
+        shutdown.stopping.cancelled().await;
         for service in SERVICES.iter().copied().chain([""]) {
             health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
-        draining.cancelled().await;
     };
-    Server::builder()
-        .accept_http1(true)
-        .layer(http_door::cors())
-        .layer(tonic_web::GrpcWebLayer::new())
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, drained)
-        .await
-        .context("the gRPC listener failed")
+    tokio::join!(listener::serve(incoming, door, shutdown.draining.clone()), says_so);
+    Ok(())
 }
 
-async fn serve_http(incoming: Incoming, door: HttpDoor, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let service = http_door::router(door).into_make_service_with_connect_info::<Peer>();
-    axum::serve(incoming, service)
-        .with_graceful_shutdown(shutdown.draining.clone().cancelled_owned())
-        .await
-        .context("the HTTP listener failed")
+async fn serve_http(incoming: Incoming, door: HttpDoor, shutdown: &Shutdown) {
+    listener::serve(incoming, http_door::door(door), shutdown.draining.clone()).await;
 }

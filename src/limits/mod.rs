@@ -2,9 +2,11 @@
 
 pub mod allowances;
 mod counts;
+pub mod fair_queue;
 pub mod network;
 pub mod quotas;
 mod refusals;
+pub mod shares;
 pub mod throttle;
 
 pub use allowances::{Allowances, Limits};

@@ -73,7 +73,7 @@ fn the_configuration_that_is_shown_is_one() {
 
 /// Key, flag, variable and meaning of an argument; the file itself and the help are no settings.
 fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
-    const SECTIONS: [&str; 5] = ["database", "kafka", "limits", "password-hash", "tls"];
+    const SECTIONS: [&str; 6] = ["connections", "database", "kafka", "limits", "password-hash", "tls"];
     let (flag, variable) = (argument.get_long()?, argument.get_env()?.to_str()?);
     if flag == "config" {
         return None;

@@ -33,6 +33,8 @@ mod list_users;
 mod load_driver;
 mod loud_log;
 mod new_password;
+mod one_caller;
+mod pages;
 mod password;
 mod pool_operations;
 mod refresh_tokens;

@@ -3,35 +3,32 @@
 pub mod decode;
 pub mod encode;
 
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prost_reflect::MessageDescriptor;
 
 use crate::api::authenticate;
+use crate::api::body::{self, Whole};
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::{Operation, OperationInfo};
 use crate::api::pipeline::{self, Context};
-use crate::api::{body, sigv4, status};
+use crate::api::{sigv4, status};
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
+use crate::limits::shares::Taken;
 use crate::proto::descriptor_pool;
 
 const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
 /// Answers `POST /`.
-pub async fn post(
-    State(doors): State<Doors>,
-    peer: Option<Extension<ConnectInfo<Peer>>>,
-    request: Request,
-) -> Response {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
     let Some(operation) = target(&parts.headers) else {
         let error = Error::new(Exception::UnknownOperationException, "The operation in X-Amz-Target is not known.");
         return refusal(&error, &doors.app.random.uuid().to_string());
@@ -40,7 +37,8 @@ pub async fn post(
     let request_id = caller.request_id.clone();
     let admitted = admit(&doors, operation, &mut caller, &parts, body).await;
     let answer = match admitted {
-        Ok(request) => {
+        // The memory of the body is held until the call has ended.
+        Ok((request, _memory)) => {
             let answer = pipeline::call(Context { operation, app: doors.app.clone(), caller }, request).await;
             answer.and_then(|response| answer_body(operation.info(), response))
         }
@@ -55,6 +53,11 @@ pub async fn post(
     }
 }
 
+/// The refusal of a call for which there is no place.
+pub async fn crowded(State(doors): State<Doors>) -> Response {
+    refusal(&Error::too_many_requests(), &doors.app.random.uuid().to_string())
+}
+
 /// What this door does before the pipeline: reads the bounded body, checks the signature over it, decodes it.
 async fn admit(
     doors: &Doors,
@@ -62,14 +65,14 @@ async fn admit(
     caller: &mut Caller,
     parts: &http::request::Parts,
     body: Body,
-) -> Result<Bytes, Error> {
-    let body = body::whole(body, 0).await?;
+) -> Result<(Bytes, Taken), Error> {
+    let Whole { bytes: body, memory } = body::whole(body, 0, &parts.extensions).await?;
     if authenticate::needs_account(operation) {
         authenticate_signature(doors, caller, parts, &body).await?;
     }
     let decoded = decode::decode(&message(operation.info().request)?, &body)?;
     caller.given_empty = decoded.given_empty;
-    Ok(decoded.message)
+    Ok((decoded.message, memory))
 }
 
 /// The operation that `X-Amz-Target` names.

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -46,14 +46,14 @@ pub(super) async fn page(link: LinkOrNot) -> Response {
 pub(super) async fn confirm(
     State(doors): State<Doors>,
     Path(user_pool_id): Path<String>,
-    peer: Option<Extension<ConnectInfo<Peer>>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     link: LinkOrNot,
 ) -> Response {
     let (Ok(Query(link)), Some(pool_id)) = (link, UserPoolId::parse(&user_pool_id)) else {
         return shown(StatusCode::BAD_REQUEST, &INVALID);
     };
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer);
+    let peer = peer.map(|Extension(peer)| peer);
     let caller = authenticate::anonymous(&doors.app, Operation::ConfirmSignUp, &headers, peer, &doors.proxies);
     let request = ConfirmSignUpRequest {
         client_id: Some(link.client_id),

@@ -3,11 +3,14 @@
 mod confirm_user;
 mod discovery;
 mod health;
+mod local;
 mod mailbox;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use http::{HeaderName, Method, header};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -17,6 +20,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::api::aws_json;
 use crate::api::grpc::Doors;
 use crate::api::http::health::Readiness;
+use crate::api::listener::Door;
 use crate::app::App;
 
 /// What the listener serves.
@@ -25,39 +29,45 @@ pub struct HttpDoor {
     pub doors: Doors,
     /// Where metrics are collected.
     pub metrics: PrometheusHandle,
-    /// Whether the development mailbox can be read.
-    pub mailbox: bool,
+    /// Where it listens, under `dev`: the mailbox can be read then, by who came to this address on purpose.
+    pub development: Option<SocketAddr>,
     /// Cancelled when the server begins to stop: from then on it says that it is not ready.
     pub stopping: CancellationToken,
 }
 
 /// All routes.
-pub fn router(door: HttpDoor) -> Router {
+///
+/// Pages of any origin may call the API and read keys. Nothing else is for pages, so nothing else allows them anything.
+pub fn door(door: HttpDoor) -> Door {
     let app: Arc<App> = door.doors.app.clone();
     let pool = Router::new()
         .route("/{user_pool_id}/.well-known/jwks.json", get(discovery::jwks))
         .route("/{user_pool_id}/.well-known/openid-configuration", get(discovery::openid_configuration))
         .with_state(app.clone());
-    let health = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz).with_state(Readiness::new(&app, door.stopping)));
+    let for_pages =
+        Router::new().route("/", post(aws_json::post).with_state(door.doors.clone())).merge(pool).layer(cors());
     let confirmation = || get(confirm_user::page).post(confirm_user::confirm);
     let confirmation = Router::new()
         .route("/{user_pool_id}/confirmUser", confirmation())
         // Some of Cognito's own links have the slash.
         .route("/{user_pool_id}/confirmUser/", confirmation())
         .with_state(door.doors.clone());
-    let metrics = door.metrics;
-    let mut router = Router::new()
-        .route("/", post(aws_json::post).with_state(door.doors))
-        .route("/metrics", get(move || std::future::ready(metrics.render())))
-        .merge(pool)
-        .merge(confirmation)
-        .merge(health);
-    if door.mailbox {
-        router = router.merge(Router::new().route("/dev/messages", get(mailbox::messages)).with_state(app));
-    }
-    router.layer(cors())
+    let readiness = Readiness::new(&app, door.stopping);
+    let health = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz).with_state(readiness));
+    // How the server is doing is answered however many call.
+    let own = health.merge(told(app, door.metrics, door.development));
+    let crowded = Router::new().fallback(aws_json::crowded).with_state(door.doors).layer(cors()).merge(own.clone());
+    Door { router: for_pages.merge(confirmation).merge(own), crowded }
+}
+
+/// What tells of users or of the server, for whoever operates it.
+fn told(app: Arc<App>, metrics: PrometheusHandle, development: Option<SocketAddr>) -> Router {
+    let metrics = Router::new().route("/metrics", get(move || std::future::ready(metrics.render())));
+    let Some(address) = development else { return metrics };
+    let mailbox = Router::new().route("/dev/messages", get(mailbox::messages)).with_state(app);
+    metrics.merge(mailbox).layer(from_fn(move |request, next| local::only(address, request, next)))
 }
 
 /// Browsers may call from any page: a call carries its own credential, never a cookie or a certificate of the browser's.

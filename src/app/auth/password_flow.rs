@@ -38,6 +38,7 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     let username = required_parameter(parameters, "USERNAME")?;
     let password = required_parameter(parameters, "PASSWORD")?;
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
+    app.passwords.refuse_beyond(&caller.turn(pool_id))?;
     let hint = app.store.pool_hint(pool_id).await?;
     let name = hint.name_rules.normalise(username);
     let nobody = clients::nobody(&hint.keys, &name);
@@ -112,7 +113,7 @@ impl Guess<'_> {
             None => {
                 let stored = user.map(|user| stored_hash(pool, user)).transpose()?.flatten();
                 sign_in.password_matches =
-                    app.passwords.verify(self.password, stored.as_deref(), caller.patience).await?;
+                    app.passwords.verify(self.password, stored.as_deref(), &caller.turn(self.pool_id)).await?;
                 password_sign_in(&sign_in)
             }
         };
@@ -193,7 +194,7 @@ impl Guess<'_> {
         user: &LoadedUser,
         origin: &Origin,
     ) -> Result<(), Failure> {
-        let hash = app.passwords.hash(self.password, app.random.bytes(), caller.patience).await?;
+        let hash = app.passwords.hash(self.password, app.random.bytes(), &caller.turn(&pool.id)).await?;
         let stream = StreamId::user(user.state.sub);
         let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
         let password_hash = user.key.seal(place, app.random.uuid(), hash.as_bytes()).0;

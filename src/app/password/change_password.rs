@@ -94,6 +94,7 @@ async fn refuse_previous(
         return Ok(Some(locked));
     }
     let stored = password_forms::stored_hash(&signed_in.pool, &signed_in.user)?;
-    let matches = app.passwords.verify(previous, stored.as_deref(), caller.patience).await?;
+    let turn = caller.turn(&signed_in.pool.id);
+    let matches = app.passwords.verify(previous, stored.as_deref(), &turn).await?;
     Ok(rules::refuse_wrong(matches, attempts.as_ref(), at))
 }

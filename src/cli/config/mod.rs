@@ -3,6 +3,7 @@
 //! A setting is declared once, in [`Settings`]: its field is the flag, the variable and the key of the file.
 
 pub mod command;
+mod connections;
 mod limits;
 mod server;
 mod variables;
@@ -20,6 +21,7 @@ use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
 use crate::kafka::config as kafka;
 use crate::secret_file::{self, SecretFileError};
 
+pub use connections::ConnectionSettings;
 pub use limits::{CountSettings, LimitSettings, QuotaSettings};
 pub use server::{Problem, Problems, ServerConfig};
 pub use variables::unknown_variables;
@@ -94,6 +96,9 @@ pub struct Settings {
     /// How often something may happen, and how many there may be.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// What callers may take.
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
     /// What a password's hash costs.
     #[command(flatten)]
     pub password_hash: PasswordHashSettings,
@@ -433,6 +438,20 @@ mod tests {
         memory = 20000
         passes = 3
         lanes = 2
+        [connections]
+        most = 100
+        calls = 200
+        streams = 10
+        handshakes = 20
+        bodies = 16
+        share = 50
+        without-share = ["10.0.0.1"]
+        longest-handshake = 1
+        longest-headers = 2
+        longest-body = 3
+        longest-answer = 4
+        longest-idle = 5
+        ping = 6
         [limits]
         groups-per-pool = 1
         clients-per-pool = 2

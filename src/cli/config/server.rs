@@ -10,7 +10,7 @@ use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::authenticate::TrustedProxies;
-use crate::api::listener::{Tls, TlsError, TlsFiles};
+use crate::api::listener::{Limits, Tls, TlsError, TlsFiles};
 use crate::app::passwords::Cost;
 use crate::app::{self, Identity};
 use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub identity: Identity,
     /// Whose word about a caller's address counts.
     pub proxies: TrustedProxies,
+    /// What callers may take.
+    pub limits: Limits,
     /// The database.
     pub database_url: Secret,
     /// How many connections to it.
@@ -210,6 +212,7 @@ impl ServerConfig {
         let shutdown_pause = checked.range("shutdown-pause", pause, 5, 0..=300);
 
         let counts = checked.counts(&settings.limits.counts);
+        let limits = settings.connections.limits(&mut checked);
 
         let required = (public_url, database, master_keys, cost, delivery);
         let (Some(public_url), Some((database_url, caution)), Some(master_keys), Some(cost), Some(delivery)) = required
@@ -225,6 +228,7 @@ impl ServerConfig {
             tls,
             identity: Identity { public_url, account_id, region },
             proxies: TrustedProxies::new(settings.trusted_proxies.unwrap_or_default()),
+            limits,
             database_url,
             connections,
             master_keys,
@@ -247,7 +251,7 @@ impl ServerConfig {
 }
 
 /// Collects problems.
-struct Checked<'a>(&'a mut Vec<Problem>);
+pub(super) struct Checked<'a>(&'a mut Vec<Problem>);
 
 impl Checked<'_> {
     fn take<T>(&mut self, checked: Result<T, Problem>) -> Option<T> {
@@ -297,7 +301,7 @@ impl Checked<'_> {
         }
     }
 
-    fn range(
+    pub(super) fn range(
         &mut self,
         name: &'static str,
         value: Option<u32>,
@@ -575,6 +579,10 @@ mod tests {
             ("shutdown-pause = 301", "shutdown-pause is between 0 and 300"),
             ("account-id = '12345678901x'", "account-id has 12 digits"),
             ("region = 'EU'", "region is made of"),
+            ("connections.most = 0", "connections.most is between 1 and"),
+            ("connections.share = 101", "connections.share is between 1 and 100"),
+            ("connections.bodies = 7", "connections.bodies is between 8 and"),
+            ("connections.ping = 0", "connections.ping is between 1 and"),
             ("database.connections = 1", "database.connections is between 2 and"),
             ("kafka.brokers = ' '", "kafka: no Kafka brokers are named"),
         ] {

@@ -14,6 +14,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::authenticate::TrustedProxies;
+use crate::api::listener::Limits;
 use crate::app::passwords::{Cost, Passwords};
 use crate::app::{App, Identity, Settings};
 use crate::cli::config::{LimitSettings, LogFormat};
@@ -215,6 +216,7 @@ async fn serve(
         proxies: TrustedProxies::default(),
         relay: Some(relay),
         tls: None,
+        limits: Limits::default(),
         activity_months: DEFAULT_RETENTION_MONTHS,
     };
     // Nobody balances calls between processes of development: there is nothing to pause for.

@@ -1,0 +1,148 @@
+//! Accepting: who gets a connection, and its handshake. Nothing here waits for a caller.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::api::listener::connection::{Connection, Peer, Transport};
+use crate::api::listener::handshakes::{Handshake, Handshakes};
+use crate::api::listener::limits::Guard;
+use crate::api::listener::tls::Tls;
+use crate::domain::fingerprint::Fingerprint;
+use crate::limits::shares::Taken;
+
+/// After an error of the listener itself, such as too many open files, others get time to end.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// The connections of one listener, each after its handshake.
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+    guard: Arc<Guard>,
+}
+
+impl Incoming {
+    /// Accepts from now on, until this is dropped.
+    pub fn new(listener: TcpListener, tls: Option<Arc<Tls>>, guard: Arc<Guard>) -> Self {
+        // Each has one of the listener's connections, so that there is room for all.
+        let (sender, connections) = mpsc::channel(guard.limits.connections.max(1));
+        let limits = &guard.limits;
+        let handshakes = Handshakes::new(limits.handshakes, limits.share_of(limits.handshakes));
+        let door = Entrance { tls, guard: guard.clone(), handshakes, sender };
+        tokio::spawn(door.accept(listener));
+        Self { connections, guard }
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) -> Option<Connection> {
+        self.connections.recv().await
+    }
+
+    /// What its callers have.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+}
+
+/// Where connections come in.
+struct Entrance {
+    tls: Option<Arc<Tls>>,
+    guard: Arc<Guard>,
+    handshakes: Arc<Handshakes>,
+    sender: mpsc::Sender<Connection>,
+}
+
+impl Entrance {
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.sender.closed() => return,
+            };
+            match accepted {
+                Ok((stream, address)) => self.admit(stream, address),
+                // The other end has gone already; the next one is waiting.
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "no connection can be accepted");
+                    tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                }
+            }
+        }
+    }
+
+    /// Passes a connection on, or closes it.
+    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        let Some(place) = self.guard.connections(address.ip()).take(1) else {
+            metrics::counter!("userpool_connections_refused_total").increment(1);
+            tracing::debug!(peer = %address, "a connection was closed: there are too many");
+            return;
+        };
+        // Answers are small: waiting to fill a packet would only delay them.
+        let _ = stream.set_nodelay(true);
+        let Some(acceptor) = self.tls.as_deref().map(Tls::acceptor) else {
+            let peer = Peer { address, certificate: None };
+            pass_on(&self.sender, Connection::new(Transport::Plain(stream), peer, place, &self.guard.limits));
+            return;
+        };
+        let handshake = self.handshakes.begin(self.guard.network(address.ip()));
+        let (sender, guard) = (self.sender.clone(), self.guard.clone());
+        tokio::spawn(async move {
+            if let Some(connection) = shake_hands(acceptor, stream, address, handshake, place, &guard).await {
+                pass_on(&sender, connection);
+            }
+        });
+    }
+}
+
+/// An error means that the door has closed.
+fn pass_on(sender: &mpsc::Sender<Connection>, connection: Connection) {
+    let _ = sender.try_send(connection);
+}
+
+async fn shake_hands(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    address: SocketAddr,
+    mut handshake: Handshake,
+    place: Taken,
+    guard: &Guard,
+) -> Option<Connection> {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(guard.limits.longest_handshake, acceptor.accept(stream)) => accepted,
+        () = handshake.given_up() => {
+            metrics::counter!("userpool_handshakes_given_up_total").increment(1);
+            tracing::debug!(peer = %address, "a TLS handshake was given up: there are too many");
+            return None;
+        }
+    };
+    match accepted {
+        Ok(Ok(stream)) => {
+            let peer = Peer { address, certificate: certificate(&stream) };
+            Some(Connection::new(Transport::Tls(Box::new(stream)), peer, place, &guard.limits))
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(%error, peer = %address, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(peer = %address, "a TLS handshake took too long");
+            None
+        }
+    }
+}
+
+fn certificate(stream: &TlsStream<TcpStream>) -> Option<Fingerprint> {
+    let (_, session) = stream.get_ref();
+    session.peer_certificates()?.first().map(|certificate| Fingerprint::of(certificate))
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
