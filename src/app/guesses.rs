@@ -1,4 +1,5 @@
-//! One guess per name at a time in this process: others wait, so that a burst of guesses can't outrun the count of them.
+//! One guess per name and network at a time in this process: others wait, so that a burst of guesses is counted without
+//! collisions. That it is counted at all is the database's business.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,23 +19,22 @@ type Gate = AsyncMutex<()>;
 pub struct Guesses(Mutex<HashMap<Vec<u8>, Weak<Gate>>>);
 
 impl Guesses {
-    /// Waits until nobody else guesses at the name, but not longer than the caller would; the guess lasts until the guard is
-    /// dropped.
-    pub async fn begin(&self, name_hash: &[u8], patience: Option<Duration>) -> Result<OwnedMutexGuard<()>, Error> {
+    /// Waits until nobody else guesses there, but not longer than the caller would; the guess lasts until the guard is dropped.
+    pub async fn begin(&self, whose: &[u8], patience: Option<Duration>) -> Result<OwnedMutexGuard<()>, Error> {
         let longest = patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        let guess = tokio::time::timeout(longest, self.gate(name_hash).lock_owned()).await;
+        let guess = tokio::time::timeout(longest, self.gate(whose).lock_owned()).await;
         guess.map_err(|_| Error::too_many_requests())
     }
 
-    fn gate(&self, name_hash: &[u8]) -> Arc<Gate> {
+    fn gate(&self, whose: &[u8]) -> Arc<Gate> {
         // A panic while the lock is held leaves the map as it was before or after an insertion: both are sound.
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gate) = gates.get(name_hash).and_then(Weak::upgrade) {
+        if let Some(gate) = gates.get(whose).and_then(Weak::upgrade) {
             return gate;
         }
         gates.retain(|_, gate| gate.strong_count() > 0);
         let gate = Arc::new(Gate::default());
-        gates.insert(name_hash.to_vec(), Arc::downgrade(&gate));
+        gates.insert(whose.to_vec(), Arc::downgrade(&gate));
         gate
     }
 }

@@ -46,7 +46,8 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
         Some(server) => Whence::of_server(&hint.keys, server.person_address),
         None => Whence::of_stranger(&hint.keys, caller),
     };
-    let _guess = app.guesses.begin(nobody.0.as_bytes(), caller.patience).await?;
+    // Those of one network: who guesses from elsewhere holds nobody up.
+    let _guess = app.guesses.begin(&[nobody.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
     let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, nobody, whence };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
