@@ -169,16 +169,19 @@ pub fn spent(limits: Vec<Limited>) -> Option<OperationalRow> {
     (!limits.is_empty()).then_some(OperationalRow::RatesSpent(limits))
 }
 
-/// Writes what a guess at the code of a name comes to, refusals that count included, and answers.
+/// Writes what a guess at the code of a name comes to, refusals that count included, and answers. A right one has these rows
+/// as well.
 pub async fn answer_guess(
     app: &App,
     origin: &Origin,
     named: &NamedThroughClient,
     purpose: CodePurpose,
     guess: Guess,
+    if_right: Option<OperationalRow>,
 ) -> Result<(), Failure> {
     let at = app.clock.now();
-    let rows = guess_rows(app, named, purpose, &guess, at);
+    let mut rows = guess_rows(app, named, purpose, &guess, at);
+    rows.extend(if_right.filter(|_| guess.decision.answer.is_ok()));
     let decision = guess.decision;
     if !rows.is_empty() {
         let commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);

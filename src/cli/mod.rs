@@ -28,7 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Starts everything on this machine for development, with a database and a broker of its own.
-    Dev(dev::DevArguments),
+    Dev(Box<dev::DevArguments>),
     /// Serves in production, with a database and brokers of yours.
     Serve(Box<config::ConfigArguments>),
     /// Looks at the configuration of a server.
@@ -52,7 +52,7 @@ enum Command {
 /// Runs a command. An error's text is one sentence for a person.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Dev(arguments) => dev::run(arguments).await,
+        Command::Dev(arguments) => dev::run(*arguments).await,
         Command::Serve(arguments) => serve::run(*arguments).await,
         Command::Config(command) => config::command::run(command),
         Command::Keys(arguments) => {

@@ -303,6 +303,10 @@ async fn who_takes_an_account_back_has_it_alone() {
     assert_refused(pool.get_user(stranger.access_token()).await, REVOKED.0, REVOKED.1);
     let refresh = pool.refresh(stranger.refresh_token()).await;
     assert_refused(refresh, "NotAuthorizedException", "Refresh Token has been revoked");
+    let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let familiar = sqlx::query_scalar("select count(*) from familiar_networks where user_pool_id = $1").bind(&pool.id);
+    let familiar: i64 = familiar.fetch_one(&database).await.unwrap();
+    assert_eq!(familiar, 0, "nobody is known to be anywhere");
 
     // Another password voids a code that is out; sessions go on.
     let tokens = pool.sign_in(&person.username, BETTER).await.unwrap();

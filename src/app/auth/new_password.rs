@@ -95,7 +95,7 @@ impl NewPassword<'_> {
         };
         let remembered = network.map(|network| OperationalRow::NetworkFamiliar { sub: user.state.sub, network });
         let rows = [forgotten].into_iter().chain(remembered).collect();
-        self.settle(app, &pool, &client, (&user, &found.groups), &session, rows, command).await
+        self.settle(app, &pool, &client, (&user, &found.groups), (&session, rows), command).await
     }
 
     async fn settle<Given: From<Answer> + prost::Message>(
@@ -104,8 +104,7 @@ impl NewPassword<'_> {
         pool: &PoolView,
         client: &ClientView,
         (user, groups): (&LoadedUser, &[Group]),
-        session: &ChallengeSession,
-        ending: Vec<OperationalRow>,
+        (session, ending): (&ChallengeSession, Vec<OperationalRow>),
         command: ChooseNewPassword,
     ) -> Result<Given, Failure> {
         let at = app.clock.now();

@@ -10,6 +10,7 @@ use crate::domain::user::codes::Guess;
 use crate::domain::user::confirm_forgot_password as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
+use crate::store::commit::OperationalRow;
 
 /// Gives a user another password, by the code that was sent to it.
 pub async fn confirm_forgot_password(
@@ -32,7 +33,9 @@ async fn attempt(
     // Before the code, so that a password that does not conform costs no guess.
     password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
     let guess = guess(app, caller, request, by_name, &named).await?;
-    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess).await?;
+    // Whoever signed in with the password before is as strange from now on as everybody else.
+    let forgotten = app.settings.recovery_ends_sessions.then(|| OperationalRow::NetworksForgotten(named.sub()));
+    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, forgotten).await?;
     Ok(ConfirmForgotPasswordResponse {})
 }
 

@@ -62,7 +62,7 @@ async fn attempt(
     named.refuse_many_guesses(app, app.clock.now())?;
     let origin = by_name.origin(caller);
     match (prove(app, request, by_name, &named), &found.user) {
-        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused).await?,
+        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, None).await?,
         (Ok(sent), Some(user)) => {
             // Only after the right code, so that a wrong one takes as long at a name that nobody has.
             let alias_owner = alias_owner(app, &by_name.pool_id, found, user, sent).await?;

@@ -97,7 +97,7 @@ mod tests {
             srp_verifier: b"other".to_vec(),
         };
         let changed = Event::PasswordChanged(changed);
-        assert_eq!(guess.decision.events, [changed.clone()]);
+        assert_eq!(guess.decision.events, std::slice::from_ref(&changed));
         let signed_out = UserSignedOut { token_generation: before.token_generation + 1 };
         let guess = confirm_forgot_password(&before, password, true);
         assert_eq!(guess.decision.events, [changed, Event::SignedOut(signed_out)], "and every session is over");
