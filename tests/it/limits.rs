@@ -182,6 +182,7 @@ impl Servers {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
 async fn who_waits_for_a_limit_holds_up_no_user() {
     let pool = Pool::create().await;
     let mut other = PgConnection::connect(&pool.api.environment().database_url()).await.unwrap();

@@ -102,6 +102,7 @@ async fn what_is_parked_is_counted_listed_and_tried_again_by_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
 async fn a_server_that_can_not_see_who_holds_events_up_says_so() {
     let (installation, mut database) = installation("relay_blind").await;
     let (installation, server) = start(installation, "blind.").await;

@@ -9,7 +9,7 @@ use userpool::proto::v1;
 use userpool::store::Store;
 use userpool::store::outbox::{Selection, Turn};
 
-use super::{Database, commands, master_keys};
+use super::{Database, begin, commands, master_keys};
 
 const FLOOD: i64 = 10_000;
 
@@ -22,7 +22,7 @@ async fn pool(app: &Arc<App>) -> (String, String) {
 
 /// Messages of a pool that waited before all others: of users of whom nothing is left, so that they go when they are claimed.
 async fn flood(database: &Database, pool: &str, medium: &str, messages: i64, next_at: &str) {
-    let mut transaction = database.sql().begin().await.unwrap();
+    let mut transaction = begin(database.sql()).await;
     // On a busy machine this takes longer than a request may.
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await.unwrap();
     sqlx::query(
