@@ -1,6 +1,7 @@
 //! Codes between the rules and the table that keeps them.
 
-use crate::app::clients::NamedThroughClient;
+use crate::app::caller::Caller;
+use crate::app::clients::{ByName, NamedThroughClient};
 use crate::app::{App, Failure, shapes};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
@@ -75,20 +76,34 @@ impl NewCode<'_> {
     }
 }
 
+/// Keeps a code that somebody asks for through a client, by a name, and sends it; answers where it went.
+pub async fn answer_request(
+    app: &App,
+    caller: &Caller,
+    by_name: &ByName<'_>,
+    named: &NamedThroughClient,
+    code: &str,
+    decision: Decision<Event, Activity, Requested>,
+) -> Result<CodeDeliveryDetailsType, Failure> {
+    let (origin, at) = (by_name.origin(caller), app.clock.now());
+    let (client_id, purpose) = (&by_name.client_id, by_name.purpose);
+    Request { named, origin: &origin, client_id, purpose, code, at }.answer(app, decision).await
+}
+
 /// A code that somebody asks for through a client, by a name.
-pub struct Request<'a> {
+struct Request<'a> {
     /// What was found by the name.
-    pub named: &'a NamedThroughClient,
+    named: &'a NamedThroughClient,
     /// Where the call comes from.
-    pub origin: &'a Origin,
+    origin: &'a Origin,
     /// Through which client.
-    pub client_id: &'a ClientId,
+    client_id: &'a ClientId,
     /// What for.
-    pub purpose: CodePurpose,
+    purpose: CodePurpose,
     /// The code.
-    pub code: &'a str,
+    code: &'a str,
     /// The time.
-    pub at: Timestamp,
+    at: Timestamp,
 }
 
 impl Request<'_> {
@@ -96,7 +111,7 @@ impl Request<'_> {
     ///
     /// Where the caller may not learn who exists, the name alone decides when it is told that there were too many: a user who
     /// had them sent by another name is sent none in silence.
-    pub async fn answer(
+    async fn answer(
         &self,
         app: &App,
         decision: Decision<Event, Activity, Requested>,

@@ -33,14 +33,6 @@ async fn attempt(app: &App, caller: &Caller, by_name: &ByName<'_>) -> Result<For
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::forgot_password(&named.found.pool.state, user, &asked);
-    let request = codes::Request {
-        named: &named,
-        origin: &by_name.origin(caller),
-        client_id: &by_name.client_id,
-        purpose: by_name.purpose,
-        code: &code,
-        at: app.clock.now(),
-    };
-    let delivery = request.answer(app, decision).await?;
+    let delivery = codes::answer_request(app, caller, by_name, &named, &code, decision).await?;
     Ok(ForgotPasswordResponse { code_delivery_details: Some(delivery) })
 }

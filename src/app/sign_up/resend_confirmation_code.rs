@@ -34,14 +34,6 @@ async fn attempt(app: &App, caller: &Caller, by_name: &ByName<'_>) -> Result<Res
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::resend_confirmation_code(&named.found.pool.state, user, &asked);
-    let request = codes::Request {
-        named: &named,
-        origin: &by_name.origin(caller),
-        client_id: &by_name.client_id,
-        purpose: by_name.purpose,
-        code: &code,
-        at: app.clock.now(),
-    };
-    let delivery = request.answer(app, decision).await?;
+    let delivery = codes::answer_request(app, caller, by_name, &named, &code, decision).await?;
     Ok(ResendConfirmationCodeResponse { code_delivery_details: Some(delivery) })
 }
