@@ -13,6 +13,8 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
+use crate::limits::Network;
+use crate::limits::quotas::Payer;
 use crate::proto::events::DeveloperCallRefused;
 use crate::proto::events::developer_activity::Activity;
 use crate::proto::userpool::v1::Authorization;
@@ -98,8 +100,12 @@ pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) 
         (None, None, None) => String::new(),
     };
     let info = operation.info();
+    let payer = match info.authorization {
+        Authorization::Developer => Payer::ServiceAccount,
+        _ => Payer::Network(Network::from(context.caller.address)),
+    };
     let answers = matches!(operation, Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge);
-    app.limits.quotas.spend(info.quota, answers, &pool).map_err(|wait| {
+    app.limits.quotas.spend(info.quota, answers, payer, &pool).map_err(|wait| {
         metrics::counter!("userpool_quota_exceeded_total", "category" => info.quota.as_str_name()).increment(1);
         Error::rate_exceeded(wait)
     })

@@ -121,12 +121,14 @@ impl<'a> ByName<'a> {
         let name = hint.name_rules.normalise(self.username);
         let nobody = nobody(&hint.keys, &name);
         let whence = Whence::of_stranger(&hint.keys, caller);
+        let told = told(&hint.keys, &name, &whence.network);
         let limited = whence.guess(app);
         let wanted = Wanted {
             name: Some(&name),
             network: Some(&whence.network),
             code: Some(self.purpose),
             nobody: Some(nobody),
+            told: Some(told),
             rate: limited.as_ref(),
             ..Wanted::default()
         };
@@ -135,8 +137,9 @@ impl<'a> ByName<'a> {
         if let ClientProof::SecretHash(hash) = self.proof {
             check_secret_hash(&found.pool, &client.state, &[self.username], hash)?;
         }
-        let whence = whence.with_secret(client.state.client_secret.is_some());
-        Ok(NamedThroughClient { found, client, nobody, whence })
+        let has_shown = matches!(self.proof, ClientProof::SecretHash(_));
+        let whence = whence.with_secret(has_shown && client.state.client_secret.is_some());
+        Ok(NamedThroughClient { found, client, nobody, told, whence })
     }
 
     /// The origin of what the caller does.
@@ -147,10 +150,19 @@ impl<'a> ByName<'a> {
 
 /// Who stands for a name that nobody has: what is counted at it is counted under this id.
 pub fn nobody(keys: &PoolKeys, name: &str) -> Sub {
-    let hash = keys.keyed_hash("nobody", &[name]);
+    stand_in(&keys.keyed_hash("nobody", &[name]))
+}
+
+/// Who stands for a name as one network calls it: what is told to callers who may not learn who exists is counted under this
+/// id. Of the network too, because by what another one did a caller could find out that the user knows its own.
+pub fn told(keys: &PoolKeys, name: &str, network: &[u8]) -> Sub {
+    stand_in(&keys.keyed_hash("told", &[name, &hex::encode(network)]))
+}
+
+fn stand_in(hash: &[u8]) -> Sub {
     let mut bytes = [0; 16];
     for (byte, hashed) in bytes.iter_mut().zip(hash) {
-        *byte = hashed;
+        *byte = *hashed;
     }
     // Of another version than the ids of users, so that it is none of theirs.
     Sub(uuid::Builder::from_custom_bytes(bytes).into_uuid())
@@ -164,6 +176,8 @@ pub struct NamedThroughClient {
     pub client: Arc<ClientView>,
     /// Who stands for the name where nobody has it.
     pub nobody: Sub,
+    /// Who stands for the name as this network calls it.
+    pub told: Sub,
     /// Where the call comes from.
     pub whence: Whence,
 }
@@ -193,7 +207,7 @@ impl NamedThroughClient {
 
     /// Where the caller is, as codes of the user see it.
     pub fn guesser(&self) -> Guesser<'_> {
-        Guesser { network: &self.whence.network, source: self.source() }
+        Guesser { network: &self.whence.network, source: self.source(), is_known: self.found.is_known }
     }
 
     /// Refuses a guess where so many came from the caller's network already. The commit that follows asserts it.
@@ -227,8 +241,11 @@ impl NamedThroughClient {
         match &self.found.user {
             Some(user) => commit.user(user, events).activity(user.state.sub, &user.key, activity),
             None => {
-                let recorded = activity.into_iter().filter(|_| app.limits.records(&pool.id)).collect();
-                commit.activity_of_nobody(self.nobody, recorded).operational([OperationalRow::AsIfUser])
+                let (count, records) = (activity.len(), |_: &Activity| app.limits.records(&pool.id));
+                let recorded: Vec<_> = activity.into_iter().filter(records).collect();
+                let left_out = vec![OperationalRow::AsIfUser; count - recorded.len()];
+                let commit = commit.activity_of_nobody(self.nobody, recorded);
+                commit.operational([OperationalRow::AsIfUser]).operational(left_out)
             }
         }
     }

@@ -3,10 +3,12 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, NamedThroughClient};
 use crate::app::{App, Failure, shapes};
+use crate::domain::attributes::mailbox;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, Sub};
-use crate::domain::rate::{Limited, RateKind};
+use crate::domain::message::Medium;
+use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::{self, CodeOutcome, Delivery, Guess, Guesser, SentCode, Wish};
@@ -30,9 +32,11 @@ pub fn disguise(keys: &PoolKeys, nobody: Sub) -> Vec<u8> {
     keys.keyed_hash("disguise", &[&nobody.to_string()])
 }
 
-/// What limits codes to an address, of whatever user of the pool it is.
-pub fn address_limit(app: &App, keys: &PoolKeys, (medium, address): &Delivery) -> Option<Limited> {
-    app.limits.code_to_address(|| keys.keyed_hash("address", &[medium.name(), &address.to_lowercase()]))
+/// What limits codes to an address, of whatever user of the pool it is, however it is spelled. Those that a user who is known
+/// wishes are counted apart: strangers use up nothing of them.
+pub fn address_limit(app: &App, keys: &PoolKeys, source: Source, (medium, address): &Delivery) -> Option<Limited> {
+    let mailbox = mailbox(address).unwrap_or_else(|| address.clone()).to_lowercase();
+    app.limits.code_to_address(|| keys.keyed_hash("address", &[source.name(), medium.name(), &mailbox]))
 }
 
 /// A code on its way to an address.
@@ -118,43 +122,61 @@ impl Request<'_> {
     ) -> Result<CodeDeliveryDetailsType, Failure> {
         let Decision { events, activity, messages, answer } = decision;
         let Requested { delivery, is_sent } = answer?;
-        app.limits.spend_code_by_client(self.client_id)?;
-        let named = self.named;
-        let hides_users = named.client.state.hides_users();
+        let (named, keys) = (self.named, &self.named.found.pool.keys);
+        let (source, hides_users) = (named.source(), named.client.state.hides_users());
+        let mut limits = self.limits_of_strangers(app, delivery.0)?;
         let new = self.new_code(named.sub(), &delivery, named.found.code.as_ref());
-        let mut common = Vec::new();
+        let mut rows = Vec::new();
         if hides_users {
-            let told = self.new_code(named.nobody, &delivery, named.found.code_by_name.as_ref());
-            common.push(told.withheld_row(app, Kept::ByName)?);
+            let told = self.new_code(named.told, &delivery, named.found.code_by_name.as_ref());
+            rows.push(told.withheld_row(app, Kept::ByName)?);
         }
-        let limits = named.whence.codes(app, delivery.0);
-        match new.row(&named.found.pool.keys) {
-            Ok(row) if is_sent => {
-                let address = address_limit(app, &named.found.pool.keys, &delivery);
-                let all = limits.iter().cloned().chain(address).collect();
-                let commit = self.commit(app, events, activity, all).operational([row]);
+        let address = match is_sent {
+            true => address_limit(app, keys, source, &delivery),
+            // Nobody's, so that it takes as long.
+            false => app.limits.code_to_address(|| keys.keyed_hash("no address", &[&named.sub().to_string()])),
+        };
+        let is_full = hides_users && self.is_full(app, address.as_ref()).await?;
+        limits.extend(address.filter(|_| !is_full));
+        match new.row(keys) {
+            Ok(row) if is_sent && !is_full => {
+                let commit = self.commit(app, events, activity, limits).operational(rows).operational([row]);
                 let commit = match &named.found.user {
                     Some(user) => commit.messages(user.state.sub, &user.key, messages),
                     None => commit,
                 };
-                match app.store.commit(commit.operational(common.clone())).await {
-                    Err(error) if hides_users && error.is_limit(RateKind::CodesToAddress) => {
-                        self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, common).await?;
-                    }
-                    settled => settled?,
-                }
+                app.store.commit(commit).await?;
             }
             Err(limit) if !hides_users => return Err(limit.into()),
-            Err(_) if is_sent => {
-                self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, common).await?;
+            _ if is_sent => {
+                rows.push(OperationalRow::AsIfUser);
+                self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, rows).await?;
             }
             _ => {
-                common.extend(new.withheld_row(app, Kept::ForUser).ok());
-                self.withhold(app, activity, limits, common).await?;
+                rows.extend(new.withheld_row(app, Kept::ForUser).ok());
+                self.withhold(app, activity, limits, rows).await?;
             }
         }
         let (medium, address) = &delivery;
         Ok(shapes::code_delivery(*medium, address))
+    }
+
+    /// What limits codes that strangers ask for: how many come from the caller's network, and through the client. Who is where
+    /// the user is known to be has its own five an hour.
+    fn limits_of_strangers(&self, app: &App, medium: Medium) -> Result<Vec<Limited>, Error> {
+        if self.named.source() == Source::Familiar {
+            return Ok(Vec::new());
+        }
+        app.limits.spend_code_by_client(self.client_id)?;
+        Ok(self.named.whence.codes(app, medium))
+    }
+
+    /// Whether so many codes went to an address already. Asked before, so that who is sent none in silence takes as long as
+    /// nobody; in a burst the commit refuses what this has let through.
+    async fn is_full(&self, app: &App, address: Option<&Limited>) -> Result<bool, Failure> {
+        let Some(limited) = address else { return Ok(false) };
+        let arrival = app.store.arrival(&self.named.found.pool.id, limited).await?;
+        Ok(limited.rate.wait(arrival, self.at).is_some())
     }
 
     async fn withhold(
@@ -192,11 +214,11 @@ pub async fn answer_guess(
     named: &NamedThroughClient,
     purpose: CodePurpose,
     guess: Guess,
-    if_right: Option<OperationalRow>,
+    if_right: Vec<OperationalRow>,
 ) -> Result<(), Failure> {
     let at = app.clock.now();
     let mut rows = guess_rows(app, named, purpose, &guess, at);
-    rows.extend(if_right.filter(|_| guess.decision.answer.is_ok()));
+    rows.extend(if_right.into_iter().filter(|_| guess.decision.answer.is_ok()));
     let decision = guess.decision;
     if !rows.is_empty() {
         let commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
@@ -218,7 +240,7 @@ pub fn guess_rows(
     let tried =
         |kept, sub, sent: Option<&SentCode>, outcome| Tried { kept, sub, purpose, sent, guesser, at }.row(outcome);
     let for_user = tried(Kept::ForUser, named.sub(), named.found.code.as_ref(), guess.code);
-    let by_name = tried(Kept::ByName, named.nobody, named.found.code_by_name.as_ref(), guess.by_name);
+    let by_name = tried(Kept::ByName, named.told, named.found.code_by_name.as_ref(), guess.by_name);
     let mut rows: Vec<_> = for_user.into_iter().chain(by_name).collect();
     if !rows.is_empty() {
         let is_wrong = [guess.code, guess.by_name].contains(&CodeOutcome::Guessed);
@@ -248,13 +270,13 @@ impl Tried<'_> {
     pub fn row(&self, outcome: CodeOutcome) -> Option<OperationalRow> {
         let Self { kept, sub, purpose, sent, guesser, at } = *self;
         let outcome = match (outcome, sent) {
-            (CodeOutcome::Kept, _) | (CodeOutcome::Proved | CodeOutcome::Spent, None) => return None,
+            (CodeOutcome::Kept, _) | (CodeOutcome::Asserted | CodeOutcome::Spent, None) => return None,
             (CodeOutcome::Guessed, None) => {
-                let code = codes::never_sent(purpose, Some(guesser.network), at);
+                let code = codes::never_sent(Some(guesser.network), at);
                 return Some(OperationalRow::Code { sub, purpose, kept, code, before: None });
             }
             (CodeOutcome::Guessed, Some(sent)) => Trial::Wrong(sent.attempts_with(guesser)),
-            (CodeOutcome::Proved, Some(_)) => Trial::Proved,
+            (CodeOutcome::Asserted, Some(_)) => Trial::Asserted,
             (CodeOutcome::Spent, Some(_)) => Trial::Spent,
         };
         let sent = sent?;

@@ -158,7 +158,7 @@ pub fn refused_parameter<Event, Activity, Answer: std::fmt::Debug>(
 }
 
 /// Where codes of tests are asked for.
-pub const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange };
+pub const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange, is_known: false };
 
 /// A code to an e-mail address, asked for from `here` at the beginning, good until second 100. Its hash is `right`.
 pub fn sent_code() -> SentCode {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::limits::Network;
 use crate::limits::throttle::{Throttle, share};
 use crate::proto::userpool::v1::QuotaCategory;
 
@@ -63,20 +64,55 @@ fn index(category: QuotaCategory) -> Option<usize> {
     CATEGORIES.iter().position(|(other, _)| *other == category)
 }
 
+/// One network has so much of a pool's quota for calls that anybody may make, in hundredths: else whoever knows the id of an
+/// app client could use it up.
+const SHARE_OF_A_NETWORK: u32 = 25;
+
+/// Who calls, as far as quotas are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payer {
+    /// A service account. What strangers call does not count against it.
+    ServiceAccount,
+    /// Anybody, from a network.
+    Network(Network),
+}
+
 /// Counts calls of each pool. Keys are ids of pools; calls that name none share one key.
 #[derive(Debug)]
 pub struct Quotas {
-    categories: Vec<Option<Throttle<String>>>,
-    answers: Option<Throttle<String>>,
+    categories: Vec<Option<Counter>>,
+    answers: Option<Counter>,
+}
+
+#[derive(Debug)]
+struct Counter {
+    of_pool: Throttle<(String, bool)>,
+    of_network: Throttle<(String, Network)>,
+}
+
+impl Counter {
+    fn new(figure: u32) -> Self {
+        let of_network = share(figure * SHARE_OF_A_NETWORK, 100).get();
+        Self { of_pool: Throttle::a_second(figure, figure), of_network: Throttle::a_second(of_network, of_network) }
+    }
+
+    fn spend(&self, payer: Payer, pool: &str) -> Result<(), Duration> {
+        if let Payer::Network(network) = payer {
+            self.of_network.spend(&(pool.to_owned(), network))?;
+        }
+        self.of_pool.spend(&(pool.to_owned(), payer == Payer::ServiceAccount))
+    }
+
+    fn forget_idle(&self) {
+        self.of_pool.forget_idle();
+        self.of_network.forget_idle();
+    }
 }
 
 impl Quotas {
     /// Counts nothing yet. Each replica has its share.
     pub fn new(figures: QuotaFigures, replicas: u32) -> Self {
-        let throttle = |figure: u32| {
-            let share = share(figure, replicas).get();
-            (figure > 0).then(|| Throttle::a_second(share, share))
-        };
+        let throttle = |figure: u32| (figure > 0).then(|| Counter::new(share(figure, replicas).get()));
         let answers = figures.of(QuotaCategory::UserAuthentication).saturating_mul(ANSWERS_A_SIGN_IN);
         Self { categories: figures.0.map(throttle).into(), answers: throttle(answers) }
     }
@@ -87,18 +123,23 @@ impl Quotas {
     }
 
     /// Counts a call, or answers how long to wait.
-    pub fn spend(&self, category: QuotaCategory, answers_challenge: bool, pool: &str) -> Result<(), Duration> {
-        let pool = pool.to_owned();
-        if answers_challenge && self.answers.as_ref().is_some_and(|answers| answers.spend(&pool).is_ok()) {
+    pub fn spend(
+        &self,
+        category: QuotaCategory,
+        answers_challenge: bool,
+        payer: Payer,
+        pool: &str,
+    ) -> Result<(), Duration> {
+        if answers_challenge && self.answers.as_ref().is_some_and(|answers| answers.spend(payer, pool).is_ok()) {
             return Ok(());
         }
-        let throttle = index(category).and_then(|index| self.categories[index].as_ref());
-        throttle.map_or(Ok(()), |throttle| throttle.spend(&pool))
+        let counter = index(category).and_then(|index| self.categories[index].as_ref());
+        counter.map_or(Ok(()), |counter| counter.spend(payer, pool))
     }
 
     /// Forgets pools that nobody called for long.
     pub fn forget_idle(&self) {
-        self.categories.iter().chain([&self.answers]).flatten().for_each(Throttle::forget_idle);
+        self.categories.iter().chain([&self.answers]).flatten().for_each(Counter::forget_idle);
     }
 }
 
@@ -107,7 +148,21 @@ mod tests {
     use super::*;
 
     fn taken(quotas: &Quotas, category: QuotaCategory, answers: bool, pool: &str) -> usize {
-        (0..1_000).filter(|_| quotas.spend(category, answers, pool).is_ok()).count()
+        (0..1_000).filter(|_| quotas.spend(category, answers, Payer::ServiceAccount, pool).is_ok()).count()
+    }
+
+    #[test]
+    fn one_network_has_a_quarter_of_a_quota_and_a_service_account_has_one_of_its_own() {
+        let category = QuotaCategory::UserAuthentication;
+        let quotas = Quotas::new(QuotaFigures::unlimited().with(category, 100), 1);
+        let by = |address: [u8; 4]| Payer::Network(Network::of(address.into()));
+        let taken = |payer| (0..1_000).filter(|_| quotas.spend(category, false, payer, "pool").is_ok()).count();
+        for last in 1..=4 {
+            let taken = taken(by([192, 0, 2, last]));
+            assert!((25..35).contains(&taken), "{taken}");
+        }
+        assert!(taken(by([192, 0, 2, 5])) < 10, "nothing is left for others");
+        assert!(taken(Payer::ServiceAccount) >= 100);
     }
 
     #[test]
@@ -128,7 +183,7 @@ mod tests {
         let quotas = Quotas::new(QuotaFigures::unlimited().with(category, 10), 1);
         let answers = taken(&quotas, category, true, "pool");
         assert!((40..60).contains(&answers), "{answers}");
-        assert!(quotas.spend(category, false, "pool").is_err(), "nothing is left for sign-ins");
+        assert!(quotas.spend(category, false, Payer::ServiceAccount, "pool").is_err(), "nothing is left for sign-ins");
     }
 
     #[test]

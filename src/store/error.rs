@@ -216,7 +216,7 @@ impl From<sqlx::Error> for StoreError {
         match (database.code().as_deref(), database.constraint()) {
             (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
-            (Some("23505"), Some("log_pkey" | "sign_in_failures_pkey")) => Self::Stale,
+            (Some("23505"), Some("log_pkey")) => Self::Stale,
             (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }

@@ -48,9 +48,11 @@ pub struct Wanted<'a> {
     pub network: Option<&'a [u8]>,
     /// The user's code for this purpose.
     pub code: Option<CodePurpose>,
-    /// Who stands for the name: what is counted is its where there is no such user, and what callers are told who may not
-    /// learn who exists.
+    /// Who stands for the name: what is counted is its where there is no such user.
     pub nobody: Option<Sub>,
+    /// Who stands for the name as this network calls it: what is told to callers who may not learn who exists is its, whoever
+    /// has the name.
+    pub told: Option<Sub>,
     /// How often something limited happened lately.
     pub rate: Option<&'a Limited>,
     /// Which of these names are taken.
@@ -123,6 +125,8 @@ pub struct Snapshot {
     pub session: Option<Session>,
     /// When the user last signed in from the caller's network, if lately.
     pub familiar_since: Option<Timestamp>,
+    /// Whether the user has signed in lately from anywhere, where that was asked.
+    pub is_known: bool,
     /// Wrong passwords that came from such a source.
     pub attempts: Option<VersionedAttempts>,
     /// Those at the name, whoever has it.
@@ -176,7 +180,8 @@ const USER: Part = Part {
     joins: "left join keys k on k.user_pool_id = p.user_pool_id and k.kind = 'user' and k.owner = u.sub::text",
 };
 const NETWORK: Part = Part {
-    columns: "w.last_at as familiar_since",
+    columns: "w.last_at as familiar_since,
+       exists (select from familiar_networks f where f.user_pool_id = u.user_pool_id and f.sub = u.sub) as is_known",
     joins: "left join familiar_networks w on w.user_pool_id = p.user_pool_id and w.sub = u.sub and w.network = $10",
 };
 const ATTEMPTS: Part = Part {
@@ -187,8 +192,8 @@ const ATTEMPTS: Part = Part {
 const ATTEMPTS_BY_NAME: Part = Part {
     columns: "an.failures as named_failures, an.last_at as named_last_at, an.locked_until as named_locked_until,
        an.version as named_attempts_version",
-    joins: "left join sign_in_failures an on an.user_pool_id = p.user_pool_id and an.sub = $13
-    and an.source = case when w.network is null then 'strange_by_name' else 'familiar_by_name' end",
+    joins: "left join sign_in_failures an on an.user_pool_id = p.user_pool_id and an.sub = $18
+    and an.source = 'by_name'",
 };
 const CODE: Part = Part {
     columns: "o.hash as code_hash, o.attribute as code_attribute, o.asked_from as code_asked_from, o.attempts as code_attempts,
@@ -200,7 +205,7 @@ const CODE_BY_NAME: Part = Part {
     columns: "cn.hash as named_hash, cn.attribute as named_attribute, cn.asked_from as named_asked_from, cn.attempts as named_attempts,
        cn.strange_attempts as named_strange_attempts, cn.expires_at as named_expires_at, cn.sent as named_sent,
        cn.strange_sent as named_strange_sent, cn.window_began as named_window_began",
-    joins: "left join codes cn on cn.user_pool_id = p.user_pool_id and cn.sub = $13 and cn.purpose = $11 || '_BY_NAME'",
+    joins: "left join codes cn on cn.user_pool_id = p.user_pool_id and cn.sub = $18 and cn.purpose = $11 || '_BY_NAME'",
 };
 const RATE: Part = Part {
     columns: "r.arrival as arrival",
@@ -258,7 +263,7 @@ impl Shape {
             network,
             attempts,
             code,
-            by_name: wanted.nobody.is_some() && (code || attempts),
+            by_name: wanted.told.is_some() && (code || attempts),
             rate: wanted.rate.is_some(),
             taken: !wanted.taken.is_empty(),
             group: wanted.group.is_some(),
@@ -365,6 +370,7 @@ impl Store {
                 .bind(wanted.failures.filter(|it| *it != Failures::SignIn).map(|it| it.counted(Source::Familiar)))
                 .bind(wanted.rate.map(|limited| limited.kind.name()))
                 .bind(wanted.rate.map(|limited| &*limited.key))
+                .bind(wanted.told.map(|sub| sub.0))
         };
         let row = self.connections.fetch_optional(query).await?;
         let row = row.ok_or_else(|| Error::no_such_pool(pool_id))?;
@@ -378,6 +384,7 @@ impl Store {
             client,
             session: if shape.session { session(&row)? } else { None },
             familiar_since: if shape.network { time(&row, "familiar_since")? } else { None },
+            is_known: shape.network && row.try_get("is_known").map_err(StoreError::from)?,
             attempts: if shape.attempts { attempts(&row, &ATTEMPTS_COLUMNS)? } else { None },
             attempts_by_name: if shape.attempts && shape.by_name {
                 attempts(&row, &ATTEMPTS_BY_NAME_COLUMNS)?.map(|versioned| versioned.attempts)
@@ -574,6 +581,20 @@ fn code(row: &PgRow, of: &str) -> Result<Option<SentCode>, StoreError> {
 }
 
 impl Store {
+    /// What is remembered of something that is limited.
+    pub async fn arrival(&self, pool: &UserPoolId, limited: &Limited) -> Result<Option<Arrival>, StoreError> {
+        let query = || {
+            sqlx::query("select arrival from rates where user_pool_id = $1 and kind = $2 and key = $3")
+                .bind(pool.as_str())
+                .bind(limited.kind.name())
+                .bind(&limited.key)
+        };
+        match self.connections.fetch_optional(query).await? {
+            Some(row) => time(&row, "arrival"),
+            None => Ok(None),
+        }
+    }
+
     /// About how many users a pool has: from the planner's statistics, exact while they are few. Never counts a large pool.
     pub async fn estimated_users(&self, pool: &UserPoolId) -> Result<i32, StoreError> {
         const COUNTED: i64 = 1_000;
@@ -640,7 +661,7 @@ mod tests {
                 name: is(0).then_some("name"),
                 session: is(1).then_some(Uuid::nil()),
                 failures: is(2).then_some(Failures::SignIn),
-                nobody: is(8).then_some(Sub(Uuid::nil())),
+                told: is(8).then_some(Sub(Uuid::nil())),
                 network: is(9).then_some(&[0][..]),
                 rate: is(10).then_some(&limited),
                 code: is(3).then_some(CodePurpose::SignUp),

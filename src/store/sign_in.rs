@@ -42,6 +42,8 @@ pub struct Place<'a> {
     pub origin: &'a Origin,
     /// Who stands for the name.
     pub nobody: Sub,
+    /// Who stands for the name as this network calls it.
+    pub told: Sub,
     /// Which wrong passwords count.
     pub failures: Failures,
     /// Where it comes from.
@@ -93,7 +95,7 @@ struct Acceptance {
     source: &'static str,
     version: i64,
     attempts: i64,
-    nobody: Sub,
+    told: Sub,
     forgets: bool,
     network: Option<Vec<u8>>,
     limited: Option<Limited>,
@@ -103,7 +105,7 @@ struct Acceptance {
 
 impl Acceptance {
     async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let Self { pool, source, version, attempts, nobody, forgets, network, limited, session, row } = self;
+        let Self { pool, source, version, attempts, told, forgets, network, limited, session, row } = self;
         let query = sqlx::query(ACCEPT)
             .bind(pool.as_str())
             .bind(format!("users/{}", session.sub))
@@ -121,7 +123,7 @@ impl Acceptance {
             .bind(row.schema_version)
             .bind(&row.payload)
             .bind(&row.metadata)
-            .bind(nobody.0)
+            .bind(told.0)
             .bind(forgets)
             .bind(network);
         limit(query, limited.as_ref()).execute(connection).await?;
@@ -154,7 +156,7 @@ with asserted as (
     select $1, $5, $4, $6, $7, $8, $9 from asserted
 ), forgotten as (
     delete from sign_in_failures
-    where $18 and user_pool_id = $1 and (sub = $4 and source = $10 or sub = $17 and source = $10 || '_by_name')
+    where $18 and user_pool_id = $1 and (sub = $4 and source = $10 or sub = $17 and source = 'by_name')
 ), familiar as (
     insert into familiar_networks (user_pool_id, sub, network, last_at)
     select $1, $4, $19, $8 from asserted where $19::bytea is not null
@@ -182,7 +184,7 @@ with asserted as (
     returning version
 ), named as (
     insert into sign_in_failures (user_pool_id, sub, source, failures, last_at, locked_until, version)
-    select $1, $5, $4 || '_by_name', $16, $12, $17, 1 where $16::int is not null
+    select $1, $5, 'by_name', $16, $12, $17, 1 where $16::int is not null
     on conflict (user_pool_id, sub, source) do update
         set failures = $16, last_at = $12, locked_until = $17, version = sign_in_failures.version + 1
 ), recorded as (
@@ -258,7 +260,7 @@ impl Store {
             source: counted(&place),
             version: user.version,
             attempts: attempts.map_or(0, |attempts| attempts.version),
-            nobody: place.nobody,
+            told: place.told,
             forgets: attempts.is_some() || is_counted_by_name,
             network: network.map(<[u8]>::to_vec),
             limited: place.limited.cloned(),
@@ -331,7 +333,7 @@ impl Store {
             Hearing::Unheard => Ok(()),
             Hearing::Right => self.hear(heard, Some(row).filter(|_| refused.is_recorded)).await,
             Hearing::Wrong { attempts, by_name } => {
-                self.count_attempt(heard, place.nobody, (attempts, by_name), row, refused.is_recorded).await
+                self.count_attempt(heard, place.told, (attempts, by_name), row, refused.is_recorded).await
             }
         }
     }
@@ -379,7 +381,7 @@ impl Store {
     async fn count_attempt(
         &self,
         heard: Heard,
-        nobody: Sub,
+        told: Sub,
         (attempts, by_name): (Attempts, Option<Attempts>),
         row: ActivityRow,
         is_recorded: bool,
@@ -393,7 +395,7 @@ impl Store {
                 .bind(heard.owner.0)
                 .bind(heard.version)
                 .bind(heard.source)
-                .bind(nobody.0)
+                .bind(told.0)
                 .bind(is_recorded)
                 .bind(row.event_id)
                 .bind(row.kind)

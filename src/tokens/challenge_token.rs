@@ -83,7 +83,7 @@ mod tests {
             client_id: ClientId::new("a".repeat(128)),
             sub: Sub(random.uuid()),
             password_id: random.uuid(),
-            nobody: Some(Sub(random.uuid())),
+            told: Some(Sub(random.uuid())),
             expires_at: Timestamp(1_700_000_000_000),
         }
     }

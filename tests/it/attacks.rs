@@ -187,6 +187,59 @@ async fn strangers_use_up_neither_the_guesses_nor_the_codes_of_an_owner() {
     pool.verify().await;
 }
 
+/// A stranger's code and guesses take nothing from the owner, whose code it is as well: the newest code in the mailbox is good.
+#[tokio::test]
+async fn an_owner_at_home_uses_the_newest_code_whoever_asked_for_it() {
+    let pool = Pool::create().await;
+    let person = pool.person("owner").await;
+    let (owner, strangers) = (at(&pool, HOME), ELSEWHERE.map(|address| at(&pool, address)));
+    strangers[0].call(forgot_request(&pool, &person.username)).await.unwrap();
+    let code = last_code(&pool, &person.email).await;
+    for _ in 0..6 {
+        strangers[0].call(recover_request(&pool, &person.username, &other_than(&code))).await.unwrap_err();
+    }
+    lock(&pool, &strangers[1], &person.username).await;
+    owner.call(recover_request(&pool, &person.username, &code)).await.expect("the owner has guesses of its own");
+    // Who has shown the code is known where it did, and guesses at the password before count for nothing.
+    owner.call(pool.sign_in_request(&person.username, BETTER)).await.expect("the owner is in again");
+    let elsewhere = strangers[1].call(pool.sign_in_request(&person.username, BETTER)).await;
+    elsewhere.expect("a lock goes with the password that was guessed at");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn strangers_use_up_no_codes_that_an_owner_has_sent_to_the_same_address() {
+    let pool = Pool::create().await;
+    let person = pool.person("owner").await;
+    let stranger = at(&pool, ELSEWHERE[0]);
+    let requests: Vec<_> =
+        (0..12).map(|_| pool.sign_up_request(&unique("other"), &[("email", &person.email)])).collect();
+    let answers = join_all(requests.into_iter().map(|request| stranger.call(request))).await;
+    assert_eq!(refused(&answers, LIMIT.0), 2, "ten an hour");
+    // However it is spelled.
+    let spelled = person.email.replace("example", "EXAM\u{ad}PLE");
+    let respelled = pool.sign_up_request(&unique("other"), &[("email", &spelled)]);
+    assert_refused(stranger.call(respelled).await, LIMIT.0, LIMIT.1);
+    at(&pool, HOME).call(forgot_request(&pool, &person.username)).await.expect("the owner is known at home");
+    pool.verify().await;
+}
+
+/// What a caller is told follows from what it did itself: else it could find out where a user is known.
+#[tokio::test]
+async fn what_one_network_did_is_not_told_to_another() {
+    let pool = Pool::create_with(email_pool(), hiding_client()).await;
+    let person = pool.person("known").await;
+    let (home, elsewhere) = (at(&pool, HOME), at(&pool, ELSEWHERE[0]));
+    let mut told = Vec::new();
+    for name in [person.username.as_str(), &unique("nobody")] {
+        lock(&pool, &elsewhere, name).await;
+        let refusal = home.call(pool.sign_in_request(name, WRONG_PASSWORD)).await.unwrap_err();
+        told.push(refusal.message);
+    }
+    assert_eq!(told, [WRONG.1, WRONG.1]);
+    pool.verify().await;
+}
+
 /// Guesses until the caller is told that the user is locked.
 async fn lock(pool: &Pool, api: &Api, name: &str) {
     for _ in 0..12 {
@@ -306,7 +359,7 @@ async fn who_takes_an_account_back_has_it_alone() {
     let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let familiar = sqlx::query_scalar("select count(*) from familiar_networks where user_pool_id = $1").bind(&pool.id);
     let familiar: i64 = familiar.fetch_one(&database).await.unwrap();
-    assert_eq!(familiar, 0, "nobody is known to be anywhere");
+    assert_eq!(familiar, 1, "only who has shown the code is known to be where it did");
 
     // Another password voids a code that is out; sessions go on.
     let tokens = pool.sign_in(&person.username, BETTER).await.unwrap();

@@ -47,6 +47,7 @@ const BACKGROUND: &[&str] = &[
     "from log",
     "from activity",
     "from pg_stat_activity",
+    "pg_has_role",
     "\"COMMIT\"",
     "from purges",
     "delete from sessions where (user_pool_id, event_id) in",

@@ -82,10 +82,12 @@ fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
     let of_section = if flag == "tls-terminated-elsewhere" { None } else { SECTIONS.iter().find_map(in_section) };
     let key = match of_section.as_deref() {
         Some("kafka.property") => "kafka.properties".to_owned(),
+        Some(key) if key.starts_with("limits.quotas-") => key.replacen('-', ".", 1),
         Some(key) => key.to_owned(),
         None => flag.to_owned(),
     };
     let what = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    assert!(!what.is_empty(), "--{flag} says nothing");
     Some([key, flag.to_owned(), variable.to_owned(), format!("{what}.")])
 }
 

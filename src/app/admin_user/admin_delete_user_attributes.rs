@@ -25,6 +25,6 @@ async fn attempt(
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     let decision = rules::admin_delete_user_attributes(&pool.state, &user.state, &request.user_attribute_names);
     let origin = caller.developer_origin();
-    let change = Change { pool: &pool, user: &user, origin: &origin, signed_in: None, at: app.clock.now() };
+    let change = Change { pool: &pool, user: &user, origin: &origin, by_administrator: true, at: app.clock.now() };
     change.settle(app, decision, &fresh_codes(app), |_| AdminDeleteUserAttributesResponse {}).await
 }

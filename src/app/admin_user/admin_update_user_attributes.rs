@@ -26,6 +26,6 @@ async fn attempt(
     let codes = fresh_codes(app);
     let decision = rules::admin_update_user_attributes(&pool.state, &user.state, &request.user_attributes, &codes);
     let origin = caller.developer_origin();
-    let change = Change { pool: &pool, user: &user, origin: &origin, signed_in: None, at: app.clock.now() };
+    let change = Change { pool: &pool, user: &user, origin: &origin, by_administrator: true, at: app.clock.now() };
     change.settle(app, decision, &codes, |_| AdminUpdateUserAttributesResponse {}).await
 }

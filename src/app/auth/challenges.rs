@@ -25,8 +25,8 @@ use crate::tokens::challenge_token;
 pub struct Beginning {
     /// The flow.
     pub flow: AuthFlow,
-    /// Who stands for the name.
-    pub nobody: Option<Sub>,
+    /// Who stands for the name as this network calls it.
+    pub told: Option<Sub>,
 }
 
 /// Issues a challenge to a user who has proved the password.
@@ -46,7 +46,7 @@ pub fn issue(
         client_id: client.client_id.clone(),
         sub: user.sub,
         password_id: password_id(user)?.ok_or_else(|| Error::internal("a challenge after no password"))?,
-        nobody: beginning.nobody,
+        told: beginning.told,
         expires_at: expires_at(client, at),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;

@@ -89,7 +89,7 @@ impl NewPassword<'_> {
         let counted = Failures::SignIn.counted(source);
         let forgotten = OperationalRow::FailuresForgotten {
             sub: user.state.sub,
-            nobody: session.nobody,
+            told: session.told,
             source: counted,
             version: found.attempts.map_or(0, |attempts| attempts.version),
         };
@@ -130,7 +130,7 @@ impl NewPassword<'_> {
                 (Answer::Tokens(Box::new(tokens)), commit)
             }
             Next::Challenge(name) => {
-                let beginning = Beginning { flow: session.flow, nobody: session.nobody };
+                let beginning = Beginning { flow: session.flow, told: session.told };
                 (challenges::issue(app, pool, &client.state, &after, beginning, name, at)?, commit)
             }
         };

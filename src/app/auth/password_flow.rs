@@ -46,9 +46,10 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
         Some(server) => Whence::of_server(&hint.keys, server.person_address),
         None => Whence::of_stranger(&hint.keys, caller),
     };
+    let told = clients::told(&hint.keys, &name, &whence.network);
     // Those of one network: who guesses from elsewhere holds nobody up.
     let _guess = app.guesses.begin(&[nobody.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
-    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, nobody, whence };
+    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, nobody, told, whence };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
 
@@ -62,6 +63,7 @@ struct Guess<'a> {
     secret_hash: Option<&'a str>,
     name: &'a str,
     nobody: Sub,
+    told: Sub,
     whence: Whence,
 }
 
@@ -75,6 +77,7 @@ impl Guess<'_> {
         let wanted = Wanted {
             name: Some(self.name),
             nobody: Some(self.nobody),
+            told: Some(self.told),
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
@@ -129,6 +132,7 @@ impl Guess<'_> {
             keys: &pool.keys,
             origin: &origin,
             nobody: self.nobody,
+            told: self.told,
             failures: Failures::SignIn,
             source,
             limited: limited.as_ref(),
@@ -153,7 +157,7 @@ impl Guess<'_> {
             (SignIn::Challenged(name), Some(user), _) => {
                 caller.is_answered_about(user);
                 app.store.assert_heard(place, user, found.attempts).await?;
-                let beginning = Beginning { flow: self.flow, nobody: Some(self.nobody) };
+                let beginning = Beginning { flow: self.flow, told: Some(self.told) };
                 Ok(challenges::issue(app, pool, client, &user.state, beginning, name, at)?.into())
             }
             (SignIn::Accepted(_) | SignIn::Challenged(_), _, _) => {

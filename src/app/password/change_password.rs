@@ -53,6 +53,7 @@ async fn attempt(
             keys: &pool.keys,
             origin: &origin,
             nobody: user.state.sub,
+            told: user.state.sub,
             failures: Failures::PreviousPassword,
             source: Source::Familiar,
             limited: limited.as_ref(),
@@ -69,14 +70,14 @@ async fn attempt(
     decision.answer?;
     let forgotten = OperationalRow::FailuresForgotten {
         sub: user.state.sub,
-        nobody: None,
+        told: None,
         source: Failures::PreviousPassword.counted(Source::Familiar),
         version: signed_in.attempts.map_or(0, |attempts| attempts.version),
     };
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .user(user, decision.events)
-        .operational([forgotten])
-        .operational(codes::spent(limited.into_iter().collect()));
+        .operational(codes::spent(limited.into_iter().collect()))
+        .operational([forgotten]);
     app.store.commit(commit).await?;
     Ok(ChangePasswordResponse {})
 }

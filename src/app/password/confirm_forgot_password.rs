@@ -33,10 +33,15 @@ async fn attempt(
     // Before the code, so that a password that does not conform costs no guess.
     password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
     let guess = guess(app, caller, request, by_name, &named).await?;
-    // Whoever signed in with the password before is as strange from now on as everybody else.
-    let forgotten = app.settings.recovery_ends_sessions.then(|| OperationalRow::NetworksForgotten(named.sub()));
-    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, forgotten).await?;
+    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, networks(app, &named)).await?;
     Ok(ConfirmForgotPasswordResponse {})
+}
+
+/// Whoever signed in with the password before is as strange from now on as everybody else, but for who has shown the code.
+fn networks(app: &App, named: &NamedThroughClient) -> Vec<OperationalRow> {
+    let (sub, network) = (named.sub(), named.whence.network.clone());
+    let forgotten = app.settings.recovery_ends_sessions.then_some(OperationalRow::NetworksForgotten(sub));
+    forgotten.into_iter().chain([OperationalRow::NetworkFamiliar { sub, network }]).collect()
 }
 
 /// Decides about the guess; only after a right one the password is hashed.

@@ -62,7 +62,7 @@ async fn attempt(
     named.refuse_many_guesses(app, app.clock.now())?;
     let origin = by_name.origin(caller);
     match (prove(app, request, by_name, &named), &found.user) {
-        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, None).await?,
+        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?,
         (Ok(sent), Some(user)) => {
             // Only after the right code, so that a wrong one takes as long at a name that nobody has.
             let alias_owner = alias_owner(app, &by_name.pool_id, found, user, sent).await?;
@@ -124,7 +124,7 @@ async fn settle(
     // That the code was right is asserted whatever it changes: whoever is refused now learns that it is.
     let tried =
         Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
-    let rows = tried.row(CodeOutcome::Proved).into_iter().chain(named.guess_row(app, false));
+    let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false));
     let mut commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
     if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
         commit = commit.other_user(owner, alias_owner_events);

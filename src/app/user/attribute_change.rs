@@ -1,8 +1,6 @@
 //! What every change of attributes ends with: no name of another's is taken, codes are kept, everything is written.
 
-use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
-use crate::app::user::signed_in::{SignedIn, codes_limits};
 use crate::app::{App, Failure};
 use crate::domain::error::Error;
 use crate::domain::source::Source;
@@ -23,8 +21,8 @@ pub struct Change<'a> {
     pub user: &'a LoadedUser,
     /// Where the change comes from.
     pub origin: &'a Origin,
-    /// Who has shown a token, and calls from where; nobody where an administrator changes them, whose codes are not limited.
-    pub signed_in: Option<(&'a SignedIn, &'a Caller)>,
+    /// Whether an administrator changes them, whose codes are not limited by address.
+    pub by_administrator: bool,
     /// The time.
     pub at: Timestamp,
 }
@@ -67,9 +65,8 @@ impl Change<'_> {
         let (mut rows, mut limits) = (Vec::with_capacity(deliveries.len()), Vec::new());
         for delivery in &deliveries {
             rows.push(self.code_row(app, delivery, fresh).await?);
-            if let Some((signed_in, caller)) = self.signed_in {
-                limits.extend(codes_limits(app, caller, signed_in, delivery)?);
-            }
+            let limit = codes::address_limit(app, &self.pool.keys, Source::Familiar, delivery);
+            limits.extend(limit.filter(|_| !self.by_administrator));
         }
         rows.extend(codes::spent(limits));
         let (pool, user, sub) = (self.pool, self.user, self.user.state.sub);

@@ -26,6 +26,6 @@ async fn attempt(
     let (pool, user, client) = (&signed_in.pool, &signed_in.user, &signed_in.client.state);
     let decision = rules::delete_user_attributes(&pool.state, client, &user.state, &request.user_attribute_names);
     let origin = signed_in.origin(caller);
-    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at: app.clock.now() };
+    let change = Change { pool, user, origin: &origin, by_administrator: false, at: app.clock.now() };
     change.settle(app, decision, &fresh_codes(app), |_| DeleteUserAttributesResponse {}).await
 }

@@ -2,7 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
-use crate::app::user::signed_in::{codes_limits, signed_in_with, verified};
+use crate::app::user::signed_in::{signed_in_with, verified};
 use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::Medium;
@@ -42,13 +42,13 @@ async fn attempt(
     let (source, network) = (Source::Familiar, None);
     let row =
         NewCode { sub, purpose, delivery: &delivery, code: &code, before, source, network, at }.row(&pool.keys)?;
-    let limits = codes_limits(app, caller, &signed_in, &delivery)?;
+    let limit = codes::address_limit(app, &pool.keys, source, &delivery);
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &signed_in.origin(caller), at)
         .user(user, decision.events)
         .activity(sub, &user.key, decision.activity)
         .messages(sub, &user.key, decision.messages)
         .operational([row])
-        .operational(codes::spent(limits));
+        .operational(codes::spent(limit.into_iter().collect()));
     app.store.commit(commit).await?;
     let (medium, address) = &delivery;
     let code_delivery_details = Some(shapes::code_delivery(*medium, address));

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::app::App;
 use crate::app::caller::Caller;
-use crate::app::whence::Whence;
-use crate::app::{App, codes};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
-use crate::domain::rate::{Arrival, Limited};
+use crate::domain::rate::Arrival;
 use crate::domain::user::UserStatus;
-use crate::domain::user::codes::{Delivery, SentCode};
+use crate::domain::user::codes::SentCode;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
@@ -44,19 +43,6 @@ impl SignedIn {
     pub fn origin(&self, caller: &Caller) -> Origin {
         caller.origin(ActorKind::User, self.user.state.sub.to_string(), Some(self.session.to_string()))
     }
-}
-
-/// What limits a code that a user has sent to an address: how many go there, come from its network, and through its client.
-pub fn codes_limits(
-    app: &App,
-    caller: &Caller,
-    signed_in: &SignedIn,
-    delivery: &Delivery,
-) -> Result<Vec<Limited>, Error> {
-    app.limits.spend_code_by_client(&signed_in.client_id)?;
-    let keys = &signed_in.pool.keys;
-    let by_caller = Whence::of_stranger(keys, caller).codes(app, delivery.0);
-    Ok(by_caller.into_iter().chain(codes::address_limit(app, keys, delivery)).collect())
 }
 
 /// An access token whose signature and time are good: whether it still counts, the read will say.

@@ -33,7 +33,7 @@ async fn attempt(
         &codes,
     );
     let origin = signed_in.origin(caller);
-    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at: app.clock.now() };
+    let change = Change { pool, user, origin: &origin, by_administrator: false, at: app.clock.now() };
     change.settle(app, decision, &codes, answer).await
 }
 

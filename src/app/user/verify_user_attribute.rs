@@ -42,7 +42,7 @@ async fn attempt(
     let address = address_to_prove(&user.state, medium).unwrap_or_default();
     let hash = codes::hash(&pool.keys, sub, purpose, address, code);
     // Who has shown a token is the user, wherever it is.
-    let guesser = Guesser { network: &[], source: Source::Familiar };
+    let guesser = Guesser { network: &[], source: Source::Familiar, is_known: true };
     let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };
     let guess = rules::verify_user_attribute(&user.state, medium, &guessed);
     let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
@@ -50,7 +50,7 @@ async fn attempt(
         return guess.decision.answer.map(|()| VerifyUserAttributeResponse {}).map_err(Failure::from);
     };
     // Only who has proved the address is told that another user has it.
-    let change = Change { pool, user, origin: &origin, signed_in: Some((&signed_in, caller)), at };
+    let change = Change { pool, user, origin: &origin, by_administrator: false, at };
     refuse_taken_names(app, &change, &guess.decision.events).await?;
     let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
         .user(user, guess.decision.events)

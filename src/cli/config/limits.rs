@@ -75,8 +75,9 @@ macro_rules! quotas {
         #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
         pub struct QuotaSettings {
             $(
-                #[doc = concat!("Calls a second to a pool that ", $what, " [default: ", $figure, "].")]
+                #[doc = $what]
                 #[arg(
+                    help = concat!("Calls a second to a pool that ", $what, " [default: ", $figure, "]"),
                     long = concat!("limits-quotas-", $name),
                     env = concat!("USERPOOL_LIMITS_QUOTAS_", $variable),
                     value_name = "NUMBER"

@@ -53,10 +53,10 @@ pub struct ChallengeSession {
     pub sub: Sub,
     /// Which password was proved, so that another one ends the sign-in.
     pub password_id: Uuid,
-    /// Who stands for the name that it began at: wrong passwords are counted under it. A token of an earlier release has
-    /// none.
+    /// Who stands for the name that it began at, as the network of its beginning calls it: what is told of wrong passwords
+    /// is counted under it. A token of an earlier release has none.
     #[serde(default)]
-    pub nobody: Option<Sub>,
+    pub told: Option<Sub>,
     /// Until when an answer is taken.
     pub expires_at: Timestamp,
 }
@@ -124,7 +124,7 @@ mod tests {
             client_id: ClientId::new("client"),
             sub: JANE,
             password_id: PASSWORD,
-            nobody: Some(Sub(Uuid::from_u128(7))),
+            told: Some(Sub(Uuid::from_u128(7))),
             expires_at: at(180),
         }
     }

@@ -48,16 +48,20 @@ pub struct Guesser<'a> {
     pub network: &'a [u8],
     /// Whether the user is known to be there.
     pub source: Source,
+    /// Whether the user is known to be anywhere.
+    pub is_known: bool,
 }
 
 impl SentCode {
-    /// Where a guess comes from, as this code sees it: from the network that asked for it, or not. A code that no network
-    /// asked for, but a user with a token or an administrator, is the user's.
+    /// Where a guess comes from, as this code sees it. Of a user who is known somewhere, from there or not: whoever else asks
+    /// for a code takes no guess of the user's by that. Of one who is known nowhere, from the network that asked for the code
+    /// or not.
     fn source(&self, guesser: Guesser<'_>) -> Source {
-        match &self.asked_from {
-            Some(network) if network == guesser.network => Source::Familiar,
-            Some(_) => Source::Strange,
-            None => guesser.source,
+        let has_asked = || self.asked_from.as_deref() == Some(guesser.network);
+        if guesser.source == Source::Strange && !guesser.is_known && has_asked() {
+            Source::Familiar
+        } else {
+            guesser.source
         }
     }
 
@@ -96,8 +100,8 @@ pub enum CodeOutcome {
     Kept,
     /// One more wrong guess.
     Guessed,
-    /// It was right and stays; the guesses that were seen are asserted.
-    Proved,
+    /// It stays as it is, and the guesses that were seen are asserted.
+    Asserted,
     /// It is used up; the guesses that were seen are asserted.
     Spent,
 }
@@ -161,7 +165,7 @@ impl Guess {
 
     /// The refusal of a right code. That it was right is asserted like any proof.
     pub fn refuse_proved(error: Error) -> Self {
-        Self { code: CodeOutcome::Proved, ..Self::refuse(error) }
+        Self { code: CodeOutcome::Asserted, ..Self::refuse(error) }
     }
 }
 
@@ -216,12 +220,15 @@ impl<'a> Guessed<'a> {
         match compared {
             Some(Ok(sent)) if self.at < sent.expires_at => return Ok(sent),
             // Somebody has it, so it may be told that it is old.
-            Some(Ok(_)) => return Err(Fault::of_user(CodeFault::Expired)),
+            Some(Ok(_)) => {
+                return Err(Fault { code: CodeOutcome::Asserted, ..Fault::of_user(CodeFault::Expired) });
+            }
             _ => {}
         }
-        // Where no code is kept one more guess at it is counted all the same: so all guesses write as much.
+        // Where no code is kept one more guess at it is counted all the same, and where it is used up nothing changes: so all
+        // guesses write as much.
         let is_used_up = matches!(compared, Some(Err(CodeFault::Exhausted)));
-        let code = if is_used_up { CodeOutcome::Kept } else { CodeOutcome::Guessed };
+        let code = if is_used_up { CodeOutcome::Asserted } else { CodeOutcome::Guessed };
         let exhausted = self.by_name.is_some_and(|kept| kept.is_exhausted(self.guesser));
         let (shown, by_name) = if exhausted {
             (CodeFault::Exhausted, CodeOutcome::Kept)
@@ -273,13 +280,14 @@ fn within_the_hour(before: Option<&SentCode>, at: Timestamp) -> Option<&SentCode
 }
 
 /// What keeps the first wrong guess at a code that was never sent: no guess has its hash.
-pub fn never_sent(purpose: CodePurpose, network: Option<&[u8]>, at: Timestamp) -> SentCode {
+pub fn never_sent(network: Option<&[u8]>, at: Timestamp) -> SentCode {
     SentCode {
         hash: Vec::new(),
         attribute: String::new(),
         asked_from: network.map(<[u8]>::to_vec),
         attempts: Tally::default().and_one(Source::Familiar),
-        expires_at: at.plus_seconds(lifetime_seconds(purpose)),
+        // As long as guesses are remembered at which no code was ever sent.
+        expires_at: at.plus_seconds(HOUR),
         sent: Tally::default(),
         window_began: at,
     }
@@ -326,8 +334,8 @@ mod tests {
     use super::*;
     use crate::domain::testing::{at, refusal, sent_code};
 
-    const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange };
-    const ELSEWHERE: Guesser<'_> = Guesser { network: b"elsewhere", source: Source::Strange };
+    const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange, is_known: false };
+    const ELSEWHERE: Guesser<'_> = Guesser { network: b"elsewhere", ..HERE };
 
     fn wish(source: Source, now: i64) -> Wish<'static> {
         Wish { source, network: Some(HERE.network), at: at(now) }
@@ -396,11 +404,13 @@ mod tests {
         for (familiar, strange, guesser) in [(5, 0, HERE), (0, 5, ELSEWHERE), (5, 5, HERE), (5, 5, ELSEWHERE)] {
             assert_eq!(after(familiar, strange, guesser), Err(CodeFault::Exhausted), "{familiar} {strange}");
         }
-        // What an administrator had sent is the user's, wherever the user is known to be.
-        let of_nobody = SentCode { asked_from: None, ..sent_code() };
-        let home = Guesser { source: Source::Familiar, ..HERE };
-        assert_eq!(of_nobody.attempts_with(home), Tally { familiar: 1, strange: 0 });
-        assert_eq!(of_nobody.attempts_with(HERE), Tally { familiar: 0, strange: 1 });
+        // Of a user who is known elsewhere, who asks for a code is a stranger; the user is at home, whoever asked.
+        let (home, asker) =
+            (Guesser { source: Source::Familiar, is_known: true, ..ELSEWHERE }, Guesser { is_known: true, ..HERE });
+        for sent in [sent_code(), SentCode { asked_from: None, ..sent_code() }] {
+            assert_eq!(sent.attempts_with(home), Tally { familiar: 1, strange: 0 });
+            assert_eq!(sent.attempts_with(asker), Tally { familiar: 0, strange: 1 });
+        }
         let sent = sent_code();
         assert_eq!(sent.attempts_with(HERE), Tally { familiar: 1, strange: 0 });
         assert_eq!(sent.attempts_with(ELSEWHERE), Tally { familiar: 0, strange: 1 });
@@ -419,22 +429,22 @@ mod tests {
 
     #[test]
     fn where_it_is_hidden_only_the_very_code_tells_that_one_was_sent() {
-        use CodeOutcome::{Guessed, Kept};
+        use CodeOutcome::{Asserted, Guessed, Kept};
         let counted = |familiar| SentCode { attempts: Tally { familiar, strange: 0 }, ..sent_code() };
         assert_eq!(hidden(Some(&counted(4)), None, b"right", 99), Ok(()));
         assert_eq!(hidden(Some(&counted(4)), Some(&counted(5)), b"right", 99), Ok(()), "who has it may show it");
-        assert_eq!(hidden(Some(&counted(4)), None, b"right", 100), Err((CodeFault::Expired, Kept, Kept)));
-        let by_name = never_sent(CodePurpose::SignUp, Some(HERE.network), at(7));
+        assert_eq!(hidden(Some(&counted(4)), None, b"right", 100), Err((CodeFault::Expired, Asserted, Kept)));
+        let by_name = never_sent(Some(HERE.network), at(7));
         let second = CodeFault::Wrong { attempts: 2 };
         // A user's code, old or not, used up or not, and nobody's read alike.
-        for (sent, code) in [(Some(&counted(0)), Guessed), (Some(&counted(5)), Kept), (None, Guessed)] {
+        for (sent, code) in [(Some(&counted(0)), Guessed), (Some(&counted(5)), Asserted), (None, Guessed)] {
             for now in [99, 100] {
                 assert_eq!(hidden(sent, Some(&by_name), b"wrong", now), Err((second, code, Guessed)));
                 assert_eq!(hidden(sent, None, b"wrong", now), Err((CodeFault::Wrong { attempts: 1 }, code, Guessed)));
                 assert_eq!(hidden(sent, Some(&counted(5)), b"wrong", now), Err((CodeFault::Exhausted, code, Kept)));
             }
         }
-        assert_eq!(hidden(Some(&counted(5)), Some(&by_name), b"right", 99), Err((second, Kept, Guessed)));
+        assert_eq!(hidden(Some(&counted(5)), Some(&by_name), b"right", 99), Err((second, Asserted, Guessed)));
         let wish = wish(Source::Familiar, 9);
         let first = one_more(Some(&by_name), CodePurpose::SignUp, Medium::Email, b"right".to_vec(), wish).unwrap();
         assert_eq!((first.sent.sum(), first.attempts.sum()), (1, 0), "a guess is no code that was sent");

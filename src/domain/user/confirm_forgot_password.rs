@@ -135,7 +135,7 @@ mod tests {
             (Some(&unconfirmed), Exception::UserNotConfirmedException),
             (Some(&temporary), Exception::NotAuthorizedException),
         ] {
-            for (guess, code) in [(&b"right"[..], CodeOutcome::Proved), (b"wrong", CodeOutcome::Guessed)] {
+            for (guess, code) in [(&b"right"[..], CodeOutcome::Asserted), (b"wrong", CodeOutcome::Guessed)] {
                 let open = attempt(user, Some(&sent()), guess, false).unwrap_err();
                 assert_eq!((open.code, refused(open.decision).0), (CodeOutcome::Kept, exception));
                 let hidden = attempt(user, Some(&sent()), guess, true).unwrap_err();

@@ -230,7 +230,7 @@ mod tests {
                 assert_eq!(wrong(Some(&user), &command(code, b"wrong", true)), counted());
             }
             assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", false)), told);
-            let proved = (CodeOutcome::Proved, told.1, told.2);
+            let proved = (CodeOutcome::Asserted, told.1, told.2);
             assert_eq!(wrong(Some(&user), &command(Some(&sent), b"right", true)), proved);
         }
     }

@@ -159,13 +159,15 @@ pub enum OperationalRow {
     FailuresForgotten {
         /// Whose.
         sub: Sub,
-        /// Who stands for the name, if it began with one: what is told of the name is forgotten as well.
-        nobody: Option<Sub>,
+        /// Who stands for the name as this network calls it, if it began with one: what is told of it is forgotten as well.
+        told: Option<Sub>,
         /// From where, or at what: see [`Failures::counted`](crate::store::read::Failures::counted).
         source: &'static str,
         /// The version that the decision saw; 0 if there were none.
         version: i64,
     },
+    /// All wrong passwords of a user are forgotten, wherever they came from: they were guesses at another one.
+    FailuresDropped(Sub),
     /// Somebody has signed up or in from a network, given by its keyed hash.
     NetworkFamiliar {
         /// Who.
@@ -203,8 +205,8 @@ impl Kept {
 pub enum Trial {
     /// It was wrong: these are the guesses now.
     Wrong(Tally),
-    /// It was right, and the code stays.
-    Proved,
+    /// Nothing: the wrong guesses that were seen are asserted.
+    Asserted,
     /// It was right, and the code is used up. That it was sent still counts.
     Spent,
 }

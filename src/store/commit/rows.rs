@@ -302,6 +302,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
     let purpose = CodePurpose::ForgotPassword;
     let voided: Vec<_> = voided.map(|sub| OperationalRow::CodeVoided { sub: *sub, purpose }).collect();
     rows.operational.extend(voided);
+    rows.operational.extend(rows.changed_passwords.iter().copied().map(OperationalRow::FailuresDropped));
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
     rows.asserted.sort();
     rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));

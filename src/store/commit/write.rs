@@ -552,6 +552,13 @@ async fn write_operational(
                 return Err(StoreError::Stale);
             }
         }
+        OperationalRow::FailuresDropped(sub) => {
+            sqlx::query("delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')")
+                .bind(pool.as_str())
+                .bind(sub.0)
+                .execute(connection)
+                .await?;
+        }
         OperationalRow::CodeVoided { sub, purpose } => {
             sqlx::query(
                 "update codes set hash = sha256(hash), expires_at = window_began
@@ -583,13 +590,13 @@ async fn write_operational(
                 return Err(StoreError::Spent);
             }
         }
-        OperationalRow::FailuresForgotten { sub, nobody, source, version } => {
+        OperationalRow::FailuresForgotten { sub, told, source, version } => {
             sqlx::query(FORGET_FAILURES)
                 .bind(pool.as_str())
                 .bind(sub.0)
                 .bind(source)
                 .bind(version)
-                .bind(nobody.map(|nobody| nobody.0))
+                .bind(told.map(|told| told.0))
                 .execute(connection)
                 .await?;
         }
@@ -640,7 +647,7 @@ where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts
 /// That there were none is asserted like any number of them.
 const FORGET_FAILURES: &str = "
 with told as (
-    delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = $3 || '_by_name'
+    delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = 'by_name'
 ), forgotten as (
     delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3 and version = $4 returning version
 )

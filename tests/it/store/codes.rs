@@ -112,13 +112,13 @@ async fn a_right_guess_asserts_the_wrong_ones_that_it_was_read_with() {
     let scenario = Scenario::create().await;
     scenario.send(b"first", None).await.unwrap();
     scenario.guess(b"first", 0).await.unwrap();
-    for outcome in [Trial::Spent, Trial::Proved] {
+    for outcome in [Trial::Spent, Trial::Asserted] {
         assert!(is_stale(scenario.tried(b"first", 0, outcome).await), "a wrong one came between");
     }
-    scenario.tried(b"first", 1, Trial::Proved).await.unwrap();
+    scenario.tried(b"first", 1, Trial::Asserted).await.unwrap();
     assert_eq!(scenario.kept().await.hash, b"first", "it stays");
     scenario.tried(b"first", 1, Trial::Spent).await.unwrap();
-    assert!(is_stale(scenario.tried(b"first", 1, Trial::Proved).await));
+    assert!(is_stale(scenario.tried(b"first", 1, Trial::Asserted).await));
 }
 
 /// Many at once take no more than is allowed, and what is refused writes nothing.
