@@ -133,12 +133,13 @@ pub enum OperationalRow {
         /// What becomes of it.
         outcome: Trial,
     },
-    /// A code is of no use any more, if there is one. That it was sent still counts.
-    CodeVoided {
+    /// A password was replaced or taken away: wrong guesses at it are forgotten, wherever they came from, and a code to replace
+    /// it is of no use any more, unless the commit says itself what becomes of that.
+    PasswordReplaced {
         /// Whose.
         sub: Sub,
-        /// What for.
-        purpose: CodePurpose,
+        /// Whether a code becomes useless by it.
+        voids_code: bool,
     },
     /// One more of each of these. Fails with [`StoreError::Limited`] where a limit is reached.
     RatesSpent(Vec<Limited>),
@@ -166,8 +167,6 @@ pub enum OperationalRow {
         /// The version that the decision saw; 0 if there were none.
         version: i64,
     },
-    /// All wrong passwords of a user are forgotten, wherever they came from: they were guesses at another one.
-    FailuresDropped(Sub),
     /// Somebody has signed up or in from a network, given by its keyed hash.
     NetworkFamiliar {
         /// Who.

@@ -298,11 +298,12 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
         };
         rows.answer = Some(command.row(&commit.pool_id, sealer, &answer, commit.at, random)?);
     }
-    let voided = rows.changed_passwords.iter().filter(|sub| !settles_password_code(&rows.operational, **sub));
-    let purpose = CodePurpose::ForgotPassword;
-    let voided: Vec<_> = voided.map(|sub| OperationalRow::CodeVoided { sub: *sub, purpose }).collect();
-    rows.operational.extend(voided);
-    rows.operational.extend(rows.changed_passwords.iter().copied().map(OperationalRow::FailuresDropped));
+    let replaced = rows.changed_passwords.iter().map(|sub| {
+        let voids_code = !settles_password_code(&rows.operational, *sub);
+        OperationalRow::PasswordReplaced { sub: *sub, voids_code }
+    });
+    let replaced: Vec<_> = replaced.collect();
+    rows.operational.extend(replaced);
     rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
     rows.asserted.sort();
     rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));

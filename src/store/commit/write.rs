@@ -9,6 +9,7 @@ use super::{ActivityRow, Counted, Marker, OperationalRow, Trial};
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::user::search::SearchEntry;
+use crate::proto::events::CodePurpose;
 use crate::store::answers;
 use crate::store::connections::{Connections, Database, Lent};
 use crate::store::error::StoreError;
@@ -552,23 +553,14 @@ async fn write_operational(
                 return Err(StoreError::Stale);
             }
         }
-        OperationalRow::FailuresDropped(sub) => {
-            sqlx::query("delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')")
+        OperationalRow::PasswordReplaced { sub, voids_code } => {
+            sqlx::query(REPLACE_PASSWORD)
                 .bind(pool.as_str())
                 .bind(sub.0)
+                .bind(CodePurpose::ForgotPassword.as_str_name())
+                .bind(voids_code)
                 .execute(connection)
                 .await?;
-        }
-        OperationalRow::CodeVoided { sub, purpose } => {
-            sqlx::query(
-                "update codes set hash = sha256(hash), expires_at = window_began
-                 where user_pool_id = $1 and sub = $2 and purpose = $3",
-            )
-            .bind(pool.as_str())
-            .bind(sub.0)
-            .bind(purpose.as_str_name())
-            .execute(connection)
-            .await?;
         }
         OperationalRow::RatesSpent(limits) => rates(connection, SPEND_RATES, pool, limits, at).await?,
         OperationalRow::RateAsserted(limited) => {
@@ -643,6 +635,14 @@ const TRY_CODE: &str = "
 update codes set attempts = $7, strange_attempts = $8,
     hash = case when $9 then sha256(hash) else hash end, expires_at = case when $9 then window_began else expires_at end
 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5 and strange_attempts = $6";
+
+/// What guesses at a password that is no more have left behind, and a code to replace it. That it was sent still counts.
+const REPLACE_PASSWORD: &str = "
+with voided as (
+    update codes set hash = sha256(hash), expires_at = window_began
+    where $4 and user_pool_id = $1 and sub = $2 and purpose = $3
+)
+delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')";
 
 /// That there were none is asserted like any number of them.
 const FORGET_FAILURES: &str = "
