@@ -81,31 +81,30 @@ pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Res
 /// Counts a call against the quota of its category and pool. A pool that the caller can't show to be its own business is not
 /// looked for: nobody uses up the quota of a pool by naming it.
 pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) -> Result<(), Error> {
-    let Context { app, operation, .. } = context;
+    let Context { app, operation, caller } = context;
     if app.limits.quotas.are_off() {
         return Ok(());
     }
-    let pool = match (request.user_pool_id(), request.client_id(), request.access_token()) {
-        (Some(pool), ..) => pool.to_owned(),
-        (None, Some(client), _) => match app.store.pool_of_client(&ClientId::new(client)).await {
-            Ok(pool) => pool.to_string(),
+    let stranger = || Payer::Network(Network::from(caller.address));
+    let (pool, payer) = match (request.user_pool_id(), request.client_id(), request.access_token()) {
+        _ if operation.info().authorization == Authorization::Developer => {
+            // Without a pool it is about all of them, or about none yet.
+            (request.user_pool_id().unwrap_or_default().to_owned(), Payer::ServiceAccount)
+        }
+        (_, Some(client), _) => match app.store.pool_of_client(&ClientId::new(client)).await {
+            Ok(pool) => (pool.to_string(), stranger()),
             // The operation says what is wrong.
             Err(_) => return Ok(()),
         },
-        (None, None, Some(token)) => match app.access_tokens.verify(&app.store, token, app.clock.now()).await {
-            Ok(token) => token.pool_id.to_string(),
+        (_, None, Some(token)) => match app.access_tokens.verify(&app.store, token, app.clock.now()).await {
+            Ok(token) => (token.pool_id.to_string(), Payer::User(token.sub)),
             Err(_) => return Ok(()),
         },
-        // It is about all pools, or about none yet.
-        (None, None, None) => String::new(),
+        (pool, None, None) => (pool.unwrap_or_default().to_owned(), stranger()),
     };
     let info = operation.info();
-    let payer = match info.authorization {
-        Authorization::Developer => Payer::ServiceAccount,
-        _ => Payer::Network(Network::from(context.caller.address)),
-    };
     let answers = matches!(operation, Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge);
-    app.limits.quotas.spend(info.quota, answers, payer, &pool).map_err(|wait| {
+    app.limits.quotas.spend(info.quota, answers, &payer, &pool).map_err(|wait| {
         metrics::counter!("userpool_quota_exceeded_total", "category" => info.quota.as_str_name()).increment(1);
         Error::rate_exceeded(wait)
     })

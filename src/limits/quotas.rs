@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::ids::Sub;
 use crate::limits::Network;
 use crate::limits::throttle::{Throttle, share};
 use crate::proto::userpool::v1::QuotaCategory;
@@ -64,15 +65,17 @@ fn index(category: QuotaCategory) -> Option<usize> {
     CATEGORIES.iter().position(|(other, _)| *other == category)
 }
 
-/// One network has so much of a pool's quota for calls that anybody may make, in hundredths: else whoever knows the id of an
-/// app client could use it up.
-const SHARE_OF_A_NETWORK: u32 = 25;
+/// One caller has so much of a pool's quota for calls that are not a service account's, in hundredths: else whoever knows the
+/// id of an app client could use it up.
+const SHARE_OF_ONE: u32 = 25;
 
 /// Who calls, as far as quotas are concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payer {
     /// A service account. What strangers call does not count against it.
     ServiceAccount,
+    /// A user who has shown a token, wherever it calls from: many may call through one server.
+    User(Sub),
     /// Anybody, from a network.
     Network(Network),
 }
@@ -87,25 +90,26 @@ pub struct Quotas {
 #[derive(Debug)]
 struct Counter {
     of_pool: Throttle<(String, bool)>,
-    of_network: Throttle<(String, Network)>,
+    of_one: Throttle<(String, Payer)>,
 }
 
 impl Counter {
     fn new(figure: u32) -> Self {
-        let of_network = share(figure * SHARE_OF_A_NETWORK, 100).get();
-        Self { of_pool: Throttle::a_second(figure, figure), of_network: Throttle::a_second(of_network, of_network) }
+        let of_one = share(figure.saturating_mul(SHARE_OF_ONE), 100).get();
+        Self { of_pool: Throttle::a_second(figure, figure), of_one: Throttle::a_second(of_one, of_one) }
     }
 
-    fn spend(&self, payer: Payer, pool: &str) -> Result<(), Duration> {
-        if let Payer::Network(network) = payer {
-            self.of_network.spend(&(pool.to_owned(), network))?;
+    fn spend(&self, payer: &Payer, pool: &str) -> Result<(), Duration> {
+        let is_trusted = *payer == Payer::ServiceAccount;
+        if !is_trusted {
+            self.of_one.spend(&(pool.to_owned(), payer.clone()))?;
         }
-        self.of_pool.spend(&(pool.to_owned(), payer == Payer::ServiceAccount))
+        self.of_pool.spend(&(pool.to_owned(), is_trusted))
     }
 
     fn forget_idle(&self) {
         self.of_pool.forget_idle();
-        self.of_network.forget_idle();
+        self.of_one.forget_idle();
     }
 }
 
@@ -127,7 +131,7 @@ impl Quotas {
         &self,
         category: QuotaCategory,
         answers_challenge: bool,
-        payer: Payer,
+        payer: &Payer,
         pool: &str,
     ) -> Result<(), Duration> {
         if answers_challenge && self.answers.as_ref().is_some_and(|answers| answers.spend(payer, pool).is_ok()) {
@@ -148,17 +152,18 @@ mod tests {
     use super::*;
 
     fn taken(quotas: &Quotas, category: QuotaCategory, answers: bool, pool: &str) -> usize {
-        (0..1_000).filter(|_| quotas.spend(category, answers, Payer::ServiceAccount, pool).is_ok()).count()
+        (0..1_000).filter(|_| quotas.spend(category, answers, &Payer::ServiceAccount, pool).is_ok()).count()
     }
 
     #[test]
-    fn one_network_has_a_quarter_of_a_quota_and_a_service_account_has_one_of_its_own() {
+    fn one_caller_has_a_quarter_of_a_quota_and_a_service_account_has_one_of_its_own() {
         let category = QuotaCategory::UserAuthentication;
         let quotas = Quotas::new(QuotaFigures::unlimited().with(category, 100), 1);
         let by = |address: [u8; 4]| Payer::Network(Network::of(address.into()));
-        let taken = |payer| (0..1_000).filter(|_| quotas.spend(category, false, payer, "pool").is_ok()).count();
-        for last in 1..=4 {
-            let taken = taken(by([192, 0, 2, last]));
+        let taken = |payer: Payer| (0..1_000).filter(|_| quotas.spend(category, false, &payer, "pool").is_ok()).count();
+        let user = Payer::User(Sub(uuid::Uuid::from_u128(7)));
+        for payer in [by([192, 0, 2, 1]), by([192, 0, 2, 2]), by([192, 0, 2, 3]), user] {
+            let taken = taken(payer);
             assert!((25..35).contains(&taken), "{taken}");
         }
         assert!(taken(by([192, 0, 2, 5])) < 10, "nothing is left for others");
@@ -183,7 +188,7 @@ mod tests {
         let quotas = Quotas::new(QuotaFigures::unlimited().with(category, 10), 1);
         let answers = taken(&quotas, category, true, "pool");
         assert!((40..60).contains(&answers), "{answers}");
-        assert!(quotas.spend(category, false, Payer::ServiceAccount, "pool").is_err(), "nothing is left for sign-ins");
+        assert!(quotas.spend(category, false, &Payer::ServiceAccount, "pool").is_err(), "nothing is left for sign-ins");
     }
 
     #[test]

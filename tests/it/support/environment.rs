@@ -16,6 +16,7 @@ use userpool::store::keys::MasterKeys;
 
 use super::kafka::Kafka;
 use super::postgres::Postgres;
+use super::process::program;
 use super::reaper::{End, reaper};
 use super::{free_port, poll_until, private_directory, tail};
 
@@ -158,7 +159,7 @@ pub fn start_dev(options: &DevOptions<'_>) -> Dev {
     let directory = private_directory(options.name);
     let (log, output) = (directory.join("log"), directory.join("output"));
     keep_at_failure(options.name, &log);
-    let child = Command::new(env!("CARGO_BIN_EXE_userpool"))
+    let child = Command::new(program())
         .args(["dev", "--grpc-addr", "127.0.0.1:0", "--http-addr", options.http_addr, "--data-dir"])
         .arg(&directory)
         .args(options.arguments)
@@ -211,7 +212,7 @@ impl Environment {
 
     /// The program with what it needs to reach a database that has the same master keys.
     pub fn command_on(&self, database_url: &str) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_userpool"));
+        let mut command = tokio::process::Command::new(program());
         command
             .env("USERPOOL_DATABASE_URL", database_url)
             .env("USERPOOL_MASTER_KEYS_FILE", &self.master_keys_file)

@@ -1,5 +1,6 @@
 //! The program as a process of its own: started, read, stopped, and gone with this test process.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,9 +15,14 @@ use super::{poll_until, private_directory};
 /// How long anything may take that starts or stops.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The program under test: the one that was built with the tests, or another build that a variable names, such as a release.
+pub fn program() -> OsString {
+    std::env::var_os("SCENARIOS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_userpool").into())
+}
+
 /// The binary under test, without any of this environment's settings for it or for its clients.
 pub fn userpool() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_userpool"));
+    let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
         let name_bytes = name.as_encoded_bytes();
         if [&b"USERPOOL_"[..], b"AWS_", b"RUST_LOG"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
