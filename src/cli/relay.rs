@@ -60,10 +60,9 @@ pub async fn run(arguments: RelayArguments) -> anyhow::Result<()> {
             println!("{marked} to be tried again.");
         }
         Command::Forget => {
-            if relay::is_led(&store).await? {
+            if !relay::forget(&store).await? {
                 bail!("a server relays: take its Kafka brokers away first");
             }
-            relay::forget(&store).await?;
             println!("Nothing waits for the relay any more.");
         }
     }

@@ -26,6 +26,8 @@ use crate::store::Store;
 const FORGET: Duration = Duration::from_secs(60);
 /// So long a statement that is still running may hold up the end.
 const LAST_STATEMENTS: Duration = Duration::from_secs(1);
+/// The one question that is answered where there is no place for calls: it ends at once.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// A question of health or reflection is not longer.
 const LARGEST_QUESTION: usize = 16 * 1024;
 
@@ -178,8 +180,8 @@ async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> a
         .add_service(health_service.clone())
         .add_service(reflection().build_v1()?.max_decoding_message_size(LARGEST_QUESTION))
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(LARGEST_QUESTION));
-    // Whether the process lives is answered however many call.
-    let crowded = Routes::from(grpc::crowded(doors)).add_service(health_service);
+    // Whether the process lives is answered however many call. Who watches it has a call open, and needs a place for that.
+    let crowded = Routes::from(grpc::crowded(doors).route_service(HEALTH_CHECK, health_service));
     let for_pages =
         |routes: Routes| routes.into_axum_router().layer(tonic_web::GrpcWebLayer::new()).layer(http_door::cors());
     let door = Door { router: for_pages(routes), crowded: for_pages(crowded) };

@@ -36,13 +36,17 @@ async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationT
     while !stop.is_cancelled() {
         while under_way.try_join_next().is_some() {}
         let free = most.saturating_sub(under_way.len());
+        // What comes while the outbox is looked at is news as well.
+        let news = store.wake().wait_for_messages(POLL);
         match claim(&store, medium, &mut turn, free).await {
+            // Pools had the turn and had nothing to be sent: the next ones have it at once.
+            Ok(claimed) if claimed.is_empty() && free > 0 && turn.goes_on() => {}
             Ok(claimed) if claimed.is_empty() => {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     // A message that ends may let a later one of its owner go.
                     Some(_) = under_way.join_next() => {}
-                    () = store.wake().wait_for_messages(POLL), if free > 0 => {}
+                    () = news, if free > 0 => {}
                 }
             }
             Ok(claimed) => {

@@ -166,7 +166,7 @@ const SECRET_FILES: &[&str] = &[
 ];
 
 /// Whether a property's value may show in no message.
-pub(crate) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     ["password", "secret", "pem", "key", "oauthbearer"].iter().any(|part| name.contains(part))
 }
 

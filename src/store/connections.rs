@@ -4,9 +4,12 @@
 //! point read itself; so a connection whose work was done goes to the next caller instead, and back to the pool only now and
 //! then.
 //!
-//! What becomes of a connection whose work was not done:
+//! What becomes of a connection whose work did not come to a good end:
 //!
 //! - The server refused: it is as good as before. It goes back to the pool, and a transaction is rolled back on the way.
+//! - The work was done, but a transaction was dropped without an end: its rollback is not sent yet, and what it locked would
+//!   stay locked for as long as the connection is kept. So it is not kept: the pool sends the rollback when it takes the
+//!   connection back.
 //! - The caller went away, and the future was dropped in the middle of a statement: the driver has counted what it asked, and
 //!   reads the answers to it before the pool takes the connection back. Should one of them be an error, the connection ends.
 //! - The future was dropped in the middle of a `BEGIN`: the driver does not know yet that there is a transaction, would not
@@ -213,6 +216,9 @@ impl Lent<'_> {
     /// The work is done: the next caller may have the connection.
     fn done(mut self) {
         let Some(kept) = self.kept.take() else { return };
+        if kept.connection.should_flush() {
+            return;
+        }
         let mut all = self.from.kept();
         let is_wanted = self.from.waiting.load(Ordering::SeqCst) > 0;
         if kept.is_young() && all.len() < self.from.most && !is_wanted && !self.from.pool.is_closed() {

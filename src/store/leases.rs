@@ -38,16 +38,6 @@ impl Store {
         Ok(token.map(|token| Lease { name: name.to_owned(), holder: holder.to_owned(), token }))
     }
 
-    /// Whether anybody has a lease.
-    pub async fn is_leased(&self, name: &str) -> Result<bool, StoreError> {
-        let leased =
-            sqlx::query_scalar("select exists (select from leases where name = $1 and expires_at > clock_timestamp())")
-                .bind(name)
-                .fetch_one(&self.database)
-                .await?;
-        Ok(leased)
-    }
-
     /// Gives a lease up, so that another holder need not wait.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         sqlx::query("update leases set expires_at = clock_timestamp() where name = $1 and holder = $2 and token = $3")

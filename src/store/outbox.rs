@@ -54,11 +54,46 @@ pub struct Claimed {
 pub struct Turn {
     /// The pool that was the last to have it.
     last: String,
+    /// How often it has come around since anything was claimed.
+    rounds: u8,
+    goes_on: bool,
+}
+
+impl Turn {
+    /// Whether there may be more to claim at once: something was claimed, even if it need not be sent any more, or a pool had the
+    /// turn whose messages are under way elsewhere, and not all others had theirs after it.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Takes note of a claim: who had the turn, if anybody had.
+    fn had(&mut self, had: Option<Had>) {
+        let Some(Had { last, is_around, is_claimed }) = had else {
+            (self.rounds, self.goes_on) = (0, false);
+            return;
+        };
+        self.last = last;
+        let rounds = if is_claimed { 0 } else { self.rounds + u8::from(is_around) };
+        // The first one may not have begun at the first pool.
+        self.goes_on = rounds < 2;
+        self.rounds = if self.goes_on { rounds } else { 0 };
+    }
+}
+
+/// What became of the turn in a claim.
+struct Had {
+    /// The pool that was the last to have it.
+    last: String,
+    /// Whether it came around before that.
+    is_around: bool,
+    /// Whether anything was claimed.
+    is_claimed: bool,
 }
 
 /// First the pools that have something due, from the one whose turn it is, no more of them than messages are wanted: one step of the
-/// index `outbox_turn` for each, to its first message. Then the first messages of each. So the cost follows from what is claimed, and
-/// from how many pools have something that waits for another attempt, not from how much waits.
+/// index `outbox_turn` for each, to its first message. Then the first messages of each, as many of each, and of all no more than are
+/// wanted. So the cost follows from what is claimed, and from how many pools have something that waits for another attempt, not from
+/// how much waits.
 const CLAIM_MESSAGES: &str = "
 with recursive turns (user_pool_id, is_due, around, found) as (
     select $5::text, false, false, 0::bigint
@@ -72,7 +107,7 @@ with recursive turns (user_pool_id, is_due, around, found) as (
     ) as next on true
     where t.found < $2 and not (t.around and (next.user_pool_id is null or next.user_pool_id > $5))
 ), pools as (
-    select user_pool_id, found from turns where is_due
+    select user_pool_id, found, around from turns where is_due
 ), due as (
     select o.user_pool_id, o.id from pools p cross join lateral (
         select o.user_pool_id, o.id from outbox o
@@ -84,7 +119,7 @@ with recursive turns (user_pool_id, is_due, around, found) as (
                     and earlier.kind in ('message', 'invitation') and earlier.medium is not distinct from o.medium
                     and not earlier.dead and (earlier.sending or earlier.next_at <= $1)
             )
-        order by o.next_at limit ($2 + (select count(*) from pools) - 1) / (select nullif(count(*), 0) from pools)
+        order by o.next_at limit $2 / (select nullif(count(*), 0) from pools)
         for update of o skip locked
     ) as o
 ), claimed as (
@@ -92,12 +127,12 @@ with recursive turns (user_pool_id, is_due, around, found) as (
     from due where o.user_pool_id = due.user_pool_id and o.id = due.id
     returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason
 )
-select c.*, k.key_id, k.wrapped, last.user_pool_id as last,
+select c.*, k.key_id, k.wrapped, last.user_pool_id as last, last.around,
     c.purpose is not null and not exists (
         select from codes where codes.user_pool_id = c.user_pool_id and codes.sub = c.owner::uuid
             and codes.purpose = c.purpose and codes.expires_at = c.expires_at
     ) as replaced
-from (select user_pool_id from pools order by found desc limit 1) as last
+from (select user_pool_id, around from pools order by found desc limit 1) as last
 left join claimed c on true
 left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner
 order by c.id";
@@ -156,12 +191,13 @@ impl Store {
             .bind(&turn.last)
             .fetch_all(&self.database)
             .await?;
+        let had = rows.first().map(had).transpose()?;
+        // Where pools had the turn and nothing was claimed, there is one row all the same.
+        let is_claimed = had.as_ref().is_some_and(|had| had.is_claimed);
+        turn.had(had);
         let mut claimed = Vec::with_capacity(rows.len());
-        for row in rows {
-            turn.last = row.try_get("last")?;
-            if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
-                claimed.extend(self.sort_out(row, now).await?);
-            }
+        for row in rows.into_iter().filter(|_| is_claimed) {
+            claimed.extend(self.sort_out(row, now).await?);
         }
         Ok(claimed)
     }
@@ -305,5 +341,40 @@ impl Store {
         .execute(&self.database)
         .await?;
         Ok(done.rows_affected())
+    }
+}
+
+fn had(row: &PgRow) -> Result<Had, StoreError> {
+    let is_claimed = row.try_get::<Option<Uuid>, _>("id")?.is_some();
+    Ok(Had { last: row.try_get("last")?, is_around: row.try_get("around")?, is_claimed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRUITLESS: Option<(bool, bool)> = Some((false, false));
+    const AROUND: Option<(bool, bool)> = Some((true, false));
+    const CLAIMED: Option<(bool, bool)> = Some((true, true));
+
+    /// Whether a worker goes on after each of these claims: whether the turn came around, and whether anything was claimed.
+    fn goes_on(claims: &[Option<(bool, bool)>]) -> Vec<bool> {
+        let mut turn = Turn::default();
+        let go_on = |claim: &Option<(bool, bool)>| {
+            turn.had(claim.map(|(is_around, is_claimed)| Had { last: "a".to_owned(), is_around, is_claimed }));
+            turn.goes_on()
+        };
+        claims.iter().map(go_on).collect()
+    }
+
+    #[test]
+    fn a_worker_goes_on_until_no_pool_has_anything_for_it() {
+        assert_eq!(goes_on(&[None, CLAIMED, CLAIMED, CLAIMED, None]), [false, true, true, true, false]);
+        // What waits of these pools others have: each has its turn, and then there is a pause.
+        let claims = [FRUITLESS, FRUITLESS, AROUND, FRUITLESS, AROUND, FRUITLESS, AROUND, AROUND];
+        assert_eq!(goes_on(&claims), [true, true, true, true, false, true, true, false]);
+        // One that has something begins the rounds anew.
+        assert_eq!(goes_on(&[AROUND, CLAIMED, AROUND, AROUND]), [true, true, true, false]);
+        assert_eq!(goes_on(&[AROUND, None, AROUND, AROUND]), [true, false, true, false]);
     }
 }

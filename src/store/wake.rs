@@ -82,14 +82,15 @@ impl Wake {
         }
     }
 
-    /// Waits until events were committed, here or in another process, or until the time is over.
-    pub async fn wait_for_events(&self, longest: Duration) {
-        let _ = tokio::time::timeout(longest, self.events.notified()).await;
+    /// Waits until events were committed, here or in another process, or until the time is over. What is committed counts from
+    /// this call, not from when it is awaited: whoever calls it and then looks for events misses none.
+    pub fn wait_for_events(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
+        wait_for(&self.events, longest)
     }
 
     /// The same for messages.
-    pub async fn wait_for_messages(&self, longest: Duration) {
-        let _ = tokio::time::timeout(longest, self.messages.notified()).await;
+    pub fn wait_for_messages(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
+        wait_for(&self.messages, longest)
     }
 
     /// Tells other processes of commits here, at most once in five milliseconds, and wakes workers for theirs.
@@ -146,9 +147,29 @@ impl Wake {
     }
 }
 
+fn wait_for(news: &Notify, longest: Duration) -> impl Future<Output = ()> + '_ {
+    // It hears all who wake waiters from here on.
+    let notified = news.notified();
+    async move {
+        let _ = tokio::time::timeout(longest, notified).await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn news_that_come_before_somebody_waits_for_them_are_not_missed() {
+        const LONG: Duration = Duration::from_secs(60);
+        let (wake, began) = (Wake::default(), tokio::time::Instant::now());
+        let (events, messages) = (wake.wait_for_events(LONG), wake.wait_for_messages(LONG));
+        wake.committed(News::Messages);
+        futures::future::join(events, messages).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        wake.wait_for_messages(LONG).await;
+        assert_eq!(began.elapsed(), LONG, "they are heard once");
+    }
 
     #[test]
     fn only_others_are_news_and_whoever_is_not_understood_wakes_all() {

@@ -528,6 +528,25 @@ async fn a_pool_that_uses_up_its_quota_leaves_others_theirs() {
     other.verify().await;
 }
 
+#[tokio::test]
+async fn the_page_of_a_link_spends_the_quota_of_its_operation() {
+    let pool = limited_pool(email_pool(), password_client()).await;
+    let http = pool.api.next().http;
+    let exceeded = async || {
+        let told = crate::support::http::get(http, "/metrics").await.text();
+        let name = r#"userpool_quota_exceeded_total{category="QUOTA_CATEGORY_USER_CREATION"} "#;
+        told.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let before = exceeded().await;
+    let link =
+        format!("/{}/confirmUser?client_id={}&user_name=nobody&confirmation_code=123456", pool.id, pool.client_id);
+    let press = || crate::support::http::send(http, "POST", &link, &[], b"");
+    let pages = join_all((0..200).map(|_| press())).await;
+    assert!(exceeded().await > before, "not all of so many at once");
+    assert!(pages.iter().any(|page| page.text().contains("Please try again")), "the link may be good");
+    pool.verify().await;
+}
+
 /// A stranger writes no more facts about nobody than a pool keeps.
 #[tokio::test]
 async fn facts_about_nobody_are_bounded() {

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use userpool::api::operation::Operation;
 
 use crate::support::dev::{Address, shared};
@@ -241,6 +243,12 @@ async fn one_address_gets_its_share_of_calls_and_health_is_told_however_many_cal
     }
     let refused = wire::grpc_as(&other, path, None, body).await.expect_err("the token is none");
     assert_eq!(refused.code(), Code::Unauthenticated);
+    // Health is told at once, and not watched: that is a call like any other.
+    let mut health = HealthClient::new(flooder);
+    health.check(HealthCheckRequest::default()).await.expect("it is told however many call");
+    let watched = health.watch(HealthCheckRequest::default()).await;
+    assert_eq!(watched.map(drop).expect_err("there is no place").code(), Code::ResourceExhausted);
+    drop(open);
     scene.end().await;
 }
 

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::Operation;
+use crate::api::pipeline::Context;
 use crate::api::{authenticate, checks, pipeline, status};
 use crate::app::sign_up::confirm_by_link::confirm_by_link;
 use crate::domain::error::{Error, Exception};
@@ -61,26 +62,32 @@ pub(super) async fn confirm(
         confirmation_code: Some(link.confirmation_code),
         ..Default::default()
     };
-    let result = match checks::check(&request) {
-        Ok(()) => confirm_by_link(&doors.app, &caller, &pool_id, request).await,
-        Err(error) => Err(error),
-    };
-    match result {
+    let context = Context { operation: Operation::ConfirmSignUp, app: doors.app, caller };
+    match confirmed(&context, &pool_id, request).await {
         Ok(()) => {
-            pipeline::count(caller.operation, "OK");
+            pipeline::count(context.caller.operation, "OK");
             shown(StatusCode::OK, &CONFIRMED)
         }
         Err(error) => {
-            pipeline::refused(&doors.app, &error, &caller).await;
+            pipeline::refused(&context.app, &error, &context.caller).await;
             shown(status::http_status(error.exception), refusal(&error))
         }
     }
+}
+
+async fn confirmed(context: &Context, pool_id: &UserPoolId, request: ConfirmSignUpRequest) -> Result<(), Error> {
+    checks::check(&request)?;
+    // It is the same work as the operation's, so it counts to the same quota.
+    pipeline::spend_quota(context, &request).await?;
+    confirm_by_link(&context.app, &context.caller, pool_id, request).await
 }
 
 fn refusal(error: &Error) -> &'static Page {
     match error.exception {
         Exception::NotAuthorizedException => &NOTHING_TO_CONFIRM,
         Exception::AliasExistsException => &ADDRESS_TAKEN,
+        // A limit that is over after a while leaves the link as good as it was.
+        Exception::LimitExceededException if error.retry_after.is_some() => &TRY_AGAIN,
         Exception::LimitExceededException => &TOO_MANY_ATTEMPTS,
         Exception::TooManyRequestsException
         | Exception::InternalErrorException
@@ -165,4 +172,20 @@ fn shown(status: StatusCode, page: &Page) -> Response {
         (HeaderName::from_static("x-robots-tag"), "noindex"),
     ];
     (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_over_after_a_while_does_not_end_the_link() {
+        let forever = Error::new(Exception::LimitExceededException, "No more.");
+        assert_eq!(refusal(&forever).title, TOO_MANY_ATTEMPTS.title);
+        let for_a_while = Error { retry_after: Some(Duration::from_secs(60)), ..forever };
+        assert_eq!(refusal(&for_a_while).title, TRY_AGAIN.title);
+        assert_eq!(refusal(&Error::rate_exceeded(Duration::from_secs(1))).title, TRY_AGAIN.title);
+    }
 }

@@ -2,13 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::State;
 use http::StatusCode;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::store::system::UnfitDatabase;
+
+/// So long an answer of the database counts.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// Whether the database is fit, or in a sentence why not.
+type Fitness = Result<(), &'static str>;
 
 /// What decides whether calls should come here.
 #[derive(Clone)]
@@ -19,12 +28,50 @@ pub struct Readiness {
     pub stopping: CancellationToken,
     /// Whether the log was told that the server is not ready.
     pub told: Arc<AtomicBool>,
+    last: Arc<LastAnswer>,
 }
 
 impl Readiness {
     /// Of a server that was ready so far.
     pub fn new(app: &Arc<App>, stopping: CancellationToken) -> Self {
-        Self { app: app.clone(), stopping, told: Arc::default() }
+        Self { app: app.clone(), stopping, told: Arc::default(), last: Arc::default() }
+    }
+
+    async fn ask(&self) -> Fitness {
+        match self.app.store.check_fitness().await {
+            Ok(()) => {
+                if self.told.swap(false, Ordering::SeqCst) {
+                    tracing::info!("the server is ready again");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // Once, however often it is asked: everybody may ask.
+                if !self.told.swap(true, Ordering::SeqCst) {
+                    tracing::warn!(%error, "the server is not ready");
+                }
+                Err(sentence(&error))
+            }
+        }
+    }
+}
+
+/// The last answer of the database. Everybody may ask, so it is asked by one at a time and once a second: else whoever asks
+/// often takes the connections away from calls.
+#[derive(Debug, Default)]
+struct LastAnswer(Mutex<Option<(Instant, Fitness)>>);
+
+impl LastAnswer {
+    async fn or_ask(&self, ask: impl Future<Output = Fitness>) -> Fitness {
+        let mut last = self.0.lock().await;
+        match *last {
+            Some((at, answer)) if at.elapsed() < KEPT => answer,
+            _ => {
+                let answer = ask.await;
+                *last = Some((Instant::now(), answer));
+                answer
+            }
+        }
     }
 }
 
@@ -39,20 +86,9 @@ pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static
     if readiness.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     }
-    match readiness.app.store.check_fitness().await {
-        Ok(()) => {
-            if readiness.told.swap(false, Ordering::SeqCst) {
-                tracing::info!("the server is ready again");
-            }
-            (StatusCode::OK, "ready")
-        }
-        Err(error) => {
-            // Once, however often it is asked: everybody may ask.
-            if !readiness.told.swap(true, Ordering::SeqCst) {
-                tracing::warn!(%error, "the server is not ready");
-            }
-            (StatusCode::SERVICE_UNAVAILABLE, sentence(&error))
-        }
+    match readiness.last.or_ask(readiness.ask()).await {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 
@@ -62,5 +98,36 @@ fn sentence(error: &UnfitDatabase) -> &'static str {
         UnfitDatabase::Schema { .. } | UnfitDatabase::LaterSchema { .. } => "the database is of another release",
         UnfitDatabase::Restored => "the database was restored and not settled yet",
         UnfitDatabase::Store(_) => "the database does not answer",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_ask_the_database_is_asked_by_one_at_a_time_and_once_a_second() {
+        let (last, asked, asking) = (LastAnswer::default(), Cell::new(0), Cell::new(0));
+        let ask = async |answer: Fitness| {
+            asked.set(asked.get() + 1);
+            asking.set(asking.get() + 1);
+            assert_eq!(asking.get(), 1, "two ask at once");
+            tokio::time::sleep(KEPT * 3).await;
+            asking.set(0);
+            answer
+        };
+        let answers = futures::future::join_all((0..100).map(|_| last.or_ask(ask(Err("away"))))).await;
+        assert!(answers.iter().all(|answer| *answer == Err("away")));
+        assert_eq!(asked.get(), 1);
+        tokio::time::advance(KEPT).await;
+        assert_eq!(last.or_ask(ask(Ok(()))).await, Ok(()));
+        assert_eq!(asked.get(), 2);
+        // Whoever goes away while it asks leaves no answer, and holds nobody up.
+        tokio::time::advance(KEPT).await;
+        assert!(futures::poll!(Box::pin(last.or_ask(ask(Err("away"))))).is_pending());
+        asking.set(0);
+        assert_eq!(last.or_ask(ask(Ok(()))).await, Ok(()));
     }
 }

@@ -13,8 +13,9 @@ use crate::limits::fair_queue::{Bounds, FairQueue};
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Others who come later can have their turn before: nobody waits for so long though.
 const LONGEST_OVERTAKEN: Duration = Duration::from_secs(2);
-/// So many may wait. The expected wait is the bound that is met first, unless hashes are very cheap.
-const BOUNDS: Bounds = Bounds { most: 1_024, most_of_one: 256 };
+/// So many may wait: in all more than both doors let in, for what is met first is to be the wait that is expected, by pool and
+/// network, or a network's own bound. Else one pool's callers from many networks would leave no room for other pools.
+const BOUNDS: Bounds = Bounds { most: 16_384, most_of_one: 256 };
 
 /// Whose turn slow work takes.
 #[derive(Clone, Debug)]
@@ -222,6 +223,21 @@ mod tests {
         drop(waiting);
         assert!(next.await.is_ok());
         assert_eq!(places.state().free, 1);
+    }
+
+    #[test]
+    fn a_pool_for_which_all_that_doors_let_in_waits_refuses_no_other_pool() {
+        let places = Places::new(64);
+        places.state().free = 0;
+        // Both doors, by default.
+        for number in 0..2 * 4_096 {
+            let turn = turn("one", u8::try_from(number % 250).unwrap());
+            assert!(places.expect(&turn, Duration::from_micros(1)).is_ok(), "{number} wait");
+            let (call, _) = oneshot::channel();
+            let waiter = Waiter { number, call };
+            places.state().waiting.push(&turn.pool, &turn.network, waiter);
+        }
+        assert!(places.expect(&turn("two", 1), ONE).is_ok());
     }
 
     #[tokio::test(start_paused = true)]

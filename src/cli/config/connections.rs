@@ -1,16 +1,20 @@
 //! What callers may take of the listeners: the section `[connections]`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::api::body::LARGEST_BODY;
 use crate::api::listener::Limits;
-use crate::cli::config::server::Checked;
+use crate::cli::config::server::{Checked, Problem};
 use crate::cli::config::{network, networks};
 
 const MIB: usize = 1024 * 1024;
+const BODIES: RangeInclusive<u32> = 8..=65_536;
+const SHARES: RangeInclusive<u32> = 1..=100;
 
 /// What callers may take of the listeners: the section `[connections]`.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -72,19 +76,18 @@ impl ConnectionSettings {
         let calls = number("connections.calls", self.calls, count(default.calls), 1_000_000);
         let streams = number("connections.streams", self.streams, default.streams, 10_000);
         let handshakes = number("connections.handshakes", self.handshakes, count(default.handshakes), 100_000);
-        // A share of less would not hold the largest request.
-        let bodies = checked.range("connections.bodies", self.bodies, count(default.bodies / MIB), 8..=65_536) as usize;
-        let share = checked.range("connections.share", self.share, default.share, 1..=100);
+        let bodies = checked.range("connections.bodies", self.bodies, count(default.bodies / MIB), BODIES);
+        let share = checked.range("connections.share", self.share, default.share, SHARES);
         let mut seconds = |name, value, default: Duration| {
             let default = u32::try_from(default.as_secs()).unwrap_or(u32::MAX);
             Duration::from_secs(u64::from(checked.range(name, value, default, 1..=86_400)))
         };
-        Limits {
+        let limits = Limits {
             connections,
             calls,
             streams: count(streams),
             handshakes,
-            bodies: bodies * MIB,
+            bodies: bodies as usize * MIB,
             share,
             without_share: self.without_share.unwrap_or(default.without_share),
             longest_handshake: seconds(
@@ -97,6 +100,12 @@ impl ConnectionSettings {
             longest_answer: seconds("connections.longest-answer", self.longest_answer, default.longest_answer),
             longest_idle: seconds("connections.longest-idle", self.longest_idle, default.longest_idle),
             ping: seconds("connections.ping", self.ping, default.ping),
-        }
+        };
+        // With less, the largest body would be refused to whoever has another call under way.
+        let least = 2 * LARGEST_BODY;
+        let is_small = limits.share_of(limits.bodies) < least;
+        let is_in_range = BODIES.contains(&bodies) && SHARES.contains(&share);
+        checked.unless(is_small && is_in_range, || Problem::SmallShare(least / MIB));
+        limits
     }
 }

@@ -18,7 +18,6 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
-use crate::kafka::config as kafka;
 use crate::secret_file::{self, SecretFileError};
 
 pub use connections::ConnectionSettings;
@@ -264,7 +263,7 @@ impl Settings {
     /// A setting that is a secret itself, if there is one.
     fn secret(&self) -> Option<&'static str> {
         let (email, sms) = (self.email.as_ref(), self.sms.as_ref());
-        let property = |(name, _): &(String, Secret)| kafka::is_secret(name) && !name.ends_with(".location");
+        let property = |(name, _): &(String, Secret)| is_secret_property(name);
         [
             ("database.url", self.database.url.as_ref().is_some_and(has_password)),
             ("email.password", email.is_some_and(|email| email.password.is_some())),
@@ -307,6 +306,11 @@ fn lay_over(below: &mut toml::Table, above: toml::Table) {
             }
         }
     }
+}
+
+/// Whether a property of librdkafka is a secret itself: neither the path of one, nor how it is used, nor a certificate.
+fn is_secret_property(name: &str) -> bool {
+    [".password", ".passphrase", ".secret", ".key.pem", ".oauthbearer.config"].iter().any(|end| name.ends_with(end))
 }
 
 /// Whether a URL has a password, before the host or as a parameter. One that is no URL may have any.
@@ -382,6 +386,38 @@ mod tests {
                 }
             }
             std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
+    fn properties_that_are_secrets_are_told_from_those_that_belong_to_one() {
+        for name in [
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.keystore.password",
+            "ssl.key.pem",
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.client.credentials.client.secret",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.assertion.private.key.pem",
+        ] {
+            assert!(is_secret_property(name), "{name}");
+        }
+        for name in [
+            "ssl.ca.pem",
+            "ssl.certificate.pem",
+            "ssl.key.location",
+            "ssl.keystore.location",
+            "sasl.kerberos.keytab",
+            "sasl.oauthbearer.method",
+            "sasl.oauthbearer.client.id",
+            "sasl.oauthbearer.token.endpoint.url",
+            "sasl.oauthbearer.assertion.private.key.file",
+            "sasl.username",
+            "topic.metadata.refresh.sparse",
+        ] {
+            assert!(!is_secret_property(name), "{name}");
         }
     }
 

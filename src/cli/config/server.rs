@@ -130,6 +130,11 @@ pub enum Problem {
     /// Out of range.
     #[error("{0} is between {1} and {2}")]
     Range(&'static str, u64, u64),
+    /// Who is alone could not send what everybody may.
+    #[error(
+        "connections.share of connections.bodies is less than {0} MiB: one address has no room for two of the largest requests"
+    )]
+    SmallShare(usize),
     /// Not 12 digits.
     #[error("account-id has 12 digits")]
     AccountId,
@@ -258,7 +263,7 @@ impl Checked<'_> {
         checked.map_err(|problem| self.0.push(problem)).ok()
     }
 
-    fn unless(&mut self, wrong: bool, problem: impl FnOnce() -> Problem) {
+    pub(super) fn unless(&mut self, wrong: bool, problem: impl FnOnce() -> Problem) {
         if wrong {
             self.0.push(problem());
         }
@@ -457,6 +462,19 @@ mod tests {
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         for name in ["public-url", "database-url", "master-keys-file", "0.0.0.0:50051", "0.0.0.0:8080"] {
             assert!(texts.iter().any(|text| text.starts_with(name)), "{name}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_room_for_the_largest_request() {
+        let with = |bodies: u32, share: u32| {
+            problems(LOCAL, DATABASE, &format!("connections = {{ bodies = {bodies}, share = {share} }}"))
+        };
+        for (bodies, share) in [(8, 25), (64, 4), (8, 100), (65_536, 1)] {
+            assert_eq!(with(bodies, share), Vec::<String>::new(), "{share} % of {bodies}");
+        }
+        for (bodies, share) in [(8, 24), (64, 3), (64, 1)] {
+            only(&with(bodies, share), "connections.share of connections.bodies is less than 2 MiB");
         }
     }
 

@@ -74,17 +74,24 @@ pub fn reader(log: Log) -> String {
     format!("relay/{}", log.name())
 }
 
-/// Forgets the relay: nothing waits for it any more, and one that starts later begins at the start of both logs.
-pub async fn forget(store: &Store) -> Result<(), StoreError> {
+/// Forgets the relay, unless some replica relays: nothing waits for it any more, and one that starts later begins at the start of
+/// both logs. Answers whether it did.
+///
+/// It does so under the lease of the relay, so that no replica begins meanwhile, and one that relayed before moves no checkpoint
+/// after it.
+pub async fn forget(store: &Store) -> Result<bool, StoreError> {
+    let holder = format!("relay forget/{}", Random::default().uuid());
+    let Some(lease) = store.lease(SHARD, &holder, LEASE).await? else { return Ok(false) };
+    let forgotten = forget_readers(store).await;
+    store.release_lease(&lease).await?;
+    forgotten.map(|()| true)
+}
+
+async fn forget_readers(store: &Store) -> Result<(), StoreError> {
     for log in Log::ALL {
         store.forget_reader(&reader(log), log).await?;
     }
     Ok(())
-}
-
-/// Whether some replica relays.
-pub async fn is_led(store: &Store) -> Result<bool, StoreError> {
-    store.is_leased(SHARD).await
 }
 
 impl Relay {
@@ -99,7 +106,7 @@ impl Relay {
     /// Forgets what was published and what was parked: the relay begins at the start of both logs. For brokers that keep
     /// nothing.
     pub async fn rewind(&self) -> Result<(), StoreError> {
-        forget(&self.store).await?;
+        forget_readers(&self.store).await?;
         self.enter().await
     }
 

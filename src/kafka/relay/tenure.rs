@@ -126,11 +126,13 @@ impl<'a> Tenure<'a> {
             }
             self.writers.observe(self.store).await;
             self.retry(producer).await?;
+            // What comes while the feeds are read is news as well.
+            let news = self.store.wake().wait_for_events(IDLE);
             let mut batches = self.read().await?;
             if batches.is_empty() {
                 tokio::select! {
                     () = self.stop.cancelled() => {}
-                    () = self.store.wake().wait_for_events(IDLE) => {}
+                    () = news => {}
                 }
                 continue;
             }

@@ -223,7 +223,7 @@ pub struct Commit {
     clients: Vec<Change<AppClient, app_client_event::Event>>,
     groups: Vec<Change<Group, group_event::Event>>,
     empty_groups: Vec<GroupId>,
-    limits: Vec<(Counted, u32)>,
+    counted: Vec<(Counted, u32)>,
     users: Vec<Change<User, user_event::Event>>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
@@ -262,7 +262,7 @@ impl Commit {
             clients: Vec::new(),
             groups: Vec::new(),
             empty_groups: Vec::new(),
-            limits: Vec::new(),
+            counted: Vec::new(),
             users: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
@@ -340,7 +340,7 @@ impl Commit {
 
     /// Asserts that the pool has no more of this than so many once the commit is done. Whoever adds to the same pool waits.
     pub fn at_most(mut self, most: u32, counted: Counted) -> Self {
-        self.limits.push((counted, most));
+        self.counted.push((counted, most));
         self
     }
 
@@ -398,10 +398,10 @@ impl Commit {
         self
     }
 
-    /// What is limited and counted by this commit.
-    fn limits(&self) -> Vec<Limited> {
+    /// The rates that this commit spends or asserts.
+    fn rates(&self) -> Vec<Limited> {
         let limited = |row: &OperationalRow| match row {
-            OperationalRow::RatesSpent(limits) => limits.clone(),
+            OperationalRow::RatesSpent(rates) => rates.clone(),
             OperationalRow::RateAsserted(limited) => vec![limited.clone()],
             _ => Vec::new(),
         };
@@ -420,7 +420,7 @@ impl Store {
     ///
     /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
     pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let (patience, limits) = (commit.origin.patience, commit.limits());
+        let (patience, rates) = (commit.origin.patience, commit.rates());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
         let store = self.clone();
         let written = tokio::spawn(async move {
@@ -432,7 +432,7 @@ impl Store {
             }
             result
         });
-        written.await?.map_err(|error| error.with_wait(&limits))
+        written.await?.map_err(|error| error.with_wait(&rates))
     }
 
     async fn write(&self, rows: &Rows, patience: Option<Duration>) -> Result<(), StoreError> {

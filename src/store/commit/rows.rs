@@ -212,7 +212,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             groups: Vec::new(),
             ended_groups: Vec::new(),
             empty_groups: commit.empty_groups,
-            limits: commit.limits,
+            limits: commit.counted,
             models: Vec::new(),
             left: Vec::new(),
             joined: Vec::new(),

@@ -2,6 +2,7 @@
 
 use sqlx::Row;
 use userpool::domain::time::Timestamp;
+use userpool::kafka::relay;
 use userpool::proto::events::{UserCodeSent, user_activity};
 use userpool::store::feed::{Cursor, Log};
 use userpool::store::leases::Lease;
@@ -90,6 +91,43 @@ async fn facts_of_a_deleted_pool_stay_until_every_reader_has_them() {
     store.forget_reader("archive/activity", Log::Activity).await.unwrap();
     assert_eq!(scenario.purge().await, ["log"]);
     scenario.database.assert_verified().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_lost_the_lease_keeps_nothing_locked() {
+    const SOON: std::time::Duration = std::time::Duration::from_secs(3);
+    let database = Database::create().await;
+    let store = &database.store;
+    let lease = store.lease("relay-0", "test", LONG).await.unwrap().unwrap();
+    let lost = Lease { token: lease.token - 1, ..lease };
+    let other = database.another_store(None).await;
+    let all_ended = async || {
+        let open = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in%'";
+        while sqlx::query_scalar::<_, i64>(open).fetch_one(other.database()).await.unwrap() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    assert!(!store.move_checkpoints(&lost, &[], &[]).await.unwrap());
+    tokio::time::timeout(SOON, all_ended()).await.expect("a transaction of who moves is open");
+    assert!(!store.settle_retried(&lost, Log::Directory, &Settled::default()).await.unwrap());
+    tokio::time::timeout(SOON, all_ended()).await.expect("a transaction of who settles is open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_relay_is_forgotten_by_whoever_has_its_lease() {
+    let database = Database::create().await;
+    let store = &database.store;
+    let led = store.lease("relay-0", "test", LONG).await.unwrap().unwrap();
+    let place = Cursor { epoch: 1, tx: "7".to_owned(), ord: 0, at: Timestamp(0) };
+    let moves = [(READER.to_owned(), place.clone())];
+    assert!(store.move_checkpoints(&led, &moves, &[]).await.unwrap());
+    assert!(!relay::forget(store).await.unwrap(), "somebody relays");
+    assert_eq!(store.checkpoint(READER).await.unwrap(), place);
+    store.release_lease(&led).await.unwrap();
+    assert!(relay::forget(store).await.unwrap());
+    assert_eq!(store.checkpoint(READER).await.unwrap(), Cursor::start());
+    assert!(!store.move_checkpoints(&led, &moves, &[]).await.unwrap(), "who relayed before comes too late");
+    assert!(store.lease("relay-0", "next", LONG).await.unwrap().is_some(), "whoever relays next need not wait");
 }
 
 #[tokio::test(flavor = "multi_thread")]

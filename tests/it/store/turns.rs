@@ -78,7 +78,24 @@ async fn a_pool_with_ten_thousand_messages_holds_up_no_code_of_another_pool() {
     // Alone, a pool has all of it.
     let claimed = database.store.claim_messages(Medium::Email, &mut turn, app.clock.now(), 8).await.unwrap();
     assert!(claimed.is_empty());
+    assert!(turn.goes_on(), "they were not to be sent, and what comes after them may be");
     assert_eq!(after - database.store.list_messages(selection, 2 * FLOOD).await.unwrap().len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_is_claimed_than_is_asked_for_however_many_pools_there_are() {
+    let database = Database::create().await;
+    let app = commands::app(database.store.clone());
+    for _ in 0..3 {
+        flood(&database, &pool(&app).await.0, "EMAIL", 10, "2020-01-01").await;
+    }
+    let left = async || database.store.list_messages(Selection::default(), 100).await.unwrap().len();
+    let mut turn = Turn::default();
+    for (asked, taken) in [(8, 6), (2, 2), (1, 1), (4, 3)] {
+        let before = left().await;
+        database.store.claim_messages(Medium::Email, &mut turn, app.clock.now(), asked).await.unwrap();
+        assert_eq!(before - left().await, taken, "of {asked}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
