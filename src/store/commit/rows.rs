@@ -100,7 +100,7 @@ pub(super) struct Rows {
     /// Groups in which nobody may be when they end.
     pub empty_groups: Vec<GroupId>,
     /// How many of what the pool may have in the end.
-    pub limits: Vec<(Counted, u32)>,
+    pub counted: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
     pub left: Vec<(GroupId, Sub)>,
     pub joined: Vec<(GroupId, Sub)>,
@@ -212,7 +212,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
             groups: Vec::new(),
             ended_groups: Vec::new(),
             empty_groups: commit.empty_groups,
-            limits: commit.counted,
+            counted: commit.counted,
             models: Vec::new(),
             left: Vec::new(),
             joined: Vec::new(),

@@ -68,14 +68,14 @@ async fn write_rows(connection: &mut PgConnection, rows: &Rows) -> Result<(), St
         assert_version(connection, &rows.pool_id, stream, *version).await?;
     }
     append(connection, rows, &asserted).await?;
-    if !rows.limits.is_empty() {
+    if !rows.counted.is_empty() {
         hold_pool(connection, &rows.pool_id).await?;
     }
     claim(connection, rows).await?;
     for row in &rows.models {
         write_model(connection, &rows.pool_id, row).await?;
     }
-    for (counted, most) in &rows.limits {
+    for (counted, most) in &rows.counted {
         assert_within(connection, &rows.pool_id, *counted, *most).await?;
     }
     write_memberships(connection, rows).await?;
