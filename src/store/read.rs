@@ -417,7 +417,8 @@ impl Store {
         let state = self.current::<UserPool>(id, &StreamId::pool(), revision, state, None, "pools").await?;
         let keys = match cached {
             Some(cached) => cached.keys.clone(),
-            None => Arc::new(self.pool_keys(&self.database, id).await?),
+            // A pool without keys is one that somebody deleted a moment ago.
+            None => Arc::new(self.pool_keys(&self.database, id).await?.ok_or(StoreError::Stale)?),
         };
         let view = Arc::new(PoolView { id: id.clone(), version, name_rules: state.name_rules(), state, keys });
         self.cache.pools.insert(id.clone(), view.clone());
@@ -504,11 +505,12 @@ impl Store {
         history::replay(stream, &events).0.ok_or(StoreError::Stale)
     }
 
+    /// A pool's keys, as long as there is such a pool.
     pub(super) async fn pool_keys(
         &self,
         database: impl sqlx::PgExecutor<'_>,
         id: &UserPoolId,
-    ) -> Result<PoolKeys, StoreError> {
+    ) -> Result<Option<PoolKeys>, StoreError> {
         let rows: Vec<(Uuid, String, Vec<u8>)> =
             sqlx::query_as("select key_id, kind, wrapped from keys where user_pool_id = $1 and owner = ''")
                 .bind(id.as_str())
@@ -522,7 +524,7 @@ impl Store {
                 Some(WrappedKey { key_id, kind, owner: String::new(), wrapped: Sealed(wrapped) })
             })
             .collect();
-        Ok(PoolKeys::unwrap(id, &self.master, &stored)?)
+        Ok(if stored.is_empty() { None } else { Some(PoolKeys::unwrap(id, &self.master, &stored)?) })
     }
 }
 

@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::history::{self, Row};
 use crate::store::keys::PoolKeys;
-use crate::store::seal::DataKey;
+use crate::store::seal::{DataKey, Unsealable};
 
 /// So many streams are in memory at once.
 const PAGE: i64 = 200;
@@ -123,7 +123,7 @@ impl PoolReplay {
         let stream = StreamId::pool();
         let events = history::load(connection, id, &stream, None).await?;
         let living = match history::replay::<UserPool>(&stream, &events).0 {
-            Some(pool) => Some((pool.name_rules(), store.pool_keys(connection, id).await?)),
+            Some(pool) => Some((pool.name_rules(), store.pool_keys(connection, id).await?.ok_or(Unsealable)?)),
             None => None,
         };
         Ok(Self { id: id.clone(), living })

@@ -346,7 +346,7 @@ def administer(idp):
         UserPoolId=pool,
         ClientId=app,
         ClientName="front-end-2",
-        ExplicitAuthFlows=flows,
+        ExplicitAuthFlows=[*flows, "ALLOW_REFRESH_TOKEN_AUTH"],
         AccessTokenValidity=10,
         TokenValidityUnits={"AccessToken": "minutes"},
         PreventUserExistenceErrors="ENABLED",

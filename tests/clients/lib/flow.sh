@@ -217,7 +217,8 @@ administer() {
     step "UpdateUserPoolClient"
     flows='{ExplicitAuthFlows: ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]}'
     call UpdateUserPoolClient "$(jq -c --arg client "$FLOW_CLIENT" \
-        ". + {ClientId: \$client, ClientName: \"front-end-2\"} + $flows" <<<"$pool")" >/dev/null
+        ". + {ClientId: \$client, ClientName: \"front-end-2\"} + $flows
+        | .ExplicitAuthFlows += [\"ALLOW_REFRESH_TOKEN_AUTH\"]" <<<"$pool")" >/dev/null
     answer="$(call DescribeUserPoolClient "$(jq -c --arg client "$FLOW_CLIENT" '.ClientId = $client' <<<"$pool")")"
     expect "the client's name" front-end-2 "$(field .UserPoolClient.ClientName "$answer")"
     rotating="$(field .UserPoolClient.ClientId "$(call CreateUserPoolClient "$(jq -c ". + $flows + {

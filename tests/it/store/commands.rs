@@ -5,7 +5,7 @@ use std::sync::Arc;
 use userpool::app::caller::Caller;
 use userpool::app::passwords::{Cost, Passwords};
 use userpool::app::{App, Identity, Settings};
-use userpool::domain::error::Exception;
+use userpool::domain::error::{Error, Exception};
 use userpool::domain::message::Medium;
 use userpool::limits::Allowances;
 use userpool::proto::v1;
@@ -54,8 +54,16 @@ macro_rules! call {
             $request,
         )
         .await
-        .map_err(|error| error.exception)
+        .map_err($crate::store::commands::exception)
     };
+}
+
+/// Which exception an error is. What the server would log of it is printed: a test that fails by it has nothing else to say.
+pub fn exception(error: Error) -> Exception {
+    if let Some(cause) = &error.cause {
+        eprintln!("{:?}: {cause:?}", error.exception);
+    }
+    error.exception
 }
 
 pub type Answer<T = ()> = Result<T, Exception>;

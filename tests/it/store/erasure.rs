@@ -107,3 +107,19 @@ async fn a_message_that_nobody_can_open_any_more_is_not_tried_for_ever() {
     assert!(claimed.is_empty());
     assert!(!scenario.about_jane().await.contains(&"outbox".to_owned()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_is_deleted_while_its_keys_are_read_is_one_that_does_not_exist() {
+    let scenario = Scenario::create().await;
+    let other = commands::app(scenario.database.another_store(None).await);
+    let mut deletion = scenario.database.sql().begin().await.unwrap();
+    sqlx::query("lock table keys in access exclusive mode").execute(&mut *deletion).await.unwrap();
+    let pool = scenario.pool.clone();
+    let creation = tokio::spawn(async move { commands::create_group(&other, &pool, "readers").await });
+    assert!(scenario.database.locked(1, || creation.is_finished()).await, "the pool is read, and its keys are not");
+    for statement in ["delete from pools where user_pool_id = $1", "delete from keys where user_pool_id = $1"] {
+        sqlx::query(statement).bind(&scenario.pool).execute(&mut *deletion).await.unwrap();
+    }
+    deletion.commit().await.unwrap();
+    assert_eq!(creation.await.unwrap(), Err(Exception::ResourceNotFoundException));
+}
