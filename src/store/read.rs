@@ -406,19 +406,22 @@ impl Store {
         id: &UserPoolId,
         cached: Option<Arc<PoolView>>,
         row: &PgRow,
-    ) -> Result<Arc<PoolView>, StoreError> {
-        let state: Option<Json<&RawValue>> = row.try_get("pool_state")?;
+    ) -> Result<Arc<PoolView>, Error> {
+        let state: Option<Json<&RawValue>> = row.try_get("pool_state").map_err(StoreError::from)?;
         let (state, cached) = match (state, cached) {
             (None, Some(cached)) => return Ok(cached),
             (state, cached) => (state.map_or(RawValue::NULL, |Json(state)| state), cached),
         };
-        let version = row.try_get("pool_version")?;
-        let revision: i32 = row.try_get("pool_revision")?;
+        let version = row.try_get("pool_version").map_err(StoreError::from)?;
+        let revision: i32 = row.try_get("pool_revision").map_err(StoreError::from)?;
         let state = self.current::<UserPool>(id, &StreamId::pool(), revision, state, None, "pools").await?;
         let keys = match cached {
             Some(cached) => cached.keys.clone(),
             // A pool without keys is one that somebody deleted a moment ago.
-            None => Arc::new(self.pool_keys(&self.database, id).await?.ok_or(StoreError::Stale)?),
+            None => {
+                let keys = self.pool_keys(&self.database, id).await?;
+                Arc::new(keys.ok_or_else(|| Error::no_such_pool(id))?)
+            }
         };
         let view = Arc::new(PoolView { id: id.clone(), version, name_rules: state.name_rules(), state, keys });
         self.cache.pools.insert(id.clone(), view.clone());
