@@ -112,7 +112,7 @@ async fn a_message_that_nobody_can_open_any_more_is_not_tried_for_ever() {
 async fn a_pool_that_is_deleted_while_its_keys_are_read_is_one_that_does_not_exist() {
     let scenario = Scenario::create().await;
     let other = commands::app(scenario.database.another_store(None).await);
-    let mut deletion = scenario.database.sql().begin().await.unwrap();
+    let mut deletion = begin(scenario.database.sql()).await;
     sqlx::query("lock table keys in access exclusive mode").execute(&mut *deletion).await.unwrap();
     let pool = scenario.pool.clone();
     let creation = tokio::spawn(async move { commands::create_group(&other, &pool, "readers").await });
