@@ -113,8 +113,8 @@ struct Request<'a> {
 impl Request<'_> {
     /// Keeps a code and sends it, and does as much for who is sent none; answers where it went.
     ///
-    /// Where the caller may not learn who exists, the name alone decides when it is told that there were too many: a user who
-    /// had them sent by another name is sent none in silence.
+    /// Where the caller may not learn who exists, what its network asked for by this name decides when it is told that there
+    /// were too many: a user who had them sent otherwise is sent none in silence.
     async fn answer(
         &self,
         app: &App,
