@@ -27,6 +27,7 @@ pub mod rebuild;
 mod replay;
 pub mod seal;
 pub mod service_accounts;
+mod sessions;
 pub mod sign_in;
 pub mod sweep;
 pub mod system;

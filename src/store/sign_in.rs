@@ -28,8 +28,8 @@ use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 use crate::store::outcome::{Recorded, find_out};
 use crate::store::read::{Failures, Session, VersionedAttempts};
-use crate::store::to_database;
 use crate::store::wake::News;
+use crate::store::{sessions, to_database};
 
 /// Where the facts of a sign-in go.
 #[derive(Clone, Copy, Debug)]
@@ -526,21 +526,9 @@ async fn accept_and_answer(lent: &mut Lent<'_>, acceptance: &Acceptance, answer:
 
 async fn has_begun(lent: &mut Lent<'_>, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
     let mut transaction = lent.begin().await?;
-    let written = sqlx::query(
-        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
-    )
-    .bind(pool.as_str())
-    .bind(session.event_id)
-    .bind(session.sub.0)
-    .bind(session.client_id.as_str())
-    .bind(session.token_generation)
-    .bind(to_database(session.auth_time))
-    .bind(to_database(session.expires_at))
-    .execute(&mut *transaction)
-    .await?;
+    let is_new = sessions::insert(&mut transaction, pool, session).await?;
     transaction.rollback().await?;
-    Ok(written.rows_affected() == 0)
+    Ok(!is_new)
 }
 
 /// Ends a session and records why, if it is there.

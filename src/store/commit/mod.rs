@@ -4,6 +4,7 @@
 //! from, and operational rows. Sealing, applying and encoding happen before the transaction begins; inside it there are
 //! only writes, in one order: streams by id, claims by key, read models in the order of their streams, the rest.
 
+mod operational;
 mod rows;
 mod write;
 

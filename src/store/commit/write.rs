@@ -1,22 +1,16 @@
 //! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
-use super::{ActivityRow, Counted, Marker, OperationalRow, Trial};
+use super::{ActivityRow, Counted, Marker, operational};
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
-use crate::domain::rate::Limited;
 use crate::domain::user::search::SearchEntry;
-use crate::proto::events::CodePurpose;
 use crate::store::answers;
 use crate::store::connections::{Connections, Database, Lent};
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
 use crate::store::outbox::INVITATION;
-use crate::store::read::Session;
-use crate::store::to_database;
 
 /// A commit that failed.
 pub(super) struct Failed {
@@ -81,7 +75,7 @@ async fn write_rows(connection: &mut PgConnection, rows: &Rows) -> Result<(), St
     write_memberships(connection, rows).await?;
     write_search(connection, rows).await?;
     for row in &rows.operational {
-        write_operational(connection, &rows.pool_id, row, rows.at).await?;
+        operational::write(connection, &rows.pool_id, row, rows.at).await?;
     }
     if !rows.activity.is_empty() {
         append_activity(connection, &rows.pool_id, &rows.activity).await?;
@@ -478,226 +472,6 @@ async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) 
     for statement in by_owner {
         sqlx::query(statement).bind(pool.as_str()).bind(sub.to_string()).execute(&mut *connection).await?;
     }
-    Ok(())
-}
-
-async fn write_operational(
-    connection: &mut PgConnection,
-    pool: &UserPoolId,
-    row: &OperationalRow,
-    at: OffsetDateTime,
-) -> Result<(), StoreError> {
-    match row {
-        OperationalRow::Key(key) => {
-            sqlx::query("insert into keys (user_pool_id, key_id, kind, owner, wrapped) values ($1, $2, $3, $4, $5)")
-                .bind(pool.as_str())
-                .bind(key.key_id)
-                .bind(key.kind.name())
-                .bind(&key.owner)
-                .bind(&key.wrapped.0)
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::Code { sub, purpose, kept, code, before } => {
-            let written = sqlx::query(
-                "insert into codes (user_pool_id, sub, purpose, hash, attribute, attempts, expires_at, sent, window_began,
-                     asked_from, strange_attempts, strange_sent)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $12, $13)
-                 on conflict (user_pool_id, sub, purpose)
-                 do update set hash = $4, attribute = $5, attempts = $6, expires_at = $7, sent = $8, window_began = $9,
-                     asked_from = $11, strange_attempts = $12, strange_sent = $13
-                 where codes.hash = $10",
-            )
-            .bind(pool.as_str())
-            .bind(sub.0)
-            .bind(kept.purpose(*purpose))
-            .bind(&code.hash)
-            .bind(&code.attribute)
-            .bind(code.attempts.familiar)
-            .bind(to_database(code.expires_at))
-            .bind(code.sent.familiar)
-            .bind(to_database(code.window_began))
-            .bind(before)
-            .bind(&code.asked_from)
-            .bind(code.attempts.strange)
-            .bind(code.sent.strange)
-            .execute(connection)
-            .await?;
-            if written.rows_affected() != 1 {
-                return Err(StoreError::Stale);
-            }
-        }
-        OperationalRow::CodeDropped { sub, purpose } => {
-            sqlx::query("delete from codes where user_pool_id = $1 and sub = $2 and purpose = $3")
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(purpose.as_str_name())
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::CodeTried { sub, purpose, kept, hash, attempts, outcome } => {
-            let after = if let Trial::Wrong(after) = outcome { after } else { attempts };
-            let tried = sqlx::query(TRY_CODE)
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(kept.purpose(*purpose))
-                .bind(hash)
-                .bind(attempts.familiar)
-                .bind(attempts.strange)
-                .bind(after.familiar)
-                .bind(after.strange)
-                .bind(*outcome == Trial::Spent)
-                .execute(connection)
-                .await?;
-            if tried.rows_affected() != 1 {
-                return Err(StoreError::Stale);
-            }
-        }
-        OperationalRow::PasswordReplaced { sub, voids_code } => {
-            sqlx::query(REPLACE_PASSWORD)
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(CodePurpose::ForgotPassword.as_str_name())
-                .bind(voids_code)
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::RatesSpent(limits) => rates(connection, SPEND_RATES, pool, limits, at).await?,
-        OperationalRow::RateAsserted(limited) => {
-            rates(connection, ASSERT_RATES, pool, std::slice::from_ref(limited), at).await?;
-        }
-        OperationalRow::SessionBegun(session) => begin_session(connection, pool, session).await?,
-        OperationalRow::NonceSpent { nonce, sub, expires_at } => {
-            let spent = sqlx::query(
-                "insert into used_nonces (user_pool_id, nonce, sub, expires_at) values ($1, $2, $3, $4)
-                 on conflict do nothing",
-            )
-            .bind(pool.as_str())
-            .bind(nonce)
-            .bind(sub.0)
-            .bind(to_database(*expires_at))
-            .execute(connection)
-            .await?;
-            if spent.rows_affected() != 1 {
-                return Err(StoreError::Spent);
-            }
-        }
-        OperationalRow::FailuresForgotten { sub, told, source, version } => {
-            sqlx::query(FORGET_FAILURES)
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .bind(source)
-                .bind(version)
-                .bind(told.map(|told| told.0))
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::NetworkFamiliar { sub, network } => {
-            sqlx::query(
-                "insert into familiar_networks (user_pool_id, sub, network, last_at) values ($1, $2, $3, $4)
-                 on conflict (user_pool_id, sub, network) do update set last_at = $4",
-            )
-            .bind(pool.as_str())
-            .bind(sub.0)
-            .bind(network)
-            .bind(at)
-            .execute(connection)
-            .await?;
-        }
-        OperationalRow::NetworksForgotten(sub) => {
-            sqlx::query("delete from familiar_networks where user_pool_id = $1 and sub = $2")
-                .bind(pool.as_str())
-                .bind(sub.0)
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::AsIfUser => {
-            sqlx::query("select version from users where user_pool_id = $1 and sub = $2 for key share")
-                .bind(pool.as_str())
-                .bind(Uuid::nil())
-                .execute(connection)
-                .await?;
-        }
-        OperationalRow::AsIfSent => {
-            sqlx::query("delete from outbox where user_pool_id = $1 and id = $2")
-                .bind(pool.as_str())
-                .bind(Uuid::nil())
-                .execute(connection)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-/// A code that was spent stays until its hour is over, so that a right code does not give the right to five more. What is
-/// left of the hash is no code's, and each time another.
-const TRY_CODE: &str = "
-update codes set attempts = $7, strange_attempts = $8,
-    hash = case when $9 then sha256(hash) else hash end, expires_at = case when $9 then window_began else expires_at end
-where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5 and strange_attempts = $6";
-
-/// What guesses at a password that is no more have left behind, and a code to replace it. That it was sent still counts.
-const REPLACE_PASSWORD: &str = "
-with voided as (
-    update codes set hash = sha256(hash), expires_at = window_began
-    where $4 and user_pool_id = $1 and sub = $2 and purpose = $3
-)
-delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')";
-
-/// That there were none is asserted like any number of them.
-const FORGET_FAILURES: &str = "
-with told as (
-    delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = 'by_name'
-), forgotten as (
-    delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3 and version = $4 returning version
-)
-select assert_version('attempts', $4, coalesce(
-           (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $3), 0)),
-       assert_version('attempts', ($4 > 0)::int, (select count(*) from forgotten))";
-
-const SPEND_RATES: &str = "
-select spend_rate($1, kind, key, $2, share, period)
-from unnest($3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) as r (kind, key, share, period)";
-const ASSERT_RATES: &str = "
-select assert_rate($1, kind, key, $2, share, period)
-from unnest($3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) as r (kind, key, share, period)";
-
-/// Counts or asserts what is limited, always in the same order, so that no two commits wait for each other.
-async fn rates(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    pool: &UserPoolId,
-    limits: &[Limited],
-    at: OffsetDateTime,
-) -> Result<(), StoreError> {
-    let mut limits: Vec<_> = limits.iter().collect();
-    limits.sort_by_key(|limited| (limited.kind.name(), &limited.key));
-    sqlx::query(statement)
-        .bind(pool.as_str())
-        .bind(at)
-        .bind(limits.iter().map(|limited| limited.kind.name()).collect::<Vec<_>>())
-        .bind(limits.iter().map(|limited| limited.key.as_slice()).collect::<Vec<_>>())
-        .bind(limits.iter().map(|limited| limited.rate.share_millis()).collect::<Vec<_>>())
-        .bind(limits.iter().map(|limited| limited.rate.period_millis()).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn begin_session(connection: &mut PgConnection, pool: &UserPoolId, session: &Session) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(pool.as_str())
-    .bind(session.event_id)
-    .bind(session.sub.0)
-    .bind(session.client_id.as_str())
-    .bind(session.token_generation)
-    .bind(to_database(session.auth_time))
-    .bind(to_database(session.expires_at))
-    .execute(connection)
-    .await?;
     Ok(())
 }
 

@@ -1,0 +1,30 @@
+//! The row with which a session begins.
+
+use sqlx::PgConnection;
+
+use crate::domain::ids::UserPoolId;
+use crate::store::error::StoreError;
+use crate::store::read::Session;
+use crate::store::to_database;
+
+/// Writes it. Answers `false` if it is there already: one that is on its way there is waited for.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    session: &Session,
+) -> Result<bool, StoreError> {
+    let written = sqlx::query(
+        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+    )
+    .bind(pool.as_str())
+    .bind(session.event_id)
+    .bind(session.sub.0)
+    .bind(session.client_id.as_str())
+    .bind(session.token_generation)
+    .bind(to_database(session.auth_time))
+    .bind(to_database(session.expires_at))
+    .execute(connection)
+    .await?;
+    Ok(written.rows_affected() == 1)
+}
