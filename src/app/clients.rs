@@ -60,20 +60,8 @@ pub fn check_secret_hash(
     Err(Error::not_authorized(format!("Unable to verify secret hash for client {}", client.client_id)))
 }
 
-/// The same for the names of the user of a refresh token, with the words that belong there.
-pub fn check_secret_hash_at_refresh(
-    pool: &PoolView,
-    client: &AppClient,
-    names: &[&str],
-    secret_hash: Option<&str>,
-) -> Result<(), Error> {
-    if secret_hash_matches(pool, client, names, secret_hash)? {
-        return Ok(());
-    }
-    Err(Error::not_authorized(format!("SecretHash does not match for the client: {}", client.client_id)))
-}
-
-fn secret_hash_matches(
+/// Whether the hash is one of a name, as each is where the client has no secret. Refused if there must be one and is none.
+pub fn secret_hash_matches(
     pool: &PoolView,
     client: &AppClient,
     names: &[&str],

@@ -104,7 +104,11 @@ impl Refreshing<'_> {
                     return clients::require_secret_hash(&found.pool, &client.state, hash);
                 };
                 let names = [user.state.username(), &user.state.sub.to_string()];
-                clients::check_secret_hash_at_refresh(&found.pool, &client.state, &names, hash)
+                if clients::secret_hash_matches(&found.pool, &client.state, &names, hash)? {
+                    return Ok(());
+                }
+                let id = self.client_id;
+                Err(Error::not_authorized(format!("SecretHash does not match for the client: {id}")))
             }
         }
     }

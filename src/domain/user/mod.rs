@@ -781,7 +781,7 @@ mod tests {
     fn nothing_is_shown_of_a_proof_of_which_nothing_was_said() {
         let created = invited("jane", &[("email", "j@example.com"), ("phone_number", "+12025550123")]);
         let flags = |later: &[Event]| {
-            let shown = user(&[&[created.clone()], later].concat()).shown_attributes();
+            let shown = user(&[std::slice::from_ref(&created), later].concat()).shown_attributes();
             let flag = |name: &str| shown.iter().find(|(shown, _)| shown == name).map(|(_, value)| value.clone());
             [flag("email_verified"), flag("phone_number_verified")]
         };
