@@ -362,6 +362,26 @@ mod tests {
     }
 
     #[test]
+    fn a_password_may_have_spaces_inside() {
+        let judged = |password: &str| {
+            let request = v1::SignUpRequest {
+                client_id: Some("a".to_owned()),
+                username: Some("jane".to_owned()),
+                password: Some(password.to_owned()),
+                ..Default::default()
+            };
+            check(&request).map_err(|error| error.message.into_owned())
+        };
+        for good in ["two words", "a  b c", "ab", "пароль из слов"] {
+            assert_eq!(judged(good), Ok(()), "{good:?}");
+        }
+        let sentence = r"1 validation error detected: Value at 'password' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[\S]+.*[\S]+$";
+        for wrong in ["", "a", " ab", "ab ", "a\nb"] {
+            assert_eq!(judged(wrong), Err(sentence.to_owned()), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn lengths_are_counted_in_characters() {
         let rules = [Rule::MinSize(2), Rule::MaxSize(3)];
         let too_short =

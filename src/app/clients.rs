@@ -54,19 +54,41 @@ pub fn check_secret_hash(
     names: &[&str],
     secret_hash: Option<&str>,
 ) -> Result<(), Error> {
-    let Some(secret) = secret(pool, client)? else { return Ok(()) };
-    let id = &client.client_id;
-    let Some(given) = secret_hash else {
-        return Err(Error::not_authorized(format!(
-            "Client {id} is configured with secret but SECRET_HASH was not received"
-        )));
-    };
+    if secret_hash_matches(pool, client, names, secret_hash)? {
+        return Ok(());
+    }
+    Err(Error::not_authorized(format!("Unable to verify secret hash for client {}", client.client_id)))
+}
+
+/// Whether the hash is one of a name, as each is where the client has no secret. Refused if there must be one and is none.
+pub fn secret_hash_matches(
+    pool: &PoolView,
+    client: &AppClient,
+    names: &[&str],
+    secret_hash: Option<&str>,
+) -> Result<bool, Error> {
+    let Some(secret) = secret(pool, client)? else { return Ok(true) };
+    let (id, given) = (&client.client_id, given_hash(client, secret_hash)?);
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let matches = names.iter().any(|name| {
+    Ok(names.iter().any(|name| {
         let expected = STANDARD.encode(hmac::sign(&key, format!("{name}{id}").as_bytes()));
         bool::from(expected.as_bytes().ct_eq(given.as_bytes()))
-    });
-    if matches { Ok(()) } else { Err(Error::not_authorized(format!("Unable to verify secret hash for client {id}"))) }
+    }))
+}
+
+/// Checks that there is a hash where the client has a secret, whatever it is.
+pub fn require_secret_hash(pool: &PoolView, client: &AppClient, secret_hash: Option<&str>) -> Result<(), Error> {
+    match secret(pool, client)? {
+        Some(_) => given_hash(client, secret_hash).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn given_hash<'a>(client: &AppClient, secret_hash: Option<&'a str>) -> Result<&'a str, Error> {
+    secret_hash.ok_or_else(|| {
+        let id = &client.client_id;
+        Error::not_authorized(format!("Client {id} is configured with secret but SECRET_HASH was not received"))
+    })
 }
 
 /// Checks that a caller knows the client's secret, given as it is.

@@ -226,6 +226,13 @@ pub fn conform(
     Ok(attributes)
 }
 
+/// What Cognito says of an attribute that is to be changed and that the schema lacks, or nothing of one that it has. What a
+/// user is created with is told in other words: [`writable`].
+pub fn missing_in_schema(schema: &[v1::SchemaAttributeType], name: &str) -> Option<String> {
+    let is_known = schema.iter().any(|known| known.name() == name);
+    (!is_known).then(|| format!("user.{name}: Attribute does not exist in the schema."))
+}
+
 /// The attribute of a name, if the pool has it and the writer may write it.
 pub fn writable<'a>(
     schema: &'a [v1::SchemaAttributeType],
@@ -337,14 +344,20 @@ fn within(name: &str, what: &str, number: i64, min: Option<i64>, max: Option<i64
     Ok(())
 }
 
+/// The required attributes that are not there, or empty.
+pub fn missing<'a>(
+    schema: &'a [v1::SchemaAttributeType],
+    attributes: Option<&'a Attributes>,
+) -> impl Iterator<Item = &'a str> {
+    let required = schema.iter().filter(|known| known.required() && known.name() != "sub");
+    required
+        .map(v1::SchemaAttributeType::name)
+        .filter(move |name| attributes.and_then(|it| it.get(*name)).is_none_or(String::is_empty))
+}
+
 /// Whether every required attribute is there and not empty.
 pub fn require(schema: &[v1::SchemaAttributeType], attributes: &Attributes) -> Result<(), Error> {
-    let required = schema.iter().filter(|known| known.required() && known.name() != "sub");
-    let missing: Vec<_> = required
-        .map(v1::SchemaAttributeType::name)
-        .filter(|name| attributes.get(*name).is_none_or(String::is_empty))
-        .map(is_required)
-        .collect();
+    let missing: Vec<_> = missing(schema, Some(attributes)).map(is_required).collect();
     if missing.is_empty() { Ok(()) } else { Err(unconforming(&missing.join("; "))) }
 }
 

@@ -117,17 +117,17 @@ impl Error {
 
     /// Of a call that names a client alone: a pool that is gone went with its clients, and is none of the caller's business.
     pub fn of_client(self, id: impl std::fmt::Display) -> Self {
-        if self.exception == Exception::ResourceNotFoundException { Self::no_such_client(id) } else { self }
+        self.unless(Exception::ResourceNotFoundException, |_| Self::no_such_client(id))
+    }
+
+    /// Another refusal in the place of one exception, such as an operation does not list.
+    pub fn unless(self, exception: Exception, other: impl FnOnce(Self) -> Self) -> Self {
+        if self.exception == exception { other(self) } else { self }
     }
 
     /// The password was taken back and another must be chosen.
     pub fn password_reset_required() -> Self {
         Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")
-    }
-
-    /// The address or name is another user's.
-    pub fn alias_exists(attribute: &str) -> Self {
-        Self::new(Exception::AliasExistsException, format!("An account with the {attribute} already exists."))
     }
 
     /// More attempts or codes than there may be.

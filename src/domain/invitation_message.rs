@@ -4,7 +4,7 @@ use crate::domain::message::{CODE_PLACE, Medium, Message, USERNAME_PLACE, fill_b
 use crate::proto::events::UserPoolSettings;
 
 const DEFAULT_SUBJECT: &str = "Your temporary password";
-const DEFAULT_TEXT: &str = "Sign in with the user name {username} and the temporary password {####}";
+const DEFAULT_TEXT: &str = "Your username is {username} and temporary password is {####}.";
 
 /// The invitation with a temporary password.
 pub fn invitation_message(
@@ -43,7 +43,7 @@ mod tests {
     fn without_a_template_an_invitation_names_user_and_password() {
         for medium in [Medium::Email, Medium::Sms] {
             let message = invitation_message(&UserPoolSettings::default(), medium, "to", "jane", "Secret-1");
-            assert!(message.body.contains("jane") && message.body.contains("Secret-1"), "{}", message.body);
+            assert_eq!(message.body, "Your username is jane and temporary password is Secret-1.");
             assert_eq!((message.to.as_str(), message.code.as_deref()), ("to", Some("Secret-1")));
             assert_eq!(message.subject.is_some(), medium == Medium::Email);
         }

@@ -15,6 +15,28 @@ pub fn generated_length(policy: &PasswordPolicyType) -> usize {
     usize::try_from(policy.minimum_length()).unwrap_or(0).max(GENERATED_LENGTH)
 }
 
+/// The longest password.
+const LONGEST: usize = 256;
+
+/// Whether a text has the form of a password, as the members declare it that bring one. Asked where one comes in a map, of
+/// whose values nothing is declared: what could be set there could not be sent as a member later.
+pub fn check_form(password: &str) -> Result<(), Error> {
+    let is_end = |character: Option<char>| character.is_some_and(|it| !it.is_whitespace());
+    let has_ends = is_end(password.chars().next()) && is_end(password.chars().next_back());
+    let length = password.chars().count();
+    if length < 2 || !has_ends || password.contains('\n') {
+        return Err(unconforming("Password must satisfy regular expression pattern: ^[\\S]+.*[\\S]+$"));
+    }
+    if length > LONGEST {
+        return Err(unconforming("Password must have length less than or equal to 256"));
+    }
+    Ok(())
+}
+
+fn unconforming(broken: &str) -> Error {
+    Error::new(Exception::InvalidPasswordException, format!("Password did not conform with policy: {broken}"))
+}
+
 /// Whether a password conforms to a pool's policy. Names the first rule that it breaks.
 pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
     let lacks = |required: bool, has: fn(char) -> bool| required && !password.chars().any(has);
@@ -32,12 +54,13 @@ pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::new(Exception::InvalidPasswordException, format!("Password did not conform with policy: {broken}")))
+    Err(unconforming(broken))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::testing::refusal;
 
     #[test]
     fn a_generated_password_can_conform_to_any_policy() {
@@ -75,5 +98,20 @@ mod tests {
         assert_eq!(message("aaaaaaaA!"), broken("Password must have numeric characters"));
         assert_eq!(message("aaaaaaA1"), broken("Password must have symbol characters"));
         assert_eq!(message("aaaaaA1!"), None);
+        assert_eq!(message("aaaa A1a"), None, "a space is a symbol");
+    }
+
+    #[test]
+    fn a_password_begins_and_ends_with_what_is_no_space() {
+        for good in ["ab", "a b", "two words", "пароль из слов", "a\tb", &"a".repeat(256)] {
+            assert!(check_form(good).is_ok(), "{good:?}");
+        }
+        for wrong in ["", "a", " ", "  ", " ab", "ab ", "ab\u{a0}", "a\nb"] {
+            let (exception, message) = refusal(check_form(wrong));
+            assert_eq!(exception, Exception::InvalidPasswordException, "{wrong:?}");
+            assert!(message.ends_with(r"pattern: ^[\S]+.*[\S]+$"), "{wrong:?}: {message}");
+        }
+        let message = refusal(check_form(&"a".repeat(257))).1;
+        assert!(message.ends_with("Password must have length less than or equal to 256"), "{message}");
     }
 }

@@ -78,8 +78,7 @@ async fn an_administrator_deletes_a_user_and_the_name_is_free() {
     let missing = "User does not exist.";
     assert_refused(pool.api.call(delete).await, "UserNotFoundException", missing);
     assert_refused(pool.admin_get_user(&person.username).await, "UserNotFoundException", missing);
-    let revoked = "Access Token has been revoked";
-    assert_refused(pool.get_user(tokens.access_token()).await, "NotAuthorizedException", revoked);
+    assert_refused(pool.get_user(tokens.access_token()).await, "UserNotFoundException", missing);
     let again = pool.sign_up(&person.username, &[("email", &person.email)]).await.unwrap();
     assert_ne!(again.user_sub.as_deref(), Some(person.sub.as_str()));
     pool.verify().await;
@@ -93,7 +92,7 @@ async fn a_trusted_server_signs_a_user_in_where_the_client_allows_it() {
     assert_refused(
         admin_sign_in(&pool, &pool.client_id, "ADMIN_USER_PASSWORD_AUTH", &values).await,
         "InvalidParameterException",
-        "ADMIN_USER_PASSWORD_AUTH flow not enabled for this client",
+        "Auth flow not enabled for this client",
     );
     let trusted = CreateUserPoolClientRequest {
         explicit_auth_flows: texts(&["ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),

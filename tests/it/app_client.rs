@@ -311,7 +311,7 @@ async fn a_client_with_an_empty_list_of_flows_has_none_and_one_without_a_list_ha
     let refused = pool.sign_in(&person.username, PASSWORD).await;
     assert_refused(refused, "InvalidParameterException", "USER_PASSWORD_AUTH flow not enabled for this client");
     let refused = pool.refresh(tokens.refresh_token()).await;
-    assert_refused(refused, "NotAuthorizedException", "REFRESH_TOKEN_AUTH flow not enabled for this client");
+    assert_refused(refused, "InvalidParameterException", "REFRESH_TOKEN_AUTH flow not enabled for this client");
     update().send().await.unwrap();
     pool.refresh(tokens.refresh_token()).await.unwrap();
     let refused = pool.sign_in(&person.username, PASSWORD).await;

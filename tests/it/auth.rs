@@ -1,10 +1,13 @@
 //! Signing in, refreshing, signing out.
 
+use serde_json::{Value, json};
 use tonic::Code;
 use userpool::proto::v1::*;
 
 use crate::support::client::{assert_refused, eventually};
+use crate::support::dev::shared_server;
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, texts, unique};
+use crate::support::wire;
 
 const INVALID: &str = "InvalidParameterException";
 const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
@@ -50,13 +53,86 @@ async fn a_wrong_password_and_an_unknown_user_read_the_same_where_users_are_hidd
 }
 
 #[tokio::test]
-async fn who_has_not_confirmed_learns_it_with_the_right_password_only() {
-    let pool = Pool::create().await;
-    let name = unique("unconfirmed");
-    pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
-    assert_refused(pool.sign_in(&name, "Wrong-horse-7").await, WRONG.0, WRONG.1);
-    assert_refused(pool.sign_in(&name, PASSWORD).await, "UserNotConfirmedException", "User is not confirmed.");
-    pool.verify().await;
+async fn what_a_user_has_to_do_first_is_told_whatever_the_password_unless_users_are_hidden() {
+    const NOT_CONFIRMED: (&str, &str) = ("UserNotConfirmedException", "User is not confirmed.");
+    const RESET: (&str, &str) = ("PasswordResetRequiredException", "Password reset required for the user");
+    let flows = texts(&["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]);
+    for (existence, hides) in [(None, false), (Some("LEGACY"), false), (Some("ENABLED"), true)] {
+        let client = CreateUserPoolClientRequest {
+            prevent_user_existence_errors: existence.map(str::to_owned),
+            explicit_auth_flows: flows.clone(),
+            ..Default::default()
+        };
+        let pool = Pool::create_with(email_pool(), client).await;
+        let unconfirmed = unique("unconfirmed");
+        pool.sign_up(&unconfirmed, &[("email", &format!("{unconfirmed}@example.com"))]).await.unwrap();
+        let reset = pool.person("reset").await.username;
+        let (user_pool_id, username) = (Some(pool.id.clone()), Some(reset.clone()));
+        let take_back = AdminResetUserPasswordRequest { user_pool_id, username, ..Default::default() };
+        pool.api.call(take_back).await.unwrap();
+        for (name, standing) in [(&unconfirmed, NOT_CONFIRMED), (&reset, RESET)] {
+            for (password, told) in [("Wrong-horse-7", if hides { WRONG } else { standing }), (PASSWORD, standing)] {
+                assert_refused(pool.sign_in(name, password).await, told.0, told.1);
+                let by_server = AdminInitiateAuthRequest {
+                    user_pool_id: Some(pool.id.clone()),
+                    client_id: Some(pool.client_id.clone()),
+                    auth_flow: Some("ADMIN_USER_PASSWORD_AUTH".into()),
+                    auth_parameters: parameters(&[("USERNAME", name), ("PASSWORD", password)]),
+                    ..Default::default()
+                };
+                assert_refused(pool.api.call(by_server).await, told.0, told.1);
+            }
+            // Each wrong one counts, whatever was told: they lock as anywhere.
+            let mut told = Vec::new();
+            while told.last() != Some(&LOCKED.1.to_owned()) && told.len() < 12 {
+                told.push(pool.sign_in(name, "Wrong-horse-7").await.unwrap_err().message);
+            }
+            assert!(told.len() > 2 && told.last().is_some_and(|message| message == LOCKED.1), "{told:?}");
+            let first = if hides { WRONG } else { standing };
+            assert_eq!(told[0], first.1);
+        }
+        pool.verify().await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_come_with_parameters_of_no_challenge_at_the_aws_door() {
+    let server = shared_server().await;
+    let channel = wire::channel(&server.address).await;
+    let (pool, _) = wire::pool_and_client(&channel, &server.address, "parameters").await;
+    let call = async |name: &str, body: Value| {
+        let info = wire::operations().find(|info| info.name == name).expect("an operation");
+        let answer = wire::aws(&server.address, info, body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        if answer.body.is_empty() { Value::Null } else { answer.json() }
+    };
+    let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
+    let client = json!({ "UserPoolId": pool, "ClientName": "app", "ExplicitAuthFlows": flows });
+    let client = call("CreateUserPoolClient", client).await["UserPoolClient"]["ClientId"].clone();
+    let none = json!({});
+    for (name, sign_in, flow, respond) in [
+        ("one", "InitiateAuth", "USER_PASSWORD_AUTH", "RespondToAuthChallenge"),
+        ("two", "AdminInitiateAuth", "ADMIN_USER_PASSWORD_AUTH", "AdminRespondToAuthChallenge"),
+    ] {
+        let temporary = "Temporary-horse-7";
+        let user = json!({ "UserPoolId": pool, "Username": name, "TemporaryPassword": temporary, "MessageAction": "SUPPRESS" });
+        call("AdminCreateUser", user).await;
+        let by = |password: &str| json!({ "USERNAME": name, "PASSWORD": password });
+        let begin = |parameters: Value, flow: &str| json!({ "UserPoolId": pool, "ClientId": client, "AuthFlow": flow, "AuthParameters": parameters });
+        let challenge = call(sign_in, begin(by(temporary), flow)).await;
+        let parameters = challenge["ChallengeParameters"].as_object().expect("parameters");
+        assert_eq!(parameters["USER_ID_FOR_SRP"], name);
+        let answer = json!({
+            "UserPoolId": pool, "ClientId": client, "ChallengeName": "NEW_PASSWORD_REQUIRED", "Session": challenge["Session"],
+            "ChallengeResponses": { "USERNAME": name, "NEW_PASSWORD": PASSWORD },
+        });
+        assert_eq!(call(respond, answer).await["ChallengeParameters"], none, "{respond}");
+        let signed_in = call(sign_in, begin(by(PASSWORD), flow)).await;
+        assert_eq!(signed_in["ChallengeParameters"], none, "{sign_in}");
+        let token = json!({ "REFRESH_TOKEN": signed_in["AuthenticationResult"]["RefreshToken"] });
+        let refreshed = call(sign_in, begin(token, "REFRESH_TOKEN_AUTH")).await;
+        assert_eq!(refreshed["ChallengeParameters"], none, "a refresh by {sign_in}");
+    }
 }
 
 /// Guesses until the name is locked, whatever the machine's speed: each lock is twice as long as the one before.
@@ -129,8 +205,8 @@ async fn only_the_flows_of_the_client_are_open() {
     let password_only = pool.add_client(password_only).await;
     let mut request = pool.refresh_request(tokens.refresh_token());
     request.client_id = password_only.client_id;
-    let refusal = pool.api.call(request).await.unwrap_err();
-    assert_eq!(refusal.exception, "NotAuthorizedException");
+    let message = "REFRESH_TOKEN_AUTH flow not enabled for this client";
+    assert_refused(pool.api.call(request).await, INVALID, message);
     pool.verify().await;
 }
 
@@ -211,10 +287,11 @@ async fn a_trusted_server_reads_what_an_app_would() {
         (of(&trusted, "USER_SRP_AUTH", &[]), INVALID, "AuthFlow USER_SRP_AUTH is not supported by this server yet."),
         (of(&trusted, "ADMIN_USER_PASSWORD_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
         (of(&rotating, "REFRESH_TOKEN_AUTH", &refresh), INVALID, rotates),
+        (of(&password_only, "REFRESH_TOKEN_AUTH", &refresh), INVALID, "Auth flow not enabled for this client"),
         (
-            of(&password_only, "REFRESH_TOKEN_AUTH", &refresh),
-            WRONG.0,
-            "REFRESH_TOKEN_AUTH flow not enabled for this client",
+            of(&password_only, "USER_PASSWORD_AUTH", &[("USERNAME", "jane"), ("PASSWORD", PASSWORD)]),
+            INVALID,
+            "Auth flow not enabled for this client",
         ),
         (of(&trusted, "REFRESH_TOKEN_AUTH", &refresh), WRONG.0, "Invalid Refresh Token"),
         (sign_in(&guessed, PASSWORD), LOCKED.0, LOCKED.1),

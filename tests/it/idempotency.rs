@@ -409,7 +409,8 @@ async fn an_answer_to_a_challenge_under_a_key_spends_its_session_once() {
     }
     assert!(is_sealed_for_a_user(&pool, &key).await);
     pool.get_user(first.authentication_result.unwrap().access_token()).await.unwrap();
-    assert_refused(pool.api.call(request()).await, "NotAuthorizedException", "Invalid session for the user.");
+    let used = "Invalid session for the user, session can only be used once.";
+    assert_refused(pool.api.call(request()).await, "NotAuthorizedException", used);
     pool.verify().await;
 }
 

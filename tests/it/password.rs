@@ -511,7 +511,7 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
     reset(&pool, &person.username).await.unwrap();
     assert_eq!(status(&pool, &person.username).await, "RESET_REQUIRED");
     assert_refused(pool.sign_in(&person.username, PASSWORD).await, RESET.0, RESET.1);
-    assert_refused(pool.sign_in(&person.username, "Wrong-horse-7").await, WRONG.0, WRONG.1);
+    assert_refused(pool.sign_in(&person.username, "Wrong-horse-7").await, RESET.0, RESET.1);
     assert_refused(pool.get_user(tokens.access_token()).await, RESET.0, RESET.1);
     assert_refused(pool.refresh(tokens.refresh_token()).await, RESET.0, RESET.1);
     assert_refused(change(&pool, tokens.access_token(), Some(PASSWORD), BETTER).await, RESET.0, RESET.1);
@@ -585,5 +585,46 @@ async fn who_can_not_be_sent_a_code_loses_its_password_to_an_administrator_all_t
     let waiting = unique("waiting");
     pool.sign_up(&waiting, &[]).await.unwrap();
     assert_refused(reset(&pool, &waiting).await, STATE.0, STATE.1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_password_has_spaces_inside_wherever_one_is_set_and_none_at_its_ends() {
+    const SPACED: [&str; 4] = ["Correct horse 1", "Correct horse 2", "Correct horse 3", "Correct  horse 4"];
+    let pool = Pool::create().await;
+    let name = unique("spaced");
+    let email = format!("{name}@example.com");
+    let sign_up = |password: &str| SignUpRequest {
+        password: Some(password.to_owned()),
+        ..pool.sign_up_request(&name, &[("email", &email)])
+    };
+    pool.api.call(sign_up(SPACED[0])).await.unwrap();
+    pool.confirm(&name, &pool.api.code_for(&email).await).await.unwrap();
+    let tokens = pool.sign_in(&name, SPACED[0]).await.unwrap();
+    change(&pool, tokens.access_token(), Some(SPACED[0]), SPACED[1]).await.unwrap();
+    forgot(&pool, &name).await.unwrap();
+    let code = pool.api.messages_for(&email, 2).await[0]["code"].as_str().unwrap().to_owned();
+    pool.api.call(recover_request(&pool, &name, &code, SPACED[2])).await.unwrap();
+    pool.sign_in(&name, SPACED[2]).await.unwrap();
+    set(&pool, &name, SPACED[3], Some(true)).await.unwrap();
+    pool.sign_in(&name, SPACED[3]).await.unwrap();
+    assert_refused(pool.sign_in(&name, "Correct horse 4").await, WRONG.0, WRONG.1);
+
+    let invited = unique("invited");
+    pool.create_user(&invited, &[], SPACED[0]).await;
+    let challenge = pool.challenge(&invited, SPACED[0]).await;
+    let form =
+        r"Password did not conform with policy: Password must satisfy regular expression pattern: ^[\S]+.*[\S]+$";
+    for wrong in [" Correct-horse-1", "Correct-horse-1 "] {
+        let answer = pool.new_password_request(challenge.session(), &invited, wrong);
+        assert_refused(pool.api.call(answer).await, "InvalidPasswordException", form);
+        let member = pool.api.call(sign_up(wrong)).await.unwrap_err();
+        assert_eq!(member.exception, "InvalidParameterException");
+        assert!(member.message.ends_with(r"pattern: ^[\S]+.*[\S]+$"), "{}", member.message);
+        let member = set(&pool, &name, wrong, Some(true)).await.unwrap_err();
+        assert_eq!(member.exception, "InvalidParameterException");
+    }
+    pool.api.call(pool.new_password_request(challenge.session(), &invited, SPACED[1])).await.unwrap();
+    pool.sign_in(&invited, SPACED[1]).await.unwrap();
     pool.verify().await;
 }

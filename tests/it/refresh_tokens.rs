@@ -3,7 +3,7 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, texts};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, secret_hash, texts};
 
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Refresh Token has been revoked");
 
@@ -133,6 +133,56 @@ async fn a_client_with_a_secret_refreshes_with_it_alone() {
 }
 
 #[tokio::test]
+async fn a_refresh_by_a_client_with_a_secret_needs_the_hash_of_the_tokens_user() {
+    let pool = Pool::create().await;
+    let person = pool.person("hashed").await;
+    let client = CreateUserPoolClientRequest { generate_secret: Some(true), ..password_client() };
+    let client = pool.add_client(client).await;
+    let (id, secret) = (client.client_id(), client.client_secret.as_deref().unwrap());
+    let hash = |name: &str| secret_hash(secret, name, id);
+    let mut sign_in = pool.sign_in_request(&person.username, PASSWORD);
+    sign_in.client_id = client.client_id.clone();
+    sign_in.auth_parameters.insert("SECRET_HASH".to_owned(), hash(&person.username));
+    let tokens = pool.api.call(sign_in).await.unwrap().authentication_result.unwrap();
+    let with = |token: &str, hash: Option<String>| {
+        let values = [("REFRESH_TOKEN", token.to_owned())].into_iter().chain(hash.map(|hash| ("SECRET_HASH", hash)));
+        values.map(|(name, value)| (name.to_owned(), value)).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let refresh = async |token: &str, hash: Option<String>| {
+        let app = InitiateAuthRequest { auth_parameters: with(token, hash.clone()), ..pool.refresh_request(token) };
+        let app = InitiateAuthRequest { client_id: client.client_id.clone(), ..app };
+        let server = AdminInitiateAuthRequest {
+            user_pool_id: Some(pool.id.clone()),
+            client_id: client.client_id.clone(),
+            auth_flow: Some("REFRESH_TOKEN_AUTH".into()),
+            auth_parameters: with(token, hash),
+            ..Default::default()
+        };
+        let (app, server) = (pool.api.call(app).await.map(drop), pool.api.call(server).await.map(drop));
+        assert_eq!(app, server);
+        app
+    };
+    let token = tokens.refresh_token();
+    let missing = format!("Client {id} is configured with secret but SECRET_HASH was not received");
+    assert_refused(refresh(token, None).await, "NotAuthorizedException", &missing);
+    let wrong = format!("SecretHash does not match for the client: {id}");
+    for hash in ["wrong".to_owned(), hash("somebody")] {
+        assert_refused(refresh(token, Some(hash)).await, "NotAuthorizedException", &wrong);
+    }
+    for name in [&person.username, &person.sub] {
+        refresh(token, Some(hash(name))).await.unwrap();
+    }
+    // A token that names nobody is told to be one, not a hash to be wrong that was about somebody.
+    assert_refused(refresh("x", Some(hash(&person.username))).await, "NotAuthorizedException", "Invalid Refresh Token");
+    pool.sign_out(tokens.access_token()).await.unwrap();
+    assert_refused(refresh(token, Some(hash(&person.username))).await, REVOKED.0, REVOKED.1);
+    pool.delete_user(pool.sign_in(&person.username, PASSWORD).await.unwrap().access_token()).await.unwrap();
+    assert_refused(refresh(token, Some(hash(&person.username))).await, REVOKED.0, REVOKED.1);
+    assert_refused(refresh(token, None).await, "NotAuthorizedException", &missing);
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_client_that_stops_rotating_knows_the_tokens_that_were_replaced() {
     let pool = Pool::create_with(email_pool(), rotating_client(0)).await;
     let person = pool.person("stopped").await;
@@ -241,7 +291,7 @@ async fn a_client_that_allows_no_refresh_gives_none_by_any_operation() {
     let message = "REFRESH_TOKEN_AUTH flow not enabled for this client";
     assert_refused(renew(&pool, &token).await, "NotAuthorizedException", message);
     assert_refused(renew(&pool, "not.a.token").await, "NotAuthorizedException", message);
-    assert_refused(pool.refresh(&token).await, "NotAuthorizedException", message);
+    assert_refused(pool.refresh(&token).await, "InvalidParameterException", message);
 
     // A client that rotates tokens must not list the flow, and refreshes.
     let update = |explicit_auth_flows: &[&str], refresh_token_rotation| UpdateUserPoolClientRequest {

@@ -95,7 +95,11 @@ async fn an_access_token_that_does_not_count_is_refused_by_every_operation() {
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(reset.username));
     let request = AdminResetUserPasswordRequest { user_pool_id, username, ..Default::default() };
     pool.api.call(request).await.unwrap();
+    let deleted = pool.person("deleted").await;
+    let of_deleted = pool.sign_in(&deleted.username, PASSWORD).await.unwrap();
+    pool.delete_user(of_deleted.access_token()).await.unwrap();
     for (token, exception, message) in [
+        (of_deleted.access_token(), "UserNotFoundException", "User does not exist."),
         ("not.a.token", "NotAuthorizedException", "Invalid Access Token"),
         (of_disabled.access_token(), "NotAuthorizedException", "User is disabled."),
         (of_reset.access_token(), "PasswordResetRequiredException", "Password reset required for the user"),

@@ -116,6 +116,42 @@ async fn a_name_is_taken_once() {
 }
 
 #[tokio::test]
+async fn a_uuid_is_a_name_like_others_unless_it_is_the_sub_of_somebody() {
+    let uuid = || userpool::environment::Random::default().uuid().to_string();
+    for case_sensitive in [true, false] {
+        let configuration = UsernameConfigurationType { case_sensitive: Some(case_sensitive) };
+        let request = CreateUserPoolRequest { username_configuration: Some(configuration), ..email_pool() };
+        let pool = Pool::create_with(request, password_client()).await;
+        let (name, email) = (uuid(), format!("{}@example.com", unique("uuid")));
+        let sub = pool.sign_up(&name, &[("email", &email)]).await.unwrap().user_sub.unwrap();
+        assert_ne!(sub, name);
+        pool.confirm(&name, &pool.api.code_for(&email).await).await.unwrap();
+        for known in [&name, &sub] {
+            let tokens = pool.sign_in(known, PASSWORD).await.unwrap();
+            let user = pool.get_user(tokens.access_token()).await.unwrap();
+            assert_eq!(
+                (user.username(), by_name(&user.user_attributes)["sub"].as_str()),
+                (name.as_str(), sub.as_str())
+            );
+            assert_eq!(pool.admin_get_user(known).await.unwrap().username(), name);
+        }
+        let created = uuid();
+        assert_eq!(pool.create_user(&created, &[], PASSWORD).await.username(), created);
+        // Names and subs are taken from one namespace.
+        let folded = sub.to_uppercase();
+        for taken in [&name, &sub, &folded].into_iter().take(if case_sensitive { 2 } else { 3 }) {
+            assert_refused(pool.sign_up(taken, &[]).await, "UsernameExistsException", "User already exists");
+            let created = pool.api.call(pool.create_user_request(taken, &[])).await;
+            assert_refused(created, "UsernameExistsException", "User account already exists");
+        }
+        let raced = uuid();
+        let answers = futures::future::join_all((0..4).map(|_| pool.sign_up(&raced, &[]))).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        pool.verify().await;
+    }
+}
+
+#[tokio::test]
 async fn names_differ_by_case_unless_the_pool_says_otherwise() {
     let strict = Pool::create().await;
     let name = unique("case");
@@ -303,6 +339,7 @@ async fn a_client_with_a_secret_needs_its_hash() {
         request
     };
     assert_refused(pool.api.call(refresh(None)).await, "NotAuthorizedException", &missing);
+    let wrong = format!("SecretHash does not match for the client: {id}");
     assert_refused(pool.api.call(refresh(Some(&other))).await, "NotAuthorizedException", &wrong);
     pool.api.call(refresh(Some(&right))).await.unwrap();
     pool.verify().await;
@@ -623,14 +660,6 @@ async fn an_address_can_be_the_name() {
 }
 
 #[tokio::test]
-async fn a_name_in_the_form_of_a_sub_is_refused() {
-    let pool = Pool::create().await;
-    let refused = pool.sign_up("6f1c7d3e-0000-4000-8000-000000000001", &[]).await.unwrap_err();
-    assert_eq!(refused.exception, "InvalidParameterException");
-    pool.verify().await;
-}
-
-#[tokio::test]
 async fn sign_up_can_be_closed() {
     let config = AdminCreateUserConfigType { allow_admin_create_user_only: Some(true), ..Default::default() };
     let request = CreateUserPoolRequest { admin_create_user_config: Some(config), ..email_pool() };
@@ -713,7 +742,8 @@ async fn a_preferred_name_that_is_an_alias_waits_for_the_confirmation() {
     let request = CreateUserPoolRequest { alias_attributes: texts(&["preferred_username"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     let refused = pool.sign_up(&unique("eager"), &[("preferred_username", "nick")]).await;
-    let message = "preferred_username can not be provided for unconfirmed account";
+    let message = "Preferred username cannot be provided for unconfirmed account, since user pool is configured for \
+    preferred username alias.";
     assert_refused(refused, "InvalidParameterException", message);
     pool.verify().await;
 

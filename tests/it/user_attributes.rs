@@ -1,5 +1,7 @@
 //! Attributes: set, proved, taken away, by a user and by an administrator.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use userpool::proto::v1::*;
 
@@ -211,7 +213,8 @@ async fn an_address_that_is_the_name_moves_with_its_attribute() {
     };
     let (email, other) = (arrive(&pool, "mover").await, arrive(&pool, "other").await);
     let token = token_of(&pool, &email).await;
-    assert_refused(update(&pool, &token, &[("email", &other)]).await, TAKEN.0, TAKEN.1);
+    let taken = "An account with the given email already exists.";
+    assert_refused(update(&pool, &token, &[("email", &other)]).await, "AliasExistsException", taken);
     let new = format!("new-{email}");
     update(&pool, &token, &[("email", &new)]).await.unwrap();
     pool.sign_in(&new, PASSWORD).await.unwrap();
@@ -234,7 +237,7 @@ async fn an_address_that_is_the_name_moves_with_its_attribute() {
     update(&pool, &token, &[("email", &other)]).await.unwrap();
     pool.sign_in(&email, PASSWORD).await.unwrap();
     let code = pool.api.messages_for(&other, 2).await[0]["code"].as_str().unwrap().to_owned();
-    assert_refused(verify(&pool, &token, "email", &code).await, TAKEN.0, TAKEN.1);
+    assert_refused(verify(&pool, &token, "email", &code).await, "AliasExistsException", taken);
     let new = format!("new-{email}");
     update(&pool, &token, &[("email", &new)]).await.unwrap();
     verify(&pool, &token, "email", &pool.api.code_for(&new).await).await.unwrap();
@@ -317,6 +320,77 @@ fn schema() -> Vec<SchemaAttributeType> {
 }
 
 #[tokio::test]
+async fn an_address_that_is_somebodys_name_is_taken_by_nobody_else() {
+    let request = CreateUserPoolRequest { username_attributes: texts(&["email"]), ..Default::default() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let emails = ["one", "other"].map(|name| format!("{}@example.com", unique(name)));
+    for email in &emails {
+        pool.create_user(email, &[], PASSWORD).await;
+        let set = AdminSetUserPasswordRequest {
+            user_pool_id: Some(pool.id.clone()),
+            username: Some(email.clone()),
+            password: Some(PASSWORD.into()),
+            permanent: Some(true),
+        };
+        pool.api.call(set).await.unwrap();
+    }
+    let message = "An account with the given email already exists.";
+    for values in [vec![("email", emails[0].as_str())], vec![("email", emails[0].as_str()), ("email_verified", "true")]]
+    {
+        assert_refused(admin_update(&pool, &emails[1], &values).await, "AliasExistsException", message);
+    }
+    let token = token_of(&pool, &emails[1]).await;
+    assert_refused(update(&pool, &token, &[("email", &emails[0])]).await, "AliasExistsException", message);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn of_a_proof_is_shown_what_was_said_of_it() {
+    let pool = Pool::create().await;
+    let flag = async |name: &str| {
+        let shown = by_name(&pool.admin_get_user(name).await.unwrap().user_attributes);
+        shown.get("email_verified").cloned()
+    };
+    let [yes, no] = ["true", "false"].map(|flag| Some(flag.to_owned()));
+    let (created, email, new) = (unique("created"), unique("mail"), unique("new"));
+    let [email, new] = [email, new].map(|name| format!("{name}@example.com"));
+    let user = pool.create_user(&created, &[("email", &email)], PASSWORD).await;
+    assert!(!by_name(&user.attributes).contains_key("email_verified"));
+    assert_eq!(flag(&created).await, None);
+    let challenge = pool.challenge(&created, PASSWORD).await;
+    let told: serde_json::Value = serde_json::from_str(&challenge.challenge_parameters["userAttributes"]).unwrap();
+    assert_eq!(told, serde_json::json!({ "email": email }));
+    let answer = pool.new_password_request(challenge.session(), &created, PASSWORD);
+    let tokens = pool.api.call(answer).await.unwrap().authentication_result.unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(tokens.id_token().split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((claims["email"].as_str(), claims.get("email_verified")), (Some(email.as_str()), None));
+    assert_eq!(shown(&pool, tokens.access_token(), &["email", "email_verified"]).await, [Some(email.clone()), None]);
+
+    admin_update(&pool, &created, &[("name", "Jane")]).await.unwrap();
+    assert_eq!(flag(&created).await, None);
+    admin_update(&pool, &created, &[("email_verified", "false")]).await.unwrap();
+    assert_eq!(flag(&created).await, no);
+    admin_update(&pool, &created, &[("email_verified", "true")]).await.unwrap();
+    assert_eq!(flag(&created).await, yes);
+    admin_update(&pool, &created, &[("email", &new)]).await.unwrap();
+    assert_eq!(flag(&created).await, no, "another address");
+    admin_delete(&pool, &created, &["email"]).await.unwrap();
+    assert_eq!(flag(&created).await, None, "it is gone");
+
+    let said = unique("said");
+    pool.create_user(&said, &[("email", &format!("{said}@example.com")), ("email_verified", "false")], PASSWORD).await;
+    assert_eq!(flag(&said).await, no, "an administrator said so");
+    let signed_up = unique("signed-up");
+    pool.sign_up(&signed_up, &[("email", &format!("{signed_up}@example.com"))]).await.unwrap();
+    assert_eq!(flag(&signed_up).await, no);
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(signed_up.clone()));
+    pool.api.call(AdminConfirmSignUpRequest { user_pool_id, username, ..Default::default() }).await.unwrap();
+    assert_eq!(flag(&signed_up).await, no, "an administrator proves nothing");
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_preferred_name_is_for_who_has_confirmed() {
     let aliases = texts(&["email", "preferred_username"]);
     let aliases = CreateUserPoolRequest { alias_attributes: aliases, ..email_pool() };
@@ -324,7 +398,8 @@ async fn a_preferred_name_is_for_who_has_confirmed() {
     let name = unique("early");
     pool.sign_up(&name, &[("email", &format!("{name}@example.com"))]).await.unwrap();
     let preferred = [("preferred_username", name.as_str())];
-    let message = "preferred_username can not be provided for unconfirmed account";
+    let message = "Preferred username cannot be provided for unconfirmed account, since user pool is configured for \
+    preferred username alias.";
     assert_refused(admin_update(&pool, &name, &preferred).await, "InvalidParameterException", message);
     assert_refused(pool.sign_up(&unique("early"), &preferred).await, "InvalidParameterException", message);
     let confirmed = pool.person("confirmed").await.username;
@@ -342,7 +417,8 @@ async fn who_writes_decides_what_may_be_written() {
     let invalid = "InvalidParameterException";
     let immutable = "user.custom:born: Attribute cannot be updated.";
     let required = "Attributes did not conform to the schema: given_name: The attribute is required";
-    let unknown = "Attributes did not conform to the schema: Type for attribute {custom:shoe} could not be determined";
+    let unknown = "user.custom:shoe: Attribute does not exist in the schema.";
+    let unknown_to_delete = "Invalid user attributes: user.custom:shoe: Attribute does not exist in the schema.";
     let length = "Attributes did not conform to the schema: custom:plan: The length must be at least 2";
     for (name, value, message) in [
         ("custom:born", "1991", immutable),
@@ -356,7 +432,7 @@ async fn who_writes_decides_what_may_be_written() {
         assert_refused(update(&pool, &token, &[(name, value)]).await, invalid, message);
         assert_refused(admin_update(&pool, &person.username, &[(name, value)]).await, invalid, message);
     }
-    for (name, message) in [("custom:born", immutable), ("given_name", required), ("custom:shoe", unknown)] {
+    for (name, message) in [("custom:born", immutable), ("given_name", required), ("custom:shoe", unknown_to_delete)] {
         assert_refused(delete(&pool, &token, &[name]).await, invalid, message);
         assert_refused(admin_delete(&pool, &person.username, &[name]).await, invalid, message);
     }

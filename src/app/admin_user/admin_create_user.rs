@@ -26,16 +26,16 @@ pub async fn admin_create_user(
     if request.message_action() == "RESEND" {
         return until_settled!(Exception::TooManyRequestsException, resend(app, caller, &request));
     }
-    let sub = Sub(app.random.uuid());
-    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, sub))
+    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request))
 }
 
 async fn create(
     app: &App,
     caller: &Caller,
     request: &AdminCreateUserRequest,
-    sub: Sub,
 ) -> Result<AdminCreateUserResponse, Failure> {
+    // Another one at each try: a name of somebody else's may look like it.
+    let sub = Sub(app.random.uuid());
     let pool_id = UserPoolId::new(request.user_pool_id());
     let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
     let found = app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await?;

@@ -22,7 +22,7 @@ pub async fn admin_initiate_auth(
         AuthFlow::RefreshToken => {
             let tokens: Result<_, Error> = until_settled!(
                 Exception::TooManyRequestsException,
-                refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters)
+                refresh_flow::by_flow(app, caller, &pool_id, &client_id, parameters, true)
             );
             Ok(Answer::Tokens(Box::new(tokens?)).into())
         }

@@ -23,14 +23,9 @@ pub async fn get_tokens_from_refresh_token(
     };
     let tokens: Result<_, Error> =
         until_settled!(Exception::TooManyRequestsException, by_token(app, caller, &refreshing));
-    let tokens = tokens.map_err(|error| unless_listed(error.of_client(&client_id)))?;
+    // The operation knows no "password reset required": a token of such a user is one that may not.
+    let may_not = |error: Error| Error::not_authorized(error.message);
+    let tokens = tokens
+        .map_err(|error| error.of_client(&client_id).unless(Exception::PasswordResetRequiredException, may_not))?;
     Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens) })
-}
-
-/// The operation knows no "password reset required": a token of such a user is one that may not.
-fn unless_listed(error: Error) -> Error {
-    match error.exception {
-        Exception::PasswordResetRequiredException => Error::not_authorized(error.message),
-        _ => error,
-    }
 }

@@ -1,7 +1,7 @@
 //! GlobalSignOut.
 
 use crate::app::caller::Caller;
-use crate::app::user::signed_in::signed_in;
+use crate::app::user::signed_in::{revoked, signed_in};
 use crate::app::{App, Failure, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::user::global_sign_out as rules;
@@ -18,7 +18,9 @@ pub async fn global_sign_out(
 }
 
 async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOutResponse, Failure> {
-    let signed_in = signed_in(app, token).await?;
+    // The operation knows no "user not found": a token of a user who is gone is one that was revoked.
+    let gone = |error: Error| error.unless(Exception::UserNotFoundException, |_| revoked());
+    let signed_in = signed_in(app, token).await.map_err(gone)?;
     let (pool, user) = (&signed_in.pool, &signed_in.user);
     let decision = rules::global_sign_out(&user.state);
     decision.answer?;

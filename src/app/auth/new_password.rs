@@ -71,7 +71,7 @@ impl NewPassword<'_> {
         let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;
         let (session, user) = session.zip(found.user).ok_or_else(invalid_session)?;
-        session.check(&challenge::Answer {
+        let given = challenge::Answer {
             challenge: ChallengeName::NewPasswordRequired,
             client: &client.state,
             user: &user.state,
@@ -79,7 +79,12 @@ impl NewPassword<'_> {
             username: self.username,
             name_rules: &pool.name_rules,
             at: app.clock.now(),
-        })?;
+        };
+        if !session.fits(&given) {
+            let is_used = app.store.is_nonce_spent(pool_id, session.nonce).await?;
+            return Err(if is_used { challenge::used_session() } else { invalid_session() }.into());
+        }
+        session.check(&given)?;
         let attributes =
             rules::check(&pool.state, &client.state, &user.state, self.password, &self.written, &found.taken)?;
         let password = password_forms::seal(app, caller, Owner::of(&pool, &user), self.password).await?;

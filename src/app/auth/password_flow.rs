@@ -11,7 +11,7 @@ use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::lockout::Hearing;
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_unheard};
-use crate::domain::auth::{AuthFlow, required_parameter};
+use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::source::Source;
@@ -49,13 +49,26 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     let told = clients::told(&hint.keys, &name, &whence.network);
     // Those of one network: who guesses from elsewhere holds nobody up.
     let _guess = app.guesses.begin(&[nobody.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
-    let guess = Guess { flow, pool_id, client_id, username, password, secret_hash, name: &name, nobody, told, whence };
+    let guess = Guess {
+        flow,
+        is_by_server: server.is_some(),
+        pool_id,
+        client_id,
+        username,
+        password,
+        secret_hash,
+        name: &name,
+        nobody,
+        told,
+        whence,
+    };
     until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
 }
 
 /// One guess at one name.
 struct Guess<'a> {
     flow: AuthFlow,
+    is_by_server: bool,
     pool_id: &'a UserPoolId,
     client_id: &'a ClientId,
     username: &'a str,
@@ -90,9 +103,7 @@ impl Guess<'_> {
         let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
         clients::check_secret_hash(pool, client, &[self.username], self.secret_hash)?;
         if !client.allows(self.flow.name()) {
-            return Err(
-                Error::invalid_parameter(format!("{} flow not enabled for this client", self.flow.name())).into()
-            );
+            return Err(flow_not_enabled(self.flow, self.is_by_server).into());
         }
         let at = app.clock.now();
         // None where the user is known to be, so that nobody else there can keep it out; nor of a server.

@@ -6,7 +6,7 @@ use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
-use crate::domain::auth::required_parameter;
+use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::events::user_activity::Activity;
@@ -45,6 +45,7 @@ pub async fn by_flow(
     pool_id: &UserPoolId,
     client_id: &ClientId,
     parameters: &BTreeMap<String, String>,
+    is_by_server: bool,
 ) -> Result<AuthenticationResultType, Failure> {
     let token = required_parameter(parameters, "REFRESH_TOKEN")?;
     let proof = Proof::Hash(parameters.get("SECRET_HASH").map(String::as_str));
@@ -56,7 +57,9 @@ pub async fn by_flow(
         let message = "This client rotates refresh tokens: use GetTokensFromRefreshToken.";
         return Err(Error::invalid_parameter(message).into());
     }
-    rules::permit(&client.state)?;
+    if !rules::is_permitted(&client.state) {
+        return Err(flow_not_enabled(AuthFlow::RefreshToken, is_by_server).into());
+    }
     refreshing.refresh(app, caller, &found, &client, presented).await.map_err(|failure| match failure {
         // A client that has stopped rotating has tokens that were replaced. These operations don't know the exception.
         Failure::Refused(error) if error.exception == Exception::RefreshTokenReuseException => revoked().into(),
@@ -73,7 +76,9 @@ pub async fn by_token(
     let (found, presented) = refreshing.read(app).await?;
     let client = client(&found, refreshing.client_id)?;
     refreshing.check_proof(&found, &client)?;
-    rules::permit(&client.state)?;
+    if !rules::is_permitted(&client.state) {
+        return Err(Error::not_authorized("REFRESH_TOKEN_AUTH flow not enabled for this client").into());
+    }
     refreshing.refresh(app, caller, &found, &client, presented).await
 }
 
@@ -94,9 +99,16 @@ impl Refreshing<'_> {
         match self.proof {
             Proof::Secret(secret) => clients::check_client_secret(&found.pool, &client.state, secret),
             Proof::Hash(hash) => {
-                let username = found.user.as_ref().map_or("", |user| user.state.username());
-                let sub = found.user.as_ref().map_or_else(String::new, |user| user.state.sub.to_string());
-                clients::check_secret_hash(&found.pool, &client.state, &[username, &sub], hash)
+                let Some(user) = &found.user else {
+                    // The hash is about a name, and there is none: that the token counts no more says why.
+                    return clients::require_secret_hash(&found.pool, &client.state, hash);
+                };
+                let names = [user.state.username(), &user.state.sub.to_string()];
+                if clients::secret_hash_matches(&found.pool, &client.state, &names, hash)? {
+                    return Ok(());
+                }
+                let id = self.client_id;
+                Err(Error::not_authorized(format!("SecretHash does not match for the client: {id}")))
             }
         }
     }

@@ -23,9 +23,8 @@ use crate::store::read::Wanted;
 pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Result<SignUpResponse, Error> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
-    let sub = Sub(app.random.uuid());
     let signed_up: Result<_, Error> =
-        until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id, sub));
+        until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id));
     signed_up.map_err(|error| error.of_client(&client_id))
 }
 
@@ -35,8 +34,9 @@ async fn attempt(
     request: &SignUpRequest,
     pool_id: &UserPoolId,
     client_id: &ClientId,
-    sub: Sub,
 ) -> Result<SignUpResponse, Failure> {
+    // Another one at each try: a name of somebody else's may look like it.
+    let sub = Sub(app.random.uuid());
     let rules_of_names = app.store.pool_hint(pool_id).await?.name_rules.clone();
     let claims = names_to_claim(&rules_of_names, request);
     let names: Vec<_> = claims.iter().map(|(_, name)| name.clone()).collect();

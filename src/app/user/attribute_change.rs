@@ -7,6 +7,7 @@ use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes};
 use crate::domain::user::codes::{Delivery, verification};
+use crate::domain::user::name_exists;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, LoadedUser, OperationalRow};
@@ -42,7 +43,7 @@ pub async fn refuse_taken_names(app: &App, change: &Change<'_>, events: &[Event]
     let names: Vec<_> = added.keys().cloned().collect();
     let found = app.store.read(&change.pool.id, None, Wanted { taken: &names, ..Wanted::default() }).await?;
     match found.taken.iter().find_map(|name| added.get(name)) {
-        Some(attribute) => Err(Error::alias_exists(attribute)),
+        Some(attribute) => Err(name_exists(rules, attribute)),
         None => Ok(()),
     }
 }

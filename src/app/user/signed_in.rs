@@ -50,20 +50,23 @@ pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Error> {
     app.access_tokens.verify(&app.store, token, app.clock.now()).await
 }
 
-/// Finds the user of an access token. Fails if the token is not ours, is old, or its session is over.
+/// Finds the user of an access token. Fails if the token is not ours, is old, its user is gone, or its session is over.
 pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
     signed_in_with(app, &verified(app, token).await?, Wanted::default()).await
 }
 
+/// The refusal of a token whose session is over.
+pub fn revoked() -> Error {
+    Error::not_authorized("Access Token has been revoked")
+}
+
 /// Finds the user of a verified token, with what is wanted beside it.
 pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Error> {
-    let revoked = || Error::not_authorized("Access Token has been revoked");
     let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..wanted };
     let found = app.store.read(&token.pool_id, Some(&token.client_id), wanted).await;
     // A token of a client that is gone is a token that was revoked.
-    let found = found
-        .map_err(|error| if error.exception == Exception::ResourceNotFoundException { revoked() } else { error })?;
-    let user = found.user.ok_or_else(revoked)?;
+    let found = found.map_err(|error| error.unless(Exception::ResourceNotFoundException, |_| revoked()))?;
+    let user = found.user.ok_or_else(Error::no_such_user)?;
     let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
     let session = session.ok_or_else(revoked)?;
     // Disabling ends sessions as well: that the user is disabled says more.

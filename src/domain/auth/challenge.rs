@@ -66,9 +66,14 @@ pub fn expires_at(client: &AppClient, at: Timestamp) -> Timestamp {
     at.plus_seconds(i64::from(client.settings.auth_session_validity) * 60)
 }
 
-/// The refusal of a text that is no session, or none of this client, user and challenge, or was used already.
+/// The refusal of a text that is no session, or none of this client, user and challenge.
 pub fn invalid_session() -> Error {
     Error::not_authorized("Invalid session for the user.")
+}
+
+/// The refusal of a session that an answer has used up.
+pub fn used_session() -> Error {
+    Error::not_authorized("Invalid session for the user, session can only be used once.")
 }
 
 /// What is known of an answer when its session is checked.
@@ -90,18 +95,20 @@ pub struct Answer<'a> {
 }
 
 impl ChallengeSession {
-    /// Whether the session is of this answer, and its time not over.
-    pub fn check(&self, answer: &Answer<'_>) -> Result<(), Error> {
+    /// Whether the session is of this answer. One that was used is not: the password is another one since.
+    pub fn fits(&self, answer: &Answer<'_>) -> bool {
         let user = answer.user;
         let named = user.names(answer.name_rules).contains(&answer.name_rules.normalise(answer.username));
-        let fits = self.challenge == answer.challenge
+        self.challenge == answer.challenge
             && self.client_id == answer.client.client_id
             && self.sub == user.sub
             && Some(self.password_id) == answer.password_id
-            && named;
-        if !fits {
-            return Err(invalid_session());
-        }
+            && named
+    }
+
+    /// Whether a session that fits is still good: its time is not over, and its user may sign in.
+    pub fn check(&self, answer: &Answer<'_>) -> Result<(), Error> {
+        let user = answer.user;
         if answer.at >= self.expires_at {
             return Err(Error::not_authorized("Invalid session for the user, session is expired."));
         }
@@ -132,7 +139,7 @@ mod tests {
     fn checked(session: &ChallengeSession, user: &User, username: &str, second: i64) -> Result<(), Error> {
         let client = client(&pool(Default::default()), Default::default());
         let rules = NameRules { case_sensitive: true, ..NameRules::default() };
-        session.check(&Answer {
+        let answer = Answer {
             challenge: ChallengeName::NewPasswordRequired,
             client: &client,
             user,
@@ -140,7 +147,8 @@ mod tests {
             username,
             name_rules: &rules,
             at: at(second),
-        })
+        };
+        if session.fits(&answer) { session.check(&answer) } else { Err(invalid_session()) }
     }
 
     #[test]

@@ -64,6 +64,14 @@ impl AuthFlow {
     }
 }
 
+/// The refusal of a flow that the client does not list. A trusted server is not told which.
+pub fn flow_not_enabled(flow: AuthFlow, is_by_server: bool) -> Error {
+    Error::invalid_parameter(match is_by_server {
+        true => "Auth flow not enabled for this client".to_owned(),
+        false => format!("{} flow not enabled for this client", flow.name()),
+    })
+}
+
 /// A parameter of `AuthParameters` that a flow can't do without.
 pub fn required_parameter<'a>(
     parameters: &'a std::collections::BTreeMap<String, String>,

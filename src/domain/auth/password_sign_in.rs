@@ -83,7 +83,9 @@ pub fn password_sign_in(sign_in: &PasswordSignIn<'_>) -> SignIn {
         return sign_in.refused(SignInRefusal::UnknownUser, failed(), error);
     };
     if !sign_in.password_matches {
-        return sign_in.refused(SignInRefusal::WrongPassword, failed(), wrong());
+        // It counts and is recorded as what it is, whatever is told.
+        let error = sign_in.told_anyway(user).unwrap_or_else(wrong);
+        return sign_in.refused(SignInRefusal::WrongPassword, failed(), error);
     }
     if let Err((reason, error)) = may_sign_in(sign_in.pool, user, sign_in.at) {
         return sign_in.refused(reason, Hearing::Right, error);
@@ -123,6 +125,14 @@ impl PasswordSignIn<'_> {
     fn one_more_by_name(&self) -> Option<Attempts> {
         let told = || lockout::after_failure(self.attempts_by_name.as_ref(), self.at);
         self.client.hides_users().then(told)
+    }
+
+    /// What a client that does not hide who exists tells of an account whatever the password: that a code is to be entered
+    /// first, or another password to be chosen. So an app leads its user there who does not know a password of ours.
+    fn told_anyway(&self, user: &User) -> Option<Error> {
+        let is_told = user.enabled && !self.client.hides_users();
+        let waits = matches!(user.status, UserStatus::Unconfirmed | UserStatus::ResetRequired);
+        may_sign_in(self.pool, user, self.at).err().map(|(_, error)| error).filter(|_| is_told && waits)
     }
 
     fn refused(&self, reason: SignInRefusal, hearing: Hearing, error: Error) -> SignIn {
@@ -186,16 +196,33 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_counts_whatever_the_user_is() {
-        let client = some_client(false);
+    fn a_wrong_password_counts_whatever_the_user_is_and_tells_nothing_where_users_are_hidden() {
         let confirmed = user(&[signed_up("jane", &[]), confirmed(&[])]);
         let unconfirmed = user(&[signed_up("jane", &[])]);
-        let disabled = User { enabled: false, ..confirmed.clone() };
-        let counted = Some(Attempts { failures: 4, last_at: at(100), locked_until: None });
-        for user in [&confirmed, &unconfirmed, &disabled] {
-            let wrong = PasswordSignIn { password_matches: false, ..attempt(&client, Some(user)) };
-            let expected = (SignInRefusal::WrongPassword, counted, Exception::NotAuthorizedException, WRONG.to_owned());
-            assert_eq!(refusal(password_sign_in(&wrong)), expected);
+        let reset = User { status: UserStatus::ResetRequired, ..confirmed.clone() };
+        let temporary = user(&[invited("jane", &[])]);
+        let disabled = |user: &User| User { enabled: false, ..user.clone() };
+        let wrong = (Exception::NotAuthorizedException, WRONG.to_owned());
+        let not_confirmed = (Exception::UserNotConfirmedException, "User is not confirmed.".to_owned());
+        let to_be_reset =
+            (Exception::PasswordResetRequiredException, "Password reset required for the user".to_owned());
+        for (user, openly) in [
+            (&confirmed, &wrong),
+            (&temporary, &wrong),
+            (&unconfirmed, &not_confirmed),
+            (&reset, &to_be_reset),
+            (&disabled(&confirmed), &wrong),
+            (&disabled(&unconfirmed), &wrong),
+            (&disabled(&reset), &wrong),
+        ] {
+            for (hides_users, told) in [(false, openly), (true, &wrong)] {
+                let client = some_client(hides_users);
+                let guess = PasswordSignIn { password_matches: false, ..attempt(&client, Some(user)) };
+                let (reason, counted, exception, message) = refusal(password_sign_in(&guess));
+                assert_eq!((&exception, &message), (&told.0, &told.1), "{:?} {hides_users}", user.status);
+                assert_eq!(reason, SignInRefusal::WrongPassword);
+                assert_eq!(counted, Some(Attempts { failures: 4, last_at: at(100), locked_until: None }));
+            }
         }
     }
 

@@ -15,7 +15,9 @@ use crate::domain::user::{Password, User};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserAliasReleased, UserCreatedByAdministrator, UserInvitationSent, UserPersonal};
+use crate::proto::events::{
+    UserAliasReleased, UserAttributesSet, UserCreatedByAdministrator, UserInvitationSent, UserPersonal,
+};
 use crate::proto::v1;
 
 /// A user to be created, whose name and attributes conform. Required attributes may be missing: the user gives them with
@@ -28,6 +30,8 @@ pub struct Invitee {
     pub attributes: Attributes,
     /// The names of the attributes that the administrator vouches for.
     pub verified: BTreeSet<String>,
+    /// The names of those of which the administrator says that nobody has proved them. Of others nothing is said.
+    pub unverified: BTreeSet<String>,
 }
 
 /// Checks name and attributes.
@@ -36,9 +40,11 @@ pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) 
     let flags = ["email", "phone_number"].map(|name| (name, attributes.remove(&format!("{name}_verified"))));
     let username = name_of(pool, sub, request.username(), &mut attributes)?;
     refuse_lookalike_alias(&pool.name_rules(), &attributes)?;
-    let mut verified = BTreeSet::new();
+    let (mut verified, mut unverified) = (BTreeSet::new(), BTreeSet::new());
     for (name, flag) in flags {
-        if !flag.is_some_and(|flag| flag.eq_ignore_ascii_case("true")) {
+        let Some(flag) = flag else { continue };
+        if !flag.eq_ignore_ascii_case("true") {
+            unverified.insert(name.to_owned());
             continue;
         }
         if attributes.get(name).is_none_or(String::is_empty) {
@@ -46,7 +52,7 @@ pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) 
         }
         verified.insert(name.to_owned());
     }
-    Ok(Invitee { username, attributes, verified })
+    Ok(Invitee { username, attributes, verified, unverified })
 }
 
 /// Every name that a request could claim, in the form that is compared. Which of them it does claim says [`conflicts`].
@@ -215,15 +221,28 @@ pub fn admin_create_user(
     temporary: &TemporaryPassword,
 ) -> Decision<Event, Activity, ()> {
     match temporary.invitation(pool, &invitee.attributes) {
-        Ok((messages, facts)) => Decision::events(vec![created(invitee, Some(&temporary.password))], ())
-            .with_activity(facts)
-            .with_messages(messages),
+        Ok((messages, facts)) => {
+            let unproved = said_unproved(&invitee);
+            let created = created(invitee, Some(&temporary.password));
+            Decision::events([created].into_iter().chain(unproved).collect(), ())
+                .with_activity(facts)
+                .with_messages(messages)
+        }
         Err(error) => Decision::refuse(error),
     }
 }
 
+/// What an administrator says of addresses that nobody has proved: an event of its own, because the one of the creation knows
+/// only those that are.
+fn said_unproved(invitee: &Invitee) -> Option<Event> {
+    let unverified: Vec<_> = invitee.unverified.iter().cloned().collect();
+    let personal = Some(UserPersonal::default());
+    let set = UserAttributesSet { personal, unverified, ..UserAttributesSet::default() };
+    (!set.unverified.is_empty()).then_some(Event::AttributesSet(set))
+}
+
 fn created(invitee: Invitee, password: Option<&Password>) -> Event {
-    let Invitee { username, attributes, verified } = invitee;
+    let Invitee { username, attributes, verified, unverified: _ } = invitee;
     let form = |form: fn(&Password) -> &Sealed| password.map_or_else(Vec::new, |password| form(password).0.clone());
     Event::CreatedByAdministrator(UserCreatedByAdministrator {
         personal: Some(UserPersonal { username: Some(username), attributes }),
@@ -282,6 +301,23 @@ mod tests {
         assert_eq!(message, "email_verified needs a value of email.");
         let message = refusal(invitee_of(&[("phone_number", ""), ("phone_number_verified", "true")]).map(drop)).1;
         assert_eq!(message, "phone_number_verified needs a value of phone_number.");
+    }
+
+    #[test]
+    fn of_a_proof_is_shown_what_the_administrator_says_and_else_nothing() {
+        let pool = with_aliases(&[]);
+        let shown = |attributes: &[(&str, &str)]| {
+            let decision =
+                admin_create_user(&pool, some(&pool, "jane", attributes), &temporary(Invitations::Suppressed));
+            decision.answer.unwrap();
+            let shown = user(&decision.events).shown_attributes();
+            shown.into_iter().filter(|(name, _)| name.ends_with("_verified")).collect::<Vec<_>>()
+        };
+        let flag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(shown(&[EMAIL, PHONE]), []);
+        let said = [EMAIL, PHONE, ("email_verified", "true"), ("phone_number_verified", "False")];
+        assert_eq!(shown(&said), [flag("email_verified", "true"), flag("phone_number_verified", "false")]);
+        assert_eq!(shown(&said[..3]), [flag("email_verified", "true")]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::{Medium, verification_message};
 use crate::domain::user::codes::{self, Delivery};
-use crate::domain::user::sign_up::refuse_lookalike_alias;
+use crate::domain::user::sign_up::{early_preferred_name, refuse_lookalike_alias};
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_activity::Activity;
@@ -62,9 +62,7 @@ pub fn set_attributes(
 
 /// Decides to take attributes away.
 pub fn delete_attributes(pool: &UserPool, user: &User, names: &[String], writer: Writer<'_>) -> AttributeDecision {
-    let removed: Result<BTreeSet<_>, Error> =
-        names.iter().map(|name| removable(pool, name, writer).map(|()| name.clone())).collect();
-    let event = removed.and_then(|removed| {
+    let event = deletable(pool, names, writer).and_then(|removed| {
         refuse_nameless(pool, user, &removed)?;
         Ok(deletion(user, &removed))
     });
@@ -74,7 +72,17 @@ pub fn delete_attributes(pool: &UserPool, user: &User, names: &[String], writer:
     }
 }
 
+fn deletable(pool: &UserPool, names: &[String], writer: Writer<'_>) -> Result<BTreeSet<String>, Error> {
+    if let Some(missing) = names.iter().find_map(|name| attributes::missing_in_schema(&pool.schema, name)) {
+        return Err(Error::invalid_parameter(format!("Invalid user attributes: {missing}")));
+    }
+    names.iter().map(|name| removable(pool, name, writer).map(|()| name.clone())).collect()
+}
+
 fn asked(pool: &UserPool, user: &User, written: &[v1::AttributeType], writer: Writer<'_>) -> Result<Asked, Error> {
+    if let Some(missing) = written.iter().find_map(|it| attributes::missing_in_schema(&pool.schema, it.name())) {
+        return Err(Error::invalid_parameter(missing));
+    }
     let (blank, filled): (Vec<_>, Vec<_>) = written.iter().cloned().partition(|it| it.value().is_empty());
     let mut set = attributes::conform(&pool.schema, &filled, writer)?;
     for name in set.keys() {
@@ -128,7 +136,7 @@ fn refuse_early_or_mistaken(pool: &UserPool, user: &User, set: &Attributes) -> R
     let rules = pool.name_rules();
     let is_alias = rules.alias_attributes.contains("preferred_username");
     if is_alias && set.contains_key("preferred_username") && user.status == UserStatus::Unconfirmed {
-        return Err(Error::invalid_parameter("preferred_username can not be provided for unconfirmed account"));
+        return Err(early_preferred_name());
     }
     refuse_lookalike_alias(&rules, set)
 }
@@ -158,7 +166,8 @@ fn change(pool: &UserPool, user: &User, asked: Asked, codes: &FreshCodes) -> Res
     // What is as it was is no change, unless another value is asked for.
     set.retain(|name, value| user.attribute(name) != Some(value) || user.requested.contains_key(name));
     verified.retain(|name| !user.verified.contains(name));
-    unverified.retain(|name| user.verified.contains(name));
+    let is_said_first = |name: &String| user.unflagged.contains(name) && !set.contains_key(name);
+    unverified.retain(|name| user.verified.contains(name) || is_said_first(name));
     let mut events = requested;
     if !(set.is_empty() && verified.is_empty() && unverified.is_empty()) {
         let attributes = set.keys().cloned().collect();
@@ -235,7 +244,7 @@ mod tests {
     use crate::domain::attributes::Permitted;
     use crate::domain::error::Exception;
     use crate::domain::testing::{
-        confirmed, pool, refused, refused_parameter, signed_up, texts, user, verifying_both, written,
+        confirmed, invited, pool, refused, refused_parameter, signed_up, texts, user, verifying_both, written,
     };
 
     const OLD: &str = "old@example.com";
@@ -338,6 +347,28 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_whose_proof_nothing_was_said_is_unproved_once_that_is_said() {
+        let pool = pool(Default::default());
+        let created = [invited("jane", &[("email", OLD)])];
+        let after = |attributes: &[(&str, &str)], writer| {
+            let decision = set(&pool, &user(&created), attributes, writer);
+            decision.answer.unwrap();
+            let shown = user(&[&created[..], &decision.events].concat()).shown_attributes();
+            shown.into_iter().find(|(name, _)| name == "email_verified").map(|(_, value)| value)
+        };
+        assert_eq!(after(&[("email", OLD)], ANYTHING), None, "no change");
+        assert_eq!(after(&[("name", "Jane")], Writer::Administrator), None);
+        assert_eq!(after(&[("email_verified", "false")], Writer::Administrator).as_deref(), Some("false"));
+        assert_eq!(
+            after(&[("email", OLD), ("email_verified", "true")], Writer::Administrator).as_deref(),
+            Some("true")
+        );
+        for writer in [ANYTHING, Writer::Administrator] {
+            assert_eq!(after(&[("email", NEW)], writer).as_deref(), Some("false"), "a changed address");
+        }
+    }
+
+    #[test]
     fn who_has_not_confirmed_yet_is_sent_no_code_that_it_could_not_enter() {
         let unconfirmed = user(&story()[..1]);
         for pool in [proving_before(&["email"]), pool(verifying_both())] {
@@ -384,8 +415,11 @@ mod tests {
             let delete = |name: &str| refused_parameter(delete_attributes(&pool, &jane(), &texts(&[name]), writer));
             assert_eq!((set("custom:born", "1990"), delete("custom:born")), (immutable.into(), immutable.into()));
             assert_eq!((set("name", ""), delete("name")), (required.into(), required.into()));
-            assert!(set("shoe", "44").contains("could not be determined"));
-            assert!(delete("shoe").contains("could not be determined"));
+            let missing = "user.custom:shoe: Attribute does not exist in the schema.";
+            for value in ["44", ""] {
+                assert_eq!(set("custom:shoe", value), missing);
+            }
+            assert_eq!(delete("custom:shoe"), format!("Invalid user attributes: {missing}"));
         }
         for (name, writer) in [
             ("dev:custom:rank", ANYTHING),
@@ -426,7 +460,11 @@ mod tests {
         let prefer = |user: &User, name: &str| set(&pool, user, &[("preferred_username", name)], Writer::Administrator);
         assert!(prefer(&jane(), "j").answer.is_ok());
         let early = refused_parameter(prefer(&user(&story()[..1]), "j"));
-        assert_eq!(early, "preferred_username can not be provided for unconfirmed account");
+        assert_eq!(
+            early,
+            "Preferred username cannot be provided for unconfirmed account, since user pool is configured for preferred \
+             username alias."
+        );
         assert!(refused_parameter(prefer(&jane(), NEW)).starts_with("preferred_username cannot be of email format"));
         assert!(refused_parameter(prefer(&jane(), PHONE)).contains("phone number format"));
     }

@@ -9,12 +9,12 @@ use crate::domain::attributes::{self, Attributes};
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::auth::steps::{self, Next, Proved};
 use crate::domain::decision::{Aggregate, Decision};
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::StreamId;
 use crate::domain::password_policy;
 use crate::domain::time::Timestamp;
 use crate::domain::user::sign_up::refuse_lookalike_alias;
-use crate::domain::user::{Password, User, UserStatus};
+use crate::domain::user::{Password, User, UserStatus, name_exists};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
@@ -28,7 +28,8 @@ const ADDRESSES: [&str; 2] = ["email", "phone_number"];
 
 /// What the challenge tells: the attributes that there are, as far as the client may read them, and those that are missing.
 pub fn parameters(pool: &UserPool, client: &AppClient, user: &User) -> BTreeMap<String, String> {
-    let missing: Vec<_> = missing(pool, user.attributes.known()).map(|name| format!("{PREFIX}{name}")).collect();
+    let missing = attributes::missing(&pool.schema, user.attributes.known());
+    let missing: Vec<_> = missing.map(|name| format!("{PREFIX}{name}")).collect();
     let readable = |name: &str| attributes::readable(&pool.schema, client.readable(), name) && name != "sub";
     let shown = user.shown_attributes().into_iter().filter(|(name, _)| readable(name));
     let shown: Map<String, Value> = shown.map(|(name, value)| (name, Value::String(value))).collect();
@@ -39,14 +40,6 @@ pub fn parameters(pool: &UserPool, client: &AppClient, user: &User) -> BTreeMap<
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
-}
-
-/// The required attributes that a user has not.
-fn missing<'a>(pool: &'a UserPool, attributes: Option<&'a Attributes>) -> impl Iterator<Item = &'a str> {
-    let required = pool.schema.iter().filter(|known| known.required() && known.name() != "sub");
-    required
-        .map(|known| known.name())
-        .filter(move |name| attributes.and_then(|it| it.get(*name)).is_none_or(String::is_empty))
 }
 
 /// The attributes among the responses to the challenge.
@@ -75,6 +68,7 @@ pub fn check(
     if user.status != UserStatus::ForceChangePassword {
         return Err(invalid_session());
     }
+    password_policy::check_form(password)?;
     password_policy::check(&pool.password_policy(), password)?;
     let given = attributes::conform(&pool.schema, written, client.writer())?;
     for name in given.keys() {
@@ -83,16 +77,19 @@ pub fn check(
     refuse_lookalike_alias(&pool.name_rules(), &given)?;
     let mut all = user.attributes.known().cloned().unwrap_or_default();
     all.extend(given.clone());
-    attributes::require(&pool.schema, &all)?;
-    let before = user.names(&pool.name_rules());
-    let after = User { attributes: Some(all).into(), ..user.clone() };
-    for (attribute, name) in after.aliases(&pool.name_rules()) {
-        if taken.contains(&name) && !before.contains(&name) {
-            let message = format!("An account with the {attribute} already exists.");
-            return Err(Error::new(Exception::AliasExistsException, message));
-        }
+    let missing: Vec<_> =
+        attributes::missing(&pool.schema, Some(&all)).map(|name| format!("{name} is missing")).collect();
+    if !missing.is_empty() {
+        return Err(Error::invalid_parameter(format!("Invalid attributes given, {}", missing.join(", "))));
     }
-    Ok(given)
+    let rules = pool.name_rules();
+    let before = user.names(&rules);
+    let after = User { attributes: Some(all).into(), ..user.clone() };
+    let is_taken = |name: &String| taken.contains(name) && !before.contains(name);
+    match after.aliases(&rules).into_iter().find(|(_, name)| is_taken(name)) {
+        Some((attribute, _)) => Err(name_exists(&rules, attribute)),
+        None => Ok(given),
+    }
 }
 
 /// What is there already stays if it is required, an address, or can't be changed at all.
@@ -151,6 +148,7 @@ pub fn choose_new_password(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::error::Exception;
     use crate::domain::testing::{
         at, client, confirmed, invited, password, pool, refusal, signed_up, texts, user, written,
     };
@@ -188,7 +186,7 @@ mod tests {
         let told = parameters(&pool, &client, &jane);
         assert_eq!(told["USER_ID_FOR_SRP"], "jane");
         assert_eq!(told["requiredAttributes"], r#"["userAttributes.nickname"]"#);
-        assert_eq!(told["userAttributes"], r#"{"email":"j@example.com","email_verified":"false"}"#);
+        assert_eq!(told["userAttributes"], r#"{"email":"j@example.com"}"#, "nothing was said of a proof");
     }
 
     #[test]
@@ -205,11 +203,16 @@ mod tests {
         let pool = some_pool();
         let jane = user(&[invited("jane", &[])]);
         assert_eq!(checked(&pool, &jane, &[("nickname", "J")], &[]).unwrap().len(), 1);
-        let message = "Attributes did not conform to the schema: nickname: The attribute is required";
-        assert_eq!(refusal(checked(&pool, &jane, &[], &[])).1, message);
+        let message = "Invalid attributes given, nickname is missing".to_owned();
+        assert_eq!(refusal(checked(&pool, &jane, &[], &[])), (Exception::InvalidParameterException, message));
         let client = client(&pool, Default::default());
         let weak = refusal(check(&pool, &client, &jane, "weak", &written(&[("nickname", "J")]), &[]));
         assert_eq!(weak.0, Exception::InvalidPasswordException);
+        let choose = |password: &str| check(&pool, &client, &jane, password, &written(&[("nickname", "J")]), &[]);
+        assert!(choose("Correct horse 1").is_ok(), "a space inside is a symbol");
+        for wrong in [" Correct-horse-1", "Correct-horse-1 "] {
+            assert_eq!(refusal(choose(wrong)).0, Exception::InvalidPasswordException, "{wrong:?}");
+        }
     }
 
     #[test]
@@ -236,6 +239,11 @@ mod tests {
         assert!(checked(&pool, &jane, &given, &[]).is_ok());
         let message = "An account with the preferred_username already exists.".to_owned();
         let refused = refusal(checked(&pool, &jane, &given, &["j"]));
+        assert_eq!(refused, (Exception::AliasExistsException, message));
+        let username_attributes = texts(&["email"]);
+        let by_address = super::tests::pool(v1::CreateUserPoolRequest { username_attributes, ..Default::default() });
+        let message = "An account with the given email already exists.".to_owned();
+        let refused = refusal(checked(&by_address, &jane, &[("email", "j@example.com")], &["j@example.com"]));
         assert_eq!(refused, (Exception::AliasExistsException, message));
     }
 

@@ -3,7 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::user::codes::{Guess, Guessed, SentCode};
-use crate::domain::user::{User, UserStatus};
+use crate::domain::user::{User, UserStatus, name_exists};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
@@ -62,7 +62,7 @@ pub fn confirm_sign_up(rules: &NameRules, proved: &Proved<'_>) -> Confirmation {
     // What the other one has without a proof can't be taken away by taking the proof away.
     let movable = |owner: &User| force_alias_creation && owner.has_by_proof(rules, attribute, &name);
     if alias_owner.is_some_and(|owner| !movable(owner)) {
-        let decision = Decision::refuse(Error::alias_exists(attribute));
+        let decision = Decision::refuse(name_exists(rules, attribute));
         return Confirmation { decision, alias_owner_events: Vec::new() };
     }
     let confirmed = UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: vec![attribute.clone()] };

@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::attributes::Attributes;
 use crate::domain::decision::{Aggregate, replay};
+use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
@@ -50,8 +51,17 @@ use crate::proto::events::{
     UserCreatedByAdministrator, UserNewPasswordChosen, UserPersonal, UserSignedUp,
 };
 
+/// Attributes that can be proved, each with a flag beside it that says whether it is.
+const ADDRESSES: [&str; 2] = ["email", "phone_number"];
 /// Attributes that can stand for a user's name.
 const ALIASES: [&str; 3] = ["email", "phone_number", "preferred_username"];
+
+/// The refusal of an address or name by which another user is found. Where addresses are names it reads as at a sign-up.
+pub fn name_exists(rules: &NameRules, attribute: &str) -> Error {
+    let given = if rules.username_attributes.contains(attribute) { "given " } else { "" };
+    let message = format!("An account with the {given}{attribute} already exists.");
+    Error::new(Exception::AliasExistsException, message)
+}
 
 /// What a user is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +78,9 @@ pub struct User {
     pub attributes: Personal<Attributes>,
     /// The names of the attributes that are proved.
     pub verified: BTreeSet<String>,
+    /// The addresses of whose proof nobody has said anything: no flag of them is shown.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unflagged: BTreeSet<String>,
     /// Values that attributes are to have once a code has proved them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requested: BTreeMap<String, Personal<String>>,
@@ -134,7 +147,7 @@ impl UserStatus {
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 3;
+    const REVISION: i32 = 4;
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         let change = |change: &dyn Fn(&mut Self)| {
@@ -148,7 +161,7 @@ impl Aggregate for User {
             Event::SignedUp(signed_up) => Self::signed_up(stream, signed_up, at),
             Event::Confirmed(confirmed) => change(&|user| {
                 user.status = UserStatus::Confirmed;
-                user.verified.extend(confirmed.verified_attributes.iter().cloned());
+                user.prove(&confirmed.verified_attributes);
             }),
             Event::SignedOut(signed_out) => {
                 state.map(|user| Self { token_generation: signed_out.token_generation, ..user })
@@ -212,7 +225,10 @@ impl User {
     fn created_by_administrator(stream: &StreamId, event: &UserCreatedByAdministrator, at: Timestamp) -> Option<Self> {
         let password = Password::of(&event.password_hash, &event.srp_verifier);
         let user = Self::created(stream, event.personal.as_ref(), UserStatus::ForceChangePassword, password, at)?;
-        Some(Self { verified: event.verified_attributes.iter().cloned().collect(), ..user })
+        // Unlike who signs up, who is created may have an address of whose proof nothing is said.
+        let mut user = Self { unflagged: ADDRESSES.map(str::to_owned).into(), ..user };
+        user.prove(&event.verified_attributes);
+        Some(user)
     }
 
     fn created(
@@ -231,6 +247,7 @@ impl User {
             enabled: true,
             attributes: personal.map(|it| it.attributes.clone()).into(),
             verified: BTreeSet::new(),
+            unflagged: BTreeSet::new(),
             requested: BTreeMap::new(),
             password,
             password_removed: false,
@@ -240,6 +257,13 @@ impl User {
             created_at: at,
             modified_at: at,
         })
+    }
+
+    fn prove(&mut self, attributes: &[String]) {
+        for name in attributes {
+            self.unflagged.remove(name);
+            self.verified.insert(name.clone());
+        }
     }
 
     fn set_password(&mut self, hash: &[u8], srp_verifier: &[u8]) {
@@ -262,11 +286,13 @@ impl User {
         }
         for name in &event.attributes {
             self.requested.remove(name);
+            self.unflagged.remove(name);
         }
         for name in &event.unverified {
             self.verified.remove(name);
+            self.unflagged.remove(name);
         }
-        self.verified.extend(event.verified.iter().cloned());
+        self.prove(&event.verified);
     }
 
     fn delete_attributes(&mut self, event: &UserAttributesDeleted) {
@@ -276,6 +302,9 @@ impl User {
             }
             self.requested.remove(name);
             self.verified.remove(name);
+            if ADDRESSES.contains(&name.as_str()) {
+                self.unflagged.insert(name.clone());
+            }
         }
     }
 
@@ -289,7 +318,7 @@ impl User {
         if let (Some(Personal::Known(value)), Personal::Known(attributes)) = (requested, &mut self.attributes) {
             attributes.insert(event.attribute.clone(), value);
         }
-        self.verified.insert(event.attribute.clone());
+        self.prove(std::slice::from_ref(&event.attribute));
     }
 
     /// An attribute's value, if it is there.
@@ -307,11 +336,12 @@ impl User {
         self.username.known().map_or("", String::as_str)
     }
 
-    /// All attributes as the API shows them: `sub` first, verification flags beside what they are about.
+    /// All attributes as the API shows them: `sub` first, verification flags beside what they are about, if anybody has said
+    /// or proved anything of it.
     pub fn shown_attributes(&self) -> Vec<(String, String)> {
         let mut shown = vec![("sub".to_owned(), self.sub.to_string())];
         for (name, value) in self.attributes.known().into_iter().flatten() {
-            if matches!(name.as_str(), "email" | "phone_number") {
+            if ADDRESSES.contains(&name.as_str()) && !self.unflagged.contains(name) {
                 shown.push((format!("{name}_verified"), self.verified.contains(name).to_string()));
             }
             shown.push((name.clone(), value.clone()));
@@ -444,6 +474,7 @@ mod tests {
             enabled: true,
             attributes: Personal::Known([("email".to_owned(), "j@example.com".to_owned())].into()),
             verified: BTreeSet::new(),
+            unflagged: BTreeSet::new(),
             requested: BTreeMap::new(),
             password: Password::of(b"hash", b"verifier"),
             password_removed: false,
@@ -523,6 +554,7 @@ mod tests {
         events.push(asked_for("n@example.com"));
         events.push(Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["email", "nickname"]) }));
         expected.attributes = known(&[("name", "Jane")]);
+        expected.unflagged = ["email".to_owned()].into();
         expected.modified_at = at(14);
         assert_eq!(user(&events), expected);
 
@@ -743,5 +775,26 @@ mod tests {
             ("preferred_username", "J".to_owned()),
         ];
         assert_eq!(shown, expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+
+    #[test]
+    fn nothing_is_shown_of_a_proof_of_which_nothing_was_said() {
+        let created = invited("jane", &[("email", "j@example.com"), ("phone_number", "+12025550123")]);
+        let flags = |later: &[Event]| {
+            let shown = user(&[std::slice::from_ref(&created), later].concat()).shown_attributes();
+            let flag = |name: &str| shown.iter().find(|(shown, _)| shown == name).map(|(_, value)| value.clone());
+            [flag("email_verified"), flag("phone_number_verified")]
+        };
+        let [yes, no] = ["true", "false"].map(|flag| Some(flag.to_owned()));
+        let verified = || Event::AttributeVerified(UserAttributeVerified { attribute: "email".to_owned() });
+        let deleted = || Event::AttributesDeleted(UserAttributesDeleted { attributes: texts(&["email"]) });
+        assert_eq!(flags(&[]), [None, None]);
+        assert_eq!(flags(&[set(&[("name", "Jane")], &[], &[])]), [None, None]);
+        assert_eq!(flags(&[set(&[], &["email"], &["phone_number"])]), [yes.clone(), no.clone()]);
+        assert_eq!(flags(&[set(&[("email", "k@example.com")], &[], &[])]), [no.clone(), None], "another address");
+        assert_eq!(flags(&[verified(), released("email")]), [no, None], "another user proved it");
+        assert_eq!(flags(&[verified()]), [yes, None]);
+        assert_eq!(flags(&[asked_for("k@example.com")]), [None, None], "it is not there yet");
+        assert_eq!(flags(&[verified(), deleted(), chosen(&[("email", "k@example.com")])]), [None, None], "it is gone");
     }
 }

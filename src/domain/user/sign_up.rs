@@ -44,10 +44,18 @@ pub fn registration(
         && attributes.contains_key("preferred_username")
     {
         // It would be an alias at once, and nobody has proved anything yet.
-        return Err(Error::invalid_parameter("preferred_username can not be provided for unconfirmed account"));
+        return Err(early_preferred_name());
     }
     attributes::require(&pool.schema, &attributes)?;
     Ok(Registration { username, attributes })
+}
+
+const EARLY_PREFERRED_NAME: &str = "Preferred username cannot be provided for unconfirmed account, since user pool is configured for \
+    preferred username alias.";
+
+/// The refusal of a preferred name that would be an alias before its user has proved anything.
+pub fn early_preferred_name() -> Error {
+    Error::invalid_parameter(EARLY_PREFERRED_NAME)
 }
 
 /// A name must not stand where the address of somebody else would.
@@ -79,12 +87,8 @@ pub fn refuse_lookalike_alias(rules: &NameRules, set: &Attributes) -> Result<(),
 pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
     let rules = pool.name_rules();
     if rules.username_attributes.is_empty() {
+        // A name may look like a `sub`: one that is another user's is taken, because all names are claimed in one namespace.
         refuse_lookalike(&rules, "Username", asked)?;
-        if asked.parse::<uuid::Uuid>().is_ok() {
-            return Err(Error::invalid_parameter(
-                "Username cannot be of UUID format: such a name stands for a user's sub.",
-            ));
-        }
         return Ok(asked.to_owned());
     }
     let takes = |attribute: &str| rules.username_attributes.contains(attribute);
@@ -98,7 +102,7 @@ pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut A
         _ => return Err(Error::invalid_parameter("Username should be a phone number.")),
     };
     let given = attributes.entry(attribute.to_owned()).or_insert_with(|| asked.to_owned());
-    if given != asked {
+    if rules.normalise(given) != rules.normalise(asked) {
         return Err(Error::invalid_parameter(format!("The attribute {attribute} and the Username must be the same.")));
     }
     Ok(sub.to_string())
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_must_not_look_like_an_alias_or_a_sub() {
+    fn a_name_must_not_look_like_an_alias_and_may_look_like_a_sub() {
         let aliases = pool(v1::CreateUserPoolRequest {
             alias_attributes: texts(&["email", "phone_number", "preferred_username"]),
             ..Default::default()
@@ -253,9 +257,12 @@ mod tests {
         let message = |username: &str| register(&aliases, &request(username, &[])).unwrap_err().1;
         assert!(message("jane@example.com").contains("email format"));
         assert!(message("+12025550123").contains("phone number format"));
-        assert!(message(&JANE.to_string()).contains("UUID format"));
+        let other = "54f3b0fa-1124-4c5b-b52e-bab21ede5976";
+        for uuid in [other.to_owned(), other.to_uppercase(), other.replace('-', "")] {
+            assert_eq!(register(&aliases, &request(&uuid, &[])).unwrap().0, uuid);
+        }
         let early = register(&aliases, &request("jane", &[("preferred_username", "j")]));
-        assert_eq!(early, invalid("preferred_username can not be provided for unconfirmed account"));
+        assert_eq!(early, invalid(EARLY_PREFERRED_NAME));
         let plain = pool(v1::CreateUserPoolRequest::default());
         assert!(register(&plain, &request("jane@example.com", &[("preferred_username", "j")])).is_ok());
         assert!(register(&plain, &request("+12025550123", &[])).is_ok());
@@ -271,6 +278,8 @@ mod tests {
         assert_eq!(attributes.keys().collect::<Vec<_>>(), ["email", "phone_number"]);
         let same = request("jane@example.com", &[("email", "jane@example.com")]);
         assert!(register(&both, &same).is_ok());
+        let spelled_otherwise = request("jane@example.com", &[("email", "jane@EXAMPLE.com")]);
+        assert_eq!(register(&both, &spelled_otherwise).unwrap().1["email"], "jane@EXAMPLE.com", "as it was written");
         let other = request("jane@example.com", &[("email", "joan@example.com")]);
         assert_eq!(register(&both, &other), invalid("The attribute email and the Username must be the same."));
     }

@@ -209,6 +209,7 @@ async function live(page, pool, app, preflights) {
     const taken = await awsRefuses("UsernameExistsException", "SignUp", signUp);
     assert.equal(taken.body.message, "User already exists");
     assert.equal(taken.headers["x-amzn-errormessage"], "User already exists");
+    assert.ok(Date.parse(taken.headers.date), "no page can mend its clock");
     await awsRefuses("UnknownOperationException", "MakeCoffee", {});
     await awsRefuses("MissingAuthenticationTokenException", "DescribeUserPool", { UserPoolId: pool }, {}, 403);
 
