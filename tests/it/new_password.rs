@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{
+use crate::support::pool::{text_attribute, 
     PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, texts, unique,
 };
 use crate::support::requests::same_fields;
@@ -183,7 +183,7 @@ async fn missing_attributes_come_with_the_new_password() {
         mutable: Some(true),
         ..Default::default()
     };
-    let once = SchemaAttributeType { name: Some("once".into()), mutable: Some(false), ..Default::default() };
+    let once = SchemaAttributeType { mutable: Some(false), ..text_attribute("once") };
     let request = CreateUserPoolRequest {
         schema: vec![required("nickname"), required("email"), once],
         alias_attributes: texts(&["preferred_username"]),
