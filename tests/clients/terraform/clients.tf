@@ -45,6 +45,11 @@ resource "aws_cognito_user_pool_client" "full" {
     role_arn         = "arn:aws:iam::123456789012:role/analytics"
     user_data_shared = var.changed
   }
+
+  # Nobody can read whether a secret was made or given, so an import would begin with another client.
+  lifecycle {
+    ignore_changes = [generate_secret]
+  }
 }
 
 # Lists that are empty on purpose.
@@ -56,5 +61,5 @@ resource "aws_cognito_user_pool_client" "empty" {
   write_attributes    = []
   callback_urls       = []
 
-  refresh_token_validity = var.changed ? 60 : 0
+  refresh_token_validity = var.changed ? 60 : 30
 }

@@ -16,10 +16,10 @@ resource "aws_cognito_user" "rosa" {
   username     = "rosa"
   enabled      = !var.changed
   attributes = {
-    email          = var.changed ? "rosa.changed@example.com" : "rosa@example.com"
+    email          = "rosa@example.com"
     email_verified = true
     family_name    = "Rosales"
-    plan           = "gold"
+    plan           = var.changed ? "silver" : "gold"
   }
   password       = var.changed ? "Correct-Horse-2" : "Correct-Horse-1"
   message_action = "SUPPRESS"
