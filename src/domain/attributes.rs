@@ -205,9 +205,7 @@ fn bound(text: Option<String>, least: i64, constraints: &str, name: &str) -> Res
     let Some(text) = text else { return Ok(None) };
     match text.parse::<i64>() {
         Ok(bound) if bound >= least => Ok(Some(bound)),
-        Ok(_) | Err(_) => {
-            Err(Error::invalid_parameter(format!("Invalid {constraints} for schema attribute {name}")))
-        }
+        Ok(_) | Err(_) => Err(Error::invalid_parameter(format!("Invalid {constraints} for schema attribute {name}"))),
     }
 }
 
@@ -530,7 +528,10 @@ mod tests {
             assert!(schema(&[good], 50).is_ok());
         }
         // Bounds of another type than the attribute's say nothing.
-        let text = v1::SchemaAttributeType { number_attribute_constraints: values("x", "2", "1").number_attribute_constraints, ..of_type("email", "String") };
+        let text = v1::SchemaAttributeType {
+            number_attribute_constraints: values("x", "2", "1").number_attribute_constraints,
+            ..of_type("email", "String")
+        };
         let schema = schema(&[text], 50).unwrap();
         let email = schema.iter().find(|attribute| attribute.name() == "email").unwrap();
         assert_eq!(email.number_attribute_constraints, None);

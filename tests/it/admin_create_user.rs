@@ -3,7 +3,9 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{text_attribute, PASSWORD, Pool, by_name, email_pool, password_client, texts, unique, unique_phone};
+use crate::support::pool::{
+    PASSWORD, Pool, by_name, email_pool, password_client, text_attribute, texts, unique, unique_phone,
+};
 
 const TEMPORARY: &str = "Temporary-horse-7";
 

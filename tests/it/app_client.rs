@@ -3,7 +3,9 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{text_attribute, PASSWORD, Person, Pool, attributes, by_name, email_pool, password_client, texts};
+use crate::support::pool::{
+    PASSWORD, Person, Pool, attributes, by_name, email_pool, password_client, text_attribute, texts,
+};
 use crate::support::requests::same_fields;
 
 fn describe(pool: &str, client: &str) -> DescribeUserPoolClientRequest {

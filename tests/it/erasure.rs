@@ -4,7 +4,7 @@ use userpool::proto::v1::*;
 
 use crate::support::environment::DATABASE;
 use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
-use crate::support::pool::{text_attribute, PASSWORD, Pool, email_pool, password_client, texts, unique, unique_phone};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, text_attribute, texts, unique, unique_phone};
 
 #[tokio::test]
 async fn nothing_personal_is_left_of_a_deleted_user() {

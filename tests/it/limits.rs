@@ -9,7 +9,7 @@ use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::dev::shared;
 use crate::support::environment::{Account, Dev};
 use crate::support::http;
-use crate::support::pool::{text_attribute, PASSWORD, Pool, email_pool, password_client, unique};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, text_attribute, unique};
 use crate::support::serve::{Installation, Serve};
 
 const FULL: &str = "LimitExceededException";

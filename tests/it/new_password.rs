@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{text_attribute, 
-    PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, texts, unique,
+use crate::support::pool::{
+    PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, text_attribute, texts, unique,
 };
 use crate::support::requests::same_fields;
 

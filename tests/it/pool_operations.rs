@@ -103,6 +103,29 @@ async fn an_attribute_that_can_not_be_added_is_refused() {
     let untyped = SchemaAttributeType { name: Some("untyped".into()), ..Default::default() };
     let message = "Invalid AttributeDataType input, consider using the provided AttributeDataType enum.";
     assert_refused(add(&pool, vec![untyped]).await, "InvalidParameterException", message);
+    let lengths = |min: &str, max: &str| SchemaAttributeType {
+        string_attribute_constraints: Some(StringAttributeConstraintsType {
+            min_length: Some(min.into()),
+            max_length: Some(max.into()),
+        }),
+        ..attribute("shoe", "String")
+    };
+    let values = |min: &str, max: &str| SchemaAttributeType {
+        number_attribute_constraints: Some(NumberAttributeConstraintsType {
+            min_value: Some(min.into()),
+            max_value: Some(max.into()),
+        }),
+        ..attribute("size", "Number")
+    };
+    for (bounded, message) in [
+        (lengths("few", "9"), "Invalid StringAttributeConstraints for schema attribute shoe"),
+        (values("1", "many"), "Invalid NumberAttributeConstraints for schema attribute size"),
+        (lengths("0", "2049"), "user.custom:shoe: String attributes cannot have a length of more than 2048"),
+        (lengths("5", "4"), "user.custom:shoe: Max length cannot be less than min length."),
+        (values("5", "4"), "user.custom:size: Max value cannot be less than min value."),
+    ] {
+        assert_refused(add(&pool, vec![bounded]).await, "InvalidParameterException", message);
+    }
     let long = add(&pool, vec![attribute(&"n".repeat(21), "String")]).await.unwrap_err();
     assert_eq!(long.fields, ["customAttributes.1.member.name"]);
     let unknown_type = add(&pool, vec![attribute("typed", "Text")]).await.unwrap_err();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
 use crate::support::client::assert_refused;
-use crate::support::pool::{text_attribute, PASSWORD, Pool, by_name, email_pool, password_client, texts};
+use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, text_attribute, texts};
 
 const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid Access Token");
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");

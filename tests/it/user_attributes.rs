@@ -4,8 +4,9 @@ use futures::future::join_all;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{text_attribute, 
-    PASSWORD, Person, Pool, attributes, by_name, email_pool, other_than, password_client, texts, unique, unique_phone,
+use crate::support::pool::{
+    PASSWORD, Person, Pool, attributes, by_name, email_pool, other_than, password_client, text_attribute, texts,
+    unique, unique_phone,
 };
 
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");

@@ -514,10 +514,7 @@ async fn contradictions_are_refused() {
             "The schema attribute custom:plan must not contain a colon: its prefix is added.",
         ),
         (schema(vec![bounds("9", "2")]), "user.email: Max length cannot be less than min length."),
-        (
-            schema(vec![bounds("0", "2049")]),
-            "user.email: String attributes cannot have a length of more than 2048",
-        ),
+        (schema(vec![bounds("0", "2049")]), "user.email: String attributes cannot have a length of more than 2048"),
         (schema(vec![bounds("few", "2")]), "Invalid StringAttributeConstraints for schema attribute email"),
         (schema(vec![values("9", "2")]), "user.updated_at: Max value cannot be less than min value."),
         (schema(vec![values("few", "2")]), "Invalid NumberAttributeConstraints for schema attribute updated_at"),

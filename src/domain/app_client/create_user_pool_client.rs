@@ -111,7 +111,10 @@ mod tests {
     fn a_list_that_is_left_empty_on_purpose_has_nothing_in_it() {
         let decide = |pool: &UserPool, fields: &[EmptyField]| {
             let given_empty = EmptyField::named(fields.iter().map(|field| (*field, true)));
-            create_user_pool_client(pool, command(v1::CreateUserPoolClientRequest { given_empty, ..Default::default() }))
+            create_user_pool_client(
+                pool,
+                command(v1::CreateUserPoolClientRequest { given_empty, ..Default::default() }),
+            )
         };
         let fields = [EmptyField::ExplicitAuthFlows, EmptyField::ReadAttributes, EmptyField::WriteAttributes];
         let decision = decide(&pool(Default::default()), &fields);

@@ -78,7 +78,8 @@ mod tests {
         assert_eq!(refused(&[asked("new", "String"), asked("age", "String")]), taken);
         let twice = "custom:new: Existing attribute already has name custom:new.";
         assert_eq!(refused(&[asked("new", "String"), asked("new", "Number")]), twice);
-        let hidden = |name: &str| v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked(name, "String") };
+        let hidden =
+            |name: &str| v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked(name, "String") };
         let message = "custom:banana: Existing attribute already has name dev:custom:banana.";
         for other in [hidden("banana"), asked("banana", "Number")] {
             assert_eq!(refused(&[hidden("banana"), other]), message);
