@@ -1,41 +1,44 @@
-//! The fields of requests in which an empty list or map is another choice than none.
+//! The fields in which an empty list or map is another choice than none, and the fields that say which are empty.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use crate::{Failure, names};
 
-/// `enum EmptyField`: one variant for all fields of a name, since a call has one request.
+/// `enum EmptyField`: one variant for all fields of a name.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
-    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let requests: BTreeSet<String> = pool
-        .services()
-        .flat_map(|service| service.methods().map(|method| method.input().full_name().to_owned()).collect::<Vec<_>>())
-        .collect();
+    let mut fields: BTreeSet<String> = BTreeSet::new();
     for message in pool.all_messages() {
-        for field in message.fields().filter(|field| names::flag(field, "empty_differs")) {
-            let refused = |why: &str| Err(format!("{}: empty_differs is {why}", field.full_name()).into());
-            if !field.is_list() && !field.is_map() {
-                return refused("for a list or a map");
-            }
-            if !requests.contains(message.full_name()) {
-                return refused("for a field of a request itself");
-            }
-            fields.entry(field.name().to_owned()).or_default().push(field.full_name().to_owned());
-        }
+        fields.extend(fields_of(&message)?);
     }
     let (mut variants, mut arms) = (String::new(), String::new());
-    for (name, full_names) in &fields {
+    for name in &fields {
         let variant = names::pascal(name);
         let _ = writeln!(variants, "    /// `{name}`.\n    {variant},");
-        let patterns: Vec<_> = full_names.iter().map(|name| format!("{name:?}")).collect();
-        let _ = writeln!(arms, "            {} => Some(Self::{variant}),", patterns.join(" | "));
+        let _ = writeln!(arms, "            Self::{variant} => {name:?},");
     }
     Ok(format!(
-        "/// A field of a request in which an empty list or map is another choice than none.\n\
+        "/// A field in which an empty list or map is another choice than none.\n\
          #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]\npub enum EmptyField {{\n{variants}}}\n\
-         impl EmptyField {{\n    /// The field of a descriptor, if it is one of these.\n    pub fn of(field: &prost_reflect::FieldDescriptor) -> Option<Self> {{\n        match field.full_name() {{\n{arms}            _ => None,\n        }}\n    }}\n}}\n"
+         impl EmptyField {{\n    /// The field's name in the protos.\n    pub fn name(self) -> &'static str {{\n        match self {{\n{arms}        }}\n    }}\n}}\n"
     ))
+}
+
+/// The names of a message's fields of that option. A message that has some says in another field which are empty.
+fn fields_of(message: &MessageDescriptor) -> Result<BTreeSet<String>, Failure> {
+    let mut fields = BTreeSet::new();
+    for field in message.fields().filter(|field| names::flag(field, "empty_differs")) {
+        if !field.is_list() && !field.is_map() {
+            return Err(format!("{}: empty_differs is for a list or a map", field.full_name()).into());
+        }
+        fields.insert(field.name().to_owned());
+    }
+    let naming = message.fields().filter(|field| names::flag(field, "names_empty")).count();
+    if naming != usize::from(!fields.is_empty()) {
+        let name = message.full_name();
+        return Err(format!("{name}: one field with names_empty belongs to fields with empty_differs").into());
+    }
+    Ok(fields)
 }

@@ -15,7 +15,6 @@ use crate::app::caller::{Caller, Credential, Developer};
 use crate::domain::error::{Error, Exception};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AccessKeyId;
-use crate::proto::presence::GivenEmpty;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
 
@@ -37,7 +36,6 @@ pub fn anonymous(
         operation: operation.info().name,
         idempotency_key: idempotency_key(headers),
         command: None,
-        given_empty: GivenEmpty::default(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) ->
         key,
         request.user_pool_id().map(UserPoolId::new),
         // Maps are ordered in memory, so that a request has one form, whatever door it came by.
-        &[request.encode_to_vec(), context.caller.given_empty.names()].concat(),
+        &request.encode_to_vec(),
     );
     let stored = context.app.store.stored_answer(&command).await?;
     context.caller.command = Some(command);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::app::passwords::Turn;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::UserPoolId;
-use crate::proto::presence::GivenEmpty;
 use crate::store::answers::NamedCommand;
 use crate::store::commit::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
@@ -33,8 +32,6 @@ pub struct Caller {
     pub idempotency_key: Option<String>,
     /// The command under the name that the caller gave it: set by the pipeline for commands of developers.
     pub command: Option<NamedCommand>,
-    /// What the request can't say of itself: which lists and maps it gave and left empty.
-    pub given_empty: GivenEmpty,
 }
 
 /// A service account that calls.

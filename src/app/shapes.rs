@@ -9,6 +9,7 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::message::{self, Medium};
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
+use crate::proto::presence::EmptyField;
 use crate::proto::v1;
 use crate::store::cache::PoolView;
 
@@ -21,7 +22,7 @@ pub fn user_pool(id: &UserPoolId, pool: &UserPool, estimated_users: i32) -> v1::
         arn: Some(pool.arn(id)),
         creation_date: Some(pool.created_at.into()),
         last_modified_date: Some(pool.modified_at.into()),
-        schema_attributes: pool.schema.clone(),
+        schema_attributes: attributes::shown(&pool.schema),
         estimated_number_of_users: Some(estimated_users),
         policies: settings.policies,
         deletion_protection: settings.deletion_protection,
@@ -68,6 +69,12 @@ pub fn mfa_config(pool: &UserPool) -> v1::GetUserPoolMfaConfigResponse {
 /// A client as the API shows it, with its secret.
 pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserPoolClientType, Error> {
     let settings = client.settings.clone();
+    let explicit_auth_flows = if settings.default_auth_flows { Vec::new() } else { settings.explicit_auth_flows };
+    let given_empty = EmptyField::named([
+        (EmptyField::ExplicitAuthFlows, explicit_auth_flows.is_empty() && !settings.default_auth_flows),
+        (EmptyField::ReadAttributes, settings.read_attributes.is_empty() && settings.reads_no_attributes),
+        (EmptyField::WriteAttributes, settings.write_attributes.is_empty() && settings.writes_no_attributes),
+    ]);
     Ok(v1::UserPoolClientType {
         user_pool_id: Some(pool.id.to_string()),
         client_name: Some(settings.client_name),
@@ -78,10 +85,10 @@ pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserP
         refresh_token_validity: Some(settings.refresh_token_validity),
         access_token_validity: settings.access_token_validity,
         id_token_validity: settings.id_token_validity,
-        token_validity_units: settings.token_validity_units,
+        token_validity_units: Some(settings.token_validity_units.unwrap_or_default()),
         read_attributes: settings.read_attributes,
         write_attributes: settings.write_attributes,
-        explicit_auth_flows: settings.explicit_auth_flows,
+        explicit_auth_flows,
         supported_identity_providers: settings.supported_identity_providers,
         callback_urls: settings.callback_urls,
         logout_urls: settings.logout_urls,
@@ -97,6 +104,7 @@ pub fn user_pool_client(pool: &PoolView, client: &AppClient) -> Result<v1::UserP
             .or(Some(false)),
         auth_session_validity: Some(settings.auth_session_validity),
         refresh_token_rotation: settings.refresh_token_rotation,
+        given_empty,
         ..v1::UserPoolClientType::default()
     })
 }

@@ -76,7 +76,7 @@ pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
     let message = |full_name: &str| descriptor_pool().get_message_by_name(full_name).context("no descriptor");
     let body =
         decode::decode(&message(info.request)?, json.as_bytes()).map_err(|error| anyhow!("{}", error.message))?;
-    let mut request = Request::new(body.message);
+    let mut request = Request::new(body);
     if let Some(token) = &arguments.token {
         request
             .metadata_mut()

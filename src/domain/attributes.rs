@@ -38,8 +38,10 @@ const STANDARD: [(&str, &str, &str, &str); 21] = [
     ("phone_number_verified", "Boolean", "", ""),
     ("address", "String", "0", "2048"),
     ("updated_at", "Number", "0", ""),
-    ("identities", "String", "0", "2048"),
+    ("identities", "String", "", ""),
 ];
+/// As long as a text can be, and as a bound of its length.
+const LONGEST_TEXT: i64 = 2048;
 
 fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttributeType {
     let bound = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -54,6 +56,15 @@ fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttri
         number_attribute_constraints: (kind == "Number")
             .then(|| v1::NumberAttributeConstraintsType { min_value: bound(min), max_value: bound(max) }),
     }
+}
+
+/// A schema as the API shows it. What only the server writes shows no bounds; pools of earlier releases have some.
+pub fn shown(schema: &[v1::SchemaAttributeType]) -> Vec<v1::SchemaAttributeType> {
+    let mut shown = schema.to_vec();
+    for attribute in shown.iter_mut().filter(|attribute| attribute.name() == "identities") {
+        attribute.string_attribute_constraints = Some(v1::StringAttributeConstraintsType::default());
+    }
+    shown
 }
 
 /// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones, so many at most.
@@ -81,12 +92,13 @@ pub fn added(
 ) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut grown = schema.to_vec();
     for attribute in asked {
-        let attribute = custom(attribute)?;
-        let name = attribute.name();
-        if grown.iter().any(|known| known.name() == name) {
-            return Err(Error::invalid_parameter(format!("{name}: Existing attribute already has name {name}.")));
+        // With and without the prefix of those that only developers see, a name is one name.
+        let names = ["custom:", "dev:custom:"].map(|prefix| format!("{prefix}{}", attribute.name()));
+        if let Some(known) = grown.iter().find(|known| names.iter().any(|name| known.name() == name)) {
+            let (name, taken) = (&names[0], known.name());
+            return Err(Error::invalid_parameter(format!("{name}: Existing attribute already has name {taken}.")));
         }
-        grown.push(attribute);
+        grown.push(custom(attribute)?);
     }
     // The operation that adds some lists no exception about limits.
     bounded(&grown, most, Exception::InvalidParameterException)?;
@@ -106,22 +118,26 @@ fn invalid_schema(name: &str, what: &str) -> Error {
 
 fn merge_standard(known: &mut v1::SchemaAttributeType, asked: &v1::SchemaAttributeType) -> Result<(), Error> {
     let name = asked.name().to_owned();
+    let other_type = asked.attribute_data_type.is_some() && asked.attribute_data_type != known.attribute_data_type;
+    if other_type || asked.developer_only_attribute() {
+        return Err(Error::invalid_parameter(format!(
+            "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute {name}"
+        )));
+    }
     if SERVER_WRITTEN.contains(&name.as_str()) {
-        return Err(invalid_schema(&name, "can't be changed"));
+        // The schema of another pool, as it was shown, has them as they are.
+        let other = |asked: Option<bool>, known: Option<bool>| asked.is_some() && asked != known;
+        let changed = other(asked.required, known.required) || other(asked.mutable, known.mutable);
+        return if changed { Err(invalid_schema(&name, "can't be changed")) } else { Ok(()) };
     }
-    if asked.attribute_data_type.is_some() && asked.attribute_data_type != known.attribute_data_type {
-        return Err(invalid_schema(&name, "is a standard attribute of another type"));
-    }
-    if asked.developer_only_attribute() {
-        return Err(invalid_schema(&name, "is a standard attribute and can't be developer-only"));
-    }
-    check_bounds(asked)?;
     known.required = asked.required.or(known.required);
     known.mutable = asked.mutable.or(known.mutable);
-    if asked.string_attribute_constraints.is_some() {
+    let kind = known.attribute_data_type().to_owned();
+    check_bounds(asked, &kind, &name)?;
+    if kind == "String" && asked.string_attribute_constraints.is_some() {
         known.string_attribute_constraints.clone_from(&asked.string_attribute_constraints);
     }
-    if asked.number_attribute_constraints.is_some() {
+    if kind == "Number" && asked.number_attribute_constraints.is_some() {
         known.number_attribute_constraints.clone_from(&asked.number_attribute_constraints);
     }
     Ok(())
@@ -138,12 +154,16 @@ fn custom(asked: &v1::SchemaAttributeType) -> Result<v1::SchemaAttributeType, Er
     if name.contains(':') {
         return Err(invalid_schema(name, "must not contain a colon: its prefix is added"));
     }
-    check_bounds(asked)?;
-    let kind = asked.attribute_data_type.clone().unwrap_or_else(|| "String".to_owned());
+    let Some(kind) = asked.attribute_data_type.clone() else {
+        return Err(Error::invalid_parameter(
+            "Invalid AttributeDataType input, consider using the provided AttributeDataType enum.",
+        ));
+    };
     let developer_only = asked.developer_only_attribute();
-    let prefix = if developer_only { "dev:custom:" } else { "custom:" };
+    let full_name = if developer_only { format!("dev:custom:{name}") } else { format!("custom:{name}") };
+    check_bounds(asked, &kind, &full_name)?;
     Ok(v1::SchemaAttributeType {
-        name: Some(format!("{prefix}{name}")),
+        name: Some(full_name),
         developer_only_attribute: Some(developer_only),
         mutable: Some(asked.mutable.unwrap_or(true)),
         required: Some(false),
@@ -155,31 +175,42 @@ fn custom(asked: &v1::SchemaAttributeType) -> Result<v1::SchemaAttributeType, Er
     })
 }
 
-/// Bounds are numbers in text; the smaller must not be above the larger.
-fn check_bounds(asked: &v1::SchemaAttributeType) -> Result<(), Error> {
-    let strings = asked.string_attribute_constraints.as_ref();
-    let numbers = asked.number_attribute_constraints.as_ref();
-    let pairs = [
-        (strings.and_then(|it| it.min_length.as_deref()), strings.and_then(|it| it.max_length.as_deref()), true),
-        (numbers.and_then(|it| it.min_value.as_deref()), numbers.and_then(|it| it.max_value.as_deref()), false),
-    ];
-    for (min, max, length) in pairs {
-        let parse = |text: Option<&str>| -> Result<Option<i64>, Error> {
-            text.map(str::parse)
-                .transpose()
-                .map_err(|_| invalid_schema(asked.name(), "has a bound that is not a number"))
-        };
-        let (min, max) = (parse(min)?, parse(max)?);
-        if length
-            && (min.is_some_and(|min| !(0..=2048).contains(&min)) || max.is_some_and(|max| !(0..=2048).contains(&max)))
-        {
-            return Err(invalid_schema(asked.name(), "has a length bound outside 0 to 2048"));
+/// Refuses bounds that no value is within, and those that are no numbers. Bounds of another type than the attribute's mean
+/// nothing. Lengths begin at 0; values of numbers may be below it.
+fn check_bounds(asked: &v1::SchemaAttributeType, kind: &str, full_name: &str) -> Result<(), Error> {
+    match kind {
+        "String" => {
+            let bounds = asked.string_attribute_constraints.clone().unwrap_or_default();
+            let read = |text| bound(text, 0, "StringAttributeConstraints", asked.name());
+            let (min, max) = (read(bounds.min_length)?, read(bounds.max_length)?);
+            if min.max(max).is_some_and(|length| length > LONGEST_TEXT) {
+                return Err(Error::invalid_parameter(format!(
+                    "user.{full_name}: String attributes cannot have a length of more than {LONGEST_TEXT}"
+                )));
+            }
+            in_order(min, max, || format!("user.{full_name}: Max length cannot be less than min length."))
         }
-        if min.zip(max).is_some_and(|(min, max)| min > max) {
-            return Err(invalid_schema(asked.name(), "has a smallest value above its largest"));
+        "Number" => {
+            let bounds = asked.number_attribute_constraints.clone().unwrap_or_default();
+            let read = |text| bound(text, i64::MIN, "NumberAttributeConstraints", asked.name());
+            let (min, max) = (read(bounds.min_value)?, read(bounds.max_value)?);
+            in_order(min, max, || format!("user.{full_name}: Max value cannot be less than min value."))
         }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// A bound, which is a number in text.
+fn bound(text: Option<String>, least: i64, constraints: &str, name: &str) -> Result<Option<i64>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<i64>() {
+        Ok(bound) if bound >= least => Ok(Some(bound)),
+        Ok(_) | Err(_) => Err(Error::invalid_parameter(format!("Invalid {constraints} for schema attribute {name}"))),
+    }
+}
+
+fn in_order(min: Option<i64>, max: Option<i64>, refusal: impl FnOnce() -> String) -> Result<(), Error> {
+    if min.zip(max).is_some_and(|(min, max)| min > max) { Err(Error::invalid_parameter(refusal())) } else { Ok(()) }
 }
 
 /// What a client may read or write.
@@ -411,7 +442,7 @@ mod tests {
     fn lengths(name: &str, min: &str, max: &str) -> v1::SchemaAttributeType {
         let bounds =
             v1::StringAttributeConstraintsType { min_length: Some(min.to_owned()), max_length: Some(max.to_owned()) };
-        v1::SchemaAttributeType { string_attribute_constraints: Some(bounds), ..asked(name) }
+        v1::SchemaAttributeType { string_attribute_constraints: Some(bounds), ..of_type(name, "String") }
     }
 
     fn values(name: &str, min: &str, max: &str) -> v1::SchemaAttributeType {
@@ -426,7 +457,8 @@ mod tests {
 
     #[test]
     fn a_schema_has_the_standard_attributes_changed_as_asked_for_and_the_custom_ones() {
-        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
+        let developer_only =
+            v1::SchemaAttributeType { developer_only_attribute: Some(true), ..of_type("rank", "String") };
         let email =
             v1::SchemaAttributeType { required: Some(true), mutable: Some(false), ..lengths("email", "3", "99") };
         let schema = schema(&[email, values("age", "0", "150"), developer_only], 50).unwrap();
@@ -443,29 +475,84 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_server_writes_shows_no_bounds() {
+        let before = lengths("identities", "0", "2048");
+        let none = Some(v1::StringAttributeConstraintsType::default());
+        assert_eq!(shown(std::slice::from_ref(&before))[0].string_attribute_constraints, none);
+        let schema = schema(&[], 50).unwrap();
+        assert_eq!(shown(&schema), schema);
+        let email = schema.iter().find(|attribute| attribute.name() == "email").unwrap();
+        assert_eq!(email.string_attribute_constraints.as_ref().unwrap().max_length(), "2048");
+    }
+
+    #[test]
     fn a_schema_that_can_not_be_is_refused() {
-        assert!(refusal(schema(&[asked("a"), asked("a")], 50)).1.contains("named twice"));
-        assert!(refused_schema(asked("sub")).contains("can't be changed"));
-        assert!(refused_schema(asked("identities")).contains("can't be changed"));
-        assert!(refused_schema(of_type("email", "Number")).contains("of another type"));
-        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("email") };
-        assert!(refused_schema(developer_only).contains("can't be developer-only"));
-        let required = v1::SchemaAttributeType { required: Some(true), ..asked("shoe") };
+        assert!(refusal(schema(&[of_type("a", "String"), of_type("a", "String")], 50)).1.contains("named twice"));
+        let optional = v1::SchemaAttributeType { required: Some(false), ..asked("sub") };
+        let mutable = v1::SchemaAttributeType { mutable: Some(true), ..asked("sub") };
+        let fixed = v1::SchemaAttributeType { mutable: Some(false), ..asked("identities") };
+        for changed in [optional, mutable, fixed] {
+            assert!(refused_schema(changed).contains("can't be changed"));
+        }
+        let standard = schema(&[], 50).unwrap();
+        assert_eq!(schema(&standard, 50).unwrap(), standard, "what is shown of a pool can be asked for");
+        let required = v1::SchemaAttributeType { required: Some(true), ..of_type("shoe", "String") };
         assert_eq!(refused_schema(required), "Required custom attributes are not supported currently.");
-        assert!(refused_schema(asked("custom:shoe")).contains("colon"));
+        assert!(refused_schema(of_type("custom:shoe", "String")).contains("colon"));
         assert!(refused_schema(asked("")).contains("needs a name"));
-        assert!(refused_schema(lengths("shoe", "5", "4")).contains("above its largest"));
-        assert!(refused_schema(lengths("shoe", "0", "2049")).contains("outside 0 to 2048"));
-        assert!(refused_schema(lengths("email", "-1", "9")).contains("outside 0 to 2048"));
-        assert!(refused_schema(values("size", "1", "much")).contains("not a number"));
-        let many = |count: usize| (0..count).map(|index| asked(&format!("a{index}"))).collect::<Vec<_>>();
+        let untyped = "Invalid AttributeDataType input, consider using the provided AttributeDataType enum.";
+        assert_eq!(refused_schema(asked("shoe")), untyped);
+        let many = |count: usize| (0..count).map(|index| of_type(&format!("a{index}"), "String")).collect::<Vec<_>>();
         assert!(schema(&many(7), 7).is_ok());
         let message = "A user pool can have at most 7 custom attributes.".to_owned();
         assert_eq!(refusal(schema(&many(8), 7)), (Exception::LimitExceededException, message));
     }
 
+    #[test]
+    fn a_standard_attribute_keeps_its_type_and_is_for_everybody() {
+        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("email") };
+        for other in [of_type("email", "Number"), developer_only] {
+            let message = "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute email";
+            assert_eq!(refused_schema(other), message);
+        }
+    }
+
+    #[test]
+    fn bounds_are_numbers_in_their_order_and_lengths_end_at_2048() {
+        let unreadable = |kind: &str, name: &str| format!("Invalid {kind} for schema attribute {name}");
+        for (min, max) in [("few", "9"), ("1", "many"), ("-1", "9"), ("", "9"), ("1.5", "9")] {
+            assert_eq!(refused_schema(lengths("email", min, max)), unreadable("StringAttributeConstraints", "email"));
+        }
+        for (min, max) in [("few", "9"), ("1", "many"), ("1.5", "9")] {
+            let expected = unreadable("NumberAttributeConstraints", "updated_at");
+            assert_eq!(refused_schema(values("updated_at", min, max)), expected);
+            assert_eq!(refused_schema(values("size", min, max)), unreadable("NumberAttributeConstraints", "size"));
+        }
+        for (min, max) in [("2049", "2050"), ("0", "2049")] {
+            let message = "user.email: String attributes cannot have a length of more than 2048";
+            assert_eq!(refused_schema(lengths("email", min, max)), message);
+        }
+        let message = "user.custom:shoe: Max length cannot be less than min length.";
+        assert_eq!(refused_schema(lengths("shoe", "5", "4")), message);
+        assert_eq!(refused_schema(lengths("email", "5", "4")), message.replace("custom:shoe", "email"));
+        let message = "user.updated_at: Max value cannot be less than min value.";
+        assert_eq!(refused_schema(values("updated_at", "5", "4")), message);
+        for good in [lengths("email", "2048", "2048"), lengths("shoe", "0", "0"), values("size", "-5", "-4")] {
+            assert!(schema(&[good], 50).is_ok());
+        }
+        // Bounds of another type than the attribute's say nothing.
+        let text = v1::SchemaAttributeType {
+            number_attribute_constraints: values("x", "2", "1").number_attribute_constraints,
+            ..of_type("email", "String")
+        };
+        let schema = schema(&[text], 50).unwrap();
+        let email = schema.iter().find(|attribute| attribute.name() == "email").unwrap();
+        assert_eq!(email.number_attribute_constraints, None);
+    }
+
     fn shop() -> Vec<v1::SchemaAttributeType> {
-        let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("rank") };
+        let developer_only =
+            v1::SchemaAttributeType { developer_only_attribute: Some(true), ..of_type("rank", "String") };
         schema(
             &[
                 lengths("code", "2", "3"),

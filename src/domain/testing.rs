@@ -68,10 +68,7 @@ pub fn pool(request: v1::CreateUserPoolRequest) -> UserPool {
 
 /// A client that was created by a request.
 pub fn client(pool: &UserPool, request: v1::CreateUserPoolClientRequest) -> AppClient {
-    let decision = create_user_pool_client(
-        pool,
-        CreateUserPoolClient { client_secret: None, request, given_empty: Default::default() },
-    );
+    let decision = create_user_pool_client(pool, CreateUserPoolClient { client_secret: None, request });
     decision.answer.expect("the client is created");
     given(&StreamId::new("clients/client"), &decision.events).expect("the client exists")
 }

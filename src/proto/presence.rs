@@ -1,28 +1,18 @@
-//! What a message can't say of itself: that a list or map was given, and empty.
-
-use std::collections::BTreeSet;
+//! What a list or map without entries can't say of itself: that it was given, and empty.
+//!
+//! Where that is another choice than none (`empty_differs` in the protos) the message has a field that names such lists
+//! (`names_empty`). Over gRPC callers write and read that field; the AWS JSON door does it for them.
 
 include!(concat!(env!("OUT_DIR"), "/presence.rs"));
 
-/// The lists and maps that a request gave and left empty, of those for which that is another choice than none
-/// (`empty_differs` in the protos). Only a door that can tell has any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GivenEmpty(BTreeSet<EmptyField>);
-
-impl GivenEmpty {
-    /// Whether a field was given and empty.
-    pub fn has(&self, field: EmptyField) -> bool {
-        self.0.contains(&field)
+impl EmptyField {
+    /// Whether a message's field `given_empty` names it.
+    pub fn is_in(self, given_empty: &[String]) -> bool {
+        given_empty.iter().any(|name| name == self.name())
     }
 
-    /// Their names, none of which is a text that a message's bytes could go on with.
-    pub fn names(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|field| format!("\0{field:?}").into_bytes()).collect()
-    }
-}
-
-impl FromIterator<EmptyField> for GivenEmpty {
-    fn from_iter<Fields: IntoIterator<Item = EmptyField>>(fields: Fields) -> Self {
-        Self(fields.into_iter().collect())
+    /// A field `given_empty` that names those of the given ones which are empty on purpose.
+    pub fn named(fields: impl IntoIterator<Item = (Self, bool)>) -> Vec<String> {
+        fields.into_iter().filter(|(_, empty)| *empty).map(|(field, _)| field.name().to_owned()).collect()
     }
 }

@@ -3,7 +3,9 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, texts, unique, unique_phone};
+use crate::support::pool::{
+    PASSWORD, Pool, by_name, email_pool, password_client, text_attribute, texts, unique, unique_phone,
+};
 
 const TEMPORARY: &str = "Temporary-horse-7";
 
@@ -306,8 +308,8 @@ async fn of_two_who_create_a_user_of_one_name_at_the_same_time_one_does() {
 #[tokio::test]
 async fn attributes_conform_to_the_schema() {
     let schema = vec![
-        SchemaAttributeType { name: Some("rank".into()), developer_only_attribute: Some(true), ..Default::default() },
-        SchemaAttributeType { name: Some("nickname".into()), required: Some(true), ..Default::default() },
+        SchemaAttributeType { developer_only_attribute: Some(true), ..text_attribute("rank") },
+        SchemaAttributeType { required: Some(true), ..text_attribute("nickname") },
     ];
     let pool = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
     let name = unique("schema");

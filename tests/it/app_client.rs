@@ -3,7 +3,9 @@
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{PASSWORD, Person, Pool, attributes, by_name, email_pool, password_client, texts};
+use crate::support::pool::{
+    PASSWORD, Person, Pool, attributes, by_name, email_pool, password_client, text_attribute, texts,
+};
 use crate::support::requests::same_fields;
 
 fn describe(pool: &str, client: &str) -> DescribeUserPoolClientRequest {
@@ -107,8 +109,8 @@ async fn a_client_without_wishes_has_the_defaults() {
     assert_eq!(client.client_secret, None);
     assert_eq!(client.refresh_token_validity, Some(30));
     assert_eq!((client.access_token_validity, client.id_token_validity), (None, None));
-    let flows = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];
-    assert_eq!(client.explicit_auth_flows, flows);
+    assert_eq!(client.token_validity_units, Some(TokenValidityUnitsType::default()), "always shown");
+    assert_eq!((client.explicit_auth_flows, client.given_empty), (Vec::new(), Vec::new()), "the default acts unseen");
     assert_eq!(client.enable_token_revocation, Some(true));
     assert_eq!(client.auth_session_validity, Some(3));
     assert_eq!(client.allowed_oauth_flows_user_pool_client, Some(false));
@@ -182,9 +184,9 @@ async fn lives_of_tokens_have_bounds() {
 #[tokio::test]
 async fn attributes_must_be_those_of_the_pool() {
     let schema = vec![
-        SchemaAttributeType { required: Some(true), name: Some("family_name".into()), ..Default::default() },
-        SchemaAttributeType { name: Some("plan".into()), ..Default::default() },
-        SchemaAttributeType { name: Some("note".into()), developer_only_attribute: Some(true), ..Default::default() },
+        SchemaAttributeType { required: Some(true), ..text_attribute("family_name") },
+        text_attribute("plan"),
+        SchemaAttributeType { developer_only_attribute: Some(true), ..text_attribute("note") },
     ];
     let pool = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
     let read = |names: &[&str]| CreateUserPoolClientRequest { read_attributes: texts(names), ..Default::default() };
@@ -248,6 +250,7 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let callback = |url: &str| CreateUserPoolClientRequest { callback_urls: texts(&[url]), ..Default::default() };
     for (url, what) in [
         ("http://app.example.com", "cannot use the HTTP protocol."),
+        ("http://127.0.0.1.example.com", "cannot use the HTTP protocol."),
         ("https://app.example.com/#top", "must not include a fragment component."),
         ("app.example.com", "is not an absolute URI."),
         ("javascript:alert(1)", "is of a scheme that can't be redirected to."),
@@ -257,7 +260,14 @@ async fn flows_and_rules_of_oauth_are_checked() {
         let logout = CreateUserPoolClientRequest { logout_urls: texts(&[url]), ..Default::default() };
         refused(&pool, logout, "InvalidParameterException", &message).await;
     }
-    pool.add_client(callback("http://localhost:3000/in")).await;
+    for here in ["http://localhost:3000/in", "http://127.0.0.1", "http://127.0.0.1:53682/in", "http://[::1]:53682/in"] {
+        let client = CreateUserPoolClientRequest {
+            logout_urls: texts(&[here]),
+            default_redirect_uri: Some(here.into()),
+            ..callback(here)
+        };
+        assert_eq!(pool.add_client(client).await.callback_urls, [here]);
+    }
     let providers =
         CreateUserPoolClientRequest { supported_identity_providers: texts(&["COGNITO", "Big"]), ..Default::default() };
     let message = format!("The provider Big does not exist for User Pool {}.", pool.id);
@@ -289,18 +299,16 @@ async fn flows_and_rules_of_oauth_are_checked() {
 }
 
 #[tokio::test]
-async fn a_client_with_an_empty_list_of_flows_has_none_and_one_without_a_list_has_the_default() {
+async fn a_client_with_an_empty_list_of_flows_has_none_and_one_without_a_list_the_default_which_is_not_shown() {
     let pool = Pool::create().await;
     let aws = pool.api.aws();
-    let default = texts(&["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]);
-    for (given, expected) in [(Some(Vec::new()), Vec::new()), (None, default.clone())] {
+    for given in [Some(Vec::new()), None] {
         let request = aws.create_user_pool_client().user_pool_id(&pool.id).client_name("app");
-        let created = request.set_explicit_auth_flows(given).send().await.unwrap().user_pool_client.unwrap();
+        let created = request.set_explicit_auth_flows(given.clone()).send().await.unwrap().user_pool_client.unwrap();
         let id = created.client_id().unwrap().to_owned();
         let described = aws.describe_user_pool_client().user_pool_id(&pool.id).client_id(&id).send().await.unwrap();
         for client in [created, described.user_pool_client.unwrap()] {
-            let flows = client.explicit_auth_flows.expect("flows are always shown");
-            assert_eq!(flows.iter().map(|flow| flow.as_str()).collect::<Vec<_>>(), expected);
+            assert_eq!(client.explicit_auth_flows, given);
         }
     }
 
@@ -375,6 +383,62 @@ async fn a_client_with_an_empty_list_of_attributes_sees_or_changes_none_and_one_
     let message = "Invalid write attributes specified while creating a client";
     assert_eq!((refused.meta().code(), refused.meta().message()), (Some("InvalidParameterException"), Some(message)));
     strict.verify().await;
+    pool.verify().await;
+}
+
+/// What a client shows of its lists, at both doors.
+async fn lists(pool: &Pool, client_id: &str) -> (UserPoolClientType, serde_json::Value) {
+    let request = describe(&pool.id, client_id);
+    let body = serde_json::json!({ "UserPoolId": pool.id, "ClientId": client_id });
+    let answer = pool.api.aws_json("DescribeUserPoolClient", &body).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    (pool.api.call(request).await.unwrap().user_pool_client.unwrap(), answer.json()["UserPoolClient"].clone())
+}
+
+#[tokio::test]
+async fn a_client_that_is_described_and_then_changed_to_what_was_shown_stays_as_it_is() {
+    let pool = Pool::create().await;
+    let names = ["ExplicitAuthFlows", "ReadAttributes", "WriteAttributes"];
+    let fields = ["explicit_auth_flows", "read_attributes", "write_attributes"];
+    // Each list absent, empty, or with entries.
+    for (given_empty, read_attributes) in
+        [(texts(&[]), texts(&[])), (texts(&fields), texts(&[])), (texts(&["write_attributes"]), texts(&["email"]))]
+    {
+        let request = CreateUserPoolClientRequest { given_empty, read_attributes, ..Default::default() };
+        let created = pool.add_client(request.clone()).await;
+        let (shown, json) = lists(&pool, created.client_id()).await;
+        assert_eq!(shown, created);
+        assert_eq!((&shown.given_empty, &shown.read_attributes), (&request.given_empty, &request.read_attributes));
+        for (name, field) in names.iter().zip(fields) {
+            let empty = request.given_empty.iter().any(|given| given == field);
+            let listed = *name == "ReadAttributes" && !request.read_attributes.is_empty();
+            let expected = match (empty, listed) {
+                (true, _) => serde_json::json!([]),
+                (_, true) => serde_json::json!(["email"]),
+                _ => serde_json::Value::Null,
+            };
+            assert_eq!(json[name], expected, "{name} of {request:?}");
+        }
+        assert_eq!(json.get("GivenEmpty"), None, "the empty lists say it themselves");
+
+        let mut again = json;
+        for read_only in ["CreationDate", "LastModifiedDate"] {
+            again.as_object_mut().unwrap().remove(read_only);
+        }
+        let answer = pool.api.aws_json("UpdateUserPoolClient", &again).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(lists(&pool, created.client_id()).await.0, shown, "not even the time of the last change");
+        let over_grpc = UpdateUserPoolClientRequest {
+            user_pool_id: Some(pool.id.clone()),
+            client_id: shown.client_id.clone(),
+            given_empty: shown.given_empty.clone(),
+            read_attributes: shown.read_attributes.clone(),
+            ..Default::default()
+        };
+        assert_eq!(pool.api.call(over_grpc).await.unwrap().user_pool_client, Some(shown));
+    }
+    let unknown = CreateUserPoolClientRequest { given_empty: texts(&["callback_urls"]), ..Default::default() };
+    assert_eq!(pool.try_client(unknown).await.unwrap_err().fields, ["givenEmpty"]);
     pool.verify().await;
 }
 

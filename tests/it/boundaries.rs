@@ -31,6 +31,15 @@ struct Case {
     outside: DynamicMessage,
     /// The field of the request that the path begins with.
     top: String,
+    /// Whether only gRPC has the field: the AWS door has empty lists in the place of their names.
+    only_grpc: bool,
+}
+
+impl Case {
+    /// At how many doors there is something to be tried, gRPC first.
+    fn doors(&self) -> usize {
+        if self.only_grpc { 1 } else { 2 }
+    }
 }
 
 #[tokio::test]
@@ -160,7 +169,7 @@ impl Doors<'_> {
         let expected = format!("at '{}' failed to satisfy constraint: {}", case.path, case.sentence);
         let mut failures = Vec::new();
         let (grpc, aws) = (self.grpc(&case.outside).await, self.aws(&case.outside).await);
-        for (door, refusal) in [("gRPC", &grpc), ("AWS", &aws)] {
+        for (door, refusal) in [("gRPC", &grpc), ("AWS", &aws)].into_iter().take(case.doors()) {
             let told = refusal.as_ref().is_some_and(|refusal| {
                 refusal.exception == "InvalidParameterException"
                     && refusal.message.contains(" validation error")
@@ -185,7 +194,8 @@ impl Doors<'_> {
         let mut request = case.inside.clone();
         let guard = break_another_field(&mut request, base, &case.top);
         let mut failures = Vec::new();
-        for (door, refusal) in [("gRPC", self.grpc(&request).await), ("AWS", self.aws(&request).await)] {
+        let refusals = [("gRPC", self.grpc(&request).await), ("AWS", self.aws(&request).await)];
+        for (door, refusal) in refusals.into_iter().take(case.doors()) {
             let message = refusal.as_ref().map_or("", |refusal| refusal.message.as_str());
             let right = match &guard {
                 Some(guard) => message.starts_with("1 validation error detected: ") && message.contains(guard),
@@ -299,7 +309,8 @@ fn of_field(
     };
     let mut add = |sentence: String, inside: Option<Value>, outside: Option<Value>| {
         let (inside, outside) = (with(inside), with(outside));
-        cases.push(Case { path: path.clone(), sentence, inside, outside, top: top.to_owned() });
+        let only_grpc = field.name() == "given_empty";
+        cases.push(Case { path: path.clone(), sentence, inside, outside, top: top.to_owned(), only_grpc });
     };
     let rules = Rules::of(field);
     if let Some(rules) = &rules {

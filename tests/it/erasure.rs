@@ -4,11 +4,11 @@ use userpool::proto::v1::*;
 
 use crate::support::environment::DATABASE;
 use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts, unique, unique_phone};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, text_attribute, texts, unique, unique_phone};
 
 #[tokio::test]
 async fn nothing_personal_is_left_of_a_deleted_user() {
-    let schema = vec![SchemaAttributeType { name: Some("diagnosis".into()), ..Default::default() }];
+    let schema = vec![text_attribute("diagnosis")];
     let request = CreateUserPoolRequest { schema, alias_attributes: texts(&["email", "phone_number"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     let [name, given, nick, custom, identity] = ["erased", "given", "nick", "custom", "identity"].map(unique);

@@ -9,7 +9,7 @@ use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::dev::shared;
 use crate::support::environment::{Account, Dev};
 use crate::support::http;
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, text_attribute, unique};
 use crate::support::serve::{Installation, Serve};
 
 const FULL: &str = "LimitExceededException";
@@ -107,17 +107,16 @@ async fn a_pool_never_has_more_groups_clients_and_attributes_than_it_may() {
     let clients = join_all((0..MANY).map(|_| api.call(client_request(pool)))).await;
     assert_eq!(successes(clients, (FULL, CLIENTS)), 1);
 
-    let attribute = |index: usize| SchemaAttributeType { name: Some(format!("a{index}")), ..Default::default() };
     let added = (0..MANY).map(|index| AddCustomAttributesRequest {
         user_pool_id: Some(pool.clone()),
-        custom_attributes: vec![attribute(index)],
+        custom_attributes: vec![text_attribute(&format!("a{index}"))],
     });
     let added = join_all(added.map(|request| api.call(request))).await;
     let message = "A user pool can have at most 3 custom attributes.";
     assert_eq!(successes(added, ("InvalidParameterException", message)), 3);
     let four = CreateUserPoolRequest {
         pool_name: Some("too many".to_owned()),
-        schema: (0..4).map(attribute).collect(),
+        schema: (0..4).map(|index| text_attribute(&format!("a{index}"))).collect(),
         ..Default::default()
     };
     assert_refused(api.call(four).await, FULL, message);

@@ -26,6 +26,7 @@ mod golden_events;
 mod group;
 mod hiding;
 mod idempotency;
+mod infrastructure_as_code;
 mod killed;
 mod limits;
 mod linked_identities;

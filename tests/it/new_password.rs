@@ -5,7 +5,7 @@ use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::pool::{
-    PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, texts, unique,
+    PASSWORD, Pool, by_name, email_pool, parameters, password_client, secret_hash, text_attribute, texts, unique,
 };
 use crate::support::requests::same_fields;
 
@@ -187,7 +187,7 @@ async fn missing_attributes_come_with_the_new_password() {
         mutable: Some(true),
         ..Default::default()
     };
-    let once = SchemaAttributeType { name: Some("once".into()), mutable: Some(false), ..Default::default() };
+    let once = SchemaAttributeType { mutable: Some(false), ..text_attribute("once") };
     let request = CreateUserPoolRequest {
         schema: vec![required("nickname"), required("email"), once],
         alias_attributes: texts(&["preferred_username"]),

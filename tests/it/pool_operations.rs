@@ -94,6 +94,38 @@ async fn an_attribute_that_can_not_be_added_is_refused() {
     let colon = add(&pool, vec![attribute("custom:plan", "String")]).await;
     let message = "The schema attribute custom:plan must not contain a colon: its prefix is added.";
     assert_refused(colon, "InvalidParameterException", message);
+    let hidden = || SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("banana", "String") };
+    add(&pool, vec![hidden()]).await.unwrap();
+    let beside = "custom:banana: Existing attribute already has name dev:custom:banana.";
+    for again in [hidden(), attribute("banana", "String")] {
+        assert_refused(add(&pool, vec![again]).await, "InvalidParameterException", beside);
+    }
+    let untyped = SchemaAttributeType { name: Some("untyped".into()), ..Default::default() };
+    let message = "Invalid AttributeDataType input, consider using the provided AttributeDataType enum.";
+    assert_refused(add(&pool, vec![untyped]).await, "InvalidParameterException", message);
+    let lengths = |min: &str, max: &str| SchemaAttributeType {
+        string_attribute_constraints: Some(StringAttributeConstraintsType {
+            min_length: Some(min.into()),
+            max_length: Some(max.into()),
+        }),
+        ..attribute("shoe", "String")
+    };
+    let values = |min: &str, max: &str| SchemaAttributeType {
+        number_attribute_constraints: Some(NumberAttributeConstraintsType {
+            min_value: Some(min.into()),
+            max_value: Some(max.into()),
+        }),
+        ..attribute("size", "Number")
+    };
+    for (bounded, message) in [
+        (lengths("few", "9"), "Invalid StringAttributeConstraints for schema attribute shoe"),
+        (values("1", "many"), "Invalid NumberAttributeConstraints for schema attribute size"),
+        (lengths("0", "2049"), "user.custom:shoe: String attributes cannot have a length of more than 2048"),
+        (lengths("5", "4"), "user.custom:shoe: Max length cannot be less than min length."),
+        (values("5", "4"), "user.custom:size: Max value cannot be less than min value."),
+    ] {
+        assert_refused(add(&pool, vec![bounded]).await, "InvalidParameterException", message);
+    }
     let long = add(&pool, vec![attribute(&"n".repeat(21), "String")]).await.unwrap_err();
     assert_eq!(long.fields, ["customAttributes.1.member.name"]);
     let unknown_type = add(&pool, vec![attribute("typed", "Text")]).await.unwrap_err();
@@ -103,7 +135,7 @@ async fn an_attribute_that_can_not_be_added_is_refused() {
     add(&pool, many(0, 25)).await.unwrap();
     let most = "A user pool can have at most 50 custom attributes.";
     assert_refused(add(&pool, many(25, 50)).await, "InvalidParameterException", most);
-    add(&pool, many(25, 49)).await.unwrap();
+    add(&pool, many(25, 48)).await.unwrap();
     let request =
         AddCustomAttributesRequest { user_pool_id: Some("us-east-1_000000000".into()), custom_attributes: many(0, 1) };
     let missing = "User pool us-east-1_000000000 does not exist.";
@@ -292,8 +324,13 @@ async fn every_setting_of_second_factors_comes_back_and_the_pools_description_ag
     assert_eq!(described.sms_authentication_message, sms.sms_authentication_message);
     assert_eq!(described.sms_configuration, sms.sms_configuration);
 
-    // UpdateUserPool without a word about it turns it off, and the factors with it.
+    // UpdateUserPool without a word about it leaves it on; with one that it is off, the factors go with it.
     let update = UpdateUserPoolRequest { user_pool_id: Some(pool.id.clone()), ..Default::default() };
+    pool.api.call(update.clone()).await.unwrap();
+    let after = pool.api.call(read(&pool)).await.unwrap();
+    assert_eq!(after.mfa_configuration.as_deref(), Some("OPTIONAL"));
+    assert_eq!(after.software_token_mfa_configuration, request.software_token_mfa_configuration);
+    let update = UpdateUserPoolRequest { mfa_configuration: Some("OFF".into()), ..update };
     pool.api.call(update).await.unwrap();
     let after = pool.api.call(read(&pool)).await.unwrap();
     let web_authn_configuration = request.web_authn_configuration;

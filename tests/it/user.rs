@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
 use crate::support::client::assert_refused;
-use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, texts};
+use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client, text_attribute, texts};
 
 const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid Access Token");
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
@@ -18,8 +18,8 @@ const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been 
 #[tokio::test]
 async fn a_user_sees_what_its_client_may_read() {
     let schema = vec![
-        SchemaAttributeType { name: Some("plan".into()), ..Default::default() },
-        SchemaAttributeType { name: Some("secret".into()), developer_only_attribute: Some(true), ..Default::default() },
+        text_attribute("plan"),
+        SchemaAttributeType { developer_only_attribute: Some(true), ..text_attribute("secret") },
     ];
     let pool = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
     let person = pool.person_with("reader", &[("given_name", "Jane"), ("custom:plan", "gold")]).await;

@@ -7,7 +7,8 @@ use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::pool::{
-    PASSWORD, Person, Pool, attributes, by_name, email_pool, other_than, password_client, texts, unique, unique_phone,
+    PASSWORD, Person, Pool, attributes, by_name, email_pool, other_than, password_client, text_attribute, texts,
+    unique, unique_phone,
 };
 
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
@@ -309,13 +310,12 @@ async fn an_address_is_proved_once_whoever_enters_the_code_first() {
 }
 
 fn schema() -> Vec<SchemaAttributeType> {
-    let attribute = |name: &str| SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
     let bounds = StringAttributeConstraintsType { min_length: Some("2".to_owned()), max_length: Some("4".to_owned()) };
     vec![
-        SchemaAttributeType { string_attribute_constraints: Some(bounds), ..attribute("plan") },
-        SchemaAttributeType { mutable: Some(false), ..attribute("born") },
-        SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("rank") },
-        SchemaAttributeType { required: Some(true), ..attribute("given_name") },
+        SchemaAttributeType { string_attribute_constraints: Some(bounds), ..text_attribute("plan") },
+        SchemaAttributeType { mutable: Some(false), ..text_attribute("born") },
+        SchemaAttributeType { developer_only_attribute: Some(true), ..text_attribute("rank") },
+        SchemaAttributeType { required: Some(true), ..text_attribute("given_name") },
     ]
 }
 

@@ -196,9 +196,14 @@ async fn a_pool_without_wishes_has_the_defaults() {
     assert_eq!(email.email_sending_account.as_deref(), Some("COGNITO_DEFAULT"));
     let admin = described.admin_create_user_config.unwrap();
     assert_eq!((admin.allow_admin_create_user_only, admin.unused_account_validity_days), (Some(false), Some(7)));
-    let recovery = described.account_recovery_setting.unwrap().recovery_mechanisms;
-    let recovery: Vec<_> = recovery.iter().map(|option| (option.priority(), option.name())).collect();
-    assert_eq!(recovery, [(1, "verified_phone_number"), (2, "verified_email")]);
+    assert_eq!(described.account_recovery_setting, None, "the default acts unseen");
+    let identities = described.schema_attributes.iter().find(|attribute| attribute.name() == "identities");
+    let bounds = identities.unwrap().string_attribute_constraints.clone();
+    assert_eq!(bounds, Some(StringAttributeConstraintsType::default()), "no bounds: only the server writes it");
+    let body = serde_json::json!({ "UserPoolId": pool.id });
+    let json = pool.api.aws_json("DescribeUserPool", &body).await.json()["UserPool"].clone();
+    assert_eq!(json["UserPoolTags"], serde_json::json!({}), "always shown");
+    assert_eq!(json.get("AccountRecoverySetting"), None);
     assert_eq!(described.schema_attributes.len(), 21);
     assert_eq!(described.username_configuration, None);
     assert!(described.user_pool_tags.is_empty() && described.alias_attributes.is_empty());
@@ -206,6 +211,100 @@ async fn a_pool_without_wishes_has_the_defaults() {
     assert_eq!(region, "us-east-1");
     assert!(name.len() == 9 && name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
     pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_pool_can_be_made_of_what_another_one_shows() {
+    let pool = Pool::create_with(CreateUserPoolRequest::default(), password_client()).await;
+    let shown = pool.describe().await;
+    let request = CreateUserPoolRequest { schema: shown.schema_attributes.clone(), ..Default::default() };
+    let other = Pool::create_with(request, password_client()).await;
+    assert_eq!(other.describe().await.schema_attributes, shown.schema_attributes);
+    pool.verify().await;
+    other.verify().await;
+}
+
+#[tokio::test]
+async fn an_update_keeps_what_guards_accounts_and_the_tags_and_takes_the_rest_back() {
+    let pool = Pool::create_with(everything(), password_client()).await;
+    let before = pool.describe().await;
+    let none = UpdateUserPoolRequest { user_pool_id: Some(pool.id.clone()), ..Default::default() };
+    let sms = UpdateUserPoolRequest { sms_configuration: before.sms_configuration.clone(), ..none.clone() };
+    pool.api.call(sms.clone()).await.unwrap();
+    let after = pool.describe().await;
+    assert_eq!(after.policies, before.policies);
+    assert_eq!(after.mfa_configuration, before.mfa_configuration);
+    assert_eq!(after.user_pool_tags, before.user_pool_tags);
+    assert_eq!(after.deletion_protection.as_deref(), Some("INACTIVE"));
+    assert_eq!(after.user_pool_tier.as_deref(), Some("ESSENTIALS"));
+    assert_eq!((&after.account_recovery_setting, &after.device_configuration), (&None, &None));
+    assert_eq!(after.sms_authentication_message, None);
+    assert!(after.auto_verified_attributes.is_empty());
+    let admin = after.admin_create_user_config.unwrap();
+    assert_eq!((admin.allow_admin_create_user_only, admin.unused_account_validity_days), (Some(false), Some(3)));
+    // Without its one factor the pool would ask for none: that is told, not done.
+    let message = "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration.";
+    assert_refused(pool.api.call(none).await, "InvalidParameterException", message);
+
+    let policy = PasswordPolicyType { minimum_length: Some(6), ..Default::default() };
+    let given = UpdateUserPoolRequest {
+        policies: Some(UserPoolPolicyType { password_policy: Some(policy), ..Default::default() }),
+        mfa_configuration: Some("OFF".into()),
+        given_empty: texts(&["user_pool_tags"]),
+        ..sms
+    };
+    pool.api.call(given).await.unwrap();
+    let after = pool.describe().await;
+    let policy = after.policies.unwrap().password_policy.unwrap();
+    assert_eq!((policy.minimum_length, policy.require_uppercase), (Some(6), Some(false)));
+    assert_eq!(policy.temporary_password_validity_days, Some(7));
+    assert_eq!(after.mfa_configuration.as_deref(), Some("OFF"));
+    assert!(after.user_pool_tags.is_empty());
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn tags_stay_in_an_update_that_does_not_name_them_and_go_in_one_that_names_none() {
+    let pool = Pool::create().await;
+    let aws = pool.api.aws();
+    let update = || aws.update_user_pool().user_pool_id(&pool.id);
+    update().user_pool_tags("team", "identity").send().await.unwrap();
+    update().send().await.unwrap();
+    assert_eq!(pool.describe().await.user_pool_tags, [("team".to_owned(), "identity".to_owned())].into());
+    update().set_user_pool_tags(Some(Default::default())).send().await.unwrap();
+    assert!(pool.describe().await.user_pool_tags.is_empty());
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_number_of_days_that_is_0_is_not_given() {
+    let days = |newer: i32, older: i32| CreateUserPoolRequest {
+        policies: Some(UserPoolPolicyType {
+            password_policy: Some(PasswordPolicyType {
+                temporary_password_validity_days: Some(newer),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        admin_create_user_config: Some(AdminCreateUserConfigType {
+            unused_account_validity_days: Some(older),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    for (newer, older, counts) in [(0, 0, 7), (0, 5, 5), (3, 0, 3)] {
+        let pool = Pool::create_with(days(newer, older), password_client()).await;
+        for _ in 0..2 {
+            let shown = pool.describe().await;
+            let policy = shown.policies.unwrap().password_policy.unwrap();
+            assert_eq!(policy.temporary_password_validity_days, Some(counts));
+            assert_eq!(shown.admin_create_user_config.unwrap().unused_account_validity_days, Some(counts));
+            let request = days(newer, older);
+            let update = UpdateUserPoolRequest { user_pool_id: Some(pool.id.clone()), ..same_fields(&request) };
+            pool.api.call(update).await.unwrap();
+        }
+        pool.verify().await;
+    }
 }
 
 /// Asks for a pool that is refused. What a pool can't be made with, it can't be changed to either.
@@ -295,7 +394,14 @@ async fn contradictions_are_refused() {
             min_length: Some(min.into()),
             max_length: Some(max.into()),
         }),
-        ..attribute("plan", "String")
+        ..attribute("email", "String")
+    };
+    let values = |min: &str, max: &str| SchemaAttributeType {
+        number_attribute_constraints: Some(NumberAttributeConstraintsType {
+            min_value: Some(min.into()),
+            max_value: Some(max.into()),
+        }),
+        ..attribute("updated_at", "Number")
     };
     let both = CreateUserPoolRequest {
         alias_attributes: texts(&["email"]),
@@ -386,10 +492,17 @@ async fn contradictions_are_refused() {
             schema(vec![attribute("plan", "String"), attribute("plan", "String")]),
             "The schema attribute plan is named twice.",
         ),
-        (schema(vec![attribute("sub", "String")]), "The schema attribute sub can't be changed."),
+        (
+            schema(vec![SchemaAttributeType { mutable: Some(true), ..attribute("sub", "String") }]),
+            "The schema attribute sub can't be changed.",
+        ),
         (
             schema(vec![attribute("email", "Number")]),
-            "The schema attribute email is a standard attribute of another type.",
+            "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute email",
+        ),
+        (
+            schema(vec![SchemaAttributeType { attribute_data_type: None, ..attribute("plan", "String") }]),
+            "Invalid AttributeDataType input, consider using the provided AttributeDataType enum.",
         ),
         (
             schema(vec![SchemaAttributeType { required: Some(true), ..attribute("plan", "String") }]),
@@ -400,12 +513,14 @@ async fn contradictions_are_refused() {
             schema(vec![attribute("custom:plan", "String")]),
             "The schema attribute custom:plan must not contain a colon: its prefix is added.",
         ),
-        (schema(vec![bounds("9", "2")]), "The schema attribute plan has a smallest value above its largest."),
-        (schema(vec![bounds("0", "2049")]), "The schema attribute plan has a length bound outside 0 to 2048."),
-        (schema(vec![bounds("few", "2")]), "The schema attribute plan has a bound that is not a number."),
+        (schema(vec![bounds("9", "2")]), "user.email: Max length cannot be less than min length."),
+        (schema(vec![bounds("0", "2049")]), "user.email: String attributes cannot have a length of more than 2048"),
+        (schema(vec![bounds("few", "2")]), "Invalid StringAttributeConstraints for schema attribute email"),
+        (schema(vec![values("9", "2")]), "user.updated_at: Max value cannot be less than min value."),
+        (schema(vec![values("few", "2")]), "Invalid NumberAttributeConstraints for schema attribute updated_at"),
         (
             schema(vec![SchemaAttributeType { developer_only_attribute: Some(true), ..attribute("email", "String") }]),
-            "The schema attribute email is a standard attribute and can't be developer-only.",
+            "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute email",
         ),
     ];
     for (request, message) in cases {

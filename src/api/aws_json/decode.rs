@@ -5,35 +5,25 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use serde_json::Value as Json;
 
+use crate::api::aws_json::{flag, naming_field};
 use crate::domain::error::{Error, Exception};
-use crate::proto::presence::{EmptyField, GivenEmpty};
-
-/// A body that was read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Decoded {
-    /// The request message.
-    pub message: Bytes,
-    /// What it can't say of itself.
-    pub given_empty: GivenEmpty,
-}
 
 /// Reads a body by Cognito's names. Unknown members are ignored and counted; `null` is absent.
-pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Decoded, Error> {
+pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Bytes, Error> {
     let json: Json = if body.is_empty() {
         Json::Object(serde_json::Map::new())
     } else {
         serde_json::from_slice(body).map_err(|_| serialization("The request is not valid JSON in UTF-8."))?
     };
-    let message = message(descriptor, &json, "the request")?;
-    Ok(Decoded { given_empty: given_empty(&message, &json), message: message.encode_to_vec().into() })
+    Ok(message(descriptor, &json, "the request")?.encode_to_vec().into())
 }
 
-/// The fields that the body has and the message has not: lists and maps without entries.
-fn given_empty(message: &DynamicMessage, json: &Json) -> GivenEmpty {
+/// The names of those fields that the body has and the message has not, for they have no entries.
+fn given_empty(message: &DynamicMessage, json: &Json) -> Value {
     let given = |field: &FieldDescriptor| json.get(field.json_name()).is_some_and(|member| !member.is_null());
     let descriptor = message.descriptor();
-    let empty = descriptor.fields().filter(|field| !message.has_field(field) && given(field));
-    empty.filter_map(|field| EmptyField::of(&field)).collect()
+    let empty = descriptor.fields().filter(|field| flag(field, "empty_differs") && !message.has_field(field));
+    Value::List(empty.filter(given).map(|field| Value::String(field.name().to_owned())).collect())
 }
 
 fn serialization(what: impl Into<String>) -> Error {
@@ -46,7 +36,8 @@ fn message(descriptor: &MessageDescriptor, json: &Json, path: &str) -> Result<Dy
     };
     let mut message = DynamicMessage::new(descriptor.clone());
     for (name, json) in members {
-        let Some(field) = descriptor.get_field_by_json_name(name) else {
+        let field = descriptor.get_field_by_json_name(name);
+        let Some(field) = field.filter(|field| !flag(field, "names_empty")) else {
             metrics::counter!("userpool_unknown_members_total").increment(1);
             continue;
         };
@@ -54,6 +45,10 @@ fn message(descriptor: &MessageDescriptor, json: &Json, path: &str) -> Result<Dy
             let value = field_value(&field, json, name)?;
             message.set_field(&field, value);
         }
+    }
+    if let Some(naming) = naming_field(descriptor) {
+        let names = given_empty(&message, json);
+        message.set_field(&naming, names);
     }
     Ok(message)
 }
@@ -172,7 +167,8 @@ mod tests {
         fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
             let mut message = DynamicMessage::new(descriptor.clone());
             for field in descriptor.fields() {
-                if depth > 5 || self.below(3) == 0 {
+                // What names empty lists is no member; the list itself is.
+                if depth > 5 || self.below(3) == 0 || flag(&field, "names_empty") {
                     continue;
                 }
                 let value = if field.is_map() {
@@ -201,7 +197,7 @@ mod tests {
         let descriptor = prost_reflect::ReflectMessage::descriptor(message);
         let json = encode(message);
         let decoded = decode(&descriptor, json.to_string().as_bytes()).unwrap();
-        let read = DynamicMessage::decode(descriptor, decoded.message).unwrap();
+        let read = DynamicMessage::decode(descriptor, decoded).unwrap();
         assert_eq!(&read, message, "{json}");
     }
 
@@ -222,7 +218,7 @@ mod tests {
             [("1700000000.123", 1_700_000_000, 123_000_000), ("0.999", 0, 999_000_000), ("-0.5", -1, 500_000_000)]
         {
             let decoded = decode(&user, format!(r#"{{"UserCreateDate": {json}}}"#).as_bytes()).unwrap();
-            let read = <crate::proto::v1::UserType as prost::Message>::decode(decoded.message).unwrap();
+            let read = <crate::proto::v1::UserType as prost::Message>::decode(decoded).unwrap();
             let expected = prost_types::Timestamp { seconds, nanos };
             assert_eq!(read.user_create_date, Some(expected), "{json}");
         }
@@ -239,16 +235,31 @@ mod tests {
 
     #[test]
     fn a_list_that_is_given_and_empty_is_told_where_that_is_a_choice() {
+        let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
+        let decoded = |json: &str| DynamicMessage::decode(request.clone(), decode(&request, json.as_bytes()).unwrap());
         let given = |json: &str| {
-            let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
-            decode(&request, json.as_bytes()).unwrap().given_empty
+            let names = decoded(json).unwrap().get_field_by_name("given_empty").unwrap().into_owned();
+            names.as_list().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        let one = |field| GivenEmpty::from_iter([field]);
-        assert_eq!(given(r#"{"ReadAttributes": []}"#), one(EmptyField::ReadAttributes));
-        assert_eq!(given(r#"{"WriteAttributes": [], "ReadAttributes": ["a"]}"#), one(EmptyField::WriteAttributes));
-        for no_choice in ["{}", r#"{"ReadAttributes": null}"#, r#"{"CallbackURLs": []}"#, r#"{"ClientName": ""}"#] {
-            assert_eq!(given(no_choice), GivenEmpty::default(), "{no_choice}");
+        assert_eq!(given(r#"{"ReadAttributes": []}"#), ["read_attributes"]);
+        assert_eq!(given(r#"{"WriteAttributes": [], "ReadAttributes": ["a"]}"#), ["write_attributes"]);
+        for no_choice in [
+            "{}",
+            r#"{"ReadAttributes": null}"#,
+            r#"{"CallbackURLs": []}"#,
+            r#"{"ClientName": ""}"#,
+            r#"{"GivenEmpty": ["read_attributes"]}"#,
+        ] {
+            assert_eq!(given(no_choice), [""; 0], "{no_choice}");
         }
+        // What was given empty is written empty, wherever it stands in a message.
+        let both = decoded(r#"{"ExplicitAuthFlows": [], "ReadAttributes": ["a"], "WriteAttributes": []}"#).unwrap();
+        let written = serde_json::json!({ "ExplicitAuthFlows": [], "ReadAttributes": ["a"], "WriteAttributes": [] });
+        assert_eq!(encode(&both), written);
+        let answer = descriptor("userpool.v1.DescribeUserPoolClientResponse");
+        let body = serde_json::json!({ "UserPoolClient": written }).to_string();
+        let answer = DynamicMessage::decode(answer.clone(), decode(&answer, body.as_bytes()).unwrap()).unwrap();
+        assert_eq!(encode(&answer).to_string(), body);
     }
 
     #[test]

@@ -3,22 +3,24 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
 use serde_json::{Map, Number, Value as Json};
 
-use crate::proto::descriptor_pool;
+use crate::api::aws_json::{flag, naming_field};
 
-/// Writes a message. Absent fields are absent; lists that are marked are there even when they are empty.
+/// Writes a message. Absent fields are absent; lists that are marked, or that the message says to be empty on purpose, are
+/// there even when they are empty.
 pub fn encode(message: &DynamicMessage) -> Json {
     let mut members = Map::new();
-    for field in message.descriptor().fields() {
-        if message.has_field(&field) || always_emitted(&field) {
+    let naming = naming_field(&message.descriptor());
+    let named = naming.as_ref().map(|naming| message.get_field(naming));
+    let is_empty_on_purpose = |field: &FieldDescriptor| {
+        let names = named.as_deref().and_then(Value::as_list).unwrap_or_default();
+        names.iter().any(|name| name.as_str() == Some(field.name()))
+    };
+    for field in message.descriptor().fields().filter(|field| Some(field) != naming.as_ref()) {
+        if message.has_field(&field) || flag(&field, "always_emit") || is_empty_on_purpose(&field) {
             members.insert(field.json_name().to_owned(), value(&message.get_field(&field)));
         }
     }
     Json::Object(members)
-}
-
-fn always_emitted(field: &FieldDescriptor) -> bool {
-    let Some(extension) = descriptor_pool().get_extension_by_name("userpool.v1.always_emit") else { return false };
-    field.options().get_extension(&extension).as_bool().unwrap_or(false)
 }
 
 fn value(shown: &Value) -> Json {

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use prost_reflect::MessageDescriptor;
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use crate::api::authenticate;
 use crate::api::body::{self, Whole};
@@ -70,9 +70,7 @@ async fn admit(
     if authenticate::needs_account(operation) {
         authenticate_signature(doors, caller, parts, &body).await?;
     }
-    let decoded = decode::decode(&message(operation.info().request)?, &body)?;
-    caller.given_empty = decoded.given_empty;
-    Ok((decoded.message, memory))
+    Ok((decode::decode(&message(operation.info().request)?, &body)?, memory))
 }
 
 /// The operation that `X-Amz-Target` names.
@@ -106,6 +104,17 @@ fn answer_body(info: &OperationInfo, response: Bytes) -> Result<Vec<u8>, Error> 
     }
     let response = prost_reflect::DynamicMessage::decode(message(info.response)?, response).map_err(Error::internal)?;
     serde_json::to_vec(&encode::encode(&response)).map_err(Error::internal)
+}
+
+/// Whether an option of ours on a field is true.
+fn flag(field: &FieldDescriptor, option: &str) -> bool {
+    let extension = descriptor_pool().get_extension_by_name(&format!("userpool.v1.{option}"));
+    extension.is_some_and(|extension| field.options().get_extension(&extension).as_bool().unwrap_or(false))
+}
+
+/// The field of a message that says which of its lists and maps are empty on purpose.
+fn naming_field(message: &MessageDescriptor) -> Option<FieldDescriptor> {
+    message.fields().find(|field| flag(field, "names_empty"))
 }
 
 fn message(name: &str) -> Result<MessageDescriptor, Error> {

@@ -35,8 +35,7 @@ async fn attempt(
     let secret = secret_for(app, request)?;
     let at = app.clock.now();
     let client_secret = secret.map(|secret| clients::seal_secret(app, &pool_id, &pool.keys, &id, &secret));
-    let (request, given_empty) = (request.clone(), caller.given_empty.clone());
-    let command = CreateUserPoolClient { client_secret, request, given_empty };
+    let command = CreateUserPoolClient { client_secret, request: request.clone() };
     let decision = rules::create_user_pool_client(&pool.state, command);
     decision.answer?;
     let stream = StreamId::client(&id);

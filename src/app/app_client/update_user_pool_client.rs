@@ -28,7 +28,7 @@ async fn attempt(
     let (pool_id, client_id) = (UserPoolId::new(request.user_pool_id()), ClientId::new(request.client_id()));
     let found = app.store.read(&pool_id, Some(&client_id), Wanted::default()).await?;
     let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(&client_id))?);
-    let decision = rules::update_user_pool_client(&pool.state, &client.state, request.clone(), &caller.given_empty);
+    let decision = rules::update_user_pool_client(&pool.state, &client.state, request.clone());
     decision.answer?;
     let at = app.clock.now();
     let before = Some(client.state.clone());

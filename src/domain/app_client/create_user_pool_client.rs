@@ -6,7 +6,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::events::{AppClientCreated, AppClientSettings};
-use crate::proto::presence::{EmptyField, GivenEmpty};
+use crate::proto::presence::EmptyField;
 use crate::proto::v1;
 
 /// What the command brings beside the request.
@@ -15,14 +15,12 @@ pub struct CreateUserPoolClient {
     pub client_secret: Option<Sealed>,
     /// What was asked for.
     pub request: v1::CreateUserPoolClientRequest,
-    /// The lists that were left empty on purpose.
-    pub given_empty: GivenEmpty,
 }
 
 /// Decides the creation of a client.
 pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, Event, ()> {
     let user_pool_id = command.request.user_pool_id().to_owned();
-    let chosen = settings_of(command.request, &command.given_empty);
+    let chosen = settings_of(command.request);
     let choice = settings::Choice {
         pool,
         user_pool_id: &user_pool_id,
@@ -40,8 +38,8 @@ pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -
 }
 
 /// The settings with what Cognito fills in.
-fn settings_of(request: v1::CreateUserPoolClientRequest, given_empty: &GivenEmpty) -> AppClientSettings {
-    settings::chosen!(request, given_empty, {
+fn settings_of(request: v1::CreateUserPoolClientRequest) -> AppClientSettings {
+    settings::chosen!(request, {
         client_name: request.client_name.unwrap_or_default(),
         enable_token_revocation: request.enable_token_revocation.unwrap_or(true),
     })
@@ -59,6 +57,7 @@ mod tests {
     fn some_pool() -> UserPool {
         let attribute = |name: &str, required, developer_only| v1::SchemaAttributeType {
             name: Some(name.to_owned()),
+            attribute_data_type: Some("String".to_owned()),
             required: Some(required),
             developer_only_attribute: Some(developer_only),
             ..Default::default()
@@ -68,7 +67,7 @@ mod tests {
     }
 
     fn command(request: v1::CreateUserPoolClientRequest) -> CreateUserPoolClient {
-        CreateUserPoolClient { client_secret: None, request, given_empty: GivenEmpty::default() }
+        CreateUserPoolClient { client_secret: None, request }
     }
 
     fn refusal_of(request: v1::CreateUserPoolClientRequest) -> (Exception, String) {
@@ -103,6 +102,7 @@ mod tests {
         assert!(settings.enable_token_revocation);
         let flows = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];
         assert_eq!(settings.explicit_auth_flows, flows);
+        assert!(settings.default_auth_flows, "they act without being shown");
         assert_eq!(client.client_secret, None);
         assert!(!client.hides_users());
     }
@@ -110,9 +110,11 @@ mod tests {
     #[test]
     fn a_list_that_is_left_empty_on_purpose_has_nothing_in_it() {
         let decide = |pool: &UserPool, fields: &[EmptyField]| {
-            let given_empty = fields.iter().copied().collect();
-            let request = v1::CreateUserPoolClientRequest::default();
-            create_user_pool_client(pool, CreateUserPoolClient { given_empty, ..command(request) })
+            let given_empty = EmptyField::named(fields.iter().map(|field| (*field, true)));
+            create_user_pool_client(
+                pool,
+                command(v1::CreateUserPoolClientRequest { given_empty, ..Default::default() }),
+            )
         };
         let fields = [EmptyField::ExplicitAuthFlows, EmptyField::ReadAttributes, EmptyField::WriteAttributes];
         let decision = decide(&pool(Default::default()), &fields);
@@ -123,6 +125,14 @@ mod tests {
         }
         assert_eq!(client.readable(), Permitted::Only(&[]));
         assert!(matches!(client.writer(), Writer::Client(Permitted::Only(&[]))));
+        assert!(!client.settings.default_auth_flows);
+        // What has entries is not empty, whatever is said of it.
+        let given_empty = EmptyField::named(fields.map(|field| (field, true)));
+        let read_attributes = texts(&["email"]);
+        let contradiction = v1::CreateUserPoolClientRequest { given_empty, read_attributes, ..Default::default() };
+        let client = crate::domain::testing::client(&pool(Default::default()), contradiction);
+        assert_eq!(client.readable(), Permitted::Only(&texts(&["email"])));
+        assert!(!client.settings.reads_no_attributes && client.settings.writes_no_attributes);
         // Required attributes can't be taken from what a client may write.
         let message = refused_parameter(decide(&some_pool(), &[EmptyField::WriteAttributes]));
         assert_eq!(message, "Invalid write attributes specified while creating a client");

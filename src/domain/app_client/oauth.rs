@@ -7,6 +7,8 @@ use crate::proto::events::AppClientSettings;
 const STANDARD_SCOPES: [&str; 5] = ["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
 /// The provider that is the pool itself.
 const OWN_PROVIDER: &str = "COGNITO";
+/// What a browser calls the machine that it runs on.
+const THIS_MACHINE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Schemes that a browser runs or shows instead of leaving the page for an app.
 const NO_APPS: [&str; 6] = ["javascript", "data", "vbscript", "blob", "file", "about"];
 
@@ -78,14 +80,16 @@ fn check_url(url: &str) -> Result<(), Error> {
     }
     let host = host(rest);
     match scheme.to_ascii_lowercase().as_str() {
-        "http" if !host.is_some_and(|host| host.eq_ignore_ascii_case("localhost")) => {
-            refused("cannot use the HTTP protocol.")
-        }
+        "http" if !host.is_some_and(is_this_machine) => refused("cannot use the HTTP protocol."),
         "https" if host.is_none() => refused("is not an absolute URI."),
         scheme if NO_APPS.contains(&scheme) => refused("is of a scheme that can't be redirected to."),
         _ if rest.is_empty() => refused("is not an absolute URI."),
         _ => Ok(()),
     }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    THIS_MACHINE.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 /// RFC 3986, 3.1.
@@ -193,6 +197,10 @@ mod tests {
             "http://localhost",
             "http://localhost:3000/in",
             "HTTP://LocalHost/",
+            "http://127.0.0.1",
+            "http://127.0.0.1:53682/in",
+            "http://[::1]",
+            "http://[::1]:53682/in",
             "myapp://example",
             "com.example.app:/oauth2redirect",
             "exp+app://in",
@@ -203,6 +211,13 @@ mod tests {
             ("http://app.example.com", "cannot use the HTTP protocol."),
             ("http://localhost.example.com", "cannot use the HTTP protocol."),
             ("http://localhost@example.com", "cannot use the HTTP protocol."),
+            ("http://127.0.0.1.example.com", "cannot use the HTTP protocol."),
+            ("http://127.0.0.1@example.com", "cannot use the HTTP protocol."),
+            ("http://127.0.0.2", "cannot use the HTTP protocol."),
+            ("http://[::1].example.com", "cannot use the HTTP protocol."),
+            ("http://[::1", "cannot use the HTTP protocol."),
+            ("http://::1", "cannot use the HTTP protocol."),
+            ("http://[::2]:80", "cannot use the HTTP protocol."),
             ("http://example.com/localhost", "cannot use the HTTP protocol."),
             ("http://example.com\\@localhost", "cannot use the HTTP protocol."),
             ("http:localhost", "cannot use the HTTP protocol."),
@@ -243,8 +258,8 @@ mod tests {
         fn plain_http_goes_to_this_machine_only(rest in ".{0,30}") {
             let url = format!("http://{rest}");
             if check_url(&url).is_ok() {
-                let host = rest.get(..9).unwrap_or_default();
-                prop_assert!(host.eq_ignore_ascii_case("localhost"), "{}", url);
+                let begins = |name: &str| rest.get(..name.len()).is_some_and(|host| host.eq_ignore_ascii_case(name));
+                prop_assert!(THIS_MACHINE.iter().any(|name| begins(name)), "{}", url);
                 prop_assert!(!rest.contains('#'));
             }
         }

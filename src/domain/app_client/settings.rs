@@ -7,13 +7,17 @@ use crate::proto::events::AppClientSettings;
 
 /// The settings that a request chooses, with what Cognito fills in: creating and updating name them alike.
 macro_rules! chosen {
-    ($request:ident, $given_empty:expr, { $($own:ident: $value:expr),* $(,)? }) => {{
+    ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {{
         let rotation = $request.refresh_token_rotation.as_ref();
         let rotates = rotation.is_some_and(|rotation| rotation.feature() == "ENABLED");
         let flows = $request.explicit_auth_flows;
-        let defaults = flows.is_empty() && !$given_empty.has(EmptyField::ExplicitAuthFlows);
+        let is_none = |list: &[String], field: EmptyField| list.is_empty() && field.is_in(&$request.given_empty);
+        let default_auth_flows = flows.is_empty() && !is_none(&flows, EmptyField::ExplicitAuthFlows);
         AppClientSettings {
-            explicit_auth_flows: if defaults { settings::default_flows(rotates) } else { flows },
+            reads_no_attributes: is_none(&$request.read_attributes, EmptyField::ReadAttributes),
+            writes_no_attributes: is_none(&$request.write_attributes, EmptyField::WriteAttributes),
+            explicit_auth_flows: if default_auth_flows { settings::default_flows(rotates) } else { flows },
+            default_auth_flows,
             // 0 means the default, as in Cognito.
             refresh_token_validity: $request.refresh_token_validity.filter(|validity| *validity > 0).unwrap_or(30),
             auth_session_validity: $request.auth_session_validity.unwrap_or(3),
@@ -22,8 +26,6 @@ macro_rules! chosen {
             token_validity_units: $request.token_validity_units,
             read_attributes: $request.read_attributes,
             write_attributes: $request.write_attributes,
-            reads_no_attributes: $given_empty.has(EmptyField::ReadAttributes),
-            writes_no_attributes: $given_empty.has(EmptyField::WriteAttributes),
             supported_identity_providers: $request.supported_identity_providers,
             callback_urls: $request.callback_urls,
             logout_urls: $request.logout_urls,

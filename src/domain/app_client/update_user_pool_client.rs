@@ -6,7 +6,7 @@ use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::events::{AppClientSettings, AppClientSettingsChanged};
-use crate::proto::presence::{EmptyField, GivenEmpty};
+use crate::proto::presence::EmptyField;
 use crate::proto::{json, v1};
 
 /// Decides a change of settings. As in Cognito, what is not given goes back to its default; a list that is left empty on
@@ -15,9 +15,8 @@ pub fn update_user_pool_client(
     pool: &UserPool,
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
-    given_empty: &GivenEmpty,
 ) -> Decision<Event, Event, ()> {
-    match changed(pool, client, request, given_empty) {
+    match changed(pool, client, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),
         Err(error) => Decision::refuse(error),
@@ -28,10 +27,9 @@ fn changed(
     pool: &UserPool,
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
-    given_empty: &GivenEmpty,
 ) -> Result<Option<AppClientSettingsChanged>, Error> {
     let user_pool_id = request.user_pool_id().to_owned();
-    let chosen = settings_of(client, request, given_empty);
+    let chosen = settings_of(client, request);
     let choice = settings::Choice {
         pool,
         user_pool_id: &user_pool_id,
@@ -47,12 +45,8 @@ fn changed(
     Ok(Some(AppClientSettingsChanged { changed, settings: Some(settings) }))
 }
 
-fn settings_of(
-    client: &AppClient,
-    request: v1::UpdateUserPoolClientRequest,
-    given_empty: &GivenEmpty,
-) -> AppClientSettings {
-    settings::chosen!(request, given_empty, {
+fn settings_of(client: &AppClient, request: v1::UpdateUserPoolClientRequest) -> AppClientSettings {
+    settings::chosen!(request, {
         client_name: request.client_name.unwrap_or_else(|| client.settings.client_name.clone()),
         // Turned on at creation, revocation stays on until it is turned off.
         enable_token_revocation: request.enable_token_revocation.unwrap_or(client.settings.enable_token_revocation),
@@ -88,7 +82,7 @@ mod tests {
             prevent_user_existence_errors: Some("ENABLED".to_owned()),
             ..Default::default()
         };
-        let decision = update_user_pool_client(&pool, &client, request, &GivenEmpty::default());
+        let decision = update_user_pool_client(&pool, &client, request);
         decision.answer.unwrap();
         assert_eq!(decision.events, []);
     }
@@ -101,7 +95,7 @@ mod tests {
             enable_token_revocation: Some(true),
             ..Default::default()
         };
-        let decision = update_user_pool_client(&pool, &client, request, &GivenEmpty::default());
+        let decision = update_user_pool_client(&pool, &client, request);
         let [Event::SettingsChanged(changed)] = &decision.events[..] else { panic!("{:?}", decision.events) };
         let names = [
             "access_token_validity",
@@ -122,17 +116,17 @@ mod tests {
     fn a_list_that_is_left_empty_on_purpose_is_a_change_and_one_that_is_not_given_takes_it_back() {
         let (pool, client) = created();
         let stream = StreamId::new("clients/client");
-        let updated = |client: &AppClient, given_empty: GivenEmpty| {
-            let request = v1::UpdateUserPoolClientRequest::default();
-            let decision = update_user_pool_client(&pool, client, request, &given_empty);
+        let updated = |client: &AppClient, given_empty: Vec<String>| {
+            let request = v1::UpdateUserPoolClientRequest { given_empty, ..Default::default() };
+            let decision = update_user_pool_client(&pool, client, request);
             decision.answer.unwrap();
             AppClient::apply(Some(client.clone()), &stream, &decision.events[0], at(5)).unwrap()
         };
         let fields = [EmptyField::ExplicitAuthFlows, EmptyField::ReadAttributes, EmptyField::WriteAttributes];
-        let emptied = updated(&client, fields.into_iter().collect());
+        let emptied = updated(&client, EmptyField::named(fields.map(|field| (field, true))));
         assert!(!emptied.allows("USER_SRP_AUTH"));
         assert_eq!(emptied.readable(), Permitted::Only(&[]));
-        let restored = updated(&emptied, GivenEmpty::default());
+        let restored = updated(&emptied, Vec::new());
         assert!(restored.allows("USER_SRP_AUTH"));
         assert_eq!(restored.readable(), Permitted::All);
     }
@@ -141,7 +135,7 @@ mod tests {
     fn what_creation_refuses_an_update_refuses_too() {
         let (pool, client) = created();
         let request = v1::UpdateUserPoolClientRequest { write_attributes: texts(&["shoe"]), ..Default::default() };
-        let message = refused_parameter(update_user_pool_client(&pool, &client, request, &GivenEmpty::default()));
+        let message = refused_parameter(update_user_pool_client(&pool, &client, request));
         assert_eq!(message, "Invalid write attributes specified while updating a client");
     }
 }

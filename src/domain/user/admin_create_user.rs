@@ -324,6 +324,7 @@ mod tests {
     fn developer_only_attributes_are_written_and_required_ones_may_come_later() {
         let attribute = |name: &str, required, developer_only| v1::SchemaAttributeType {
             name: Some(name.to_owned()),
+            attribute_data_type: Some("String".to_owned()),
             required: Some(required),
             developer_only_attribute: Some(developer_only),
             ..Default::default()

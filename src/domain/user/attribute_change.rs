@@ -395,7 +395,11 @@ mod tests {
     }
 
     fn schema() -> UserPool {
-        let attribute = |name: &str| v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
+        let attribute = |name: &str| v1::SchemaAttributeType {
+            name: Some(name.to_owned()),
+            attribute_data_type: Some("String".to_owned()),
+            ..Default::default()
+        };
         let schema = vec![
             v1::SchemaAttributeType { required: Some(true), ..attribute("name") },
             v1::SchemaAttributeType { mutable: Some(false), ..attribute("born") },

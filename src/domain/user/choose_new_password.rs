@@ -159,6 +159,7 @@ mod tests {
     fn attribute(name: &str, required: bool, mutable: bool) -> v1::SchemaAttributeType {
         v1::SchemaAttributeType {
             name: Some(name.to_owned()),
+            attribute_data_type: Some("String".to_owned()),
             required: Some(required),
             mutable: Some(mutable),
             ..Default::default()

@@ -78,6 +78,15 @@ mod tests {
         assert_eq!(refused(&[asked("new", "String"), asked("age", "String")]), taken);
         let twice = "custom:new: Existing attribute already has name custom:new.";
         assert_eq!(refused(&[asked("new", "String"), asked("new", "Number")]), twice);
+        let hidden =
+            |name: &str| v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked(name, "String") };
+        let message = "custom:banana: Existing attribute already has name dev:custom:banana.";
+        for other in [hidden("banana"), asked("banana", "Number")] {
+            assert_eq!(refused(&[hidden("banana"), other]), message);
+        }
+        assert_eq!(refused(&[hidden("age")]), taken, "a name is one name, whoever sees it");
+        let untyped = v1::SchemaAttributeType { attribute_data_type: None, ..asked("new", "String") };
+        assert!(refused(&[untyped]).starts_with("Invalid AttributeDataType input"));
         let required = v1::SchemaAttributeType { required: Some(true), ..asked("new", "String") };
         assert_eq!(refused(&[required]), "Required custom attributes are not supported currently.");
         assert!(refused(&[asked("custom:new", "String")]).contains("colon"));

@@ -49,7 +49,7 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
         (request.issuer_configuration.is_some(), "IssuerConfiguration"),
         (!request.acr_configuration.is_empty(), "AcrConfiguration"),
     ])?;
-    let settings = settings_of(request);
+    let settings = settings::without_zeros(settings_of(request));
     settings::check(&settings)?;
     settings::check_given(&settings)?;
     let schema = attributes::schema(&request.schema, command.most_custom_attributes)?;
@@ -72,6 +72,9 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
 fn settings_of(request: &v1::CreateUserPoolRequest) -> UserPoolSettings {
     let request = request.clone();
     settings::chosen!(request, {
+        policies: request.policies,
+        mfa_configuration: request.mfa_configuration,
+        user_pool_tags: request.user_pool_tags,
         alias_attributes: request.alias_attributes,
         username_attributes: request.username_attributes,
         username_configuration: request.username_configuration,
@@ -129,9 +132,7 @@ mod tests {
         assert_eq!(settings.mfa_configuration.as_deref(), Some("OFF"));
         assert_eq!(settings.user_pool_tier.as_deref(), Some("ESSENTIALS"));
         assert_eq!(settings.admin_create_user_config.unwrap().unused_account_validity_days, Some(7));
-        let recovery = settings.account_recovery_setting.unwrap().recovery_mechanisms;
-        let names: Vec<_> = recovery.iter().map(|option| (option.priority(), option.name())).collect();
-        assert_eq!(names, [(1, "verified_phone_number"), (2, "verified_email")]);
+        assert_eq!(settings.account_recovery_setting, None, "its default acts and is not shown");
     }
 
     #[test]
@@ -252,7 +253,18 @@ mod tests {
         };
         let message = "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays";
         assert_eq!(refusal_of(days(Some(3), Some(5))), message);
-        for (newer, older, counts) in [(Some(3), Some(3), 3), (Some(3), None, 3), (None, Some(5), 5), (None, None, 7)] {
+        for (newer, older, counts) in [
+            (Some(3), Some(3), 3),
+            (Some(3), None, 3),
+            (None, Some(5), 5),
+            (None, None, 7),
+            // 0 says nothing.
+            (Some(0), None, 7),
+            (None, Some(0), 7),
+            (Some(0), Some(0), 7),
+            (Some(0), Some(5), 5),
+            (Some(3), Some(0), 3),
+        ] {
             let settings = pool(days(newer, older)).settings;
             let policy = settings.policies.unwrap().password_policy.unwrap();
             assert_eq!(policy.temporary_password_validity_days, Some(counts));

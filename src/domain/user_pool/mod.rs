@@ -209,8 +209,11 @@ impl UserPool {
 
     /// Until when a temporary password is good that was set, or whose user was changed, at a time.
     pub fn temporary_password_ends(&self, set_at: Timestamp) -> Timestamp {
+        // 0 says nothing; earlier releases kept it.
+        let given = |days: &i32| *days > 0;
         let older = self.settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
-        let days = self.password_policy().temporary_password_validity_days.or(older).unwrap_or(7);
+        let newer = self.password_policy().temporary_password_validity_days;
+        let days = newer.filter(given).or(older.filter(given)).unwrap_or(7);
         set_at.plus_seconds(i64::from(days) * 24 * 60 * 60)
     }
 }
@@ -341,7 +344,11 @@ mod tests {
             pool(request).temporary_password_ends(at(0)).seconds() / 86_400
         };
         assert_eq!((days(None, None), days(Some(3), None)), (7, 3));
-        assert_eq!((days(None, Some(30)), days(Some(3), Some(3)), days(Some(0), None)), (30, 3, 0));
+        assert_eq!((days(None, Some(30)), days(Some(3), Some(3)), days(Some(0), None)), (30, 3, 7));
+        let mut before = pool(v1::CreateUserPoolRequest::default());
+        let policies = before.settings.policies.as_mut().unwrap();
+        policies.password_policy.as_mut().unwrap().temporary_password_validity_days = Some(0);
+        assert_eq!(before.temporary_password_ends(at(0)), at(7 * 86_400), "as an earlier release kept it");
     }
 
     #[test]

@@ -229,7 +229,9 @@ mod tests {
         };
         let kept = after(&pool, update_user_pool(&pool, update(Some("OPTIONAL"))));
         assert_eq!(kept.settings.software_token_mfa_configuration, app(true));
-        let off = after(&pool, update_user_pool(&pool, update(None)));
+        let untold = after(&pool, update_user_pool(&pool, update(None)));
+        assert_eq!(untold.settings, kept.settings, "what is not said stays");
+        let off = after(&pool, update_user_pool(&pool, update(Some("OFF"))));
         assert_eq!((off.settings.mfa_configuration.as_deref(), off.settings.sms_mfa_enabled), (Some("OFF"), None));
         assert_eq!(off.settings.software_token_mfa_configuration, None);
         assert_eq!(off.settings.web_authn_configuration, passkeys());

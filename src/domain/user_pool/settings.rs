@@ -7,11 +7,11 @@ use crate::domain::message::{CODE_PLACE, NamedAddress, USERNAME_PLACE};
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
-/// The settings that a request chooses: creating and updating name them alike, but for how users are named.
+/// The settings that a request chooses: creating and updating name them alike, but for how users are named and for what an
+/// update leaves as it is.
 macro_rules! chosen {
     ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {
         UserPoolSettings {
-            policies: $request.policies,
             deletion_protection: $request.deletion_protection,
             lambda_config: $request.lambda_config,
             auto_verified_attributes: $request.auto_verified_attributes,
@@ -20,12 +20,10 @@ macro_rules! chosen {
             email_verification_subject: $request.email_verification_subject,
             verification_message_template: $request.verification_message_template,
             sms_authentication_message: $request.sms_authentication_message,
-            mfa_configuration: $request.mfa_configuration,
             user_attribute_update_settings: $request.user_attribute_update_settings,
             device_configuration: $request.device_configuration,
             email_configuration: $request.email_configuration,
             sms_configuration: $request.sms_configuration,
-            user_pool_tags: $request.user_pool_tags,
             admin_create_user_config: $request.admin_create_user_config,
             user_pool_add_ons: $request.user_pool_add_ons,
             account_recovery_setting: $request.account_recovery_setting,
@@ -36,7 +34,20 @@ macro_rules! chosen {
 }
 pub(super) use chosen;
 
-/// Fills in what Cognito fills in where the owner says nothing.
+/// Takes a number of days that is 0 for one that is not given, as Cognito does.
+pub fn without_zeros(mut settings: UserPoolSettings) -> UserPoolSettings {
+    let given = |days: Option<i32>| days.filter(|days| *days > 0);
+    if let Some(policy) = settings.policies.as_mut().and_then(|policies| policies.password_policy.as_mut()) {
+        policy.temporary_password_validity_days = given(policy.temporary_password_validity_days);
+    }
+    if let Some(admin) = settings.admin_create_user_config.as_mut() {
+        admin.unused_account_validity_days = given(admin.unused_account_validity_days);
+    }
+    settings
+}
+
+/// Fills in what Cognito fills in where the owner says nothing. How a forgotten password is recovered is shown only where it
+/// was chosen, so its default is none of these: it acts where there is none.
 pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     let policies = settings.policies.get_or_insert_default();
     let given = policies.password_policy.take();
@@ -72,13 +83,6 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
         .and_then(|policies| policies.password_policy.as_ref())
         .and_then(|policy| policy.temporary_password_validity_days);
     admin.unused_account_validity_days = admin.unused_account_validity_days.or(days);
-    settings.account_recovery_setting.get_or_insert_with(|| {
-        let option =
-            |priority, name: &str| v1::RecoveryOptionType { priority: Some(priority), name: Some(name.to_owned()) };
-        v1::AccountRecoverySettingType {
-            recovery_mechanisms: vec![option(1, "verified_phone_number"), option(2, "verified_email")],
-        }
-    });
     settings
 }
 

@@ -5,9 +5,11 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{UserPoolSettings, UserPoolSettingsChanged};
+use crate::proto::presence::EmptyField;
 use crate::proto::{json, v1};
 
-/// Decides a change of settings. As in Cognito, what is not given goes back to its default; how users are named stays.
+/// Decides a change of settings. As in Cognito, what is not given goes back to its default. How users are named stays, and so
+/// do tags and what guards an account, passwords' rules and the second factor: no update weakens those in silence.
 pub fn update_user_pool(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Decision<Event, Event, ()> {
     match changed(pool, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
@@ -24,9 +26,10 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
         (!request.acr_configuration.is_empty(), "AcrConfiguration"),
     ])?;
     let name = request.pool_name.clone().filter(|name| *name != pool.name);
-    let chosen = settings_of(pool, request);
+    let given = settings::without_zeros(settings_of(pool, request));
+    settings::check_given(&given)?;
+    let chosen = keeping_policies(pool, given);
     settings::check(&chosen)?;
-    settings::check_given(&chosen)?;
     let chosen = settings::with_defaults(chosen);
     settings::check_tier(&chosen)
         .map_err(|error| Error::new(Exception::TierChangeNotAllowedException, error.message))?;
@@ -36,8 +39,30 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
     Ok((!changed.is_empty()).then_some(UserPoolSettingsChanged { changed, settings: Some(settings), name }))
 }
 
+/// The settings with those policies that the pool has, where none are given. The life of temporary passwords is a part of
+/// them that has an older field beside them.
+fn keeping_policies(pool: &UserPool, mut settings: UserPoolSettings) -> UserPoolSettings {
+    let given = settings.policies.take().unwrap_or_default();
+    let current = pool.settings.policies.clone().unwrap_or_default();
+    let days = settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
+    let kept = current.password_policy.map(|policy| v1::PasswordPolicyType {
+        temporary_password_validity_days: days.or(policy.temporary_password_validity_days),
+        ..policy
+    });
+    settings.policies = Some(v1::UserPoolPolicyType {
+        password_policy: given.password_policy.or(kept),
+        sign_in_policy: given.sign_in_policy.or(current.sign_in_policy),
+    });
+    settings
+}
+
 fn settings_of(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPoolSettings {
+    let untagged = EmptyField::UserPoolTags.is_in(&request.given_empty);
+    let keeps_tags = request.user_pool_tags.is_empty() && !untagged;
     settings::chosen!(request, {
+        policies: request.policies,
+        mfa_configuration: request.mfa_configuration.or_else(|| pool.settings.mfa_configuration.clone()),
+        user_pool_tags: if keeps_tags { pool.settings.user_pool_tags.clone() } else { request.user_pool_tags },
         alias_attributes: pool.settings.alias_attributes.clone(),
         username_attributes: pool.settings.username_attributes.clone(),
         username_configuration: pool.settings.username_configuration,
@@ -103,6 +128,103 @@ mod tests {
         assert_eq!(after.settings.deletion_protection.as_deref(), Some("INACTIVE"));
         assert_eq!(after.settings.sms_authentication_message.as_deref(), Some("{####}"));
         assert_eq!(after.settings.policies, before.settings.policies, "what did not change stays");
+    }
+
+    fn updated(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPool {
+        let decision = update_user_pool(pool, request);
+        decision.answer.unwrap();
+        apply(pool, &decision.events)
+    }
+
+    fn tags(key: &str) -> std::collections::BTreeMap<String, String> {
+        [(key.to_owned(), String::new())].into()
+    }
+
+    fn policy(minimum_length: i32, temporary_password_validity_days: Option<i32>) -> v1::PasswordPolicyType {
+        let require_symbols = Some(true);
+        v1::PasswordPolicyType {
+            minimum_length: Some(minimum_length),
+            require_symbols,
+            temporary_password_validity_days,
+            ..Default::default()
+        }
+    }
+
+    fn policies(password_policy: v1::PasswordPolicyType) -> Option<v1::UserPoolPolicyType> {
+        Some(v1::UserPoolPolicyType { password_policy: Some(password_policy), sign_in_policy: None })
+    }
+
+    #[test]
+    fn what_guards_accounts_stays_until_an_update_says_otherwise() {
+        let before = pool(v1::CreateUserPoolRequest {
+            policies: policies(policy(20, Some(3))),
+            mfa_configuration: Some("OPTIONAL".to_owned()),
+            sms_configuration: Some(v1::SmsConfigurationType::default()),
+            ..Default::default()
+        });
+        let none = || v1::UpdateUserPoolRequest {
+            sms_configuration: Some(v1::SmsConfigurationType::default()),
+            ..Default::default()
+        };
+        let only_sign_in = v1::UserPoolPolicyType {
+            sign_in_policy: Some(v1::SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD"]) }),
+            password_policy: None,
+        };
+        for request in [none(), v1::UpdateUserPoolRequest { policies: Some(only_sign_in), ..none() }] {
+            let after = updated(&before, request);
+            assert_eq!(after.settings, before.settings);
+        }
+        let given = v1::UpdateUserPoolRequest {
+            policies: policies(policy(6, None)),
+            mfa_configuration: Some("OFF".to_owned()),
+            ..none()
+        };
+        let after = updated(&before, given).settings;
+        let now = after.policies.unwrap().password_policy.unwrap();
+        assert_eq!((now.minimum_length, now.temporary_password_validity_days), (Some(6), Some(7)));
+        assert_eq!((now.require_uppercase, now.require_symbols), (Some(false), Some(true)));
+        assert_eq!(after.mfa_configuration.as_deref(), Some("OFF"));
+    }
+
+    #[test]
+    fn the_older_field_for_the_life_of_temporary_passwords_changes_it_alone() {
+        let before = pool(v1::CreateUserPoolRequest { policies: policies(policy(20, Some(3))), ..Default::default() });
+        let days = |days: i32| v1::UpdateUserPoolRequest {
+            admin_create_user_config: Some(v1::AdminCreateUserConfigType {
+                unused_account_validity_days: Some(days),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let after = updated(&before, days(30));
+        assert_eq!(after.password_policy().minimum_length, Some(20));
+        assert_eq!(after.password_policy().temporary_password_validity_days, Some(30));
+        let same = updated(&before, days(0));
+        assert_eq!(same.password_policy().temporary_password_validity_days, Some(3), "0 says nothing");
+        let both = v1::UpdateUserPoolRequest { policies: policies(policy(8, Some(5))), ..days(30) };
+        assert!(refused_parameter(update_user_pool(&before, both)).starts_with("Please use"));
+    }
+
+    #[test]
+    fn tags_stay_until_others_or_none_are_given() {
+        let before = pool(v1::CreateUserPoolRequest { user_pool_tags: tags("old"), ..Default::default() });
+        assert_eq!(update_user_pool(&before, v1::UpdateUserPoolRequest::default()).events, []);
+        let others = v1::UpdateUserPoolRequest { user_pool_tags: tags("new"), ..Default::default() };
+        assert_eq!(updated(&before, others).settings.user_pool_tags, tags("new"));
+        let given_empty = EmptyField::named([(EmptyField::UserPoolTags, true)]);
+        let none = v1::UpdateUserPoolRequest { given_empty, ..Default::default() };
+        assert!(updated(&before, none).settings.user_pool_tags.is_empty());
+    }
+
+    #[test]
+    fn how_a_password_is_recovered_goes_back_to_what_is_not_shown() {
+        let recovery_mechanisms =
+            vec![v1::RecoveryOptionType { name: Some("verified_email".to_owned()), priority: Some(1) }];
+        let chosen = Some(v1::AccountRecoverySettingType { recovery_mechanisms });
+        let before = pool(v1::CreateUserPoolRequest { account_recovery_setting: chosen, ..Default::default() });
+        let after = updated(&before, v1::UpdateUserPoolRequest::default());
+        assert_eq!(after.settings.account_recovery_setting, None);
+        assert_eq!(after.recovery(), pool(Default::default()).recovery());
     }
 
     #[test]

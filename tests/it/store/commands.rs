@@ -12,6 +12,8 @@ use userpool::proto::v1;
 use userpool::store::Store;
 use userpool::store::outbox::Turn;
 
+use crate::support::pool::text_attribute;
+
 pub const PASSWORD: &str = "Correct-horse-1";
 pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
 
@@ -41,7 +43,6 @@ pub fn caller(operation: &'static str) -> Caller {
         operation,
         idempotency_key: None,
         command: None,
-        given_empty: Default::default(),
     }
 }
 
@@ -466,7 +467,7 @@ pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer
 }
 
 pub async fn add_attribute(app: &App, pool: &str, name: &str) -> Answer {
-    let attribute = v1::SchemaAttributeType { name: Some(name.to_owned()), ..Default::default() };
+    let attribute = text_attribute(name);
     let request =
         v1::AddCustomAttributesRequest { user_pool_id: Some(pool.to_owned()), custom_attributes: vec![attribute] };
     call!(app, user_pool::add_custom_attributes, request).map(drop)

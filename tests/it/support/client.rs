@@ -13,11 +13,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request as Call, Status};
 use tonic_types::StatusExt;
 use userpool::api::grpc::BytesCodec;
-use userpool::api::operation::Request;
+use userpool::api::operation::{Operation, Request};
 use userpool::proto::userpool::v1::Authorization;
 
+use super::dev::Address;
 use super::environment::{Account, Dev, Environment, environment};
-use super::{http, refusals};
+use super::{http, refusals, wire};
 
 /// How long a scenario waits for something that happens a little later.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -172,6 +173,21 @@ impl Api {
         let answer = client.unary(call, path, BytesCodec).await.map_err(|status| refusal(&status));
         let answer = answer.inspect_err(|it| refusals::met(Req::OPERATION.info().name, &it.exception, &it.message))?;
         Ok(Req::Response::decode(answer.into_inner()).expect("the answer is of the operation's type"))
+    }
+
+    /// Calls a developer operation at the AWS door with JSON as it is, which an SDK would put into its own form.
+    pub async fn aws_json(&self, operation: &str, body: &Value) -> wire::Answer {
+        let (process, account) = (self.next(), self.account());
+        let address = Address {
+            grpc: process.grpc,
+            http: process.http,
+            access_key_id: account.access_key_id.clone(),
+            secret_access_key: account.secret.clone(),
+            token: account.token(),
+            database_url: process.database_url.clone(),
+        };
+        let info = Operation::by_name(operation).expect("an operation").info();
+        wire::aws(&address, info, body.to_string().as_bytes()).await
     }
 
     /// The AWS SDK with the account of the environment, at the next process.

@@ -59,6 +59,15 @@ pub fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
+/// A text among the attributes of a schema.
+pub fn text_attribute(name: &str) -> SchemaAttributeType {
+    SchemaAttributeType {
+        name: Some(name.to_owned()),
+        attribute_data_type: Some("String".to_owned()),
+        ..SchemaAttributeType::default()
+    }
+}
+
 /// Attributes.
 pub fn attributes(values: &[(&str, &str)]) -> Vec<AttributeType> {
     let attribute =

@@ -60,7 +60,9 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
         }),
         "UpdateUserPool" | "GetUserPoolMfaConfig" | "GetSigningCertificate" => json!({ "UserPoolId": pool }),
         "SetUserPoolMfaConfig" => json!({ "UserPoolId": pool, "MfaConfiguration": "OFF" }),
-        "AddCustomAttributes" => json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries" }] }),
+        "AddCustomAttributes" => {
+            json!({ "UserPoolId": pool, "CustomAttributes": [{ "Name": "boundaries", "AttributeDataType": "String" }] })
+        }
         "TagResource" => json!({ "ResourceArn": arn(pool), "Tags": { "key": "value" } }),
         "UntagResource" => json!({ "ResourceArn": arn(pool), "TagKeys": ["key"] }),
         "ListTagsForResource" => json!({ "ResourceArn": arn(pool) }),

@@ -250,7 +250,6 @@ pub fn message_of(full_name: &str, json: &Value) -> Bytes {
     let descriptor = descriptor_pool().get_message_by_name(full_name).expect("a message");
     userpool::api::aws_json::decode::decode(&descriptor, json.to_string().as_bytes())
         .expect("JSON that fits the message")
-        .message
 }
 
 /// A pool and a client of its own for a test; the client takes passwords.

@@ -1,0 +1,250 @@
+//! What AWS CDK and Amplify Gen 2 ask for, as CloudFormation calls the API with it. Terraform itself is run by
+//! `tests/clients/terraform_scenario.sh`.
+
+use serde_json::{Value, json};
+
+use crate::support::client::Api;
+
+/// The texts that CDK writes into every pool, in the older members and in the newer one.
+fn messages() -> Value {
+    let (message, subject) = ("Here is the code of your account: {####}", "A new account");
+    json!({
+        "EmailVerificationMessage": message,
+        "EmailVerificationSubject": subject,
+        "SmsVerificationMessage": message,
+        "VerificationMessageTemplate": {
+            "DefaultEmailOption": "CONFIRM_WITH_CODE", "EmailMessage": message, "EmailSubject": subject,
+            "SmsMessage": message,
+        },
+    })
+}
+
+fn with(mut base: Value, more: Value) -> Value {
+    let members = base.as_object_mut().expect("an object");
+    members.extend(more.as_object().expect("an object").clone());
+    base
+}
+
+/// `new UserPool(this, 'Pool')`.
+fn cdk_default() -> Value {
+    let recovery = json!([
+        { "Name": "verified_phone_number", "Priority": 1 },
+        { "Name": "verified_email", "Priority": 2 },
+    ]);
+    with(
+        messages(),
+        json!({
+            "PoolName": "Pool", "AccountRecoverySetting": { "RecoveryMechanisms": recovery },
+            "AdminCreateUserConfig": { "AllowAdminCreateUserOnly": true },
+        }),
+    )
+}
+
+/// The sender of SMS that CDK makes beside a pool which needs one.
+fn sms_configuration() -> Value {
+    json!({ "ExternalId": "StackPool1A2B3C4D", "SnsCallerArn": "arn:aws:iam::123456789012:role/pool-sms" })
+}
+
+/// A pool of CDK with what people switch on most: self sign-up by e-mail, attributes of their own, second factors.
+fn cdk_customised() -> Value {
+    with(
+        cdk_default(),
+        json!({
+            "AdminCreateUserConfig": {
+                "AllowAdminCreateUserOnly": false,
+                "InviteMessageTemplate": { "EmailMessage": "Come in, {username}: {####}" },
+            },
+            "AutoVerifiedAttributes": ["email"],
+            "DeletionProtection": "INACTIVE",
+            "DeviceConfiguration": { "ChallengeRequiredOnNewDevice": true, "DeviceOnlyRememberedOnUserPrompt": true },
+            "EmailConfiguration": { "EmailSendingAccount": "COGNITO_DEFAULT", "ReplyToEmailAddress": "a@example.com" },
+            "MfaConfiguration": "OPTIONAL",
+            "Policies": { "PasswordPolicy": { "MinimumLength": 12 } },
+            "Schema": [
+                { "Mutable": true, "Name": "email", "Required": true },
+                {
+                    "AttributeDataType": "String", "Mutable": true, "Name": "plan",
+                    "StringAttributeConstraints": { "MaxLength": "9", "MinLength": "1" },
+                },
+                {
+                    "AttributeDataType": "Number", "Name": "level",
+                    "NumberAttributeConstraints": { "MaxValue": "5", "MinValue": "1" },
+                },
+                { "AttributeDataType": "Boolean", "Name": "member" },
+                { "AttributeDataType": "DateTime", "Name": "since" },
+            ],
+            "SmsConfiguration": sms_configuration(),
+            "UserAttributeUpdateSettings": { "AttributesRequireVerificationBeforeUpdate": ["email"] },
+            "UserPoolTags": { "stack": "people" },
+            "UserPoolTier": "ESSENTIALS",
+            "UsernameAttributes": ["email"],
+        }),
+    )
+}
+
+/// `defineAuth({ loginWith: { email: true } })`.
+fn amplify_default() -> Value {
+    with(
+        messages(),
+        json!({
+            "PoolName": "amplify", "AccountRecoverySetting":
+                { "RecoveryMechanisms": [{ "Name": "verified_email", "Priority": 1 }] },
+            "AdminCreateUserConfig": { "AllowAdminCreateUserOnly": false },
+            "AutoVerifiedAttributes": ["email"],
+            "Policies": { "PasswordPolicy": {
+                "MinimumLength": 8, "RequireLowercase": true, "RequireNumbers": true, "RequireSymbols": true,
+                "RequireUppercase": true,
+            } },
+            "Schema": [{ "Mutable": true, "Name": "email", "Required": true }],
+            "UserAttributeUpdateSettings": { "AttributesRequireVerificationBeforeUpdate": ["email"] },
+            "UserPoolTags": { "amplify:app-id": "app", "amplify:branch-name": "main" },
+            "UsernameAttributes": ["email"],
+            "UsernameConfiguration": { "CaseSensitive": false },
+        }),
+    )
+}
+
+const SCOPES: [&str; 5] = ["profile", "phone", "email", "openid", "aws.cognito.signin.user.admin"];
+
+/// `pool.addClient('Client')` of CDK.
+fn cdk_client() -> Value {
+    json!({
+        "ClientName": "Client-AbCdEf", "AllowedOAuthFlows": ["implicit", "code"], "AllowedOAuthScopes": SCOPES,
+        "AllowedOAuthFlowsUserPoolClient": true, "CallbackURLs": ["https://example.com"],
+        "SupportedIdentityProviders": ["COGNITO"],
+    })
+}
+
+/// The client of Amplify Gen 2.
+fn amplify_client() -> Value {
+    with(
+        cdk_client(),
+        json!({
+            "AllowedOAuthFlows": ["code"], "PreventUserExistenceErrors": "ENABLED",
+            "ExplicitAuthFlows": ["ALLOW_CUSTOM_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        }),
+    )
+}
+
+/// A client of CDK with all that it offers and needs no feature that is missing.
+fn cdk_customised_client() -> Value {
+    with(
+        cdk_client(),
+        json!({
+            "AccessTokenValidity": 60, "IdTokenValidity": 60, "RefreshTokenValidity": 43_200,
+            "TokenValidityUnits": { "AccessToken": "minutes", "IdToken": "minutes", "RefreshToken": "minutes" },
+            "AllowedOAuthFlows": ["code"], "AllowedOAuthScopes": ["openid"],
+            "CallbackURLs": ["http://localhost:3000"], "LogoutURLs": ["http://localhost:3000/out"],
+            "DefaultRedirectURI": "http://localhost:3000",
+            "AuthSessionValidity": 3, "EnableTokenRevocation": true, "PreventUserExistenceErrors": "ENABLED",
+            "ExplicitAuthFlows": [
+                "ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_CUSTOM_AUTH",
+                "ALLOW_USER_SRP_AUTH", "ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH",
+            ],
+            "ReadAttributes": ["custom:plan", "email", "email_verified"], "WriteAttributes": ["custom:plan", "email"],
+        }),
+    )
+}
+
+async fn must(api: &Api, operation: &str, request: &Value) -> Value {
+    let answer = api.aws_json(operation, request).await;
+    assert_eq!(answer.status, 200, "{operation} {request}: {}", answer.text());
+    if answer.body.is_empty() { Value::Null } else { answer.json() }
+}
+
+/// Asserts that what was asked for is shown; what is shown beside it is the server's.
+#[track_caller]
+fn assert_shown(asked: &Value, shown: &Value, path: &str) {
+    match asked {
+        Value::Object(members) => {
+            for (name, value) in members {
+                assert_shown(value, &shown[name], &format!("{path}.{name}"));
+            }
+        }
+        _ => assert_eq!(asked, shown, "{path}"),
+    }
+}
+
+/// A pool as it was asked for, by the names under which it is shown.
+fn shown_as(request: &Value) -> Value {
+    let mut expected = request.clone();
+    let members = expected.as_object_mut().expect("an object");
+    let name = members.remove("PoolName").expect("a name");
+    members.insert("Name".to_owned(), name);
+    members.remove("Schema");
+    expected
+}
+
+#[tokio::test]
+async fn what_cdk_and_amplify_ask_for_is_taken_and_shown_as_it_was_given() {
+    let api = Api::connect().await;
+    for (pool, client) in [
+        (cdk_default(), cdk_client()),
+        (cdk_customised(), cdk_customised_client()),
+        (amplify_default(), amplify_client()),
+    ] {
+        let created = must(&api, "CreateUserPool", &pool).await;
+        let id = created["UserPool"]["Id"].clone();
+        let described = must(&api, "DescribeUserPool", &json!({ "UserPoolId": id })).await["UserPool"].clone();
+        assert_shown(&shown_as(&pool), &described, "UserPool");
+        let client = with(client, json!({ "UserPoolId": id }));
+        let created = must(&api, "CreateUserPoolClient", &client).await["UserPoolClient"].clone();
+        assert_shown(&client, &created, "UserPoolClient");
+        let ids = json!({ "UserPoolId": id, "ClientId": created["ClientId"] });
+        let described = must(&api, "DescribeUserPoolClient", &ids).await["UserPoolClient"].clone();
+        assert_shown(&client, &described, "UserPoolClient");
+        // The same stack again changes nothing.
+        let update = with(client, ids);
+        assert_eq!(must(&api, "UpdateUserPoolClient", &update).await["UserPoolClient"], described);
+    }
+}
+
+#[tokio::test]
+async fn the_second_factors_of_a_stack_are_set_after_its_pool() {
+    let api = Api::connect().await;
+    let off = must(&api, "CreateUserPool", &amplify_default()).await["UserPool"]["Id"].clone();
+    let request = json!({ "UserPoolId": off, "MfaConfiguration": "OFF" });
+    assert_eq!(must(&api, "SetUserPoolMfaConfig", &request).await, json!({ "MfaConfiguration": "OFF" }));
+
+    let id = must(&api, "CreateUserPool", &cdk_customised()).await["UserPool"]["Id"].clone();
+    let factors = json!({
+        "MfaConfiguration": "OPTIONAL",
+        "SmsMfaConfiguration": { "SmsConfiguration": sms_configuration() },
+        "SoftwareTokenMfaConfiguration": { "Enabled": true },
+        "EmailMfaConfiguration": { "Message": "Sign in by {####}", "Subject": "Sign in" },
+        "WebAuthnConfiguration": { "RelyingPartyId": "example.com", "UserVerification": "preferred" },
+    });
+    let set = must(&api, "SetUserPoolMfaConfig", &with(factors.clone(), json!({ "UserPoolId": id }))).await;
+    assert_eq!(set, factors);
+    let pool = json!({ "UserPoolId": id });
+    assert_eq!(must(&api, "GetUserPoolMfaConfig", &pool).await, factors);
+    // An update of the stack names all that CDK names, and leaves the factors alone.
+    let mut update = with(cdk_customised(), pool.clone());
+    for fixed in ["PoolName", "Schema", "UsernameAttributes"] {
+        update.as_object_mut().expect("an object").remove(fixed);
+    }
+    must(&api, "UpdateUserPool", &update).await;
+    assert_eq!(must(&api, "GetUserPoolMfaConfig", &pool).await, factors);
+}
+
+#[tokio::test]
+async fn what_a_template_asks_for_and_is_not_built_is_refused_by_its_name() {
+    let api = Api::connect().await;
+    let function = "arn:aws:lambda:us-east-1:123456789012:function:hook";
+    for (more, name) in [
+        (json!({ "LambdaConfig": { "PostConfirmation": function } }), "LambdaConfig"),
+        (json!({ "MfaConfiguration": "ON", "SmsConfiguration": sms_configuration() }), "MfaConfiguration ON"),
+        (
+            json!({ "UserPoolAddOns": { "AdvancedSecurityMode": "ENFORCED" } }),
+            "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
+        ),
+        (
+            json!({ "Policies": { "SignInPolicy": { "AllowedFirstAuthFactors": ["PASSWORD", "WEB_AUTHN"] } } }),
+            "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
+        ),
+    ] {
+        let answer = api.aws_json("CreateUserPool", &with(cdk_default(), more)).await;
+        let message = format!("{name} is not supported by this server yet.");
+        assert_eq!(answer.exception(), ("InvalidParameterException".to_owned(), message));
+    }
+}
