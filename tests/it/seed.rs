@@ -233,7 +233,7 @@ fn what_can_not_be_changed_is_told_by_its_place() {
     for (old, new, expected) in [
         (
             "AliasAttributes: [email]",
-            "UsernameAttributes: [email]",
+            "AliasAttributes: [email, phone_number]",
             "2:3: UserPools[0]: AliasAttributes of a pool that is there can't be changed.",
         ),
         (

@@ -32,9 +32,6 @@ use crate::domain::error::{Error, Exception};
 use crate::proto::presence::GivenEmpty;
 use crate::store::service_accounts::ServiceAccount;
 
-/// So many users are made at once: their passwords are hashed on as many threads as there are cores.
-const USERS_AT_ONCE: usize = 8;
-
 /// A file that was read and is sound.
 pub struct Seed {
     file: PathBuf,
@@ -86,7 +83,9 @@ impl Seed {
                 _ => refused(&user.user.place, error),
             })
         });
-        users.buffered(USERS_AT_ONCE).try_collect().await
+        // As many at once as there are threads that hash: nobody has to wait for a place, and so is refused one.
+        let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+        users.buffered(at_once).try_collect().await
     }
 }
 
