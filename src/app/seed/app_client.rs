@@ -44,12 +44,15 @@ async fn find_or_create(
     caller: &Caller,
     wanted: &SeededClient,
 ) -> Result<Option<(Arc<PoolView>, Arc<ClientView>)>, Failure> {
-    let found = app.store.read(&wanted.pool_id, Some(&wanted.id), Wanted::default()).await?;
-    if let Some(client) = found.client {
-        return Ok(Some((found.pool, client)));
+    let found = match app.store.read(&wanted.pool_id, Some(&wanted.id), Wanted::default()).await {
+        Ok(found) => found.client.map(|client| (found.pool, client)),
+        Err(error) if error.exception == Exception::ResourceNotFoundException => None,
+        Err(error) => return Err(error.into()),
+    };
+    if found.is_none() {
+        create_user_pool_client::create(app, caller, &wanted.create, wanted.id.clone()).await?;
     }
-    create_user_pool_client::create(app, caller, &wanted.create, wanted.id.clone()).await?;
-    Ok(None)
+    Ok(found)
 }
 
 /// The secret of a client is chosen once.

@@ -177,7 +177,7 @@ fn declared_constraints_are_told_where_they_are_broken() {
         ),
         (
             with("Value: 5f2b0c1e-8f57-4f0e-9a59-0d8a4a1f6b11", "Value: 5F2B0C1E-8F57-4F0E-9A59-0D8A4A1F6B11"),
-            "21:5: UserPools[0].Users[0].UserAttributes: The value of sub must be a UUID of 36 characters in small letters.",
+            "21:7: UserPools[0].Users[0].UserAttributes: The value of sub must be a UUID of 36 characters in small letters.",
         ),
     ] {
         assert_eq!(wrong(&text), [expected]);
