@@ -58,7 +58,7 @@ SEED = {
                     ],
                     "Groups": ["readers"],
                 },
-                {"Username": "bob", "Password": "Correct-horse-2 🦀é", "Permanent": False},
+                {"Username": "bob", "Password": "Correct-horse-2🦀é", "Permanent": False},
             ],
         }
     ]
@@ -159,7 +159,7 @@ def users_sign_in(variables):
     assert "AccessToken" in sign_in(
         cognito, SECRET, "ann", "Correct-horse-1", SECRET_HASH=secret_hash("ann")
     )["AuthenticationResult"]
-    answer = sign_in(cognito, PUBLIC, "bob", "Correct-horse-2 🦀é")
+    answer = sign_in(cognito, PUBLIC, "bob", "Correct-horse-2🦀é")
     expect("bob's challenge", "NEW_PASSWORD_REQUIRED", answer.get("ChallengeName"))
     users = cognito.list_users(UserPoolId=POOL)["Users"]
     return sorted((user["Username"], user["UserStatus"], user["UserLastModifiedDate"]) for user in users)

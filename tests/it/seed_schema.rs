@@ -97,7 +97,9 @@ impl Schema {
                 bounds(&mut schema, Some(&rules), &[("min_len", "minLength"), ("max_len", "maxLength")]);
                 for (rule, value) in rules.fields() {
                     match (rule.name(), value) {
-                        ("pattern", Given::String(text)) => schema["pattern"] = anchored(text).into(),
+                        ("pattern", Given::String(text)) if is_portable(text) => {
+                            schema["pattern"] = anchored(text).into();
+                        }
                         ("in", Given::List(values)) => {
                             schema["enum"] = values.iter().filter_map(Given::as_str).collect()
                         }
@@ -120,6 +122,11 @@ fn object(what: &str, properties: Map<String, Value>, required: Vec<String>) -> 
         schema["required"] = required.into();
     }
     schema
+}
+
+/// Whether validators in all languages know the pattern. What they don't, the reader checks alone.
+fn is_portable(pattern: &str) -> bool {
+    !pattern.contains(r"\p{") && !pattern.contains("(?s)")
 }
 
 /// The pattern as JSON Schema has them: bound at both ends by what its dialect knows.
