@@ -200,6 +200,9 @@ def check_file(name, content, commands_of_page):
 
 
 def run_page(page, directory):
+    if page in PAGES_WITH_SERVERS:
+        # Jest looks for one.
+        (directory / "package.json").write_text("{}")
     session = Session(directory, environment_of(page))
     text = (ROOT / page).read_text()
     shown = [content for name, content in blocks(text) if name is None]
@@ -241,8 +244,6 @@ def make_directory(directory):
     (checkout / "target" / "debug" / "userpool").symlink_to(os.environ["USERPOOL_BIN"])
     for name in ("proto", "buf.yaml"):
         (checkout / name).symlink_to(ROOT / name)
-    # Jest looks for one.
-    (directory / "package.json").write_text("{}")
     (directory / "node_modules").symlink_to(os.environ["NODE_PATH"])
     (directory / "lib").symlink_to(os.environ["JAVA_LIB"])
     for name in ("go.mod", "go.sum"):

@@ -68,15 +68,21 @@ impl House {
 
     /// A server that begins with a seed.
     fn spawn(&self, data: &str, seed: &Path) -> Dev {
+        self.spawn_with(data, seed, "warn")
+    }
+
+    fn spawn_with(&self, data: &str, seed: &Path, log: &str) -> Dev {
         Dev::spawn(&self.directory.join(data), |command| {
-            command.arg("--seed").arg(seed);
+            command.arg("--seed").arg(seed).env("RUST_LOG", log);
             command.env("USERPOOL_DATABASE_URL", &self.database);
             command.env("USERPOOL_MASTER_KEYS_FILE", &self.master_keys);
         })
     }
 
+    /// A server that is ready, and logs whatever it can.
     fn start(&self, data: &str, seed: &str) -> Dev {
-        let mut dev = self.spawn(data, &self.seed(seed));
+        let file = self.seed(seed);
+        let mut dev = self.spawn_with(data, &file, "trace");
         assert!(dev.is_ready(), "it is not ready; it says:\n{}\n{}", dev.output(), dev.log());
         dev
     }
@@ -147,8 +153,12 @@ fn what_a_seed_names_is_there_when_the_server_is_ready_and_made_once() {
     let of_users = |kind: &str| made[6..].iter().filter(|event| event.as_str() == kind).count();
     assert_eq!((made.len(), of_users("user.created_by_administrator")), (6 + 4, 2));
     assert_eq!((of_users("user.password_changed"), of_users("user.group_joined")), (1, 1));
-    assert!(dev.log().contains("all that the seed names is there"), "{}", dev.log());
     assert!(dev.end(Signal::SIGTERM).success(), "{}", dev.log());
+    let log = dev.log();
+    assert!(log.contains("all that the seed names is there") && log.contains("TRACE"), "{log}");
+    for secret in ["Correct-horse", "1secret23456789"] {
+        assert!(!log.contains(secret), "a secret is logged");
+    }
 
     // Again, and with another account, whatever server it is.
     for data in ["data", "other"] {
