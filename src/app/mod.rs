@@ -15,6 +15,7 @@ pub mod pages;
 pub mod password;
 pub mod password_forms;
 pub mod passwords;
+pub mod seed;
 pub mod shapes;
 pub mod sign_up;
 pub mod user;

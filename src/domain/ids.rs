@@ -68,6 +68,11 @@ impl UserPoolId {
         (formed && name.chars().all(|character| character.is_ascii_alphanumeric())).then(|| Self::new(text))
     }
 
+    /// The region that it begins with.
+    pub fn region(&self) -> &str {
+        self.0.rsplit_once('_').map_or("", |(region, _)| region)
+    }
+
     /// The part after the region: the pool's name in SRP.
     pub fn pool_name(&self) -> &str {
         self.0.split_once('_').map_or(self.0.as_str(), |(_, name)| name)
@@ -174,7 +179,8 @@ mod tests {
 
     #[test]
     fn only_what_has_the_form_of_a_pool_id_is_one() {
-        assert_eq!(UserPoolId::parse("us-east-1_aB3dE5gH9").unwrap().pool_name(), "aB3dE5gH9");
+        let id = UserPoolId::parse("us-east-1_aB3dE5gH9").unwrap();
+        assert_eq!((id.region(), id.pool_name()), ("us-east-1", "aB3dE5gH9"));
         for wrong in
             ["", "_", "a_", "_a", "us-east-1", "a_b c", "a_\0", "a\0_b", "é_b", &format!("a_{}", "b".repeat(54))]
         {

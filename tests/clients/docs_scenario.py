@@ -7,11 +7,14 @@ repository with a running `scripts/dev`. Blocks of it are
 - ```console: lines that begin with `$ ` are commands, up to where Bash finds them whole; what follows is
   their output, which must be what the command prints. `…` stands for anything, and ids, codes, tokens and
   times for any of their kind. A command fails only where the output that is shown is an error's.
-- any other: a file. The line before names it: "Save as `name`".
+- any other: a file. The line before names it: "Save as `name`". A seed fits its schema, each command of a
+  workflow is one of the page's or installs something, and services are started by commands that there are.
 
-The environment is what `userpool dev` writes to its dev.env, and USERPOOL_DEV_ENV, the path of that file.
+The environment is what `userpool dev` writes to its dev.env, and USERPOOL_DEV_ENV, the path of that file. A page that
+starts servers of its own has none of those variables.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -22,8 +25,13 @@ import sys
 import tempfile
 import time
 
+import jsonschema
+import yaml
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ["docs/grpc.md", "docs/aws-sdks.md", "docs/moving-from-cognito.md", "docs/events.md"]
+PAGES_WITH_SERVERS = ["docs/testing-with-userpool.md"]
+PAGES += PAGES_WITH_SERVERS
 # Compiling the dependencies of an app takes a while.
 LONGEST_COMMAND = 400
 # What messages and events take to arrive.
@@ -103,11 +111,12 @@ class Session:
 
     END = "\x1e"
 
-    def __init__(self, directory):
+    def __init__(self, directory, environment):
         self.directory = directory
         self.bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=directory,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -140,14 +149,71 @@ class Session:
             self.bash.wait()
 
 
+def environment_of(page):
+    variables = dict(os.environ)
+    if page in PAGES_WITH_SERVERS:
+        of_the_server = re.findall(r"^export (\w+)=", pathlib.Path(os.environ["USERPOOL_DEV_ENV"]).read_text(), re.MULTILINE)
+        for name in of_the_server:
+            del variables[name]
+    return variables
+
+
+def check_seed(seed):
+    jsonschema.validate(seed, json.loads((ROOT / "docs/seed.schema.json").read_text()))
+
+
+def check_workflow(workflow, commands_of_page):
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step), f"a step that does not one thing: {step}"
+            # What makes the machine ready is there on this one.
+            for line in step.get("run", "").splitlines():
+                makes_ready = line.startswith(("rustup ", "cargo build ", "echo ", "pip install "))
+                assert makes_ready or line in commands_of_page, f"no command of the page: {line}"
+
+
+def check_compose(compose):
+    for name, service in compose["services"].items():
+        assert ("image" in service) != ("build" in service), f"{name} comes from nowhere"
+        for other, on in service.get("depends_on", {}).items():
+            waits = on["condition"] == "service_healthy"
+            assert waits and "healthcheck" in compose["services"][other], f"{name} waits for {other} in vain"
+    # With --help a program says what it would take, and of a flag that it does not know that it does not.
+    command = [os.environ["USERPOOL_BIN"], *compose["services"]["userpool"]["command"], "--help"]
+    checked = subprocess.run(command, text=True, capture_output=True)
+    assert checked.returncode == 0, f"{command}: {checked.stderr}"
+
+
+def check_file(name, content, commands_of_page):
+    """What can be said of a file that no command of the page reads."""
+    if not name.endswith((".yaml", ".yml")):
+        return
+    document = yaml.safe_load(content)
+    if "UserPools" in document:
+        check_seed(document)
+    elif "jobs" in document:
+        check_workflow(document, commands_of_page)
+    elif "services" in document:
+        check_compose(document)
+    else:
+        raise AssertionError(f"{name}: nothing is known of such a file")
+
+
 def run_page(page, directory):
-    session = Session(directory)
+    if page in PAGES_WITH_SERVERS:
+        # Jest looks for one.
+        (directory / "package.json").write_text("{}")
+    session = Session(directory, environment_of(page))
+    text = (ROOT / page).read_text()
+    shown = [content for name, content in blocks(text) if name is None]
+    commands_of_page = [command for content in shown for command, _ in commands(content)]
     try:
-        for name, content in blocks((ROOT / page).read_text()):
+        for name, content in blocks(text):
             if name:
                 file = directory / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(content)
+                check_file(name, content, commands_of_page)
                 continue
             for command, shown in commands(content):
                 run_command(session, command, shown)

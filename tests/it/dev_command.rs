@@ -16,26 +16,26 @@ use crate::support::poll_until;
 use crate::support::process::userpool;
 use crate::support::reaper::{End, reaper};
 
-type Variables = BTreeMap<String, String>;
+pub type Variables = BTreeMap<String, String>;
 
 /// Runs the program to its end.
-fn run(arguments: &[&str], variables: &Variables) -> Output {
+pub fn run(arguments: &[&str], variables: &Variables) -> Output {
     userpool().args(arguments).envs(variables).output().expect("the binary was built with this test")
 }
 
-fn call(operation: &str, request: &Value, variables: &Variables) -> Value {
+pub fn call(operation: &str, request: &Value, variables: &Variables) -> Value {
     let output = run(&["call", operation, &request.to_string()], variables);
     assert!(output.status.success(), "{operation}: {}", text(&output.stderr));
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{operation}: {error}: {}", text(&output.stdout)))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The one sentence of a process that ended at once.
-fn sentence_of(mut dev: Dev) -> String {
+pub fn sentence_of(mut dev: Dev) -> String {
     assert!(!dev.is_ready(), "it started: {}", dev.output());
     assert_eq!(dev.wait().code(), Some(1));
     assert_eq!(dev.output(), "");

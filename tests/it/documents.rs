@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use prost_reflect::FieldDescriptor;
+use prost_reflect::FileDescriptor;
 use userpool::api::operation::{COMMON_EXCEPTIONS, Operation};
 use userpool::api::status;
 use userpool::cli::Cli;
@@ -107,7 +107,7 @@ fn the_tables_of_events_are_what_the_protos_declare() {
             assert!(event.name.ends_with(&format!(".{}", field.name())), "{} is not {}", event.name, field.name());
             if field.containing_oneof().is_some_and(|found| found.name() == oneof) {
                 let body: Vec<_> = event.public.iter().map(|name| format!("`{name}`")).collect();
-                let (what, body) = (comment(field), body.join(", "));
+                let (what, body) = (comment(&field.parent_file(), field.path()), body.join(", "));
                 let _ = writeln!(table, "| `userpool.{}.v{SCHEMA_VERSION}` | {what} | {body} |", event.name);
             }
         }
@@ -115,11 +115,10 @@ fn the_tables_of_events_are_what_the_protos_declare() {
     }
 }
 
-/// What the protos say of a field, in one line.
-fn comment(field: &FieldDescriptor) -> String {
-    let file = field.parent_file();
+/// What the protos say of something in a file, in one line.
+pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let information = file.file_descriptor_proto().source_code_info.as_ref().expect("descriptors have comments");
-    let location = information.location.iter().find(|location| location.path == field.path());
+    let location = information.location.iter().find(|location| location.path == path);
     let text = location.and_then(|location| location.leading_comments.as_deref()).unwrap_or_default();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -43,6 +43,8 @@ mod refusals;
 mod relay;
 mod relay_command;
 mod secrets;
+mod seed;
+mod seed_schema;
 mod serve;
 mod serve_messages;
 mod sign_up;

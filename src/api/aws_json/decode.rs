@@ -5,7 +5,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use serde_json::Value as Json;
 
-use crate::api::aws_json::{flag, naming_field};
+use crate::api::aws_json::{flag, is_member, naming_field};
 use crate::domain::error::{Error, Exception};
 
 /// Reads a body by Cognito's names. Unknown members are ignored and counted; `null` is absent.
@@ -37,7 +37,7 @@ fn message(descriptor: &MessageDescriptor, json: &Json, path: &str) -> Result<Dy
     let mut message = DynamicMessage::new(descriptor.clone());
     for (name, json) in members {
         let field = descriptor.get_field_by_json_name(name);
-        let Some(field) = field.filter(|field| !flag(field, "names_empty")) else {
+        let Some(field) = field.filter(is_member) else {
             metrics::counter!("userpool_unknown_members_total").increment(1);
             continue;
         };

@@ -112,9 +112,14 @@ fn flag(field: &FieldDescriptor, option: &str) -> bool {
     extension.is_some_and(|extension| field.options().get_extension(&extension).as_bool().unwrap_or(false))
 }
 
+/// Whether a field of a message is a member of the JSON at this door.
+pub fn is_member(field: &FieldDescriptor) -> bool {
+    !flag(field, "names_empty")
+}
+
 /// The field of a message that says which of its lists and maps are empty on purpose.
 fn naming_field(message: &MessageDescriptor) -> Option<FieldDescriptor> {
-    message.fields().find(|field| flag(field, "names_empty"))
+    message.fields().find(|field| !is_member(field))
 }
 
 fn message(name: &str) -> Result<MessageDescriptor, Error> {

@@ -10,6 +10,7 @@ use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::password_policy;
 use crate::domain::time::Timestamp;
 use crate::domain::user::admin_create_user::{self as rules, Invitations, TakenAlias, TemporaryPassword};
+use crate::domain::user::admin_set_user_password::admin_set_user_password;
 use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_event::Event;
@@ -26,16 +27,20 @@ pub async fn admin_create_user(
     if request.message_action() == "RESEND" {
         return until_settled!(Exception::TooManyRequestsException, resend(app, caller, &request));
     }
-    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request))
+    // Another one at each try: a name of somebody else's may look like it.
+    let fresh_sub = || Sub(app.random.uuid());
+    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_sub(), false))
 }
 
-async fn create(
+/// Creates a user of this id. Collides if the id is, or was, another user's. A permanent password needs no other: the user
+/// is confirmed from the first moment.
+pub(crate) async fn create(
     app: &App,
     caller: &Caller,
     request: &AdminCreateUserRequest,
+    sub: Sub,
+    permanent: bool,
 ) -> Result<AdminCreateUserResponse, Failure> {
-    // Another one at each try: a name of somebody else's may look like it.
-    let sub = Sub(app.random.uuid());
     let pool_id = UserPoolId::new(request.user_pool_id());
     let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
     let found = app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await?;
@@ -53,8 +58,11 @@ async fn create(
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
     let temporary = temporary(app, caller, owner, shown, text, request).await?;
     let at = app.clock.now();
-    let decision = rules::admin_create_user(&pool.state, invitee, &temporary);
+    let mut decision = rules::admin_create_user(&pool.state, invitee, &temporary);
     decision.answer?;
+    if permanent {
+        decision.events.extend(admin_set_user_password(temporary.password, true).events);
+    }
     let answer = response(&pool.state, None, sub, &decision.events, at)?;
     let mut commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
         .decided_from(&pool, None)

@@ -21,17 +21,19 @@ pub async fn create_user_pool_client(
     caller: &Caller,
     request: CreateUserPoolClientRequest,
 ) -> Result<CreateUserPoolClientResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+    let fresh_id = || ClientId::new(app.random.text(ALPHABET, ID_LENGTH));
+    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_id()))
 }
 
-async fn attempt(
+/// Creates an app client of this id. Collides if the id is, or was, another client's.
+pub(crate) async fn create(
     app: &App,
     caller: &Caller,
     request: &CreateUserPoolClientRequest,
+    id: ClientId,
 ) -> Result<CreateUserPoolClientResponse, Failure> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&pool_id, None, Wanted::default()).await?.pool;
-    let id = ClientId::new(app.random.text(ALPHABET, ID_LENGTH));
     let secret = secret_for(app, request)?;
     let at = app.clock.now();
     let client_secret = secret.map(|secret| clients::seal_secret(app, &pool_id, &pool.keys, &id, &secret));

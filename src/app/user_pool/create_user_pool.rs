@@ -24,20 +24,22 @@ pub async fn create_user_pool(
     caller: &Caller,
     request: CreateUserPoolRequest,
 ) -> Result<CreateUserPoolResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
+    let region = caller.region.as_deref().unwrap_or(&app.identity.region);
+    let fresh_id = || UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)));
+    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_id()))
 }
 
-async fn attempt(
+/// Creates a user pool of this id. Collides if the id is, or was, another pool's.
+pub(crate) async fn create(
     app: &App,
     caller: &Caller,
     request: &CreateUserPoolRequest,
+    id: UserPoolId,
 ) -> Result<CreateUserPoolResponse, Failure> {
-    let region = caller.region.clone().unwrap_or_else(|| app.identity.region.clone());
-    let id = UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)));
     let made = make_keys(app, &id).await?;
     let at = app.clock.now();
     let decision = rules::create_user_pool(CreateUserPool {
-        region,
+        region: id.region().to_owned(),
         account_id: app.identity.account_id.clone(),
         issuer: format!("{}/{id}", app.identity.public_url),
         signing_keys: made.signing_keys,

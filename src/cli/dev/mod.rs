@@ -2,6 +2,7 @@
 
 pub mod environment_file;
 pub mod postgres;
+pub mod seed;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::cli::config::{LimitSettings, LogFormat};
 use crate::cli::database::operator_origin;
 use crate::cli::dev::environment_file::EnvironmentFile;
 use crate::cli::dev::postgres::PrivatePostgres;
+use crate::cli::dev::seed::Seed;
 use crate::cli::server::{self, Listeners, Services};
 use crate::cli::shutdown::{self, Shutdown};
 use crate::cli::telemetry;
@@ -36,7 +38,7 @@ use crate::secret_file;
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
-use crate::store::service_accounts::Role;
+use crate::store::service_accounts::{Role, ServiceAccount};
 use crate::store::{self, Store};
 
 const CONNECTIONS: u32 = 20;
@@ -77,6 +79,9 @@ pub struct DevArguments {
     /// The region in ids and ARNs.
     #[arg(long, env = "USERPOOL_REGION", default_value = "us-east-1")]
     region: String,
+    /// A file with pools, app clients, groups and users to begin with: made unless they are there.
+    #[arg(long, env = "USERPOOL_SEED", value_name = "FILE")]
+    seed: Option<PathBuf>,
     /// Lets groups with members be deleted.
     #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS")]
     delete_groups_with_members: bool,
@@ -115,6 +120,7 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     telemetry::init_logs(LogFormat::Text);
     let stop = shutdown::at_signal()?;
     arguments.refuse_exposure()?;
+    let seed = arguments.seed.as_deref().map(Seed::read).transpose()?;
     let listeners = Listeners::bind(arguments.grpc_addr, arguments.http_addr).await?;
     std::fs::create_dir_all(&arguments.data_dir)
         .with_context(|| format!("the data directory {} can't be made", arguments.data_dir.display()))?;
@@ -125,7 +131,7 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
         None => Some(PrivatePostgres::start(&arguments.data_dir).await?),
     };
     let url = external_database.clone().or_else(|| postgres.as_ref().map(PrivatePostgres::url)).unwrap_or_default();
-    let served = serve(&arguments, listeners, &previous, &url, postgres.is_some(), stop).await;
+    let served = serve(&arguments, listeners, &previous, &url, postgres.is_some(), seed, stop).await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
@@ -138,6 +144,7 @@ async fn serve(
     previous: &EnvironmentFile,
     database_url: &str,
     own_database: bool,
+    seed: Option<Seed>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let metrics = telemetry::init_metrics()?;
@@ -165,10 +172,10 @@ async fn serve(
     };
     let kafka = KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers.clone()) };
 
-    let (access_key_id, secret) = service_account(&store, previous).await?;
+    let (account, secret) = service_account(&store, previous).await?;
     let http_addr = listeners.http_addr()?;
     let file = EnvironmentFile {
-        access_key_id,
+        access_key_id: account.access_key_id.to_string(),
         secret_access_key: secret,
         region: arguments.region.clone(),
         grpc_addr: listeners.grpc_addr()?.to_string(),
@@ -199,6 +206,12 @@ async fn serve(
     if broker.is_some() {
         // The broker in the process forgets everything with it, so it is filled from the start of the logs.
         relay.rewind().await?;
+    }
+    if let Some(seed) = seed {
+        tokio::select! {
+            applied = seed.apply(&app, account) => applied?,
+            () = stop.cancelled() => return Ok(()),
+        }
     }
     println!(
         "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
@@ -234,16 +247,16 @@ fn embedded_broker(prefix: &str) -> anyhow::Result<EmbeddedBroker> {
 }
 
 /// The service account of the last run, or a new one.
-async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::Result<(String, String)> {
+async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::Result<(ServiceAccount, String)> {
     let known = store.service_account(&AccessKeyId::new(&previous.access_key_id)).await;
-    if let Ok(Some((_, secret))) = known
+    if let Ok(Some((account, secret))) = known
         && secret.0 == previous.secret_access_key
     {
-        return Ok((previous.access_key_id.clone(), secret.0));
+        return Ok((account, secret.0));
     }
     let (account, secret) =
         store.create_service_account("userpool dev", Role::Admin, Vec::new(), &operator_origin("dev")).await?;
-    Ok((account.access_key_id.to_string(), secret.0))
+    Ok((account, secret.0))
 }
 
 /// The master keys in the data directory, made at the first start.

@@ -1,0 +1,66 @@
+//! An app client of a given id.
+
+use std::sync::Arc;
+
+use crate::app::app_client::create_user_pool_client;
+use crate::app::app_client::update_user_pool_client::update_user_pool_client;
+use crate::app::caller::Caller;
+use crate::app::seed::refused_id;
+use crate::app::{App, Failure, clients, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::{ClientId, UserPoolId};
+use crate::proto::v1::{CreateUserPoolClientRequest, UpdateUserPoolClientRequest};
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::read::Wanted;
+
+/// An app client as it should be.
+pub struct SeededClient {
+    /// Its pool.
+    pub pool_id: UserPoolId,
+    /// Its id.
+    pub id: ClientId,
+    /// How it is created.
+    pub create: CreateUserPoolClientRequest,
+    /// The same choices for a client that is there.
+    pub update: UpdateUserPoolClientRequest,
+}
+
+/// Creates the client, or changes its settings where they differ, as UpdateUserPoolClient does.
+pub async fn seed_client(app: &App, caller: &Caller, wanted: &SeededClient) -> Result<(), Error> {
+    let found = until_settled!(Exception::ConcurrentModificationException, find_or_create(app, caller, wanted))
+        .map_err(|error| refused_id(error, "The id of the client"))?;
+    let Some((pool, client)) = found else { return Ok(()) };
+    refuse_other_secret(&pool, &client, wanted)?;
+    update_user_pool_client(app, caller, wanted.update.clone()).await.map(drop)
+}
+
+/// The client if it was there.
+async fn find_or_create(
+    app: &App,
+    caller: &Caller,
+    wanted: &SeededClient,
+) -> Result<Option<(Arc<PoolView>, Arc<ClientView>)>, Failure> {
+    let found = match app.store.read(&wanted.pool_id, Some(&wanted.id), Wanted::default()).await {
+        Ok(found) => found.client.map(|client| (found.pool, client)),
+        Err(error) if error.exception == Exception::ResourceNotFoundException => None,
+        Err(error) => return Err(error.into()),
+    };
+    if found.is_none() {
+        create_user_pool_client::create(app, caller, &wanted.create, wanted.id.clone()).await?;
+    }
+    Ok(found)
+}
+
+/// The secret of a client is chosen once.
+fn refuse_other_secret(pool: &PoolView, client: &ClientView, wanted: &SeededClient) -> Result<(), Error> {
+    let secret = clients::secret(pool, &client.state)?;
+    let is_other = match &wanted.create.client_secret {
+        Some(given) => secret.as_ref() != Some(given),
+        None => secret.is_some() != wanted.create.generate_secret(),
+    };
+    if is_other {
+        let message = "ClientSecret and GenerateSecret of a client that is there can't be changed.";
+        return Err(Error::invalid_parameter(message));
+    }
+    Ok(())
+}

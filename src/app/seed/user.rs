@@ -1,0 +1,114 @@
+//! A user with a password, in groups.
+
+use crate::app::admin_user::admin_create_user;
+use crate::app::admin_user::admin_update_user_attributes::admin_update_user_attributes;
+use crate::app::admin_user::named_user::named_user;
+use crate::app::caller::Caller;
+use crate::app::group::admin_add_user_to_group::admin_add_user_to_group;
+use crate::app::password::admin_set_user_password::admin_set_user_password;
+use crate::app::seed::refused_id;
+use crate::app::{App, password_forms, until_settled};
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::Sub;
+use crate::domain::user::{User, UserStatus};
+use crate::proto::v1::{
+    AdminAddUserToGroupRequest, AdminCreateUserRequest, AdminSetUserPasswordRequest, AdminUpdateUserAttributesRequest,
+    AttributeType,
+};
+use crate::store::cache::PoolView;
+use crate::store::commit::LoadedUser;
+
+/// A user as it should be.
+pub struct SeededUser {
+    /// Its id, if it is given.
+    pub sub: Option<Sub>,
+    /// How it is created, with its password and without an invitation.
+    pub create: AdminCreateUserRequest,
+    /// The same password for a user who is there. Permanent means confirmed.
+    pub password: AdminSetUserPasswordRequest,
+    /// The names of the groups that it is in.
+    pub groups: Vec<String>,
+}
+
+/// Creates the user, or changes what differs: password, attributes, and groups that it is not in yet.
+pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), Error> {
+    if let Err(refusal) = create(app, caller, wanted).await {
+        if refusal.exception != Exception::UsernameExistsException {
+            return Err(refusal);
+        }
+        match named_user(app, wanted.create.user_pool_id(), wanted.create.username()).await {
+            Ok((pool, user)) => change(app, caller, wanted, &pool, &user).await?,
+            // Not the name is taken, but an address that others sign in with.
+            Err(error) if error.exception == Exception::UserNotFoundException => return Err(refusal),
+            Err(error) => return Err(error),
+        }
+    }
+    for group in &wanted.groups {
+        let request = AdminAddUserToGroupRequest {
+            user_pool_id: wanted.create.user_pool_id.clone(),
+            username: wanted.create.username.clone(),
+            group_name: Some(group.clone()),
+        };
+        admin_add_user_to_group(app, caller, request).await?;
+    }
+    Ok(())
+}
+
+async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), Error> {
+    let sub = || wanted.sub.unwrap_or_else(|| Sub(app.random.uuid()));
+    let permanent = wanted.password.permanent();
+    let created = until_settled!(
+        Exception::ConcurrentModificationException,
+        admin_create_user::create(app, caller, &wanted.create, sub(), permanent)
+    );
+    created.map(drop).map_err(|error| refused_id(error, "The sub of the user"))
+}
+
+async fn change(
+    app: &App,
+    caller: &Caller,
+    wanted: &SeededUser,
+    pool: &PoolView,
+    user: &LoadedUser,
+) -> Result<(), Error> {
+    if wanted.sub.is_some_and(|sub| sub != user.state.sub) {
+        let message = format!("The user is there with the sub {}, which can't be changed.", user.state.sub);
+        return Err(Error::invalid_parameter(message));
+    }
+    if !has_password(app, caller, &wanted.password, pool, user).await? {
+        admin_set_user_password(app, caller, wanted.password.clone()).await?;
+    }
+    let user_attributes = differing(&user.state, &wanted.create.user_attributes);
+    if !user_attributes.is_empty() {
+        let request = AdminUpdateUserAttributesRequest {
+            user_pool_id: wanted.create.user_pool_id.clone(),
+            username: wanted.create.username.clone(),
+            user_attributes,
+            ..Default::default()
+        };
+        admin_update_user_attributes(app, caller, request).await?;
+    }
+    Ok(())
+}
+
+/// Whether the password is the user's, and as lasting as it should be. One hash, where setting it again would cost more.
+async fn has_password(
+    app: &App,
+    caller: &Caller,
+    wanted: &AdminSetUserPasswordRequest,
+    pool: &PoolView,
+    user: &LoadedUser,
+) -> Result<bool, Error> {
+    let status = if wanted.permanent() { UserStatus::Confirmed } else { UserStatus::ForceChangePassword };
+    let Some(stored) = password_forms::stored_hash(pool, user)?.filter(|_| user.state.status == status) else {
+        return Ok(false);
+    };
+    app.passwords.verify(wanted.password(), Some(&stored), &caller.turn(&pool.id)).await
+}
+
+/// The attributes that are not yet as they should be: one that is can be immutable.
+fn differing(user: &User, wanted: &[AttributeType]) -> Vec<AttributeType> {
+    let shown = user.shown_attributes();
+    let value = |name: &str| shown.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
+    wanted.iter().filter(|attribute| value(attribute.name()) != attribute.value()).cloned().collect()
+}

@@ -1,0 +1,100 @@
+//! A pool of a given id.
+
+use std::sync::Arc;
+
+use crate::app::caller::Caller;
+use crate::app::seed::refused_id;
+use crate::app::user_pool::add_custom_attributes::add_custom_attributes;
+use crate::app::user_pool::create_user_pool;
+use crate::app::user_pool::update_user_pool::update_user_pool;
+use crate::app::{App, Failure, until_settled};
+use crate::domain::attributes;
+use crate::domain::error::{Error, Exception};
+use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::UserPool;
+use crate::proto::v1::{
+    AddCustomAttributesRequest, CreateUserPoolRequest, SchemaAttributeType, UpdateUserPoolRequest,
+    UsernameConfigurationType,
+};
+use crate::store::cache::PoolView;
+use crate::store::read::Wanted;
+
+/// A pool as it should be.
+pub struct SeededUserPool {
+    /// Its id.
+    pub id: UserPoolId,
+    /// How it is created.
+    pub create: CreateUserPoolRequest,
+    /// The same choices for a pool that is there.
+    pub update: UpdateUserPoolRequest,
+}
+
+/// Creates the pool, or changes its settings where they differ, as UpdateUserPool does, and adds attributes that are new.
+pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<(), Error> {
+    let found = until_settled!(Exception::ConcurrentModificationException, find_or_create(app, caller, wanted))
+        .map_err(|error| refused_id(error, "The id of the pool"))?;
+    let Some(pool) = found else { return Ok(()) };
+    refuse_other_names(&pool.state, &wanted.create)?;
+    let added = new_attributes(&pool.state, &wanted.create.schema)?;
+    update_user_pool(app, caller, wanted.update.clone()).await?;
+    if !added.is_empty() {
+        let user_pool_id = Some(wanted.id.to_string());
+        add_custom_attributes(app, caller, AddCustomAttributesRequest { user_pool_id, custom_attributes: added })
+            .await?;
+    }
+    Ok(())
+}
+
+/// The pool if it was there.
+async fn find_or_create(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<Option<Arc<PoolView>>, Failure> {
+    match app.store.read(&wanted.id, None, Wanted::default()).await {
+        Ok(found) => Ok(Some(found.pool)),
+        Err(error) if error.exception == Exception::ResourceNotFoundException => {
+            create_user_pool::create(app, caller, &wanted.create, wanted.id.clone()).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How users are named is chosen once.
+fn refuse_other_names(pool: &UserPool, wanted: &CreateUserPoolRequest) -> Result<(), Error> {
+    let settings = &pool.settings;
+    let differs = [
+        (settings.alias_attributes != wanted.alias_attributes, "AliasAttributes"),
+        (settings.username_attributes != wanted.username_attributes, "UsernameAttributes"),
+        (
+            is_case_sensitive(settings.username_configuration) != is_case_sensitive(wanted.username_configuration),
+            "UsernameConfiguration",
+        ),
+    ];
+    match differs.into_iter().find(|(differs, _)| *differs) {
+        Some((_, name)) => Err(Error::invalid_parameter(format!("{name} of a pool that is there can't be changed."))),
+        None => Ok(()),
+    }
+}
+
+fn is_case_sensitive(configuration: Option<UsernameConfigurationType>) -> bool {
+    configuration.is_none_or(|configuration| configuration.case_sensitive())
+}
+
+/// The custom attributes that the pool does not have yet. Those that it has are what they are.
+fn new_attributes(pool: &UserPool, asked: &[SchemaAttributeType]) -> Result<Vec<SchemaAttributeType>, Error> {
+    let mut added = Vec::new();
+    for attribute in asked {
+        let schema = attributes::schema(std::slice::from_ref(attribute), u32::MAX)?;
+        // The prefix of a custom attribute is not written.
+        let is_asked = |known: &&SchemaAttributeType| known.name().rsplit(':').next() == attribute.name.as_deref();
+        let Some(wanted) = schema.iter().rfind(is_asked) else { continue };
+        match pool.schema.iter().find(|known| known.name == wanted.name) {
+            None => added.push(attribute.clone()),
+            Some(known) if known == wanted => {}
+            Some(_) => {
+                let message =
+                    format!("Schema: the attribute {} of a pool that is there can't be changed.", wanted.name());
+                return Err(Error::invalid_parameter(message));
+            }
+        }
+    }
+    Ok(added)
+}
