@@ -17,7 +17,7 @@ const SEED: &str = r#"UserPools:
 - Id: us-east-1_Example01
   PoolName: people
   AutoVerifiedAttributes: [email]
-  AliasAttributes: [email]
+  AliasAttributes: [email, preferred_username]
   Schema:
   - {Name: tier, AttributeDataType: String, Mutable: false}
   UserPoolClients:
@@ -242,8 +242,8 @@ fn what_can_not_be_changed_is_told_by_its_place() {
     let before = events(&variables);
     for (old, new, expected) in [
         (
+            "AliasAttributes: [email, preferred_username]",
             "AliasAttributes: [email]",
-            "AliasAttributes: [email, phone_number]",
             "2:3: UserPools[0]: AliasAttributes of a pool that is there can't be changed.",
         ),
         (
@@ -274,6 +274,12 @@ fn what_can_not_be_changed_is_told_by_its_place() {
     );
     let taken = house.refused(&bob);
     assert!(taken.starts_with("27:5: UserPools[0].Users[1]: An account with the email already exists."), "{taken}");
+
+    let attributes = json!([{ "Name": "preferred_username", "Value": "carl" }]);
+    let request = json!({ "UserPoolId": POOL, "Username": "ann", "UserAttributes": attributes });
+    call("AdminUpdateUserAttributes", &request, &variables);
+    let alias_of_ann = house.refused(&with(SEED, "Username: bob", "Username: carl"));
+    assert_eq!(alias_of_ann, "27:5: UserPools[0].Users[1]: User account already exists");
 
     call("AdminDeleteUser", &json!({ "UserPoolId": POOL, "Username": "ann" }), &variables);
     let expected = "19:5: UserPools[0].Users[0]: The sub of the user is, or was, another one's: ids are never used again, give another.";

@@ -37,7 +37,9 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
             return Err(refusal);
         }
         match named_user(app, wanted.create.user_pool_id(), wanted.create.username()).await {
-            Ok((pool, user)) => change(app, caller, wanted, &pool, &user).await?,
+            Ok((pool, user)) if is_named(&pool, &user, wanted) => change(app, caller, wanted, &pool, &user).await?,
+            // It is what another user is found by as well.
+            Ok(_) => return Err(refusal),
             // Not the name is taken, but an address that others sign in with.
             Err(error) if error.exception == Exception::UserNotFoundException => return Err(refusal),
             Err(error) => return Err(error),
@@ -62,6 +64,13 @@ async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), E
         admin_create_user::create(app, caller, &wanted.create, sub(), permanent)
     );
     created.map(drop).map_err(|error| refused_id(error, "The sub of the user"))
+}
+
+/// Whether the name that is wanted is the user's own: the user name, or an address where addresses are names.
+fn is_named(pool: &PoolView, user: &LoadedUser, wanted: &SeededUser) -> bool {
+    let rules = &pool.name_rules;
+    let own = rules.normalise(user.state.username()) == rules.normalise(wanted.create.username());
+    own || !rules.username_attributes.is_empty()
 }
 
 async fn change(
