@@ -217,7 +217,10 @@ async fn a_pool_without_wishes_has_the_defaults() {
 async fn a_pool_can_be_made_of_what_another_one_shows() {
     let pool = Pool::create_with(CreateUserPoolRequest::default(), password_client()).await;
     let shown = pool.describe().await;
-    let request = CreateUserPoolRequest { schema: shown.schema_attributes.clone(), ..Default::default() };
+    // One of the names is longer than those that can be asked for.
+    let nameable = |attribute: &&SchemaAttributeType| attribute.name().len() <= 20;
+    let schema = shown.schema_attributes.iter().filter(nameable).cloned().collect();
+    let request = CreateUserPoolRequest { schema, ..Default::default() };
     let other = Pool::create_with(request, password_client()).await;
     assert_eq!(other.describe().await.schema_attributes, shown.schema_attributes);
     pool.verify().await;

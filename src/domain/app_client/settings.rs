@@ -23,7 +23,8 @@ macro_rules! chosen {
             auth_session_validity: $request.auth_session_validity.unwrap_or(3),
             access_token_validity: $request.access_token_validity,
             id_token_validity: $request.id_token_validity,
-            token_validity_units: $request.token_validity_units,
+            // What is shown of a client that chose nothing says no more when it is given back.
+            token_validity_units: $request.token_validity_units.filter(|units| *units != Default::default()),
             read_attributes: $request.read_attributes,
             write_attributes: $request.write_attributes,
             supported_identity_providers: $request.supported_identity_providers,
@@ -32,10 +33,12 @@ macro_rules! chosen {
             default_redirect_uri: $request.default_redirect_uri,
             allowed_oauth_flows: $request.allowed_oauth_flows,
             allowed_oauth_scopes: $request.allowed_oauth_scopes,
-            allowed_oauth_flows_user_pool_client: $request.allowed_oauth_flows_user_pool_client,
+            allowed_oauth_flows_user_pool_client: $request.allowed_oauth_flows_user_pool_client.filter(|part| *part),
             analytics_configuration: $request.analytics_configuration,
             prevent_user_existence_errors: $request.prevent_user_existence_errors,
-            enable_propagate_additional_user_context_data: $request.enable_propagate_additional_user_context_data,
+            enable_propagate_additional_user_context_data: $request
+                .enable_propagate_additional_user_context_data
+                .filter(|propagates| *propagates),
             refresh_token_rotation: $request.refresh_token_rotation,
             $($own: $value,)*
         }

@@ -82,9 +82,16 @@ mod tests {
             prevent_user_existence_errors: Some("ENABLED".to_owned()),
             ..Default::default()
         };
-        let decision = update_user_pool_client(&pool, &client, request);
+        let decision = update_user_pool_client(&pool, &client, request.clone());
         decision.answer.unwrap();
         assert_eq!(decision.events, []);
+        let as_shown = v1::UpdateUserPoolClientRequest {
+            token_validity_units: Some(v1::TokenValidityUnitsType::default()),
+            allowed_oauth_flows_user_pool_client: Some(false),
+            enable_propagate_additional_user_context_data: Some(false),
+            ..request
+        };
+        assert_eq!(update_user_pool_client(&pool, &client, as_shown).events, []);
     }
 
     #[test]
