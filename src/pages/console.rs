@@ -191,6 +191,8 @@ pub enum Shown {
     Text(String),
     /// A name of something, as it is typed.
     Code(String),
+    /// One of a few words.
+    Word(String),
     /// A point in time.
     Time(Moment),
     /// A text that leads on.
@@ -201,7 +203,7 @@ impl Shown {
     /// Whether there is anything to read.
     pub fn says_something(&self) -> bool {
         match self {
-            Self::Text(text) | Self::Code(text) => !text.is_empty(),
+            Self::Text(text) | Self::Code(text) | Self::Word(text) => !text.is_empty(),
             Self::Time(_) | Self::Link(_) => true,
         }
     }
@@ -340,7 +342,8 @@ mod tests {
             body: Ok(hostile()),
         };
         let shown = || Link::new(hostile(), hostile());
-        let cells = || vec![Shown::Text(hostile()), Shown::Code(hostile()), Shown::Link(shown())];
+        let cells =
+            || vec![Shown::Text(hostile()), Shown::Code(hostile()), Shown::Word(hostile()), Shown::Link(shown())];
         let record = Record {
             title: hostile(),
             trail: vec![shown()],

