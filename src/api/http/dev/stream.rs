@@ -90,15 +90,29 @@ impl Streams {
             let later = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
             return (StatusCode::SERVICE_UNAVAILABLE, later, "Too many pages follow what arrives.\n").into_response();
         };
-        let following = Following {
-            store,
-            source,
-            items: VecDeque::new(),
-            end: Instant::now() + LONGEST,
-            stopping: self.stopping.clone(),
-            _place: place,
-        };
+        let following =
+            Following { store, source, items: VecDeque::new(), life: Life::new(self.stopping.clone()), _place: place };
         Sse::new(events(following)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response()
+    }
+}
+
+/// How long a stream goes on.
+struct Life {
+    end: Instant,
+    stopping: CancellationToken,
+}
+
+impl Life {
+    fn new(stopping: CancellationToken) -> Self {
+        Self { end: Instant::now() + LONGEST, stopping }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopping.is_cancelled() || Instant::now() >= self.end
+    }
+
+    async fn over(&self) {
+        let _ = tokio::time::timeout_at(self.end, self.stopping.cancelled()).await;
     }
 }
 
@@ -113,8 +127,7 @@ struct Following {
     store: Store,
     source: Source,
     items: VecDeque<Item>,
-    end: Instant,
-    stopping: CancellationToken,
+    life: Life,
     _place: OwnedSemaphorePermit,
 }
 
@@ -138,7 +151,7 @@ impl Following {
     async fn next(&mut self) -> Option<Item> {
         let wake = self.store.wake().clone();
         loop {
-            if self.stopping.is_cancelled() || Instant::now() >= self.end {
+            if self.life.is_over() {
                 return None;
             }
             if let Some(item) = self.items.pop_front() {
@@ -148,8 +161,7 @@ impl Following {
             match self.source.look(&self.store).await {
                 Ok(items) if items.is_empty() => {
                     tokio::select! {
-                        () = self.stopping.cancelled() => return None,
-                        () = tokio::time::sleep_until(self.end) => return None,
+                        () = self.life.over() => return None,
                         () = news => {}
                     }
                 }
@@ -166,6 +178,21 @@ impl Following {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_after_a_while_or_when_the_server_stops() {
+        let (began, stopping) = (Instant::now(), CancellationToken::new());
+        let life = Life::new(stopping.clone());
+        assert!(!life.is_over());
+        life.over().await;
+        assert!(life.is_over());
+        assert_eq!(began.elapsed(), LONGEST);
+        let life = Life::new(stopping.clone());
+        stopping.cancel();
+        life.over().await;
+        assert!(life.is_over());
+        assert_eq!(began.elapsed(), LONGEST, "nothing is waited for");
+    }
 
     #[test]
     fn only_pages_of_the_console_and_programs_follow() {
