@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 use userpool::proto::v1::*;
 
-use crate::support::dev::{Dev, data_directory, shared, shared_server};
+use crate::support::client::eventually;
+use crate::support::dev::{Address, Dev, data_directory, shared, shared_server};
 use crate::support::events::{self, DIRECTORY};
 use crate::support::http::{Answer, send};
 use crate::support::pool::{Pool, email_pool, password_client, unique, unique_phone};
@@ -185,10 +187,8 @@ async fn pages_of_elsewhere_follow_nothing_and_there_are_few_streams() {
     assert_eq!(Following::open(http, "/dev/messages/stream", &[]).await.status(), 503);
     drop(open);
     // Who has gone is noticed.
-    let is_free = crate::support::client::eventually(async || {
-        Following::open(http, "/dev/messages/stream", &[]).await.status() == 200
-    });
-    assert!(is_free.await);
+    let is_free = async || Following::open(http, "/dev/messages/stream", &[]).await.status() == 200;
+    assert!(eventually(is_free).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,91 +311,117 @@ fn request_of(text: &str, command: &str) -> Value {
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }
 
+/// A pool with one of everything, on a server.
+struct Furnished {
+    address: &'static Address,
+    channel: Channel,
+    pool: String,
+    client: String,
+    secret: String,
+    sub: String,
+}
+
+impl Furnished {
+    async fn create() -> Self {
+        let address = &shared_server().await.address;
+        let channel = wire::channel(address).await;
+        let must = async |operation: &str, request: Value| wire::must(&channel, address, operation, request).await;
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let create = json!({
+            "PoolName": "a tour", "AutoVerifiedAttributes": ["email"], "AliasAttributes": ["email"],
+            "Schema": [{ "Name": "team", "AttributeDataType": "String", "Mutable": true }],
+            "Policies": { "PasswordPolicy": { "MinimumLength": 12, "RequireNumbers": true } },
+            "UserPoolTags": { "stage": "dev" }, "DeletionProtection": "INACTIVE",
+        });
+        let pool = text(&must("CreateUserPool", create).await["UserPool"]["Id"]);
+        let client = json!({
+            "UserPoolId": pool, "ClientName": "front end", "GenerateSecret": true, "AccessTokenValidity": 10,
+            "TokenValidityUnits": { "AccessToken": "minutes" }, "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"],
+            "ReadAttributes": ["email", "custom:team"],
+        });
+        let client = must("CreateUserPoolClient", client).await["UserPoolClient"].clone();
+        must("CreateGroup", json!({ "UserPoolId": pool, "GroupName": "readers", "Precedence": 3 })).await;
+        let attributes = json!([
+            { "Name": "email", "Value": "jane@example.com" }, { "Name": "custom:team", "Value": "a'b" },
+        ]);
+        let user = json!({
+            "UserPoolId": pool, "Username": "o'jane", "MessageAction": "SUPPRESS", "UserAttributes": attributes,
+        });
+        let user = must("AdminCreateUser", user).await;
+        let attributes = user["User"]["Attributes"].as_array().expect("attributes");
+        let sub = text(&attributes.iter().find(|it| it["Name"] == "sub").expect("a sub")["Value"]);
+        let (id, secret) = (text(&client["ClientId"]), text(&client["ClientSecret"]));
+        Self { address, channel: channel.clone(), pool, client: id, secret, sub }
+    }
+
+    async fn must(&self, operation: &str, request: Value) -> Value {
+        wire::must(&self.channel, self.address, operation, request).await
+    }
+
+    async fn page(&self, place: &str) -> String {
+        page(self.address.http, &format!("/dev/pools/{}{place}", self.pool)).await
+    }
+
+    /// Does what a page says, by the commands of these operations.
+    async fn follow(&self, text: &str, operations: &[(&str, &str)]) {
+        for (operation, command) in operations {
+            self.must(operation, request_of(text, command)).await;
+        }
+    }
+
+    /// All that is set of the pool.
+    async fn settings(&self) -> Value {
+        let mut described = self.must("DescribeUserPool", json!({ "UserPoolId": self.pool })).await;
+        let pool = described["UserPool"].as_object_mut().expect("a pool");
+        pool.remove("LastModifiedDate");
+        Value::Object(pool.clone())
+    }
+}
+
 #[tokio::test]
-async fn the_commands_do_what_they_say() {
-    let server = shared_server().await;
-    let (address, http) = (&server.address, server.address.http);
-    let channel = wire::channel(address).await;
-    let create = json!({
-        "PoolName": "a tour", "AutoVerifiedAttributes": ["email"], "AliasAttributes": ["email"],
-        "Schema": [{ "Name": "team", "AttributeDataType": "String", "Mutable": true }],
-        "Policies": { "PasswordPolicy": { "MinimumLength": 12, "RequireNumbers": true } },
-        "UserPoolTags": { "stage": "dev" }, "DeletionProtection": "INACTIVE",
-    });
-    let pool =
-        wire::must(&channel, address, "CreateUserPool", create).await["UserPool"]["Id"].as_str().unwrap().to_owned();
-    let client = json!({
-        "UserPoolId": pool, "ClientName": "front end", "GenerateSecret": true, "AccessTokenValidity": 10,
-        "TokenValidityUnits": { "AccessToken": "minutes" }, "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH"],
-        "ReadAttributes": ["email", "custom:team"],
-    });
-    let client = wire::must(&channel, address, "CreateUserPoolClient", client).await["UserPoolClient"].clone();
-    let (client, secret) = (client["ClientId"].as_str().unwrap(), client["ClientSecret"].as_str().unwrap());
-    wire::must(
-        &channel,
-        address,
-        "CreateGroup",
-        json!({ "UserPoolId": pool, "GroupName": "readers", "Precedence": 3 }),
-    )
-    .await;
-    let user = json!({
-        "UserPoolId": pool, "Username": "o'jane", "MessageAction": "SUPPRESS",
-        "UserAttributes": [{ "Name": "email", "Value": "jane@example.com" }, { "Name": "custom:team", "Value": "a'b" }],
-    });
-    let user = wire::must(&channel, address, "AdminCreateUser", user).await;
-    let sub =
-        user["User"]["Attributes"].as_array().unwrap().iter().find(|it| it["Name"] == "sub").unwrap()["Value"].clone();
-    let sub = sub.as_str().unwrap();
+async fn the_commands_of_a_pool_change_nothing_of_what_is_as_it_is_and_make_one_like_it() {
+    let furnished = Furnished::create().await;
+    let (before, text) = (furnished.settings().await, furnished.page("").await);
+    furnished.follow(&text, &[("UpdateUserPool", "update-user-pool")]).await;
+    assert_eq!(furnished.settings().await, before);
+    let twin = furnished.must("CreateUserPool", request_of(&text, "create-user-pool")).await;
+    for part in ["SchemaAttributes", "Policies", "AliasAttributes", "UserPoolTags"] {
+        assert_eq!(twin["UserPool"][part], before[part], "{part}");
+    }
+}
 
-    let described = wire::must(&channel, address, "DescribeUserPool", json!({ "UserPoolId": pool })).await;
-    let text = page(http, &format!("/dev/pools/{pool}")).await;
-    wire::must(&channel, address, "UpdateUserPool", request_of(&text, "update-user-pool")).await;
-    let after = wire::must(&channel, address, "DescribeUserPool", json!({ "UserPoolId": pool })).await;
-    let settings = |described: &Value| {
-        let mut pool = described["UserPool"].clone();
-        pool.as_object_mut().unwrap().remove("LastModifiedDate");
-        pool
-    };
-    assert_eq!(settings(&described), settings(&after), "nothing is changed by what is as it is");
-    let twin = wire::must(&channel, address, "CreateUserPool", request_of(&text, "create-user-pool")).await;
-    assert_eq!(twin["UserPool"]["SchemaAttributes"], described["UserPool"]["SchemaAttributes"]);
-    assert_eq!(twin["UserPool"]["Policies"], described["UserPool"]["Policies"]);
-
-    let text = page(http, &format!("/dev/pools/{pool}/clients/{client}")).await;
-    assert!(!text.contains(secret), "the secret is not shown");
-    wire::must(&channel, address, "UpdateUserPoolClient", request_of(&text, "update-user-pool-client")).await;
-    let made =
-        wire::must(&channel, address, "CreateUserPoolClient", request_of(&text, "create-user-pool-client")).await;
+#[tokio::test]
+async fn the_commands_of_what_is_in_a_pool_do_what_they_say() {
+    let furnished = Furnished::create().await;
+    let text = furnished.page(&format!("/clients/{}", furnished.client)).await;
+    assert!(!text.contains(&furnished.secret), "the secret is not shown");
+    furnished.follow(&text, &[("UpdateUserPoolClient", "update-user-pool-client")]).await;
+    let made = furnished.must("CreateUserPoolClient", request_of(&text, "create-user-pool-client")).await;
     assert!(made["UserPoolClient"]["ClientSecret"].is_string());
-    let shown =
-        wire::must(&channel, address, "DescribeUserPoolClient", request_of(&text, "describe-user-pool-client")).await;
-    assert_eq!(shown["UserPoolClient"]["ClientSecret"], secret);
+    let shown = furnished.must("DescribeUserPoolClient", request_of(&text, "describe-user-pool-client")).await;
+    assert_eq!(shown["UserPoolClient"]["ClientSecret"], furnished.secret);
 
-    let text = page(http, &format!("/dev/pools/{pool}/users/{sub}")).await;
-    for (operation, command) in [
+    let text = furnished.page(&format!("/users/{}", furnished.sub)).await;
+    let of_user = [
         ("AdminUpdateUserAttributes", "admin-update-user-attributes"),
         ("AdminSetUserPassword", "admin-set-user-password"),
         ("AdminAddUserToGroup", "admin-add-user-to-group"),
         ("AdminDisableUser", "admin-disable-user"),
         ("AdminDeleteUser", "admin-delete-user"),
         ("AdminCreateUser", "admin-create-user"),
-    ] {
-        wire::must(&channel, address, operation, request_of(&text, command)).await;
-    }
-    let text = page(http, &format!("/dev/pools/{pool}/group?name=readers")).await;
-    for (operation, command) in
-        [("UpdateGroup", "update-group"), ("DeleteGroup", "delete-group"), ("CreateGroup", "create-group")]
-    {
-        wire::must(&channel, address, operation, request_of(&text, command)).await;
-    }
+    ];
+    furnished.follow(&text, &of_user).await;
+    let text = furnished.page("/group?name=readers").await;
+    let of_group = [("UpdateGroup", "update-group"), ("DeleteGroup", "delete-group"), ("CreateGroup", "create-group")];
+    furnished.follow(&text, &of_group).await;
     for (list, operation, command) in [
-        (format!("/dev/pools/{pool}/clients"), "CreateUserPoolClient", "create-user-pool-client"),
-        (format!("/dev/pools/{pool}/users"), "AdminCreateUser", "admin-create-user"),
-        ("/dev/pools".to_owned(), "CreateUserPool", "create-user-pool"),
+        ("/clients", "CreateUserPoolClient", "create-user-pool-client"),
+        ("/users", "AdminCreateUser", "admin-create-user"),
     ] {
-        let text = page(http, &list).await;
-        wire::must(&channel, address, operation, request_of(&text, command)).await;
+        furnished.follow(&furnished.page(list).await, &[(operation, command)]).await;
     }
+    let text = page(furnished.address.http, "/dev/pools").await;
+    furnished.follow(&text, &[("CreateUserPool", "create-user-pool")]).await;
 }
 
 #[tokio::test]
