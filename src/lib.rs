@@ -1,7 +1,7 @@
 //! A self-hosted user directory with the Amazon Cognito user-pools API.
 //!
-//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`] and [`limits`]
-//! side by side, [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
+//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`], [`pages`] and
+//! [`limits`] side by side, [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
 
 pub mod api;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod domain;
 pub mod environment;
 pub mod kafka;
 pub mod limits;
+pub mod pages;
 pub mod proto;
 pub mod secret_file;
 pub mod store;

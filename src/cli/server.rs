@@ -12,7 +12,7 @@ use tonic::service::Routes;
 
 use crate::api::authenticate::TrustedProxies;
 use crate::api::grpc::{self, Doors};
-use crate::api::http::{self as http_door, HttpDoor};
+use crate::api::http::{self as http_door, Development, HttpDoor};
 use crate::api::listener::{self, Door, Guard, Incoming, Limits, Tls};
 use crate::api::operation::SERVICES;
 use crate::app::App;
@@ -97,10 +97,11 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
     let grpc = Incoming::new(listeners.grpc, services.tls.clone(), grpc);
     let http = Incoming::new(listeners.http, services.tls.clone(), http);
     let doors = Doors { app: services.app.clone(), proxies };
+    let relay = services.relay.as_ref().filter(|_| services.delivery.is_mailbox());
     let door = HttpDoor {
         doors: doors.clone(),
         metrics: services.metrics.clone(),
-        development: services.delivery.is_mailbox().then_some(http_address),
+        development: relay.map(|relay| Development { address: http_address, kafka: relay.config() }),
         stopping: shutdown.stopping.clone(),
     };
     let (done, store) = (CancellationToken::new(), services.app.store.clone());

@@ -7,6 +7,8 @@ mod sms;
 mod smtp;
 pub mod worker;
 
+pub use plain_text::plain_text;
+
 use std::sync::Arc;
 
 use crate::delivery::settings::{EmailSettings, SettingsError, SmsSettings};

@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
@@ -57,6 +58,11 @@ impl Cursor {
     pub fn start() -> Self {
         Self { epoch: 0, tx: "0".to_owned(), ord: -1, at: Timestamp(0) }
     }
+
+    /// Behind everything.
+    pub fn end() -> Self {
+        Self { epoch: i64::MAX, tx: u64::MAX.to_string(), ord: i32::MAX, at: Timestamp(0) }
+    }
 }
 
 /// A row of a log as a reader of the feed gets it.
@@ -101,7 +107,39 @@ where (epoch, tx, ord) > ($1, $2::xid8, $3) and at >= $5::timestamptz - interval
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
 order by activity.epoch, activity.tx, activity.ord limit $4";
 
+const DIRECTORY_BACKWARDS: &str = "
+select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
+from log
+where (epoch, tx, ord) < ($1, $2::xid8, $3) and ($5::text is null or user_pool_id = $5)
+  and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by log.epoch desc, log.tx desc, log.ord desc limit $4";
+
+const ACTIVITY_BACKWARDS: &str = "
+select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_version, event_id, type, schema_version, payload, metadata, at,
+       epoch, tx::text as tx, ord
+from activity
+where (epoch, tx, ord) < ($1, $2::xid8, $3) and ($5::text is null or user_pool_id = $5)
+  and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by activity.epoch desc, activity.tx desc, activity.ord desc limit $4";
+
 impl Store {
+    /// The rows before a position, the newest first, of all pools or of one. What the feed does not give yet is not among them.
+    pub async fn feed_backwards(
+        &self,
+        log: Log,
+        before: &Cursor,
+        pool: Option<&UserPoolId>,
+        limit: i64,
+    ) -> Result<Vec<FeedRow>, StoreError> {
+        let statement = match log {
+            Log::Directory => DIRECTORY_BACKWARDS,
+            Log::Activity => ACTIVITY_BACKWARDS,
+        };
+        let query = sqlx::query(statement).bind(before.epoch).bind(&before.tx).bind(before.ord).bind(limit);
+        let rows = query.bind(pool.map(UserPoolId::as_str)).fetch_all(&self.database).await?;
+        rows.iter().map(feed_row).collect()
+    }
+
     /// The next rows after a position: at most so many, complete up to the last of them.
     pub async fn feed(&self, log: Log, after: &Cursor, limit: i64) -> Result<Vec<FeedRow>, StoreError> {
         let statement = match log {

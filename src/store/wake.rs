@@ -51,6 +51,7 @@ pub struct Wake {
     has_messages: Arc<AtomicBool>,
     events: Arc<Notify>,
     messages: Arc<Notify>,
+    deliveries: Arc<Notify>,
 }
 
 impl Default for Wake {
@@ -61,6 +62,7 @@ impl Default for Wake {
             has_messages: Arc::default(),
             events: Arc::default(),
             messages: Arc::default(),
+            deliveries: Arc::default(),
         }
     }
 }
@@ -91,6 +93,16 @@ impl Wake {
     /// The same for messages.
     pub fn wait_for_messages(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
         wait_for(&self.messages, longest)
+    }
+
+    /// A message arrived in the development mailbox.
+    pub(super) fn delivered(&self) {
+        self.deliveries.notify_waiters();
+    }
+
+    /// Waits until this process delivers to the development mailbox, or until the time is over. What arrives counts from this call.
+    pub fn wait_for_deliveries(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
+        wait_for(&self.deliveries, longest)
     }
 
     /// Tells other processes of commits here, at most once in five milliseconds, and wakes workers for theirs.

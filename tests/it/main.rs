@@ -16,6 +16,7 @@ mod changes;
 mod client_certificates;
 mod concurrency;
 mod confirm_by_link;
+mod console;
 mod contract;
 mod dev_command;
 mod disabled_users;

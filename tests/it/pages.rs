@@ -24,7 +24,7 @@ async fn pages_may_call_the_api_and_read_keys_and_nothing_else() {
         }
     }
     let link = "/us-east-1_000000000/confirmUser?client_id=a&user_name=b&confirmation_code=1";
-    for path in ["/dev/messages", "/metrics", "/readyz", "/healthz", link] {
+    for path in ["/dev/messages", "/dev/pools", "/dev/events", "/metrics", "/readyz", "/healthz", link] {
         for (method, headers) in [("OPTIONS", &asks[..]), ("GET", &[EVIL])] {
             let answer = send(http, method, path, headers, b"").await;
             assert_eq!(allows(&answer), Vec::<&String>::new(), "{method} {path}");
@@ -36,11 +36,18 @@ async fn pages_may_call_the_api_and_read_keys_and_nothing_else() {
 #[tokio::test]
 async fn under_dev_codes_and_metrics_are_told_only_to_who_asked_for_this_server() {
     let http = shared_server().await.address.http;
-    for path in ["/dev/messages", "/dev/messages?to=jane@example.com", "/metrics"] {
+    let streams = ["/dev/messages/stream", "/dev/events/stream"];
+    let pages =
+        ["/dev/messages", "/dev/messages?to=jane@example.com", "/dev/pools", "/dev/events", "/dev/assets/console.js"];
+    for path in pages.into_iter().chain(streams).chain(["/metrics"]) {
         for host in ["evil.example", "evil.example:8080", "localhost.evil.example", "192.0.2.1", ""] {
             let answer = send(http, "GET", path, &[("host", host)], b"").await;
             assert_eq!(answer.status, 421, "{host}{path}: {}", answer.text());
             assert!(answer.text().starts_with("This is answered only to requests for"), "{}", answer.text());
+        }
+        if streams.contains(&path) {
+            // They do not end where they are answered.
+            continue;
         }
         let own = http.to_string();
         for host in ["localhost", "localhost:3000", "[::1]:80", "127.0.0.1", &own] {
@@ -54,7 +61,7 @@ async fn under_dev_codes_and_metrics_are_told_only_to_who_asked_for_this_server(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_of_production_are_told_by_every_name_and_there_is_no_mailbox() {
+async fn metrics_of_production_are_told_by_every_name_and_there_is_no_console() {
     let start = || {
         let postgres = &crate::support::dev::shared().postgres;
         postgres.create_database("pages_metrics");
@@ -63,6 +70,9 @@ async fn metrics_of_production_are_told_by_every_name_and_there_is_no_mailbox() 
     let server = tokio::task::spawn_blocking(start).await.expect("the server starts");
     let host = [("host", "userpool.monitoring.example:8080")];
     assert_eq!(send(server.http, "GET", "/metrics", &host, b"").await.status, 200);
-    assert_eq!(send(server.http, "GET", "/dev/messages", &host, b"").await.status, 404);
+    for path in ["/dev", "/dev/messages", "/dev/messages/stream", "/dev/pools", "/dev/events", "/dev/assets/console.js"]
+    {
+        assert_eq!(send(server.http, "GET", path, &[], b"").await.status, 404, "{path}");
+    }
     tokio::task::spawn_blocking(move || drop(server)).await.expect("it ends");
 }

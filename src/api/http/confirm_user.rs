@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 
+use askama::Template;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -23,6 +24,7 @@ use crate::api::{authenticate, checks, pipeline, status};
 use crate::app::sign_up::confirm_by_link::confirm_by_link;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolId;
+use crate::pages::confirmation::Confirmation;
 use crate::proto::v1::ConfirmSignUpRequest;
 
 /// What a link says, by Cognito's names.
@@ -82,7 +84,7 @@ async fn confirmed(context: &Context, pool_id: &UserPoolId, request: ConfirmSign
     confirm_by_link(&context.app, &context.caller, pool_id, request).await
 }
 
-fn refusal(error: &Error) -> &'static Page {
+fn refusal(error: &Error) -> &'static Confirmation {
     match error.exception {
         Exception::NotAuthorizedException => &NOTHING_TO_CONFIRM,
         Exception::AliasExistsException => &ADDRESS_TAKEN,
@@ -97,71 +99,60 @@ fn refusal(error: &Error) -> &'static Page {
     }
 }
 
-/// What a page says. Nothing of the link is repeated in it.
-struct Page {
-    title: &'static str,
-    text: &'static str,
-    /// The button, where there is something to do.
-    button: Option<&'static str>,
-}
-
-static QUESTION: Page = Page {
+static QUESTION: Confirmation = Confirmation {
     title: "Confirm your e-mail address",
     text: "Press the button to confirm the address and to finish your registration.",
     button: Some("Confirm"),
 };
-static CONFIRMED: Page =
-    Page { title: "Your registration is confirmed", text: "You can close this page and sign in.", button: None };
-static INVALID: Page = Page {
+static CONFIRMED: Confirmation = Confirmation {
+    title: "Your registration is confirmed",
+    text: "You can close this page and sign in.",
+    button: None,
+};
+static INVALID: Confirmation = Confirmation {
     title: "This link is not valid",
     text: "It may be incomplete, too old, used already, or replaced by a newer one. You can ask for a new one where you \
            signed up.",
     button: None,
 };
-static NOTHING_TO_CONFIRM: Page = Page {
+static NOTHING_TO_CONFIRM: Confirmation = Confirmation {
     title: "There is nothing to confirm",
     text: "This registration is confirmed already, or it can't be confirmed any more. Try to sign in.",
     button: None,
 };
-static ADDRESS_TAKEN: Page = Page {
+static ADDRESS_TAKEN: Confirmation = Confirmation {
     title: "This address belongs to another account",
     text: "An account with this e-mail address exists already. Try to sign in with the address.",
     button: None,
 };
-static TOO_MANY_ATTEMPTS: Page = Page {
+static TOO_MANY_ATTEMPTS: Confirmation = Confirmation {
     title: "Too many attempts",
     text: "This link can't be used any more. You can ask for a new one where you signed up.",
     button: None,
 };
-static TRY_AGAIN: Page = Page {
+static TRY_AGAIN: Confirmation = Confirmation {
     title: "Please try again",
     text: "Your registration could not be confirmed just now. Wait a moment and press the button again.",
     button: Some("Try again"),
 };
 
-const STYLE: &str = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}\
-                     button{font:inherit;padding:.6rem 1.5rem;cursor:pointer}";
-
 /// The page's own style and its form, and nothing else; no other page may show it in a frame, where a button could be pressed
 /// unseen.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let style = STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
+    let style = STANDARD.encode(digest(&SHA256, Confirmation::STYLE.as_bytes()));
     format!(
         "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     )
 });
 
-fn shown(status: StatusCode, page: &Page) -> Response {
-    // A form without an address goes back to the address of its page, parameters included.
-    let form = page.button.map(|button| format!("<form method=post><button>{button}</button></form>"));
-    let body = format!(
-        "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style></head>\
-         <body><main><h1>{title}</h1><p>{text}</p>{form}</main></body></html>",
-        title = page.title,
-        text = page.text,
-        form = form.unwrap_or_default()
-    );
+fn shown(status: StatusCode, page: &Confirmation) -> Response {
+    let body = match page.render() {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "a page can't be written");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),

@@ -1,10 +1,10 @@
-//! The HTTP listener beside gRPC: the AWS door, the key sets, confirmation by link, health, metrics, and under `dev` the mailbox.
+//! The HTTP listener beside gRPC: the AWS door, the key sets, confirmation by link, health, metrics, and under `dev` the console.
 
 mod confirm_user;
+mod dev;
 mod discovery;
 mod health;
 mod local;
-mod mailbox;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::api::grpc::Doors;
 use crate::api::http::health::Readiness;
 use crate::api::listener::Door;
 use crate::app::App;
+use crate::kafka::config::KafkaConfig;
 
 /// What the listener serves.
 pub struct HttpDoor {
@@ -29,10 +30,18 @@ pub struct HttpDoor {
     pub doors: Doors,
     /// Where metrics are collected.
     pub metrics: PrometheusHandle,
-    /// Where it listens, under `dev`: the mailbox can be read then, by who came to this address on purpose.
-    pub development: Option<SocketAddr>,
+    /// What there is more under `dev`.
+    pub development: Option<Development>,
     /// Cancelled when the server begins to stop: from then on it says that it is not ready.
     pub stopping: CancellationToken,
+}
+
+/// What there is more under `dev`: a console, for who came to this address on purpose.
+pub struct Development {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where events leave to.
+    pub kafka: Arc<KafkaConfig>,
 }
 
 /// All routes.
@@ -52,22 +61,27 @@ pub fn door(door: HttpDoor) -> Door {
         // Some of Cognito's own links have the slash.
         .route("/{user_pool_id}/confirmUser/", confirmation())
         .with_state(door.doors.clone());
-    let readiness = Readiness::new(&app, door.stopping);
+    let readiness = Readiness::new(&app, door.stopping.clone());
     let health = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(readiness));
     // How the server is doing is answered however many call.
-    let own = health.merge(told(app, door.metrics, door.development));
+    let own = health.merge(told(app, door.metrics, door.development, door.stopping));
     let crowded = Router::new().fallback(aws_json::crowded).with_state(door.doors).layer(cors()).merge(own.clone());
     Door { router: for_pages.merge(confirmation).merge(own), crowded }
 }
 
 /// What tells of users or of the server, for whoever operates it.
-fn told(app: Arc<App>, metrics: PrometheusHandle, development: Option<SocketAddr>) -> Router {
+fn told(
+    app: Arc<App>,
+    metrics: PrometheusHandle,
+    development: Option<Development>,
+    stopping: CancellationToken,
+) -> Router {
     let metrics = Router::new().route("/metrics", get(move || std::future::ready(metrics.render())));
-    let Some(address) = development else { return metrics };
-    let mailbox = Router::new().route("/dev/messages", get(mailbox::messages)).with_state(app);
-    metrics.merge(mailbox).layer(from_fn(move |request, next| local::only(address, request, next)))
+    let Some(Development { address, kafka }) = development else { return metrics };
+    let console = dev::routes(app, kafka, stopping);
+    metrics.merge(console).layer(from_fn(move |request, next| local::only(address, request, next)))
 }
 
 /// Browsers may call from any page: a call carries its own credential, never a cookie or a certificate of the browser's.

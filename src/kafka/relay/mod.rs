@@ -103,6 +103,11 @@ impl Relay {
         Self { store, config: Arc::new(config), holder }
     }
 
+    /// Where it publishes.
+    pub fn config(&self) -> Arc<KafkaConfig> {
+        self.config.clone()
+    }
+
     /// Forgets what was published and what was parked: the relay begins at the start of both logs. For brokers that keep
     /// nothing.
     pub async fn rewind(&self) -> Result<(), StoreError> {

@@ -12,15 +12,13 @@ const http = require("node:http");
 const os = require("node:os");
 const path = require("node:path");
 const idp = require("@aws-sdk/client-cognito-identity-provider");
-const { chromium } = require("playwright-core");
-const { STAMP, mailedCode, mailedMessage, step } = require("./lib.js");
+const { STAMP, launchChromium, mailedCode, mailedMessage, step } = require("./lib.js");
 
 const ENDPOINT = process.env.AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER;
 const GRPC_ADDR = process.env.USERPOOL_GRPC_ADDR;
 const GRPC = `http://${GRPC_ADDR}`;
 const HTTP = `http://${process.env.USERPOOL_HTTP_ADDR}`;
 const TOKEN = process.env.USERPOOL_TOKEN;
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const MODULES = path.join(process.env.NODE_PATH, path.sep);
 
 // Not ASCII, so that every door's way to write a text is seen.
@@ -352,21 +350,7 @@ async function main() {
         const { pool, app } = await createPoolAndClient();
         pageServer = await servePage(descriptors(directory));
         step("Chromium opens a page of another origin");
-        browser = await chromium.launch({
-            executablePath: CHROMIUM,
-            headless: true,
-            // A first start on a busy machine.
-            timeout: 120_000,
-            args: [
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        });
+        browser = await launchChromium();
         const page = await browser.newPage();
         const problems = [];
         page.on("pageerror", (error) => problems.push(`error: ${error}`));

@@ -31,3 +31,22 @@ exports.mailedMessage = async function mailedMessage(address) {
 
 /** Its code. */
 exports.mailedCode = async (address) => (await exports.mailedMessage(address)).code;
+
+/** Chromium, as all scenarios start it. */
+exports.launchChromium = () =>
+    // Not every scenario needs it.
+    require("playwright-core").chromium.launch({
+        executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+        headless: true,
+        // A first start on a busy machine.
+        timeout: 120_000,
+        args: [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ],
+    });

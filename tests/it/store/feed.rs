@@ -198,6 +198,31 @@ async fn the_next_months_partition_is_made_ahead_and_an_old_one_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn backwards_the_feed_has_the_same_rows_the_newest_first_a_page_at_a_time() {
+    let database = Database::create().await;
+    let (one, other) = (Pool::create(&database.store).await, Pool::create(&database.store).await);
+    for index in 0..5 {
+        one.user(&format!("user-{index}")).await.unwrap();
+        other.user(&format!("user-{index}")).await.unwrap();
+    }
+    let mut forwards = read_all(database.store.clone(), 12).await;
+    forwards.reverse();
+    for pool in [None, Some(&one.id), Some(&other.id)] {
+        let is_wanted = |row: &&FeedRow| pool.is_none_or(|pool| pool.as_str() == row.user_pool_id);
+        let expected: Vec<_> = forwards.iter().filter(is_wanted).map(|row| row.event_id).collect();
+        let (mut seen, mut before) = (Vec::new(), Cursor::end());
+        loop {
+            let page = database.store.feed_backwards(Log::Directory, &before, pool, 4).await.unwrap();
+            assert!(page.len() <= 4);
+            let Some(last) = page.last() else { break };
+            before = last.cursor.clone();
+            seen.extend(page.iter().map(|row| row.event_id));
+        }
+        assert_eq!(seen, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pools_are_told_apart() {
     let database = Database::create().await;
     let (one, other) = (Pool::create(&database.store).await, Pool::create(&database.store).await);

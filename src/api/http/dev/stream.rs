@@ -1,0 +1,220 @@
+//! What arrives while a page is open: server-sent events.
+//!
+//! A stream is an answer that goes on, so it is bounded as no other is: there are few of them, each ends after a while, and all end
+//! when the server stops. Browsers ask again by themselves and say what they have seen, so a stream that ends loses nothing.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, Stream};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::http::dev::Failed;
+use crate::api::http::dev::events::Feed;
+use crate::api::http::dev::mailbox::Arrivals;
+use crate::store::Store;
+use crate::store::wake::Wake;
+
+/// Streams at once: the console in more tabs than anybody looks at.
+pub(super) const MOST: usize = 16;
+/// A stream ends after this time, like a connection without a call.
+const LONGEST: Duration = Duration::from_secs(300);
+/// What other processes do is looked for so often.
+const POLL: Duration = Duration::from_millis(500);
+/// Who has gone is noticed when this can't be written.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// A browser whose stream has ended asks again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Something new, and the place behind it.
+pub(super) struct Item {
+    /// What a browser says that it has seen.
+    pub(super) id: String,
+    /// What is shown.
+    pub(super) html: String,
+}
+
+/// Where new things come from.
+pub(super) enum Source {
+    /// The mailbox.
+    Messages(Arrivals),
+    /// A log.
+    Events(Feed),
+}
+
+impl Source {
+    async fn look(&mut self, store: &Store) -> Result<Vec<Item>, Failed> {
+        match self {
+            Self::Messages(arrivals) => arrivals.look(store).await,
+            Self::Events(feed) => feed.look(store).await,
+        }
+    }
+
+    /// Ends when there may be something. What happens from this call on counts.
+    fn news<'a>(&self, wake: &'a Wake) -> BoxFuture<'a, ()> {
+        match self {
+            Self::Messages(_) => wake.wait_for_deliveries(POLL).boxed(),
+            Self::Events(_) => wake.wait_for_events(POLL).boxed(),
+        }
+    }
+}
+
+/// The streams of the server.
+#[derive(Clone, Debug)]
+pub(super) struct Streams {
+    places: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+impl Streams {
+    /// None yet. They end when the token is cancelled.
+    pub(super) fn new(stopping: CancellationToken) -> Self {
+        Self { places: Arc::new(Semaphore::new(MOST)), stopping }
+    }
+
+    /// A stream of what comes from a source, or the refusal of one.
+    pub(super) fn open(&self, headers: &HeaderMap, store: Store, source: Source) -> Response {
+        if is_of_another_page(headers) {
+            return (StatusCode::FORBIDDEN, "Only the console's own pages may follow what arrives.\n").into_response();
+        }
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let later = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
+            return (StatusCode::SERVICE_UNAVAILABLE, later, "Too many pages follow what arrives.\n").into_response();
+        };
+        let following =
+            Following { store, source, items: VecDeque::new(), life: Life::new(self.stopping.clone()), _place: place };
+        Sse::new(events(following)).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE)).into_response()
+    }
+}
+
+/// How long a stream goes on.
+struct Life {
+    end: Instant,
+    stopping: CancellationToken,
+}
+
+impl Life {
+    fn new(stopping: CancellationToken) -> Self {
+        Self { end: Instant::now() + LONGEST, stopping }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopping.is_cancelled() || Instant::now() >= self.end
+    }
+
+    async fn over(&self) {
+        let _ = tokio::time::timeout_at(self.end, self.stopping.cancelled()).await;
+    }
+}
+
+/// A page of elsewhere can't read a stream, but it could keep all places for itself.
+fn is_of_another_page(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| site != b"same-origin" && site != b"none")
+}
+
+/// One stream, which looks for what is new when its reader has taken what there was.
+struct Following {
+    store: Store,
+    source: Source,
+    items: VecDeque<Item>,
+    life: Life,
+    _place: OwnedSemaphorePermit,
+}
+
+fn events(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+    // It is said at once, so that the browser knows that the stream is open.
+    let begin = stream::once(async { Ok(Event::default().retry(AGAIN).comment("open")) });
+    let items = stream::unfold(following, |mut following| async move {
+        let item = following.next().await?;
+        Some((Ok(event(&item)), following))
+    });
+    futures::StreamExt::chain(begin, items)
+}
+
+/// As JSON, because what is shown may hold what no event may.
+fn event(item: &Item) -> Event {
+    let event = Event::default().event("item").id(&item.id);
+    event.json_data(&item.html).unwrap_or_default()
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<Item> {
+        let wake = self.store.wake().clone();
+        loop {
+            if self.life.is_over() {
+                return None;
+            }
+            if let Some(item) = self.items.pop_front() {
+                return Some(item);
+            }
+            let news = self.source.news(&wake);
+            match self.source.look(&self.store).await {
+                Ok(items) if items.is_empty() => {
+                    tokio::select! {
+                        () = self.life.over() => return None,
+                        () = news => {}
+                    }
+                }
+                Ok(items) => self.items.extend(items),
+                Err(Failed(error)) => {
+                    tracing::warn!(cause = ?error.cause, "what arrives can't be read");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_after_a_while_or_when_the_server_stops() {
+        let (began, stopping) = (Instant::now(), CancellationToken::new());
+        let life = Life::new(stopping.clone());
+        assert!(!life.is_over());
+        life.over().await;
+        assert!(life.is_over());
+        assert_eq!(began.elapsed(), LONGEST);
+        let life = Life::new(stopping.clone());
+        stopping.cancel();
+        life.over().await;
+        assert!(life.is_over());
+        assert_eq!(began.elapsed(), LONGEST, "nothing is waited for");
+    }
+
+    #[test]
+    fn only_pages_of_the_console_and_programs_follow() {
+        let headers = |site: &'static str| {
+            HeaderMap::from_iter([("sec-fetch-site".parse().unwrap(), HeaderValue::from_static(site))])
+        };
+        assert!(!is_of_another_page(&HeaderMap::new()));
+        for (site, refused) in [("same-origin", false), ("none", false), ("same-site", true), ("cross-site", true)] {
+            assert_eq!(is_of_another_page(&headers(site)), refused, "{site}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_shown_is_one_line_whatever_it_holds() {
+        let html = "a\r\nb\rc\n\nevent: other\ndata: d";
+        let item = Item { id: "1".to_owned(), html: html.to_owned() };
+        let answer = Sse::new(stream::iter([Ok::<_, Infallible>(event(&item))])).into_response();
+        let body = axum::body::to_bytes(answer.into_body(), 1024).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..2], ["event: item", "id: 1"]);
+        let data: String = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!((data.as_str(), lines[3], lines.len()), (html, "", 4));
+    }
+}
