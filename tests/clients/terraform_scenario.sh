@@ -22,12 +22,12 @@ skip() {
 
 command -v terraform >/dev/null || skip "there is no terraform on the PATH"
 
-# A mirror of providers on this machine stands in for the registry.
-mirror="$(find / -xdev \( -path /proc -o -path /sys -o -name node_modules -o -name target \) -prune -o \
-    -type d -path '*/registry.terraform.io/hashicorp/aws' -print -quit 2>/dev/null)" || true
+# A mirror of providers on this machine stands in for the registry: <mirror>/<registry>/hashicorp/aws.
+mirror="$(find /opt /usr/local /usr/share ~/.terraform.d -xdev -name .terraform -prune -o \
+    -type d -path '*/hashicorp/aws' -print -quit 2>/dev/null)" || true
 if [[ -n "$mirror" ]]; then
     printf 'provider_installation {\n  filesystem_mirror {\n    path = "%s"\n  }\n}\n' \
-        "${mirror%/registry.terraform.io/hashicorp/aws}" >"$WORK/terraform.rc"
+        "${mirror%/*/hashicorp/aws}" >"$WORK/terraform.rc"
     export TF_CLI_CONFIG_FILE="$WORK/terraform.rc"
 fi
 export TF_IN_AUTOMATION=1 TF_INPUT=0 CHECKPOINT_DISABLE=1 TF_VAR_endpoint="http://$USERPOOL_HTTP_ADDR"

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
+use userpool::api::aws_json::is_member;
 use userpool::api::grpc::BytesCodec;
 use userpool::api::operation::{Operation, OperationInfo};
 use userpool::environment::Random;
@@ -120,7 +121,7 @@ async fn values_of_other_types_are_refused_by_name() {
     let mut tried = 0;
     for info in built() {
         let request = userpool::proto::descriptor_pool().get_message_by_name(info.request).expect("a message");
-        for field in request.fields() {
+        for field in request.fields().filter(is_member) {
             for value in &wrong {
                 if fits(&field, value) {
                     continue;

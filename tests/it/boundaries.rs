@@ -7,6 +7,7 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 use regex::Regex;
 use userpool::api::aws_json::encode::encode;
+use userpool::api::aws_json::is_member;
 use userpool::api::operation::{Operation, OperationInfo};
 use userpool::proto::descriptor_pool;
 
@@ -309,7 +310,7 @@ fn of_field(
     };
     let mut add = |sentence: String, inside: Option<Value>, outside: Option<Value>| {
         let (inside, outside) = (with(inside), with(outside));
-        let only_grpc = field.name() == "given_empty";
+        let only_grpc = !is_member(field);
         cases.push(Case { path: path.clone(), sentence, inside, outside, top: top.to_owned(), only_grpc });
     };
     let rules = Rules::of(field);
