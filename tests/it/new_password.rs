@@ -209,8 +209,14 @@ async fn missing_attributes_come_with_the_new_password() {
     let weak = with_more(pool.new_password_request(challenge.session(), &name, "weak"), &[nickname]);
     let message = "Password did not conform with policy: Password not long enough";
     refused(&pool, weak, "InvalidPasswordException", message).await;
+    let long = "n".repeat(2049);
     for (more, exception, message) in [
         (vec![], "InvalidParameterException", "Invalid attributes given, nickname is missing"),
+        (
+            vec![("userAttributes.nickname", long.as_str())],
+            "InvalidParameterException",
+            "Attributes did not conform to the schema: nickname: The length must be at most 2048",
+        ),
         (
             vec![nickname, ("userAttributes.given_name", "G")],
             "NotAuthorizedException",
