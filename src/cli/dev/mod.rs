@@ -153,54 +153,23 @@ async fn serve(
         Some(file) => file,
         None => own_master_keys(&arguments.data_dir, &random)?,
     };
-    let database = store::connect(database_url, CONNECTIONS, store::ConnectionRole::Api)
-        .await
-        .context("the database can't be reached")?;
-    let store = Store::new(database, Arc::new(MasterKeys::read(&keys_file)?));
-    store.migrate().await?;
-    store.check_fitness().await?;
-    store.make_partitions(crate::environment::Clock.now()).await?;
-
-    let external_brokers = arguments.kafka_brokers.clone().filter(|brokers| !previous.is_own_broker(brokers));
-    let (broker, brokers) = match external_brokers {
-        Some(brokers) => (None, brokers),
-        None => {
-            let broker = embedded_broker(&arguments.kafka_prefix)?;
-            let bootstrap = broker.bootstrap().to_owned();
-            (Some(broker), bootstrap)
-        }
-    };
-    let kafka = KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers.clone()) };
-
+    let store = open_store(database_url, &keys_file).await?;
+    let (broker, kafka) = kafka(arguments, previous)?;
     let (account, secret) = service_account(&store, previous).await?;
-    let http_addr = listeners.http_addr()?;
     let file = EnvironmentFile {
         access_key_id: account.access_key_id.to_string(),
         secret_access_key: secret,
         region: arguments.region.clone(),
         grpc_addr: listeners.grpc_addr()?.to_string(),
-        http_addr: http_addr.to_string(),
-        kafka_brokers: brokers,
+        http_addr: listeners.http_addr()?.to_string(),
+        kafka_brokers: kafka.brokers.clone(),
         database_url: database_url.to_owned(),
         master_keys_file: std::path::absolute(&keys_file)?.display().to_string(),
         own_database,
         own_broker: broker.is_some(),
     };
     let written = file.write(&arguments.data_dir)?;
-
-    let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{http_addr}"));
-    let identity = Identity {
-        public_url: public_url.trim_end_matches('/').to_owned(),
-        account_id: arguments.account_id.clone(),
-        region: arguments.region.clone(),
-    };
-    let settings = Settings {
-        delete_groups_with_members: arguments.delete_groups_with_members,
-        allowances: arguments.allowances(),
-        ..Settings::default()
-    };
-    let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let app = App::with_settings(store.clone(), identity, Passwords::new(Cost::default(), slots), settings);
+    let app = app(arguments, store.clone(), &file.http_addr);
     kafka.check()?;
     let relay = Relay::new(store, kafka, random.uuid().to_string());
     if broker.is_some() {
@@ -213,15 +182,7 @@ async fn serve(
             () = stop.cancelled() => return Ok(()),
         }
     }
-    println!(
-        "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
-        file.grpc_addr,
-        file.http_addr,
-        file.kafka_brokers,
-        file.http_addr,
-        written.display()
-    );
-    std::io::stdout().flush()?;
+    tell_ready(&file, &written)?;
     let services = Services {
         app,
         metrics,
@@ -236,6 +197,60 @@ async fn serve(
     let served = server::serve(listeners, services, Shutdown::new(stop, Duration::ZERO)).await;
     drop(broker);
     served
+}
+
+/// The database with today's schema, ready to be written to.
+async fn open_store(database_url: &str, keys_file: &Path) -> anyhow::Result<Store> {
+    let database = store::connect(database_url, CONNECTIONS, store::ConnectionRole::Api)
+        .await
+        .context("the database can't be reached")?;
+    let store = Store::new(database, Arc::new(MasterKeys::read(keys_file)?));
+    store.migrate().await?;
+    store.check_fitness().await?;
+    store.make_partitions(crate::environment::Clock.now()).await?;
+    Ok(store)
+}
+
+/// Where events leave to: brokers that were named, or one in this process.
+fn kafka(
+    arguments: &DevArguments,
+    previous: &EnvironmentFile,
+) -> anyhow::Result<(Option<EmbeddedBroker>, KafkaConfig)> {
+    let external = arguments.kafka_brokers.clone().filter(|brokers| !previous.is_own_broker(brokers));
+    let broker = if external.is_none() { Some(embedded_broker(&arguments.kafka_prefix)?) } else { None };
+    let own = broker.as_ref().map(|broker| broker.bootstrap().to_owned());
+    let brokers = external.or(own).unwrap_or_default();
+    Ok((broker, KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers) }))
+}
+
+fn app(arguments: &DevArguments, store: Store, http_addr: &str) -> Arc<App> {
+    let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{http_addr}"));
+    let identity = Identity {
+        public_url: public_url.trim_end_matches('/').to_owned(),
+        account_id: arguments.account_id.clone(),
+        region: arguments.region.clone(),
+    };
+    let settings = Settings {
+        delete_groups_with_members: arguments.delete_groups_with_members,
+        allowances: arguments.allowances(),
+        ..Settings::default()
+    };
+    let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    App::with_settings(store, identity, Passwords::new(Cost::default(), slots), settings)
+}
+
+/// The line for which whoever starts this waits.
+fn tell_ready(file: &EnvironmentFile, written: &Path) -> anyhow::Result<()> {
+    println!(
+        "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
+        file.grpc_addr,
+        file.http_addr,
+        file.kafka_brokers,
+        file.http_addr,
+        written.display()
+    );
+    std::io::stdout().flush()?;
+    Ok(())
 }
 
 /// A broker in this process.
