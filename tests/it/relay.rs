@@ -869,8 +869,14 @@ async fn missing_topics_are_created_as_declared() {
         ClientConfig::new().set("bootstrap.servers", &kafka.bootstrap).create().unwrap();
     for (log, retention) in [(Log::Directory, "-1"), (Log::Activity, "604800000")] {
         let name = topics::topic(&config, log);
-        let results = admin.describe_configs(&[ResourceSpecifier::Topic(&name)], &AdminOptions::new()).await.unwrap();
-        let resource = results.into_iter().next().unwrap().unwrap();
+        let described = async || {
+            let topic = [ResourceSpecifier::Topic(&name)];
+            let results = admin.describe_configs(&topic, &AdminOptions::new()).await.unwrap();
+            results.into_iter().next().unwrap().unwrap()
+        };
+        // A broker answers the creation a moment before it tells of the topic itself.
+        until("the broker knows the topic", || async { described().await.get("retention.ms").is_some() }).await;
+        let resource = described().await;
         let value = |name| resource.get(name).and_then(|entry| entry.value.clone()).unwrap();
         assert_eq!(value("retention.ms"), retention);
         assert_eq!(value("cleanup.policy"), "delete");
