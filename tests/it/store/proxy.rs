@@ -47,6 +47,10 @@ impl Proxy {
                     continue;
                 }
                 let server = TcpStream::connect(target).await.expect("Postgres listens");
+                // A statement comes in parts: none waits for the acknowledgement of the one before it.
+                for side in [&client, &server] {
+                    side.set_nodelay(true).expect("a connection");
+                }
                 let passing = Passing { frames: Frames::default(), plan: plan_of_all.clone() };
                 tokio::spawn(passing.run(client, server));
             }
