@@ -105,7 +105,8 @@ mod tests {
     fn a_token_of_another_kind_is_none() {
         let (id, keys) = pool("us-east-1_aaaaaaaaa");
         let random = Random::default();
-        let refresh = refresh_token::seal(&id, &keys, RefreshToken { session: random.uuid(), counter: 0 }, &random);
+        let refresh =
+            refresh_token::seal(&id, &keys, RefreshToken { session: random.uuid(), counter: 0, sub: None }, &random);
         assert_eq!(open(&id, &keys, &refresh), None);
         assert_eq!(refresh_token::open(&id, &keys, &seal(&id, &keys, &session(), &random).unwrap()), None);
     }

@@ -1,19 +1,20 @@
-//! Refresh tokens: opaque, sealed under the pool's token key, naming a session and which of its tokens it is.
+//! Refresh tokens: opaque, sealed under the pool's token key, naming a session, which of its tokens it is, and whose.
 //!
-//! `base64url(pool id) "." base64url(sealed session id and counter)`: the pool and, in the blob, the key's id stand in clear and are
-//! authenticated.
+//! `base64url(pool id) "." base64url(sealed content)`: the pool and, in the blob, the key's id stand in clear and are
+//! authenticated. The content of version 2 is the session's id, the counter and the user's `sub`; version 1 has no `sub`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::environment::Random;
 use crate::store::keys::PoolKeys;
 use crate::store::seal::{FieldClass, Place};
 
-const VERSION: u8 = 1;
+const WITHOUT_USER: u8 = 1;
+const WITH_USER: u8 = 2;
 
 /// What a refresh token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +23,16 @@ pub struct RefreshToken {
     pub session: Uuid,
     /// Which of the session's tokens: each rotation gives the next one.
     pub counter: i32,
+    /// The user. `None` in a token of an earlier build.
+    pub sub: Option<Sub>,
 }
 
 /// The text of a token.
 pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, token: RefreshToken, random: &Random) -> String {
-    let mut content = vec![VERSION];
+    let mut content = vec![if token.sub.is_some() { WITH_USER } else { WITHOUT_USER }];
     content.extend_from_slice(token.session.as_bytes());
     content.extend_from_slice(&token.counter.to_be_bytes());
+    content.extend(token.sub.iter().flat_map(|sub| sub.0.as_bytes()));
     let blob = keys.token.seal(place(pool_id, &stream()), random.uuid(), &content);
     format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0))
 }
@@ -41,14 +45,16 @@ pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<Refres
     }
     let blob = Sealed(URL_SAFE_NO_PAD.decode(blob).ok()?);
     let content = keys.token.open(place(pool_id, &stream()), &blob).ok()?;
-    match content.split_first()? {
-        (&VERSION, content) => {
-            let (session, counter) = content.split_at_checked(16)?;
-            let counter = i32::from_be_bytes(counter.try_into().ok()?);
-            Some(RefreshToken { session: Uuid::from_slice(session).ok()?, counter })
-        }
-        _ => None,
-    }
+    let (&version, content) = content.split_first()?;
+    let (session, content) = content.split_at_checked(16)?;
+    let (counter, sub) = content.split_at_checked(4)?;
+    let sub = match (version, sub) {
+        (WITHOUT_USER, []) => None,
+        (WITH_USER, sub) => Some(Sub(Uuid::from_slice(sub).ok()?)),
+        _ => return None,
+    };
+    let counter = i32::from_be_bytes(counter.try_into().ok()?);
+    Some(RefreshToken { session: Uuid::from_slice(session).ok()?, counter, sub })
 }
 
 fn stream() -> StreamId {
@@ -74,12 +80,42 @@ mod tests {
         (id, keys)
     }
 
+    fn named(counter: i32) -> RefreshToken {
+        RefreshToken { session: Uuid::from_u128(1), counter, sub: Some(Sub(Uuid::from_u128(2))) }
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_build_names_no_user() {
+        let (id, keys) = pool("us-east-1_aaaaaaaaa");
+        let earlier = RefreshToken { sub: None, ..named(3) };
+        let token = seal(&id, &keys, earlier, &Random::default());
+        assert_eq!(open(&id, &keys, &token), Some(earlier));
+    }
+
+    #[test]
+    fn content_of_another_length_or_version_is_no_token() {
+        let (id, keys) = pool("us-east-1_aaaaaaaaa");
+        for (version, length) in [(1, 20), (2, 36)] {
+            for (version, length, is_one) in [
+                (version, length, true),
+                (version, length - 1, false),
+                (version, length + 1, false),
+                (3 - version, length, false),
+                (3, length, false),
+            ] {
+                let content: Vec<u8> = std::iter::once(version).chain(std::iter::repeat_n(0, length)).collect();
+                let blob = keys.token.seal(place(&id, &stream()), Random::default().uuid(), &content);
+                let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(id.as_str()), URL_SAFE_NO_PAD.encode(blob.0));
+                assert_eq!(open(&id, &keys, &token).is_some(), is_one, "version {version}, {length} bytes");
+            }
+        }
+    }
+
     #[test]
     fn a_token_opens_in_its_pool_only() {
         let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
-        let named = RefreshToken { session: Random::default().uuid(), counter: 7 };
-        let token = seal(&one, &keys, named, &Random::default());
-        assert_eq!(open(&one, &keys, &token), Some(named));
+        let token = seal(&one, &keys, named(7), &Random::default());
+        assert_eq!(open(&one, &keys, &token), Some(named(7)));
         assert_eq!(open(&other, &other_keys, &token), None);
         assert_eq!(open(&one, &other_keys, &token), None);
         // The name in front can't be exchanged: it is authenticated.
@@ -99,8 +135,7 @@ mod tests {
         #[test]
         fn a_token_with_another_character_is_none(at: prop::sample::Index, other in "[A-Za-z0-9_.=-]") {
             let (id, keys) = pool("us-east-1_aaaaaaaaa");
-            let named = RefreshToken { session: Random::default().uuid(), counter: 0 };
-            let token = seal(&id, &keys, named, &Random::default());
+            let token = seal(&id, &keys, named(0), &Random::default());
             let at = at.index(token.len());
             let changed = format!("{}{other}{}", &token[..at], &token[at + 1..]);
             prop_assert_eq!(open(&id, &keys, &changed).is_some(), changed == token);

@@ -264,7 +264,7 @@ async fn who_signs_in_while_being_deleted_is_gone_all_the_same() {
                     let refusal = pool.get_user(tokens.access_token()).await.unwrap_err();
                     assert_eq!(refusal.pair(), ("UserNotFoundException", "User does not exist."));
                     let refusal = pool.refresh(tokens.refresh_token()).await.unwrap_err();
-                    assert_eq!(refusal.pair(), ("NotAuthorizedException", "Refresh Token has been revoked"));
+                    assert_eq!(refusal.pair(), ("UserNotFoundException", "User does not exist."));
                 }
             }
             Err(refusal) => assert_eq!(refusal.exception, "UserNotFoundException"),

@@ -363,7 +363,17 @@ async fn who_is_disabled_or_deleted_meanwhile_gets_no_tokens() {
     let sign_in = pool.sign_in(&name, TEMPORARY).await;
     assert_refused(sign_in, "NotAuthorizedException", "User is disabled.");
     pool.api.call(AdminDeleteUserRequest { user_pool_id, username }).await.unwrap();
-    refused(&pool, pool.new_password_request(&session, &name, PASSWORD), INVALID.0, INVALID.1).await;
+    let unknown = ("UserNotFoundException", "User does not exist.");
+    refused(&pool, pool.new_password_request(&session, &name, PASSWORD), unknown.0, unknown.1).await;
+    let by_server = AdminRespondToAuthChallengeRequest {
+        user_pool_id: Some(pool.id.clone()),
+        client_id: Some(pool.client_id.clone()),
+        challenge_name: Some("NEW_PASSWORD_REQUIRED".into()),
+        session: Some(session),
+        challenge_responses: parameters(&[("USERNAME", &name), ("NEW_PASSWORD", PASSWORD)]),
+        ..Default::default()
+    };
+    assert_refused(pool.api.call(by_server).await, unknown.0, unknown.1);
     pool.verify().await;
 }
 

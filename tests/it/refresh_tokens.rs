@@ -176,8 +176,10 @@ async fn a_refresh_by_a_client_with_a_secret_needs_the_hash_of_the_tokens_user()
     assert_refused(refresh("x", Some(hash(&person.username))).await, "NotAuthorizedException", "Invalid Refresh Token");
     pool.sign_out(tokens.access_token()).await.unwrap();
     assert_refused(refresh(token, Some(hash(&person.username))).await, REVOKED.0, REVOKED.1);
+    assert_refused(refresh(token, Some(hash("somebody"))).await, "NotAuthorizedException", &wrong);
     pool.delete_user(pool.sign_in(&person.username, PASSWORD).await.unwrap().access_token()).await.unwrap();
-    assert_refused(refresh(token, Some(hash(&person.username))).await, REVOKED.0, REVOKED.1);
+    let gone = refresh(token, Some(hash(&person.username))).await;
+    assert_refused(gone, "UserNotFoundException", "User does not exist.");
     assert_refused(refresh(token, None).await, "NotAuthorizedException", &missing);
     pool.verify().await;
 }
@@ -238,6 +240,33 @@ async fn revoking_a_refresh_token_ends_its_session_and_no_other() {
     pool.refresh(other.refresh_token()).await.unwrap();
     // Revoking what is revoked is no error (RFC 7009).
     revoke(&pool, &pool.client_id, one.refresh_token(), None).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_of_a_deleted_user_says_that_they_are_gone() {
+    let pool = Pool::create().await;
+    let person = pool.person("deleted").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    let signed_out = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    revoke(&pool, &pool.client_id, signed_out.refresh_token(), None).await.unwrap();
+    pool.delete_user(tokens.access_token()).await.unwrap();
+
+    let gone = ("UserNotFoundException", "User does not exist.");
+    for token in [tokens.refresh_token(), signed_out.refresh_token()] {
+        assert_refused(pool.refresh(token).await, gone.0, gone.1);
+        assert_refused(renew(&pool, token).await, gone.0, gone.1);
+        let by_server = AdminInitiateAuthRequest {
+            user_pool_id: Some(pool.id.clone()),
+            client_id: Some(pool.client_id.clone()),
+            auth_flow: Some("REFRESH_TOKEN_AUTH".into()),
+            auth_parameters: parameters(&[("REFRESH_TOKEN", token)]),
+            ..Default::default()
+        };
+        assert_refused(pool.api.call(by_server).await, gone.0, gone.1);
+        // Nothing is left to revoke, which is no error (RFC 7009).
+        revoke(&pool, &pool.client_id, token, None).await.unwrap();
+    }
     pool.verify().await;
 }
 

@@ -70,7 +70,8 @@ impl NewPassword<'_> {
         let source = found.source();
         let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(&pool, &client.state, &[self.username], self.response.secret_hash())?;
-        let (session, user) = session.zip(found.user).ok_or_else(invalid_session)?;
+        let session = session.ok_or_else(invalid_session)?;
+        let user = found.user.ok_or_else(Error::no_such_user)?;
         let given = challenge::Answer {
             challenge: ChallengeName::NewPasswordRequired,
             client: &client.state,

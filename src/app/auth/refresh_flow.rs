@@ -91,7 +91,8 @@ impl Refreshing<'_> {
         let hint = app.store.pool_hint(self.pool_id).await?;
         let presented = refresh_token::open(self.pool_id, &hint.keys, self.token);
         let session = presented.map(|token| token.session);
-        let wanted = Wanted { session, groups: true, ..Wanted::default() };
+        let sub = presented.and_then(|token| token.sub);
+        let wanted = Wanted { session, sub, groups: true, ..Wanted::default() };
         Ok((app.store.read(self.pool_id, Some(self.client_id), wanted).await?, presented))
     }
 
@@ -123,7 +124,9 @@ impl Refreshing<'_> {
     ) -> Result<AuthenticationResultType, Failure> {
         let invalid = || Error::not_authorized("Invalid Refresh Token");
         let presented = presented.ok_or_else(invalid)?;
-        // A token of ours whose session or user is gone was revoked.
+        if found.user.is_none() && presented.sub.is_some() {
+            return Err(Error::no_such_user().into());
+        }
         let living = found.session.as_ref().zip(found.user.as_ref());
         let (session, user) = living.ok_or_else(revoked)?;
         if session.client_id != *self.client_id {

@@ -63,6 +63,6 @@ pub fn first_tokens(
 
 /// A refresh token of a session: the one with this counter.
 pub fn refresh_token(app: &App, pool: &PoolView, session: &Session, counter: i32) -> String {
-    let token = RefreshToken { session: session.event_id, counter };
+    let token = RefreshToken { session: session.event_id, counter, sub: Some(session.sub) };
     refresh_token::seal(&pool.id, &pool.keys, token, &app.random)
 }
