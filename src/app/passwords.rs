@@ -59,6 +59,8 @@ impl Cost {
 }
 
 const HASH_LENGTH: usize = 32;
+/// How long a refusal waits that cost nothing else.
+const REFUSAL_DELAY: Duration = Duration::from_millis(100);
 /// What a hash takes before one was measured.
 const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
 
@@ -152,8 +154,15 @@ impl Passwords {
     }
 
     /// Refuses a caller who would be refused a place right now: before anything is read for it.
-    pub fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
-        self.places.expect(turn, self.estimate()).map(drop).map_err(refused)
+    ///
+    /// The refusal is told after [`REFUSAL_DELAY`], or at once if the caller would not wait for it. Whoever comes again after each
+    /// refusal takes less of the processors from callers who are hashed for.
+    pub async fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
+        let Err(none) = self.places.expect(turn, self.estimate()) else { return Ok(()) };
+        if turn.patience.is_none_or(|patience| patience > REFUSAL_DELAY) {
+            tokio::time::sleep(REFUSAL_DELAY).await;
+        }
+        Err(refused(none))
     }
 
     /// Waits for a place, unless the wait is expected to take longer than the caller would.
@@ -249,13 +258,30 @@ mod tests {
         let passwords = Passwords::new(CHEAP, 1);
         let held = passwords.place(&turn(1)).await.unwrap();
         let hurried = Turn { patience: Some(Duration::from_millis(1)), ..turn(1) };
-        for refused in [passwords.hash("any", [0; 16], &hurried).await.map(drop), passwords.refuse_beyond(&hurried)] {
+        let refusals =
+            [passwords.hash("any", [0; 16], &hurried).await.map(drop), passwords.refuse_beyond(&hurried).await];
+        for refused in refusals {
             let refused = refused.unwrap_err();
             assert_eq!(refused.exception, crate::domain::error::Exception::TooManyRequestsException);
         }
         drop(held);
-        passwords.refuse_beyond(&hurried).unwrap();
+        passwords.refuse_beyond(&hurried).await.unwrap();
         assert!(passwords.hash("any", [0; 16], &hurried).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_that_cost_nothing_is_told_after_a_delay_to_whoever_waits_for_it() {
+        let passwords = Passwords::new(CHEAP, 1);
+        let _held = passwords.place(&turn(1)).await.unwrap();
+        passwords.average.store(Duration::from_secs(2).as_micros() as u64, Ordering::Relaxed);
+        let (patient, hurried) = (REFUSAL_DELAY * 2, REFUSAL_DELAY);
+        for (patience, delay) in
+            [(None, REFUSAL_DELAY), (Some(patient), REFUSAL_DELAY), (Some(hurried), Duration::ZERO)]
+        {
+            let began = tokio::time::Instant::now();
+            passwords.refuse_beyond(&Turn { patience, ..turn(1) }).await.unwrap_err();
+            assert_eq!(began.elapsed(), delay, "{patience:?}");
+        }
     }
 
     /// The fault that this queue ends: whoever guessed over many connections had right passwords refused.
@@ -280,7 +306,7 @@ mod tests {
             })
             .collect();
         // The line is as long as one network can make it once somebody of it is refused.
-        while passwords.refuse_beyond(&turn(1)).is_ok() {
+        while passwords.places.expect(&turn(1), passwords.estimate()).is_ok() {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {

@@ -38,7 +38,7 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     let username = required_parameter(parameters, "USERNAME")?;
     let password = required_parameter(parameters, "PASSWORD")?;
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
-    app.passwords.refuse_beyond(&caller.turn(pool_id))?;
+    app.passwords.refuse_beyond(&caller.turn(pool_id)).await?;
     let hint = app.store.pool_hint(pool_id).await?;
     let name = hint.name_rules.normalise(username);
     let nobody = clients::nobody(&hint.keys, &name);
