@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::whence::Whence;
 use crate::domain::app_client::AppClient;
+use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::personal::Sealed;
@@ -22,7 +23,7 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::{Commit, OperationalRow};
+use crate::store::commit::{Commit, Nobody, OperationalRow, Settlement};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Snapshot, Wanted};
@@ -249,26 +250,29 @@ impl NamedThroughClient {
         self.found.user.as_ref().map_or(self.nobody, |user| user.state.sub)
     }
 
-    /// A commit about the user, whose version is asserted, or about nobody, to whom nothing can happen.
-    pub fn commit(
+    /// An empty commit about the name.
+    pub fn commit(&self, origin: &Origin, at: Timestamp) -> Commit {
+        Commit::about(&self.found.pool, origin, at)
+    }
+
+    /// A decision about the user, whose version is asserted, or about nobody, with rows that are written whatever it answers.
+    /// Where anything is written of nobody, it takes as long as of a user.
+    pub fn decided<Answer>(
         &self,
         app: &App,
-        origin: &Origin,
-        at: Timestamp,
-        events: Vec<Event>,
-        activity: Vec<Activity>,
-    ) -> Commit {
-        let pool = &self.found.pool;
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, at);
-        match &self.found.user {
-            Some(user) => commit.user(user, events).activity(user.state.sub, &user.key, activity),
-            None => {
-                let (count, records) = (activity.len(), |_: &Activity| app.limits.records(&pool.id));
-                let recorded: Vec<_> = activity.into_iter().filter(records).collect();
-                let left_out = vec![OperationalRow::AsIfUser; count - recorded.len()];
-                let commit = commit.activity_of_nobody(self.nobody, recorded);
-                commit.operational([OperationalRow::AsIfUser]).operational(left_out)
+        commit: Commit,
+        decision: Decision<Event, Activity, Answer>,
+        mut rows: Vec<OperationalRow>,
+    ) -> Settlement<Answer> {
+        let Some(user) = &self.found.user else {
+            if !rows.is_empty() || !decision.is_empty() {
+                rows.push(OperationalRow::AsIfUser);
             }
-        }
+            let pool = &self.found.pool.id;
+            let (decision, left_out) = decision.keeping(|_| app.limits.records(pool));
+            rows.extend(vec![OperationalRow::AsIfUser; left_out]);
+            return commit.decided(&Nobody(self.nobody), decision).always(rows);
+        };
+        commit.decided(user, decision).always(rows)
     }
 }

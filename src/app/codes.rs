@@ -17,7 +17,7 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::v1::CodeDeliveryDetailsType;
-use crate::store::commit::{Commit, Kept, OperationalRow, Trial};
+use crate::store::commit::{Kept, OperationalRow, Trial};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 
@@ -120,8 +120,9 @@ impl Request<'_> {
         app: &App,
         decision: Decision<Event, Activity, Requested>,
     ) -> Result<CodeDeliveryDetailsType, Failure> {
-        let Decision { events, activity, messages, answer } = decision;
-        let Requested { delivery, is_sent } = answer?;
+        let Some(Requested { delivery, is_sent }) = decision.accepted().cloned() else {
+            return self.settle(app, decision, Vec::new()).await;
+        };
         let (named, keys) = (self.named, &self.named.found.pool.keys);
         let (source, hides_users) = (named.source(), named.client.state.hides_users());
         let mut limits = self.limits_of_strangers(app, delivery.0)?;
@@ -138,27 +139,24 @@ impl Request<'_> {
         };
         let is_full = hides_users && self.is_full(app, address.as_ref()).await?;
         limits.extend(address.filter(|_| !is_full));
-        match new.row(keys) {
+        let decision = match new.row(keys) {
             Ok(row) if is_sent && !is_full => {
-                let commit = self.commit(app, events, activity, limits).operational(rows).operational([row]);
-                let commit = match &named.found.user {
-                    Some(user) => commit.messages(user.state.sub, &user.key, messages),
-                    None => commit,
-                };
-                app.store.commit(commit).await?;
+                rows.push(row);
+                decision
             }
             Err(limit) if !hides_users => return Err(limit.into()),
             _ if is_sent => {
-                rows.push(OperationalRow::AsIfUser);
-                self.withhold(app, vec![Withheld::Limit.fact(self.purpose)], limits, rows).await?;
+                rows.extend([OperationalRow::AsIfUser, OperationalRow::AsIfSent]);
+                decision.withheld(vec![Withheld::Limit.fact(self.purpose)])
             }
             _ => {
                 rows.extend(new.withheld_row(app, Kept::ForUser).ok());
-                self.withhold(app, activity, limits, rows).await?;
+                rows.push(OperationalRow::AsIfSent);
+                decision
             }
-        }
-        let (medium, address) = &delivery;
-        Ok(shapes::code_delivery(*medium, address))
+        };
+        rows.extend(spent(limits));
+        self.settle(app, decision, rows).await
     }
 
     /// What limits codes that strangers ask for: how many come from the caller's network, and through the client. Who is where
@@ -179,20 +177,16 @@ impl Request<'_> {
         Ok(limited.rate.wait(arrival, self.at).is_some())
     }
 
-    async fn withhold(
+    async fn settle(
         &self,
         app: &App,
-        activity: Vec<Activity>,
-        limits: Vec<Limited>,
+        decision: Decision<Event, Activity, Requested>,
         rows: Vec<OperationalRow>,
-    ) -> Result<(), Failure> {
-        let commit = self.commit(app, Vec::new(), activity, limits).operational(rows);
-        Ok(app.store.commit(commit.operational([OperationalRow::AsIfSent])).await?)
-    }
-
-    fn commit(&self, app: &App, events: Vec<Event>, activity: Vec<Activity>, limits: Vec<Limited>) -> Commit {
-        let commit = self.named.commit(app, self.origin, self.at, events, activity);
-        commit.operational(spent(limits))
+    ) -> Result<CodeDeliveryDetailsType, Failure> {
+        let settlement = self.named.decided(app, self.named.commit(self.origin, self.at), decision, rows);
+        let answered =
+            settlement.map(|Requested { delivery: (medium, address), .. }| shapes::code_delivery(medium, &address));
+        app.store.settle(answered).await
     }
 
     fn new_code<'a>(&'a self, sub: Sub, delivery: &'a Delivery, before: Option<&'a SentCode>) -> NewCode<'a> {
@@ -218,13 +212,9 @@ pub async fn answer_guess(
 ) -> Result<(), Failure> {
     let at = app.clock.now();
     let mut rows = guess_rows(app, named, purpose, &guess, at);
-    rows.extend(if_right.into_iter().filter(|_| guess.decision.answer.is_ok()));
-    let decision = guess.decision;
-    if !rows.is_empty() {
-        let commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
-        app.store.commit(commit).await?;
-    }
-    Ok(decision.answer?)
+    rows.extend(if_right.into_iter().filter(|_| guess.decision.accepted().is_some()));
+    let commit = named.commit(origin, at);
+    app.store.settle(named.decided(app, commit, guess.decision, rows)).await
 }
 
 /// The rows by which a guess through a client is kept: the code's, what is told of the name, and what the caller's network

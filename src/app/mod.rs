@@ -24,11 +24,12 @@ pub mod whence;
 
 use std::sync::Arc;
 
+pub use crate::store::error::Failure;
+
 use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
 use crate::limits::{Allowances, Counts, Limits, Refusals};
 use crate::store::Store;
-use crate::store::error::StoreError;
 use crate::tokens::access_token;
 use crate::tokens::signing_keys::Signers;
 
@@ -123,27 +124,6 @@ impl App {
     }
 }
 
-/// Why an attempt at an operation ended.
-#[derive(Debug)]
-pub enum Failure {
-    /// The answer is a refusal.
-    Refused(Error),
-    /// The store failed, or somebody else was first.
-    Store(StoreError),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 const MOST_TRIES: usize = 5;
 
 /// How often an operation was decided anew because somebody else was first.
@@ -200,6 +180,7 @@ pub(crate) use until_settled;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::error::StoreError;
 
     /// What is read after so many tries that collided.
     fn after(tries: usize, collision: Exception) -> Option<Error> {

@@ -11,6 +11,27 @@ use crate::store::commit::Counted;
 use crate::store::event_size::LARGEST_EVENT;
 use crate::store::seal::Unsealable;
 
+/// Why an attempt at an operation ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is a refusal.
+    Refused(Error),
+    /// The store failed, or somebody else was first.
+    Store(StoreError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use userpool::api::operation::Operation;
 use userpool::environment::{Clock, Random};
 use userpool::proto::v1::*;
 
@@ -33,39 +32,6 @@ async fn clients(pool: &Pool) -> usize {
 
 async fn database(pool: &Pool) -> sqlx::PgPool {
     sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap()
-}
-
-/// `SetUserPoolMfaConfig` → `set_user_pool_mfa_config`.
-fn snake(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    let mut snake = String::new();
-    for (index, letter) in letters.iter().enumerate() {
-        let begins = index > 0
-            && letter.is_uppercase()
-            && (!letters[index - 1].is_uppercase() || letters.get(index + 1).is_some_and(|next| next.is_lowercase()));
-        snake.extend(begins.then_some('_').into_iter().chain(letter.to_lowercase()));
-    }
-    snake
-}
-
-/// Otherwise a crash between the two would leave a command done and its caller to do it again.
-#[test]
-fn every_command_of_a_developer_stores_its_answer_with_its_commit() {
-    let commands = Operation::ALL.into_iter().map(Operation::info);
-    let commands = commands.filter(|info| info.built && !info.read && info.authorization == Authorization::Developer);
-    let mut committing = 0;
-    for info in commands {
-        let service = snake(info.service.trim_end_matches("Service"));
-        let path = format!("{}/src/app/{service}/{}.rs", env!("CARGO_MANIFEST_DIR"), snake(info.name));
-        let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        // What others commit for an operation takes the answer as a type that it has to be given.
-        if source.contains("Commit::new(") {
-            let (commits, answers) = (source.matches("Commit::new(").count(), source.matches(".answering(").count());
-            assert_eq!(commits, answers, "{} commits without its answer", info.name);
-            committing += 1;
-        }
-    }
-    assert!(committing > 10, "only {committing} commands were found");
 }
 
 #[tokio::test]

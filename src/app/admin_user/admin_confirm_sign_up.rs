@@ -25,10 +25,7 @@ async fn attempt(
 ) -> Result<AdminConfirmSignUpResponse, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     let decision = rules::admin_confirm_sign_up(&user.state);
-    decision.answer?;
-    let answer = AdminConfirmSignUpResponse {};
     let code = OperationalRow::CodeDropped { sub: user.state.sub, purpose: CodePurpose::SignUp };
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).operational([code]).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).operational([code]);
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminConfirmSignUpResponse {})).await
 }

@@ -4,18 +4,15 @@ use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
 use crate::app::password_forms::{self, Owner};
 use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::password_policy;
-use crate::domain::time::Timestamp;
 use crate::domain::user::admin_create_user::{self as rules, Invitations, TakenAlias, TemporaryPassword};
 use crate::domain::user::admin_set_user_password::admin_set_user_password;
 use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
-use crate::proto::events::user_event::Event;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
-use crate::store::commit::{Commit, LoadedUser, OperationalRow};
+use crate::store::commit::{Commit, LoadedUser, NewUser, OperationalRow};
 use crate::store::read::Wanted;
 
 /// Creates a user with a temporary password and invites it, or invites one again.
@@ -57,25 +54,18 @@ pub(crate) async fn create(
     let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
     let temporary = temporary(app, caller, owner, shown, text, request).await?;
-    let at = app.clock.now();
     let mut decision = rules::admin_create_user(&pool.state, invitee, &temporary);
-    decision.answer?;
     if permanent {
-        decision.events.extend(admin_set_user_password(temporary.password, true).events);
+        decision = decision.then(admin_set_user_password(temporary.password, true));
     }
-    let answer = response(&pool.state, None, sub, &decision.events, at)?;
-    let mut commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
+    let mut commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now())
         .decided_from(&pool, None)
-        .new_user(sub, &key, decision.events)
-        .activity(sub, &key, decision.activity)
-        .messages(sub, &key, decision.messages)
-        .operational([OperationalRow::Key(wrapped)])
-        .answering(&answer);
+        .operational([OperationalRow::Key(wrapped)]);
     for (owner, taken) in &owners {
         commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
     }
-    app.store.commit(commit).await?;
-    Ok(answer)
+    let subject = NewUser { sub, key: &key };
+    app.store.settle(commit.decided_showing(&subject, decision, |user| Ok(response(&pool.state, user)))).await
 }
 
 async fn resend(
@@ -86,21 +76,12 @@ async fn resend(
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     resend_invitation::check(&user.state)?;
     let text = temporary_password(app, &pool.state, request)?;
-    let sub = user.state.sub;
+    let _sub = user.state.sub;
     let shown = rules::sign_in_name(&pool.name_rules, &user.state, request.username()).to_owned();
     let temporary = temporary(app, caller, Owner::of(&pool, &user), shown, text, request).await?;
-    let at = app.clock.now();
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
-    decision.answer?;
-    let answer = response(&pool.state, Some(&user.state), sub, &decision.events, at)?;
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
-        .decided_from(&pool, None)
-        .user(&user, decision.events)
-        .activity(sub, &user.key, decision.activity)
-        .messages(sub, &user.key, decision.messages)
-        .answering(&answer);
-    app.store.commit(commit).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
+    app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
 }
 
 /// The users from whom aliases are taken, each with all that it loses. One that has gone meanwhile loses nothing.
@@ -150,15 +131,6 @@ async fn temporary(
     Ok(TemporaryPassword { password, text, username, invitations: Invitations::of(request) })
 }
 
-fn response(
-    pool: &UserPool,
-    before: Option<&User>,
-    sub: Sub,
-    events: &[Event],
-    at: Timestamp,
-) -> Result<AdminCreateUserResponse, Error> {
-    let events = events.iter().map(|event| (event, at));
-    let user: Option<User> = replay(before.cloned(), &StreamId::user(sub), events);
-    let user = user.ok_or_else(|| Error::internal("an invitation of nobody"))?;
-    Ok(AdminCreateUserResponse { user: Some(shapes::user(pool, &user)) })
+fn response(pool: &UserPool, user: &User) -> AdminCreateUserResponse {
+    AdminCreateUserResponse { user: Some(shapes::user(pool, user)) }
 }

@@ -27,9 +27,6 @@ async fn attempt(
     let found = app.store.read(&pool_id, Some(&client_id), Wanted::default()).await?;
     let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(&client_id))?);
     let decision = rules::delete_user_pool_client(&client.state);
-    decision.answer?;
-    let answer = DeleteUserPoolClientResponse {};
-    let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.client(&client, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&client, decision).map(|()| DeleteUserPoolClientResponse {})).await
 }

@@ -2,11 +2,9 @@
 
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::app_client::AppClient;
 use crate::domain::app_client::update_user_pool_client as rules;
-use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{ClientId, StreamId, UserPoolId};
+use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{UpdateUserPoolClientRequest, UpdateUserPoolClientResponse};
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
@@ -29,16 +27,9 @@ async fn attempt(
     let found = app.store.read(&pool_id, Some(&client_id), Wanted::default()).await?;
     let (pool, client) = (found.pool, found.client.ok_or_else(|| Error::no_such_client(&client_id))?);
     let decision = rules::update_user_pool_client(&pool.state, &client.state, request.clone());
-    decision.answer?;
-    let at = app.clock.now();
-    let before = Some(client.state.clone());
-    let after =
-        replay::<AppClient>(before, &StreamId::client(&client_id), decision.events.iter().map(|event| (event, at)));
-    let after = after.ok_or_else(|| Error::no_such_client(&client_id))?;
-    let answer = UpdateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, &after)?) };
-    if !decision.events.is_empty() {
-        let commit = Commit::new(&pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
-        app.store.commit(commit.decided_from(&pool, None).client(&client, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
+    let settlement = commit.decided_showing(&client, decision, |client| {
+        Ok(UpdateUserPoolClientResponse { user_pool_client: Some(shapes::user_pool_client(&pool, client)?) })
+    });
+    app.store.settle(settlement).await
 }

@@ -23,9 +23,6 @@ async fn attempt(
 ) -> Result<AdminUserGlobalSignOutResponse, Failure> {
     let (pool, user) = named_user::named_user(app, request.user_pool_id(), request.username()).await?;
     let decision = rules::global_sign_out(&user.state);
-    decision.answer?;
-    let answer = AdminUserGlobalSignOutResponse {};
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminUserGlobalSignOutResponse {})).await
 }

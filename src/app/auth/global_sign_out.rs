@@ -21,12 +21,7 @@ async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOu
     // The operation knows no "user not found": a token of a user who is gone is one that was revoked.
     let gone = |error: Error| error.unless(Exception::UserNotFoundException, |_| revoked());
     let signed_in = signed_in(app, token).await.map_err(gone)?;
-    let (pool, user) = (&signed_in.pool, &signed_in.user);
-    let decision = rules::global_sign_out(&user.state);
-    decision.answer?;
-    let origin = signed_in.origin(caller);
-    let commit =
-        Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
-    app.store.commit(commit).await?;
-    Ok(GlobalSignOutResponse {})
+    let decision = rules::global_sign_out(&signed_in.user.state);
+    let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
+    app.store.settle(commit.decided(&signed_in.user, decision).map(|()| GlobalSignOutResponse {})).await
 }

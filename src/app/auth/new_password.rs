@@ -121,27 +121,24 @@ impl NewPassword<'_> {
             session_id: begun.event_id.to_string(),
         };
         let decision = rules::choose_new_password(&user.state, command, signed_in, at);
-        let Chosen { user: after, next } = decision.answer?;
-        let spent = OperationalRow::NonceSpent { nonce: session.nonce, sub: after.sub, expires_at: session.expires_at };
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, self.response.origin, at)
-            .decided_from(pool, Some(client))
-            .user(user, decision.events)
-            .activity(after.sub, &user.key, decision.activity)
-            .operational([spent]);
-        let (answer, commit) = match next {
+        let sub = user.state.sub;
+        let mut rows = vec![OperationalRow::NonceSpent { nonce: session.nonce, sub, expires_at: session.expires_at }];
+        // As after any sign-in, earlier wrong passwords are forgotten, and the network is remembered.
+        if decision.accepted().is_some_and(|chosen| chosen.next == Next::Tokens) {
+            rows.push(OperationalRow::SessionBegun(begun.clone()));
+            rows.extend(ending);
+        }
+        let commit = Commit::about(pool, self.response.origin, at).decided_from(pool, Some(client)).operational(rows);
+        let settlement = commit.decided(user, decision).and_then(|Chosen { user: after, next }| match next {
             Next::Tokens => {
                 let tokens = session::first_tokens(app, pool, &client.state, &after, groups, &begun, at)?;
-                // As after any sign-in, earlier wrong passwords are forgotten, and the network is remembered.
-                let commit = commit.operational([OperationalRow::SessionBegun(begun)]).operational(ending);
-                (Answer::Tokens(Box::new(tokens)), commit)
+                Ok(Given::from(Answer::Tokens(Box::new(tokens))))
             }
             Next::Challenge(name) => {
                 let beginning = Beginning { flow: session.flow, told: session.told };
-                (challenges::issue(app, pool, &client.state, &after, beginning, name, at)?, commit)
+                Ok(Given::from(challenges::issue(app, pool, &client.state, &after, beginning, name, at)?))
             }
-        };
-        let answer = Given::from(answer);
-        app.store.commit(commit.answering(&answer)).await?;
-        Ok(answer)
+        });
+        app.store.settle(settlement).await
     }
 }

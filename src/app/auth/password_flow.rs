@@ -12,6 +12,7 @@ use crate::app::{App, Failure, clients, until_settled};
 use crate::domain::auth::lockout::Hearing;
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_unheard};
 use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
+use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
 use crate::domain::source::Source;
@@ -215,8 +216,7 @@ impl Guess<'_> {
         let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
         let password_hash = user.key.seal(place, app.random.uuid(), hash.as_bytes()).0;
         let event = Event::PasswordRehashed(UserPasswordRehashed { password_hash });
-        let commit =
-            Commit::new(&pool.id, &pool.keys, &pool.name_rules, origin, app.clock.now()).user(user, vec![event]);
-        Ok(app.store.commit(commit).await?)
+        let decision = Decision::events(vec![event], ());
+        app.store.settle(Commit::about(pool, origin, app.clock.now()).decided(user, decision)).await
     }
 }

@@ -27,12 +27,6 @@ async fn attempt(
     let living = found.groups.iter().map(|group| group.id).collect();
     let decision =
         rules::admin_add_user_to_group(&user.state, &group.state, &living, app.settings.counts.groups_per_user);
-    decision.answer?;
-    let answer = AdminAddUserToGroupResponse {};
-    if !decision.events.is_empty() {
-        let pool = &found.pool;
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.in_group(&group).user(&user, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&found.pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.in_group(&group).decided(&user, decision).map(|()| AdminAddUserToGroupResponse {})).await
 }

@@ -25,12 +25,6 @@ async fn attempt(
     let (found, group, user) =
         named_group_and_user(app, request.user_pool_id(), request.group_name(), request.username()).await?;
     let decision = rules::admin_remove_user_from_group(&user.state, &group.state);
-    decision.answer?;
-    let answer = AdminRemoveUserFromGroupResponse {};
-    if !decision.events.is_empty() {
-        let pool = &found.pool;
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&found.pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminRemoveUserFromGroupResponse {})).await
 }

@@ -27,11 +27,7 @@ async fn attempt(app: &App, caller: &Caller, request: &DeleteGroupRequest) -> Re
         Members::None
     };
     let decision = rules::delete_group(&group.state, members);
-    decision.answer?;
-    let answer = DeleteGroupResponse {};
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    let commit = commit.group(&group, decision.events).answering(&answer);
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
     let commit = if members == Members::None { commit.without_members(group.state.id) } else { commit };
-    app.store.commit(commit).await?;
-    Ok(answer)
+    app.store.settle(commit.decided(&group, decision).map(|()| DeleteGroupResponse {})).await
 }

@@ -36,9 +36,6 @@ async fn attempt(
     let found = app.store.read(pool_id, None, Wanted { name: Some(&name), ..Wanted::default() }).await?;
     let (pool, user) = (found.pool, found.user.ok_or_else(Error::no_such_user)?);
     let decision = rules::admin_disable_provider_for_user(&user.state, identity);
-    decision.answer?;
-    let answer = AdminDisableProviderForUserResponse {};
-    let commit = Commit::new(pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminDisableProviderForUserResponse {})).await
 }

@@ -45,9 +45,6 @@ async fn attempt(
         most: app.settings.counts.identities_per_user,
     };
     let decision = rules::admin_link_provider_for_user(&user.state, command);
-    decision.answer?;
-    let answer = AdminLinkProviderForUserResponse {};
-    let commit = Commit::new(pool_id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminLinkProviderForUserResponse {})).await
 }

@@ -34,9 +34,7 @@ async fn attempt(
     let (before, source) = (named.code.as_ref(), Source::Familiar);
     let command = ResetPassword { code: &code, before, at };
     let decision = rules::admin_reset_user_password(&pool.state, &user.state, &command);
-    let delivery = decision.answer?;
-    let answer = AdminResetUserPasswordResponse {};
-    let new = delivery.as_ref().map(|delivery| NewCode {
+    let new = decision.accepted().and_then(Option::as_ref).map(|delivery| NewCode {
         sub,
         purpose,
         delivery,
@@ -47,12 +45,6 @@ async fn attempt(
         at,
     });
     let row = new.map(|new| new.row(&pool.keys)).transpose()?;
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at)
-        .user(user, decision.events)
-        .activity(sub, &user.key, decision.activity)
-        .messages(sub, &user.key, decision.messages)
-        .operational(row)
-        .answering(&answer);
-    app.store.commit(commit).await?;
-    Ok(answer)
+    let commit = Commit::about(pool, &caller.developer_origin(), at).operational(row);
+    app.store.settle(commit.decided(user, decision).map(|_| AdminResetUserPasswordResponse {})).await
 }

@@ -28,9 +28,6 @@ async fn attempt(
     password_policy::check(&pool.state.password_policy(), request.password())?;
     let password = password_forms::seal(app, caller, Owner::of(&pool, &user), request.password()).await?;
     let decision = rules::admin_set_user_password(password, request.permanent());
-    decision.answer?;
-    let answer = AdminSetUserPasswordResponse {};
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.user(&user, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&user, decision).map(|()| AdminSetUserPasswordResponse {})).await
 }

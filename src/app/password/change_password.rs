@@ -67,19 +67,16 @@ async fn attempt(
     }
     let password = password_forms::seal(app, caller, Owner::of(pool, user), proposed).await?;
     let decision = rules::change_password(password);
-    decision.answer?;
     let forgotten = OperationalRow::FailuresForgotten {
         sub: user.state.sub,
         told: None,
         source: Failures::PreviousPassword.counted(Source::Familiar),
         version: signed_in.attempts.map_or(0, |attempts| attempts.version),
     };
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
-        .user(user, decision.events)
+    let commit = Commit::about(pool, &origin, at)
         .operational(codes::spent(limited.into_iter().collect()))
         .operational([forgotten]);
-    app.store.commit(commit).await?;
-    Ok(ChangePasswordResponse {})
+    app.store.settle(commit.decided(user, decision).map(|()| ChangePasswordResponse {})).await
 }
 
 /// Whether the password before is another, or too many wrong ones came already.

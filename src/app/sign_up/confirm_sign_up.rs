@@ -124,11 +124,10 @@ async fn settle(
     // That the code was right is asserted whatever it changes: whoever is refused now learns that it is.
     let tried =
         Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
-    let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false));
-    let mut commit = named.commit(app, origin, at, decision.events, decision.activity).operational(rows);
+    let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false)).collect();
+    let mut commit = named.commit(origin, at);
     if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
         commit = commit.other_user(owner, alias_owner_events);
     }
-    app.store.commit(commit).await?;
-    Ok(decision.answer?)
+    app.store.settle(named.decided(app, commit, decision, rows)).await
 }

@@ -15,7 +15,7 @@ use crate::domain::user_pool::NameRules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{SignUpRequest, SignUpResponse};
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::{Commit, OperationalRow};
+use crate::store::commit::{Commit, NewUser, OperationalRow};
 use crate::store::metadata::ActorKind;
 use crate::store::read::Wanted;
 
@@ -64,12 +64,11 @@ async fn register(
     let code = app.random.code();
     let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };
     let decision = rules::sign_up(&pool.state, command);
-    let signed_up = decision.answer?;
     let purpose = CodePurpose::SignUp;
     let whence = Whence::of_stranger(&pool.keys, caller).with_secret(client.state.client_secret.is_some());
     let (source, network) = (Source::Familiar, Some(&*whence.network));
     let mut sent = Vec::new();
-    if let Some(delivery) = &signed_up.code_delivery {
+    if let Some(delivery) = decision.accepted().and_then(|signed_up| signed_up.code_delivery.as_ref()) {
         app.limits.spend_code_by_client(&client.state.client_id)?;
         let limits = whence.codes(app, delivery.0).into_iter().chain(codes::address_limit(
             app,
@@ -82,15 +81,12 @@ async fn register(
         sent.extend(codes::spent(limits.collect()));
     }
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
+    let commit = Commit::about(pool, &origin, at)
         .decided_from(pool, Some(client))
-        .new_user(sub, &key, decision.events)
-        .activity(sub, &key, decision.activity)
-        .messages(sub, &key, decision.messages)
         .operational([OperationalRow::Key(wrapped), OperationalRow::NetworkFamiliar { sub, network: whence.network }])
         .operational(sent);
-    app.store.commit(commit).await?;
-    Ok(response(sub, signed_up.code_delivery))
+    let settlement = commit.decided(&NewUser { sub, key: &key }, decision);
+    app.store.settle(settlement.map(|signed_up| response(sub, signed_up.code_delivery))).await
 }
 
 fn response(sub: Sub, delivery: Option<(Medium, String)>) -> SignUpResponse {

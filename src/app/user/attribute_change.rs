@@ -57,28 +57,17 @@ impl Change<'_> {
         fresh: &FreshCodes,
         answer: impl FnOnce(&[Delivery]) -> Answer,
     ) -> Result<Answer, Failure> {
-        let deliveries = decision.answer?;
-        let answer = answer(&deliveries);
-        if decision.events.is_empty() {
-            return Ok(answer);
-        }
-        refuse_taken_names(app, self, &decision.events).await?;
+        refuse_taken_names(app, self, decision.happened()).await?;
+        let deliveries = decision.accepted().map_or(&[][..], Vec::as_slice);
         let (mut rows, mut limits) = (Vec::with_capacity(deliveries.len()), Vec::new());
-        for delivery in &deliveries {
+        for delivery in deliveries {
             rows.push(self.code_row(app, delivery, fresh).await?);
             let limit = codes::address_limit(app, &self.pool.keys, Source::Familiar, delivery);
             limits.extend(limit.filter(|_| !self.by_administrator));
         }
         rows.extend(codes::spent(limits));
-        let (pool, user, sub) = (self.pool, self.user, self.user.state.sub);
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, self.origin, self.at)
-            .user(user, decision.events)
-            .activity(sub, &user.key, decision.activity)
-            .messages(sub, &user.key, decision.messages)
-            .operational(rows)
-            .answering(&answer);
-        app.store.commit(commit).await?;
-        Ok(answer)
+        let commit = Commit::about(self.pool, self.origin, self.at).operational(rows);
+        app.store.settle(commit.decided(self.user, decision).map(|deliveries| answer(&deliveries))).await
     }
 
     async fn code_row(&self, app: &App, delivery: &Delivery, codes: &FreshCodes) -> Result<OperationalRow, Error> {

@@ -15,12 +15,7 @@ pub async fn delete_user(app: &App, caller: &Caller, request: DeleteUserRequest)
 
 async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<DeleteUserResponse, Failure> {
     let signed_in = signed_in(app, token).await?;
-    let (pool, user) = (&signed_in.pool, &signed_in.user);
-    let decision = rules::delete_user(&user.state);
-    decision.answer?;
-    let origin = signed_in.origin(caller);
-    let commit =
-        Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, app.clock.now()).user(user, decision.events);
-    app.store.commit(commit).await?;
-    Ok(DeleteUserResponse {})
+    let decision = rules::delete_user(&signed_in.user.state);
+    let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
+    app.store.settle(commit.decided(&signed_in.user, decision).map(|()| DeleteUserResponse {})).await
 }

@@ -7,7 +7,7 @@ use crate::app::{App, Failure, shapes, until_settled};
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::Medium;
 use crate::domain::source::Source;
-use crate::domain::user::codes::verification;
+use crate::domain::user::codes::{Delivery, verification};
 use crate::domain::user::get_user_attribute_verification_code as rules;
 use crate::domain::user::verify_user_attribute::medium_of;
 use crate::proto::v1::{GetUserAttributeVerificationCodeRequest, GetUserAttributeVerificationCodeResponse};
@@ -38,19 +38,18 @@ async fn attempt(
     let (pool, user, sub) = (&signed_in.pool, &signed_in.user, signed_in.user.state.sub);
     let (at, code, before) = (app.clock.now(), app.random.code(), signed_in.code.as_ref());
     let decision = rules::get_user_attribute_verification_code(&pool.state, &user.state, medium, &code);
-    let delivery = decision.answer?;
-    let (source, network) = (Source::Familiar, None);
-    let row =
-        NewCode { sub, purpose, delivery: &delivery, code: &code, before, source, network, at }.row(&pool.keys)?;
-    let limit = codes::address_limit(app, &pool.keys, source, &delivery);
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &signed_in.origin(caller), at)
-        .user(user, decision.events)
-        .activity(sub, &user.key, decision.activity)
-        .messages(sub, &user.key, decision.messages)
-        .operational([row])
-        .operational(codes::spent(limit.into_iter().collect()));
-    app.store.commit(commit).await?;
-    let (medium, address) = &delivery;
-    let code_delivery_details = Some(shapes::code_delivery(*medium, address));
-    Ok(GetUserAttributeVerificationCodeResponse { code_delivery_details })
+    let mut rows = Vec::new();
+    if let Some(delivery) = decision.accepted() {
+        let (source, network) = (Source::Familiar, None);
+        let new = NewCode { sub, purpose, delivery, code: &code, before, source, network, at };
+        rows.push(new.row(&pool.keys)?);
+        rows.extend(codes::spent(codes::address_limit(app, &pool.keys, source, delivery).into_iter().collect()));
+    }
+    let commit = Commit::about(pool, &signed_in.origin(caller), at).operational(rows);
+    app.store.settle(commit.decided(user, decision).map(answer)).await
+}
+
+fn answer((medium, address): Delivery) -> GetUserAttributeVerificationCodeResponse {
+    let code_delivery_details = Some(shapes::code_delivery(medium, &address));
+    GetUserAttributeVerificationCodeResponse { code_delivery_details }
 }

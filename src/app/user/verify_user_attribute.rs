@@ -46,17 +46,10 @@ async fn attempt(
     let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };
     let guess = rules::verify_user_attribute(&user.state, medium, &guessed);
     let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
-    let Some(row) = tried.row(guess.code) else {
-        return guess.decision.answer.map(|()| VerifyUserAttributeResponse {}).map_err(Failure::from);
-    };
+    let row = tried.row(guess.code);
     // Only who has proved the address is told that another user has it.
     let change = Change { pool, user, origin: &origin, by_administrator: false, at };
-    refuse_taken_names(app, &change, &guess.decision.events).await?;
-    let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &origin, at)
-        .user(user, guess.decision.events)
-        .activity(sub, &user.key, guess.decision.activity)
-        .operational([row]);
-    app.store.commit(commit).await?;
-    guess.decision.answer?;
-    Ok(VerifyUserAttributeResponse {})
+    refuse_taken_names(app, &change, guess.decision.happened()).await?;
+    let commit = Commit::about(pool, &origin, at).decided(user, guess.decision).always(row);
+    app.store.settle(commit.map(|()| VerifyUserAttributeResponse {})).await
 }

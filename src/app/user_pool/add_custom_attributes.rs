@@ -27,11 +27,6 @@ async fn attempt(
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let most = app.settings.counts.custom_attributes_per_pool;
     let decision = rules::add_custom_attributes(&pool.state, &request.custom_attributes, most);
-    decision.answer?;
-    let answer = AddCustomAttributesResponse {};
-    if !decision.events.is_empty() {
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&pool, decision).map(|()| AddCustomAttributesResponse {})).await
 }

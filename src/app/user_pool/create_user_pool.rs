@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::create_user_pool::{self as rules, CreateUserPool};
-use crate::domain::user_pool::{TokenUse, UserPool};
+use crate::domain::user_pool::{NameRules, TokenUse};
 use crate::proto::events::SigningKeyAdded;
 use crate::proto::v1::{CreateUserPoolRequest, CreateUserPoolResponse};
-use crate::store::commit::{Commit, OperationalRow};
+use crate::store::commit::{Commit, NewPool, OperationalRow};
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::tokens::signing_keys;
 
@@ -47,16 +46,14 @@ pub(crate) async fn create(
         most_custom_attributes: app.settings.counts.custom_attributes_per_pool,
         request: request.clone(),
     });
-    decision.answer?;
-    let pool = replay::<UserPool>(None, &StreamId::pool(), decision.events.iter().map(|event| (event, at)));
-    let pool = pool.ok_or_else(|| Error::internal("a pool that was created does not exist"))?;
-    let answer = CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, &pool, 0)) };
-    let commit = Commit::new(&id, &made.keys, &pool.name_rules(), &caller.developer_origin(), at)
-        .new_pool(decision.events)
-        .operational(made.wrapped.into_iter().map(OperationalRow::Key))
-        .answering(&answer);
-    app.store.commit(commit).await?;
-    Ok(answer)
+    let origin = caller.developer_origin();
+    // Nobody is named in a pool that does not exist yet, so the rules for names are of no account.
+    let commit = Commit::about_new_pool(&id, &made.keys, NameRules::default(), &origin, at)
+        .operational(made.wrapped.into_iter().map(OperationalRow::Key));
+    let settlement = commit.decided_showing(&NewPool, decision, |pool| {
+        Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, pool, 0)) })
+    });
+    app.store.settle(settlement).await
 }
 
 struct MadeKeys {

@@ -26,9 +26,6 @@ async fn attempt(
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::delete_user_pool(&pool.state);
-    decision.answer?;
-    let answer = DeleteUserPoolResponse {};
-    let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-    app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&pool, decision).map(|()| DeleteUserPoolResponse {})).await
 }

@@ -2,9 +2,8 @@
 
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::decision::replay;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::set_user_pool_mfa_config as rules;
 use crate::proto::v1::{SetUserPoolMfaConfigRequest, SetUserPoolMfaConfigResponse};
@@ -28,21 +27,17 @@ async fn attempt(
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::set_user_pool_mfa_config(&pool.state, request.clone());
-    decision.answer?;
-    let at = app.clock.now();
-    let (before, events) = (Some(pool.state.clone()), decision.events.iter().map(|event| (event, at)));
-    let after = replay::<UserPool>(before, &StreamId::pool(), events).ok_or_else(|| Error::no_such_pool(&id))?;
-    let shown = shapes::mfa_config(&after);
-    let answer = SetUserPoolMfaConfigResponse {
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided_showing(&pool, decision, |pool| Ok(answer(pool)))).await
+}
+
+fn answer(pool: &UserPool) -> SetUserPoolMfaConfigResponse {
+    let shown = shapes::mfa_config(pool);
+    SetUserPoolMfaConfigResponse {
         sms_mfa_configuration: shown.sms_mfa_configuration,
         software_token_mfa_configuration: shown.software_token_mfa_configuration,
         email_mfa_configuration: shown.email_mfa_configuration,
         mfa_configuration: shown.mfa_configuration,
         web_authn_configuration: shown.web_authn_configuration,
-    };
-    if !decision.events.is_empty() {
-        let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), at);
-        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
     }
-    Ok(answer)
 }

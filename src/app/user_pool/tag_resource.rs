@@ -20,11 +20,6 @@ pub async fn tag_resource(
 async fn attempt(app: &App, caller: &Caller, request: &TagResourceRequest) -> Result<TagResourceResponse, Failure> {
     let pool = tagged_pool(app, request.resource_arn()).await?;
     let decision = rules::tag_resource(&pool.state, request.tags.clone());
-    decision.answer?;
-    let answer = TagResourceResponse {};
-    if !decision.events.is_empty() {
-        let commit = Commit::new(&pool.id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&pool, decision).map(|()| TagResourceResponse {})).await
 }

@@ -26,11 +26,6 @@ async fn attempt(
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::update_user_pool(&pool.state, request.clone());
-    decision.answer?;
-    let answer = UpdateUserPoolResponse {};
-    if !decision.events.is_empty() {
-        let commit = Commit::new(&id, &pool.keys, &pool.name_rules, &caller.developer_origin(), app.clock.now());
-        app.store.commit(commit.pool(&pool, decision.events).answering(&answer)).await?;
-    }
-    Ok(answer)
+    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
+    app.store.settle(commit.decided(&pool, decision).map(|()| UpdateUserPoolResponse {})).await
 }

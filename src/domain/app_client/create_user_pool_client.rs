@@ -1,7 +1,7 @@
 //! CreateUserPoolClient: the rules.
 
 use crate::domain::app_client::settings;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::personal::Sealed;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
@@ -18,7 +18,7 @@ pub struct CreateUserPoolClient {
 }
 
 /// Decides the creation of a client.
-pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, Event, ()> {
+pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, NoFacts, ()> {
     let user_pool_id = command.request.user_pool_id().to_owned();
     let chosen = settings_of(command.request);
     let choice = settings::Choice {

@@ -1,12 +1,12 @@
 //! DeleteUserPoolClient: the rules.
 
 use crate::domain::app_client::AppClient;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::proto::events::AppClientDeleted;
 use crate::proto::events::app_client_event::Event;
 
 /// Ends a client. Its tokens die with it: they are good only while it is there.
-pub fn delete_user_pool_client(_: &AppClient) -> Decision<Event, Event, ()> {
+pub fn delete_user_pool_client(_: &AppClient) -> Decision<Event, NoFacts, ()> {
     Decision::events(vec![Event::Deleted(AppClientDeleted {})], ())
 }
 

@@ -1,7 +1,7 @@
 //! UpdateUserPoolClient: the rules.
 
 use crate::domain::app_client::{AppClient, settings};
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::app_client_event::Event;
@@ -15,7 +15,7 @@ pub fn update_user_pool_client(
     pool: &UserPool,
     client: &AppClient,
     request: v1::UpdateUserPoolClientRequest,
-) -> Decision<Event, Event, ()> {
+) -> Decision<Event, NoFacts, ()> {
     match changed(pool, client, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),

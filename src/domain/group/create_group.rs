@@ -1,6 +1,6 @@
 //! CreateGroup: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::{Error, Exception};
 use crate::domain::group::Group;
 use crate::proto::events::group_event::Event;
@@ -8,7 +8,7 @@ use crate::proto::events::{GroupCreated, GroupSettings};
 use crate::proto::v1;
 
 /// Decides whether a group may be created, beside the one that has its name already.
-pub fn create_group(namesake: Option<&Group>, request: v1::CreateGroupRequest) -> Decision<Event, Event, ()> {
+pub fn create_group(namesake: Option<&Group>, request: v1::CreateGroupRequest) -> Decision<Event, NoFacts, ()> {
     if namesake.is_some() {
         let message = "A group with the name already exists.";
         return Decision::refuse(Error::new(Exception::GroupExistsException, message));

@@ -1,6 +1,6 @@
 //! DeleteGroup: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::proto::events::GroupDeleted;
@@ -18,7 +18,7 @@ pub enum Members {
 }
 
 /// Decides whether a group may end.
-pub fn delete_group(_: &Group, members: Members) -> Decision<Event, Event, ()> {
+pub fn delete_group(_: &Group, members: Members) -> Decision<Event, NoFacts, ()> {
     match members {
         Members::None | Members::Irrelevant => Decision::events(vec![Event::Deleted(GroupDeleted {})], ()),
         Members::Some => Decision::refuse(Error::invalid_parameter(

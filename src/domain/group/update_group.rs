@@ -1,6 +1,6 @@
 //! UpdateGroup: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::proto::events::group_event::Event;
@@ -8,7 +8,7 @@ use crate::proto::events::{GroupSettings, GroupSettingsChanged};
 use crate::proto::{json, v1};
 
 /// Decides a change of settings. What is not given stays as it is.
-pub fn update_group(group: &Group, request: v1::UpdateGroupRequest) -> Decision<Event, Event, ()> {
+pub fn update_group(group: &Group, request: v1::UpdateGroupRequest) -> Decision<Event, NoFacts, ()> {
     match changed(group, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),

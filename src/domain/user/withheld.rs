@@ -12,7 +12,7 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, CodeWithholding, UserCodeWithheld};
 
 /// What somebody is told who asks for a code.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// Where the code went, or would have gone.
     pub delivery: Delivery,

@@ -1,7 +1,7 @@
 //! AddCustomAttributes: the rules.
 
 use crate::domain::attributes;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::CustomAttributesAdded;
 use crate::proto::events::user_pool_event::Event;
@@ -12,7 +12,7 @@ pub fn add_custom_attributes(
     pool: &UserPool,
     asked: &[v1::SchemaAttributeType],
     most: u32,
-) -> Decision<Event, Event, ()> {
+) -> Decision<Event, NoFacts, ()> {
     match attributes::added(&pool.schema, asked, most) {
         Ok(attributes) => {
             Decision::events(vec![Event::CustomAttributesAdded(CustomAttributesAdded { attributes })], ())

@@ -1,7 +1,7 @@
 //! CreateUserPool: the rules.
 
 use crate::domain::attributes;
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::settings;
@@ -28,7 +28,7 @@ pub struct CreateUserPool {
 }
 
 /// Decides the creation of a pool.
-pub fn create_user_pool(command: CreateUserPool) -> Decision<Event, Event, ()> {
+pub fn create_user_pool(command: CreateUserPool) -> Decision<Event, NoFacts, ()> {
     match created(&command) {
         Ok(created) => {
             let keys = command

@@ -1,13 +1,13 @@
 //! DeleteUserPool: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::UserPoolDeleted;
 use crate::proto::events::user_pool_event::Event;
 
 /// Ends a pool with everything in it, unless it is protected.
-pub fn delete_user_pool(pool: &UserPool) -> Decision<Event, Event, ()> {
+pub fn delete_user_pool(pool: &UserPool) -> Decision<Event, NoFacts, ()> {
     if pool.settings.deletion_protection.as_deref() == Some("ACTIVE") {
         return Decision::refuse(Error::invalid_parameter(
             "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first.",

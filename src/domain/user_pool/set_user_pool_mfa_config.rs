@@ -1,6 +1,6 @@
 //! SetUserPoolMfaConfig: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::user_pool_event::Event;
@@ -12,7 +12,7 @@ use crate::proto::{json, v1};
 pub fn set_user_pool_mfa_config(
     pool: &UserPool,
     request: v1::SetUserPoolMfaConfigRequest,
-) -> Decision<Event, Event, ()> {
+) -> Decision<Event, NoFacts, ()> {
     match changed(pool, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),
@@ -111,7 +111,7 @@ mod tests {
         pool(v1::CreateUserPoolRequest::default())
     }
 
-    fn after(pool: &UserPool, decision: Decision<Event, Event, ()>) -> UserPool {
+    fn after(pool: &UserPool, decision: Decision<Event, NoFacts, ()>) -> UserPool {
         decision.answer.unwrap();
         let events = decision.events.iter().map(|event| (event, at(5)));
         replay(Some(pool.clone()), &StreamId::pool(), events).unwrap()

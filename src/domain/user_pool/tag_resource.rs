@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::UserPoolTagged;
 use crate::proto::events::user_pool_event::Event;
 
 /// Sets tags; a key that the pool has already gets the new value.
-pub fn tag_resource(pool: &UserPool, tags: BTreeMap<String, String>) -> Decision<Event, Event, ()> {
+pub fn tag_resource(pool: &UserPool, tags: BTreeMap<String, String>) -> Decision<Event, NoFacts, ()> {
     let current = &pool.settings.user_pool_tags;
     let all = current.iter().chain(&tags).map(|(key, value)| (key.clone(), value.clone())).collect();
     if let Err(error) = settings::check_tags(&all) {
@@ -37,7 +37,7 @@ mod tests {
         pool(v1::CreateUserPoolRequest { user_pool_tags: tags(with), ..Default::default() })
     }
 
-    fn after(pool: UserPool, decision: Decision<Event, Event, ()>) -> UserPool {
+    fn after(pool: UserPool, decision: Decision<Event, NoFacts, ()>) -> UserPool {
         decision.answer.unwrap();
         replay(Some(pool), &StreamId::pool(), decision.events.iter().map(|event| (event, at(5)))).unwrap()
     }

@@ -1,6 +1,6 @@
 //! UpdateUserPool: the rules.
 
-use crate::domain::decision::Decision;
+use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::{Error, Exception};
 use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::user_pool_event::Event;
@@ -10,7 +10,7 @@ use crate::proto::{json, v1};
 
 /// Decides a change of settings. As in Cognito, what is not given goes back to its default. How users are named stays, and so
 /// do tags and what guards an account, passwords' rules and the second factor: no update weakens those in silence.
-pub fn update_user_pool(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Decision<Event, Event, ()> {
+pub fn update_user_pool(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Decision<Event, NoFacts, ()> {
     match changed(pool, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
         Ok(Some(changed)) => Decision::events(vec![Event::SettingsChanged(changed)], ()),

@@ -6,6 +6,7 @@
 
 mod operational;
 mod rows;
+mod settle;
 mod write;
 
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
+use crate::domain::decision::Aggregate;
 use crate::domain::error::{Error, Exception};
 use crate::domain::group::Group;
-use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
@@ -37,6 +39,7 @@ use crate::store::wake::News;
 
 use rows::Rows;
 pub(crate) use rows::{ActivityRow, activity_row};
+pub use settle::{NewClient, NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
 use write::{Failed, Stage};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
 
@@ -243,19 +246,34 @@ struct Change<State, Event> {
     own: bool,
 }
 
+impl<State: Aggregate> Change<State, State::Event> {
+    fn of<S: Subject<State = State>>(subject: &S, version: i64, events: Vec<State::Event>) -> Self {
+        Self { stream: subject.stream(), before: subject.before().cloned(), version, events, key: None, own: false }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+}
+
 impl Commit {
-    /// An empty commit about one pool.
-    pub fn new(
+    /// An empty commit about a pool.
+    pub fn about(pool: &PoolView, origin: &Origin, at: Timestamp) -> Self {
+        Self::about_new_pool(&pool.id, &pool.keys, pool.name_rules.clone(), origin, at)
+    }
+
+    /// An empty commit about a pool that does not exist yet.
+    pub fn about_new_pool(
         pool_id: &UserPoolId,
         keys: &Arc<PoolKeys>,
-        name_rules: &NameRules,
+        name_rules: NameRules,
         origin: &Origin,
         at: Timestamp,
     ) -> Self {
         Self {
             pool_id: pool_id.clone(),
             keys: keys.clone(),
-            name_rules: name_rules.clone(),
+            name_rules,
             origin: origin.clone(),
             at,
             asserted: Vec::new(),
@@ -272,58 +290,22 @@ impl Commit {
         }
     }
 
+    /// Whether there is nothing to be written. A version that is asserted for nothing need not be.
+    fn is_empty(&self) -> bool {
+        let Self { pools, clients, groups, users, .. } = self;
+        pools.iter().all(Change::is_empty)
+            && clients.iter().all(Change::is_empty)
+            && groups.iter().all(Change::is_empty)
+            && users.iter().all(Change::is_empty)
+            && self.activity.is_empty()
+            && self.messages.is_empty()
+            && self.operational.is_empty()
+    }
+
     /// Asserts that the pool, and the client where there is one, are still what the decision was made from.
     pub fn decided_from(mut self, pool: &PoolView, client: Option<&ClientView>) -> Self {
         self.asserted.push((StreamId::pool(), pool.version));
         self.asserted.extend(client.map(|client| (StreamId::client(&client.state.client_id), client.version)));
-        self
-    }
-
-    /// What happened to a pool that did not exist.
-    pub fn new_pool(mut self, events: Vec<user_pool_event::Event>) -> Self {
-        self.pools.push(Change { stream: StreamId::pool(), before: None, version: 0, events, key: None, own: false });
-        self
-    }
-
-    /// What happened to a pool.
-    pub fn pool(mut self, pool: &PoolView, events: Vec<user_pool_event::Event>) -> Self {
-        let (stream, before) = (StreamId::pool(), Some(pool.state.clone()));
-        self.pools.push(Change { stream, before, version: pool.version, events, key: None, own: false });
-        self
-    }
-
-    /// What happened to a client.
-    pub fn client(mut self, client: &ClientView, events: Vec<app_client_event::Event>) -> Self {
-        let stream = StreamId::client(&client.state.client_id);
-        let before = Some(client.state.clone());
-        self.clients.push(Change { stream, before, version: client.version, events, key: None, own: false });
-        self
-    }
-
-    /// What happened to a client that did not exist.
-    pub fn new_client(mut self, id: &ClientId, events: Vec<app_client_event::Event>) -> Self {
-        self.clients.push(Change {
-            stream: StreamId::client(id),
-            before: None,
-            version: 0,
-            events,
-            key: None,
-            own: false,
-        });
-        self
-    }
-
-    /// What happened to a group that did not exist.
-    pub fn new_group(mut self, id: GroupId, events: Vec<group_event::Event>) -> Self {
-        let stream = StreamId::group(id);
-        self.groups.push(Change { stream, before: None, version: 0, events, key: None, own: false });
-        self
-    }
-
-    /// What happened to a group.
-    pub fn group(mut self, group: &LoadedGroup, events: Vec<group_event::Event>) -> Self {
-        let (stream, before) = (StreamId::group(group.state.id), Some(group.state.clone()));
-        self.groups.push(Change { stream, before, version: group.version, events, key: None, own: false });
         self
     }
 
@@ -345,60 +327,6 @@ impl Commit {
         self
     }
 
-    /// What happened to a user who did not exist.
-    pub fn new_user(mut self, sub: Sub, key: &Arc<DataKey>, events: Vec<user_event::Event>) -> Self {
-        let stream = StreamId::user(sub);
-        self.users.push(Change { stream, before: None, version: 0, events, key: Some(key.clone()), own: true });
-        self
-    }
-
-    /// What happened to a user. Without events, only its version is asserted.
-    pub fn user(self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
-        self.change_user(user, events, true)
-    }
-
-    /// What happened to a user by the act of another one.
-    pub fn other_user(self, user: &LoadedUser, events: Vec<user_event::Event>) -> Self {
-        self.change_user(user, events, false)
-    }
-
-    fn change_user(mut self, user: &LoadedUser, events: Vec<user_event::Event>, own: bool) -> Self {
-        self.users.push(Change {
-            stream: StreamId::user(user.state.sub),
-            before: Some(user.state.clone()),
-            version: user.version,
-            events,
-            key: Some(user.key.clone()),
-            own,
-        });
-        self
-    }
-
-    /// Facts about a user.
-    pub fn activity(mut self, sub: Sub, key: &Arc<DataKey>, activity: Vec<user_activity::Activity>) -> Self {
-        self.activity.extend(activity.into_iter().map(|fact| (sub, Some(key.clone()), fact)));
-        self
-    }
-
-    /// Facts about somebody who is no user. The caller's address is sealed under the pool's key.
-    pub fn activity_of_nobody(mut self, nobody: Sub, activity: Vec<user_activity::Activity>) -> Self {
-        self.activity.extend(activity.into_iter().map(|fact| (nobody, None, fact)));
-        self
-    }
-
-    /// Messages to a user.
-    pub fn messages(mut self, sub: Sub, key: &Arc<DataKey>, messages: Vec<Message>) -> Self {
-        self.messages.extend(messages.into_iter().map(|message| (sub, key.clone(), message)));
-        self
-    }
-
-    /// What the caller will be answered. Every command of a developer says it with its commit: if the caller named the command,
-    /// the answer is stored in the same transaction, and given again instead of doing the command twice.
-    pub fn answering(mut self, answer: &impl prost::Message) -> Self {
-        self.answer = self.origin.command.is_some().then(|| answer.encode_to_vec());
-        self
-    }
-
     /// The rates that this commit spends or asserts.
     fn rates(&self) -> Vec<Limited> {
         let limited = |row: &OperationalRow| match row {
@@ -409,7 +337,7 @@ impl Commit {
         self.operational.iter().flat_map(limited).collect()
     }
 
-    /// An operational row.
+    /// Operational rows that accepting the command means.
     pub fn operational(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
         self.operational.extend(rows);
         self
@@ -418,9 +346,7 @@ impl Commit {
 
 impl Store {
     /// Writes a commit. Once begun it runs to its end, whatever becomes of the caller.
-    ///
-    /// Fails with [`StoreError::Stale`] or [`StoreError::Claimed`] if somebody else was first: read again and decide anew.
-    pub async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+    async fn run_to_its_end(&self, commit: Commit) -> Result<(), StoreError> {
         let (patience, rates) = (commit.origin.patience, commit.rates());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
         let store = self.clone();

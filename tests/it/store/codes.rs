@@ -9,7 +9,7 @@ use userpool::store::commit::{Kept, LoadedUser, OperationalRow, Trial};
 use userpool::store::error::StoreError;
 use userpool::store::read::Wanted;
 
-use super::{Database, Pool, commands};
+use super::{Commits, Database, Happens, Pool, commands};
 
 const PURPOSE: CodePurpose = CodePurpose::VerifyEmail;
 
@@ -29,8 +29,7 @@ impl Scenario {
     }
 
     async fn write(&self, row: OperationalRow) -> Result<(), StoreError> {
-        let commit = self.pool.commit().user(&self.user, Vec::new());
-        self.database.store.commit(commit.operational([row])).await
+        self.database.store.commit(self.pool.commit().operational([row]).happened(&self.user, Vec::new())).await
     }
 
     /// A code in the place of another one, the first of an hour.

@@ -6,22 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use userpool::domain::decision::Decision;
+use userpool::domain::error::Error;
 use userpool::domain::ids::Sub;
 use userpool::proto::events::user_event::Event;
 use userpool::proto::events::{UserSignInRefused, UserSignedUp, user_activity};
-use userpool::store::commit::{LoadedUser, OperationalRow};
-use userpool::store::error::StoreError;
+use userpool::store::commit::{LoadedUser, NewUser, OperationalRow, Settlement};
+use userpool::store::error::{Failure, StoreError};
 use userpool::store::event_size::LARGEST_EVENT;
 use userpool::store::{self, Store};
 
-use super::{Database, Pool, deleted, master_keys, signed_out, signed_up};
+use super::{Commits, Database, Happens, Pool, deleted, master_keys, signed_out, signed_up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_decisions_from_one_version_do_not_both_become_history() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
-    let commits = (0..12).map(|_| database.store.commit(pool.commit().user(&user, vec![signed_out(2)])));
+    let commits = (0..12).map(|_| database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])));
     let results = futures::future::join_all(commits).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|error| matches!(error, StoreError::Stale)));
@@ -53,7 +55,11 @@ async fn an_event_above_the_bound_is_refused_with_all_that_goes_with_it() {
         let event = Event::SignedUp(UserSignedUp { password_hash, ..signed_up(name) });
         database
             .store
-            .commit(pool.commit().new_user(sub, &key, vec![event]).operational([OperationalRow::Key(wrapped)]))
+            .commit(
+                pool.commit()
+                    .operational([OperationalRow::Key(wrapped)])
+                    .happened(&NewUser { sub, key: &key }, vec![event]),
+            )
             .await
     };
     // In base64 it is a third longer.
@@ -68,7 +74,7 @@ async fn an_event_above_the_bound_is_refused_with_all_that_goes_with_it() {
         client_id: "x".repeat(LARGEST_EVENT),
         ..Default::default()
     });
-    let commit = pool.commit().user(&user, vec![signed_out(2)]).activity(user.state.sub, &user.key, vec![fact]);
+    let commit = pool.commit().decided(&user, Decision::events(vec![signed_out(2)], ()).with_activity([fact]));
     let error = database.store.commit(commit).await.unwrap_err();
     assert!(matches!(&error, StoreError::EventTooLarge { kind: "user.sign_in_refused", .. }), "{error}");
     assert_eq!((history(&database, &user).await, count(&database, "activity").await), (1, 0));
@@ -82,11 +88,45 @@ async fn a_version_that_was_read_is_asserted_even_where_nothing_is_appended() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
-    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
+    database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.unwrap();
     let other = pool.user("other").await.unwrap();
-    let stale = pool.commit().user(&user, Vec::new()).user(&other, vec![signed_out(2)]);
+    let stale = pool.commit().other_user(&user, Vec::new()).happened(&other, vec![signed_out(2)]);
     assert!(matches!(database.store.commit(stale).await, Err(StoreError::Stale)));
     assert_eq!(history(&database, &other).await, 1);
+}
+
+/// The count of facts and of nonces that are used up.
+async fn written(database: &Database) -> (i64, i64) {
+    (count(database, "activity").await, count(database, "used_nonces").await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_written_with_its_facts_and_without_what_accepting_means() {
+    let database = Database::create().await;
+    let pool = Pool::create(&database.store).await;
+    let user = pool.user("jane").await.unwrap();
+    let fact = || user_activity::Activity::SignInRefused(UserSignInRefused::default());
+    let refuse = || Decision::<Event, _, ()>::refuse(Error::no_such_group());
+    let spent = || {
+        let (nonce, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
+        OperationalRow::NonceSpent { nonce, sub, expires_at }
+    };
+    let settle = async |settlement: Settlement<()>| {
+        let failure = database.store.settle(settlement).await.unwrap_err();
+        assert!(matches!(failure, Failure::Refused(error) if error.exception.name() == "ResourceNotFoundException"));
+    };
+    settle(pool.commit().operational([spent()]).decided(&user, refuse().with_activity([fact()]))).await;
+    assert_eq!(written(&database).await, (1, 0));
+    settle(pool.commit().operational([spent()]).decided(&user, refuse())).await;
+    assert_eq!(written(&database).await, (1, 0));
+    settle(pool.commit().decided(&user, refuse()).always([spent()])).await;
+    assert_eq!(written(&database).await, (1, 1));
+    // Where no answer can be made of an accepted command, nothing has happened.
+    let accepted = Decision::events(vec![signed_out(2)], ()).with_activity([fact()]);
+    let unanswered = pool.commit().operational([spent()]).decided(&user, accepted);
+    settle(unanswered.and_then(|()| Err(Error::no_such_group()))).await;
+    assert_eq!((written(&database).await, history(&database, &user).await), ((1, 1), 1));
+    database.assert_verified().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +137,7 @@ async fn what_is_used_once_is_refused_the_second_time_and_swept_long_after_its_e
     let (nonce, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
     let spend = || {
         let spent = OperationalRow::NonceSpent { nonce, sub, expires_at };
-        database.store.commit(pool.commit().user(&user, Vec::new()).operational([spent]))
+        database.store.commit(pool.commit().operational([spent]).happened(&user, Vec::new()))
     };
     let results = futures::future::join_all((0..8).map(|_| spend())).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
@@ -114,7 +154,7 @@ async fn a_deleted_user_leaves_its_shape_in_the_log_and_nothing_that_tells_who_i
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane-doe-unmistakable").await.unwrap();
-    database.store.commit(pool.commit().user(&user, vec![deleted()])).await.unwrap();
+    database.store.commit(pool.commit().happened(&user, vec![deleted()])).await.unwrap();
     for table in ["users", "names", "sessions", "codes", "used_nonces", "outbox", "mailbox"] {
         assert_eq!(count(&database, table).await, 0, "{table}");
     }
@@ -181,7 +221,7 @@ async fn a_commit_whose_answer_is_lost_is_found_by_its_event() {
     let pool = Pool::create(&store).await;
     let user = pool.user("jane").await.unwrap();
     armed.store(true, Ordering::SeqCst);
-    store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.expect("the commit is found");
+    store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("the commit is found");
     assert!(!armed.load(Ordering::SeqCst), "the answer was lost");
     assert_eq!(history(&database, &user).await, 2);
 }
@@ -191,7 +231,7 @@ async fn a_commit_runs_to_its_end_when_its_caller_goes_away() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
-    let commit = database.store.commit(pool.commit().user(&user, vec![signed_out(2)]));
+    let commit = database.store.commit(pool.commit().happened(&user, vec![signed_out(2)]));
     // One poll begins it; then the caller is gone.
     let mut commit = Box::pin(commit);
     assert!(futures::poll!(&mut commit).is_pending());

@@ -13,7 +13,7 @@ use userpool::store::{self, Store};
 
 use super::commands::{self, app};
 use super::proxy::Proxy;
-use super::{Database, Pool, begin, master_keys, signed_out};
+use super::{Commits, Database, Happens, Pool, begin, master_keys, signed_out};
 
 const SOON: Duration = Duration::from_secs(3);
 
@@ -58,7 +58,7 @@ async fn reads_go_on_when_the_server_has_ended_all_connections() {
         read_at_once(&pool, many).await;
     }
     // What the reads found dead is not there for a commit any more.
-    pool.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.expect("a commit");
+    pool.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("a commit");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn a_commit_has_the_connection_that_was_kept() {
     read_at_once(&pool, 2).await;
     let long = begin(pool.store.database()).await;
     read(&pool).await;
-    let commit = pool.store.commit(pool.commit().user(&user, vec![signed_out(2)]));
+    let commit = pool.store.commit(pool.commit().happened(&user, vec![signed_out(2)]));
     tokio::time::timeout(SOON, commit).await.expect("there is a connection").expect("a commit");
     drop(long);
 }

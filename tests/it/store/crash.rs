@@ -9,7 +9,7 @@ use userpool::domain::error::Exception;
 
 use super::commands::{self, Answer, app};
 use super::proxy::Proxy;
-use super::{Database, Pool, signed_out};
+use super::{Commits, Database, Happens, Pool, signed_out};
 
 /// Everything that a command can write.
 const TABLES: &[&str] = &[
@@ -500,7 +500,7 @@ async fn a_commit_that_is_still_on_its_way_when_its_connection_is_lost_is_waited
     let pool = Pool::create(&store).await;
     let user = pool.user("jane").await.unwrap();
     let release = proxy.hold_commit();
-    let commit = pool.commit().user(&user, vec![signed_out(2)]);
+    let commit = pool.commit().happened(&user, vec![signed_out(2)]);
     let commit = tokio::spawn(async move { store.commit(commit).await });
     assert!(database.locked(1, || commit.is_finished()).await, "the commit asks for its event");
     release.send(()).expect("the proxy waits");

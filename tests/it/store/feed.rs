@@ -10,7 +10,7 @@ use userpool::store::Store;
 use userpool::store::feed::{Cursor, FeedRow, Log};
 use userpool::store::writers::OldestWriter;
 
-use super::{Database, Pool, begin, cluster, signed_out};
+use super::{Commits, Database, Happens, Pool, begin, cluster, signed_out};
 use crate::support::client::eventually;
 
 const WRITERS: usize = 16;
@@ -54,7 +54,7 @@ async fn write(pool: Arc<Pool>, url: String, writer: usize) {
             .execute(&mut *abandoned)
             .await
             .expect("a write that is given up");
-        pool.store.commit(pool.commit().user(&user, vec![signed_out(generation + 2)])).await.expect("a commit");
+        pool.store.commit(pool.commit().happened(&user, vec![signed_out(generation + 2)])).await.expect("a commit");
         user.version += 1;
         abandoned.rollback().await.expect("a rollback");
     }

@@ -9,17 +9,20 @@ use userpool::domain::group::Group;
 use userpool::domain::ids::{GroupId, StreamId};
 use userpool::proto::events::user_event::Event;
 use userpool::proto::events::{GroupCreated, GroupDeleted, UserGroupJoined, group_event};
-use userpool::store::commit::{LoadedGroup, LoadedUser};
+use userpool::store::commit::{LoadedGroup, LoadedUser, NewGroup};
 use userpool::store::error::StoreError;
 
 use super::commands::{self, Answer};
-use super::{Database, Pool};
+use super::{Commits, Database, Happens, Pool};
 
 impl Pool {
     async fn group(&self, name: &str) -> LoadedGroup {
         let (id, at) = (GroupId(self.random.uuid()), self.now());
         let event = group_event::Event::Created(GroupCreated { name: name.to_owned(), settings: None });
-        self.store.commit(self.commit_at(at).new_group(id, vec![event.clone()])).await.expect("the group is stored");
+        self.store
+            .commit(self.commit_at(at).happened(&NewGroup(id), vec![event.clone()]))
+            .await
+            .expect("the group is stored");
         let state = replay::<Group>(None, &StreamId::group(id), [(&event, at)]).expect("a group");
         LoadedGroup { state, version: 1 }
     }
@@ -27,12 +30,12 @@ impl Pool {
     async fn join(&self, user: &LoadedUser, group: &LoadedGroup) -> Result<(), StoreError> {
         let (group_id, group_name) = (group.state.id.to_string(), group.state.name.clone());
         let event = Event::GroupJoined(UserGroupJoined { group_id, group_name });
-        self.store.commit(self.commit().in_group(group).user(user, vec![event])).await
+        self.store.commit(self.commit().in_group(group).happened(user, vec![event])).await
     }
 
     async fn end(&self, group: &LoadedGroup) -> Result<(), StoreError> {
-        let commit = self.commit().group(group, vec![group_event::Event::Deleted(GroupDeleted {})]);
-        self.store.commit(commit.without_members(group.state.id)).await
+        let commit = self.commit().without_members(group.state.id);
+        self.store.commit(commit.happened(group, vec![group_event::Event::Deleted(GroupDeleted {})])).await
     }
 }
 

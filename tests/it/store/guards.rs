@@ -2,7 +2,7 @@
 
 use userpool::store::read::Wanted;
 
-use super::{Database, Pool, begin, signed_out};
+use super::{Commits, Database, Happens, Pool, begin, signed_out};
 use crate::support::tables::{about_pool, fill};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +55,7 @@ async fn a_stream_with_an_event_of_a_later_release_fails_and_skips_nothing() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
-    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
+    database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.unwrap();
     sqlx::query("insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
                  values ($1, $2, 3, gen_random_uuid(), 'user.teleported', 1, '{}', '{}', now(), 1, 0)")
         .bind(pool.id.as_str())
@@ -78,7 +78,7 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     assert_eq!(database.store.verify(None).await.unwrap().differences, Vec::<String>::new());
     database.assert_verified().await;
     // A command that began before may still write.
-    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.unwrap();
+    database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.unwrap();
     database.assert_verified().await;
     let filled = fill(database.sql(), pool.id.as_str(), &["log", "pools", "relay_parked"]).await;
     let mut found = about_pool(database.sql(), pool.id.as_str()).await;

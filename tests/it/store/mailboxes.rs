@@ -5,7 +5,7 @@ use userpool::proto::events::{UserPoolSettings, UserPoolSettingsChanged, user_po
 use userpool::proto::v1::UsernameConfigurationType;
 use userpool::store::read::Wanted;
 
-use super::{Database, Pool, Sub};
+use super::{Commits, Database, Happens, Pool, Sub};
 
 /// Makes addresses aliases in a pool, which a store does not mind.
 async fn pool_of_addresses(database: &Database) -> Pool {
@@ -21,7 +21,7 @@ async fn pool_of_addresses(database: &Database) -> Pool {
         ..Default::default()
     };
     let view = database.store.read(&pool.id, None, Wanted::default()).await.unwrap().pool;
-    let commit = pool.commit().pool(&view, vec![user_pool_event::Event::SettingsChanged(changed)]);
+    let commit = pool.commit().happened(&*view, vec![user_pool_event::Event::SettingsChanged(changed)]);
     database.store.commit(commit).await.unwrap();
     pool
 }

@@ -26,6 +26,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::PgPool;
+use userpool::domain::decision::{Aggregate, Decision};
 use userpool::domain::ids::{StreamId, Sub, UserPoolId};
 use userpool::domain::time::Timestamp;
 use userpool::domain::user_pool::NameRules;
@@ -35,8 +36,8 @@ use userpool::proto::events::{
     UserDeleted, UserPersonal, UserPoolCreated, UserPoolDeleted, UserSignedOut, UserSignedUp, user_pool_event,
 };
 use userpool::store::cache::PoolView;
-use userpool::store::commit::{Commit, LoadedUser, OperationalRow};
-use userpool::store::error::StoreError;
+use userpool::store::commit::{Commit, LoadedUser, NewPool, NewUser, OperationalRow, Settlement, Subject};
+use userpool::store::error::{Failure, StoreError};
 use userpool::store::keys::{MasterKeys, PoolKeys};
 use userpool::store::metadata::{Actor, ActorKind, Origin};
 use userpool::store::{self, Store};
@@ -189,6 +190,31 @@ fn origin() -> Origin {
     }
 }
 
+/// What happens in these tests without a rule that decides it.
+trait Happens {
+    fn happened<S: Subject>(self, subject: &S, events: Vec<<S::State as Aggregate>::Event>) -> Settlement<()>;
+}
+
+impl Happens for Commit {
+    fn happened<S: Subject>(self, subject: &S, events: Vec<<S::State as Aggregate>::Event>) -> Settlement<()> {
+        self.decided(subject, Decision::events(events, ()))
+    }
+}
+
+/// Writes what happened, and tells why it could not.
+trait Commits {
+    fn commit(&self, settlement: Settlement<()>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Commits for Store {
+    async fn commit(&self, settlement: Settlement<()>) -> Result<(), StoreError> {
+        self.settle(settlement).await.map_err(|failure| match failure {
+            Failure::Store(error) => error,
+            Failure::Refused(error) => panic!("nothing refuses here: {error}"),
+        })
+    }
+}
+
 /// A pool in which users can be made.
 struct Pool {
     store: Store,
@@ -203,9 +229,8 @@ impl Pool {
         let id = UserPoolId::new(format!("us-east-1_{}", random.text(b"abcdefghijklmnopqrstuvwxyz", 9)));
         let (keys, wrapped) = store.generate_pool_keys(&id);
         let pool = Self { store: store.clone(), id, keys: Arc::new(keys), random };
-        let commit =
-            pool.commit().new_pool(vec![pool_created()]).operational(wrapped.into_iter().map(OperationalRow::Key));
-        store.commit(commit).await.expect("the pool is stored");
+        let commit = pool.commit().operational(wrapped.into_iter().map(OperationalRow::Key));
+        store.commit(commit.happened(&NewPool, vec![pool_created()])).await.expect("the pool is stored");
         pool
     }
 
@@ -214,7 +239,7 @@ impl Pool {
     }
 
     fn commit_at(&self, at: Timestamp) -> Commit {
-        Commit::new(&self.id, &self.keys, &NameRules::default(), &origin(), at)
+        Commit::about_new_pool(&self.id, &self.keys, NameRules::default(), &origin(), at)
     }
 
     fn now(&self) -> Timestamp {
@@ -231,7 +256,7 @@ impl Pool {
             name_rules: NameRules::default(),
             keys: self.keys.clone(),
         };
-        let commit = self.commit().pool(&view, vec![user_pool_event::Event::Deleted(UserPoolDeleted {})]);
+        let commit = self.commit().happened(&view, vec![user_pool_event::Event::Deleted(UserPoolDeleted {})]);
         self.store.commit(commit).await.expect("the pool is deleted");
     }
 
@@ -240,8 +265,8 @@ impl Pool {
         let sub = Sub(self.random.uuid());
         let (key, wrapped) = self.keys.generate_user_key(sub.to_string(), &self.random);
         let (event, at) = (Event::SignedUp(signed_up(name)), self.now());
-        let commit = self.commit_at(at).new_user(sub, &key, vec![event.clone()]);
-        self.store.commit(commit.operational([OperationalRow::Key(wrapped)])).await?;
+        let commit = self.commit_at(at).operational([OperationalRow::Key(wrapped)]);
+        self.store.commit(commit.happened(&NewUser { sub, key: &key }, vec![event.clone()])).await?;
         let state = userpool::domain::decision::replay(None, &StreamId::user(sub), [(&event, at)]);
         Ok(LoadedUser { state: state.expect("a user who signed up"), version: 1, key })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use userpool::store::feed::{Cursor, Log};
 
-use super::{Database, Pool, signed_out};
+use super::{Commits, Database, Happens, Pool, signed_out};
 
 const APPEND: &str = "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
     select 'pool', $1, $2, gen_random_uuid(), 'test', 1, '{}', '{}', now(), 1, count(*) from log where tx = pg_current_xact_id()";
@@ -116,9 +116,9 @@ async fn commits_over_two_streams_in_any_order_never_deadlock() {
     let deadlocks_before = deadlocks(&database).await;
     let commits = (0..60).map(|index| {
         let commit = if index % 2 == 0 {
-            pool.commit().user(&one, vec![signed_out(2)]).user(&other, vec![signed_out(2)])
+            pool.commit().other_user(&one, vec![signed_out(2)]).happened(&other, vec![signed_out(2)])
         } else {
-            pool.commit().user(&other, vec![signed_out(2)]).user(&one, vec![signed_out(2)])
+            pool.commit().other_user(&other, vec![signed_out(2)]).happened(&one, vec![signed_out(2)])
         };
         database.store.commit(commit)
     });

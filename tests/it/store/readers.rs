@@ -1,6 +1,7 @@
 //! What is deleted waits for whoever has still to read it.
 
 use sqlx::Row;
+use userpool::domain::decision::Decision;
 use userpool::domain::time::Timestamp;
 use userpool::kafka::relay;
 use userpool::proto::events::{UserCodeSent, user_activity};
@@ -8,7 +9,7 @@ use userpool::store::feed::{Cursor, Log};
 use userpool::store::leases::Lease;
 use userpool::store::parked::{Parking, Settled};
 
-use super::{Database, Pool};
+use super::{Commits, Database, Pool};
 use crate::support::client::eventually;
 use crate::support::tables::about_pool;
 
@@ -29,7 +30,7 @@ impl Scenario {
         let user = pool.user("jane").await.unwrap();
         for _ in 0..facts {
             let fact = user_activity::Activity::CodeSent(UserCodeSent::default());
-            let commit = pool.commit().user(&user, Vec::new()).activity(user.state.sub, &user.key, vec![fact]);
+            let commit = pool.commit().decided(&user, Decision::events(Vec::new(), ()).with_activity([fact]));
             database.store.commit(commit).await.unwrap();
         }
         pool.delete().await;

@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection};
 use userpool::store::rebuild::RebuildError;
 
 use super::crash::content;
-use super::{Database, Pool, begin, deleted, master_keys_text, signed_out};
+use super::{Commits, Database, Happens, Pool, begin, deleted, master_keys_text, signed_out};
 
 const READ_MODELS: [&str; 9] =
     ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
@@ -68,8 +68,8 @@ async fn broken_read_models_come_back_and_nothing_else_changes() {
     let erased = pool.user("erased").await.unwrap();
     pool.user("john").await.unwrap();
     gone.user("somebody").await.unwrap();
-    database.store.commit(pool.commit().user(&jane, vec![signed_out(2)])).await.unwrap();
-    database.store.commit(pool.commit().user(&erased, vec![deleted()])).await.unwrap();
+    database.store.commit(pool.commit().happened(&jane, vec![signed_out(2)])).await.unwrap();
+    database.store.commit(pool.commit().happened(&erased, vec![deleted()])).await.unwrap();
     let good = content(&database, &READ_MODELS).await;
     gone.delete().await;
     let (others, tables) = (content(&database, &OTHERS).await, catalogue(&database).await);
@@ -138,14 +138,14 @@ async fn write(pool: Arc<Pool>, writer: usize, stop: Arc<AtomicBool>) -> i64 {
     while !stop.load(Ordering::Relaxed) {
         // The name of one who was deleted is taken again.
         let mut user = pool.user(&format!("writer-{writer}-{}", commits / 6)).await.expect("a user");
-        pool.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.expect("a commit");
+        pool.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("a commit");
         user.version += 1;
         commits += 2;
         if commits % 6 != 0 {
-            pool.store.commit(pool.commit().user(&user, vec![deleted()])).await.expect("a commit");
+            pool.store.commit(pool.commit().happened(&user, vec![deleted()])).await.expect("a commit");
             commits += 1;
         } else {
-            pool.store.commit(pool.commit().user(&user, vec![signed_out(3)])).await.expect("a commit");
+            pool.store.commit(pool.commit().happened(&user, vec![signed_out(3)])).await.expect("a commit");
             commits += 1;
         }
     }
@@ -178,7 +178,7 @@ async fn a_long_transaction_delays_the_swap_and_a_second_rebuild_is_refused() {
     tokio::time::timeout(Duration::from_secs(20), waits).await.expect("the swap waits");
     let second = database.another_store(None).await.rebuild().await;
     assert!(matches!(second, Err(RebuildError::Running)), "{second:?}");
-    database.store.commit(pool.commit().user(&user, vec![signed_out(2)])).await.expect("commands go on");
+    database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("commands go on");
     long.rollback().await.unwrap();
     assert!(rebuild.await.unwrap().unwrap().caught_up >= 1);
     database.assert_verified().await;

@@ -11,7 +11,7 @@ use userpool::domain::user_pool::NameRules;
 use userpool::store::users::{BY_GROUP, BY_SUB, BY_VALUE, BY_VALUES};
 use uuid::Uuid;
 
-use super::{Database, Pool, deleted};
+use super::{Commits, Database, Happens, Pool, deleted};
 
 /// So many users, unless `SEARCH_USERS` names another number.
 const USERS: i64 = 20_000;
@@ -145,7 +145,7 @@ async fn users_of_a_database_of_the_schema_before_are_found_once_it_is_migrated(
     }
     database.store.migrate().await.unwrap();
     database.assert_verified().await;
-    database.store.commit(pool.commit().user(&jane, vec![deleted()])).await.unwrap();
+    database.store.commit(pool.commit().happened(&jane, vec![deleted()])).await.unwrap();
     assert_eq!(found(&database, &pool, "").await, ["john"]);
     database.assert_verified().await;
     let marked: i64 =

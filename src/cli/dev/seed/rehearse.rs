@@ -61,8 +61,9 @@ fn new_pool(pool: &Pool) -> Result<UserPool, Error> {
         most_custom_attributes: Counts::default().custom_attributes_per_pool,
         request: pool.pool.value.create.clone(),
     });
-    decision.answer?;
-    let state = replay::<UserPool>(None, &StreamId::pool(), decision.events.iter().map(|event| (event, at)));
+    let (happened, answer) = decision.into_parts();
+    answer?;
+    let state = replay::<UserPool>(None, &StreamId::pool(), happened.events.iter().map(|event| (event, at)));
     state.ok_or_else(|| Error::internal("a pool that was created does not exist"))
 }
 
@@ -73,7 +74,8 @@ fn inside(pool: &Pool, state: &UserPool) -> Vec<Problem> {
         let has_secret = request.client_secret.is_some() || request.generate_secret();
         let client_secret = has_secret.then(|| Sealed(Vec::new()));
         let decision = create_user_pool_client(state, CreateUserPoolClient { client_secret, request });
-        problems.extend(decision.answer.err().map(|error| client.place.problem(error.message)));
+        let (_, answer) = decision.into_parts();
+        problems.extend(answer.err().map(|error| client.place.problem(error.message)));
     }
     for user in &pool.users {
         let wanted = &user.user.value;

@@ -1,0 +1,349 @@
+//! From a decision to an answer: a commit takes a decision whole, and the answer is had by settling the commit.
+
+use std::sync::Arc;
+
+use crate::domain::app_client::AppClient;
+use crate::domain::decision::{Aggregate, Decision, Happened, NoFacts, replay};
+use crate::domain::error::Error;
+use crate::domain::group::Group;
+use crate::domain::ids::{ClientId, GroupId, StreamId, Sub};
+use crate::domain::user::User;
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::{user_activity, user_event};
+use crate::store::Store;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::commit::{Change, Commit, LoadedGroup, LoadedUser, OperationalRow};
+use crate::store::error::Failure;
+use crate::store::seal::DataKey;
+
+/// What a decision is about: a stream, and what it was when the rules saw it.
+pub trait Subject {
+    /// The aggregate.
+    type State: Aggregate;
+    /// Facts about it that decide nothing.
+    type Activity;
+
+    /// Its stream.
+    fn stream(&self) -> StreamId;
+
+    /// What it was. `None` if it did not exist.
+    fn before(&self) -> Option<&Self::State>;
+
+    /// Puts what happened to it into a commit.
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, Self::Activity>);
+}
+
+/// The events of a subject.
+pub type Event<S> = <<S as Subject>::State as Aggregate>::Event;
+
+/// A pool that does not exist yet.
+pub struct NewPool;
+
+/// A client that does not exist yet.
+pub struct NewClient<'a>(pub &'a ClientId);
+
+/// A group that does not exist yet.
+pub struct NewGroup(pub GroupId);
+
+/// A user who does not exist yet.
+pub struct NewUser<'a> {
+    /// Its id.
+    pub sub: Sub,
+    /// Its data key.
+    pub key: &'a Arc<DataKey>,
+}
+
+/// Who stands for a name that nobody has. Nothing happens to it and nobody writes to it: a commit keeps the facts alone, with
+/// the caller's address sealed under the pool's key.
+pub struct Nobody(pub Sub);
+
+impl Subject for NewPool {
+    type State = UserPool;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::pool()
+    }
+
+    fn before(&self) -> Option<&UserPool> {
+        None
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.pools.push(Change::of(self, 0, happened.events));
+    }
+}
+
+impl Subject for PoolView {
+    type State = UserPool;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::pool()
+    }
+
+    fn before(&self) -> Option<&UserPool> {
+        Some(&self.state)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.pools.push(Change::of(self, self.version, happened.events));
+    }
+}
+
+impl Subject for NewClient<'_> {
+    type State = AppClient;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::client(self.0)
+    }
+
+    fn before(&self) -> Option<&AppClient> {
+        None
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.clients.push(Change::of(self, 0, happened.events));
+    }
+}
+
+impl Subject for ClientView {
+    type State = AppClient;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::client(&self.state.client_id)
+    }
+
+    fn before(&self) -> Option<&AppClient> {
+        Some(&self.state)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.clients.push(Change::of(self, self.version, happened.events));
+    }
+}
+
+impl Subject for NewGroup {
+    type State = Group;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::group(self.0)
+    }
+
+    fn before(&self) -> Option<&Group> {
+        None
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.groups.push(Change::of(self, 0, happened.events));
+    }
+}
+
+impl Subject for LoadedGroup {
+    type State = Group;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::group(self.state.id)
+    }
+
+    fn before(&self) -> Option<&Group> {
+        Some(&self.state)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        commit.groups.push(Change::of(self, self.version, happened.events));
+    }
+}
+
+impl<S: Subject> Subject for Arc<S> {
+    type State = S::State;
+    type Activity = S::Activity;
+
+    fn stream(&self) -> StreamId {
+        S::stream(self)
+    }
+
+    fn before(&self) -> Option<&S::State> {
+        S::before(self)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<Event<S>, S::Activity>) {
+        S::enter(self, commit, happened);
+    }
+}
+
+type UserHappened = Happened<user_event::Event, user_activity::Activity>;
+
+impl Subject for NewUser<'_> {
+    type State = User;
+    type Activity = user_activity::Activity;
+
+    fn stream(&self) -> StreamId {
+        StreamId::user(self.sub)
+    }
+
+    fn before(&self) -> Option<&User> {
+        None
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: UserHappened) {
+        commit.user_decided(self, (self.sub, self.key), 0, happened);
+    }
+}
+
+impl Subject for LoadedUser {
+    type State = User;
+    type Activity = user_activity::Activity;
+
+    fn stream(&self) -> StreamId {
+        StreamId::user(self.state.sub)
+    }
+
+    fn before(&self) -> Option<&User> {
+        Some(&self.state)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: UserHappened) {
+        commit.user_decided(self, (self.state.sub, &self.key), self.version, happened);
+    }
+}
+
+impl Subject for Nobody {
+    type State = User;
+    type Activity = user_activity::Activity;
+
+    fn stream(&self) -> StreamId {
+        StreamId::user(self.0)
+    }
+
+    fn before(&self) -> Option<&User> {
+        None
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: UserHappened) {
+        commit.activity.extend(happened.activity.into_iter().map(|fact| (self.0, None, fact)));
+    }
+}
+
+impl Commit {
+    /// What happens to another user than the one who is decided about, if the command is accepted.
+    pub fn other_user(mut self, other: &LoadedUser, events: Vec<user_event::Event>) -> Self {
+        let change = Change::of(other, other.version, events);
+        self.users.push(Change { key: Some(other.key.clone()), ..change });
+        self
+    }
+
+    fn user_decided<S: Subject<State = User>>(
+        &mut self,
+        subject: &S,
+        (sub, key): (Sub, &Arc<DataKey>),
+        version: i64,
+        happened: UserHappened,
+    ) {
+        let change = Change::of(subject, version, happened.events);
+        self.users.push(Change { key: Some(key.clone()), own: true, ..change });
+        self.activity.extend(happened.activity.into_iter().map(|fact| (sub, Some(key.clone()), fact)));
+        self.messages.extend(happened.messages.into_iter().map(|message| (sub, key.clone(), message)));
+    }
+
+    /// Takes a decision whole. What the commit held before is what accepting the command means: of a refusal, only its facts are
+    /// written.
+    pub fn decided<S: Subject, Answer>(
+        mut self,
+        subject: &S,
+        decision: Decision<Event<S>, S::Activity, Answer>,
+    ) -> Settlement<Answer> {
+        let (happened, answer) = decision.into_parts();
+        if answer.is_err() {
+            self.forget_what_accepting_means();
+        }
+        subject.enter(&mut self, happened);
+        Settlement { commit: self, answer }
+    }
+
+    /// The same, with an answer that shows what the subject has become.
+    pub fn decided_showing<S: Subject, Answer, Shown>(
+        self,
+        subject: &S,
+        decision: Decision<Event<S>, S::Activity, Answer>,
+        show: impl FnOnce(&S::State) -> Result<Shown, Error>,
+    ) -> Settlement<Shown> {
+        let events = decision.happened().iter().map(|event| (event, self.at));
+        let after: Option<S::State> = replay(subject.before().cloned(), &subject.stream(), events);
+        let nothing = || Error::internal("an answer shows what does not exist");
+        self.decided(subject, decision).and_then(|_| show(&after.ok_or_else(nothing)?))
+    }
+
+    fn forget_what_accepting_means(&mut self) {
+        self.users.clear();
+        self.operational.clear();
+        self.counted.clear();
+        self.empty_groups.clear();
+    }
+
+    fn forget_everything(&mut self) {
+        self.forget_what_accepting_means();
+        self.pools.clear();
+        self.clients.clear();
+        self.groups.clear();
+        self.activity.clear();
+        self.messages.clear();
+    }
+}
+
+/// A commit with the decision in it and the answer that the caller gets once it is written.
+#[must_use = "what was decided is lost unless the store settles it"]
+#[derive(Debug)]
+pub struct Settlement<Answer> {
+    commit: Commit,
+    answer: Result<Answer, Error>,
+}
+
+impl<Answer> Settlement<Answer> {
+    /// The same with another answer.
+    pub fn map<Other>(self, answer: impl FnOnce(Answer) -> Other) -> Settlement<Other> {
+        self.and_then(|given| Ok(answer(given)))
+    }
+
+    /// The same with another answer. If none can be made, nothing is written.
+    pub fn and_then<Other>(mut self, answer: impl FnOnce(Answer) -> Result<Other, Error>) -> Settlement<Other> {
+        let answer = match self.answer.map(answer) {
+            Ok(Err(failed)) => {
+                self.commit.forget_everything();
+                Err(failed)
+            }
+            made => made.and_then(|made| made),
+        };
+        Settlement { commit: self.commit, answer }
+    }
+
+    /// The same with rows that are written whatever the answer is: a wrong guess counts.
+    pub fn always(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
+        self.commit.operational.extend(rows);
+        self
+    }
+}
+
+impl Store {
+    /// Writes what was decided and answers. A refusal's facts are written too, and nothing is where nothing was decided. The
+    /// answer to a named command is stored in the same transaction.
+    ///
+    /// Fails with [`StoreError::Stale`](crate::store::error::StoreError::Stale) or
+    /// [`StoreError::Claimed`](crate::store::error::StoreError::Claimed) if somebody else was first: read again and decide
+    /// anew.
+    pub async fn settle<Answer: prost::Message>(&self, settlement: Settlement<Answer>) -> Result<Answer, Failure> {
+        let Settlement { mut commit, answer } = settlement;
+        if commit.is_empty() {
+            return Ok(answer?);
+        }
+        if let Ok(answer) = &answer {
+            commit.answer = commit.origin.command.is_some().then(|| answer.encode_to_vec());
+        }
+        self.run_to_its_end(commit).await?;
+        Ok(answer?)
+    }
+}
