@@ -14,7 +14,6 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     let mut all = String::new();
     let mut table = String::new();
     let mut arms = String::new();
-    let mut functions = String::new();
     let mut requests = String::new();
     let mut services = Vec::new();
     let mut count = 0;
@@ -27,22 +26,10 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
             let name = method.name();
             let folder = names::snake(service.name().trim_end_matches("Service"));
             let function = names::snake(name);
-            let built = Path::new("src/app").join(&folder).join(format!("{function}.rs")).exists();
+            let use_case = UseCase::find(&folder, &function)?;
             let _ = writeln!(variants, "    /// `{}/{name}`.\n    {name},", service.full_name());
             let _ = writeln!(all, "        Self::{name},");
-            write_row(&mut table, &method, declared, built)?;
-            if built {
-                let run = format!(
-                    "encoded(crate::app::{folder}::{function}::{function}(&context.app, &context.caller, request).await)"
-                );
-                let run = if is_developer_command(&method, declared)? { once(&run) } else { run };
-                let _ = writeln!(arms, "        Operation::{name} => {function}(context, body),");
-                let context = if run.contains("&mut context") { "mut context" } else { "context" };
-                let _ = writeln!(
-                    functions,
-                    "fn {function}({context}: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    Box::pin(async move {{\n        let request = crate::api::pipeline::admit(&context, body)?;\n        crate::api::pipeline::spend_quota(&context, &request).await?;\n        {run}\n    }})\n}}"
-                );
-            }
+            write_row(&mut table, &method, declared, use_case.is_some())?;
             let input = names::message_path(&method.input());
             let output = names::message_path(&method.output());
             let pool_id = user_pool_id(&method.input());
@@ -52,6 +39,17 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                 requests,
                 "impl crate::api::operation::Request for {input} {{\n    const OPERATION: Operation = Operation::{name};\n    type Response = {output};\n    fn user_pool_id(&self) -> Option<&str> {{ {pool_id} }}\n    fn client_id(&self) -> Option<&str> {{ {client_id} }}\n    fn access_token(&self) -> Option<&str> {{ {access_token} }}\n}}"
             );
+            if let Some(use_case) = use_case {
+                let _ = writeln!(
+                    arms,
+                    "        Operation::{name} => Box::pin(crate::api::pipeline::run::<{input}>(context, body)),"
+                );
+                let run = use_case.run(declared)?;
+                let _ = writeln!(
+                    requests,
+                    "impl crate::api::operation::UseCase for {input} {{\n    fn run<'a>(&'a self, app: &'a crate::app::App, caller: &'a crate::app::caller::Caller) -> BoxFuture<'a, Result<{output}, Error>> {{\n        Box::pin({run})\n    }}\n}}"
+                );
+            }
             count += 1;
         }
     }
@@ -60,11 +58,51 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
          impl Operation {{\n    /// All of them, in the order of the protos.\n    pub const ALL: [Self; {count}] = [\n{all}    ];\n}}\n\
          pub(super) static OPERATIONS: [OperationInfo; {count}] = [\n{table}];\n\
          /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
-         /// Runs an operation through the part of the pipeline that knows its types. Each has a future of its own on the heap: one of\n\
-         /// all operations together would take more of a stack than there is.\n\
-         pub(super) fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n{functions}\
-         fn encoded(answer: Result<impl prost::Message, Error>) -> Result<Bytes, Error> {{\n    answer.map(|response| response.encode_to_vec().into())\n}}\n{requests}"
+         /// Runs an operation through the part of the pipeline that knows its types.\n\
+         pub(super) fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n{requests}"
     ))
+}
+
+/// A file of `src/app` that answers an operation.
+struct UseCase {
+    path: String,
+    /// Whether it has a function `prepare`, for work that is not repeated with an attempt.
+    prepares: bool,
+}
+
+impl UseCase {
+    fn find(folder: &str, function: &str) -> Result<Option<Self>, Failure> {
+        let file = Path::new("src/app").join(folder).join(format!("{function}.rs"));
+        if !file.exists() {
+            return Ok(None);
+        }
+        let prepares = std::fs::read_to_string(file)?.contains("\npub async fn prepare");
+        Ok(Some(Self { path: format!("crate::app::{folder}::{function}"), prepares }))
+    }
+
+    /// The expression that runs it, and again while somebody else is first.
+    fn run(&self, declared: &DynamicMessage) -> Result<String, Failure> {
+        let Self { path, prepares } = self;
+        let function = path.rsplit("::").next().unwrap_or_default();
+        let told = "ConcurrentModificationException";
+        let collision =
+            if errors(declared)?.iter().any(|error| error == told) { told } else { "TooManyRequestsException" };
+        let settled = if *prepares {
+            format!(
+                "settled_with(Exception::{collision}, move || {path}::prepare(app, caller, self), move |prepared| async move {{ {path}::{function}(app, caller, self, &prepared).await }})"
+            )
+        } else {
+            format!("settled(Exception::{collision}, move || {path}::{function}(app, caller, self))")
+        };
+        Ok(format!("crate::app::attempts::{settled}"))
+    }
+}
+
+/// The exceptions that an operation declares.
+fn errors(declared: &DynamicMessage) -> Result<Vec<String>, Failure> {
+    let errors = declared.get_field_by_name("errors").ok_or("no field errors")?;
+    let errors = errors.as_list().ok_or("errors is not a list")?.iter();
+    errors.map(|error| Ok(error.as_str().ok_or("an error is not a string")?.to_owned())).collect()
 }
 
 fn write_row(
@@ -79,10 +117,8 @@ fn write_row(
     if authorization == "Unspecified" || quota == "Unspecified" {
         return Err(format!("{name} declares no authorization or no quota category").into());
     }
-    let errors = declared.get_field_by_name("errors").ok_or("no field errors")?;
     let mut exceptions = String::new();
-    for error in errors.as_list().ok_or("errors is not a list")? {
-        let error = error.as_str().ok_or("an error is not a string")?;
+    for error in errors(declared)? {
         let _ = write!(exceptions, "Exception::{error}, ");
     }
     let no_output = declared.get_field_by_name("no_output").and_then(|value| value.as_bool()).unwrap_or(false);
@@ -100,18 +136,6 @@ fn write_row(
 
 fn is_read(method: &MethodDescriptor) -> bool {
     method.options().get_field_by_name("idempotency_level").and_then(|level| level.as_enum_number()) == Some(1)
-}
-
-/// Whether an operation is one that a developer can name, so that it is done once.
-fn is_developer_command(method: &MethodDescriptor, declared: &DynamicMessage) -> Result<bool, Failure> {
-    Ok(!is_read(method) && enum_name(declared, "authorization", "AUTHORIZATION_")? == "Developer")
-}
-
-/// The expression that runs a command unless it has an answer already.
-fn once(run: &str) -> String {
-    format!(
-        "if let Some(answer) = crate::api::once::begin(&mut context, &request).await? {{ return Ok(answer); }}\n            let answer = {run};\n            crate::api::once::end(&context, answer).await"
-    )
 }
 
 fn enum_name(message: &DynamicMessage, field: &str, prefix: &str) -> Result<String, Failure> {

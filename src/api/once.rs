@@ -11,7 +11,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::store::answers::{IdempotencyKey, NamedCommand};
 
-/// Before a developer's command: the answer, if it has one already. Called by the generated dispatch.
+/// Before a developer's command: the answer, if it has one already.
 pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) -> Result<Option<Bytes>, Error> {
     let Some(key) = &context.caller.idempotency_key else { return Ok(None) };
     let key = IdempotencyKey::parse(key).ok_or_else(|| {

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::api::pipeline::Context;
+use crate::app::App;
+use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolArn;
 use crate::proto::userpool::v1::{Authorization, QuotaCategory};
@@ -37,6 +39,13 @@ pub struct OperationInfo {
     pub request: &'static str,
     /// Full name of its response message.
     pub response: &'static str,
+}
+
+impl OperationInfo {
+    /// Whether its caller can name a call, so that it is done once.
+    pub fn is_developer_command(&self) -> bool {
+        !self.read && self.authorization == Authorization::Developer
+    }
 }
 
 impl Operation {
@@ -80,6 +89,13 @@ pub trait Request: prost::Message + Default + Sized {
     fn client_id(&self) -> Option<&str>;
     /// The access token that it brings.
     fn access_token(&self) -> Option<&str>;
+}
+
+/// A request of an operation that is built.
+pub trait UseCase: Request {
+    /// Runs the use case, and again from its read while somebody else is first. Each has a future of its own on the heap: one
+    /// of all operations together would take more of a stack than there is.
+    fn run<'a>(&'a self, app: &'a App, caller: &'a Caller) -> BoxFuture<'a, Result<Self::Response, Error>>;
 }
 
 /// The pool in an ARN.

@@ -6,9 +6,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prost::Message;
 
 use crate::api::checks::{self, Check};
-use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, dispatch};
+use crate::api::once;
+use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, UseCase, dispatch};
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
@@ -67,8 +69,20 @@ pub fn count(operation: &'static str, outcome: &'static str) {
     metrics::counter!("userpool_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
 }
 
-/// The part that knows an operation's type: what stands between a body and the use case. Called by the generated dispatch.
-pub(crate) fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
+/// The part that knows an operation's type. Called by the generated dispatch.
+pub(crate) async fn run<Req: UseCase + Check>(mut context: Context, body: Bytes) -> Result<Bytes, Error> {
+    let request: Req = admit(&context, body)?;
+    spend_quota(&context, &request).await?;
+    let is_command = Req::OPERATION.info().is_developer_command();
+    if is_command && let Some(answer) = once::begin(&mut context, &request).await? {
+        return Ok(answer);
+    }
+    let answer = request.run(&context.app, &context.caller).await.map(|answer| answer.encode_to_vec().into());
+    if is_command { once::end(&context, answer).await } else { answer }
+}
+
+/// What stands between a body and the use case.
+fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
     let mut request = Req::decode(body).map_err(|_| {
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
     })?;

@@ -14,13 +14,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 type Gate = AsyncMutex<()>;
 
+/// A guess that is going on: the next one at the same name begins when it is dropped.
+pub type OneGuess = OwnedMutexGuard<()>;
+
 /// The gates of the names at which somebody guesses right now.
 #[derive(Debug, Default)]
 pub struct Guesses(Mutex<HashMap<Vec<u8>, Weak<Gate>>>);
 
 impl Guesses {
     /// Waits until nobody else guesses there, but not longer than the caller would; the guess lasts until the guard is dropped.
-    pub async fn begin(&self, whose: &[u8], patience: Option<Duration>) -> Result<OwnedMutexGuard<()>, Error> {
+    pub async fn begin(&self, whose: &[u8], patience: Option<Duration>) -> Result<OneGuess, Error> {
         let longest = patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         let guess = tokio::time::timeout(longest, self.gate(whose).lock_owned()).await;
         guess.map_err(|_| Error::too_many_requests())

@@ -4,6 +4,7 @@
 
 pub mod admin_user;
 pub mod app_client;
+pub mod attempts;
 pub mod auth;
 pub mod caller;
 pub mod clients;
@@ -26,7 +27,6 @@ use std::sync::Arc;
 
 pub use crate::store::error::Failure;
 
-use crate::domain::error::{Error, Exception};
 use crate::environment::{Clock, Random};
 use crate::limits::{Allowances, Counts, Limits, Refusals};
 use crate::store::Store;
@@ -121,87 +121,5 @@ impl App {
             limits: Limits::new(settings.allowances),
             refusals: Refusals::default(),
         })
-    }
-}
-
-const MOST_TRIES: usize = 5;
-
-/// How often an operation was decided anew because somebody else was first.
-pub(crate) struct Tries {
-    collision: Exception,
-    left: usize,
-}
-
-impl Tries {
-    /// No try yet. The exception is what the caller reads if all of them collide.
-    pub(crate) fn new(collision: Exception) -> Self {
-        Self { collision, left: MOST_TRIES }
-    }
-
-    /// After a failure: whether another try, from a new read, can help.
-    pub(crate) fn again(&mut self, failure: Failure) -> Result<(), Error> {
-        let error = match failure {
-            Failure::Refused(error) => return Err(error),
-            Failure::Store(error) if !error.is_collision() => return Err(error.into()),
-            Failure::Store(error) => error,
-        };
-        metrics::counter!("userpool_commit_collisions_total").increment(1);
-        self.left -= 1;
-        match (self.left, self.collision) {
-            (0, Exception::ConcurrentModificationException) => {
-                let message = "The resource was changed by somebody else at the same time. Please try again.";
-                Err(Error::new(self.collision, message))
-            }
-            (0, _) => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Runs an attempt, and again from its read while somebody else is first.
-macro_rules! until_settled {
-    ($collision:expr, $attempt:expr) => {{
-        let mut tries = $crate::app::Tries::new($collision);
-        loop {
-            // On the heap: an attempt holds all that was read, and futures of futures would fill a stack.
-            match Box::pin($attempt).await {
-                Ok(answer) => break Ok(answer),
-                Err(failure) => {
-                    if let Err(error) = tries.again(failure) {
-                        break Err(error);
-                    }
-                }
-            }
-        }
-    }};
-}
-pub(crate) use until_settled;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::error::StoreError;
-
-    /// What is read after so many tries that collided.
-    fn after(tries: usize, collision: Exception) -> Option<Error> {
-        let mut left = Tries::new(collision);
-        (0..tries).find_map(|_| left.again(Failure::Store(StoreError::Stale)).err())
-    }
-
-    #[test]
-    fn the_fifth_collision_is_told_by_the_exception_that_the_operation_has_for_it() {
-        for collision in [Exception::ConcurrentModificationException, Exception::TooManyRequestsException] {
-            assert!(after(4, collision).is_none());
-            assert_eq!(after(5, collision).unwrap().exception, collision);
-        }
-    }
-
-    #[test]
-    fn what_no_other_try_can_help_ends_the_first() {
-        let mut tries = Tries::new(Exception::TooManyRequestsException);
-        let refused = tries.again(Failure::Refused(Error::no_such_user())).unwrap_err();
-        assert_eq!(refused.exception, Exception::UserNotFoundException);
-        let failed = tries.again(Failure::Store(StoreError::Database(sqlx::Error::PoolClosed))).unwrap_err();
-        assert_eq!(failed.exception, Exception::ServiceUnavailableException);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::{App, Failure};
 use crate::domain::auth::srp;
 use crate::domain::error::Error;
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
@@ -32,18 +32,41 @@ impl<'a> Owner<'a> {
     }
 }
 
-/// Makes and seals both forms of a password.
-pub async fn seal(app: &App, caller: &Caller, owner: Owner<'_>, password: &str) -> Result<Password, Error> {
-    let turn = caller.turn(owner.pool_id);
+/// Both forms of a password, made and not yet sealed. The slow part of setting one: it is prepared once.
+pub struct PasswordForms {
+    username: String,
+    hash: String,
+    verifier: Vec<u8>,
+}
+
+/// Makes both forms of a password of a user of this name.
+pub async fn make(
+    app: &App,
+    caller: &Caller,
+    pool_id: &UserPoolId,
+    username: &str,
+    password: &str,
+) -> Result<PasswordForms, Error> {
+    let (turn, username) = (caller.turn(pool_id), username.to_owned());
     let hash = app.passwords.hash(password, app.random.bytes(), &turn).await?;
     let (pool_name, user_id, text, salt) =
-        (owner.pool_id.pool_name().to_owned(), owner.username.to_owned(), password.to_owned(), app.random.bytes());
+        (pool_id.pool_name().to_owned(), username.clone(), password.to_owned(), app.random.bytes());
     let verifier = app.passwords.work(&turn, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
     let verifier = serde_json::to_vec(&verifier).map_err(Error::internal)?;
-    Ok(Password {
-        hash: seal_form(app, owner, FieldClass::PasswordHash, hash.as_bytes()),
-        srp_verifier: seal_form(app, owner, FieldClass::SrpVerifier, &verifier),
-    })
+    Ok(PasswordForms { username, hash, verifier })
+}
+
+impl PasswordForms {
+    /// The password as its owner's. Outdated if the owner has another name, which the verifier is about.
+    pub fn seal(&self, app: &App, owner: Owner<'_>) -> Result<Password, Failure> {
+        if owner.username != self.username {
+            return Err(Failure::Outdated);
+        }
+        Ok(Password {
+            hash: seal_form(app, owner, FieldClass::PasswordHash, self.hash.as_bytes()),
+            srp_verifier: seal_form(app, owner, FieldClass::SrpVerifier, &self.verifier),
+        })
+    }
 }
 
 fn seal_form(app: &App, owner: Owner<'_>, class: FieldClass, value: &[u8]) -> crate::domain::personal::Sealed {
@@ -58,4 +81,34 @@ pub fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>,
     let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
     let opened = user.key.open(place, &password.hash).map_err(Error::internal)?;
     String::from_utf8(opened).map(Some).map_err(Error::internal)
+}
+
+/// A password that was compared with a user's: the slow part of a guess, prepared once.
+pub struct Comparison {
+    stored: Option<String>,
+    matches: bool,
+}
+
+impl Comparison {
+    /// Compares a password with that of a user, or with nobody's, which takes as long.
+    pub async fn make(
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        user: Option<&LoadedUser>,
+        password: &str,
+    ) -> Result<Self, Error> {
+        let stored = stored_hash_of(pool, user)?;
+        let matches = app.passwords.verify(password, stored.as_deref(), &caller.turn(&pool.id)).await?;
+        Ok(Self { stored, matches })
+    }
+
+    /// Whether it is the user's password. Outdated if the user had another one when it was compared.
+    pub fn matches(&self, pool: &PoolView, user: Option<&LoadedUser>) -> Result<bool, Failure> {
+        if self.stored == stored_hash_of(pool, user)? { Ok(self.matches) } else { Err(Failure::Outdated) }
+    }
+}
+
+fn stored_hash_of(pool: &PoolView, user: Option<&LoadedUser>) -> Result<Option<String>, Error> {
+    Ok(user.map(|user| stored_hash(pool, user)).transpose()?.flatten())
 }

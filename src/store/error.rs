@@ -11,13 +11,25 @@ use crate::store::commit::Counted;
 use crate::store::event_size::LARGEST_EVENT;
 use crate::store::seal::Unsealable;
 
-/// Why an attempt at an operation ended.
+/// Why an attempt at an operation ended without an answer.
 #[derive(Debug)]
 pub enum Failure {
     /// The answer is a refusal.
     Refused(Error),
     /// The store failed, or somebody else was first.
     Store(StoreError),
+    /// What was prepared for the attempt is about what has changed since.
+    Outdated,
+}
+
+impl Failure {
+    /// The same with another refusal, if it is one.
+    pub fn map_refusal(self, change: impl FnOnce(Error) -> Error) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(change(error)),
+            failure => failure,
+        }
+    }
 }
 
 impl From<Error> for Failure {

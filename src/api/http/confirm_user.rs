@@ -21,6 +21,7 @@ use crate::api::listener::Peer;
 use crate::api::operation::Operation;
 use crate::api::pipeline::Context;
 use crate::api::{authenticate, checks, pipeline, status};
+use crate::app::attempts::settled;
 use crate::app::sign_up::confirm_by_link::confirm_by_link;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolId;
@@ -81,7 +82,8 @@ async fn confirmed(context: &Context, pool_id: &UserPoolId, request: ConfirmSign
     checks::check(&request)?;
     // It is the same work as the operation's, so it counts to the same quota.
     pipeline::spend_quota(context, &request).await?;
-    confirm_by_link(&context.app, &context.caller, pool_id, request).await
+    let (app, caller) = (&context.app, &context.caller);
+    settled(Exception::TooManyRequestsException, || confirm_by_link(app, caller, pool_id, &request)).await
 }
 
 fn refusal(error: &Error) -> &'static Confirmation {

@@ -2,8 +2,7 @@
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_confirm_sign_up as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{AdminConfirmSignUpRequest, AdminConfirmSignUpResponse};
@@ -11,14 +10,6 @@ use crate::store::commit::{Commit, OperationalRow};
 
 /// Confirms a user without a code.
 pub async fn admin_confirm_sign_up(
-    app: &App,
-    caller: &Caller,
-    request: AdminConfirmSignUpRequest,
-) -> Result<AdminConfirmSignUpResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminConfirmSignUpRequest,

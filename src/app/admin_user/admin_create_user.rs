@@ -1,65 +1,128 @@
 //! AdminCreateUser.
 
+use std::sync::Arc;
+
 use crate::app::admin_user::named_user::named_user;
+use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Owner};
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::{App, Failure, shapes};
+use crate::domain::error::Error;
 use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::password_policy;
-use crate::domain::user::admin_create_user::{self as rules, Invitations, TakenAlias, TemporaryPassword};
+use crate::domain::user::admin_create_user::{self as rules, Invitations, Invitee, TakenAlias, TemporaryPassword};
 use crate::domain::user::admin_set_user_password::admin_set_user_password;
-use crate::domain::user::{User, resend_invitation};
+use crate::domain::user::{Password, User, resend_invitation};
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
+use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, LoadedUser, NewUser, OperationalRow};
-use crate::store::read::Wanted;
+use crate::store::read::{Snapshot, Wanted};
+
+/// A user, or another invitation, whose temporary password is hashed.
+pub enum Prepared {
+    /// A user who is to be created.
+    Created(Box<NewInvitee>),
+    /// A user who is there and invited again.
+    Resent(Box<Reinvited>),
+}
+
+/// A user who is to be created.
+pub struct NewInvitee {
+    sub: Sub,
+    found: FirstRead<Snapshot>,
+    text: String,
+    forms: PasswordForms,
+}
+
+/// A user who is invited again.
+pub struct Reinvited {
+    found: FirstRead<(Arc<PoolView>, LoadedUser)>,
+    text: String,
+    forms: PasswordForms,
+}
+
+/// Checks what is asked for, and hashes the temporary password.
+pub async fn prepare(app: &App, caller: &Caller, request: &AdminCreateUserRequest) -> Result<Prepared, Failure> {
+    if request.message_action() == "RESEND" {
+        let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
+        resend_invitation::check(&user.state)?;
+        let text = temporary_password(app, &pool.state, request)?;
+        let forms = password_forms::make(app, caller, &pool.id, user.state.username(), &text).await?;
+        return Ok(Prepared::Resent(Box::new(Reinvited { found: FirstRead::new((pool, user)), text, forms })));
+    }
+    let invitee = prepare_creation(app, caller, request, Sub(app.random.uuid())).await?;
+    Ok(Prepared::Created(Box::new(invitee)))
+}
+
+/// Prepares a user of this id.
+pub(crate) async fn prepare_creation(
+    app: &App,
+    caller: &Caller,
+    request: &AdminCreateUserRequest,
+    sub: Sub,
+) -> Result<NewInvitee, Failure> {
+    let found = read(app, request).await?;
+    let invitee = check(&found, request, sub)?.0;
+    let text = temporary_password(app, &found.pool.state, request)?;
+    let forms = password_forms::make(app, caller, &found.pool.id, &invitee.username, &text).await?;
+    Ok(NewInvitee { sub, found: FirstRead::new(found), text, forms })
+}
 
 /// Creates a user with a temporary password and invites it, or invites one again.
 pub async fn admin_create_user(
     app: &App,
     caller: &Caller,
-    request: AdminCreateUserRequest,
-) -> Result<AdminCreateUserResponse, Error> {
-    if request.message_action() == "RESEND" {
-        return until_settled!(Exception::TooManyRequestsException, resend(app, caller, &request));
+    request: &AdminCreateUserRequest,
+    prepared: &Prepared,
+) -> Result<AdminCreateUserResponse, Failure> {
+    match prepared {
+        Prepared::Created(invitee) => create(app, caller, request, invitee, false).await,
+        Prepared::Resent(reinvited) => resend(app, caller, request, reinvited).await,
     }
-    // Another one at each try: a name of somebody else's may look like it.
-    let fresh_sub = || Sub(app.random.uuid());
-    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_sub(), false))
 }
 
-/// Creates a user of this id. Collides if the id is, or was, another user's. A permanent password needs no other: the user
-/// is confirmed from the first moment.
+async fn read(app: &App, request: &AdminCreateUserRequest) -> Result<Snapshot, Error> {
+    let pool_id = UserPoolId::new(request.user_pool_id());
+    let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
+    app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await
+}
+
+/// The user as it would be, and the aliases that it would take from others.
+fn check(found: &Snapshot, request: &AdminCreateUserRequest, sub: Sub) -> Result<(Invitee, Vec<TakenAlias>), Error> {
+    let pool = &found.pool;
+    let invitee = rules::invitee(&pool.state, sub, request)?;
+    let aliases = rules::conflicts(&pool.name_rules, &invitee, &found.taken, request.force_alias_creation())?;
+    Invitations::of(request).addresses(&invitee.attributes)?;
+    Ok((invitee, aliases))
+}
+
+/// Creates the user. Collides if the id is, or was, another user's. A permanent password needs no other: the user is
+/// confirmed from the first moment.
 pub(crate) async fn create(
     app: &App,
     caller: &Caller,
     request: &AdminCreateUserRequest,
-    sub: Sub,
+    prepared: &NewInvitee,
     permanent: bool,
 ) -> Result<AdminCreateUserResponse, Failure> {
-    let pool_id = UserPoolId::new(request.user_pool_id());
-    let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
-    let found = app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await?;
-    let pool = found.pool;
-    let invitee = rules::invitee(&pool.state, sub, request)?;
-    let force = request.force_alias_creation();
-    let aliases = rules::conflicts(&pool.name_rules, &invitee, &found.taken, force)?;
-    Invitations::of(request).addresses(&invitee.attributes)?;
-    let text = temporary_password(app, &pool.state, request)?;
-    let owners = alias_owners(app, &pool_id, aliases).await?;
+    let NewInvitee { sub, text, forms, .. } = prepared;
+    let found = prepared.found.or(read(app, request)).await?;
+    let (pool, sub) = (&found.pool, *sub);
+    let (invitee, aliases) = check(&found, request, sub)?;
+    let owners = alias_owners(app, &pool.id, aliases).await?;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
     // Where an address is the name, it is the one that the administrator writes here.
     let address_is_name = !pool.name_rules.username_attributes.is_empty();
     let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
-    let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
-    let temporary = temporary(app, caller, owner, shown, text, request).await?;
+    let password = forms.seal(app, Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username })?;
+    let temporary = temporary(password, shown, text, request);
     let mut decision = rules::admin_create_user(&pool.state, invitee, &temporary);
     if permanent {
         decision = decision.then(admin_set_user_password(temporary.password, true));
     }
-    let mut commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now())
-        .decided_from(&pool, None)
+    let mut commit = Commit::about(pool, &caller.developer_origin(), app.clock.now())
+        .decided_from(pool, None)
         .operational([OperationalRow::Key(wrapped)]);
     for (owner, taken) in &owners {
         commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
@@ -72,13 +135,12 @@ async fn resend(
     app: &App,
     caller: &Caller,
     request: &AdminCreateUserRequest,
+    Reinvited { found, text, forms }: &Reinvited,
 ) -> Result<AdminCreateUserResponse, Failure> {
-    let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
+    let (pool, user) = found.or(named_user(app, request.user_pool_id(), request.username())).await?;
     resend_invitation::check(&user.state)?;
-    let text = temporary_password(app, &pool.state, request)?;
-    let _sub = user.state.sub;
     let shown = rules::sign_in_name(&pool.name_rules, &user.state, request.username()).to_owned();
-    let temporary = temporary(app, caller, Owner::of(&pool, &user), shown, text, request).await?;
+    let temporary = temporary(forms.seal(app, Owner::of(&pool, &user))?, shown, text, request);
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
     app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
@@ -118,17 +180,9 @@ fn temporary_password(app: &App, pool: &UserPool, request: &AdminCreateUserReque
     }
 }
 
-/// The slow part: both forms of the temporary password. The invitation calls the user by the given name.
-async fn temporary(
-    app: &App,
-    caller: &Caller,
-    owner: Owner<'_>,
-    username: String,
-    text: String,
-    request: &AdminCreateUserRequest,
-) -> Result<TemporaryPassword, Error> {
-    let password = password_forms::seal(app, caller, owner, &text).await?;
-    Ok(TemporaryPassword { password, text, username, invitations: Invitations::of(request) })
+/// A temporary password with its invitation, which calls the user by the given name.
+fn temporary(password: Password, username: String, text: &str, request: &AdminCreateUserRequest) -> TemporaryPassword {
+    TemporaryPassword { password, text: text.to_owned(), username, invitations: Invitations::of(request) }
 }
 
 fn response(pool: &UserPool, user: &User) -> AdminCreateUserResponse {

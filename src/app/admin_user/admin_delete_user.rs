@@ -2,22 +2,13 @@
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::delete_user as rules;
 use crate::proto::v1::{AdminDeleteUserRequest, AdminDeleteUserResponse};
 use crate::store::commit::Commit;
 
 /// Deletes a user: its key is destroyed, nothing personal of it is left.
 pub async fn admin_delete_user(
-    app: &App,
-    caller: &Caller,
-    request: AdminDeleteUserRequest,
-) -> Result<AdminDeleteUserResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminDeleteUserRequest,

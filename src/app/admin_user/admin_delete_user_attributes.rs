@@ -3,21 +3,12 @@
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
 use crate::app::user::attribute_change::{Change, fresh_codes};
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_delete_user_attributes as rules;
 use crate::proto::v1::{AdminDeleteUserAttributesRequest, AdminDeleteUserAttributesResponse};
 
 /// Takes attributes of a user away.
 pub async fn admin_delete_user_attributes(
-    app: &App,
-    caller: &Caller,
-    request: AdminDeleteUserAttributesRequest,
-) -> Result<AdminDeleteUserAttributesResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminDeleteUserAttributesRequest,

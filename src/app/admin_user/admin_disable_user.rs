@@ -2,22 +2,13 @@
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_disable_user as rules;
 use crate::proto::v1::{AdminDisableUserRequest, AdminDisableUserResponse};
 use crate::store::commit::Commit;
 
 /// Bars a user from signing in and ends every session of it.
 pub async fn admin_disable_user(
-    app: &App,
-    caller: &Caller,
-    request: AdminDisableUserRequest,
-) -> Result<AdminDisableUserResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminDisableUserRequest,

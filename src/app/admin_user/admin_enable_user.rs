@@ -2,22 +2,13 @@
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_enable_user as rules;
 use crate::proto::v1::{AdminEnableUserRequest, AdminEnableUserResponse};
 use crate::store::commit::Commit;
 
 /// Lets a disabled user sign in again.
 pub async fn admin_enable_user(
-    app: &App,
-    caller: &Caller,
-    request: AdminEnableUserRequest,
-) -> Result<AdminEnableUserResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminEnableUserRequest,

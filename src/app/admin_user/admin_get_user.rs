@@ -2,16 +2,15 @@
 
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
-use crate::app::{App, shapes};
-use crate::domain::error::Error;
+use crate::app::{App, Failure, shapes};
 use crate::proto::v1::{AdminGetUserRequest, AdminGetUserResponse};
 
 /// Shows a user to an administrator, by name, alias or `sub`.
 pub async fn admin_get_user(
     app: &App,
     _: &Caller,
-    request: AdminGetUserRequest,
-) -> Result<AdminGetUserResponse, Error> {
+    request: &AdminGetUserRequest,
+) -> Result<AdminGetUserResponse, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     let user = user.state;
     Ok(AdminGetUserResponse {

@@ -3,21 +3,12 @@
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
 use crate::app::user::attribute_change::{Change, fresh_codes};
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_update_user_attributes as rules;
 use crate::proto::v1::{AdminUpdateUserAttributesRequest, AdminUpdateUserAttributesResponse};
 
 /// Sets attributes of a user, and sends codes to addresses that have to be proved.
 pub async fn admin_update_user_attributes(
-    app: &App,
-    caller: &Caller,
-    request: AdminUpdateUserAttributesRequest,
-) -> Result<AdminUpdateUserAttributesResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminUpdateUserAttributesRequest,

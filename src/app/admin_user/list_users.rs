@@ -2,7 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::pages::{page, page_size};
-use crate::app::{App, shapes};
+use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user::list_users as rules;
@@ -12,7 +12,7 @@ use crate::store::read::Wanted;
 use crate::store::users::Position;
 
 /// Lists the users of a pool, or those that a filter finds.
-pub async fn list_users(app: &App, _: &Caller, request: ListUsersRequest) -> Result<ListUsersResponse, Error> {
+pub async fn list_users(app: &App, _: &Caller, request: &ListUsersRequest) -> Result<ListUsersResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let filter = rules::parse_filter(request.filter())?;

@@ -1,9 +1,9 @@
 //! CreateUserPoolClient.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, clients, shapes, until_settled};
+use crate::app::{App, Failure, clients, shapes};
 use crate::domain::app_client::create_user_pool_client::{self as rules, CreateUserPoolClient};
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{CreateUserPoolClientRequest, CreateUserPoolClientResponse};
 use crate::store::commit::{Commit, Counted, NewClient};
@@ -17,10 +17,9 @@ const SECRET_LENGTH: usize = 51;
 pub async fn create_user_pool_client(
     app: &App,
     caller: &Caller,
-    request: CreateUserPoolClientRequest,
-) -> Result<CreateUserPoolClientResponse, Error> {
-    let fresh_id = || ClientId::new(app.random.text(ALPHABET, ID_LENGTH));
-    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_id()))
+    request: &CreateUserPoolClientRequest,
+) -> Result<CreateUserPoolClientResponse, Failure> {
+    create(app, caller, request, ClientId::new(app.random.text(ALPHABET, ID_LENGTH))).await
 }
 
 /// Creates an app client of this id. Collides if the id is, or was, another client's.

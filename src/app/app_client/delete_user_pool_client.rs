@@ -1,9 +1,9 @@
 //! DeleteUserPoolClient.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
+use crate::app::{App, Failure};
 use crate::domain::app_client::delete_user_pool_client as rules;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{DeleteUserPoolClientRequest, DeleteUserPoolClientResponse};
 use crate::store::commit::Commit;
@@ -11,14 +11,6 @@ use crate::store::read::Wanted;
 
 /// Deletes a client; its tokens die with it.
 pub async fn delete_user_pool_client(
-    app: &App,
-    caller: &Caller,
-    request: DeleteUserPoolClientRequest,
-) -> Result<DeleteUserPoolClientResponse, Error> {
-    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &DeleteUserPoolClientRequest,

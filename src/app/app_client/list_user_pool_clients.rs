@@ -1,10 +1,9 @@
 //! ListUserPoolClients.
 
-use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::pages::{page, page_size};
+use crate::app::{App, Failure};
 use crate::domain::app_client::AppClient;
-use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::proto::v1::{ListUserPoolClientsRequest, ListUserPoolClientsResponse, UserPoolClientDescription};
 use crate::store::pages::List;
@@ -14,8 +13,8 @@ use crate::store::read::Wanted;
 pub async fn list_user_pool_clients(
     app: &App,
     _: &Caller,
-    request: ListUserPoolClientsRequest,
-) -> Result<ListUserPoolClientsResponse, Error> {
+    request: &ListUserPoolClientsRequest,
+) -> Result<ListUserPoolClientsResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let filter = request.client_type();

@@ -1,9 +1,9 @@
 //! UpdateUserPoolClient.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, shapes, until_settled};
+use crate::app::{App, Failure, shapes};
 use crate::domain::app_client::update_user_pool_client as rules;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{UpdateUserPoolClientRequest, UpdateUserPoolClientResponse};
 use crate::store::commit::Commit;
@@ -11,14 +11,6 @@ use crate::store::read::Wanted;
 
 /// Changes the settings of a client and shows it.
 pub async fn update_user_pool_client(
-    app: &App,
-    caller: &Caller,
-    request: UpdateUserPoolClientRequest,
-) -> Result<UpdateUserPoolClientResponse, Error> {
-    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &UpdateUserPoolClientRequest,

@@ -1,22 +1,13 @@
 //! AdminUserGlobalSignOut.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, admin_user::named_user, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, admin_user::named_user};
 use crate::domain::user::global_sign_out as rules;
 use crate::proto::v1::{AdminUserGlobalSignOutRequest, AdminUserGlobalSignOutResponse};
 use crate::store::commit::Commit;
 
 /// Ends every session of a user.
 pub async fn admin_user_global_sign_out(
-    app: &App,
-    caller: &Caller,
-    request: AdminUserGlobalSignOutRequest,
-) -> Result<AdminUserGlobalSignOutResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminUserGlobalSignOutRequest,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::app::App;
 use crate::app::auth::answer::{Answer, Challenge};
-use crate::app::auth::new_password;
+use crate::app::auth::new_password::{self, NewPassword};
 use crate::app::caller::Caller;
+use crate::app::{App, Failure};
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::challenge::{ChallengeName, ChallengeSession, expires_at};
 use crate::domain::auth::{AuthFlow, required_parameter};
@@ -65,9 +65,9 @@ pub(super) fn password_id(user: &User) -> Result<Option<Uuid>, Error> {
 /// The answer to a challenge, as it came.
 pub struct Response<'a> {
     /// The pool.
-    pub pool_id: &'a UserPoolId,
+    pub pool_id: UserPoolId,
     /// The client.
-    pub client_id: &'a ClientId,
+    pub client_id: ClientId,
     /// The challenge, by its name.
     pub challenge_name: &'a str,
     /// The challenge token.
@@ -75,7 +75,7 @@ pub struct Response<'a> {
     /// The answers.
     pub responses: &'a BTreeMap<String, String>,
     /// Who answers, from where.
-    pub origin: &'a Origin,
+    pub origin: Origin,
     /// Where the person is, as a trusted server says that answers for it.
     pub server: Option<Server<'a>>,
 }
@@ -87,30 +87,47 @@ pub struct Server<'a> {
     pub person_address: Option<&'a str>,
 }
 
-/// Takes the answer to a challenge.
-pub async fn respond<Given: From<Answer> + prost::Message>(
-    app: &App,
-    caller: &Caller,
-    response: &Response<'_>,
-) -> Result<Given, Error> {
+/// An answer whose slow work is done.
+pub enum Prepared<'a> {
+    /// Another password, hashed.
+    NewPassword(Box<NewPassword<'a>>),
+}
+
+/// Does the slow work of an answer.
+pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> Result<Prepared<'a>, Failure> {
     match ChallengeName::of(response.challenge_name)? {
-        ChallengeName::NewPasswordRequired => new_password::respond(app, caller, response).await,
+        ChallengeName::NewPasswordRequired => {
+            Ok(Prepared::NewPassword(Box::new(new_password::prepare(app, caller, response).await?)))
+        }
     }
 }
 
-impl Response<'_> {
+impl Prepared<'_> {
+    /// Takes the answer.
+    pub async fn settle<Given: From<Answer> + prost::Message>(
+        &self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<Given, Failure> {
+        match self {
+            Self::NewPassword(answer) => answer.settle(app, caller).await,
+        }
+    }
+}
+
+impl<'a> Response<'a> {
     /// The challenge token, which every challenge that is built needs.
-    pub fn session(&self) -> Result<&str, Error> {
+    pub fn session(&self) -> Result<&'a str, Error> {
         self.session.ok_or_else(|| Error::invalid_parameter("Missing required parameter Session"))
     }
 
     /// An answer that is needed.
-    pub fn required(&self, name: &'static str) -> Result<&str, Error> {
+    pub fn required(&self, name: &'static str) -> Result<&'a str, Error> {
         required_parameter(self.responses, name)
     }
 
     /// The proof that the client knows its secret.
-    pub fn secret_hash(&self) -> Option<&str> {
+    pub fn secret_hash(&self) -> Option<&'a str> {
         self.responses.get("SECRET_HASH").map(String::as_str)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::app::auth::refresh_flow::{Proof, Refreshing, by_token};
 use crate::app::caller::Caller;
-use crate::app::{App, until_settled};
+use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::proto::v1::{GetTokensFromRefreshTokenRequest, GetTokensFromRefreshTokenResponse};
@@ -11,8 +11,8 @@ use crate::proto::v1::{GetTokensFromRefreshTokenRequest, GetTokensFromRefreshTok
 pub async fn get_tokens_from_refresh_token(
     app: &App,
     caller: &Caller,
-    request: GetTokensFromRefreshTokenRequest,
-) -> Result<GetTokensFromRefreshTokenResponse, Error> {
+    request: &GetTokensFromRefreshTokenRequest,
+) -> Result<GetTokensFromRefreshTokenResponse, Failure> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let refreshing = Refreshing {
@@ -21,11 +21,10 @@ pub async fn get_tokens_from_refresh_token(
         token: request.refresh_token(),
         proof: Proof::Secret(request.client_secret.as_deref()),
     };
-    let tokens: Result<_, Error> =
-        until_settled!(Exception::TooManyRequestsException, by_token(app, caller, &refreshing));
+    let tokens = by_token(app, caller, &refreshing).await;
     // The operation knows no "password reset required": a token of such a user is one that may not.
     let may_not = |error: Error| Error::not_authorized(error.message);
-    let tokens = tokens
-        .map_err(|error| error.of_client(&client_id).unless(Exception::PasswordResetRequiredException, may_not))?;
+    let told = |error: Error| error.of_client(&client_id).unless(Exception::PasswordResetRequiredException, may_not);
+    let tokens = tokens.map_err(|failure| failure.map_refusal(told))?;
     Ok(GetTokensFromRefreshTokenResponse { authentication_result: Some(tokens) })
 }

@@ -2,7 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::user::signed_in::{revoked, signed_in};
-use crate::app::{App, Failure, until_settled};
+use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};
 use crate::domain::user::global_sign_out as rules;
 use crate::proto::v1::{GlobalSignOutRequest, GlobalSignOutResponse};
@@ -12,15 +12,11 @@ use crate::store::commit::Commit;
 pub async fn global_sign_out(
     app: &App,
     caller: &Caller,
-    request: GlobalSignOutRequest,
-) -> Result<GlobalSignOutResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request.access_token()))
-}
-
-async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<GlobalSignOutResponse, Failure> {
+    request: &GlobalSignOutRequest,
+) -> Result<GlobalSignOutResponse, Failure> {
     // The operation knows no "user not found": a token of a user who is gone is one that was revoked.
     let gone = |error: Error| error.unless(Exception::UserNotFoundException, |_| revoked());
-    let signed_in = signed_in(app, token).await.map_err(gone)?;
+    let signed_in = signed_in(app, request.access_token()).await.map_err(gone)?;
     let decision = rules::global_sign_out(&signed_in.user.state);
     let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
     app.store.settle(commit.decided(&signed_in.user, decision).map(|()| GlobalSignOutResponse {})).await

@@ -1,46 +1,79 @@
 //! USER_PASSWORD_AUTH and ADMIN_USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use uuid::Uuid;
+
+use crate::app::attempts::FirstRead;
 use crate::app::auth::answer::Answer;
 use crate::app::auth::challenges::{self, Beginning, Server};
 use crate::app::auth::session;
 use crate::app::caller::Caller;
-use crate::app::password_forms::stored_hash;
+use crate::app::guesses::OneGuess;
+use crate::app::password_forms::{Comparison, stored_hash};
 use crate::app::whence::Whence;
-use crate::app::{App, Failure, clients, until_settled};
+use crate::app::{App, Failure, clients};
+use crate::domain::app_client::AppClient;
 use crate::domain::auth::lockout::Hearing;
 use crate::domain::auth::password_sign_in::{PasswordSignIn, SignIn, password_sign_in, refuse_unheard};
 use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::decision::Decision;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, StreamId, Sub, UserPoolId};
+use crate::domain::rate::Limited;
 use crate::domain::source::Source;
+use crate::domain::time::Timestamp;
 use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::store::cache::PoolView;
+use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, LoadedUser};
 use crate::store::metadata::{ActorKind, Origin};
-use crate::store::read::{Failures, Wanted};
+use crate::store::read::{Failures, Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
 use crate::store::sign_in as store;
 
-/// Signs a user in by name and password.
-pub async fn sign_in<Given: From<Answer> + prost::Message>(
-    app: &App,
-    caller: &Caller,
+/// A sign-in by password as it was asked for.
+pub struct Asked<'a> {
+    /// The flow.
+    pub flow: AuthFlow,
+    /// The pool.
+    pub pool_id: UserPoolId,
+    /// The client.
+    pub client_id: ClientId,
+    /// The trusted server that signs the person in, if one does.
+    pub server: Option<Server<'a>>,
+    /// Name, password and proof of the client.
+    pub parameters: &'a BTreeMap<String, String>,
+}
+
+/// One guess at one name, whose password is compared already.
+pub struct Guess<'a> {
     flow: AuthFlow,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
-    server: Option<Server<'_>>,
-    parameters: &BTreeMap<String, String>,
-) -> Result<Given, Error> {
+    is_by_server: bool,
+    pool_id: UserPoolId,
+    client_id: ClientId,
+    username: &'a str,
+    password: &'a str,
+    secret_hash: Option<&'a str>,
+    name: String,
+    nobody: Sub,
+    told: Sub,
+    whence: Whence,
+    found: FirstRead<Snapshot>,
+    comparison: Option<Comparison>,
+    _alone: OneGuess,
+}
+
+/// Hears a guess: compares the password, unless it is not to be heard.
+pub async fn hear<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Guess<'a>, Failure> {
+    let Asked { flow, pool_id, client_id, server, parameters } = asked;
     let username = required_parameter(parameters, "USERNAME")?;
     let password = required_parameter(parameters, "PASSWORD")?;
     let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
-    app.passwords.refuse_beyond(&caller.turn(pool_id)).await?;
-    let hint = app.store.pool_hint(pool_id).await?;
+    app.passwords.refuse_beyond(&caller.turn(&pool_id)).await?;
+    let hint = app.store.pool_hint(&pool_id).await?;
     let name = hint.name_rules.normalise(username);
     let nobody = clients::nobody(&hint.keys, &name);
     let whence = match server {
@@ -49,8 +82,8 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
     };
     let told = clients::told(&hint.keys, &name, &whence.network);
     // Those of one network: who guesses from elsewhere holds nobody up.
-    let _guess = app.guesses.begin(&[nobody.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
-    let guess = Guess {
+    let alone = app.guesses.begin(&[nobody.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
+    let mut guess = Guess {
         flow,
         is_by_server: server.is_some(),
         pool_id,
@@ -58,38 +91,25 @@ pub async fn sign_in<Given: From<Answer> + prost::Message>(
         username,
         password,
         secret_hash,
-        name: &name,
+        name,
         nobody,
         told,
         whence,
+        found: FirstRead::none(),
+        comparison: None,
+        _alone: alone,
     };
-    until_settled!(Exception::TooManyRequestsException, guess.attempt(app, caller))
-}
-
-/// One guess at one name.
-struct Guess<'a> {
-    flow: AuthFlow,
-    is_by_server: bool,
-    pool_id: &'a UserPoolId,
-    client_id: &'a ClientId,
-    username: &'a str,
-    password: &'a str,
-    secret_hash: Option<&'a str>,
-    name: &'a str,
-    nobody: Sub,
-    told: Sub,
-    whence: Whence,
+    let found = guess.read(app).await?;
+    guess.comparison = guess.compare(app, caller, &found).await?;
+    guess.found = FirstRead::new(found);
+    Ok(guess)
 }
 
 impl Guess<'_> {
-    async fn attempt<Given: From<Answer> + prost::Message>(
-        &self,
-        app: &App,
-        caller: &Caller,
-    ) -> Result<Given, Failure> {
+    async fn read(&self, app: &App) -> Result<Snapshot, Error> {
         let limited = self.whence.guess(app);
         let wanted = Wanted {
-            name: Some(self.name),
+            name: Some(&self.name),
             nobody: Some(self.nobody),
             told: Some(self.told),
             failures: Some(Failures::SignIn),
@@ -98,38 +118,73 @@ impl Guess<'_> {
             groups: true,
             ..Wanted::default()
         };
-        let found = app.store.read(self.pool_id, Some(self.client_id), wanted).await?;
-        let source = found.source();
-        let client = found.client.ok_or_else(|| Error::no_such_client(self.client_id))?;
-        let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
-        clients::check_secret_hash(pool, client, &[self.username], self.secret_hash)?;
-        if !client.allows(self.flow.name()) {
-            return Err(flow_not_enabled(self.flow, self.is_by_server).into());
+        app.store.read(&self.pool_id, Some(&self.client_id), wanted).await
+    }
+
+    /// The client, if it may ask, and the limit that the guess spends.
+    fn check(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<(Arc<ClientView>, Option<Limited>), Error> {
+        let client = found.client.clone().ok_or_else(|| Error::no_such_client(&self.client_id))?;
+        clients::check_secret_hash(&found.pool, &client.state, &[self.username], self.secret_hash)?;
+        if !client.state.allows(self.flow.name()) {
+            return Err(flow_not_enabled(self.flow, self.is_by_server));
         }
-        let at = app.clock.now();
         // None where the user is known to be, so that nobody else there can keep it out; nor of a server.
-        let limited = limited.filter(|_| source == Source::Strange && client.client_secret.is_none());
-        if let Some(wait) = limited.as_ref().and_then(|limited| limited.rate.wait(found.arrival, at)) {
-            return Err(Error::limit_exceeded_for(wait).into());
+        let is_limited = found.source() == Source::Strange && client.state.client_secret.is_none();
+        let limited = self.whence.guess(app).filter(|_| is_limited);
+        match limited.as_ref().and_then(|limited| limited.rate.wait(found.arrival, at)) {
+            Some(wait) => Err(Error::limit_exceeded_for(wait)),
+            None => Ok((client, limited)),
         }
-        let begun = user.map(|user| session::begin(app, client, &user.state, at));
-        let mut sign_in = PasswordSignIn {
-            pool: &pool.state,
+    }
+
+    fn sign_in<'a>(
+        &self,
+        found: &'a Snapshot,
+        client: &'a AppClient,
+        session_id: Uuid,
+        at: Timestamp,
+    ) -> PasswordSignIn<'a> {
+        PasswordSignIn {
+            pool: &found.pool.state,
             client,
             flow: self.flow,
-            user: user.map(|user| &user.state),
+            user: found.user.as_ref().map(|user| &user.state),
             password_matches: false,
             attempts: found.attempts.map(|attempts| attempts.attempts),
             attempts_by_name: found.attempts_by_name,
-            session_id: begun.as_ref().map_or_else(|| app.random.event_id(at), |session| session.event_id),
+            session_id,
             at,
-        };
+        }
+    }
+
+    async fn compare(&self, app: &App, caller: &Caller, found: &Snapshot) -> Result<Option<Comparison>, Failure> {
+        let at = app.clock.now();
+        let (client, _) = self.check(app, found, at)?;
+        if refuse_unheard(&self.sign_in(found, &client.state, app.random.event_id(at), at)).is_some() {
+            return Ok(None);
+        }
+        let user = found.user.as_ref();
+        Ok(Some(Comparison::make(app, caller, &found.pool, user, self.password).await?))
+    }
+
+    /// Signs the user in, asks for what is missing, or refuses the guess.
+    pub async fn settle<Given: From<Answer> + prost::Message>(
+        &self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<Given, Failure> {
+        let found = self.found.or(self.read(app)).await?;
+        let (source, at) = (found.source(), app.clock.now());
+        let (client, limited) = self.check(app, &found, at)?;
+        let (pool, client, user) = (&found.pool, &client.state, found.user.as_ref());
+        let begun = user.map(|user| session::begin(app, client, &user.state, at));
+        let session_id = begun.as_ref().map_or_else(|| app.random.event_id(at), |session| session.event_id);
+        let mut sign_in = self.sign_in(&found, client, session_id, at);
         let outcome = match refuse_unheard(&sign_in) {
             Some(locked) => locked,
             None => {
-                let stored = user.map(|user| stored_hash(pool, user)).transpose()?.flatten();
-                sign_in.password_matches =
-                    app.passwords.verify(self.password, stored.as_deref(), &caller.turn(self.pool_id)).await?;
+                let comparison = self.comparison.as_ref().ok_or(Failure::Outdated)?;
+                sign_in.password_matches = comparison.matches(pool, user)?;
                 password_sign_in(&sign_in)
             }
         };
@@ -140,7 +195,7 @@ impl Guess<'_> {
             }
         };
         let place = store::Place {
-            pool_id: self.pool_id,
+            pool_id: &self.pool_id,
             keys: &pool.keys,
             origin: &origin,
             nobody: self.nobody,
@@ -178,7 +233,7 @@ impl Guess<'_> {
             (SignIn::Refused { activity, hearing, error }, user, _) => {
                 // What is heard at a user is bounded by the lock-out.
                 let is_bounded = user.is_some() && hearing != Hearing::Unheard;
-                let is_recorded = is_bounded || app.limits.records(self.pool_id);
+                let is_recorded = is_bounded || app.limits.records(&self.pool_id);
                 let refused = store::Refused { user, before: found.attempts, hearing, is_recorded };
                 app.store.refuse_sign_in(place, refused, &Activity::SignInRefused(activity)).await?;
                 Err(error.into())

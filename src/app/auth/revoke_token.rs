@@ -1,9 +1,9 @@
 //! RevokeToken.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, clients, until_settled};
+use crate::app::{App, Failure, clients};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::ClientId;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::{RevokeTokenRequest, RevokeTokenResponse};
@@ -15,38 +15,19 @@ use crate::tokens::refresh_token;
 pub async fn revoke_token(
     app: &App,
     caller: &Caller,
-    request: RevokeTokenRequest,
-) -> Result<RevokeTokenResponse, Error> {
+    request: &RevokeTokenRequest,
+) -> Result<RevokeTokenResponse, Failure> {
     if request.revoke_associated_sessions() == "LINKED" {
-        return Err(Error::invalid_parameter("RevokeAssociatedSessions LINKED is not supported by this server yet."));
+        let message = "RevokeAssociatedSessions LINKED is not supported by this server yet.";
+        return Err(Error::invalid_parameter(message).into());
     }
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await.map_err(unless_missing)?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id))
-}
-
-/// The operation knows no "not found": a client that is not there is one that may not.
-fn unless_missing(error: Error) -> Error {
-    match error.exception {
-        Exception::ResourceNotFoundException | Exception::NotAuthorizedException => {
-            Error::new(Exception::UnauthorizedException, "Invalid client or client secret.")
-        }
-        _ => error,
-    }
-}
-
-async fn attempt(
-    app: &App,
-    caller: &Caller,
-    request: &RevokeTokenRequest,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
-) -> Result<RevokeTokenResponse, Failure> {
-    let hint = app.store.pool_hint(pool_id).await.map_err(unless_missing)?;
-    let token = refresh_token::open(pool_id, &hint.keys, request.token());
+    let hint = app.store.pool_hint(&pool_id).await.map_err(unless_missing)?;
+    let token = refresh_token::open(&pool_id, &hint.keys, request.token());
     let wanted = Wanted { session: token.map(|token| token.session), ..Wanted::default() };
-    let found = app.store.read(pool_id, Some(client_id), wanted).await.map_err(unless_missing)?;
-    let client = found.client.ok_or_else(|| unless_missing(Error::no_such_client(client_id)))?;
+    let found = app.store.read(&pool_id, Some(&client_id), wanted).await.map_err(unless_missing)?;
+    let client = found.client.ok_or_else(|| unless_missing(Error::no_such_client(&client_id)))?;
     let secret = request.client_secret.as_deref();
     clients::check_client_secret(&found.pool, &client.state, secret).map_err(unless_missing)?;
     if !client.state.settings.enable_token_revocation {
@@ -58,7 +39,7 @@ async fn attempt(
         return Err(Error::new(Exception::UnsupportedTokenTypeException, message).into());
     }
     let Some((session, user)) = found.session.zip(found.user) else { return Ok(RevokeTokenResponse {}) };
-    if session.client_id != *client_id {
+    if session.client_id != client_id {
         return Err(Error::new(Exception::UnauthorizedException, "The token was issued to another client.").into());
     }
     let fact = Activity::TokensRevoked(UserTokensRevoked {
@@ -69,4 +50,14 @@ async fn attempt(
     let origin = caller.origin(ActorKind::AppClient, client_id.to_string(), None);
     app.store.end_session(&found.pool, &origin, &user, session.event_id, &fact, app.clock.now()).await?;
     Ok(RevokeTokenResponse {})
+}
+
+/// The operation knows no "not found": a client that is not there is one that may not.
+fn unless_missing(error: Error) -> Error {
+    match error.exception {
+        Exception::ResourceNotFoundException | Exception::NotAuthorizedException => {
+            Error::new(Exception::UnauthorizedException, "Invalid client or client secret.")
+        }
+        _ => error,
+    }
 }

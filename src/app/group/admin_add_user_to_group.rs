@@ -2,22 +2,13 @@
 
 use crate::app::caller::Caller;
 use crate::app::group::named_group::named_group_and_user;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_add_user_to_group as rules;
 use crate::proto::v1::{AdminAddUserToGroupRequest, AdminAddUserToGroupResponse};
 use crate::store::commit::Commit;
 
 /// Puts a user into a group.
 pub async fn admin_add_user_to_group(
-    app: &App,
-    caller: &Caller,
-    request: AdminAddUserToGroupRequest,
-) -> Result<AdminAddUserToGroupResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminAddUserToGroupRequest,

@@ -2,7 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::pages::{page, page_size};
-use crate::app::{App, shapes};
+use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::ids::UserPoolId;
@@ -14,8 +14,8 @@ use crate::store::read::Wanted;
 pub async fn admin_list_groups_for_user(
     app: &App,
     _: &Caller,
-    request: AdminListGroupsForUserRequest,
-) -> Result<AdminListGroupsForUserResponse, Error> {
+    request: &AdminListGroupsForUserRequest,
+) -> Result<AdminListGroupsForUserResponse, Failure> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(request.username());
     let wanted = Wanted { name: Some(&name), groups: true, ..Wanted::default() };

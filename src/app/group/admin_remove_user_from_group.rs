@@ -2,22 +2,13 @@
 
 use crate::app::caller::Caller;
 use crate::app::group::named_group::named_group_and_user;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::admin_remove_user_from_group as rules;
 use crate::proto::v1::{AdminRemoveUserFromGroupRequest, AdminRemoveUserFromGroupResponse};
 use crate::store::commit::Commit;
 
 /// Takes a user out of a group.
 pub async fn admin_remove_user_from_group(
-    app: &App,
-    caller: &Caller,
-    request: AdminRemoveUserFromGroupRequest,
-) -> Result<AdminRemoveUserFromGroupResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminRemoveUserFromGroupRequest,

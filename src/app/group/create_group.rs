@@ -1,8 +1,7 @@
 //! CreateGroup.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, shapes};
 use crate::domain::group::create_group as rules;
 use crate::domain::ids::{GroupId, UserPoolId};
 use crate::proto::v1::{CreateGroupRequest, CreateGroupResponse};
@@ -13,12 +12,8 @@ use crate::store::read::Wanted;
 pub async fn create_group(
     app: &App,
     caller: &Caller,
-    request: CreateGroupRequest,
-) -> Result<CreateGroupResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(app: &App, caller: &Caller, request: &CreateGroupRequest) -> Result<CreateGroupResponse, Failure> {
+    request: &CreateGroupRequest,
+) -> Result<CreateGroupResponse, Failure> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let wanted = Wanted { group: Some(request.group_name()), ..Wanted::default() };
     let found = app.store.read(&pool_id, None, wanted).await?;

@@ -2,8 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::group::named_group::named_group;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::group::delete_group::{self as rules, Members};
 use crate::proto::v1::{DeleteGroupRequest, DeleteGroupResponse};
 use crate::store::commit::Commit;
@@ -12,12 +11,8 @@ use crate::store::commit::Commit;
 pub async fn delete_group(
     app: &App,
     caller: &Caller,
-    request: DeleteGroupRequest,
-) -> Result<DeleteGroupResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(app: &App, caller: &Caller, request: &DeleteGroupRequest) -> Result<DeleteGroupResponse, Failure> {
+    request: &DeleteGroupRequest,
+) -> Result<DeleteGroupResponse, Failure> {
     let (pool, group) = named_group(app, request.user_pool_id(), request.group_name()).await?;
     let members = if app.settings.delete_groups_with_members {
         Members::Irrelevant

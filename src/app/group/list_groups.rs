@@ -2,15 +2,14 @@
 
 use crate::app::caller::Caller;
 use crate::app::pages::{page, page_size};
-use crate::app::{App, shapes};
-use crate::domain::error::Error;
+use crate::app::{App, Failure, shapes};
 use crate::domain::ids::UserPoolId;
 use crate::proto::v1::{ListGroupsRequest, ListGroupsResponse};
 use crate::store::pages::List;
 use crate::store::read::Wanted;
 
 /// Lists the groups of a pool, in the order of their names.
-pub async fn list_groups(app: &App, _: &Caller, request: ListGroupsRequest) -> Result<ListGroupsResponse, Error> {
+pub async fn list_groups(app: &App, _: &Caller, request: &ListGroupsRequest) -> Result<ListGroupsResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let list = List { pool: Some(&pool), operation: "ListGroups", filter: "" };

@@ -3,8 +3,7 @@
 use crate::app::caller::Caller;
 use crate::app::group::named_group::named_group;
 use crate::app::pages::{page, page_size};
-use crate::app::{App, shapes};
-use crate::domain::error::Error;
+use crate::app::{App, Failure, shapes};
 use crate::proto::v1::{ListUsersInGroupRequest, ListUsersInGroupResponse};
 use crate::store::pages::List;
 use crate::store::users::Position;
@@ -13,8 +12,8 @@ use crate::store::users::Position;
 pub async fn list_users_in_group(
     app: &App,
     _: &Caller,
-    request: ListUsersInGroupRequest,
-) -> Result<ListUsersInGroupResponse, Error> {
+    request: &ListUsersInGroupRequest,
+) -> Result<ListUsersInGroupResponse, Failure> {
     let (pool, group) = named_group(app, request.user_pool_id(), request.group_name()).await?;
     // By the group's id: a token of a group that has ended is none of its successor's.
     let filter = group.state.id.to_string();

@@ -2,8 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::group::named_group::named_group;
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, shapes};
 use crate::domain::group::update_group as rules;
 use crate::proto::v1::{UpdateGroupRequest, UpdateGroupResponse};
 use crate::store::commit::Commit;
@@ -12,12 +11,8 @@ use crate::store::commit::Commit;
 pub async fn update_group(
     app: &App,
     caller: &Caller,
-    request: UpdateGroupRequest,
-) -> Result<UpdateGroupResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(app: &App, caller: &Caller, request: &UpdateGroupRequest) -> Result<UpdateGroupResponse, Failure> {
+    request: &UpdateGroupRequest,
+) -> Result<UpdateGroupResponse, Failure> {
     let (pool, group) = named_group(app, request.user_pool_id(), request.group_name()).await?;
     let decision = rules::update_group(&group.state, request.clone());
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());

@@ -3,8 +3,7 @@
 use crate::app::admin_user::named_user::named_user_with;
 use crate::app::caller::Caller;
 use crate::app::codes::NewCode;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::source::Source;
 use crate::domain::user::admin_reset_user_password::{self as rules, ResetPassword};
 use crate::proto::events::CodePurpose;
@@ -14,14 +13,6 @@ use crate::store::read::Wanted;
 
 /// Takes a user's password back, ends its sessions, and sends it a code with which it can choose another.
 pub async fn admin_reset_user_password(
-    app: &App,
-    caller: &Caller,
-    request: AdminResetUserPasswordRequest,
-) -> Result<AdminResetUserPasswordResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AdminResetUserPasswordRequest,

@@ -1,11 +1,14 @@
 //! ChangePassword.
 
+use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Owner};
+use crate::app::guesses::OneGuess;
+use crate::app::password_forms::{self, Comparison, Owner, PasswordForms};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
-use crate::app::{App, Failure, codes, until_settled};
-use crate::domain::auth::lockout::Hearing;
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, codes};
+use crate::domain::auth::lockout::{Attempts, Hearing};
+use crate::domain::error::Error;
+use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::change_password::{self as rules, Refused};
@@ -15,57 +18,70 @@ use crate::store::read::{Failures, Wanted};
 use crate::store::sign_in::{self as store, Place};
 use crate::tokens::access_token::AccessToken;
 
+/// A change whose passwords are compared and hashed.
+pub struct Prepared {
+    token: AccessToken,
+    found: FirstRead<Found>,
+    /// The password before, unless there is none or it is not to be heard.
+    comparison: Option<Comparison>,
+    /// The next one, unless the one before is in the way.
+    forms: Option<PasswordForms>,
+    _alone: OneGuess,
+}
+
+/// What was read, with the limit that a change spends.
+struct Found {
+    signed_in: SignedIn,
+    limited: Option<Limited>,
+}
+
+/// Checks both passwords, compares the one and hashes the other.
+pub async fn prepare(app: &App, caller: &Caller, request: &ChangePasswordRequest) -> Result<Prepared, Failure> {
+    let token = verified(app, request.access_token()).await?;
+    // Guesses count apart from those at the user's names: a stolen token locks nobody out of signing in.
+    let alone = app.guesses.begin(format!("previous password of {}", token.sub).as_bytes(), caller.patience).await?;
+    let found = read(app, &token).await?;
+    let at = app.clock.now();
+    check(&found, request, at)?;
+    let Found { signed_in: SignedIn { pool, user, .. }, .. } = &found;
+    let comparison = match &request.previous_password {
+        Some(previous) if found.refuse_locked(at).is_none() => {
+            Some(Comparison::make(app, caller, pool, Some(user), previous).await?)
+        }
+        _ => None,
+    };
+    let is_right = match &comparison {
+        Some(comparison) => comparison.matches(pool, Some(user))?,
+        None => request.previous_password.is_none(),
+    };
+    let forms = if is_right {
+        let (name, proposed) = (user.state.username(), request.proposed_password());
+        Some(password_forms::make(app, caller, &pool.id, name, proposed).await?)
+    } else {
+        None
+    };
+    Ok(Prepared { token, found: FirstRead::new(found), comparison, forms, _alone: alone })
+}
+
 /// Changes the password of the user of an access token, who shows that it knows the one before.
 pub async fn change_password(
     app: &App,
     caller: &Caller,
-    request: ChangePasswordRequest,
-) -> Result<ChangePasswordResponse, Error> {
-    let token = verified(app, request.access_token()).await?;
-    // Guesses count apart from those at the user's names: a stolen token locks nobody out of signing in.
-    let _guess = app.guesses.begin(format!("previous password of {}", token.sub).as_bytes(), caller.patience).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &token))
-}
-
-async fn attempt(
-    app: &App,
-    caller: &Caller,
     request: &ChangePasswordRequest,
-    token: &AccessToken,
+    prepared: &Prepared,
 ) -> Result<ChangePasswordResponse, Failure> {
-    let keys = app.store.pool_hint(&token.pool_id).await?.keys.clone();
-    let limited = app.limits.password_change(|| keys.keyed_hash("password changes", &[&token.sub.to_string()]));
-    let failures = Some(Failures::PreviousPassword);
-    let wanted = Wanted { failures, rate: limited.as_ref(), ..Wanted::default() };
-    let signed_in = signed_in_with(app, token, wanted).await?;
-    let (pool, user) = (&signed_in.pool, &signed_in.user);
-    let (previous, proposed) = (request.previous_password.as_deref(), request.proposed_password());
-    rules::check(&pool.state, &user.state, previous, proposed)?;
-    let (origin, at) = (signed_in.origin(caller), app.clock.now());
-    if let Some(wait) = limited.as_ref().and_then(|limited| limited.rate.wait(signed_in.arrival, at)) {
-        return Err(Error::limit_exceeded_for(wait).into());
-    }
-    if let Some(previous) = previous
-        && let Some(refused) = refuse_previous(app, caller, &signed_in, previous, at).await?
+    let found = prepared.found.or(read(app, &prepared.token)).await?;
+    let at = app.clock.now();
+    check(&found, request, at)?;
+    if request.previous_password.is_some()
+        && let Some(refused) = found.refuse_previous(prepared.comparison.as_ref(), at)?
     {
-        let place = Place {
-            pool_id: &pool.id,
-            keys: &pool.keys,
-            origin: &origin,
-            nobody: user.state.sub,
-            told: user.state.sub,
-            failures: Failures::PreviousPassword,
-            source: Source::Familiar,
-            limited: limited.as_ref(),
-            at,
-        };
-        let Refused { activity, hearing, error } = refused;
-        let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
-        let refused = store::Refused { user: Some(user), before: signed_in.attempts, hearing, is_recorded };
-        app.store.refuse_sign_in(place, refused, &activity).await?;
-        return Err(error.into());
+        return refuse(app, caller, &found, refused, at).await;
     }
-    let password = password_forms::seal(app, caller, Owner::of(pool, user), proposed).await?;
+    let Found { signed_in, limited } = found;
+    let (pool, user, origin) = (&signed_in.pool, &signed_in.user, signed_in.origin(caller));
+    let forms = prepared.forms.as_ref().ok_or(Failure::Outdated)?;
+    let password = forms.seal(app, Owner::of(pool, user))?;
     let decision = rules::change_password(password);
     let forgotten = OperationalRow::FailuresForgotten {
         sub: user.state.sub,
@@ -79,20 +95,66 @@ async fn attempt(
     app.store.settle(commit.decided(user, decision).map(|()| ChangePasswordResponse {})).await
 }
 
-/// Whether the password before is another, or too many wrong ones came already.
-async fn refuse_previous(
+async fn read(app: &App, token: &AccessToken) -> Result<Found, Error> {
+    let keys = app.store.pool_hint(&token.pool_id).await?.keys.clone();
+    let limited = app.limits.password_change(|| keys.keyed_hash("password changes", &[&token.sub.to_string()]));
+    let wanted = Wanted { failures: Some(Failures::PreviousPassword), rate: limited.as_ref(), ..Wanted::default() };
+    Ok(Found { signed_in: signed_in_with(app, token, wanted).await?, limited })
+}
+
+/// Checks what costs no hash.
+fn check(Found { signed_in, limited }: &Found, request: &ChangePasswordRequest, at: Timestamp) -> Result<(), Error> {
+    let (pool, user) = (&signed_in.pool, &signed_in.user);
+    rules::check(&pool.state, &user.state, request.previous_password.as_deref(), request.proposed_password())?;
+    match limited.as_ref().and_then(|limited| limited.rate.wait(signed_in.arrival, at)) {
+        Some(wait) => Err(Error::limit_exceeded_for(wait)),
+        None => Ok(()),
+    }
+}
+
+impl Found {
+    fn attempts(&self) -> Option<Attempts> {
+        self.signed_in.attempts.map(|attempts| attempts.attempts)
+    }
+
+    /// Whether too many wrong ones came already.
+    fn refuse_locked(&self, at: Timestamp) -> Option<Refused> {
+        rules::refuse_locked(self.attempts().as_ref(), at)
+    }
+
+    /// Whether the password before is another, or too many wrong ones came already.
+    fn refuse_previous(&self, comparison: Option<&Comparison>, at: Timestamp) -> Result<Option<Refused>, Failure> {
+        if let Some(locked) = self.refuse_locked(at) {
+            return Ok(Some(locked));
+        }
+        let SignedIn { pool, user, .. } = &self.signed_in;
+        let matches = comparison.ok_or(Failure::Outdated)?.matches(pool, Some(user))?;
+        Ok(rules::refuse_wrong(matches, self.attempts().as_ref(), at))
+    }
+}
+
+/// Records the refusal, counts what counts, and answers.
+async fn refuse(
     app: &App,
     caller: &Caller,
-    signed_in: &SignedIn,
-    previous: &str,
+    Found { signed_in, limited }: &Found,
+    Refused { activity, hearing, error }: Refused,
     at: Timestamp,
-) -> Result<Option<Refused>, Error> {
-    let attempts = signed_in.attempts.map(|attempts| attempts.attempts);
-    if let Some(locked) = rules::refuse_locked(attempts.as_ref(), at) {
-        return Ok(Some(locked));
-    }
-    let stored = password_forms::stored_hash(&signed_in.pool, &signed_in.user)?;
-    let turn = caller.turn(&signed_in.pool.id);
-    let matches = app.passwords.verify(previous, stored.as_deref(), &turn).await?;
-    Ok(rules::refuse_wrong(matches, attempts.as_ref(), at))
+) -> Result<ChangePasswordResponse, Failure> {
+    let (pool, user, origin) = (&signed_in.pool, &signed_in.user, signed_in.origin(caller));
+    let place = Place {
+        pool_id: &pool.id,
+        keys: &pool.keys,
+        origin: &origin,
+        nobody: user.state.sub,
+        told: user.state.sub,
+        failures: Failures::PreviousPassword,
+        source: Source::Familiar,
+        limited: limited.as_ref(),
+        at,
+    };
+    let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
+    let refused = store::Refused { user: Some(user), before: signed_in.attempts, hearing, is_recorded };
+    app.store.refuse_sign_in(place, refused, &activity).await?;
+    Err(error.into())
 }

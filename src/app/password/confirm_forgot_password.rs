@@ -1,10 +1,11 @@
 //! ConfirmForgotPassword.
 
+use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
-use crate::app::password_forms::{self, Owner};
-use crate::app::{App, Failure, codes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::{App, Failure, codes};
+use crate::domain::error::Error;
 use crate::domain::password_policy;
 use crate::domain::user::codes::Guess;
 use crate::domain::user::confirm_forgot_password as rules;
@@ -12,27 +13,51 @@ use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
 use crate::store::commit::OperationalRow;
 
+/// A guess whose password is hashed, if it is right.
+pub struct Prepared<'a> {
+    by_name: ByName<'a>,
+    found: FirstRead<NamedThroughClient>,
+    forms: Option<PasswordForms>,
+}
+
+/// Checks the guess; only after a right one the password is hashed.
+pub async fn prepare<'a>(
+    app: &App,
+    caller: &Caller,
+    request: &'a ConfirmForgotPasswordRequest,
+) -> Result<Prepared<'a>, Failure> {
+    let (username, proof) = (request.username(), ClientProof::SecretHash(request.secret_hash.as_deref()));
+    let by_name = ByName::find(app, request.client_id(), username, proof, CodePurpose::ForgotPassword).await?;
+    let named = by_name.read(app, caller).await?;
+    let is_right = prove(app, request, &by_name, &named)?.is_ok();
+    let (pool, user) = (&named.found.pool, named.found.user.as_ref());
+    let forms = match user.filter(|_| is_right) {
+        Some(user) => {
+            let name = user.state.username();
+            Some(password_forms::make(app, caller, &pool.id, name, request.password()).await?)
+        }
+        None => None,
+    };
+    Ok(Prepared { by_name, found: FirstRead::new(named), forms })
+}
+
 /// Gives a user another password, by the code that was sent to it.
 pub async fn confirm_forgot_password(
     app: &App,
     caller: &Caller,
-    request: ConfirmForgotPasswordRequest,
-) -> Result<ConfirmForgotPasswordResponse, Error> {
-    let (username, proof) = (request.username(), ClientProof::SecretHash(request.secret_hash.as_deref()));
-    let by_name = ByName::find(app, request.client_id(), username, proof, CodePurpose::ForgotPassword).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &by_name))
-}
-
-async fn attempt(
-    app: &App,
-    caller: &Caller,
     request: &ConfirmForgotPasswordRequest,
-    by_name: &ByName<'_>,
+    Prepared { by_name, found, forms }: &Prepared<'_>,
 ) -> Result<ConfirmForgotPasswordResponse, Failure> {
-    let named = by_name.read(app, caller).await?;
-    // Before the code, so that a password that does not conform costs no guess.
-    password_policy::check(&named.found.pool.state.password_policy(), request.password())?;
-    let guess = guess(app, caller, request, by_name, &named).await?;
+    let named = found.or(by_name.read(app, caller)).await?;
+    let guess = match (prove(app, request, by_name, &named)?, &named.found.user) {
+        (Err(refused), _) => *refused,
+        (Ok(()), Some(user)) => {
+            let forms = forms.as_ref().ok_or(Failure::Outdated)?;
+            let password = forms.seal(app, Owner::of(&named.found.pool, user))?;
+            rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions)
+        }
+        (Ok(()), None) => return Err(Error::internal("nobody has proved itself").into()),
+    };
     codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, networks(app, &named)).await?;
     Ok(ConfirmForgotPasswordResponse {})
 }
@@ -44,27 +69,19 @@ fn networks(app: &App, named: &NamedThroughClient) -> Vec<OperationalRow> {
     forgotten.into_iter().chain([OperationalRow::NetworkFamiliar { sub, network }]).collect()
 }
 
-/// Decides about the guess; only after a right one the password is hashed.
-async fn guess(
+/// Whether the code is right. Refused before where the password does not conform, which costs no guess, or too many came.
+fn prove(
     app: &App,
-    caller: &Caller,
     request: &ConfirmForgotPasswordRequest,
     by_name: &ByName<'_>,
     named: &NamedThroughClient,
-) -> Result<Guess, Error> {
+) -> Result<Result<(), Box<Guess>>, Error> {
     let (found, sent) = (&named.found, named.found.code.as_ref());
-    let user = found.user.as_ref();
-    let address = user.zip(sent).and_then(|(user, sent)| user.state.attribute(&sent.attribute)).unwrap_or_default();
+    password_policy::check(&found.pool.state.password_policy(), request.password())?;
+    let user = found.user.as_ref().map(|user| &user.state);
+    let address = user.zip(sent).and_then(|(user, sent)| user.attribute(&sent.attribute)).unwrap_or_default();
     let hash = codes::hash(&found.pool.keys, named.sub(), by_name.purpose, address, request.confirmation_code());
     let at = app.clock.now();
     named.refuse_many_guesses(app, at)?;
-    match (rules::prove(user.map(|user| &user.state), &named.guessed(hash, at)), user) {
-        (Err(refused), _) => Ok(*refused),
-        (Ok(_), Some(user)) => {
-            let owner = Owner::of(&found.pool, user);
-            let password = password_forms::seal(app, caller, owner, request.password()).await?;
-            Ok(rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions))
-        }
-        (Ok(_), None) => Err(Error::internal("nobody has proved itself")),
-    }
+    Ok(rules::prove(user, &named.guessed(hash, at)).map(drop))
 }

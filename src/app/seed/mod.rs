@@ -6,7 +6,17 @@ pub mod group;
 pub mod user;
 pub mod user_pool;
 
+use crate::app::Failure;
+use crate::app::attempts::settled;
 use crate::domain::error::{Error, Exception};
+
+/// Runs what a seed needs of an operation. Nobody else is at work, so collisions that go on have another reason.
+async fn settled_by_nobody_else<Answer, Attempt>(attempt: impl Fn() -> Attempt) -> Result<Answer, Error>
+where
+    Attempt: Future<Output = Result<Answer, Failure>>,
+{
+    settled(Exception::ConcurrentModificationException, attempt).await
+}
 
 /// Says why an id can't be had: attempts to create something under it collided again and again, and nobody else is at work.
 fn refused_id(error: Error, which: &str) -> Error {

@@ -3,11 +3,12 @@
 use crate::app::admin_user::admin_create_user;
 use crate::app::admin_user::admin_update_user_attributes::admin_update_user_attributes;
 use crate::app::admin_user::named_user::named_user;
+use crate::app::attempts::settled_with;
 use crate::app::caller::Caller;
 use crate::app::group::admin_add_user_to_group::admin_add_user_to_group;
-use crate::app::password::admin_set_user_password::admin_set_user_password;
-use crate::app::seed::refused_id;
-use crate::app::{App, password_forms, until_settled};
+use crate::app::password::admin_set_user_password;
+use crate::app::seed::{refused_id, settled_by_nobody_else};
+use crate::app::{App, password_forms};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::Sub;
 use crate::domain::user::{User, UserStatus};
@@ -51,7 +52,7 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
             username: wanted.create.username.clone(),
             group_name: Some(group.clone()),
         };
-        admin_add_user_to_group(app, caller, request).await?;
+        settled_by_nobody_else(|| admin_add_user_to_group(app, caller, &request)).await?;
     }
     Ok(())
 }
@@ -59,11 +60,12 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
 async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), Error> {
     let sub = || wanted.sub.unwrap_or_else(|| Sub(app.random.uuid()));
     let permanent = wanted.password.permanent();
-    let created = until_settled!(
+    let created = settled_with(
         Exception::ConcurrentModificationException,
-        admin_create_user::create(app, caller, &wanted.create, sub(), permanent)
+        || admin_create_user::prepare_creation(app, caller, &wanted.create, sub()),
+        |prepared| async move { admin_create_user::create(app, caller, &wanted.create, &prepared, permanent).await },
     );
-    created.map(drop).map_err(|error| refused_id(error, "The sub of the user"))
+    created.await.map(drop).map_err(|error| refused_id(error, "The sub of the user"))
 }
 
 /// Whether the name that is wanted is the user's own: the user name, or an address where addresses are names.
@@ -85,7 +87,15 @@ async fn change(
         return Err(Error::invalid_parameter(message));
     }
     if !has_password(app, caller, &wanted.password, pool, user).await? {
-        admin_set_user_password(app, caller, wanted.password.clone()).await?;
+        let request = &wanted.password;
+        settled_with(
+            Exception::ConcurrentModificationException,
+            || admin_set_user_password::prepare(app, caller, request),
+            |prepared| async move {
+                admin_set_user_password::admin_set_user_password(app, caller, request, &prepared).await
+            },
+        )
+        .await?;
     }
     let user_attributes = differing(&user.state, &wanted.create.user_attributes);
     if !user_attributes.is_empty() {
@@ -95,7 +105,7 @@ async fn change(
             user_attributes,
             ..Default::default()
         };
-        admin_update_user_attributes(app, caller, request).await?;
+        settled_by_nobody_else(|| admin_update_user_attributes(app, caller, &request)).await?;
     }
     Ok(())
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::app::caller::Caller;
-use crate::app::seed::refused_id;
+use crate::app::seed::{refused_id, settled_by_nobody_else};
 use crate::app::user_pool::add_custom_attributes::add_custom_attributes;
 use crate::app::user_pool::create_user_pool;
 use crate::app::user_pool::update_user_pool::update_user_pool;
-use crate::app::{App, Failure, until_settled};
+use crate::app::{App, Failure};
 use crate::domain::attributes;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::UserPoolId;
@@ -31,16 +31,17 @@ pub struct SeededUserPool {
 
 /// Creates the pool, or changes its settings where they differ, as UpdateUserPool does, and adds attributes that are new.
 pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<(), Error> {
-    let found = until_settled!(Exception::ConcurrentModificationException, find_or_create(app, caller, wanted))
+    let found = settled_by_nobody_else(|| find_or_create(app, caller, wanted))
+        .await
         .map_err(|error| refused_id(error, "The id of the pool"))?;
     let Some(pool) = found else { return Ok(()) };
     refuse_other_names(&pool.state, &wanted.create)?;
     let added = new_attributes(&pool.state, &wanted.create.schema)?;
-    update_user_pool(app, caller, wanted.update.clone()).await?;
+    settled_by_nobody_else(|| update_user_pool(app, caller, &wanted.update)).await?;
     if !added.is_empty() {
         let user_pool_id = Some(wanted.id.to_string());
-        add_custom_attributes(app, caller, AddCustomAttributesRequest { user_pool_id, custom_attributes: added })
-            .await?;
+        let request = AddCustomAttributesRequest { user_pool_id, custom_attributes: added };
+        settled_by_nobody_else(|| add_custom_attributes(app, caller, &request)).await?;
     }
     Ok(())
 }
@@ -50,7 +51,8 @@ async fn find_or_create(app: &App, caller: &Caller, wanted: &SeededUserPool) -> 
     match app.store.read(&wanted.id, None, Wanted::default()).await {
         Ok(found) => Ok(Some(found.pool)),
         Err(error) if error.exception == Exception::ResourceNotFoundException => {
-            create_user_pool::create(app, caller, &wanted.create, wanted.id.clone()).await?;
+            let prepared = create_user_pool::prepare_with(app, wanted.id.clone()).await?;
+            create_user_pool::create_user_pool(app, caller, &wanted.create, &prepared).await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),

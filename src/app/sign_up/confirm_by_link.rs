@@ -1,8 +1,8 @@
 //! Confirmation by the link of an e-mail, which is no operation of the API: the browser of a user calls.
 
-use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::sign_up::confirm_sign_up::{Proof, confirm};
+use crate::app::{App, Failure};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::ConfirmSignUpRequest;
@@ -12,11 +12,11 @@ pub async fn confirm_by_link(
     app: &App,
     caller: &Caller,
     pool_id: &UserPoolId,
-    request: ConfirmSignUpRequest,
-) -> Result<(), Error> {
+    request: &ConfirmSignUpRequest,
+) -> Result<(), Failure> {
     let client_id = ClientId::new(request.client_id());
     if app.store.pool_of_client(&client_id).await? != *pool_id {
-        return Err(Error::no_such_client(client_id));
+        return Err(Error::no_such_client(client_id).into());
     }
-    confirm(app, caller, &request, Proof::Link).await.map(drop)
+    confirm(app, caller, request, Proof::Link).await.map(drop)
 }

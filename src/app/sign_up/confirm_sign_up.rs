@@ -3,8 +3,8 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
 use crate::app::codes::Tried;
-use crate::app::{App, Failure, codes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, codes};
+use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user::codes::{CodeOutcome, Guess, SentCode, expired};
 use crate::domain::user::confirm_sign_up::{self as rules, Confirmation, Proved};
@@ -18,9 +18,9 @@ use crate::store::read::{Snapshot, Wanted};
 pub async fn confirm_sign_up(
     app: &App,
     caller: &Caller,
-    request: ConfirmSignUpRequest,
-) -> Result<ConfirmSignUpResponse, Error> {
-    confirm(app, caller, &request, Proof::Secret).await
+    request: &ConfirmSignUpRequest,
+) -> Result<ConfirmSignUpResponse, Failure> {
+    confirm(app, caller, request, Proof::Secret).await
 }
 
 /// What a caller shows beside the code.
@@ -37,22 +37,12 @@ pub(super) async fn confirm(
     caller: &Caller,
     request: &ConfirmSignUpRequest,
     proof: Proof,
-) -> Result<ConfirmSignUpResponse, Error> {
+) -> Result<ConfirmSignUpResponse, Failure> {
     let secret = match proof {
         Proof::Secret => ClientProof::SecretHash(request.secret_hash.as_deref()),
         Proof::Link => ClientProof::NotNeeded,
     };
     let by_name = ByName::find(app, request.client_id(), request.username(), secret, CodePurpose::SignUp).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request, proof, &by_name))
-}
-
-async fn attempt(
-    app: &App,
-    caller: &Caller,
-    request: &ConfirmSignUpRequest,
-    proof: Proof,
-    by_name: &ByName<'_>,
-) -> Result<ConfirmSignUpResponse, Failure> {
     let named = by_name.read(app, caller).await?;
     let found = &named.found;
     // Whoever guesses codes without the client's secret gets no further where no link was sent.
@@ -61,7 +51,7 @@ async fn attempt(
     }
     named.refuse_many_guesses(app, app.clock.now())?;
     let origin = by_name.origin(caller);
-    match (prove(app, request, by_name, &named), &found.user) {
+    match (prove(app, request, &by_name, &named), &found.user) {
         (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?,
         (Ok(sent), Some(user)) => {
             // Only after the right code, so that a wrong one takes as long at a name that nobody has.

@@ -2,8 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof};
-use crate::app::{App, Failure, codes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, codes};
 use crate::domain::user::resend_confirmation_code as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ResendConfirmationCodeRequest, ResendConfirmationCodeResponse};
@@ -14,14 +13,10 @@ use crate::proto::v1::{ResendConfirmationCodeRequest, ResendConfirmationCodeResp
 pub async fn resend_confirmation_code(
     app: &App,
     caller: &Caller,
-    request: ResendConfirmationCodeRequest,
-) -> Result<ResendConfirmationCodeResponse, Error> {
+    request: &ResendConfirmationCodeRequest,
+) -> Result<ResendConfirmationCodeResponse, Failure> {
     let (username, proof) = (request.username(), ClientProof::SecretHash(request.secret_hash.as_deref()));
     let by_name = ByName::find(app, request.client_id(), username, proof, CodePurpose::SignUp).await?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &by_name))
-}
-
-async fn attempt(app: &App, caller: &Caller, by_name: &ByName<'_>) -> Result<ResendConfirmationCodeResponse, Failure> {
     let named = by_name.read(app, caller).await?;
     let code = app.random.code();
     let disguise = codes::disguise(&named.found.pool.keys, named.nobody);
@@ -34,6 +29,6 @@ async fn attempt(app: &App, caller: &Caller, by_name: &ByName<'_>) -> Result<Res
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::resend_confirmation_code(&named.found.pool.state, user, &asked);
-    let delivery = codes::answer_request(app, caller, by_name, &named, &code, decision).await?;
+    let delivery = codes::answer_request(app, caller, &by_name, &named, &code, decision).await?;
     Ok(ResendConfirmationCodeResponse { code_delivery_details: Some(delivery) })
 }

@@ -1,10 +1,13 @@
 //! SignUp.
 
+use std::sync::Arc;
+
+use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
-use crate::app::password_forms::{self, Owner};
+use crate::app::password_forms::{self, Owner, PasswordForms};
 use crate::app::whence::Whence;
-use crate::app::{App, Failure, clients, shapes, until_settled};
+use crate::app::{App, Failure, clients, shapes};
 use crate::domain::attributes;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
@@ -17,49 +20,84 @@ use crate::proto::v1::{SignUpRequest, SignUpResponse};
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, NewUser, OperationalRow};
 use crate::store::metadata::ActorKind;
-use crate::store::read::Wanted;
+use crate::store::read::{Snapshot, Wanted};
 
-/// Registers a user who is not confirmed yet, and sends it a code.
-pub async fn sign_up(app: &App, caller: &Caller, request: SignUpRequest) -> Result<SignUpResponse, Error> {
-    let client_id = ClientId::new(request.client_id());
-    let pool_id = app.store.pool_of_client(&client_id).await?;
-    let signed_up: Result<_, Error> =
-        until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request, &pool_id, &client_id));
-    signed_up.map_err(|error| error.of_client(&client_id))
+/// A registration whose password is hashed.
+pub struct Prepared {
+    client_id: ClientId,
+    pool_id: UserPoolId,
+    sub: Sub,
+    found: FirstRead<Snapshot>,
+    forms: PasswordForms,
 }
 
-async fn attempt(
+/// Checks a registration and hashes its password.
+pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Result<Prepared, Failure> {
+    let client_id = ClientId::new(request.client_id());
+    let pool_id = app.store.pool_of_client(&client_id).await?;
+    let sub = Sub(app.random.uuid());
+    let checked = async {
+        let found = read(app, request, &pool_id, &client_id).await?;
+        let (_, registration) = check(&found, request, &client_id, sub)?;
+        let forms = password_forms::make(app, caller, &pool_id, &registration.username, request.password()).await?;
+        Ok((FirstRead::new(found), forms))
+    };
+    let (found, forms) = checked.await.map_err(|error: Error| error.of_client(&client_id))?;
+    Ok(Prepared { client_id, pool_id, sub, found, forms })
+}
+
+/// Registers a user who is not confirmed yet, and sends it a code.
+pub async fn sign_up(
     app: &App,
     caller: &Caller,
     request: &SignUpRequest,
+    prepared: &Prepared,
+) -> Result<SignUpResponse, Failure> {
+    let Prepared { client_id, pool_id, sub, .. } = prepared;
+    let signed_up = async {
+        let found = prepared.found.or(read(app, request, pool_id, client_id)).await?;
+        let (client, registration) = check(&found, request, client_id, *sub)?;
+        register(app, caller, &found.pool, &client, registration, prepared).await
+    };
+    signed_up.await.map_err(|failure: Failure| failure.map_refusal(|error| error.of_client(client_id)))
+}
+
+async fn read(
+    app: &App,
+    request: &SignUpRequest,
     pool_id: &UserPoolId,
     client_id: &ClientId,
-) -> Result<SignUpResponse, Failure> {
-    // Another one at each try: a name of somebody else's may look like it.
-    let sub = Sub(app.random.uuid());
+) -> Result<Snapshot, Error> {
     let rules_of_names = app.store.pool_hint(pool_id).await?.name_rules.clone();
-    let claims = names_to_claim(&rules_of_names, request);
-    let names: Vec<_> = claims.iter().map(|(_, name)| name.clone()).collect();
-    let found = app.store.read(pool_id, Some(client_id), Wanted { taken: &names, ..Wanted::default() }).await?;
-    let client = found.client.ok_or_else(|| Error::no_such_client(client_id))?;
-    clients::check_secret_hash(&found.pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
-    let registration = rules::registration(&found.pool.state, &client.state, sub, request)?;
-    refuse_taken(&claims, &found.taken)?;
-    register(app, caller, request, &found.pool, &client, sub, registration).await
+    let names: Vec<_> = names_to_claim(&rules_of_names, request).into_iter().map(|(_, name)| name).collect();
+    app.store.read(pool_id, Some(client_id), Wanted { taken: &names, ..Wanted::default() }).await
+}
+
+fn check(
+    found: &Snapshot,
+    request: &SignUpRequest,
+    client_id: &ClientId,
+    sub: Sub,
+) -> Result<(Arc<ClientView>, Registration), Error> {
+    let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
+    clients::check_secret_hash(pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
+    let registration = rules::registration(&pool.state, &client.state, sub, request)?;
+    refuse_taken(&names_to_claim(&pool.name_rules, request), &found.taken)?;
+    Ok((client, registration))
 }
 
 async fn register(
     app: &App,
     caller: &Caller,
-    request: &SignUpRequest,
     pool: &PoolView,
     client: &ClientView,
-    sub: Sub,
     registration: Registration,
+    Prepared { sub, forms, .. }: &Prepared,
 ) -> Result<SignUpResponse, Failure> {
+    let sub = *sub;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &registration.username };
-    let password = password_forms::seal(app, caller, owner, request.password()).await?;
+    let password = forms.seal(app, owner)?;
     let at = app.clock.now();
     let code = app.random.code();
     let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };

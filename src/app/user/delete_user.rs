@@ -2,19 +2,18 @@
 
 use crate::app::caller::Caller;
 use crate::app::user::signed_in::signed_in;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::delete_user as rules;
 use crate::proto::v1::{DeleteUserRequest, DeleteUserResponse};
 use crate::store::commit::Commit;
 
 /// Deletes the user of an access token: its key is destroyed, nothing personal of it is left.
-pub async fn delete_user(app: &App, caller: &Caller, request: DeleteUserRequest) -> Result<DeleteUserResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, request.access_token()))
-}
-
-async fn attempt(app: &App, caller: &Caller, token: &str) -> Result<DeleteUserResponse, Failure> {
-    let signed_in = signed_in(app, token).await?;
+pub async fn delete_user(
+    app: &App,
+    caller: &Caller,
+    request: &DeleteUserRequest,
+) -> Result<DeleteUserResponse, Failure> {
+    let signed_in = signed_in(app, request.access_token()).await?;
     let decision = rules::delete_user(&signed_in.user.state);
     let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
     app.store.settle(commit.decided(&signed_in.user, decision).map(|()| DeleteUserResponse {})).await

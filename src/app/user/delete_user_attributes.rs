@@ -3,21 +3,12 @@
 use crate::app::caller::Caller;
 use crate::app::user::attribute_change::{Change, fresh_codes};
 use crate::app::user::signed_in::signed_in;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user::delete_user_attributes as rules;
 use crate::proto::v1::{DeleteUserAttributesRequest, DeleteUserAttributesResponse};
 
 /// Takes attributes of the user of an access token away.
 pub async fn delete_user_attributes(
-    app: &App,
-    caller: &Caller,
-    request: DeleteUserAttributesRequest,
-) -> Result<DeleteUserAttributesResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &DeleteUserAttributesRequest,

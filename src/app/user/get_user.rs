@@ -2,12 +2,11 @@
 
 use crate::app::caller::Caller;
 use crate::app::user::signed_in::signed_in;
-use crate::app::{App, shapes};
-use crate::domain::error::Error;
+use crate::app::{App, Failure, shapes};
 use crate::proto::v1::{GetUserRequest, GetUserResponse};
 
 /// Shows a user itself, as far as its client may read.
-pub async fn get_user(app: &App, _: &Caller, request: GetUserRequest) -> Result<GetUserResponse, Error> {
+pub async fn get_user(app: &App, _: &Caller, request: &GetUserRequest) -> Result<GetUserResponse, Failure> {
     let signed_in = signed_in(app, request.access_token()).await?;
     let user = &signed_in.user.state;
     Ok(GetUserResponse {

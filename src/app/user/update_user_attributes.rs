@@ -3,22 +3,13 @@
 use crate::app::caller::Caller;
 use crate::app::user::attribute_change::{Change, fresh_codes};
 use crate::app::user::signed_in::signed_in;
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, shapes};
 use crate::domain::user::codes::Delivery;
 use crate::domain::user::update_user_attributes as rules;
 use crate::proto::v1::{UpdateUserAttributesRequest, UpdateUserAttributesResponse};
 
 /// Sets attributes of the user of an access token, and sends codes to addresses that have to be proved.
 pub async fn update_user_attributes(
-    app: &App,
-    caller: &Caller,
-    request: UpdateUserAttributesRequest,
-) -> Result<UpdateUserAttributesResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &UpdateUserAttributesRequest,

@@ -4,9 +4,7 @@ use crate::app::caller::Caller;
 use crate::app::codes::Tried;
 use crate::app::user::attribute_change::{Change, refuse_taken_names};
 use crate::app::user::signed_in::{signed_in_with, verified};
-use crate::app::{App, Failure, codes, until_settled};
-use crate::domain::error::{Error, Exception};
-use crate::domain::message::Medium;
+use crate::app::{App, Failure, codes};
 use crate::domain::source::Source;
 use crate::domain::user::codes::{Guessed, Guesser, verification};
 use crate::domain::user::get_user_attribute_verification_code::address_to_prove;
@@ -14,33 +12,22 @@ use crate::domain::user::verify_user_attribute::{self as rules, medium_of};
 use crate::proto::v1::{VerifyUserAttributeRequest, VerifyUserAttributeResponse};
 use crate::store::commit::{Commit, Kept};
 use crate::store::read::Wanted;
-use crate::tokens::access_token::AccessToken;
 
 /// Proves an address of the user of an access token by the code that was sent to it.
 pub async fn verify_user_attribute(
     app: &App,
     caller: &Caller,
-    request: VerifyUserAttributeRequest,
-) -> Result<VerifyUserAttributeResponse, Error> {
+    request: &VerifyUserAttributeRequest,
+) -> Result<VerifyUserAttributeResponse, Failure> {
     let token = verified(app, request.access_token()).await?;
     let medium = medium_of(request.attribute_name())?;
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &token, medium, request.code()))
-}
-
-async fn attempt(
-    app: &App,
-    caller: &Caller,
-    token: &AccessToken,
-    medium: Medium,
-    code: &str,
-) -> Result<VerifyUserAttributeResponse, Failure> {
     let purpose = verification(medium);
     let wanted = Wanted { code: Some(purpose), ..Wanted::default() };
-    let signed_in = signed_in_with(app, token, wanted).await?;
+    let signed_in = signed_in_with(app, &token, wanted).await?;
     let (pool, user, sent) = (&signed_in.pool, &signed_in.user, signed_in.code.as_ref());
     let (sub, at, origin) = (user.state.sub, app.clock.now(), signed_in.origin(caller));
     let address = address_to_prove(&user.state, medium).unwrap_or_default();
-    let hash = codes::hash(&pool.keys, sub, purpose, address, code);
+    let hash = codes::hash(&pool.keys, sub, purpose, address, request.code());
     // Who has shown a token is the user, wherever it is.
     let guesser = Guesser { network: &[], source: Source::Familiar, is_known: true };
     let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };

@@ -1,8 +1,7 @@
 //! AddCustomAttributes.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::add_custom_attributes as rules;
 use crate::proto::v1::{AddCustomAttributesRequest, AddCustomAttributesResponse};
@@ -11,14 +10,6 @@ use crate::store::read::Wanted;
 
 /// Adds custom attributes to the schema of a pool.
 pub async fn add_custom_attributes(
-    app: &App,
-    caller: &Caller,
-    request: AddCustomAttributesRequest,
-) -> Result<AddCustomAttributesResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &AddCustomAttributesRequest,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, shapes};
+use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::create_user_pool::{self as rules, CreateUserPool};
 use crate::domain::user_pool::{NameRules, TokenUse};
@@ -17,41 +17,46 @@ use crate::tokens::signing_keys;
 const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ID_LENGTH: usize = 9;
 
-/// Creates a user pool with its keys.
+/// A pool's id and its keys.
+pub struct Prepared {
+    id: UserPoolId,
+    made: MadeKeys,
+}
+
+/// Makes the keys of a pool of a new id.
+pub async fn prepare(app: &App, caller: &Caller, _: &CreateUserPoolRequest) -> Result<Prepared, Failure> {
+    let region = caller.region.as_deref().unwrap_or(&app.identity.region);
+    prepare_with(app, UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)))).await
+}
+
+/// Makes the keys of a pool of this id.
+pub(crate) async fn prepare_with(app: &App, id: UserPoolId) -> Result<Prepared, Failure> {
+    Ok(Prepared { made: make_keys(app, &id).await?, id })
+}
+
+/// Creates a user pool with its keys. Collides if the id is, or was, another pool's.
 pub async fn create_user_pool(
     app: &App,
     caller: &Caller,
-    request: CreateUserPoolRequest,
-) -> Result<CreateUserPoolResponse, Error> {
-    let region = caller.region.as_deref().unwrap_or(&app.identity.region);
-    let fresh_id = || UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)));
-    until_settled!(Exception::TooManyRequestsException, create(app, caller, &request, fresh_id()))
-}
-
-/// Creates a user pool of this id. Collides if the id is, or was, another pool's.
-pub(crate) async fn create(
-    app: &App,
-    caller: &Caller,
     request: &CreateUserPoolRequest,
-    id: UserPoolId,
+    Prepared { id, made }: &Prepared,
 ) -> Result<CreateUserPoolResponse, Failure> {
-    let made = make_keys(app, &id).await?;
     let at = app.clock.now();
     let decision = rules::create_user_pool(CreateUserPool {
         region: id.region().to_owned(),
         account_id: app.identity.account_id.clone(),
         issuer: format!("{}/{id}", app.identity.public_url),
-        signing_keys: made.signing_keys,
+        signing_keys: made.signing_keys.clone(),
         at,
         most_custom_attributes: app.settings.counts.custom_attributes_per_pool,
         request: request.clone(),
     });
     let origin = caller.developer_origin();
     // Nobody is named in a pool that does not exist yet, so the rules for names are of no account.
-    let commit = Commit::about_new_pool(&id, &made.keys, NameRules::default(), &origin, at)
-        .operational(made.wrapped.into_iter().map(OperationalRow::Key));
+    let commit = Commit::about_new_pool(id, &made.keys, NameRules::default(), &origin, at)
+        .operational(made.wrapped.iter().cloned().map(OperationalRow::Key));
     let settlement = commit.decided_showing(&NewPool, decision, |pool| {
-        Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(&id, pool, 0)) })
+        Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(id, pool, 0)) })
     });
     app.store.settle(settlement).await
 }

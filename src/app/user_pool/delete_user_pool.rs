@@ -1,8 +1,7 @@
 //! DeleteUserPool.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::delete_user_pool as rules;
 use crate::proto::v1::{DeleteUserPoolRequest, DeleteUserPoolResponse};
@@ -11,14 +10,6 @@ use crate::store::read::Wanted;
 
 /// Deletes a pool: nobody finds it from now on, its keys are destroyed, and its rows are purged.
 pub async fn delete_user_pool(
-    app: &App,
-    caller: &Caller,
-    request: DeleteUserPoolRequest,
-) -> Result<DeleteUserPoolResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &DeleteUserPoolRequest,

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::{App, Failure};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::TokenUse;
@@ -16,8 +16,8 @@ use crate::tokens::certificate::certificate;
 pub async fn get_signing_certificate(
     app: &App,
     _: &Caller,
-    request: GetSigningCertificateRequest,
-) -> Result<GetSigningCertificateResponse, Error> {
+    request: &GetSigningCertificateRequest,
+) -> Result<GetSigningCertificateResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let key = pool.state.signing_key(TokenUse::Id, app.clock.now());

@@ -1,8 +1,7 @@
 //! GetUserPoolMfaConfig.
 
 use crate::app::caller::Caller;
-use crate::app::{App, shapes};
-use crate::domain::error::Error;
+use crate::app::{App, Failure, shapes};
 use crate::domain::ids::UserPoolId;
 use crate::proto::v1::{GetUserPoolMfaConfigRequest, GetUserPoolMfaConfigResponse};
 use crate::store::read::Wanted;
@@ -11,8 +10,8 @@ use crate::store::read::Wanted;
 pub async fn get_user_pool_mfa_config(
     app: &App,
     _: &Caller,
-    request: GetUserPoolMfaConfigRequest,
-) -> Result<GetUserPoolMfaConfigResponse, Error> {
+    request: &GetUserPoolMfaConfigRequest,
+) -> Result<GetUserPoolMfaConfigResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     Ok(shapes::mfa_config(&pool.state))

@@ -1,9 +1,8 @@
 //! ListUserPools.
 
-use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::pages::page;
-use crate::domain::error::Error;
+use crate::app::{App, Failure};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1::{ListUserPoolsRequest, ListUserPoolsResponse, UserPoolDescriptionType};
@@ -14,8 +13,8 @@ use crate::store::service_accounts::{Role, ServiceAccount};
 pub async fn list_user_pools(
     app: &App,
     caller: &Caller,
-    request: ListUserPoolsRequest,
-) -> Result<ListUserPoolsResponse, Error> {
+    request: &ListUserPoolsRequest,
+) -> Result<ListUserPoolsResponse, Failure> {
     let account = caller.account();
     let only =
         account.filter(|account| account.role == Role::PoolAdmin).map(|account| account.user_pool_ids.as_slice());

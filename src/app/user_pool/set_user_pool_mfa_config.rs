@@ -1,8 +1,7 @@
 //! SetUserPoolMfaConfig.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, shapes, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure, shapes};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::set_user_pool_mfa_config as rules;
@@ -12,14 +11,6 @@ use crate::store::read::Wanted;
 
 /// Chooses the second factors of a pool and shows them.
 pub async fn set_user_pool_mfa_config(
-    app: &App,
-    caller: &Caller,
-    request: SetUserPoolMfaConfigRequest,
-) -> Result<SetUserPoolMfaConfigResponse, Error> {
-    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &SetUserPoolMfaConfigRequest,

@@ -2,8 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::user_pool::tagged_pool::tagged_pool;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::user_pool::tag_resource as rules;
 use crate::proto::v1::{TagResourceRequest, TagResourceResponse};
 use crate::store::commit::Commit;
@@ -12,12 +11,8 @@ use crate::store::commit::Commit;
 pub async fn tag_resource(
     app: &App,
     caller: &Caller,
-    request: TagResourceRequest,
-) -> Result<TagResourceResponse, Error> {
-    until_settled!(Exception::TooManyRequestsException, attempt(app, caller, &request))
-}
-
-async fn attempt(app: &App, caller: &Caller, request: &TagResourceRequest) -> Result<TagResourceResponse, Failure> {
+    request: &TagResourceRequest,
+) -> Result<TagResourceResponse, Failure> {
     let pool = tagged_pool(app, request.resource_arn()).await?;
     let decision = rules::tag_resource(&pool.state, request.tags.clone());
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());

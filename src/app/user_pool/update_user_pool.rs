@@ -1,8 +1,7 @@
 //! UpdateUserPool.
 
 use crate::app::caller::Caller;
-use crate::app::{App, Failure, until_settled};
-use crate::domain::error::{Error, Exception};
+use crate::app::{App, Failure};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::update_user_pool as rules;
 use crate::proto::v1::{UpdateUserPoolRequest, UpdateUserPoolResponse};
@@ -11,14 +10,6 @@ use crate::store::read::Wanted;
 
 /// Changes the settings of a pool.
 pub async fn update_user_pool(
-    app: &App,
-    caller: &Caller,
-    request: UpdateUserPoolRequest,
-) -> Result<UpdateUserPoolResponse, Error> {
-    until_settled!(Exception::ConcurrentModificationException, attempt(app, caller, &request))
-}
-
-async fn attempt(
     app: &App,
     caller: &Caller,
     request: &UpdateUserPoolRequest,

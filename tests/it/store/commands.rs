@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use userpool::api::operation::UseCase;
 use userpool::app::caller::Caller;
 use userpool::app::passwords::{Cost, Passwords};
 use userpool::app::{App, Identity, Settings};
@@ -46,17 +47,9 @@ pub fn caller(operation: &'static str) -> Caller {
     }
 }
 
-/// Calls a use case by the name of its file.
-macro_rules! call {
-    ($app:expr, $service:ident :: $operation:ident, $request:expr) => {
-        userpool::app::$service::$operation::$operation(
-            $app,
-            &$crate::store::commands::caller(stringify!($operation)),
-            $request,
-        )
-        .await
-        .map_err($crate::store::commands::exception)
-    };
+/// Runs the use case of a request.
+pub async fn call<Request: UseCase>(app: &App, request: Request) -> Answer<Request::Response> {
+    request.run(app, &caller(Request::OPERATION.info().name)).await.map_err(exception)
 }
 
 /// Which exception an error is. What the server would log of it is printed: a test that fails by it has nothing else to say.
@@ -81,7 +74,7 @@ pub fn pool_request() -> v1::CreateUserPoolRequest {
 }
 
 pub async fn create_pool(app: &App, request: v1::CreateUserPoolRequest) -> Answer<String> {
-    let created = call!(app, user_pool::create_user_pool, request)?;
+    let created = call(app, request).await?;
     Ok(created.user_pool.and_then(|pool| pool.id).expect("a pool has an id"))
 }
 
@@ -94,7 +87,7 @@ pub async fn create_client(app: &App, pool: &str) -> Answer<String> {
             .into(),
         ..Default::default()
     };
-    let created = call!(app, app_client::create_user_pool_client, request)?;
+    let created = call(app, request).await?;
     Ok(created.user_pool_client.and_then(|client| client.client_id).expect("a client has an id"))
 }
 
@@ -108,7 +101,7 @@ pub async fn sign_up(app: &App, client: &str, name: &str, email: &str) -> Answer
         user_attributes: vec![email],
         ..Default::default()
     };
-    let signed_up = call!(app, sign_up::sign_up, request)?;
+    let signed_up = call(app, request).await?;
     Ok(signed_up.user_sub.expect("a user has a sub"))
 }
 
@@ -144,7 +137,7 @@ pub async fn confirm(app: &App, client: &str, name: &str, code: &str, force: boo
         force_alias_creation: Some(force),
         ..Default::default()
     };
-    call!(app, sign_up::confirm_sign_up, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn resend(app: &App, client: &str, name: &str) -> Answer {
@@ -153,7 +146,7 @@ pub async fn resend(app: &App, client: &str, name: &str) -> Answer {
         username: Some(name.to_owned()),
         ..Default::default()
     };
-    call!(app, sign_up::resend_confirmation_code, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 /// An access token and a refresh token.
@@ -171,7 +164,7 @@ async fn initiate(app: &App, client: &str, name: &str, password: &str) -> Answer
         auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Default::default()
     };
-    call!(app, auth::initiate_auth, request)
+    call(app, request).await
 }
 
 fn tokens(tokens: Option<v1::AuthenticationResultType>) -> Tokens {
@@ -205,7 +198,7 @@ pub fn admin_sign_in_request(pool: &str, client: &str, name: &str) -> v1::AdminI
 /// Signs in as a trusted server does it for a user.
 pub async fn admin_sign_in(app: &App, pool: &str, client: &str, name: &str) -> Answer<Tokens> {
     let request = admin_sign_in_request(pool, client, name);
-    Ok(tokens(call!(app, auth::admin_initiate_auth, request)?.authentication_result))
+    Ok(tokens(call(app, request).await?.authentication_result))
 }
 
 /// The session of a challenge.
@@ -222,7 +215,7 @@ pub async fn new_password(app: &App, client: &str, name: &str, session: &str) ->
         challenge_responses: responses.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Default::default()
     };
-    Ok(tokens(call!(app, auth::respond_to_auth_challenge, request)?.authentication_result))
+    Ok(tokens(call(app, request).await?.authentication_result))
 }
 
 /// Creates a user with a temporary password and a verified address. Answers the user's `sub`.
@@ -239,7 +232,7 @@ pub async fn admin_create(app: &App, pool: &str, name: &str, email: &str, force:
         desired_delivery_mediums: vec!["EMAIL".to_owned()],
         ..Default::default()
     };
-    let created = call!(app, admin_user::admin_create_user, request)?;
+    let created = call(app, request).await?;
     let attributes = created.user.expect("a user").attributes;
     let sub = attributes.into_iter().find(|attribute| attribute.name() == "sub");
     Ok(sub.and_then(|sub| sub.value).expect("a user has a sub"))
@@ -254,17 +247,17 @@ pub async fn invite_again(app: &App, pool: &str, name: &str) -> Answer {
         desired_delivery_mediums: vec!["EMAIL".to_owned()],
         ..Default::default()
     };
-    call!(app, admin_user::admin_create_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_disable(app: &App, pool: &str, name: &str) -> Answer {
     let request = v1::AdminDisableUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
-    call!(app, admin_user::admin_disable_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_enable(app: &App, pool: &str, name: &str) -> Answer {
     let request = v1::AdminEnableUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
-    call!(app, admin_user::admin_enable_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 fn provider_user(provider: &str, value: &str) -> Option<v1::ProviderUserIdentifierType> {
@@ -281,7 +274,7 @@ pub async fn link(app: &App, pool: &str, name: &str, identity: &str) -> Answer {
         destination_user: provider_user("Cognito", name),
         source_user: provider_user("Google", identity),
     };
-    call!(app, identity_provider::admin_link_provider_for_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn unlink(app: &App, pool: &str, identity: &str) -> Answer {
@@ -289,7 +282,7 @@ pub async fn unlink(app: &App, pool: &str, identity: &str) -> Answer {
         user_pool_id: Some(pool.to_owned()),
         user: provider_user("Google", identity),
     };
-    call!(app, identity_provider::admin_disable_provider_for_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn refresh(app: &App, client: &str, token: &str) -> Answer {
@@ -298,7 +291,7 @@ pub async fn refresh(app: &App, client: &str, token: &str) -> Answer {
         refresh_token: Some(token.to_owned()),
         ..Default::default()
     };
-    call!(app, auth::get_tokens_from_refresh_token, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn revoke(app: &App, client: &str, token: &str) -> Answer {
@@ -307,23 +300,23 @@ pub async fn revoke(app: &App, client: &str, token: &str) -> Answer {
         token: Some(token.to_owned()),
         ..Default::default()
     };
-    call!(app, auth::revoke_token, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn sign_out(app: &App, token: &str) -> Answer {
     let request = v1::GlobalSignOutRequest { access_token: Some(token.to_owned()) };
-    call!(app, auth::global_sign_out, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn delete_user(app: &App, token: &str) -> Answer {
     let request = v1::DeleteUserRequest { access_token: Some(token.to_owned()) };
-    call!(app, user::delete_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_sign_out(app: &App, pool: &str, name: &str) -> Answer {
     let request =
         v1::AdminUserGlobalSignOutRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
-    call!(app, auth::admin_user_global_sign_out, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_confirm(app: &App, pool: &str, name: &str) -> Answer {
@@ -332,16 +325,16 @@ pub async fn admin_confirm(app: &App, pool: &str, name: &str) -> Answer {
         username: Some(name.to_owned()),
         ..Default::default()
     };
-    call!(app, admin_user::admin_confirm_sign_up, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_delete(app: &App, pool: &str, name: &str) -> Answer {
     let request = v1::AdminDeleteUserRequest { user_pool_id: Some(pool.to_owned()), username: Some(name.to_owned()) };
-    call!(app, admin_user::admin_delete_user, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn sub_of(app: &App, token: &str) -> Answer<String> {
-    let user = call!(app, user::get_user, v1::GetUserRequest { access_token: Some(token.to_owned()) })?;
+    let user = call(app, v1::GetUserRequest { access_token: Some(token.to_owned()) }).await?;
     Ok(user.user_attributes[0].value().to_owned())
 }
 
@@ -359,7 +352,7 @@ pub async fn change_email(app: &App, token: &str, email: &str) -> Answer {
         user_attributes: attributes(&[("email", email), ("nickname", email)]),
         ..Default::default()
     };
-    call!(app, user::update_user_attributes, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn ask_for_code(app: &App, token: &str) -> Answer {
@@ -368,7 +361,7 @@ pub async fn ask_for_code(app: &App, token: &str) -> Answer {
         attribute_name: Some("email".to_owned()),
         ..Default::default()
     };
-    call!(app, user::get_user_attribute_verification_code, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn prove_email(app: &App, token: &str, code: &str) -> Answer {
@@ -377,7 +370,7 @@ pub async fn prove_email(app: &App, token: &str, code: &str) -> Answer {
         attribute_name: Some("email".to_owned()),
         code: Some(code.to_owned()),
     };
-    call!(app, user::verify_user_attribute, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn delete_attributes(app: &App, token: &str) -> Answer {
@@ -385,7 +378,7 @@ pub async fn delete_attributes(app: &App, token: &str) -> Answer {
         access_token: Some(token.to_owned()),
         user_attribute_names: vec!["nickname".to_owned()],
     };
-    call!(app, user::delete_user_attributes, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_set_email(app: &App, pool: &str, name: &str, email: &str, verified: bool) -> Answer {
@@ -395,7 +388,7 @@ pub async fn admin_set_email(app: &App, pool: &str, name: &str, email: &str, ver
         user_attributes: attributes(&[("email", email), ("email_verified", if verified { "true" } else { "false" })]),
         ..Default::default()
     };
-    call!(app, admin_user::admin_update_user_attributes, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_delete_email(app: &App, pool: &str, name: &str) -> Answer {
@@ -404,7 +397,7 @@ pub async fn admin_delete_email(app: &App, pool: &str, name: &str) -> Answer {
         username: Some(name.to_owned()),
         user_attribute_names: vec!["email".to_owned()],
     };
-    call!(app, admin_user::admin_delete_user_attributes, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn forgot(app: &App, client: &str, name: &str) -> Answer {
@@ -413,7 +406,7 @@ pub async fn forgot(app: &App, client: &str, name: &str) -> Answer {
         username: Some(name.to_owned()),
         ..Default::default()
     };
-    call!(app, password::forgot_password, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn recover(app: &App, client: &str, name: &str, code: &str) -> Answer {
@@ -424,7 +417,7 @@ pub async fn recover(app: &App, client: &str, name: &str, code: &str) -> Answer 
         password: Some(PASSWORD.to_owned()),
         ..Default::default()
     };
-    call!(app, password::confirm_forgot_password, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 /// The same password again, so that others find it.
@@ -434,7 +427,7 @@ pub async fn change_password(app: &App, token: &str) -> Answer {
         previous_password: Some(PASSWORD.to_owned()),
         proposed_password: Some(PASSWORD.to_owned()),
     };
-    call!(app, password::change_password, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_set_password(app: &App, pool: &str, name: &str, permanent: bool) -> Answer {
@@ -444,7 +437,7 @@ pub async fn admin_set_password(app: &App, pool: &str, name: &str, permanent: bo
         password: Some(PASSWORD.to_owned()),
         permanent: Some(permanent),
     };
-    call!(app, password::admin_set_user_password, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn admin_reset_password(app: &App, pool: &str, name: &str) -> Answer {
@@ -453,7 +446,7 @@ pub async fn admin_reset_password(app: &App, pool: &str, name: &str) -> Answer {
         username: Some(name.to_owned()),
         ..Default::default()
     };
-    call!(app, password::admin_reset_user_password, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer {
@@ -463,14 +456,14 @@ pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer
         email_verification_subject: subject.map(str::to_owned),
         ..Default::default()
     };
-    call!(app, user_pool::update_user_pool, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn add_attribute(app: &App, pool: &str, name: &str) -> Answer {
     let attribute = text_attribute(name);
     let request =
         v1::AddCustomAttributesRequest { user_pool_id: Some(pool.to_owned()), custom_attributes: vec![attribute] };
-    call!(app, user_pool::add_custom_attributes, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 fn arn(app: &App, pool: &str) -> String {
@@ -480,12 +473,12 @@ fn arn(app: &App, pool: &str) -> String {
 
 pub async fn tag(app: &App, pool: &str, key: &str) -> Answer {
     let tags = [(key.to_owned(), "value".to_owned())].into();
-    call!(app, user_pool::tag_resource, v1::TagResourceRequest { resource_arn: Some(arn(app, pool)), tags }).map(drop)
+    call(app, v1::TagResourceRequest { resource_arn: Some(arn(app, pool)), tags }).await.map(drop)
 }
 
 pub async fn untag(app: &App, pool: &str, key: &str) -> Answer {
     let request = v1::UntagResourceRequest { resource_arn: Some(arn(app, pool)), tag_keys: vec![key.to_owned()] };
-    call!(app, user_pool::untag_resource, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn set_mfa(app: &App, pool: &str, optional: bool) -> Answer {
@@ -495,7 +488,7 @@ pub async fn set_mfa(app: &App, pool: &str, optional: bool) -> Answer {
         software_token_mfa_configuration: optional.then_some(v1::SoftwareTokenMfaConfigType { enabled: Some(true) }),
         ..Default::default()
     };
-    call!(app, user_pool::set_user_pool_mfa_config, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn update_client(app: &App, pool: &str, client: &str, rotates: bool) -> Answer {
@@ -509,18 +502,18 @@ pub async fn update_client(app: &App, pool: &str, client: &str, rotates: bool) -
         refresh_token_rotation: rotates.then_some(rotation),
         ..Default::default()
     };
-    call!(app, app_client::update_user_pool_client, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn delete_client(app: &App, pool: &str, client: &str) -> Answer {
     let request =
         v1::DeleteUserPoolClientRequest { user_pool_id: Some(pool.to_owned()), client_id: Some(client.to_owned()) };
-    call!(app, app_client::delete_user_pool_client, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn delete_pool(app: &App, pool: &str) -> Answer {
     let request = v1::DeleteUserPoolRequest { user_pool_id: Some(pool.to_owned()) };
-    call!(app, user_pool::delete_user_pool, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn create_group(app: &App, pool: &str, name: &str) -> Answer {
@@ -529,7 +522,7 @@ pub async fn create_group(app: &App, pool: &str, name: &str) -> Answer {
         group_name: Some(name.to_owned()),
         ..Default::default()
     };
-    call!(app, group::create_group, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn update_group(app: &App, pool: &str, name: &str, precedence: i32) -> Answer {
@@ -539,12 +532,12 @@ pub async fn update_group(app: &App, pool: &str, name: &str, precedence: i32) ->
         precedence: Some(precedence),
         ..Default::default()
     };
-    call!(app, group::update_group, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn delete_group(app: &App, pool: &str, name: &str) -> Answer {
     let request = v1::DeleteGroupRequest { user_pool_id: Some(pool.to_owned()), group_name: Some(name.to_owned()) };
-    call!(app, group::delete_group, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn join_group(app: &App, pool: &str, name: &str, group: &str) -> Answer {
@@ -553,7 +546,7 @@ pub async fn join_group(app: &App, pool: &str, name: &str, group: &str) -> Answe
         username: Some(name.to_owned()),
         group_name: Some(group.to_owned()),
     };
-    call!(app, group::admin_add_user_to_group, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 pub async fn leave_group(app: &App, pool: &str, name: &str, group: &str) -> Answer {
@@ -562,7 +555,7 @@ pub async fn leave_group(app: &App, pool: &str, name: &str, group: &str) -> Answ
         username: Some(name.to_owned()),
         group_name: Some(group.to_owned()),
     };
-    call!(app, group::admin_remove_user_from_group, request).map(drop)
+    call(app, request).await.map(drop)
 }
 
 /// How many members a group has.
@@ -572,7 +565,7 @@ pub async fn members(app: &App, pool: &str, group: &str) -> Answer<usize> {
         group_name: Some(group.to_owned()),
         ..Default::default()
     };
-    call!(app, group::list_users_in_group, request).map(|page| page.users.len())
+    call(app, request).await.map(|page| page.users.len())
 }
 
 /// The names of the groups that a user is in.
@@ -582,6 +575,6 @@ pub async fn groups_of(app: &App, pool: &str, name: &str) -> Answer<Vec<String>>
         username: Some(name.to_owned()),
         ..Default::default()
     };
-    let page = call!(app, group::admin_list_groups_for_user, request)?;
+    let page = call(app, request).await?;
     Ok(page.groups.into_iter().filter_map(|group| group.group_name).collect())
 }

@@ -627,7 +627,7 @@ async fn sign_up_by_phone(scenario: &Scenario, name: &str, phone: &str) {
         user_attributes: vec![phone],
         ..Default::default()
     };
-    userpool::app::sign_up::sign_up::sign_up(&scenario.app, &commands::caller("SignUp"), request).await.unwrap();
+    commands::call(&scenario.app, request).await.unwrap();
 }
 
 fn by_gateway(address: SocketAddr, changes: Value) -> Way {

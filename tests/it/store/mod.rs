@@ -210,7 +210,7 @@ impl Commits for Store {
     async fn commit(&self, settlement: Settlement<()>) -> Result<(), StoreError> {
         self.settle(settlement).await.map_err(|failure| match failure {
             Failure::Store(error) => error,
-            Failure::Refused(error) => panic!("nothing refuses here: {error}"),
+            failure => panic!("nothing refuses here: {failure:?}"),
         })
     }
 }
