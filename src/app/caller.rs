@@ -7,7 +7,7 @@ use crate::app::passwords::Turn;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::UserPoolId;
 use crate::store::answers::NamedCommand;
-use crate::store::commit::LoadedUser;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
 

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
 
-use crate::app::App;
 use crate::app::caller::Caller;
 use crate::app::whence::Whence;
+use crate::app::{App, Failure};
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
@@ -24,6 +24,7 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, Nobody, OperationalRow, Settlement};
+use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Snapshot, Wanted};
@@ -138,8 +139,8 @@ impl<'a> ByName<'a> {
     }
 
     /// Reads pool, client, user and the user's code for the purpose, and checks the secret hash.
-    pub async fn read(&self, app: &App, caller: &Caller) -> Result<NamedThroughClient, Error> {
-        let of_client = |error: Error| error.of_client(&self.client_id);
+    pub async fn read(&self, app: &App, caller: &Caller) -> Result<NamedThroughClient, Failure> {
+        let of_client = |error: StoreError| Failure::from(error).map_refusal(|error| error.of_client(&self.client_id));
         let hint = app.store.pool_hint(&self.pool_id).await.map_err(of_client)?;
         let name = hint.name_rules.normalise(self.username);
         let nobody = nobody(&hint.keys, &name);

@@ -9,7 +9,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::user::Password;
 use crate::store::cache::PoolView;
-use crate::store::commit::LoadedUser;
+use crate::store::loaded::LoadedUser;
 use crate::store::seal::{DataKey, FieldClass, Place};
 
 /// Whose password it is.

@@ -220,10 +220,8 @@ impl Store {
         };
         let keys = match self.pool_hint(&pool).await {
             Ok(pool) => pool.keys.clone(),
-            Err(error) if error.exception == Exception::ResourceNotFoundException => {
-                return Ok(Some(StoredAnswer::Erased));
-            }
-            Err(error) => return Err(error),
+            Err(StoreError::NotFound(_)) => return Ok(Some(StoredAnswer::Erased)),
+            Err(error) => return Err(error.into()),
         };
         let opened = if kind == KeyKind::User.name() {
             let wrapped = Sealed(row.try_get("wrapped").map_err(StoreError::from)?);
@@ -238,7 +236,12 @@ impl Store {
     /// Stores the answer of a command that committed nothing, and gives the one that counts: another's, if that was first.
     pub async fn store_answer(&self, command: &NamedCommand, answer: Vec<u8>) -> Result<Vec<u8>, Error> {
         let pool = match &command.user_pool_id {
-            Some(id) => self.pool_hint(id).await.ok(),
+            Some(id) => match self.pool_hint(id).await {
+                Ok(pool) => Some(pool),
+                // The command named a pool that is not there, or deleted it.
+                Err(StoreError::NotFound(_)) => None,
+                Err(error) => return Err(error.into()),
+            },
             None => None,
         };
         let about = command.about().clone();

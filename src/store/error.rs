@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
+use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
 use crate::store::commit::Counted;
@@ -40,13 +41,30 @@ impl From<Error> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        match error {
+            StoreError::NotFound(_) => Self::Refused(error.into()),
+            error => Self::Store(error),
+        }
     }
+}
+
+/// What was asked about is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotFound {
+    /// The pool.
+    #[error("there is no pool {0}")]
+    Pool(UserPoolId),
+    /// The client, or its pool where it was asked for by the client alone.
+    #[error("there is no client {0}")]
+    Client(ClientId),
 }
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// What was asked about is not there. A use case says which exception that is; unless it does, ResourceNotFoundException.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
     /// Somebody else changed what the decision was made from: read again.
     #[error("the decision was made from a version that is no longer current")]
     Stale,
@@ -262,6 +280,8 @@ impl From<sqlx::Error> for StoreError {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match &error {
+            StoreError::NotFound(NotFound::Pool(id)) => Self::no_such_pool(id),
+            StoreError::NotFound(NotFound::Client(id)) => Self::no_such_client(id),
             StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => invalid_session(),

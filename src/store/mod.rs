@@ -15,6 +15,7 @@ pub mod history;
 pub mod keys;
 pub mod leases;
 pub mod lists;
+pub mod loaded;
 pub mod mailbox;
 pub mod metadata;
 mod nonces;

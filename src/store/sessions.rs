@@ -2,9 +2,9 @@
 
 use sqlx::PgConnection;
 
+use crate::domain::auth::session::Session;
 use crate::domain::ids::UserPoolId;
 use crate::store::error::StoreError;
-use crate::store::read::Session;
 use crate::store::to_database;
 
 /// Writes it. Answers `false` if it is there already: one that is on its way there is waited for.

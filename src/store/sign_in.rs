@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::auth::lockout::{Attempts, Hearing};
+use crate::domain::auth::session::Session;
 use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
@@ -21,13 +22,14 @@ use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
 use crate::store::cache::PoolView;
-use crate::store::commit::{ActivityRow, LoadedUser, activity_row, append_activity};
+use crate::store::commit::{ActivityRow, activity_row, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::outcome::{Recorded, find_out};
-use crate::store::read::{Failures, Session, VersionedAttempts};
+use crate::store::read::{Failures, VersionedAttempts};
 use crate::store::wake::News;
 use crate::store::{sessions, to_database};
 

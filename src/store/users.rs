@@ -141,8 +141,11 @@ impl Store {
     /// A user whose row another revision of `apply` has written. One who was deleted meanwhile is not listed any more.
     async fn reread(&self, pool: &UserPoolId, sub: Sub) -> Result<Option<User>, StoreError> {
         let wanted = Wanted { sub: Some(sub), ..Wanted::default() };
-        let found = self.read(pool, None, wanted).await.map_err(|_| StoreError::Stale)?;
-        Ok(found.user.map(|user| user.state))
+        match self.read(pool, None, wanted).await {
+            Ok(found) => Ok(found.user.map(|user| user.state)),
+            Err(StoreError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 

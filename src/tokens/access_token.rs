@@ -16,6 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user_pool::TokenUse;
 use crate::store::Store;
 use crate::store::cache::PoolView;
+use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 use crate::tokens::issue::SELF_SERVICE_SCOPE;
 use crate::tokens::signing_keys::PublicKeys;
@@ -140,9 +141,8 @@ impl Signed {
     }
 }
 
-fn unless_missing(error: Error) -> Error {
-    use crate::domain::error::Exception::ResourceNotFoundException;
-    if error.exception == ResourceNotFoundException { invalid() } else { error }
+fn unless_missing(error: StoreError) -> Error {
+    if matches!(error, StoreError::NotFound(_)) { invalid() } else { error.into() }
 }
 
 #[cfg(test)]

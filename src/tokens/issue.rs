@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::attributes;
+use crate::domain::auth::session::Session;
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::group::claims::claims as group_claims;
@@ -15,7 +16,6 @@ use crate::domain::user::{User, identities};
 use crate::domain::user_pool::TokenUse;
 use crate::environment::Random;
 use crate::store::cache::PoolView;
-use crate::store::read::Session;
 use crate::tokens::signing_keys::{Signers, SigningFailed};
 
 /// The scope of a token that was had by the API itself.

@@ -28,7 +28,7 @@ pub async fn openid_configuration(app: State<Arc<App>>, id: Path<String>) -> Res
 
 async fn of_pool(State(app): State<Arc<App>>, Path(id): Path<String>, show: fn(&UserPool) -> Value) -> Response {
     let found = match UserPoolId::parse(&id) {
-        Some(id) => app.store.read(&id, None, Wanted::default()).await,
+        Some(id) => app.store.read(&id, None, Wanted::default()).await.map_err(Error::from),
         None => Err(Error::no_such_pool(id)),
     };
     match found {

@@ -16,7 +16,9 @@ use crate::domain::user::{Password, User, resend_invitation};
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
 use crate::store::cache::PoolView;
-use crate::store::commit::{Commit, LoadedUser, NewUser, OperationalRow};
+use crate::store::commit::{Commit, NewUser, OperationalRow};
+use crate::store::error::StoreError;
+use crate::store::loaded::LoadedUser;
 use crate::store::read::{Snapshot, Wanted};
 
 /// A user, or another invitation, whose temporary password is hashed.
@@ -82,7 +84,7 @@ pub async fn admin_create_user(
     }
 }
 
-async fn read(app: &App, request: &AdminCreateUserRequest) -> Result<Snapshot, Error> {
+async fn read(app: &App, request: &AdminCreateUserRequest) -> Result<Snapshot, StoreError> {
     let pool_id = UserPoolId::new(request.user_pool_id());
     let names = rules::possible_names(&app.store.pool_hint(&pool_id).await?.name_rules, request);
     app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await

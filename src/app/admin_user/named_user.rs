@@ -7,7 +7,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user::codes::SentCode;
 use crate::store::cache::PoolView;
-use crate::store::commit::LoadedUser;
+use crate::store::loaded::LoadedUser;
 use crate::store::read::Wanted;
 
 /// A user whom an administrator named.

@@ -19,7 +19,9 @@ use crate::domain::user::choose_new_password::{self as rules, ChooseNewPassword,
 use crate::proto::events::UserSignedIn;
 use crate::proto::v1::AttributeType;
 use crate::store::cache::ClientView;
-use crate::store::commit::{Commit, LoadedUser, OperationalRow};
+use crate::store::commit::{Commit, OperationalRow};
+use crate::store::error::StoreError;
+use crate::store::loaded::LoadedUser;
 use crate::store::read::{Failures, Snapshot, Wanted};
 use crate::tokens::challenge_token;
 
@@ -67,7 +69,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
 }
 
 impl Asked<'_> {
-    async fn read(&self, app: &App) -> Result<Snapshot, Error> {
+    async fn read(&self, app: &App) -> Result<Snapshot, StoreError> {
         let Response { pool_id, client_id, .. } = &self.response;
         let names = rules::possible_names(&app.store.pool_hint(pool_id).await?.name_rules, &self.written);
         let wanted = Wanted {

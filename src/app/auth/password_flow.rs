@@ -28,7 +28,9 @@ use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::{Commit, LoadedUser};
+use crate::store::commit::Commit;
+use crate::store::error::StoreError;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Failures, Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
@@ -106,7 +108,7 @@ pub async fn hear<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Gu
 }
 
 impl Guess<'_> {
-    async fn read(&self, app: &App) -> Result<Snapshot, Error> {
+    async fn read(&self, app: &App) -> Result<Snapshot, StoreError> {
         let limited = self.whence.guess(app);
         let wanted = Wanted {
             name: Some(&self.name),

@@ -6,6 +6,7 @@ use crate::app::auth::session;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
+use crate::domain::auth::session::Session;
 use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, UserPoolId};
@@ -13,9 +14,9 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::LoadedUser;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::ActorKind;
-use crate::store::read::{Session, Snapshot, Wanted};
+use crate::store::read::{Snapshot, Wanted};
 use crate::tokens::refresh_token::{self, RefreshToken};
 
 /// How a client proves itself beside the token.

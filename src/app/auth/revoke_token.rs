@@ -22,11 +22,12 @@ pub async fn revoke_token(
         return Err(Error::invalid_parameter(message).into());
     }
     let client_id = ClientId::new(request.client_id());
-    let pool_id = app.store.pool_of_client(&client_id).await.map_err(unless_missing)?;
-    let hint = app.store.pool_hint(&pool_id).await.map_err(unless_missing)?;
+    let pool_id = app.store.pool_of_client(&client_id).await.map_err(|error| unless_missing(error.into()))?;
+    let hint = app.store.pool_hint(&pool_id).await.map_err(|error| unless_missing(error.into()))?;
     let token = refresh_token::open(&pool_id, &hint.keys, request.token());
     let wanted = Wanted { session: token.map(|token| token.session), ..Wanted::default() };
-    let found = app.store.read(&pool_id, Some(&client_id), wanted).await.map_err(unless_missing)?;
+    let found =
+        app.store.read(&pool_id, Some(&client_id), wanted).await.map_err(|error| unless_missing(error.into()))?;
     let client = found.client.ok_or_else(|| unless_missing(Error::no_such_client(&client_id)))?;
     let secret = request.client_secret.as_deref();
     clients::check_client_secret(&found.pool, &client.state, secret).map_err(unless_missing)?;

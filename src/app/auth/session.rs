@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::domain::app_client::AppClient;
+use crate::domain::auth::session::Session;
 use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::PoolView;
-use crate::store::read::Session;
 use crate::tokens::issue::{Issue, issue};
 use crate::tokens::refresh_token::{self, RefreshToken};
 

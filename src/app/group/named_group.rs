@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::store::cache::PoolView;
-use crate::store::commit::{LoadedGroup, LoadedUser};
+use crate::store::loaded::{LoadedGroup, LoadedUser};
 use crate::store::read::{Snapshot, Wanted};
 
 /// Finds a group of a pool.

@@ -11,7 +11,8 @@ use crate::domain::password_policy;
 use crate::domain::user::admin_set_user_password as rules;
 use crate::proto::v1::{AdminSetUserPasswordRequest, AdminSetUserPasswordResponse};
 use crate::store::cache::PoolView;
-use crate::store::commit::{Commit, LoadedUser};
+use crate::store::commit::Commit;
+use crate::store::loaded::LoadedUser;
 
 /// A password that conforms to the policy, hashed.
 pub struct Prepared {

@@ -7,10 +7,11 @@ use crate::app::app_client::update_user_pool_client::update_user_pool_client;
 use crate::app::caller::Caller;
 use crate::app::seed::{refused_id, settled_by_nobody_else};
 use crate::app::{App, Failure, clients};
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{CreateUserPoolClientRequest, UpdateUserPoolClientRequest};
 use crate::store::cache::{ClientView, PoolView};
+use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 
 /// An app client as it should be.
@@ -43,7 +44,7 @@ async fn find_or_create(
 ) -> Result<Option<(Arc<PoolView>, Arc<ClientView>)>, Failure> {
     let found = match app.store.read(&wanted.pool_id, Some(&wanted.id), Wanted::default()).await {
         Ok(found) => found.client.map(|client| (found.pool, client)),
-        Err(error) if error.exception == Exception::ResourceNotFoundException => None,
+        Err(StoreError::NotFound(_)) => None,
         Err(error) => return Err(error.into()),
     };
     if found.is_none() {

@@ -17,7 +17,7 @@ use crate::proto::v1::{
     AttributeType,
 };
 use crate::store::cache::PoolView;
-use crate::store::commit::LoadedUser;
+use crate::store::loaded::LoadedUser;
 
 /// A user as it should be.
 pub struct SeededUser {

@@ -9,7 +9,7 @@ use crate::app::user_pool::create_user_pool;
 use crate::app::user_pool::update_user_pool::update_user_pool;
 use crate::app::{App, Failure};
 use crate::domain::attributes;
-use crate::domain::error::{Error, Exception};
+use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1::{
@@ -17,6 +17,7 @@ use crate::proto::v1::{
     UsernameConfigurationType,
 };
 use crate::store::cache::PoolView;
+use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 
 /// A pool as it should be.
@@ -50,7 +51,7 @@ pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool)
 async fn find_or_create(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<Option<Arc<PoolView>>, Failure> {
     match app.store.read(&wanted.id, None, Wanted::default()).await {
         Ok(found) => Ok(Some(found.pool)),
-        Err(error) if error.exception == Exception::ResourceNotFoundException => {
+        Err(StoreError::NotFound(_)) => {
             let prepared = create_user_pool::prepare_with(app, wanted.id.clone()).await?;
             create_user_pool::create_user_pool(app, caller, &wanted.create, &prepared).await?;
             Ok(None)

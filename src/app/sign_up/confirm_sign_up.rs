@@ -10,7 +10,8 @@ use crate::domain::user::codes::{CodeOutcome, Guess, SentCode, expired};
 use crate::domain::user::confirm_sign_up::{self as rules, Confirmation, Proved};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmSignUpRequest, ConfirmSignUpResponse};
-use crate::store::commit::{Kept, LoadedUser};
+use crate::store::commit::Kept;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 

@@ -19,6 +19,7 @@ use crate::proto::events::CodePurpose;
 use crate::proto::v1::{SignUpRequest, SignUpResponse};
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Commit, NewUser, OperationalRow};
+use crate::store::error::StoreError;
 use crate::store::metadata::ActorKind;
 use crate::store::read::{Snapshot, Wanted};
 
@@ -42,7 +43,8 @@ pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Res
         let forms = password_forms::make(app, caller, &pool_id, &registration.username, request.password()).await?;
         Ok((FirstRead::new(found), forms))
     };
-    let (found, forms) = checked.await.map_err(|error: Error| error.of_client(&client_id))?;
+    let of_client = |failure: Failure| failure.map_refusal(|error| error.of_client(&client_id));
+    let (found, forms) = checked.await.map_err(of_client)?;
     Ok(Prepared { client_id, pool_id, sub, found, forms })
 }
 
@@ -67,7 +69,7 @@ async fn read(
     request: &SignUpRequest,
     pool_id: &UserPoolId,
     client_id: &ClientId,
-) -> Result<Snapshot, Error> {
+) -> Result<Snapshot, StoreError> {
     let rules_of_names = app.store.pool_hint(pool_id).await?.name_rules.clone();
     let names: Vec<_> = names_to_claim(&rules_of_names, request).into_iter().map(|(_, name)| name).collect();
     app.store.read(pool_id, Some(client_id), Wanted { taken: &names, ..Wanted::default() }).await

@@ -10,7 +10,8 @@ use crate::domain::user::codes::{Delivery, verification};
 use crate::domain::user::name_exists;
 use crate::proto::events::user_event::Event;
 use crate::store::cache::PoolView;
-use crate::store::commit::{Commit, LoadedUser, OperationalRow};
+use crate::store::commit::{Commit, OperationalRow};
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::Wanted;
 

@@ -12,7 +12,8 @@ use crate::domain::rate::Arrival;
 use crate::domain::user::UserStatus;
 use crate::domain::user::codes::SentCode;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::LoadedUser;
+use crate::store::error::StoreError;
+use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{VersionedAttempts, Wanted};
 use crate::tokens::access_token::AccessToken;
@@ -63,9 +64,11 @@ pub fn revoked() -> Error {
 /// Finds the user of a verified token, with what is wanted beside it.
 pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Error> {
     let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..wanted };
-    let found = app.store.read(&token.pool_id, Some(&token.client_id), wanted).await;
-    // A token of a client that is gone is a token that was revoked.
-    let found = found.map_err(|error| error.unless(Exception::ResourceNotFoundException, |_| revoked()))?;
+    let found = match app.store.read(&token.pool_id, Some(&token.client_id), wanted).await {
+        // A token of a client that is gone is a token that was revoked.
+        Err(StoreError::NotFound(_)) => return Err(revoked()),
+        found => found?,
+    };
     let user = found.user.ok_or_else(Error::no_such_user)?;
     let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
     let session = session.ok_or_else(revoked)?;

@@ -10,6 +10,7 @@ pub mod challenge;
 pub mod lockout;
 pub mod password_sign_in;
 pub mod refresh;
+pub mod session;
 pub mod srp;
 pub mod steps;
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
+use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
 use crate::domain::error::{Error, Exception};
 use crate::domain::group::Group;
@@ -31,9 +32,9 @@ use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
+use crate::store::loaded::LoadedGroup;
 use crate::store::metadata::Origin;
 use crate::store::outcome::Recorded;
-use crate::store::read::Session;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
@@ -42,26 +43,6 @@ pub(crate) use rows::{ActivityRow, activity_row};
 pub use settle::{NewClient, NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
 use write::{Failed, Stage};
 pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
-
-/// A user as a decision saw it.
-#[derive(Clone, Debug)]
-pub struct LoadedUser {
-    /// What it is.
-    pub state: User,
-    /// The version of its stream.
-    pub version: i64,
-    /// Its data key.
-    pub key: Arc<DataKey>,
-}
-
-/// A group as a decision saw it.
-#[derive(Clone, Debug)]
-pub struct LoadedGroup {
-    /// What it is.
-    pub state: Group,
-    /// The version of its stream.
-    pub version: i64,
-}
 
 /// What a pool may have so many of, each in a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

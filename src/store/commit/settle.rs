@@ -12,8 +12,9 @@ use crate::domain::user_pool::UserPool;
 use crate::proto::events::{user_activity, user_event};
 use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
-use crate::store::commit::{Change, Commit, LoadedGroup, LoadedUser, OperationalRow};
+use crate::store::commit::{Change, Commit, OperationalRow};
 use crate::store::error::Failure;
+use crate::store::loaded::{LoadedGroup, LoadedUser};
 use crate::store::seal::DataKey;
 
 /// What a decision is about: a stream, and what it was when the rules saw it.

@@ -5,8 +5,9 @@ use userpool::domain::rate::{Limited, Rate, RateKind};
 use userpool::domain::source::{Source, Tally};
 use userpool::domain::user::codes::SentCode;
 use userpool::proto::events::CodePurpose;
-use userpool::store::commit::{Kept, LoadedUser, OperationalRow, Trial};
+use userpool::store::commit::{Kept, OperationalRow, Trial};
 use userpool::store::error::StoreError;
+use userpool::store::loaded::LoadedUser;
 use userpool::store::read::Wanted;
 
 use super::{Commits, Database, Happens, Pool, commands};

@@ -11,9 +11,10 @@ use userpool::domain::error::Error;
 use userpool::domain::ids::Sub;
 use userpool::proto::events::user_event::Event;
 use userpool::proto::events::{UserSignInRefused, UserSignedUp, user_activity};
-use userpool::store::commit::{LoadedUser, NewUser, OperationalRow, Settlement};
+use userpool::store::commit::{NewUser, OperationalRow, Settlement};
 use userpool::store::error::{Failure, StoreError};
 use userpool::store::event_size::LARGEST_EVENT;
+use userpool::store::loaded::LoadedUser;
 use userpool::store::{self, Store};
 
 use super::{Commits, Database, Happens, Pool, deleted, master_keys, signed_out, signed_up};

@@ -9,8 +9,9 @@ use userpool::domain::group::Group;
 use userpool::domain::ids::{GroupId, StreamId};
 use userpool::proto::events::user_event::Event;
 use userpool::proto::events::{GroupCreated, GroupDeleted, UserGroupJoined, group_event};
-use userpool::store::commit::{LoadedGroup, LoadedUser, NewGroup};
+use userpool::store::commit::NewGroup;
 use userpool::store::error::StoreError;
+use userpool::store::loaded::{LoadedGroup, LoadedUser};
 
 use super::commands::{self, Answer};
 use super::{Commits, Database, Happens, Pool};

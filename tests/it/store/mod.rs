@@ -36,9 +36,10 @@ use userpool::proto::events::{
     UserDeleted, UserPersonal, UserPoolCreated, UserPoolDeleted, UserSignedOut, UserSignedUp, user_pool_event,
 };
 use userpool::store::cache::PoolView;
-use userpool::store::commit::{Commit, LoadedUser, NewPool, NewUser, OperationalRow, Settlement, Subject};
+use userpool::store::commit::{Commit, NewPool, NewUser, OperationalRow, Settlement, Subject};
 use userpool::store::error::{Failure, StoreError};
 use userpool::store::keys::{MasterKeys, PoolKeys};
+use userpool::store::loaded::LoadedUser;
 use userpool::store::metadata::{Actor, ActorKind, Origin};
 use userpool::store::{self, Store};
 

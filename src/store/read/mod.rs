@@ -1,0 +1,366 @@
+//! The one read that every operation about a user makes.
+//!
+//! It finds the user by name, by `sub` or by session, and returns the current versions of pool and client with their rows
+//! where these differ from what is cached: so nothing that is cached can be stale, on any replica.
+
+mod parts;
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::domain::app_client::AppClient;
+use crate::domain::auth::lockout::Attempts;
+use crate::domain::auth::session::Session;
+use crate::domain::decision::Aggregate;
+use crate::domain::group::Group;
+use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::personal::Sealed;
+use crate::domain::rate::{Arrival, Limited};
+use crate::domain::source::Source;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::domain::user::codes::SentCode;
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::CodePurpose;
+use crate::store::cache::{ClientView, PoolView};
+use crate::store::error::{NotFound, StoreError};
+use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
+use crate::store::loaded::{LoadedGroup, LoadedUser};
+use crate::store::read::parts::{Asked, Shape, UserRow, Versioned, time};
+use crate::store::seal::DataKey;
+use crate::store::{Store, history};
+
+/// What to find beside pool and client.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The user of this name or alias, in the form that is compared.
+    pub name: Option<&'a str>,
+    /// The user of this id.
+    pub sub: Option<Sub>,
+    /// The session of this id, and its user.
+    pub session: Option<Uuid>,
+    /// Wrong passwords so far.
+    pub failures: Option<Failures>,
+    /// Whether the user has signed in lately from the network with this keyed hash.
+    pub network: Option<&'a [u8]>,
+    /// The user's code for this purpose.
+    pub code: Option<CodePurpose>,
+    /// Who stands for the name: what is counted is its where there is no such user.
+    pub nobody: Option<Sub>,
+    /// Who stands for the name as this network calls it: what is told to callers who may not learn who exists is its, whoever
+    /// has the name.
+    pub told: Option<Sub>,
+    /// How often something limited happened lately.
+    pub rate: Option<&'a Limited>,
+    /// Which of these names are taken.
+    pub taken: &'a [String],
+    /// The group of this name.
+    pub group: Option<&'a str>,
+    /// The groups that the user is in.
+    pub groups: bool,
+}
+
+/// Which wrong passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failures {
+    /// At a sign-in; from familiar networks apart from those of strangers.
+    SignIn,
+    /// The password before, at a change of the password.
+    PreviousPassword,
+}
+
+impl Failures {
+    /// Under which name those from a source are counted.
+    pub fn counted(self, source: Source) -> &'static str {
+        match self {
+            Self::SignIn => source.name(),
+            Self::PreviousPassword => "previous_password",
+        }
+    }
+}
+
+/// Attempts with the version that a change of them asserts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionedAttempts {
+    /// The attempts.
+    pub attempts: Attempts,
+    /// The row's version.
+    pub version: i64,
+}
+
+/// What a read found, at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The pool.
+    pub pool: Arc<PoolView>,
+    /// The client that was asked for.
+    pub client: Option<Arc<ClientView>>,
+    /// The user.
+    pub user: Option<LoadedUser>,
+    /// The session.
+    pub session: Option<Session>,
+    /// When the user last signed in from the caller's network, if lately.
+    pub familiar_since: Option<Timestamp>,
+    /// Whether the user has signed in lately from anywhere, where that was asked.
+    pub is_known: bool,
+    /// Wrong passwords that came from such a source.
+    pub attempts: Option<VersionedAttempts>,
+    /// Those at the name, whoever has it.
+    pub attempts_by_name: Option<Attempts>,
+    /// The code.
+    pub code: Option<SentCode>,
+    /// What is kept of codes that were asked for by the name, whoever has it.
+    pub code_by_name: Option<SentCode>,
+    /// What is remembered of the rate.
+    pub arrival: Option<Arrival>,
+    /// The names that are taken.
+    pub taken: Vec<String>,
+    /// The group that was asked for.
+    pub group: Option<LoadedGroup>,
+    /// The groups that the user is in, if they were asked for.
+    pub groups: Vec<Group>,
+}
+
+impl Snapshot {
+    /// Whether the user is known to be where the call comes from.
+    pub fn source(&self) -> Source {
+        if self.familiar_since.is_some() { Source::Familiar } else { Source::Strange }
+    }
+}
+
+impl Store {
+    /// The pool of a client: from memory, or by the directory the first time.
+    pub async fn pool_of_client(&self, client: &ClientId) -> Result<UserPoolId, StoreError> {
+        if let Some(pool) = self.cache.directory.get(client) {
+            return Ok(pool);
+        }
+        let found: Option<String> =
+            sqlx::query_scalar("select user_pool_id from client_directory where client_id = $1")
+                .bind(client.as_str())
+                .fetch_optional(&self.database)
+                .await?;
+        let pool = UserPoolId::new(found.ok_or_else(|| NotFound::Client(client.clone()))?);
+        self.cache.directory.insert(client.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// What is cached of a pool, loaded if nothing is. Only for what never changes of a pool: its keys and its name rules.
+    pub async fn pool_hint(&self, id: &UserPoolId) -> Result<Arc<PoolView>, StoreError> {
+        match self.cache.pools.get(id) {
+            Some(pool) => Ok(pool),
+            None => Ok(self.read(id, None, Wanted::default()).await?.pool),
+        }
+    }
+
+    /// Reads what is wanted of a pool, at one moment. Fails if there is no such pool, or no such client in it.
+    pub async fn read(
+        &self,
+        pool_id: &UserPoolId,
+        client_id: Option<&ClientId>,
+        wanted: Wanted<'_>,
+    ) -> Result<Snapshot, StoreError> {
+        let cached_pool = self.cache.pools.get(pool_id);
+        let cached_client = client_id.and_then(|id| self.cache.clients.get(id));
+        let asked = Asked {
+            pool_id,
+            pool_version: cached_pool.as_ref().map(|pool| pool.version),
+            client_id,
+            client_version: cached_client.as_ref().map(|client| client.version),
+            wanted,
+        };
+        let shape = Shape::of(&asked);
+        let row = self.connections.fetch_optional(|| shape.statement(&asked)).await?;
+        let row = row.ok_or_else(|| NotFound::Pool(pool_id.clone()))?;
+        let found = shape.decode(&row)?;
+        let pool = self.pool_view(pool_id, cached_pool, found.pool).await?;
+        let client = match client_id {
+            Some(id) => Some(self.client_view(&pool, id, cached_client, found.client).await?),
+            None => None,
+        };
+        let user = match found.user {
+            Some(row) => Some(self.loaded_user(&pool, row).await?),
+            None => None,
+        };
+        let group = match found.group {
+            Some((id, row)) => Some(self.loaded_group(pool_id, id, row).await?),
+            None => None,
+        };
+        let mut groups = Vec::with_capacity(found.groups.len());
+        for (id, revision, state) in &found.groups {
+            groups.push(self.current_group(pool_id, *id, *revision, state).await?);
+        }
+        Ok(Snapshot {
+            pool,
+            client,
+            user,
+            session: found.session,
+            familiar_since: found.familiar_since,
+            is_known: found.is_known,
+            attempts: found.attempts,
+            attempts_by_name: found.attempts_by_name,
+            code: found.code,
+            code_by_name: found.code_by_name,
+            arrival: found.arrival,
+            taken: found.taken,
+            group,
+            groups,
+        })
+    }
+
+    async fn pool_view(
+        &self,
+        id: &UserPoolId,
+        cached: Option<Arc<PoolView>>,
+        row: Versioned<'_>,
+    ) -> Result<Arc<PoolView>, StoreError> {
+        let (state, cached) = match (row.state, cached) {
+            (None, Some(cached)) => return Ok(cached),
+            (state, cached) => (state.unwrap_or(RawValue::NULL), cached),
+        };
+        let state = self.current::<UserPool>(id, &StreamId::pool(), row.revision, state, None, "pools").await?;
+        let keys = match cached {
+            Some(cached) => cached.keys.clone(),
+            // A pool without keys is one that somebody deleted a moment ago.
+            None => {
+                let keys = self.pool_keys(&self.database, id).await?;
+                Arc::new(keys.ok_or_else(|| NotFound::Pool(id.clone()))?)
+            }
+        };
+        let name_rules = state.name_rules();
+        let view = Arc::new(PoolView { id: id.clone(), version: row.version, name_rules, state, keys });
+        self.cache.pools.insert(id.clone(), view.clone());
+        Ok(view)
+    }
+
+    async fn client_view(
+        &self,
+        pool: &PoolView,
+        id: &ClientId,
+        cached: Option<Arc<ClientView>>,
+        row: Option<Versioned<'_>>,
+    ) -> Result<Arc<ClientView>, StoreError> {
+        let Some(row) = row else {
+            self.cache.clients.invalidate(id);
+            return Err(NotFound::Client(id.clone()).into());
+        };
+        let state = match (row.state, cached) {
+            (None, Some(cached)) => return Ok(cached),
+            (state, _) => state.unwrap_or(RawValue::NULL),
+        };
+        let stream = StreamId::client(id);
+        let state = self.current::<AppClient>(&pool.id, &stream, row.revision, state, None, "clients").await?;
+        let view = Arc::new(ClientView { version: row.version, state });
+        self.cache.clients.insert(id.clone(), view.clone());
+        Ok(view)
+    }
+
+    async fn loaded_user(&self, pool: &PoolView, user: UserRow<'_>) -> Result<LoadedUser, StoreError> {
+        let key = pool.keys.unwrap_user_key(user.key_id, &Sealed(user.key))?;
+        let (stream, row) = (StreamId::user(user.sub), user.row);
+        let state = row.state.unwrap_or(RawValue::NULL);
+        let state = self.current::<User>(&pool.id, &stream, row.revision, state, Some(&key), "users").await?;
+        Ok(LoadedUser { state, version: row.version, key })
+    }
+
+    async fn loaded_group(
+        &self,
+        pool: &UserPoolId,
+        id: GroupId,
+        row: Versioned<'_>,
+    ) -> Result<LoadedGroup, StoreError> {
+        let state = self.current_group(pool, id, row.revision, row.state.unwrap_or(RawValue::NULL)).await?;
+        Ok(LoadedGroup { state, version: row.version })
+    }
+
+    /// The state of a group's row.
+    pub(super) async fn current_group(
+        &self,
+        pool: &UserPoolId,
+        id: GroupId,
+        revision: i32,
+        state: &RawValue,
+    ) -> Result<Group, StoreError> {
+        self.current::<Group>(pool, &StreamId::group(id), revision, state, None, "groups").await
+    }
+
+    /// The state of a row; one that another revision of `apply` wrote is computed again from its stream.
+    pub(super) async fn current<A: Aggregate + serde::de::DeserializeOwned>(
+        &self,
+        pool: &UserPoolId,
+        stream: &StreamId,
+        revision: i32,
+        state: &RawValue,
+        key: Option<&Arc<DataKey>>,
+        table: &'static str,
+    ) -> Result<A, StoreError> {
+        if revision == A::REVISION {
+            return serde_json::from_str(state.get()).map_err(|source| StoreError::Row { table, source });
+        }
+        let mut lent = self.database.lend().await?;
+        let events = history::load(lent.connection(), pool, stream, key).await;
+        let events = lent.settled(events)?;
+        // A row without a living state in its stream is one that somebody deleted a moment ago.
+        history::replay(stream, &events).0.ok_or(StoreError::Stale)
+    }
+
+    /// A pool's keys, as long as there is such a pool.
+    pub(super) async fn pool_keys(
+        &self,
+        database: impl sqlx::PgExecutor<'_>,
+        id: &UserPoolId,
+    ) -> Result<Option<PoolKeys>, StoreError> {
+        let rows: Vec<(Uuid, String, Vec<u8>)> =
+            sqlx::query_as("select key_id, kind, wrapped from keys where user_pool_id = $1 and owner = ''")
+                .bind(id.as_str())
+                .fetch_all(database)
+                .await?;
+        let kinds = [KeyKind::Pool, KeyKind::Lookup, KeyKind::Audit, KeyKind::Token];
+        let stored: Vec<_> = rows
+            .into_iter()
+            .filter_map(|(key_id, name, wrapped)| {
+                let kind = kinds.into_iter().find(|kind| kind.name() == name)?;
+                Some(WrappedKey { key_id, kind, owner: String::new(), wrapped: Sealed(wrapped) })
+            })
+            .collect();
+        Ok(if stored.is_empty() { None } else { Some(PoolKeys::unwrap(id, &self.master, &stored)?) })
+    }
+}
+
+impl Store {
+    /// What is remembered of something that is limited.
+    pub async fn arrival(&self, pool: &UserPoolId, limited: &Limited) -> Result<Option<Arrival>, StoreError> {
+        let query = || {
+            sqlx::query("select arrival from rates where user_pool_id = $1 and kind = $2 and key = $3")
+                .bind(pool.as_str())
+                .bind(limited.kind.name())
+                .bind(&limited.key)
+        };
+        match self.connections.fetch_optional(query).await? {
+            Some(row) => time(&row, "arrival"),
+            None => Ok(None),
+        }
+    }
+
+    /// About how many users a pool has: from the planner's statistics, exact while they are few. Never counts a large pool.
+    pub async fn estimated_users(&self, pool: &UserPoolId) -> Result<i32, StoreError> {
+        const COUNTED: i64 = 1_000;
+        let few: i64 =
+            sqlx::query_scalar("select count(*) from (select 1 from users where user_pool_id = $1 limit $2) as few")
+                .bind(pool.as_str())
+                .bind(COUNTED)
+                .fetch_one(&self.database)
+                .await?;
+        if few < COUNTED {
+            return Ok(i32::try_from(few).unwrap_or(i32::MAX));
+        }
+        let plan: serde_json::Value =
+            sqlx::query_scalar("explain (format json) select 1 from users where user_pool_id = $1")
+                .bind(pool.as_str())
+                .fetch_one(&self.database)
+                .await?;
+        let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_i64).unwrap_or(few);
+        Ok(i32::try_from(rows.max(few)).unwrap_or(i32::MAX))
+    }
+}
