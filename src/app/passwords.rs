@@ -1,8 +1,8 @@
 //! The hashing of passwords, on a bounded number of threads with a bounded wait, which pools and callers share fairly.
 //!
-//! A place is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
+//! A slot is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
 
-mod places;
+mod slots;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use crate::app::passwords::places::{NoPlace, Place, Places};
+use crate::app::passwords::slots::{NoSlot, Slot, Slots};
 use crate::domain::error::Error;
 
-pub use places::Turn;
+pub use slots::Turn;
 
 /// What a hash costs (OWASP: 19,456 KiB, 2 passes, 1 lane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
 #[derive(Debug)]
 pub struct Passwords {
     cost: Cost,
-    places: Places,
+    slots: Slots,
     /// Moving average of one hash in microseconds.
     average: Arc<AtomicU64>,
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
@@ -90,7 +90,7 @@ impl Passwords {
     pub fn new(cost: Cost, slots: u32) -> Self {
         Self {
             cost,
-            places: Places::new(slots.max(1)),
+            slots: Slots::new(slots.max(1)),
             average: Arc::new(AtomicU64::new(FIRST_ESTIMATE.as_micros() as u64)),
             memory: Arc::default(),
             nobody: phc(cost, &[0; 16], &[0; HASH_LENGTH]),
@@ -139,7 +139,7 @@ impl Passwords {
         turn: &Turn,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashFailure> + Send + 'static,
     ) -> Result<T, Error> {
-        let place = self.place(turn).await?;
+        let slot = self.slot(turn).await?;
         let (memory, average) = (self.memory.clone(), self.average.clone());
         let done = tokio::task::spawn_blocking(move || {
             let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
@@ -147,27 +147,27 @@ impl Passwords {
             let result = work(&mut blocks);
             observe(&average, began.elapsed());
             memory.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
-            drop(place);
+            drop(slot);
             result
         });
         done.await.map_err(Error::internal)?.map_err(Error::internal)
     }
 
-    /// Refuses a caller who would be refused a place right now: before anything is read for it.
+    /// Refuses a caller who would be refused a slot right now: before anything is read for it.
     ///
     /// The refusal is told after [`REFUSAL_DELAY`], or at once if the caller would not wait for it. Whoever comes again after each
     /// refusal takes less of the processors from callers who are hashed for.
     pub async fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
-        let Err(none) = self.places.expect(turn, self.estimate()) else { return Ok(()) };
+        let Err(none) = self.slots.expect(turn, self.estimate()) else { return Ok(()) };
         if turn.patience.is_none_or(|patience| patience > REFUSAL_DELAY) {
             tokio::time::sleep(REFUSAL_DELAY).await;
         }
         Err(refused(none))
     }
 
-    /// Waits for a place, unless the wait is expected to take longer than the caller would.
-    async fn place(&self, turn: &Turn) -> Result<Place, Error> {
-        self.places.take(turn, self.estimate()).await.map_err(refused)
+    /// Waits for a slot, unless the wait is expected to take longer than the caller would.
+    async fn slot(&self, turn: &Turn) -> Result<Slot, Error> {
+        self.slots.take(turn, self.estimate()).await.map_err(refused)
     }
 
     fn estimate(&self) -> Duration {
@@ -175,7 +175,7 @@ impl Passwords {
     }
 }
 
-fn refused(_: NoPlace) -> Error {
+fn refused(_: NoSlot) -> Error {
     metrics::counter!("userpool_hashing_refused_total").increment(1);
     Error::too_many_requests()
 }
@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn callers_beyond_the_expected_wait_are_refused_at_once() {
         let passwords = Passwords::new(CHEAP, 1);
-        let held = passwords.place(&turn(1)).await.unwrap();
+        let held = passwords.slot(&turn(1)).await.unwrap();
         let hurried = Turn { patience: Some(Duration::from_millis(1)), ..turn(1) };
         let refusals =
             [passwords.hash("any", [0; 16], &hurried).await.map(drop), passwords.refuse_beyond(&hurried).await];
@@ -272,7 +272,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refusal_that_cost_nothing_is_told_after_a_delay_to_whoever_waits_for_it() {
         let passwords = Passwords::new(CHEAP, 1);
-        let _held = passwords.place(&turn(1)).await.unwrap();
+        let _held = passwords.slot(&turn(1)).await.unwrap();
         passwords.average.store(Duration::from_secs(2).as_micros() as u64, Ordering::Relaxed);
         let (patient, hurried) = (REFUSAL_DELAY * 2, REFUSAL_DELAY);
         for (patience, delay) in
@@ -306,7 +306,7 @@ mod tests {
             })
             .collect();
         // The line is as long as one network can make it once somebody of it is refused.
-        while passwords.places.expect(&turn(1), passwords.estimate()).is_ok() {
+        while passwords.slots.expect(&turn(1), passwords.estimate()).is_ok() {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {

@@ -35,7 +35,7 @@ use crate::store::{sessions, to_database};
 
 /// Where the facts of a sign-in go.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct Attempt<'a> {
     /// The pool.
     pub pool_id: &'a UserPoolId,
     /// The pool's keys.
@@ -57,8 +57,8 @@ pub struct Place<'a> {
 }
 
 /// A source as it stands in the table, and beside it what is counted by the name.
-fn counted(place: &Place<'_>) -> &'static str {
-    place.failures.counted(place.source)
+fn counted(attempt: &Attempt<'_>) -> &'static str {
+    attempt.failures.counted(attempt.source)
 }
 
 /// A sign-in that was accepted.
@@ -237,39 +237,39 @@ impl Store {
     /// If the caller named the command, its answer is stored in the same transaction.
     pub async fn accept_sign_in(
         &self,
-        place: Place<'_>,
+        attempt: Attempt<'_>,
         accepted: Accepted<'_>,
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
         let Accepted { user, session, attempts, is_counted_by_name, network, fact } = accepted;
         let row = activity_row(
-            place.pool_id,
+            attempt.pool_id,
             &session.sub.to_string(),
-            place.origin,
+            attempt.origin,
             Some(&user.key),
             fact,
-            place.at,
+            attempt.at,
             &self.random,
         )?;
-        let (command, patience) = (place.origin.command.clone(), place.origin.patience);
+        let (command, patience) = (attempt.origin.command.clone(), attempt.origin.patience);
         let sealer = Sealer::Data(&user.key);
         let answer = command
             .as_ref()
-            .map(|command| command.row(place.pool_id, sealer, &answer.encode_to_vec(), place.at, &self.random))
+            .map(|command| command.row(attempt.pool_id, sealer, &answer.encode_to_vec(), attempt.at, &self.random))
             .transpose()?;
         let acceptance = Acceptance {
-            pool: place.pool_id.clone(),
-            source: counted(&place),
+            pool: attempt.pool_id.clone(),
+            source: counted(&attempt),
             version: user.version,
             attempts: attempts.map_or(0, |attempts| attempts.version),
-            told: place.told,
+            told: attempt.told,
             forgets: attempts.is_some() || is_counted_by_name,
             network: network.map(<[u8]>::to_vec),
-            limited: place.limited.cloned(),
+            limited: attempt.limited.cloned(),
             session: session.clone(),
             row,
         };
-        let (store, limited) = (self.clone(), place.limited);
+        let (store, limited) = (self.clone(), attempt.limited);
         let written = self.to_its_end(async move {
             let written = match &answer {
                 None => store.accept(&acceptance).await,
@@ -313,29 +313,29 @@ impl Store {
     /// stands for the name.
     pub async fn refuse_sign_in(
         &self,
-        place: Place<'_>,
+        attempt: Attempt<'_>,
         refused: Refused<'_>,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let owner = refused.user.map_or(place.nobody, |user| user.state.sub);
-        let key = refused.user.map_or(&place.keys.audit, |user| &user.key).as_ref();
+        let owner = refused.user.map_or(attempt.nobody, |user| user.state.sub);
+        let key = refused.user.map_or(&attempt.keys.audit, |user| &user.key).as_ref();
         let row =
-            activity_row(place.pool_id, &owner.to_string(), place.origin, Some(key), fact, place.at, &self.random)?;
+            activity_row(attempt.pool_id, &owner.to_string(), attempt.origin, Some(key), fact, attempt.at, &self.random)?;
         let heard = Heard {
-            pool: place.pool_id.clone(),
+            pool: attempt.pool_id.clone(),
             owner,
             version: refused.before.map_or(0, |before| before.version),
-            source: counted(&place),
-            at: to_database(place.at),
-            limited: place.limited.cloned(),
-            patience: place.origin.patience,
+            source: counted(&attempt),
+            at: to_database(attempt.at),
+            limited: attempt.limited.cloned(),
+            patience: attempt.origin.patience,
         };
         match refused.hearing {
-            Hearing::Unheard if refused.is_recorded => self.append_facts(place.pool_id, vec![row]).await,
+            Hearing::Unheard if refused.is_recorded => self.append_facts(attempt.pool_id, vec![row]).await,
             Hearing::Unheard => Ok(()),
             Hearing::Right => self.hear(heard, Some(row).filter(|_| refused.is_recorded)).await,
             Hearing::Wrong { attempts, by_name } => {
-                self.count_attempt(heard, place.told, (attempts, by_name), row, refused.is_recorded).await
+                self.count_attempt(heard, attempt.told, (attempts, by_name), row, refused.is_recorded).await
             }
         }
     }
@@ -343,18 +343,18 @@ impl Store {
     /// Asserts that a user was not locked while its right password was heard, where the sign-in goes on without a session.
     pub async fn assert_heard(
         &self,
-        place: Place<'_>,
+        attempt: Attempt<'_>,
         user: &LoadedUser,
         before: Option<VersionedAttempts>,
     ) -> Result<(), StoreError> {
         let heard = Heard {
-            pool: place.pool_id.clone(),
+            pool: attempt.pool_id.clone(),
             owner: user.state.sub,
             version: before.map_or(0, |before| before.version),
-            source: counted(&place),
-            at: to_database(place.at),
-            limited: place.limited.cloned(),
-            patience: place.origin.patience,
+            source: counted(&attempt),
+            at: to_database(attempt.at),
+            limited: attempt.limited.cloned(),
+            patience: attempt.origin.patience,
         };
         self.hear(heard, None).await
     }

@@ -196,7 +196,7 @@ impl Guess<'_> {
                 caller.origin(ActorKind::AppClient, self.client_id.to_string(), None)
             }
         };
-        let place = store::Place {
+        let attempt = store::Attempt {
             pool_id: &self.pool_id,
             keys: &pool.keys,
             origin: &origin,
@@ -219,13 +219,13 @@ impl Guess<'_> {
                     network: self.whence.to_remember(found.familiar_since, at),
                     fact: &Activity::SignedIn(fact),
                 };
-                app.store.accept_sign_in(place, accepted, &answer).await?;
+                app.store.accept_sign_in(attempt, accepted, &answer).await?;
                 self.rehash_if_outdated(app, caller, pool, user, &origin).await;
                 Ok(answer)
             }
             (SignIn::Challenged(name), Some(user), _) => {
                 caller.is_answered_about(user);
-                app.store.assert_heard(place, user, found.attempts).await?;
+                app.store.assert_heard(attempt, user, found.attempts).await?;
                 let beginning = Beginning { flow: self.flow, told: Some(self.told) };
                 Ok(challenges::issue(app, pool, client, &user.state, beginning, name, at)?.into())
             }
@@ -237,7 +237,7 @@ impl Guess<'_> {
                 let is_bounded = user.is_some() && hearing != Hearing::Unheard;
                 let is_recorded = is_bounded || app.limits.records(&self.pool_id);
                 let refused = store::Refused { user, before: found.attempts, hearing, is_recorded };
-                app.store.refuse_sign_in(place, refused, &Activity::SignInRefused(activity)).await?;
+                app.store.refuse_sign_in(attempt, refused, &Activity::SignInRefused(activity)).await?;
                 Err(error.into())
             }
         }

@@ -15,7 +15,7 @@ use crate::domain::user::change_password::{self as rules, Refused};
 use crate::proto::v1::{ChangePasswordRequest, ChangePasswordResponse};
 use crate::store::commit::{Commit, OperationalRow};
 use crate::store::read::{Failures, Wanted};
-use crate::store::sign_in::{self as store, Place};
+use crate::store::sign_in::{self as store, Attempt};
 use crate::tokens::access_token::AccessToken;
 
 /// A change whose passwords are compared and hashed.
@@ -142,7 +142,7 @@ async fn refuse(
     at: Timestamp,
 ) -> Result<ChangePasswordResponse, Failure> {
     let (pool, user, origin) = (&signed_in.pool, &signed_in.user, signed_in.origin(caller));
-    let place = Place {
+    let attempt = Attempt {
         pool_id: &pool.id,
         keys: &pool.keys,
         origin: &origin,
@@ -155,6 +155,6 @@ async fn refuse(
     };
     let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
     let refused = store::Refused { user: Some(user), before: signed_in.attempts, hearing, is_recorded };
-    app.store.refuse_sign_in(place, refused, &activity).await?;
+    app.store.refuse_sign_in(attempt, refused, &activity).await?;
     Err(error.into())
 }

@@ -13,14 +13,14 @@ pub const LARGEST_FILE: u64 = 4 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Where.
-    pub place: Place,
+    pub place: Position,
     /// What. Never the value of a secret.
     pub message: String,
 }
 
 /// A place in a seed: in the text, and in what the text says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The line, from 1 on.
     pub line: usize,
     /// The column in characters, from 1 on.
@@ -29,7 +29,7 @@ pub struct Place {
     pub path: String,
 }
 
-impl Place {
+impl Position {
     /// Where something begins.
     pub fn at(marker: Marker, path: impl Into<String>) -> Self {
         Self { line: marker.line(), column: marker.col() + 1, path: path.into() }
@@ -43,7 +43,7 @@ impl Place {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column, path } = &self.place;
+        let Position { line, column, path } = &self.place;
         write!(f, "{line}:{column}: ")?;
         if !path.is_empty() {
             write!(f, "{path}: ")?;
@@ -58,7 +58,7 @@ pub fn text(bytes: &[u8]) -> Result<&str, Problem> {
         let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
         let line = before.split('\n').count();
         let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-        Place { line, column, path: String::new() }.problem("The file is not text in UTF-8.")
+        Position { line, column, path: String::new() }.problem("The file is not text in UTF-8.")
     })
 }
 

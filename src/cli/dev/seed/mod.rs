@@ -26,7 +26,7 @@ use crate::app::seed::app_client::seed_client;
 use crate::app::seed::group::seed_group;
 use crate::app::seed::user::seed_user;
 use crate::app::seed::user_pool::seed_user_pool;
-use crate::cli::dev::seed::document::{LARGEST_FILE, Place, Problem};
+use crate::cli::dev::seed::document::{LARGEST_FILE, Position, Problem};
 use crate::cli::dev::seed::read::Pool;
 use crate::domain::error::{Error, Exception};
 use crate::store::service_accounts::ServiceAccount;
@@ -110,7 +110,7 @@ fn told(file: &Path, problem: &Problem) -> String {
     format!("{}:{problem}", file.display())
 }
 
-fn refused(place: &Place, error: Error) -> Problem {
+fn refused(place: &Position, error: Error) -> Problem {
     match &error.cause {
         Some(cause) => place.problem(format!("{} ({cause})", error.message)),
         None => place.problem(error.message),

@@ -9,7 +9,7 @@ use crate::api::operation::Request;
 use crate::app::seed::app_client::SeededClient;
 use crate::app::seed::user::SeededUser;
 use crate::app::seed::user_pool::SeededUserPool;
-use crate::cli::dev::seed::document::{Place, Problem};
+use crate::cli::dev::seed::document::{Position, Problem};
 use crate::cli::dev::seed::shape;
 use crate::cli::dev::seed::walk::{Item, Walk, join};
 use crate::cli::dev::seed::yaml::{Node, Value};
@@ -21,7 +21,7 @@ use crate::proto::v1::{AdminCreateUserRequest, AdminSetUserPasswordRequest, Crea
 /// Something to be made, and where the file says so.
 pub struct Placed<T> {
     /// Where.
-    pub place: Place,
+    pub place: Position,
     /// What.
     pub value: T,
 }
@@ -43,9 +43,9 @@ pub struct User {
     /// The user.
     pub user: Placed<SeededUser>,
     /// Where its password stands.
-    pub password: Place,
+    pub password: Position,
     /// Where its groups stand.
-    pub groups: Place,
+    pub groups: Position,
 }
 
 /// Reads a document, or says all that is wrong with its form; and if nothing is, with its values.
@@ -180,7 +180,7 @@ fn located(item: &Item<'_>, violation: &FieldViolation) -> Problem {
             (node, path) = next;
         }
     }
-    Place::at(node.begins, path).problem(violation.description.clone())
+    Position::at(node.begins, path).problem(violation.description.clone())
 }
 
 fn uncapitalised(name: &str) -> String {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::dev::seed::document::{Place, Problem};
+use crate::cli::dev::seed::document::{Position, Problem};
 use crate::cli::dev::seed::read::Pool;
 use crate::domain::app_client::create_user_pool_client::{CreateUserPoolClient, create_user_pool_client};
 use crate::domain::decision::replay;
@@ -37,8 +37,8 @@ pub fn rehearse(pools: &[Pool]) -> Vec<Problem> {
 }
 
 /// What stands in a list under one key more than once.
-fn doubles<'a>(what: &str, keyed: impl Iterator<Item = (String, &'a Place)>) -> Vec<Problem> {
-    let mut first: BTreeMap<String, &Place> = BTreeMap::new();
+fn doubles<'a>(what: &str, keyed: impl Iterator<Item = (String, &'a Position)>) -> Vec<Problem> {
+    let mut first: BTreeMap<String, &Position> = BTreeMap::new();
     let mut problems = Vec::new();
     for (key, place) in keyed {
         if let Some(earlier) = first.get(&key) {

@@ -4,14 +4,14 @@
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
 
-use crate::cli::dev::seed::document::{Place, Problem};
+use crate::cli::dev::seed::document::{Position, Problem};
 use crate::cli::dev::seed::shape::{Content, Member, Shape};
 use crate::cli::dev::seed::yaml::{Node, Value};
 
 /// A mapping of a shape that was walked.
 pub struct Item<'a> {
     /// Where it begins.
-    pub place: Place,
+    pub place: Position,
     /// The mapping itself.
     pub node: &'a Node,
     /// Its members, but for lists of items.
@@ -27,10 +27,10 @@ impl<'a> Item<'a> {
     }
 
     /// Where a member is, or the item if it has none of that name.
-    pub fn place_of(&self, name: &str) -> Place {
+    pub fn place_of(&self, name: &str) -> Position {
         self.node.member(name).map_or_else(
             || self.place.clone(),
-            |member| Place::at(member.begins, format!("{}.{name}", self.place.path)),
+            |member| Position::at(member.begins, format!("{}.{name}", self.place.path)),
         )
     }
 
@@ -50,7 +50,7 @@ pub struct Walk {
 impl Walk {
     /// A mapping of a shape.
     pub fn item<'a>(&mut self, node: &'a Node, shape: &'static Shape, path: &str) -> Item<'a> {
-        let place = Place::at(node.begins, path);
+        let place = Position::at(node.begins, path);
         let mut item = Item { place, node, members: Map::new(), lists: Vec::new() };
         for (name, key, value) in self.members(node, path) {
             let path = join(path, name);
@@ -90,7 +90,7 @@ impl Walk {
     }
 
     fn problem(&mut self, node: &Node, path: &str, message: impl Into<String>) {
-        self.problems.push(Place::at(node.begins, path).problem(message));
+        self.problems.push(Position::at(node.begins, path).problem(message));
     }
 
     fn unknown(&mut self, key: &Node, path: &str, shape: &Shape) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
-use crate::cli::dev::seed::document::{Place, Problem};
+use crate::cli::dev::seed::document::{Position, Problem};
 
 /// So deep lists and mappings may stand in each other: twice what a seed needs.
 pub const DEEPEST: usize = 24;
@@ -84,7 +84,7 @@ fn unreadable(error: &ScanError) -> Problem {
 }
 
 fn problem(at: Marker, message: impl Into<String>) -> Problem {
-    Place::at(at, "").problem(message)
+    Position::at(at, "").problem(message)
 }
 
 /// A list or mapping whose end was not read yet.

@@ -1,4 +1,4 @@
-//! The places at which slow work is done, and who waits for one: by turns of pools, then of callers' networks.
+//! The slots at which slow work is done, and who waits for one: by turns of pools, then of callers' networks.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::domain::ids::UserPoolId;
 use crate::limits::Network;
 use crate::limits::fair_queue::{Bounds, FairQueue};
 
-/// The longest expected wait for a place.
+/// The longest expected wait for a slot.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Others who come later can have their turn before: nobody waits for so long though.
 const LONGEST_OVERTAKEN: Duration = Duration::from_secs(2);
@@ -30,13 +30,13 @@ pub struct Turn {
 
 /// There is none in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPlace;
+pub struct NoSlot;
 
-/// So many places.
+/// So many slots.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Slots {
     shared: Arc<Mutex<State>>,
-    places: u32,
+    slots: u32,
 }
 
 #[derive(Debug)]
@@ -50,18 +50,18 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     number: u64,
-    call: oneshot::Sender<Place>,
+    call: oneshot::Sender<Slot>,
 }
 
-/// A place that is taken, until it is dropped: then the next one has it.
+/// A slot that is taken, until it is dropped: then the next one has it.
 #[derive(Debug)]
-pub struct Place(Option<Places>);
+pub struct Slot(Option<Slots>);
 
-impl Places {
+impl Slots {
     /// All of them free.
-    pub fn new(places: u32) -> Self {
-        let state = State { free: places, waiting: FairQueue::new(BOUNDS), last: 0 };
-        Self { shared: Arc::new(Mutex::new(state)), places }
+    pub fn new(slots: u32) -> Self {
+        let state = State { free: slots, waiting: FairQueue::new(BOUNDS), last: 0 };
+        Self { shared: Arc::new(Mutex::new(state)), slots }
     }
 
     /// A panic while the lock is held leaves no half of a change: each is one call of the queue or one number.
@@ -70,44 +70,44 @@ impl Places {
     }
 
     /// How long somebody would wait who came now, if that is not too long.
-    pub fn expect(&self, turn: &Turn, one: Duration) -> Result<Duration, NoPlace> {
+    pub fn expect(&self, turn: &Turn, one: Duration) -> Result<Duration, NoSlot> {
         self.expected(&self.state(), turn, one)
     }
 
-    fn expected(&self, state: &State, turn: &Turn, one: Duration) -> Result<Duration, NoPlace> {
+    fn expected(&self, state: &State, turn: &Turn, one: Duration) -> Result<Duration, NoSlot> {
         if state.free > 0 {
             return Ok(Duration::ZERO);
         }
-        let ahead = state.waiting.ahead(&turn.pool, &turn.network).ok_or(NoPlace)?;
-        let turns = u32::try_from(ahead + 1).map_err(|_| NoPlace)?;
-        let expected = one.saturating_mul(turns) / self.places;
+        let ahead = state.waiting.ahead(&turn.pool, &turn.network).ok_or(NoSlot)?;
+        let turns = u32::try_from(ahead + 1).map_err(|_| NoSlot)?;
+        let expected = one.saturating_mul(turns) / self.slots;
         let longest = turn.patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
-        if expected > longest { Err(NoPlace) } else { Ok(expected) }
+        if expected > longest { Err(NoSlot) } else { Ok(expected) }
     }
 
-    /// Waits for a place, where one piece of work is expected to take so long.
-    pub async fn take(&self, turn: &Turn, one: Duration) -> Result<Place, NoPlace> {
-        let (number, place) = {
+    /// Waits for a slot, where one piece of work is expected to take so long.
+    pub async fn take(&self, turn: &Turn, one: Duration) -> Result<Slot, NoSlot> {
+        let (number, slot) = {
             let mut state = self.state();
             self.expected(&state, turn, one)?;
             if state.free > 0 {
-                // Whoever gives a place back gives it to who waits: none is free while somebody does.
+                // Whoever gives a slot back gives it to who waits: none is free while somebody does.
                 state.free -= 1;
-                return Ok(Place(Some(self.clone())));
+                return Ok(Slot(Some(self.clone())));
             }
-            let (call, place) = oneshot::channel();
+            let (call, slot) = oneshot::channel();
             state.last += 1;
             let number = state.last;
             state.waiting.push(&turn.pool, &turn.network, Waiter { number, call });
-            (number, place)
+            (number, slot)
         };
-        let _waiting = Waiting { places: self, turn, number };
+        let _waiting = Waiting { slots: self, turn, number };
         let longest = turn.patience.unwrap_or(LONGEST_OVERTAKEN).min(LONGEST_OVERTAKEN);
-        let called = tokio::time::timeout(longest, place).await;
-        called.map_err(|_| NoPlace)?.map_err(|_| NoPlace)
+        let called = tokio::time::timeout(longest, slot).await;
+        called.map_err(|_| NoSlot)?.map_err(|_| NoSlot)
     }
 
-    /// Gives a place to the next one who still waits.
+    /// Gives a slot to the next one who still waits.
     fn give_back(self) {
         loop {
             let next = {
@@ -117,26 +117,26 @@ impl Places {
                 next
             };
             let Some(waiter) = next else { return };
-            match waiter.call.send(Place(Some(self.clone()))) {
+            match waiter.call.send(Slot(Some(self.clone()))) {
                 Ok(()) => return,
-                // Who hung up has not got it; the place is still the one that is given back here.
-                Err(mut place) => place.0 = None,
+                // Who hung up has not got it; the slot is still the one that is given back here.
+                Err(mut slot) => slot.0 = None,
             }
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(places) = self.0.take() {
-            places.give_back();
+        if let Some(slots) = self.0.take() {
+            slots.give_back();
         }
     }
 }
 
 /// Leaves the queue when it is dropped, for whatever reason the wait has ended.
 struct Waiting<'a> {
-    places: &'a Places,
+    slots: &'a Slots,
     turn: &'a Turn,
     number: u64,
 }
@@ -144,7 +144,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let left = |waiter: &Waiter| waiter.number == self.number;
-        let waiter = self.places.state().waiting.remove(&self.turn.pool, &self.turn.network, left);
+        let waiter = self.slots.state().waiting.remove(&self.turn.pool, &self.turn.network, left);
         drop(waiter);
     }
 }
@@ -169,84 +169,84 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_is_given_back_is_the_next_ones() {
-        let places = Places::new(1);
-        let held = places.take(&turn("one", 1), ONE).await.unwrap();
+        let slots = Slots::new(1);
+        let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let waiting = tokio::spawn({
-            let places = places.clone();
-            async move { places.take(&turn("one", 1), ONE).await }
+            let slots = slots.clone();
+            async move { slots.take(&turn("one", 1), ONE).await }
         });
         settle().await;
         assert!(!waiting.is_finished());
         drop(held);
         let held = waiting.await.unwrap().unwrap();
-        assert_eq!(places.state().free, 0);
+        assert_eq!(slots.state().free, 0);
         drop(held);
-        assert_eq!(places.state().free, 1);
+        assert_eq!(slots.state().free, 1);
     }
 
     #[tokio::test]
     async fn who_waits_in_a_long_line_is_refused_and_who_comes_from_elsewhere_is_not() {
-        let places = Places::new(1);
-        let _held = places.take(&turn("one", 1), ONE).await.unwrap();
+        let slots = Slots::new(1);
+        let _held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let flood: Vec<_> = (0..30)
             .map(|_| {
-                let places = places.clone();
-                tokio::spawn(async move { places.take(&turn("one", 1), ONE).await.map(std::mem::forget) })
+                let slots = slots.clone();
+                tokio::spawn(async move { slots.take(&turn("one", 1), ONE).await.map(std::mem::forget) })
             })
             .collect();
         settle().await;
         // A second is ten pieces of work.
         assert_eq!(flood.iter().filter(|flooder| flooder.is_finished()).count(), 20);
-        assert_eq!(places.expect(&turn("one", 1), ONE), Err(NoPlace));
-        assert_eq!(places.expect(&turn("one", 2), ONE), Ok(ONE * 2));
-        assert_eq!(places.expect(&turn("two", 1), ONE), Ok(ONE * 2));
+        assert_eq!(slots.expect(&turn("one", 1), ONE), Err(NoSlot));
+        assert_eq!(slots.expect(&turn("one", 2), ONE), Ok(ONE * 2));
+        assert_eq!(slots.expect(&turn("two", 1), ONE), Ok(ONE * 2));
         let hurried = Turn { patience: Some(ONE), ..turn("one", 2) };
-        assert_eq!(places.expect(&hurried, ONE), Err(NoPlace));
+        assert_eq!(slots.expect(&hurried, ONE), Err(NoSlot));
         flood.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]
     async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more_and_takes_no_place_along() {
-        let places = Places::new(1);
-        let held = places.take(&turn("one", 1), ONE).await.unwrap();
+        let slots = Slots::new(1);
+        let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let (first, other) = (turn("one", 1), turn("one", 2));
-        let mut waiting = Box::pin(places.take(&first, ONE));
+        let mut waiting = Box::pin(slots.take(&first, ONE));
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
-        assert!(places.state().waiting.is_empty());
+        assert!(slots.state().waiting.is_empty());
         // One that was called and hangs up before it hears of it.
-        let mut waiting = Box::pin(places.take(&first, ONE));
-        let mut next = Box::pin(places.take(&other, ONE));
+        let mut waiting = Box::pin(slots.take(&first, ONE));
+        let mut next = Box::pin(slots.take(&other, ONE));
         assert!(futures::poll!(&mut waiting).is_pending());
         assert!(futures::poll!(&mut next).is_pending());
         drop(held);
         drop(waiting);
         assert!(next.await.is_ok());
-        assert_eq!(places.state().free, 1);
+        assert_eq!(slots.state().free, 1);
     }
 
     #[test]
     fn a_pool_for_which_all_that_doors_let_in_waits_refuses_no_other_pool() {
-        let places = Places::new(64);
-        places.state().free = 0;
+        let slots = Slots::new(64);
+        slots.state().free = 0;
         // Both doors, by default.
         for number in 0..2 * 4_096 {
             let turn = turn("one", u8::try_from(number % 250).unwrap());
-            assert!(places.expect(&turn, Duration::from_micros(1)).is_ok(), "{number} wait");
+            assert!(slots.expect(&turn, Duration::from_micros(1)).is_ok(), "{number} wait");
             let (call, _) = oneshot::channel();
             let waiter = Waiter { number, call };
-            places.state().waiting.push(&turn.pool, &turn.network, waiter);
+            slots.state().waiting.push(&turn.pool, &turn.network, waiter);
         }
-        assert!(places.expect(&turn("two", 1), ONE).is_ok());
+        assert!(slots.expect(&turn("two", 1), ONE).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever_whoever_comes_later() {
-        let places = Places::new(1);
-        let _held = places.take(&turn("one", 1), ONE).await.unwrap();
+        let slots = Slots::new(1);
+        let _held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let began = tokio::time::Instant::now();
-        assert_eq!(places.take(&turn("one", 1), ONE).await.map(drop), Err(NoPlace));
+        assert_eq!(slots.take(&turn("one", 1), ONE).await.map(drop), Err(NoSlot));
         assert_eq!(began.elapsed(), LONGEST_OVERTAKEN);
-        assert!(places.state().waiting.is_empty());
+        assert!(slots.state().waiting.is_empty());
     }
 }
