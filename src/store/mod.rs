@@ -17,6 +17,7 @@ pub mod leases;
 pub mod lists;
 pub mod mailbox;
 pub mod metadata;
+pub mod models;
 mod nonces;
 pub mod outbox;
 mod outcome;
