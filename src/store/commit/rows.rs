@@ -301,7 +301,7 @@ impl Builder<'_> {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
         }
         let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
-        // What never began has no row.
+        // A stream of another form is of no such aggregate, and has no row.
         if Model::of_stream(&stream) == Some(A::MODEL) {
             self.follow(&stream, before.as_ref(), after.as_ref());
             let state = after.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
