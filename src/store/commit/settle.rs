@@ -101,6 +101,8 @@ impl<Id: Identifies> Subject for New<Id> {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        // What has a key is entered with it, or its personal part would not be sealed.
+        const { assert!(!Id::Aggregate::MODEL.has_key) };
         commit.change(Change::of(self, 0, happened.events));
     }
 }
@@ -135,6 +137,8 @@ impl<A: Modelled> Subject for Loaded<A> {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
+        // As above.
+        const { assert!(!A::MODEL.has_key) };
         commit.change(Change::of(self, self.version, happened.events));
     }
 }

@@ -228,9 +228,8 @@ async fn assert_within(
     counted: Counted,
     most: u32,
 ) -> Result<(), StoreError> {
-    let Some(bound) = counted.bound() else { return Ok(()) };
-    let statement = AssertSqlSafe(bound.assert_within());
-    sqlx::query(statement).bind(pool.as_str()).bind(i64::from(most)).execute(connection).await?;
+    let assert = sqlx::query(AssertSqlSafe(counted.bound().assert_within()));
+    assert.bind(pool.as_str()).bind(i64::from(most)).execute(connection).await?;
     Ok(())
 }
 

@@ -4,6 +4,14 @@ use crate::domain::app_client::AppClient;
 use crate::domain::ids::{ClientId, StreamId};
 use crate::store::models::{Bound, Counted, Directory, Identifies, Key, Model, Modelled};
 
+/// How many app clients there may be.
+pub const BOUND: Bound = Bound {
+    counted: Counted::Clients,
+    name: "clients",
+    table: "clients",
+    refusal: "The user pool has as many app clients as it can have.",
+};
+
 impl Modelled for AppClient {
     const MODEL: &'static Model = &Model {
         directory: Some(Directory {
@@ -12,12 +20,7 @@ impl Modelled for AppClient {
             constraint: "client_directory_pkey",
             name: "the directory of clients",
         }),
-        bound: Some(Bound {
-            counted: Counted::Clients,
-            name: "clients",
-            table: "clients",
-            refusal: "The user pool has as many app clients as it can have.",
-        }),
+        bound: Some(BOUND),
         ..Model::of::<Self>("clients", "clients", Key::Text("client_id"))
     };
 

@@ -7,17 +7,20 @@ use crate::store::models::{Bound, Claims, Counted, Derived, Identifies, Key, Mod
 
 const ID: Key = Key::Uuid("group_id");
 
+/// How many groups there may be. They are counted by their names.
+pub const BOUND: Bound = Bound {
+    counted: Counted::Groups,
+    name: "groups",
+    table: "group_names",
+    refusal: "The user pool has as many groups as it can have.",
+};
+
 impl Modelled for Group {
     const MODEL: &'static Model = &Model {
         claims: Some(Claims { table: "group_names", owner: ID, constraint: "group_names_pkey" }),
         // Whoever ends the group waits, and then sees who joined it.
         is_held: true,
-        bound: Some(Bound {
-            counted: Counted::Groups,
-            name: "groups",
-            table: "group_names",
-            refusal: "The user pool has as many groups as it can have.",
-        }),
+        bound: Some(BOUND),
         ..Model::of::<Self>("groups", "groups", ID)
     };
 

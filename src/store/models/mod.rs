@@ -315,9 +315,12 @@ pub(super) fn is_claim(constraint: &str) -> bool {
 }
 
 impl Counted {
-    /// The bound of whatever is counted so.
-    pub(super) fn bound(self) -> Option<Bound> {
-        MODELS.iter().filter_map(|model| model.bound).find(|bound| bound.counted == self)
+    /// How many there may be, and how they are counted.
+    pub(super) fn bound(self) -> Bound {
+        match self {
+            Self::Groups => group::BOUND,
+            Self::Clients => app_client::BOUND,
+        }
     }
 
     /// What has this name.
@@ -327,8 +330,7 @@ impl Counted {
 
     /// What the caller reads who would be one too many.
     pub(super) fn refusal(self) -> Error {
-        let message = self.bound().map_or("The user pool has as many of these as it can have.", |bound| bound.refusal);
-        Error::new(Exception::LimitExceededException, message)
+        Error::new(Exception::LimitExceededException, self.bound().refusal)
     }
 }
 
@@ -378,7 +380,8 @@ mod tests {
     #[test]
     fn what_is_counted_has_one_bound_and_is_known_by_the_name_in_it() {
         for counted in [Counted::Groups, Counted::Clients] {
-            let bound = counted.bound().unwrap();
+            let bound = counted.bound();
+            assert_eq!(bound.counted, counted);
             assert_eq!(Counted::by_name(bound.name), Some(counted));
             assert_eq!(counted.refusal().message, bound.refusal);
         }
