@@ -8,8 +8,8 @@ use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
-use crate::store::commit::Counted;
 use crate::store::event_size::LARGEST_EVENT;
+use crate::store::models::{self, Counted};
 use crate::store::seal::Unsealable;
 
 /// Why an attempt at an operation ended without an answer.
@@ -268,7 +268,7 @@ impl From<sqlx::Error> for StoreError {
             (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
             (Some("23505"), Some("log_pkey")) => Self::Stale,
-            (Some("23505"), Some(constraint @ ("names_pkey" | "group_names_pkey" | "client_directory_pkey"))) => {
+            (Some("23505"), Some(constraint)) if models::is_claim(constraint) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
             _ if Meaning::of(&error) == Meaning::Collision => Self::Stale,

@@ -6,111 +6,103 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::domain::ids::UserPoolId;
-use crate::domain::user::User;
 use crate::domain::user_pool::{NameRules, UserPool};
-use crate::store::commit::{INSERT_SEARCH, search_statement};
 use crate::store::error::StoreError;
-use crate::store::replay::search_rows;
+use crate::store::models::statements::Place;
+use crate::store::models::{Claims, Derived, Fill, Filled, MODELS, Model, Search, search};
 
-/// So many users are read at once.
+/// So many rows are read at once.
 const PAGE: i64 = 1_000;
-
-/// What is marked as not filled.
-#[derive(Clone, Copy)]
-struct Marked {
-    /// What users are found by in lists.
-    user_search: bool,
-    /// The mailboxes of addresses, as names.
-    mailboxes: bool,
-}
 
 /// Fills what is marked as not filled.
 pub(super) async fn fill_read_models(connection: &mut PgConnection) -> Result<(), StoreError> {
     let names: Vec<String> =
         sqlx::query_scalar("select name from unfilled_read_models").fetch_all(&mut *connection).await?;
-    let is_marked = |name: &str| names.iter().any(|marked| marked == name);
-    let marked = Marked { user_search: is_marked("user_search"), mailboxes: is_marked("mailboxes") };
-    if !(marked.user_search || marked.mailboxes) {
-        return Ok(());
+    for model in MODELS {
+        let marked: Vec<&Fill> = model.fills.iter().filter(|fill| names.iter().any(|name| name == fill.name)).collect();
+        if marked.is_empty() {
+            continue;
+        }
+        let mut after = (String::new(), String::new());
+        while let Some(last) = fill_page(connection, model, &marked, &after).await? {
+            after = last;
+        }
+        sqlx::query("delete from unfilled_read_models where name = any($1)")
+            .bind(marked.iter().map(|fill| fill.name).collect::<Vec<_>>())
+            .execute(&mut *connection)
+            .await?;
     }
-    let mut after = (String::new(), Uuid::nil());
-    while let Some(last) = fill_page(connection, marked, &after).await? {
-        after = last;
-    }
-    sqlx::query("delete from unfilled_read_models where name in ('user_search', 'mailboxes')")
-        .execute(connection)
-        .await?;
     Ok(())
 }
 
-/// Enters what the next users are found by. Answers the last of them.
+/// Writes what follows from the next rows of a read model. Answers the last of them.
 #[expect(clippy::disallowed_methods, reason = "an operator's command on a connection of its own, which ends with it")]
 async fn fill_page(
     connection: &mut PgConnection,
-    marked: Marked,
-    after: &(String, Uuid),
-) -> Result<Option<(String, Uuid)>, StoreError> {
+    model: &Model,
+    marked: &[&Fill],
+    (pool, id): &(String, String),
+) -> Result<Option<(String, String)>, StoreError> {
     let mut transaction = connection.begin().await?;
-    let users: Vec<(String, Uuid, Value)> = sqlx::query_as(
-        "select user_pool_id, sub, state from users where (user_pool_id, sub) > ($1, $2)
-         order by user_pool_id, sub limit $3 for share",
-    )
-    .bind(&after.0)
-    .bind(after.1)
-    .bind(PAGE)
-    .fetch_all(&mut *transaction)
-    .await?;
-    let last = users.last().map(|(pool, sub, _)| (pool.clone(), *sub));
-    let mut pools: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for (pool, _, state) in users {
-        pools.entry(pool).or_default().push(state);
+    let rows: Vec<(String, String, Value)> =
+        sqlx::query_as(AssertSqlSafe(model.page())).bind(pool).bind(id).bind(PAGE).fetch_all(&mut *transaction).await?;
+    let last = rows.last().map(|(pool, id, _)| (pool.clone(), id.clone()));
+    let mut pools: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+    for (pool, id, state) in rows {
+        pools.entry(pool).or_default().push((id, state));
     }
     for (pool, states) in pools {
         let pool = UserPoolId::new(pool);
         // The users of a pool that was deleted are on their way out.
         let Some(rules) = name_rules(&mut transaction, &pool).await? else { continue };
-        let users = states.into_iter().map(serde_json::from_value::<User>).collect::<Result<Vec<_>, _>>();
-        let users = users.map_err(|source| StoreError::Row { table: "users", source })?;
-        if marked.user_search {
-            let entries: Vec<_> = users.iter().flat_map(|user| search_rows(user, &rules)).collect();
-            search_statement(&mut transaction, INSERT_SEARCH, &pool, &entries).await?;
-        }
-        if marked.mailboxes {
-            claim_names(&mut transaction, &pool, &users, &rules).await?;
+        let derived = states.into_iter().map(|(id, state)| Ok((id, (model.derive)(state, &rules)?)));
+        let derived: Vec<(String, Derived)> =
+            derived.collect::<Result<_, _>>().map_err(|source| StoreError::Row { table: model.table, source })?;
+        for fill in marked {
+            match (fill.what, &model.search, &model.claims) {
+                (Filled::Search, Some(search), _) => enter(&mut transaction, &pool, search, &derived).await?,
+                (Filled::Claims, _, Some(claims)) => claim(&mut transaction, &pool, claims, &derived).await?,
+                // Of what it does not have, nothing is missing.
+                (Filled::Search | Filled::Claims, ..) => {}
+            }
         }
     }
     transaction.commit().await?;
     Ok(last)
 }
 
-/// Claims the names of users that they do not hold yet. Of two users of one mailbox the first keeps it: the other is found by
-/// its other names, and `userpool log verify` names it.
-async fn claim_names(
+async fn enter(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    users: &[User],
-    rules: &NameRules,
+    search: &Search,
+    derived: &[(String, Derived)],
 ) -> Result<(), StoreError> {
-    let wanted = users.iter().flat_map(|user| user.names(rules).into_iter().map(|name| (name, user.sub.0)));
-    let (names, subs): (Vec<_>, Vec<_>) = wanted.unzip();
-    let others: Vec<Uuid> = sqlx::query_scalar(
-        "with wanted as (select * from unnest($2::text[], $3::uuid[]) as w (name, sub)),
-              claimed as (insert into names (user_pool_id, name, sub) select $1, name, sub from wanted
-                          on conflict do nothing returning name, sub)
-         select distinct w.sub from wanted w
-         left join names n on n.user_pool_id = $1 and n.name = w.name
-         left join claimed c on c.name = w.name
-         where coalesce(n.sub, c.sub) is distinct from w.sub",
-    )
-    .bind(pool.as_str())
-    .bind(names)
-    .bind(subs)
-    .fetch_all(connection)
-    .await?;
+    let entries =
+        derived.iter().flat_map(|(id, derived)| derived.search.iter().map(|entry| (entry.clone(), id.clone())));
+    let entries: Vec<_> = entries.collect();
+    search::run(connection, search.enter(Place::Current), pool, &entries).await?;
+    Ok(())
+}
+
+/// Claims names that are not held yet. Of two users of one mailbox the first keeps it: the other is found by its other names,
+/// and `userpool log verify` names it.
+async fn claim(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    claims: &Claims,
+    derived: &[(String, Derived)],
+) -> Result<(), StoreError> {
+    let wanted = derived.iter().flat_map(|(id, derived)| derived.names.iter().map(|name| (name.as_str(), id.as_str())));
+    let (names, owners): (Vec<&str>, Vec<&str>) = wanted.unzip();
+    let others: Vec<String> = sqlx::query_scalar(AssertSqlSafe(claims.fill()))
+        .bind(pool.as_str())
+        .bind(names)
+        .bind(owners)
+        .fetch_all(connection)
+        .await?;
     for sub in others {
         tracing::warn!(%pool, %sub, "the address of this user, spelled in another way, is another user's name");
     }

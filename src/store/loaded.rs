@@ -17,11 +17,14 @@ pub struct LoadedUser {
     pub key: Arc<DataKey>,
 }
 
-/// A group as a decision saw it.
+/// What a decision saw of an aggregate that has no data key of its own.
 #[derive(Clone, Debug)]
-pub struct LoadedGroup {
+pub struct Loaded<A> {
     /// What it is.
-    pub state: Group,
+    pub state: A,
     /// The version of its stream.
     pub version: i64,
 }
+
+/// A group as a decision saw it.
+pub type LoadedGroup = Loaded<Group>;

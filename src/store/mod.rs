@@ -18,6 +18,7 @@ pub mod lists;
 pub mod loaded;
 pub mod mailbox;
 pub mod metadata;
+pub mod models;
 mod nonces;
 pub mod outbox;
 mod outcome;

@@ -7,11 +7,14 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
+use crate::store::models::MODELS;
+use crate::store::models::tables::{OPERATIONAL, OperationalTable};
 use crate::store::{Store, to_database};
 
 const BATCH: i64 = 1_000;
@@ -20,29 +23,6 @@ const BETWEEN_SWEEPS_SECONDS: i64 = 30;
 const POLL: Duration = Duration::from_secs(5);
 const SWEEPS: i32 = 2;
 
-/// Each table of a pool's data with its key.
-const TABLES: &[&str] = &[
-    "delete from names where (user_pool_id, name) in (select user_pool_id, name from names where user_pool_id = $1 limit $2)",
-    "delete from user_search where (user_pool_id, attribute, value, sub) in (select user_pool_id, attribute, value, sub from user_search where user_pool_id = $1 limit $2)",
-    "delete from memberships where (user_pool_id, group_id, sub) in (select user_pool_id, group_id, sub from memberships where user_pool_id = $1 limit $2)",
-    "delete from group_names where (user_pool_id, name) in (select user_pool_id, name from group_names where user_pool_id = $1 limit $2)",
-    "delete from groups where (user_pool_id, group_id) in (select user_pool_id, group_id from groups where user_pool_id = $1 limit $2)",
-    "delete from users where (user_pool_id, sub) in (select user_pool_id, sub from users where user_pool_id = $1 limit $2)",
-    "delete from clients where (user_pool_id, client_id) in (select user_pool_id, client_id from clients where user_pool_id = $1 limit $2)",
-    "delete from client_directory where client_id in (select client_id from client_directory where user_pool_id = $1 limit $2)",
-    "delete from sessions where (user_pool_id, event_id) in (select user_pool_id, event_id from sessions where user_pool_id = $1 limit $2)",
-    "delete from codes where (user_pool_id, sub, purpose) in (select user_pool_id, sub, purpose from codes where user_pool_id = $1 limit $2)",
-    "delete from attempts where (user_pool_id, name_hash) in (select user_pool_id, name_hash from attempts where user_pool_id = $1 limit $2)",
-    "delete from sign_in_failures where (user_pool_id, sub, source) in (select user_pool_id, sub, source from sign_in_failures where user_pool_id = $1 limit $2)",
-    "delete from familiar_networks where (user_pool_id, sub, network) in (select user_pool_id, sub, network from familiar_networks where user_pool_id = $1 limit $2)",
-    "delete from rates where (user_pool_id, kind, key) in (select user_pool_id, kind, key from rates where user_pool_id = $1 limit $2)",
-    "delete from used_nonces where (user_pool_id, nonce) in (select user_pool_id, nonce from used_nonces where user_pool_id = $1 limit $2)",
-    "delete from outbox where (user_pool_id, id) in (select user_pool_id, id from outbox where user_pool_id = $1 limit $2)",
-    "delete from mailbox where (user_pool_id, id) in (select user_pool_id, id from mailbox where user_pool_id = $1 limit $2)",
-    // The answer of the deletion itself tells nothing of the pool, and is given again for a day like any other.
-    "delete from stored_answers where (access_key_id, operation, idempotency_key) in (select access_key_id, operation, idempotency_key from stored_answers where user_pool_id = $1 and operation <> 'DeleteUserPool' limit $2)",
-    "delete from keys where (user_pool_id, key_id) in (select user_pool_id, key_id from keys where user_pool_id = $1 limit $2)",
-];
 /// Facts, but for those that somebody has still to read. The oldest are looked at first: they are read first.
 const ACTIVITY: &str = "
 delete from activity where (user_pool_id, event_id, at) in (
@@ -69,8 +49,11 @@ impl Store {
                 .await?;
         let Some(pool) = due.map(UserPoolId::new) else { return Ok(false) };
         let mut found = 0;
-        for statement in TABLES.iter().copied().chain([ACTIVITY]) {
-            let done = sqlx::query(statement).bind(pool.as_str()).bind(BATCH).execute(&self.database).await?;
+        let models = MODELS.iter().flat_map(|model| model.purge());
+        let operational = OPERATIONAL.iter().map(OperationalTable::purge);
+        for statement in models.chain(operational).chain([ACTIVITY.to_owned()]) {
+            let done =
+                sqlx::query(AssertSqlSafe(statement)).bind(pool.as_str()).bind(BATCH).execute(&self.database).await?;
             found += done.rows_affected();
         }
         if found == 0 && !self.has_facts(&pool).await? {

@@ -15,16 +15,14 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::domain::ids::UserPoolId;
+use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::user_pool::NameRules;
 use crate::store::Store;
-use crate::store::commit::search_statement;
 use crate::store::error::StoreError;
-use crate::store::replay::{PoolReplay, Subject, Yield, search_rows};
+use crate::store::models::statements::Place;
+use crate::store::models::{Claims, MODELS, Model, Search, search};
+use crate::store::replay::{PoolReplay, Yield};
 
-/// What follows from the log, in the order in which the one read of a user takes its locks.
-const TABLES: [&str; 9] =
-    ["pools", "clients", "names", "users", "group_names", "groups", "memberships", "user_search", "client_directory"];
 /// The swap gives up after so long without its locks, before Postgres looks for deadlocks: so no command ever fails by it.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '200ms'";
 const PAUSE: Duration = Duration::from_millis(100);
@@ -137,7 +135,7 @@ impl Store {
             }
             moment.rollback().await?;
         }
-        for table in TABLES {
+        for table in Model::in_lock_order() {
             execute(connection, format!("analyze rebuilt_{table}")).await?;
         }
         Ok(streams)
@@ -156,9 +154,10 @@ impl Store {
     ) -> Result<usize, RebuildError> {
         let mut transaction = connection.begin().await?;
         sqlx::query(LOCK_TIMEOUT).execute(&mut *transaction).await?;
-        execute(&mut transaction, format!("lock table {} in access exclusive mode", TABLES.join(", "))).await?;
+        execute(&mut transaction, format!("lock table {} in access exclusive mode", Model::in_lock_order().join(", ")))
+            .await?;
         let caught_up = self.catch_up(&mut transaction, behind).await?;
-        for table in TABLES {
+        for table in Model::in_lock_order() {
             execute(&mut transaction, format!("drop table {table}")).await?;
             execute(&mut transaction, format!("alter table rebuilt_{table} rename to {table}")).await?;
         }
@@ -220,13 +219,13 @@ fn is_locked(error: &RebuildError) -> bool {
     matches!(error, StoreError::Stale) || code.as_deref() == Some("55P03")
 }
 
-/// Runs a statement that is made of names in this file and in the catalogue, which quotes its own.
+/// Runs a statement that is made of names in descriptions and in the catalogue, which quotes its own.
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), sqlx::Error> {
     sqlx::query(AssertSqlSafe(statement)).execute(connection).await.map(drop)
 }
 
 async fn drop_tables(connection: &mut PgConnection) -> Result<(), RebuildError> {
-    for table in TABLES {
+    for table in Model::in_lock_order() {
         execute(connection, format!("drop table if exists rebuilt_{table}")).await?;
     }
     Ok(())
@@ -237,7 +236,7 @@ async fn drop_tables(connection: &mut PgConnection) -> Result<(), RebuildError> 
 async fn make_tables(connection: &mut PgConnection) -> Result<Vec<(String, String)>, RebuildError> {
     drop_tables(connection).await?;
     let mut indexes = Vec::new();
-    for table in TABLES {
+    for table in Model::in_lock_order() {
         execute(connection, format!("create table rebuilt_{table} (like {table} including all)")).await?;
         let access: Vec<String> = sqlx::query_scalar(
             "select format('alter table %I owner to %I', 'rebuilt_' || $1, pg_get_userbyid(relowner))
@@ -274,152 +273,69 @@ async fn make_tables(connection: &mut PgConnection) -> Result<Vec<(String, Strin
 
 /// Writes what streams yield into the new tables.
 async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield]) -> Result<(), RebuildError> {
-    let (mut users, mut clients, mut groups) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut names, mut memberships, mut search) = (Vec::new(), Vec::new(), Vec::new());
-    for yielded in page {
-        let Some(state) = &yielded.state else { continue };
-        match &yielded.subject {
-            Subject::Pool => {
-                sqlx::query(
-                    "insert into rebuilt_pools (user_pool_id, version, revision, state) values ($1, $2, $3, $4)",
-                )
-                .bind(pool.as_str())
-                .bind(yielded.version)
-                .bind(yielded.revision)
-                .bind(state)
-                .execute(&mut *connection)
-                .await?;
-            }
-            Subject::Client(id) => clients.push((id.as_str(), yielded, state)),
-            Subject::User(sub) => {
-                users.push((*sub, yielded, state));
-                names.extend(yielded.derived.names.iter().map(|name| (*sub, name.as_str())));
-                memberships.extend(yielded.derived.groups.iter().map(|group| (*group, *sub)));
-                search.extend(yielded.derived.search.iter().cloned());
-            }
-            Subject::Group(id) => groups.push((*id, yielded, state)),
-            Subject::Unknown => {}
+    for model in MODELS {
+        let of_model = |yielded: &&Yield| yielded.model == Some(model) && yielded.replayed.state.is_some();
+        let page: Vec<&Yield> = page.iter().filter(of_model).collect();
+        if !page.is_empty() {
+            write_model(connection, pool, model, &page).await?;
         }
     }
-    write_groups(connection, pool, &groups).await?;
-    sqlx::query(
-        "insert into rebuilt_memberships (user_pool_id, group_id, sub)
-         select $1, m.* from unnest($2::uuid[], $3::uuid[]) as m",
-    )
-    .bind(pool.as_str())
-    .bind(memberships.iter().map(|(group, _)| *group).collect::<Vec<Uuid>>())
-    .bind(memberships.iter().map(|(_, sub)| *sub).collect::<Vec<Uuid>>())
-    .execute(&mut *connection)
-    .await?;
-    search_statement(connection, REBUILD_SEARCH, pool, &search).await?;
-    sqlx::query(
-        "insert into rebuilt_clients (user_pool_id, client_id, version, revision, state)
-         select $1, c.* from unnest($2::text[], $3::bigint[], $4::integer[], $5::jsonb[]) as c",
-    )
-    .bind(pool.as_str())
-    .bind(clients.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
-    .bind(clients.iter().map(|(_, yielded, _)| yielded.version).collect::<Vec<_>>())
-    .bind(clients.iter().map(|(_, yielded, _)| yielded.revision).collect::<Vec<_>>())
-    .bind(clients.iter().map(|(.., state)| *state).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("insert into rebuilt_client_directory (client_id, user_pool_id) select unnest($2::text[]), $1")
+    Ok(())
+}
+
+/// Writes what streams of one kind yield that have not ended.
+async fn write_model(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    model: &Model,
+    page: &[&Yield],
+) -> Result<(), RebuildError> {
+    let ids: Vec<&str> = page.iter().map(|yielded| yielded.id()).collect();
+    sqlx::query(AssertSqlSafe(model.insert_rebuilt()))
         .bind(pool.as_str())
-        .bind(clients.iter().map(|(id, ..)| *id).collect::<Vec<_>>())
+        .bind(&ids)
+        .bind(page.iter().map(|yielded| yielded.replayed.version).collect::<Vec<_>>())
+        .bind(page.iter().map(|yielded| yielded.replayed.revision).collect::<Vec<_>>())
+        .bind(page.iter().filter_map(|yielded| yielded.replayed.state.as_ref()).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
-    sqlx::query(
-        "insert into rebuilt_users (user_pool_id, sub, version, revision, state)
-         select $1, u.* from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::jsonb[]) as u",
-    )
-    .bind(pool.as_str())
-    .bind(users.iter().map(|(sub, ..)| *sub).collect::<Vec<Uuid>>())
-    .bind(users.iter().map(|(_, yielded, _)| yielded.version).collect::<Vec<_>>())
-    .bind(users.iter().map(|(_, yielded, _)| yielded.revision).collect::<Vec<_>>())
-    .bind(users.iter().map(|(.., state)| *state).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    // A violated constraint would write the name into the database's own log; a name that is left out does not.
-    let claimed = sqlx::query(
-        "insert into rebuilt_names (user_pool_id, sub, name)
-         select $1, n.* from unnest($2::uuid[], $3::text[]) as n on conflict do nothing",
-    )
-    .bind(pool.as_str())
-    .bind(names.iter().map(|(sub, _)| *sub).collect::<Vec<Uuid>>())
-    .bind(names.iter().map(|(_, name)| *name).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    if claimed.rows_affected() != names.len() as u64 {
-        return Err(RebuildError::Contradiction { pool: pool.clone() });
+    if let Some(claims) = &model.claims {
+        claim(connection, pool, claims, page).await?;
+    }
+    if let Some(children) = &model.children {
+        let named =
+            page.iter().flat_map(|yielded| yielded.replayed.derived.children.iter().map(|it| (*it, yielded.id())));
+        let (others, owners): (Vec<Uuid>, Vec<&str>) = named.unzip();
+        let enter = sqlx::query(AssertSqlSafe(children.enter(Place::Rebuilt))).bind(pool.as_str());
+        enter.bind(others).bind(owners).execute(&mut *connection).await?;
+    }
+    if let Some(search) = &model.search {
+        let entries: Vec<_> = page.iter().flat_map(|yielded| yielded.search_entries()).collect();
+        search::run(connection, search.enter(Place::Rebuilt), pool, &entries).await?;
+    }
+    if let Some(directory) = &model.directory {
+        let enter = sqlx::query(AssertSqlSafe(directory.enter(Place::Rebuilt))).bind(pool.as_str());
+        enter.bind(&ids).execute(&mut *connection).await?;
     }
     Ok(())
 }
 
-/// What users are found by, into the new table.
-const REBUILD_SEARCH: &str = "
-insert into rebuilt_user_search (user_pool_id, attribute, value, sub)
-select $1, attribute, value, sub from unnest($2::text[], $3::text[], $4::uuid[]) as s (attribute, value, sub)";
-
-/// The same, out of it.
-const FORGET_SEARCH: &str = "
-delete from rebuilt_user_search s using unnest($2::text[], $3::text[], $4::uuid[]) as f (attribute, value, sub)
-where s.user_pool_id = $1 and s.attribute = f.attribute and s.value = f.value and s.sub = f.sub";
-
-async fn write_groups(
+async fn claim(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    groups: &[(Uuid, &Yield, &Value)],
+    claims: &Claims,
+    page: &[&Yield],
 ) -> Result<(), RebuildError> {
-    sqlx::query(
-        "insert into rebuilt_groups (user_pool_id, group_id, version, revision, state)
-         select $1, g.* from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::jsonb[]) as g",
-    )
-    .bind(pool.as_str())
-    .bind(groups.iter().map(|(id, ..)| *id).collect::<Vec<Uuid>>())
-    .bind(groups.iter().map(|(_, yielded, _)| yielded.version).collect::<Vec<_>>())
-    .bind(groups.iter().map(|(_, yielded, _)| yielded.revision).collect::<Vec<_>>())
-    .bind(groups.iter().map(|(.., state)| *state).collect::<Vec<_>>())
-    .execute(&mut *connection)
-    .await?;
-    let names: Vec<(Uuid, &str)> = groups
-        .iter()
-        .filter_map(|(id, yielded, _)| yielded.derived.group_name.as_deref().map(|name| (*id, name)))
-        .collect();
-    let claimed = sqlx::query(
-        "insert into rebuilt_group_names (user_pool_id, group_id, name)
-         select $1, n.* from unnest($2::uuid[], $3::text[]) as n on conflict do nothing",
-    )
-    .bind(pool.as_str())
-    .bind(names.iter().map(|(id, _)| *id).collect::<Vec<Uuid>>())
-    .bind(names.iter().map(|(_, name)| *name).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
-    if claimed.rows_affected() != names.len() as u64 {
-        return Err(RebuildError::Contradiction { pool: pool.clone() });
+    let names =
+        page.iter().flat_map(|yielded| yielded.replayed.derived.names.iter().map(|name| (name.as_str(), yielded.id())));
+    let (names, owners): (Vec<&str>, Vec<&str>) = names.unzip();
+    let count = names.len() as u64;
+    let claim = sqlx::query(AssertSqlSafe(claims.claim(Place::Rebuilt))).bind(pool.as_str()).bind(names).bind(owners);
+    if claim.execute(connection).await?.rows_affected() == count {
+        Ok(())
+    } else {
+        Err(RebuildError::Contradiction { pool: pool.clone() })
     }
-    Ok(())
-}
-
-/// Takes what users are found by out of the new table. It has no index by the user: what is in it follows from their rows.
-async fn forget_search(
-    connection: &mut PgConnection,
-    pool: &UserPoolId,
-    rules: &NameRules,
-    users: &[Uuid],
-) -> Result<(), StoreError> {
-    let states: Vec<Value> =
-        sqlx::query_scalar("select state from rebuilt_users where user_pool_id = $1 and sub = any($2)")
-            .bind(pool.as_str())
-            .bind(users)
-            .fetch_all(&mut *connection)
-            .await?;
-    let mut entries = Vec::new();
-    for state in states {
-        let user = serde_json::from_value(state).map_err(|source| StoreError::Row { table: "users", source })?;
-        entries.extend(search_rows(&user, rules));
-    }
-    search_statement(connection, FORGET_SEARCH, pool, &entries).await?;
-    Ok(())
 }
 
 /// Takes what streams yielded out of the new tables.
@@ -429,52 +345,50 @@ async fn forget(
     rules: &NameRules,
     streams: &[String],
 ) -> Result<(), StoreError> {
-    let owners = |kind: &str| streams.iter().filter_map(|stream| stream.strip_prefix(kind)).collect::<Vec<_>>();
-    let ids = |kind: &str| owners(kind).into_iter().filter_map(|id| id.parse().ok()).collect::<Vec<Uuid>>();
-    let (clients, groups, users) = (owners("clients/"), ids("groups/"), ids("users/"));
-    forget_search(connection, pool, rules, &users).await?;
-    for statement in [
-        "delete from rebuilt_groups where user_pool_id = $1 and group_id = any($2)",
-        "delete from rebuilt_group_names where user_pool_id = $1 and group_id = any($2)",
-    ] {
-        sqlx::query(statement).bind(pool.as_str()).bind(&groups).execute(&mut *connection).await?;
+    let streams: Vec<StreamId> = streams.iter().map(StreamId::new).collect();
+    for model in MODELS {
+        let of_model = |stream: &&StreamId| Model::of_stream(stream) == Some(model);
+        let ids: Vec<&str> = streams.iter().filter(of_model).map(StreamId::owner).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        if let Some(search) = &model.search {
+            forget_search(connection, pool, rules, (model, search), &ids).await?;
+        }
+        for statement in model.forget_rebuilt() {
+            sqlx::query(AssertSqlSafe(statement)).bind(pool.as_str()).bind(&ids).execute(&mut *connection).await?;
+        }
     }
-    for statement in [
-        "delete from rebuilt_clients where user_pool_id = $1 and client_id = any($2)",
-        "delete from rebuilt_client_directory where user_pool_id = $1 and client_id = any($2)",
-    ] {
-        sqlx::query(statement).bind(pool.as_str()).bind(&clients).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Takes what they are found by out of the new table. It has no index by their ids: what is in it follows from their rows.
+async fn forget_search(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    rules: &NameRules,
+    (model, search): (&Model, &Search),
+    ids: &[&str],
+) -> Result<(), StoreError> {
+    let states: Vec<(String, Value)> = sqlx::query_as(AssertSqlSafe(model.rebuilt_states()))
+        .bind(pool.as_str())
+        .bind(ids)
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut entries = Vec::new();
+    for (id, state) in states {
+        let derived = (model.derive)(state, rules).map_err(|source| StoreError::Row { table: model.table, source })?;
+        entries.extend(derived.search.into_iter().map(|entry| (entry, id.clone())));
     }
-    for statement in [
-        "delete from rebuilt_users where user_pool_id = $1 and sub = any($2)",
-        "delete from rebuilt_names where user_pool_id = $1 and sub = any($2)",
-        "delete from rebuilt_memberships where user_pool_id = $1 and sub = any($2)",
-    ] {
-        sqlx::query(statement).bind(pool.as_str()).bind(&users).execute(&mut *connection).await?;
-    }
-    if streams.iter().any(|stream| stream == "pool") {
-        sqlx::query("delete from rebuilt_pools where user_pool_id = $1")
-            .bind(pool.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
+    search::run(connection, search.leave(Place::Rebuilt), pool, &entries).await?;
     Ok(())
 }
 
 /// Takes everything of a pool out of the new tables: it was deleted meanwhile.
 async fn forget_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), sqlx::Error> {
-    for statement in [
-        "delete from rebuilt_pools where user_pool_id = $1",
-        "delete from rebuilt_clients where user_pool_id = $1",
-        "delete from rebuilt_names where user_pool_id = $1",
-        "delete from rebuilt_groups where user_pool_id = $1",
-        "delete from rebuilt_group_names where user_pool_id = $1",
-        "delete from rebuilt_memberships where user_pool_id = $1",
-        "delete from rebuilt_user_search where user_pool_id = $1",
-        "delete from rebuilt_users where user_pool_id = $1",
-        "delete from rebuilt_client_directory where user_pool_id = $1",
-    ] {
-        sqlx::query(statement).bind(pool.as_str()).execute(&mut *connection).await?;
+    for table in Model::in_lock_order() {
+        let statement = format!("delete from {} where user_pool_id = $1", Place::Rebuilt.of(table));
+        sqlx::query(AssertSqlSafe(statement)).bind(pool.as_str()).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -2,25 +2,22 @@
 //!
 //! Nothing here asks a read model, so that a broken one can't hide what is wrong with it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::domain::app_client::AppClient;
-use crate::domain::decision::Aggregate;
-use crate::domain::group::Group;
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
-use crate::domain::user::User;
 use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::history::{self, Row};
 use crate::store::keys::PoolKeys;
+use crate::store::models::Model;
+use crate::store::models::replayed::{Replayed, StreamRows};
 use crate::store::seal::{DataKey, Unsealable};
 
 /// So many streams are in memory at once.
@@ -33,78 +30,25 @@ pub(super) struct PoolReplay {
     living: Option<(NameRules, PoolKeys)>,
 }
 
-/// What a stream is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// The pool itself.
-    Pool,
-    /// A client, by its id.
-    Client(String),
-    /// A group, by its id.
-    Group(Uuid),
-    /// A user, by its `sub`.
-    User(Uuid),
-    /// Nothing that this release knows.
-    Unknown,
-}
-
-impl Subject {
-    fn of(stream: &StreamId) -> Self {
-        match stream.as_str().split_once('/') {
-            None if *stream == StreamId::pool() => Self::Pool,
-            Some(("clients", id)) => Self::Client(id.to_owned()),
-            Some(("groups", id)) => id.parse().map_or(Self::Unknown, Self::Group),
-            Some(("users", sub)) => sub.parse().map_or(Self::Unknown, Self::User),
-            _ => Self::Unknown,
-        }
-    }
-}
-
 /// What one stream yields.
 pub(super) struct Yield {
     pub stream: StreamId,
-    pub subject: Subject,
-    /// The version of its last event.
-    pub version: i64,
-    /// The revision of `apply` that it comes from.
-    pub revision: i32,
-    /// What its read model holds; nothing once it has ended.
-    pub state: Option<Value>,
-    /// What follows from its state besides.
-    pub derived: Derived,
-    /// How many events it has.
-    pub events: usize,
-    /// The first version that is missing.
-    pub gap: Option<i64>,
+    /// What it is about. `None` if this release does not know.
+    pub model: Option<&'static Model>,
+    /// What its events make of that.
+    pub replayed: Replayed,
 }
 
-/// What follows from a state besides its own row.
-#[derive(Default)]
-pub(super) struct Derived {
-    /// The names that a user claims.
-    pub names: BTreeSet<String>,
-    /// The groups that a user is in.
-    pub groups: BTreeSet<Uuid>,
-    /// What a user is found by.
-    pub search: Vec<(SearchEntry, Sub)>,
-    /// The name that a group claims.
-    pub group_name: Option<String>,
-}
-
-impl Derived {
-    fn of_user(user: &User, rules: &NameRules) -> Self {
-        Self {
-            names: user.names(rules),
-            groups: user.groups.iter().map(|group| group.0).collect(),
-            search: search_rows(user, rules),
-            group_name: None,
-        }
+impl Yield {
+    /// The id of what it is about.
+    pub fn id(&self) -> &str {
+        self.stream.owner()
     }
-}
 
-/// The rows by which a user is found.
-pub(super) fn search_rows(user: &User, rules: &NameRules) -> Vec<(SearchEntry, Sub)> {
-    user.search_entries(rules).into_iter().map(|entry| (entry, user.sub)).collect()
+    /// What it is found by, with its id.
+    pub fn search_entries(&self) -> impl Iterator<Item = (SearchEntry, String)> {
+        self.replayed.derived.search.iter().map(|entry| (entry.clone(), self.id().to_owned()))
+    }
 }
 
 impl Store {
@@ -176,60 +120,28 @@ impl PoolReplay {
         rows: Vec<Row>,
         keys: &BTreeMap<String, Arc<DataKey>>,
     ) -> Result<Yield, StoreError> {
-        let key = keys.get(stream.owner());
-        match Subject::of(&stream) {
-            Subject::Pool => self.replayed(stream, rows, None, |_: &UserPool| Derived::default()),
-            Subject::Client(_) => self.replayed(stream, rows, None, |_: &AppClient| Derived::default()),
-            Subject::Group(_) => self.replayed(stream, rows, None, |group: &Group| Derived {
-                group_name: Some(group.name.clone()),
-                ..Derived::default()
-            }),
-            Subject::User(_) => self.replayed(stream, rows, key, |user: &User| {
-                self.living.as_ref().map_or_else(Derived::default, |(rules, _)| Derived::of_user(user, rules))
-            }),
-            Subject::Unknown => Ok(Yield {
-                subject: Subject::Unknown,
-                version: 0,
-                revision: 0,
-                state: None,
-                derived: Derived::default(),
-                events: rows.len(),
-                gap: None,
-                stream,
-            }),
-        }
+        let model = Model::of_stream(&stream);
+        let replayed = match model {
+            None => Replayed { events: rows.len(), ..Replayed::default() },
+            Some(model) => {
+                let key = keys.get(stream.owner()).filter(|_| model.has_key);
+                let rules = self.living.as_ref().map(|(rules, _)| rules);
+                (model.replay)(StreamRows { pool: &self.id, stream: &stream, rows, key, rules })?
+            }
+        };
+        Ok(Yield { stream, model, replayed })
     }
 
-    fn replayed<A: Aggregate + serde::Serialize>(
-        &self,
-        stream: StreamId,
-        rows: Vec<Row>,
-        key: Option<&Arc<DataKey>>,
-        derived: impl FnOnce(&A) -> Derived,
-    ) -> Result<Yield, StoreError> {
-        let events = history::events::<A::Event>(rows, &self.id, &stream, key)?;
-        let gap = (1_i64..).zip(&events).find(|(expected, recorded)| recorded.version != *expected);
-        let (state, version) = history::replay::<A>(&stream, &events);
-        Ok(Yield {
-            subject: Subject::of(&stream),
-            version,
-            revision: A::REVISION,
-            derived: state.as_ref().map(derived).unwrap_or_default(),
-            state: state.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?,
-            events: events.len(),
-            gap: gap.map(|(expected, _)| expected),
-            stream,
-        })
-    }
-
-    /// The keys of the users among these streams. An erased user has none.
+    /// The keys of those among these streams that have one of their own. An erased user has none.
     async fn user_keys(
         &self,
         connection: &mut PgConnection,
         streams: &[String],
     ) -> Result<BTreeMap<String, Arc<DataKey>>, StoreError> {
         let Some((_, pool)) = &self.living else { return Ok(BTreeMap::new()) };
-        let owners: Vec<&str> = streams.iter().filter_map(|stream| stream.strip_prefix("users/")).collect();
+        let streams = streams.iter().map(StreamId::new);
+        let owners = streams.filter(|stream| Model::of_stream(stream).is_some_and(|model| model.has_key));
+        let owners: Vec<String> = owners.map(|stream| stream.owner().to_owned()).collect();
         let rows: Vec<(String, Uuid, Vec<u8>)> = sqlx::query_as(
             "select owner, key_id, wrapped from keys where user_pool_id = $1 and kind = 'user' and owner = any($2)",
         )

@@ -319,8 +319,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let owner = refused.user.map_or(attempt.nobody, |user| user.state.sub);
         let key = refused.user.map_or(&attempt.keys.audit, |user| &user.key).as_ref();
-        let row =
-            activity_row(attempt.pool_id, &owner.to_string(), attempt.origin, Some(key), fact, attempt.at, &self.random)?;
+        let row = activity_row(
+            attempt.pool_id,
+            &owner.to_string(),
+            attempt.origin,
+            Some(key),
+            fact,
+            attempt.at,
+            &self.random,
+        )?;
         let heard = Heard {
             pool: attempt.pool_id.clone(),
             owner,

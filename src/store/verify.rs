@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 use uuid::Uuid;
 
 use crate::domain::ids::UserPoolId;
+use crate::domain::user_pool::UserPool;
 use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::replay::{PoolReplay, Subject, Yield};
+use crate::store::models::{Children, Claims, Directory, MODELS, Model, Modelled, Search, search};
+use crate::store::replay::{PoolReplay, Yield};
 
 /// What was compared, and what differs.
 #[derive(Clone, Debug, Default)]
@@ -25,78 +27,18 @@ pub struct Report {
 
 #[derive(sqlx::FromRow)]
 struct ModelRow {
-    stream: String,
+    id: String,
     version: i64,
     revision: i32,
     state: Json<Value>,
 }
 
 /// Every pool that is named anywhere: a row without a history is a difference too.
-const POOLS: &str = "
-select user_pool_id from log union select user_pool_id from pools union select user_pool_id from clients
-union select user_pool_id from users union select user_pool_id from names union select user_pool_id from groups
-union select user_pool_id from group_names union select user_pool_id from memberships union select user_pool_id from user_search
-union select user_pool_id from client_directory
-order by 1";
-
-/// The rows of the read models that belong to streams.
-const MODEL_ROWS: &str = "
-select 'pool' as stream, version, revision, state from pools where user_pool_id = $1 and $2
-union all select 'clients/' || client_id, version, revision, state from clients where user_pool_id = $1 and client_id = any($3)
-union all select 'groups/' || group_id, version, revision, state from groups where user_pool_id = $1 and group_id = any($5)
-union all select 'users/' || sub, version, revision, state from users where user_pool_id = $1 and sub = any($4)";
-
-/// Rows that no stream accounts for, by their table.
-const WITHOUT_STREAM: [(&str, &str); 7] = [
-    (
-        "clients",
-        "select distinct 'clients/' || client_id from clients t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'clients/' || t.client_id)",
-    ),
-    (
-        "users",
-        "select distinct 'users/' || sub from users t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
-    ),
-    (
-        "names",
-        "select distinct 'users/' || sub from names t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
-    ),
-    (
-        "groups",
-        "select distinct 'groups/' || group_id from groups t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'groups/' || t.group_id)",
-    ),
-    (
-        "group_names",
-        "select distinct 'groups/' || group_id from group_names t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'groups/' || t.group_id)",
-    ),
-    (
-        "memberships",
-        "select distinct 'users/' || sub from memberships t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'users/' || t.sub)",
-    ),
-    (
-        "client_directory",
-        "select distinct 'clients/' || client_id from client_directory t where user_pool_id = $1 and not exists
-         (select from log l where l.user_pool_id = t.user_pool_id and l.stream_id = 'clients/' || t.client_id)",
-    ),
-];
-
-/// Whether a table has rows of a pool.
-const ROWS_OF_POOL: [(&str, &str); 9] = [
-    ("pools", "select exists (select from pools where user_pool_id = $1)"),
-    ("clients", "select exists (select from clients where user_pool_id = $1)"),
-    ("users", "select exists (select from users where user_pool_id = $1)"),
-    ("names", "select exists (select from names where user_pool_id = $1)"),
-    ("groups", "select exists (select from groups where user_pool_id = $1)"),
-    ("group_names", "select exists (select from group_names where user_pool_id = $1)"),
-    ("memberships", "select exists (select from memberships where user_pool_id = $1)"),
-    ("user_search", "select exists (select from user_search where user_pool_id = $1)"),
-    ("client_directory", "select exists (select from client_directory where user_pool_id = $1)"),
-];
+fn pools() -> String {
+    let tables = std::iter::once("log").chain(Model::in_reading_order());
+    let tables: Vec<_> = tables.map(|table| format!("select user_pool_id from {table}")).collect();
+    format!("{} order by 1", tables.join(" union "))
+}
 
 impl Store {
     /// Replays every stream of a pool, or of all pools, and compares what it yields with the tables. Each pool is read as it
@@ -104,7 +46,7 @@ impl Store {
     pub async fn verify(&self, only: Option<&UserPoolId>) -> Result<Report, StoreError> {
         let pools: Vec<String> = match only {
             Some(pool) => vec![pool.to_string()],
-            None => sqlx::query_scalar(POOLS).fetch_all(&self.database).await?,
+            None => sqlx::query_scalar(AssertSqlSafe(pools())).fetch_all(&self.database).await?,
         };
         let mut report = Report::default();
         for pool in pools {
@@ -112,7 +54,7 @@ impl Store {
             let mut moment = self.moment().await?;
             let replay = PoolReplay::read(self, &mut moment, &pool).await?;
             let mut verification =
-                Verification { pool: &pool, replay, moment: &mut moment, report: &mut report, searchable: 0 };
+                Verification { pool: &pool, replay, moment: &mut moment, report: &mut report, searchable: [0; _] };
             verification.run().await?;
             moment.rollback().await?;
         }
@@ -126,8 +68,8 @@ struct Verification<'a> {
     replay: PoolReplay,
     moment: &'a mut PgConnection,
     report: &'a mut Report,
-    /// How many rows users are found by.
-    searchable: i64,
+    /// By how many rows those of each model should be found.
+    searchable: [i64; MODELS.len()],
 }
 
 impl Verification<'_> {
@@ -153,46 +95,57 @@ impl Verification<'_> {
     async fn page(&mut self, page: &[Yield]) -> Result<(), StoreError> {
         for yielded in page {
             self.report.streams += 1;
-            self.report.events += yielded.events;
+            self.report.events += yielded.replayed.events;
             let stream = &yielded.stream;
-            if yielded.subject == Subject::Unknown {
+            if yielded.model.is_none() {
                 self.differs(format!("the stream {stream} is of no known kind"));
             }
-            if let Some(expected) = yielded.gap {
+            if let Some(expected) = yielded.replayed.gap {
                 self.differs(format!("{stream} has no event {expected}"));
             }
         }
-        if self.replay.lives() {
-            self.models(page).await?;
-            self.names(page).await?;
-            self.memberships(page).await?;
-            self.search(page).await?;
-            self.group_names(page).await?;
-            self.directory(page).await?;
+        if !self.replay.lives() {
+            return Ok(());
+        }
+        for (index, model) in MODELS.into_iter().enumerate() {
+            let page: Vec<&Yield> = page.iter().filter(|yielded| yielded.model == Some(model)).collect();
+            if page.is_empty() {
+                continue;
+            }
+            self.rows(model, &page).await?;
+            if let Some(claims) = &model.claims {
+                self.names(claims, &page).await?;
+            }
+            if let Some(children) = &model.children {
+                self.children(children, &page).await?;
+            }
+            if let Some(search) = &model.search {
+                self.searchable[index] += self.search(search, &page).await?;
+            }
+            if let Some(directory) = &model.directory {
+                self.directory(directory, &page).await?;
+            }
         }
         Ok(())
     }
 
-    async fn models(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let rows: Vec<ModelRow> = sqlx::query_as(MODEL_ROWS)
+    async fn rows(&mut self, model: &Model, page: &[&Yield]) -> Result<(), StoreError> {
+        let rows: Vec<ModelRow> = sqlx::query_as(AssertSqlSafe(model.select()))
             .bind(self.pool.as_str())
-            .bind(page.iter().any(|yielded| yielded.subject == Subject::Pool))
-            .bind(clients(page))
-            .bind(users(page))
-            .bind(groups(page))
+            .bind(ids(page))
             .fetch_all(&mut *self.moment)
             .await?;
-        let mut rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.stream.clone(), row)).collect();
+        let mut rows: BTreeMap<_, _> = rows.into_iter().map(|row| (row.id.clone(), row)).collect();
         for yielded in page {
-            let row = rows.remove(yielded.stream.as_str());
-            self.model(yielded, row);
+            let row = rows.remove(yielded.id());
+            self.row(yielded, row);
         }
         Ok(())
     }
 
-    fn model(&mut self, yielded: &Yield, row: Option<ModelRow>) {
-        let (stream, version) = (&yielded.stream, yielded.version);
-        match (&yielded.state, row) {
+    fn row(&mut self, yielded: &Yield, row: Option<ModelRow>) {
+        let (stream, version) = (&yielded.stream, yielded.replayed.version);
+        match (&yielded.replayed.state, row) {
             (None, None) => {}
             (Some(_), None) => self.differs(format!("{stream} has no row in its read model")),
             (None, Some(_)) => self.differs(format!("{stream} has ended and still has a row in its read model")),
@@ -201,7 +154,7 @@ impl Verification<'_> {
                     self.differs(format!("{stream} is at version {version}, its read model at {}", row.version));
                 }
                 // What another revision of `apply` wrote is computed again when it is loaded.
-                let current = row.revision == yielded.revision;
+                let current = row.revision == yielded.replayed.revision;
                 for member in differing_members(state, &row.state.0).into_iter().filter(|_| current) {
                     self.differs(format!("{stream}: the read model differs from the log in `{member}`"));
                 }
@@ -209,123 +162,99 @@ impl Verification<'_> {
         }
     }
 
-    async fn names(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let rows: Vec<(Uuid, String)> =
-            sqlx::query_as("select sub, name from names where user_pool_id = $1 and sub = any($2)")
-                .bind(self.pool.as_str())
-                .bind(users(page))
-                .fetch_all(&mut *self.moment)
-                .await?;
-        let mut held: BTreeMap<Uuid, BTreeSet<String>> = BTreeMap::new();
-        for (sub, name) in rows {
-            held.entry(sub).or_default().insert(name);
+    /// What rows of a table say of each id of a page.
+    async fn held<T>(&mut self, statement: String, page: &[&Yield]) -> Result<BTreeMap<String, BTreeSet<T>>, StoreError>
+    where
+        T: Ord + Send + Unpin + sqlx::Type<Postgres> + for<'r> sqlx::Decode<'r, Postgres>,
+    {
+        let rows: Vec<(String, T)> = sqlx::query_as(AssertSqlSafe(statement))
+            .bind(self.pool.as_str())
+            .bind(ids(page))
+            .fetch_all(&mut *self.moment)
+            .await?;
+        let mut held: BTreeMap<String, BTreeSet<T>> = BTreeMap::new();
+        for (id, value) in rows {
+            held.entry(id).or_default().insert(value);
         }
+        Ok(held)
+    }
+
+    async fn names(&mut self, claims: &Claims, page: &[&Yield]) -> Result<(), StoreError> {
+        let mut held = self.held::<String>(claims.select(), page).await?;
         for yielded in page {
-            let Subject::User(sub) = yielded.subject else { continue };
-            let held = held.remove(&sub).unwrap_or_default();
-            for _ in yielded.derived.names.difference(&held) {
-                self.differs(format!("users/{sub} lacks a name that it has claimed"));
+            let (stream, claimed) = (&yielded.stream, &yielded.replayed.derived.names);
+            let held = held.remove(yielded.id()).unwrap_or_default();
+            for _ in claimed.difference(&held) {
+                self.differs(format!("{stream} lacks a name that it has claimed"));
             }
-            for _ in held.difference(&yielded.derived.names) {
-                self.differs(format!("users/{sub} holds a name that it has not claimed"));
+            for _ in held.difference(claimed) {
+                self.differs(format!("{stream} holds a name that it has not claimed"));
             }
         }
         Ok(())
     }
 
-    async fn memberships(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let rows: Vec<(Uuid, Uuid)> =
-            sqlx::query_as("select sub, group_id from memberships where user_pool_id = $1 and sub = any($2)")
-                .bind(self.pool.as_str())
-                .bind(users(page))
-                .fetch_all(&mut *self.moment)
-                .await?;
-        let mut held: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
-        for (sub, group) in rows {
-            held.entry(sub).or_default().insert(group);
-        }
+    async fn children(&mut self, children: &Children, page: &[&Yield]) -> Result<(), StoreError> {
+        let mut held = self.held::<Uuid>(children.select(), page).await?;
         for yielded in page {
-            let Subject::User(sub) = yielded.subject else { continue };
-            let held = held.remove(&sub).unwrap_or_default();
-            for group in yielded.derived.groups.difference(&held) {
-                self.differs(format!("users/{sub} is in groups/{group} and not among its members"));
+            let (stream, named) = (&yielded.stream, &yielded.replayed.derived.children);
+            let held = held.remove(yielded.id()).unwrap_or_default();
+            for other in named.difference(&held) {
+                self.differs(format!("{stream} {}", (children.missing)(*other)));
             }
-            for group in held.difference(&yielded.derived.groups) {
-                self.differs(format!("users/{sub} is among the members of groups/{group} and not in it"));
+            for other in held.difference(named) {
+                self.differs(format!("{stream} {}", (children.superfluous)(*other)));
             }
         }
         Ok(())
     }
 
-    /// Looks for each row that there should be. That there is none besides, their number tells in the end: by the user, the
-    /// table has no index.
-    async fn search(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let expected = || page.iter().flat_map(|yielded| &yielded.derived.search);
-        self.searchable += expected().count() as i64;
-        let missing: Vec<(Uuid, String)> = sqlx::query_as(
-            "select sub, attribute from unnest($2::text[], $3::text[], $4::uuid[]) as e (attribute, value, sub)
-             where not exists (select from user_search s where s.user_pool_id = $1
-                               and s.attribute = e.attribute and s.value = e.value and s.sub = e.sub)",
-        )
-        .bind(self.pool.as_str())
-        .bind(expected().map(|((attribute, _), _)| attribute.name()).collect::<Vec<_>>())
-        .bind(expected().map(|((_, value), _)| value.as_str()).collect::<Vec<_>>())
-        .bind(expected().map(|(_, sub)| sub.0).collect::<Vec<_>>())
-        .fetch_all(&mut *self.moment)
-        .await?;
-        for (sub, attribute) in missing {
-            self.differs(format!("users/{sub} can't be found by its {attribute}"));
+    /// Looks for each row that there should be, and answers how many those are. That there is none besides, their number tells
+    /// in the end: by the id, the table has no index.
+    async fn search(&mut self, search: &Search, page: &[&Yield]) -> Result<i64, StoreError> {
+        let expected: Vec<_> = page.iter().flat_map(|yielded| yielded.search_entries()).collect();
+        let (attributes, values, owners) = search::columns(&expected);
+        let missing: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(search.missing()))
+            .bind(self.pool.as_str())
+            .bind(attributes)
+            .bind(values)
+            .bind(owners)
+            .fetch_all(&mut *self.moment)
+            .await?;
+        for (id, attribute) in missing {
+            let stream = page.iter().find(|yielded| yielded.id() == id).map_or(id.as_str(), |it| it.stream.as_str());
+            self.differs(format!("{stream} can't be found by its {attribute}"));
         }
-        Ok(())
+        Ok(expected.len() as i64)
     }
 
     async fn search_rows(&mut self) -> Result<(), StoreError> {
-        let rows: i64 = sqlx::query_scalar("select count(*) from user_search where user_pool_id = $1")
-            .bind(self.pool.as_str())
-            .fetch_one(&mut *self.moment)
-            .await?;
-        if rows != self.searchable {
-            self.differs(format!("user_search has {rows} rows and should have {}", self.searchable));
-        }
-        Ok(())
-    }
-
-    async fn group_names(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let rows: Vec<(Uuid, String)> =
-            sqlx::query_as("select group_id, name from group_names where user_pool_id = $1 and group_id = any($2)")
+        for (model, expected) in MODELS.into_iter().zip(self.searchable) {
+            let Some(Search { table, .. }) = model.search else { continue };
+            let statement = format!("select count(*) from {table} where user_pool_id = $1");
+            let rows: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
                 .bind(self.pool.as_str())
-                .bind(groups(page))
-                .fetch_all(&mut *self.moment)
+                .fetch_one(&mut *self.moment)
                 .await?;
-        let mut held: BTreeMap<Uuid, Vec<String>> = BTreeMap::new();
-        for (group, name) in rows {
-            held.entry(group).or_default().push(name);
-        }
-        for yielded in page {
-            let Subject::Group(group) = yielded.subject else { continue };
-            let held = held.remove(&group).unwrap_or_default();
-            if !held.iter().eq(&yielded.derived.group_name) {
-                self.differs(format!("groups/{group} does not hold the name that it has claimed, and only that"));
+            if rows != expected {
+                self.differs(format!("{table} has {rows} rows and should have {expected}"));
             }
         }
         Ok(())
     }
 
-    async fn directory(&mut self, page: &[Yield]) -> Result<(), StoreError> {
-        let found: Vec<String> = sqlx::query_scalar(
-            "select client_id from client_directory where user_pool_id = $1 and client_id = any($2)",
-        )
-        .bind(self.pool.as_str())
-        .bind(clients(page))
-        .fetch_all(&mut *self.moment)
-        .await?;
+    async fn directory(&mut self, directory: &Directory, page: &[&Yield]) -> Result<(), StoreError> {
+        let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(directory.select()))
+            .bind(self.pool.as_str())
+            .bind(ids(page))
+            .fetch_all(&mut *self.moment)
+            .await?;
+        let name = directory.name;
         for yielded in page {
-            let Subject::Client(id) = &yielded.subject else { continue };
-            match (yielded.state.is_some(), found.contains(id)) {
-                (true, false) => self.differs(format!("clients/{id} is missing in the directory of clients")),
-                (false, true) => {
-                    self.differs(format!("clients/{id} is in the directory of clients and does not exist"));
-                }
+            let (stream, is_found) = (&yielded.stream, found.iter().any(|id| id == yielded.id()));
+            match (yielded.replayed.state.is_some(), is_found) {
+                (true, false) => self.differs(format!("{stream} is missing in {name}")),
+                (false, true) => self.differs(format!("{stream} is in {name} and does not exist")),
                 _ => {}
             }
         }
@@ -333,9 +262,11 @@ impl Verification<'_> {
     }
 
     async fn without_stream(&mut self) -> Result<(), StoreError> {
-        for (table, statement) in WITHOUT_STREAM {
-            let streams: Vec<String> =
-                sqlx::query_scalar(statement).bind(self.pool.as_str()).fetch_all(&mut *self.moment).await?;
+        for (table, statement) in MODELS.iter().flat_map(|model| model.without_stream()) {
+            let streams: Vec<String> = sqlx::query_scalar(AssertSqlSafe(statement))
+                .bind(self.pool.as_str())
+                .fetch_all(&mut *self.moment)
+                .await?;
             for stream in streams {
                 self.differs(format!("{stream} has a row in {table} and no event"));
             }
@@ -349,9 +280,13 @@ impl Verification<'_> {
             .bind(self.pool.as_str())
             .fetch_one(&mut *self.moment)
             .await?;
-        for (table, statement) in ROWS_OF_POOL.into_iter().filter(|(table, _)| *table == "pools" || !purging) {
-            let left: bool =
-                sqlx::query_scalar(statement).bind(self.pool.as_str()).fetch_one(&mut *self.moment).await?;
+        let pools = UserPool::MODEL.table;
+        for table in Model::in_reading_order().into_iter().filter(|table| *table == pools || !purging) {
+            let statement = format!("select exists (select from {table} where user_pool_id = $1)");
+            let left: bool = sqlx::query_scalar(AssertSqlSafe(statement))
+                .bind(self.pool.as_str())
+                .fetch_one(&mut *self.moment)
+                .await?;
             if left {
                 self.differs(format!("the pool does not exist and still has rows in {table}"));
             }
@@ -360,28 +295,8 @@ impl Verification<'_> {
     }
 }
 
-fn clients(page: &[Yield]) -> Vec<&str> {
-    let ids = page.iter().filter_map(|yielded| match &yielded.subject {
-        Subject::Client(id) => Some(id.as_str()),
-        _ => None,
-    });
-    ids.collect()
-}
-
-fn groups(page: &[Yield]) -> Vec<Uuid> {
-    let ids = page.iter().filter_map(|yielded| match yielded.subject {
-        Subject::Group(id) => Some(id),
-        _ => None,
-    });
-    ids.collect()
-}
-
-fn users(page: &[Yield]) -> Vec<Uuid> {
-    let subs = page.iter().filter_map(|yielded| match yielded.subject {
-        Subject::User(sub) => Some(sub),
-        _ => None,
-    });
-    subs.collect()
+fn ids<'a>(page: &[&'a Yield]) -> Vec<&'a str> {
+    page.iter().map(|yielded| yielded.id()).collect()
 }
 
 /// The top-level members in which two objects differ, without their values: those may be personal.

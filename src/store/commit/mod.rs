@@ -5,6 +5,7 @@
 //! only writes, in one order: streams by id, claims by key, read models in the order of their streams, the rest.
 
 mod operational;
+mod read_models;
 mod rows;
 mod settle;
 mod write;
@@ -14,20 +15,16 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::app_client::AppClient;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
-use crate::domain::error::{Error, Exception};
-use crate::domain::group::Group;
 use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
-use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
-use crate::domain::user_pool::{NameRules, UserPool};
-use crate::proto::events::{CodePurpose, app_client_event, group_event, user_activity, user_event, user_pool_event};
+use crate::domain::user_pool::NameRules;
+use crate::proto::events::{CodePurpose, user_activity};
 use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
@@ -38,44 +35,12 @@ use crate::store::outcome::Recorded;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
-use rows::Rows;
+pub use crate::store::models::Counted;
 pub(crate) use rows::{ActivityRow, activity_row};
-pub use settle::{NewClient, NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
+use rows::{Pending, Rows};
+pub use settle::{New, New as NewClient, New as NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
+pub(crate) use write::append_activity;
 use write::{Failed, Stage};
-pub(crate) use write::{INSERT_SEARCH, append_activity, search_statement};
-
-/// What a pool may have so many of, each in a stream of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Counted {
-    /// Groups.
-    Groups,
-    /// App clients.
-    Clients,
-}
-
-impl Counted {
-    /// Its name in the database's refusal.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Groups => "groups",
-            Self::Clients => "clients",
-        }
-    }
-
-    /// What has this name.
-    pub(super) fn by_name(name: &str) -> Option<Self> {
-        [Self::Groups, Self::Clients].into_iter().find(|counted| counted.name() == name)
-    }
-
-    /// What the caller reads who would be one too many.
-    pub(super) fn refusal(self) -> Error {
-        let message = match self {
-            Self::Groups => "The user pool has as many groups as it can have.",
-            Self::Clients => "The user pool has as many app clients as it can have.",
-        };
-        Error::new(Exception::LimitExceededException, message)
-    }
-}
 
 /// An operational row of a commit.
 #[derive(Clone, Debug)]
@@ -204,12 +169,9 @@ pub struct Commit {
     origin: Origin,
     at: Timestamp,
     asserted: Vec<(StreamId, i64)>,
-    pools: Vec<Change<UserPool, user_pool_event::Event>>,
-    clients: Vec<Change<AppClient, app_client_event::Event>>,
-    groups: Vec<Change<Group, group_event::Event>>,
+    changes: Vec<Box<dyn Pending>>,
     empty_groups: Vec<GroupId>,
     counted: Vec<(Counted, u32)>,
-    users: Vec<Change<User, user_event::Event>>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
     operational: Vec<OperationalRow>,
@@ -217,23 +179,19 @@ pub struct Commit {
 }
 
 #[derive(Debug)]
-struct Change<State, Event> {
+struct Change<A: Aggregate> {
     stream: StreamId,
-    before: Option<State>,
+    before: Option<A>,
     version: i64,
-    events: Vec<Event>,
+    events: Vec<A::Event>,
     key: Option<Arc<DataKey>>,
     /// Whether whoever acts is the one whom the stream is about.
     own: bool,
 }
 
-impl<State: Aggregate> Change<State, State::Event> {
-    fn of<S: Subject<State = State>>(subject: &S, version: i64, events: Vec<State::Event>) -> Self {
+impl<A: Aggregate> Change<A> {
+    fn of<S: Subject<State = A>>(subject: &S, version: i64, events: Vec<A::Event>) -> Self {
         Self { stream: subject.stream(), before: subject.before().cloned(), version, events, key: None, own: false }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.events.is_empty()
     }
 }
 
@@ -258,12 +216,9 @@ impl Commit {
             origin: origin.clone(),
             at,
             asserted: Vec::new(),
-            pools: Vec::new(),
-            clients: Vec::new(),
-            groups: Vec::new(),
+            changes: Vec::new(),
             empty_groups: Vec::new(),
             counted: Vec::new(),
-            users: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
             operational: Vec::new(),
@@ -273,11 +228,7 @@ impl Commit {
 
     /// Whether there is nothing to be written. A version that is asserted for nothing need not be.
     fn is_empty(&self) -> bool {
-        let Self { pools, clients, groups, users, .. } = self;
-        pools.iter().all(Change::is_empty)
-            && clients.iter().all(Change::is_empty)
-            && groups.iter().all(Change::is_empty)
-            && users.iter().all(Change::is_empty)
+        self.changes.iter().all(|change| change.is_empty())
             && self.activity.is_empty()
             && self.messages.is_empty()
             && self.operational.is_empty()

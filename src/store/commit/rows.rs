@@ -8,26 +8,24 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Commit, Counted, Kept, Marker, OperationalRow};
-use crate::domain::app_client::AppClient;
-use crate::domain::decision::{Aggregate, replay};
-use crate::domain::group::Group;
-use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
+use super::{Change, Commit, Kept, Marker, OperationalRow};
+use crate::domain::decision::replay;
+use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::domain::user::search::SearchEntry;
-use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
 use crate::proto::EventPayload;
-use crate::proto::events::CodePurpose;
+use crate::proto::events::{CodePurpose, user_activity};
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
 use crate::store::event_size;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
-use crate::store::keys::MasterKeys;
+use crate::store::keys::{MasterKeys, PoolKeys};
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
+use crate::store::models::{Consequences, Counted, Derived, MODELS, Model, Modelled};
 use crate::store::outbox::{self, LONGEST_LIFE_SECONDS};
 use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
@@ -57,18 +55,29 @@ pub(crate) struct ActivityRow {
 /// A read-model row, or the end of one.
 pub(super) struct ModelRow {
     pub stream: StreamId,
-    pub table: ModelTable,
+    pub model: &'static Model,
     pub version: i64,
     pub revision: i32,
     pub state: Option<Value>,
 }
 
-/// Which read model, and which row.
-pub(super) enum ModelTable {
-    Pools,
-    Clients(ClientId),
-    Groups(GroupId),
-    Users(Sub),
+/// What follows from states of one kind of aggregate besides their rows, each with the id of whose it is: only what differs
+/// from before.
+pub(super) struct Following {
+    pub model: &'static Model,
+    /// Those that begin.
+    pub begun: Vec<String>,
+    /// Those that end.
+    pub ended: Vec<String>,
+    /// Names.
+    pub released: Vec<(String, String)>,
+    pub claimed: Vec<(String, String)>,
+    /// What they name of other aggregates.
+    pub left: Vec<(Uuid, String)>,
+    pub joined: Vec<(Uuid, String)>,
+    /// What they are found by.
+    pub forgotten: Vec<(SearchEntry, String)>,
+    pub searchable: Vec<(SearchEntry, String)>,
 }
 
 /// A row of `outbox`.
@@ -89,23 +98,13 @@ pub(super) struct Rows {
     pub at: OffsetDateTime,
     pub asserted: Vec<(StreamId, i64)>,
     pub log: Vec<LogRow>,
-    pub released: Vec<(String, Sub)>,
-    pub claimed: Vec<(String, Sub)>,
-    pub clients: Vec<ClientId>,
-    pub ended_clients: Vec<ClientId>,
-    /// Names of groups that begin.
-    pub groups: Vec<(String, GroupId)>,
-    /// Names of groups that end.
-    pub ended_groups: Vec<(String, GroupId)>,
     /// Groups in which nobody may be when they end.
     pub empty_groups: Vec<GroupId>,
     /// How many of what the pool may have in the end.
     pub counted: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
-    pub left: Vec<(GroupId, Sub)>,
-    pub joined: Vec<(GroupId, Sub)>,
-    pub forgotten: Vec<(SearchEntry, Sub)>,
-    pub searchable: Vec<(SearchEntry, Sub)>,
+    /// By aggregate, in the order of their claims.
+    pub following: Vec<Following>,
     /// Users whose invitation lets nobody in any more.
     pub outdated_invitations: Vec<Sub>,
     /// Users who have another password than before, or none: a code to choose another is of no use any more.
@@ -127,193 +126,41 @@ impl Rows {
     }
 }
 
-/// What follows from a state besides its own row: names in its pool, memberships, what is searched for.
-trait Claims {
-    fn names(&self, _: &NameRules) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-    fn groups(&self) -> BTreeSet<GroupId> {
-        BTreeSet::new()
-    }
-    fn search_entries(&self, _: &NameRules) -> BTreeSet<SearchEntry> {
-        BTreeSet::new()
-    }
-    /// Which password there is, however it is hashed.
-    fn password(&self) -> Option<&Sealed> {
-        None
-    }
-    /// The password that an invitation carries, if one is of use.
-    fn invited_with(&self) -> Option<Option<&Sealed>> {
-        None
-    }
-    fn table(stream: &StreamId) -> Option<ModelTable>;
-}
-
-impl Claims for UserPool {
-    fn table(_: &StreamId) -> Option<ModelTable> {
-        Some(ModelTable::Pools)
-    }
-}
-
-impl Claims for AppClient {
-    fn table(stream: &StreamId) -> Option<ModelTable> {
-        Some(ModelTable::Clients(ClientId::new(stream.owner())))
-    }
-}
-
-impl Claims for Group {
-    fn table(stream: &StreamId) -> Option<ModelTable> {
-        GroupId::parse(stream.owner()).map(ModelTable::Groups)
-    }
-}
-
-impl Claims for User {
-    fn names(&self, rules: &NameRules) -> BTreeSet<String> {
-        Self::names(self, rules)
-    }
-
-    fn groups(&self) -> BTreeSet<GroupId> {
-        self.groups.clone()
-    }
-
-    fn search_entries(&self, rules: &NameRules) -> BTreeSet<SearchEntry> {
-        Self::search_entries(self, rules)
-    }
-
-    fn password(&self) -> Option<&Sealed> {
-        self.password.as_ref().map(|password| &password.srp_verifier)
-    }
-
-    fn invited_with(&self) -> Option<Option<&Sealed>> {
-        (self.status == UserStatus::ForceChangePassword).then_some(self.password())
-    }
-
-    fn table(stream: &StreamId) -> Option<ModelTable> {
-        stream.owner().parse().ok().map(|sub| ModelTable::Users(Sub(sub)))
-    }
-}
-
 pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> Result<Rows, StoreError> {
-    let mut builder = Builder {
-        random,
-        at: commit.at,
-        origin: &commit.origin,
-        audit: &commit.keys.audit,
-        name_rules: &commit.name_rules,
-        rows: Rows {
-            pool_id: commit.pool_id.clone(),
-            at: to_database(commit.at),
-            asserted: commit.asserted,
-            log: Vec::new(),
-            released: Vec::new(),
-            claimed: Vec::new(),
-            clients: Vec::new(),
-            ended_clients: Vec::new(),
-            groups: Vec::new(),
-            ended_groups: Vec::new(),
-            empty_groups: commit.empty_groups,
-            counted: commit.counted,
-            models: Vec::new(),
-            left: Vec::new(),
-            joined: Vec::new(),
-            forgotten: Vec::new(),
-            searchable: Vec::new(),
-            outdated_invitations: Vec::new(),
-            changed_passwords: Vec::new(),
-            activity: Vec::new(),
-            outbox: Vec::new(),
-            operational: commit.operational,
-            answer: None,
-        },
+    let Commit { changes, activity, messages, answer, .. } = commit;
+    let rows = Rows {
+        pool_id: commit.pool_id,
+        at: to_database(commit.at),
+        asserted: commit.asserted,
+        log: Vec::new(),
+        empty_groups: commit.empty_groups,
+        counted: commit.counted,
+        models: Vec::new(),
+        following: Vec::new(),
+        outdated_invitations: Vec::new(),
+        changed_passwords: Vec::new(),
+        activity: Vec::new(),
+        outbox: Vec::new(),
+        operational: commit.operational,
+        answer: None,
     };
-    let mut pool_lives = true;
-    for change in commit.pools {
-        pool_lives &= builder.change(change)?.is_some();
+    let (at, origin, keys, name_rules) = (commit.at, &commit.origin, &commit.keys, &commit.name_rules);
+    let mut builder = Builder { random, at, origin, keys, name_rules, pool_ends: false, living_key: None, rows };
+    for change in changes {
+        change.prepare(&mut builder)?;
     }
-    for change in commit.clients {
-        let (id, is_new) = (ClientId::new(change.stream.owner()), change.before.is_none());
-        let lives = builder.change(change)?.is_some();
-        match (is_new, lives) {
-            (true, true) => builder.rows.clients.push(id),
-            (false, false) => builder.rows.ended_clients.push(id),
-            _ => {}
-        }
+    for (sub, key, fact) in activity {
+        builder.fact(sub, key.as_deref(), &fact)?;
     }
-    for change in commit.groups {
-        let before = change.before.as_ref().map(|group| (group.name.clone(), group.id));
-        let after = builder.change(change)?.map(|group| (group.name, group.id));
-        // The name of a group never changes.
-        match (before, after) {
-            (None, Some(begun)) => builder.rows.groups.push(begun),
-            (Some(ended), None) => builder.rows.ended_groups.push(ended),
-            _ => {}
-        }
+    for (sub, key, message) in messages {
+        builder.message(sub, &key, &message)?;
     }
-    let mut living_user = None;
-    for change in commit.users {
-        let key = change.key.clone();
-        let lives = if change.events.is_empty() {
-            builder.rows.asserted.push((change.stream, change.version));
-            true
-        } else {
-            builder.change(change)?.is_some()
-        };
-        living_user = living_user.or(key.filter(|_| lives));
+    if let Some(answer) = answer {
+        builder.answer(&answer, master)?;
     }
-    for (sub, key, fact) in commit.activity {
-        let row = activity_row(
-            &commit.pool_id,
-            &sub.to_string(),
-            &commit.origin,
-            Some(key.as_deref().unwrap_or(&commit.keys.audit)),
-            &fact,
-            commit.at,
-            random,
-        )?;
-        builder.rows.activity.push(row);
-    }
-    for (sub, key, message) in commit.messages {
-        let id = random.event_id(commit.at);
-        let place = Place { pool: &commit.pool_id, stream: &StreamId::user(sub), class: FieldClass::Message };
-        let text = serde_json::to_vec(&message).map_err(StoreError::Unwritable)?;
-        let sealed = key.seal(place, random.uuid(), &text);
-        let carried = carried_code(&builder.rows.operational, sub, &message);
-        let longest = commit.at.plus_seconds(LONGEST_LIFE_SECONDS);
-        builder.rows.outbox.push(OutboxRow {
-            id,
-            owner: sub.to_string(),
-            kind: kind(&message, carried.is_some()),
-            sealed,
-            medium: message.medium.name(),
-            purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
-            expires_at: to_database(carried.map_or(longest, |(_, expires_at)| expires_at)),
-        });
-    }
-    let mut rows = builder.rows;
-    if let Some((answer, command)) = commit.answer.zip(commit.origin.command.as_ref()) {
-        let sealer = match &living_user {
-            _ if !pool_lives => Sealer::Master(master),
-            Some(user) => Sealer::Data(user),
-            None => Sealer::Data(&commit.keys.pool),
-        };
-        rows.answer = Some(command.row(&commit.pool_id, sealer, &answer, commit.at, random)?);
-    }
-    let replaced = rows.changed_passwords.iter().map(|sub| {
-        let voids_code = !settles_password_code(&rows.operational, *sub);
-        OperationalRow::PasswordReplaced { sub: *sub, voids_code }
-    });
-    let replaced: Vec<_> = replaced.collect();
-    rows.operational.extend(replaced);
-    rows.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
-    rows.asserted.sort();
-    rows.models.sort_by(|one, other| one.stream.cmp(&other.stream));
-    rows.released.sort();
-    rows.claimed.sort();
-    rows.left.sort();
-    rows.joined.sort();
-    rows.forgotten.sort();
-    rows.searchable.sort();
-    Ok(rows)
+    builder.replace_passwords();
+    builder.rows.sort();
+    Ok(builder.rows)
 }
 
 /// The code that a message carries, where the same commit keeps it: what it is for, and its end. After that the message is
@@ -344,61 +191,188 @@ fn kind(message: &Message, carries_code: bool) -> &'static str {
     if message.code.is_some() && !carries_code { outbox::INVITATION } else { outbox::MESSAGE }
 }
 
-struct Builder<'a> {
+/// What has happened to one stream, whichever aggregate it is of.
+pub(super) trait Pending: std::fmt::Debug + Send + Sync {
+    /// Whether nothing has: the stream is only to be as it was.
+    fn is_empty(&self) -> bool;
+
+    /// Adds its rows.
+    fn prepare(self: Box<Self>, builder: &mut Builder<'_>) -> Result<(), StoreError>;
+}
+
+impl<A: Modelled> Pending for Change<A> {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    fn prepare(self: Box<Self>, builder: &mut Builder<'_>) -> Result<(), StoreError> {
+        let key = self.key.clone();
+        let lives = if self.events.is_empty() {
+            builder.rows.asserted.push((self.stream, self.version));
+            true
+        } else {
+            builder.change(*self)?
+        };
+        builder.pool_ends |= A::MODEL.is_of::<UserPool>() && !lives;
+        builder.living_key = builder.living_key.take().or(key.filter(|_| lives));
+        Ok(())
+    }
+}
+
+/// A commit on its way to rows.
+pub(super) struct Builder<'a> {
     random: &'a Random,
     at: Timestamp,
     origin: &'a Origin,
-    audit: &'a Arc<DataKey>,
+    keys: &'a PoolKeys,
     name_rules: &'a NameRules,
+    /// Whether nothing can be sealed under the pool's keys any more.
+    pool_ends: bool,
+    /// The key of the first one who has one and lives on.
+    living_key: Option<Arc<DataKey>>,
     rows: Rows,
 }
 
+impl Rows {
+    fn following(&mut self, model: &'static Model) -> &mut Following {
+        let index = self.following.iter().position(|following| following.model == model).unwrap_or_else(|| {
+            self.following.push(Following::of(model));
+            self.following.len() - 1
+        });
+        // Found there, or put there a line above.
+        &mut self.following[index]
+    }
+
+    /// Brings all rows into the one order in which they are written.
+    fn sort(&mut self) {
+        self.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
+        self.asserted.sort();
+        self.models.sort_by(|one, other| one.stream.cmp(&other.stream));
+        let order = |following: &Following| MODELS.iter().position(|model| *model == following.model);
+        self.following.sort_by_key(order);
+        self.following.iter_mut().for_each(Following::sort);
+    }
+}
+
+impl Following {
+    fn of(model: &'static Model) -> Self {
+        Self {
+            model,
+            begun: Vec::new(),
+            ended: Vec::new(),
+            released: Vec::new(),
+            claimed: Vec::new(),
+            left: Vec::new(),
+            joined: Vec::new(),
+            forgotten: Vec::new(),
+            searchable: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, id: &str, before: &Derived, after: &Derived) {
+        self.released.extend(differing(id, &before.names, &after.names));
+        self.claimed.extend(differing(id, &after.names, &before.names));
+        self.left.extend(differing(id, &before.children, &after.children));
+        self.joined.extend(differing(id, &after.children, &before.children));
+        self.forgotten.extend(differing(id, &before.search, &after.search));
+        self.searchable.extend(differing(id, &after.search, &before.search));
+    }
+
+    fn sort(&mut self) {
+        self.released.sort();
+        self.claimed.sort();
+        self.left.sort();
+        self.joined.sort();
+        self.forgotten.sort();
+        self.searchable.sort();
+    }
+}
+
+/// What is in one set and not in another, each with the id of whose it is.
+fn differing<T: Ord + Clone>(id: &str, of: &BTreeSet<T>, without: &BTreeSet<T>) -> Vec<(T, String)> {
+    of.difference(without).map(|value| (value.clone(), id.to_owned())).collect()
+}
+
 impl Builder<'_> {
-    /// Adds the rows of one stream. Answers what it is about, if that still exists.
-    fn change<A: Aggregate + Claims + serde::Serialize>(
-        &mut self,
-        change: Change<A, A::Event>,
-    ) -> Result<Option<A>, StoreError> {
+    /// Adds the rows of one stream. Answers whether what it is about still exists.
+    fn change<A: Modelled>(&mut self, change: Change<A>) -> Result<bool, StoreError> {
         let Change { stream, before, version, events, key, own } = change;
         for (index, event) in (1_i64..).zip(&events) {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
         }
         let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
-        let names = |state: Option<&A>| state.map(|state| state.names(self.name_rules)).unwrap_or_default();
-        let (old, new) = (names(before.as_ref()), names(after.as_ref()));
-        if let Ok(owner) = stream.owner().parse() {
-            self.rows.released.extend(old.difference(&new).map(|name| (name.clone(), Sub(owner))));
-            self.rows.claimed.extend(new.difference(&old).map(|name| (name.clone(), Sub(owner))));
-            self.user_rows(before.as_ref(), after.as_ref(), Sub(owner));
-        }
-        if let Some(table) = A::table(&stream) {
+        // A stream of another form is of no such aggregate, and has no row.
+        if Model::of_stream(&stream) == Some(A::MODEL) {
+            self.follow(&stream, before.as_ref(), after.as_ref());
             let state = after.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
             let version = version + events.len() as i64;
-            self.rows.models.push(ModelRow { stream: stream.clone(), table, version, revision: A::REVISION, state });
+            self.rows.models.push(ModelRow { stream, model: A::MODEL, version, revision: A::REVISION, state });
         }
-        Ok(after)
+        Ok(after.is_some())
     }
 
-    /// The rows beside that of a user itself: only what differs is written.
-    fn user_rows<A: Claims>(&mut self, before: Option<&A>, after: Option<&A>, sub: Sub) {
-        let groups = |state: Option<&A>| state.map(A::groups).unwrap_or_default();
-        let (old, new) = (groups(before), groups(after));
-        self.rows.left.extend(old.difference(&new).map(|group| (*group, sub)));
-        self.rows.joined.extend(new.difference(&old).map(|group| (*group, sub)));
-        let entries = |state: Option<&A>| state.map(|state| state.search_entries(self.name_rules)).unwrap_or_default();
-        let (old, new) = (entries(before), entries(after));
-        self.rows.forgotten.extend(old.difference(&new).map(|entry| (entry.clone(), sub)));
-        self.rows.searchable.extend(new.difference(&old).map(|entry| (entry.clone(), sub)));
-        if let (Some(before), Some(after)) = (before, after)
-            && before.password() != after.password()
-        {
-            self.rows.changed_passwords.push(sub);
+    /// The rows beside that of the state itself.
+    fn follow<A: Modelled>(&mut self, stream: &StreamId, before: Option<&A>, after: Option<&A>) {
+        let derived = |state: Option<&A>| state.map(|state| state.derived(self.name_rules)).unwrap_or_default();
+        let (old, new) = (derived(before), derived(after));
+        let following = self.rows.following(A::MODEL);
+        following.add(stream.owner(), &old, &new);
+        match (before, after) {
+            (None, Some(_)) => following.begun.push(stream.owner().to_owned()),
+            (Some(_), None) => following.ended.push(stream.owner().to_owned()),
+            _ => {}
         }
-        let invited = before.and_then(A::invited_with);
-        // With a user who ends, all messages end.
-        if invited.is_some() && after.is_some_and(|after| after.invited_with() != invited) {
-            self.rows.outdated_invitations.push(sub);
+        let Consequences { password_replaced, invitation_outdated } = A::consequences(before, after);
+        if let Ok(owner) = stream.owner().parse() {
+            self.rows.changed_passwords.extend(password_replaced.then_some(Sub(owner)));
+            self.rows.outdated_invitations.extend(invitation_outdated.then_some(Sub(owner)));
         }
+    }
+
+    fn fact(&mut self, sub: Sub, key: Option<&DataKey>, fact: &user_activity::Activity) -> Result<(), StoreError> {
+        let (pool, key) = (&self.rows.pool_id, key.unwrap_or(&self.keys.audit));
+        let row = activity_row(pool, &sub.to_string(), self.origin, Some(key), fact, self.at, self.random)?;
+        self.rows.activity.push(row);
+        Ok(())
+    }
+
+    fn message(&mut self, sub: Sub, key: &DataKey, message: &Message) -> Result<(), StoreError> {
+        let id = self.random.event_id(self.at);
+        let place = Place { pool: &self.rows.pool_id, stream: &StreamId::user(sub), class: FieldClass::Message };
+        let text = serde_json::to_vec(message).map_err(StoreError::Unwritable)?;
+        let sealed = key.seal(place, self.random.uuid(), &text);
+        let carried = carried_code(&self.rows.operational, sub, message);
+        let longest = self.at.plus_seconds(LONGEST_LIFE_SECONDS);
+        self.rows.outbox.push(OutboxRow {
+            id,
+            owner: sub.to_string(),
+            kind: kind(message, carried.is_some()),
+            sealed,
+            medium: message.medium.name(),
+            purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
+            expires_at: to_database(carried.map_or(longest, |(_, expires_at)| expires_at)),
+        });
+        Ok(())
+    }
+
+    fn answer(&mut self, answer: &[u8], master: &MasterKeys) -> Result<(), StoreError> {
+        let Some(command) = &self.origin.command else { return Ok(()) };
+        let sealer = match &self.living_key {
+            _ if self.pool_ends => Sealer::Master(master),
+            Some(key) => Sealer::Data(key),
+            None => Sealer::Data(&self.keys.pool),
+        };
+        self.rows.answer = Some(command.row(&self.rows.pool_id, sealer, answer, self.at, self.random)?);
+        Ok(())
+    }
+
+    fn replace_passwords(&mut self) {
+        let replaced = self.rows.changed_passwords.iter().map(|sub| {
+            let voids_code = !settles_password_code(&self.rows.operational, *sub);
+            OperationalRow::PasswordReplaced { sub: *sub, voids_code }
+        });
+        let replaced: Vec<_> = replaced.collect();
+        self.rows.operational.extend(replaced);
     }
 
     fn log_row<Event: EventPayload>(
@@ -419,7 +393,7 @@ impl Builder<'_> {
         let address = self
             .origin
             .address
-            .map(|address| seal_address(address, pool_id, stream, own.unwrap_or(self.audit), self.random));
+            .map(|address| seal_address(address, pool_id, stream, own.unwrap_or(&self.keys.audit), self.random));
         let metadata = serde_json::to_value(Metadata::new(self.origin, address)).map_err(StoreError::Unwritable)?;
         event_size::check(event.type_name(), &payload, &metadata)?;
         let event_id = self.random.event_id(self.at);

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, Decision, Happened, NoFacts, replay};
 use crate::domain::error::Error;
-use crate::domain::group::Group;
-use crate::domain::ids::{ClientId, GroupId, StreamId, Sub};
+use crate::domain::ids::{StreamId, Sub};
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::{user_activity, user_event};
@@ -14,13 +13,14 @@ use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Change, Commit, OperationalRow};
 use crate::store::error::Failure;
-use crate::store::loaded::{LoadedGroup, LoadedUser};
+use crate::store::loaded::{Loaded, LoadedUser};
+use crate::store::models::{Identifies, Modelled};
 use crate::store::seal::DataKey;
 
 /// What a decision is about: a stream, and what it was when the rules saw it.
 pub trait Subject {
     /// The aggregate.
-    type State: Aggregate;
+    type State: Modelled;
     /// Facts about it that decide nothing.
     type Activity;
 
@@ -40,11 +40,8 @@ pub type Event<S> = <<S as Subject>::State as Aggregate>::Event;
 /// A pool that does not exist yet.
 pub struct NewPool;
 
-/// A client that does not exist yet.
-pub struct NewClient<'a>(pub &'a ClientId);
-
-/// A group that does not exist yet.
-pub struct NewGroup(pub GroupId);
+/// What does not exist yet, by its id.
+pub struct New<Id>(pub Id);
 
 /// A user who does not exist yet.
 pub struct NewUser<'a> {
@@ -71,7 +68,7 @@ impl Subject for NewPool {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.pools.push(Change::of(self, 0, happened.events));
+        commit.change(Change::of(self, 0, happened.events));
     }
 }
 
@@ -88,24 +85,26 @@ impl Subject for PoolView {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.pools.push(Change::of(self, self.version, happened.events));
+        commit.change(Change::of(self, self.version, happened.events));
     }
 }
 
-impl Subject for NewClient<'_> {
-    type State = AppClient;
+impl<Id: Identifies> Subject for New<Id> {
+    type State = Id::Aggregate;
     type Activity = NoFacts;
 
     fn stream(&self) -> StreamId {
-        StreamId::client(self.0)
+        self.0.stream()
     }
 
-    fn before(&self) -> Option<&AppClient> {
+    fn before(&self) -> Option<&Id::Aggregate> {
         None
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.clients.push(Change::of(self, 0, happened.events));
+        // What has a key is entered with it, or its personal part would not be sealed.
+        const { assert!(!Id::Aggregate::MODEL.has_key) };
+        commit.change(Change::of(self, 0, happened.events));
     }
 }
 
@@ -122,41 +121,26 @@ impl Subject for ClientView {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.clients.push(Change::of(self, self.version, happened.events));
+        commit.change(Change::of(self, self.version, happened.events));
     }
 }
 
-impl Subject for NewGroup {
-    type State = Group;
+impl<A: Modelled> Subject for Loaded<A> {
+    type State = A;
     type Activity = NoFacts;
 
     fn stream(&self) -> StreamId {
-        StreamId::group(self.0)
+        self.state.stream()
     }
 
-    fn before(&self) -> Option<&Group> {
-        None
-    }
-
-    fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.groups.push(Change::of(self, 0, happened.events));
-    }
-}
-
-impl Subject for LoadedGroup {
-    type State = Group;
-    type Activity = NoFacts;
-
-    fn stream(&self) -> StreamId {
-        StreamId::group(self.state.id)
-    }
-
-    fn before(&self) -> Option<&Group> {
+    fn before(&self) -> Option<&A> {
         Some(&self.state)
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        commit.groups.push(Change::of(self, self.version, happened.events));
+        // As above.
+        const { assert!(!A::MODEL.has_key) };
+        commit.change(Change::of(self, self.version, happened.events));
     }
 }
 
@@ -234,8 +218,12 @@ impl Commit {
     /// What happens to another user than the one who is decided about, if the command is accepted.
     pub fn other_user(mut self, other: &LoadedUser, events: Vec<user_event::Event>) -> Self {
         let change = Change::of(other, other.version, events);
-        self.users.push(Change { key: Some(other.key.clone()), ..change });
+        self.change(Change { key: Some(other.key.clone()), ..change });
         self
+    }
+
+    fn change<A: Modelled>(&mut self, change: Change<A>) {
+        self.changes.push(Box::new(change));
     }
 
     fn user_decided<S: Subject<State = User>>(
@@ -246,7 +234,7 @@ impl Commit {
         happened: UserHappened,
     ) {
         let change = Change::of(subject, version, happened.events);
-        self.users.push(Change { key: Some(key.clone()), own: true, ..change });
+        self.change(Change { key: Some(key.clone()), own: true, ..change });
         self.activity.extend(happened.activity.into_iter().map(|fact| (sub, Some(key.clone()), fact)));
         self.messages.extend(happened.messages.into_iter().map(|message| (sub, key.clone(), message)));
     }
@@ -280,7 +268,7 @@ impl Commit {
     }
 
     fn forget_what_accepting_means(&mut self) {
-        self.users.clear();
+        self.changes.clear();
         self.operational.clear();
         self.counted.clear();
         self.empty_groups.clear();
@@ -288,9 +276,6 @@ impl Commit {
 
     fn forget_everything(&mut self) {
         self.forget_what_accepting_means();
-        self.pools.clear();
-        self.clients.clear();
-        self.groups.clear();
         self.activity.clear();
         self.messages.clear();
     }

@@ -1,15 +1,17 @@
 //! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
 
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::rows::{LogRow, ModelRow, ModelTable, OutboxRow, Rows};
-use super::{ActivityRow, Counted, Marker, operational};
-use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
-use crate::domain::user::search::SearchEntry;
+use super::rows::{LogRow, OutboxRow, Rows};
+use super::{ActivityRow, Counted, Marker, operational, read_models};
+use crate::domain::app_client::AppClient;
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::user_pool::UserPool;
 use crate::store::answers;
 use crate::store::connections::{Connections, Database, Lent};
 use crate::store::error::StoreError;
 use crate::store::history::SCHEMA_VERSION;
+use crate::store::models::{Model, Modelled};
 use crate::store::outbox::INVITATION;
 
 /// A commit that failed.
@@ -65,15 +67,13 @@ async fn write_rows(connection: &mut PgConnection, rows: &Rows) -> Result<(), St
     if !rows.counted.is_empty() {
         hold_pool(connection, &rows.pool_id).await?;
     }
-    claim(connection, rows).await?;
-    for row in &rows.models {
-        write_model(connection, &rows.pool_id, row).await?;
-    }
+    read_models::claim(connection, rows).await?;
+    read_models::write(connection, rows).await?;
     for (counted, most) in &rows.counted {
         assert_within(connection, &rows.pool_id, *counted, *most).await?;
     }
-    write_memberships(connection, rows).await?;
-    write_search(connection, rows).await?;
+    read_models::write_children(connection, rows).await?;
+    read_models::write_search(connection, rows).await?;
     for row in &rows.operational {
         operational::write(connection, &rows.pool_id, row, rows.at).await?;
     }
@@ -138,12 +138,13 @@ impl<'a> Asserted<'a> {
     fn of(rows: &'a Rows) -> Self {
         let mut found = Self::default();
         for asserted in &rows.asserted {
-            match asserted.0.as_str().split_once('/') {
-                None if found.pool.is_none() && !rows.log.is_empty() => found.pool = Some(asserted.1),
-                Some(("clients", id)) if found.client.is_none() && !rows.log.is_empty() => {
-                    found.client = Some((id, asserted.1));
-                }
-                _ => found.alone.push(asserted),
+            let goes_with_events = |aggregate| !rows.log.is_empty() && Model::of_stream(&asserted.0) == Some(aggregate);
+            if found.pool.is_none() && goes_with_events(UserPool::MODEL) {
+                found.pool = Some(asserted.1);
+            } else if found.client.is_none() && goes_with_events(AppClient::MODEL) {
+                found.client = Some((asserted.0.owner(), asserted.1));
+            } else {
+                found.alone.push(asserted);
             }
         }
         found
@@ -156,20 +157,9 @@ async fn assert_version(
     stream: &StreamId,
     version: i64,
 ) -> Result<(), StoreError> {
-    let statement = match stream.as_str().split_once('/') {
-        None => "select assert_version($1, $2, (select version from pools where user_pool_id = $3 and $4 = 'pool'))",
-        Some(("clients", _)) => {
-            "select assert_version($1, $2, (select version from clients where user_pool_id = $3 and client_id = $4))"
-        }
-        // Held until the commit is done: whoever ends the group waits, and then sees who joined it.
-        Some(("groups", _)) => {
-            "select assert_version($1, $2, (select version from groups where user_pool_id = $3 and group_id = $4::uuid for key share))"
-        }
-        // Likewise: whoever deletes the user waits, and then finds all that this commit writes about it.
-        Some(_) => {
-            "select assert_version($1, $2, (select version from users where user_pool_id = $3 and sub = $4::uuid for key share))"
-        }
-    };
+    // No commit asserts what is of no known kind.
+    let model = Model::of_stream(stream).ok_or(StoreError::Stale)?;
+    let statement = AssertSqlSafe(model.assert_version());
     sqlx::query(statement)
         .bind(stream.as_str())
         .bind(version)
@@ -219,63 +209,6 @@ async fn append(connection: &mut PgConnection, rows: &Rows, asserted: &Asserted<
     Ok(())
 }
 
-async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
-    let pool = rows.pool_id.as_str();
-    for (name, sub) in &rows.released {
-        sqlx::query("delete from names where user_pool_id = $1 and name = $2 and sub = $3")
-            .bind(pool)
-            .bind(name)
-            .bind(sub.0)
-            .execute(&mut *connection)
-            .await?;
-    }
-    if !rows.claimed.is_empty() {
-        // A violated constraint would write the name into the database's own log; a name that is left out does not.
-        let inserted = sqlx::query(
-            "insert into names (user_pool_id, name, sub)
-             select $1, name, sub from unnest($2::text[], $3::uuid[]) as c (name, sub) on conflict do nothing",
-        )
-        .bind(pool)
-        .bind(rows.claimed.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())
-        .bind(rows.claimed.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
-        .execute(&mut *connection)
-        .await?;
-        if inserted.rows_affected() != rows.claimed.len() as u64 {
-            return Err(StoreError::Claimed { constraint: "names_pkey".to_owned() });
-        }
-    }
-    for (name, group) in &rows.ended_groups {
-        sqlx::query("delete from group_names where user_pool_id = $1 and name = $2 and group_id = $3")
-            .bind(pool)
-            .bind(name)
-            .bind(group.0)
-            .execute(&mut *connection)
-            .await?;
-    }
-    for (name, group) in &rows.groups {
-        sqlx::query("insert into group_names (user_pool_id, name, group_id) values ($1, $2, $3)")
-            .bind(pool)
-            .bind(name)
-            .bind(group.0)
-            .execute(&mut *connection)
-            .await?;
-    }
-    for client in &rows.ended_clients {
-        sqlx::query("delete from client_directory where client_id = $1")
-            .bind(client.as_str())
-            .execute(&mut *connection)
-            .await?;
-    }
-    for client in &rows.clients {
-        sqlx::query("insert into client_directory (client_id, user_pool_id) values ($1, $2)")
-            .bind(client.as_str())
-            .bind(pool)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
-}
-
 /// Holds the pool's row until the commit is done: of all who add what the pool may have so many of, one counts at a time.
 /// Nobody else waits for it but who changes the pool itself: all others only read the row.
 async fn hold_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), StoreError> {
@@ -295,183 +228,8 @@ async fn assert_within(
     counted: Counted,
     most: u32,
 ) -> Result<(), StoreError> {
-    let statement = match counted {
-        Counted::Groups => {
-            "select assert_within('groups', $2, (select count(*) from
-             (select from group_names where user_pool_id = $1 limit $2 + 1) as counted))"
-        }
-        Counted::Clients => {
-            "select assert_within('clients', $2, (select count(*) from
-             (select from clients where user_pool_id = $1 limit $2 + 1) as counted))"
-        }
-    };
-    sqlx::query(statement).bind(pool.as_str()).bind(i64::from(most)).execute(connection).await?;
-    Ok(())
-}
-
-async fn write_model(connection: &mut PgConnection, pool: &UserPoolId, row: &ModelRow) -> Result<(), StoreError> {
-    let pool_id = pool.as_str();
-    let query = match (&row.table, &row.state) {
-        (ModelTable::Pools, Some(state)) => sqlx::query(
-            "insert into pools (user_pool_id, version, revision, state) values ($1, $2, $3, $4)
-             on conflict (user_pool_id) do update set version = $2, revision = $3, state = $4",
-        )
-        .bind(pool_id)
-        .bind(row.version)
-        .bind(row.revision)
-        .bind(state),
-        (ModelTable::Pools, None) => return end_pool(connection, pool).await,
-        (ModelTable::Clients(id), Some(state)) => sqlx::query(
-            "insert into clients (user_pool_id, client_id, version, revision, state) values ($1, $5, $2, $3, $4)
-             on conflict (user_pool_id, client_id) do update set version = $2, revision = $3, state = $4",
-        )
-        .bind(pool_id)
-        .bind(row.version)
-        .bind(row.revision)
-        .bind(state)
-        .bind(id.as_str()),
-        (ModelTable::Clients(id), None) => {
-            sqlx::query("delete from clients where user_pool_id = $1 and client_id = $2")
-                .bind(pool_id)
-                .bind(id.as_str())
-        }
-        (ModelTable::Groups(id), Some(state)) => sqlx::query(
-            "insert into groups (user_pool_id, group_id, version, revision, state) values ($1, $5, $2, $3, $4)
-             on conflict (user_pool_id, group_id) do update set version = $2, revision = $3, state = $4",
-        )
-        .bind(pool_id)
-        .bind(row.version)
-        .bind(row.revision)
-        .bind(state)
-        .bind(id.0),
-        (ModelTable::Groups(id), None) => {
-            sqlx::query("delete from groups where user_pool_id = $1 and group_id = $2").bind(pool_id).bind(id.0)
-        }
-        (ModelTable::Users(sub), Some(state)) => sqlx::query(
-            "insert into users (user_pool_id, sub, version, revision, state) values ($1, $5, $2, $3, $4)
-             on conflict (user_pool_id, sub) do update set version = $2, revision = $3, state = $4",
-        )
-        .bind(pool_id)
-        .bind(row.version)
-        .bind(row.revision)
-        .bind(state)
-        .bind(sub.0),
-        (ModelTable::Users(sub), None) => return erase_user(connection, pool, *sub).await,
-    };
-    query.execute(connection).await?;
-    Ok(())
-}
-
-/// Who left and who joined which group. A group that ends has nobody in it, unless it may end with its members: whoever put
-/// somebody into it has committed by now, for its row could not be deleted before.
-async fn write_memberships(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
-    let pool = rows.pool_id.as_str();
-    let columns = |members: &[(GroupId, Sub)]| {
-        let groups: Vec<_> = members.iter().map(|(group, _)| group.0).collect();
-        (groups, members.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
-    };
-    let statements = [
-        (
-            &rows.left,
-            "delete from memberships m using unnest($2::uuid[], $3::uuid[]) as l (group_id, sub)
-             where m.user_pool_id = $1 and m.group_id = l.group_id and m.sub = l.sub",
-        ),
-        (
-            &rows.joined,
-            "insert into memberships (user_pool_id, group_id, sub)
-             select $1, group_id, sub from unnest($2::uuid[], $3::uuid[]) as j (group_id, sub) on conflict do nothing",
-        ),
-    ];
-    for (members, statement) in statements.into_iter().filter(|(members, _)| !members.is_empty()) {
-        let (groups, subs) = columns(members);
-        sqlx::query(statement).bind(pool).bind(groups).bind(subs).execute(&mut *connection).await?;
-    }
-    for group in &rows.empty_groups {
-        sqlx::query(
-            "select assert_version($1, 0, (select count(*) from
-             (select from memberships where user_pool_id = $2 and group_id = $3 limit 1) as member))",
-        )
-        .bind(format!("members of {}", StreamId::group(*group)))
-        .bind(pool)
-        .bind(group.0)
-        .execute(&mut *connection)
-        .await?;
-    }
-    Ok(())
-}
-
-/// What users are found by: only values that changed.
-async fn write_search(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
-    let statements = [
-        (
-            &rows.forgotten,
-            "delete from user_search s using unnest($2::text[], $3::text[], $4::uuid[]) as f (attribute, value, sub)
-             where s.user_pool_id = $1 and s.attribute = f.attribute and s.value = f.value and s.sub = f.sub",
-        ),
-        (&rows.searchable, INSERT_SEARCH),
-    ];
-    for (entries, statement) in statements.into_iter().filter(|(entries, _)| !entries.is_empty()) {
-        search_statement(connection, statement, &rows.pool_id, entries).await?;
-    }
-    Ok(())
-}
-
-/// Enters what users are found by. What is there already is no contradiction: the read model may just be filled.
-pub(crate) const INSERT_SEARCH: &str = "
-insert into user_search (user_pool_id, attribute, value, sub)
-select $1, attribute, value, sub from unnest($2::text[], $3::text[], $4::uuid[]) as s (attribute, value, sub)
-on conflict do nothing";
-
-/// Runs a statement with what users are found by. Answers how many rows it concerned.
-pub(crate) async fn search_statement(
-    connection: &mut PgConnection,
-    statement: &'static str,
-    pool: &UserPoolId,
-    entries: &[(SearchEntry, Sub)],
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(statement)
-        .bind(pool.as_str())
-        .bind(entries.iter().map(|((attribute, _), _)| attribute.name()).collect::<Vec<_>>())
-        .bind(entries.iter().map(|((_, value), _)| value.as_str()).collect::<Vec<_>>())
-        .bind(entries.iter().map(|(_, sub)| sub.0).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// Ends a pool: nobody finds it any more, its keys are destroyed, and the purge begins.
-async fn end_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), StoreError> {
-    for statement in [
-        "delete from pools where user_pool_id = $1",
-        "delete from keys where user_pool_id = $1 and owner = ''",
-        "insert into purges (user_pool_id, next_at) values ($1, now())",
-    ] {
-        sqlx::query(statement).bind(pool.as_str()).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-/// Destroys a user's key and drops every row that could tell who it was.
-async fn erase_user(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) -> Result<(), StoreError> {
-    let by_sub = [
-        "delete from users where user_pool_id = $1 and sub = $2",
-        "delete from sessions where user_pool_id = $1 and sub = $2",
-        "delete from codes where user_pool_id = $1 and sub = $2",
-        "delete from used_nonces where user_pool_id = $1 and sub = $2",
-        "delete from sign_in_failures where user_pool_id = $1 and sub = $2",
-        "delete from familiar_networks where user_pool_id = $1 and sub = $2",
-    ];
-    for statement in by_sub {
-        sqlx::query(statement).bind(pool.as_str()).bind(sub.0).execute(&mut *connection).await?;
-    }
-    let by_owner = [
-        "delete from outbox where user_pool_id = $1 and owner = $2",
-        "delete from mailbox where user_pool_id = $1 and owner = $2",
-        "delete from keys where user_pool_id = $1 and kind = 'user' and owner = $2",
-    ];
-    for statement in by_owner {
-        sqlx::query(statement).bind(pool.as_str()).bind(sub.to_string()).execute(&mut *connection).await?;
-    }
+    let assert = sqlx::query(AssertSqlSafe(counted.bound().assert_within()));
+    assert.bind(pool.as_str()).bind(i64::from(most)).execute(connection).await?;
     Ok(())
 }
 

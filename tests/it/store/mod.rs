@@ -18,6 +18,7 @@ mod readers;
 mod rebuild;
 mod replay;
 mod search;
+mod tables;
 mod turns;
 
 use std::net::SocketAddr;

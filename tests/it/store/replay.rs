@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use userpool::app::App;
 use userpool::domain::error::Exception;
+use userpool::store::models::Model;
 
 use super::Database;
 use super::commands::{self, Answer, Tokens};
@@ -14,9 +15,6 @@ use super::crash::content;
 
 /// So many sequences, unless `PROPTEST_CASES` names another number.
 const SEQUENCES: u32 = 40;
-const READ_MODELS: [&str; 9] =
-    ["pools", "clients", "users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"];
-
 /// One command. Small numbers choose among what there is: few names and addresses, so that they meet.
 #[derive(Clone, Debug)]
 enum Command {
@@ -550,7 +548,7 @@ impl World<'_> {
 /// The read models of pools that live: those of deleted ones go by and by.
 async fn read_models(database: &Database) -> BTreeMap<&'static str, String> {
     let mut rows = BTreeMap::new();
-    for table in READ_MODELS {
+    for table in Model::in_reading_order() {
         let statement = format!(
             "select coalesce(string_agg(t::text, E'\\n' order by t::text), '') from {table} t
              where user_pool_id in (select user_pool_id from pools)"

@@ -18,6 +18,24 @@ async fn with_column(database: &PgPool, columns: &[&str]) -> Vec<(String, String
     tables
 }
 
+/// All tables.
+pub async fn all(database: &PgPool) -> Vec<String> {
+    let tables = sqlx::query_scalar(
+        "select relname::text from pg_class
+         where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and not relispartition order by 1",
+    );
+    tables.fetch_all(database).await.expect("the database knows its tables")
+}
+
+/// Whether a table has a column.
+pub async fn has_column(database: &PgPool, table: &str, column: &str) -> bool {
+    let found = sqlx::query_scalar(
+        "select exists (select from information_schema.columns
+         where table_schema = current_schema() and table_name = $1 and column_name = $2)",
+    );
+    found.bind(table).bind(column).fetch_one(database).await.expect("the database knows its columns")
+}
+
 /// The tables that hold rows of pools.
 pub async fn of_pools(database: &PgPool) -> Vec<String> {
     with_column(database, &["user_pool_id"]).await.into_iter().map(|(table, _)| table).collect()

@@ -1,0 +1,118 @@
+//! Claims, read models and what follows from them, as each aggregate's description says.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::rows::{Following, Rows};
+use crate::domain::ids::{StreamId, UserPoolId};
+use crate::domain::user::User;
+use crate::store::error::StoreError;
+use crate::store::models::search::run;
+use crate::store::models::statements::Place;
+use crate::store::models::{Claims, Directory, Modelled};
+
+/// Releases and claims names, and enters and leaves directories.
+pub(super) async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    for following in &rows.following {
+        if let Some(claims) = &following.model.claims {
+            claim_names(connection, &rows.pool_id, claims, following).await?;
+        }
+        if let Some(directory) = &following.model.directory {
+            enter_directory(connection, &rows.pool_id, directory, following).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn claim_names(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    claims: &Claims,
+    following: &Following,
+) -> Result<(), StoreError> {
+    for (name, owner) in &following.released {
+        let release = sqlx::query(AssertSqlSafe(claims.release())).bind(pool.as_str()).bind(name).bind(owner);
+        release.execute(&mut *connection).await?;
+    }
+    if following.claimed.is_empty() {
+        return Ok(());
+    }
+    let (names, owners): (Vec<&str>, Vec<&str>) =
+        following.claimed.iter().map(|(name, owner)| (name.as_str(), owner.as_str())).unzip();
+    let claim = sqlx::query(AssertSqlSafe(claims.claim(Place::Current))).bind(pool.as_str()).bind(names).bind(owners);
+    if claim.execute(connection).await?.rows_affected() == following.claimed.len() as u64 {
+        Ok(())
+    } else {
+        Err(StoreError::Claimed { constraint: claims.constraint.to_owned() })
+    }
+}
+
+async fn enter_directory(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    directory: &Directory,
+    following: &Following,
+) -> Result<(), StoreError> {
+    for id in &following.ended {
+        let leave = sqlx::query(AssertSqlSafe(directory.leave())).bind(pool.as_str()).bind(id);
+        leave.execute(&mut *connection).await?;
+    }
+    if !following.begun.is_empty() {
+        let enter = sqlx::query(AssertSqlSafe(directory.enter(Place::Current))).bind(pool.as_str());
+        enter.bind(&following.begun).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Writes the rows of states, in the order of their streams. What has ended takes more with it, as its description says: a
+/// pool its keys, and the purge begins; a user its key and every row that could tell who it was.
+pub(super) async fn write(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    for row in &rows.models {
+        let (pool, id) = (rows.pool_id.as_str(), row.stream.owner());
+        let Some(state) = &row.state else {
+            for statement in row.model.end() {
+                sqlx::query(AssertSqlSafe(statement)).bind(pool).bind(id).execute(&mut *connection).await?;
+            }
+            continue;
+        };
+        let write = sqlx::query(AssertSqlSafe(row.model.write())).bind(pool).bind(row.version).bind(row.revision);
+        write.bind(state).bind(id).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Who left and who joined which group, and the like. A group that ends has nobody in it, unless it may end with its members:
+/// whoever put somebody into it has committed by now, for its row could not be deleted before.
+pub(super) async fn write_children(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    let pool = rows.pool_id.as_str();
+    for following in &rows.following {
+        let Some(children) = &following.model.children else { continue };
+        let statements = [(&following.left, children.leave()), (&following.joined, children.enter(Place::Current))];
+        for (named, statement) in statements.into_iter().filter(|(named, _)| !named.is_empty()) {
+            let (others, owners): (Vec<_>, Vec<_>) =
+                named.iter().map(|(other, owner)| (*other, owner.as_str())).unzip();
+            let write = sqlx::query(AssertSqlSafe(statement)).bind(pool).bind(others).bind(owners);
+            write.execute(&mut *connection).await?;
+        }
+    }
+    let memberships = User::MODEL.children;
+    for (group, memberships) in rows.empty_groups.iter().flat_map(|group| memberships.map(|them| (group, them))) {
+        let assert = sqlx::query(AssertSqlSafe(memberships.assert_none()));
+        let assert = assert.bind(format!("members of {}", StreamId::group(*group))).bind(pool).bind(group.0);
+        assert.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// What users are found by, and the like: only values that changed.
+pub(super) async fn write_search(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
+    for following in &rows.following {
+        let Some(search) = &following.model.search else { continue };
+        let Following { forgotten, searchable, .. } = following;
+        for (entries, statement) in
+            [(forgotten, search.leave(Place::Current)), (searchable, search.enter(Place::Current))]
+        {
+            run(connection, statement, &rows.pool_id, entries).await?;
+        }
+    }
+    Ok(())
+}
