@@ -1,6 +1,8 @@
 //! Pools and clients in memory, each with its version.
 //!
-//! Nothing is ever invalidated: every read of a user returns the current versions, and the rows where they differ.
+//! Nothing here is trusted: each read asks the database for the current versions, and for the rows where they differ from what
+//! is kept. What is kept only saves sending and decoding a row that has not changed, so no replica tells another of a change. A
+//! client that a read does not find is forgotten; a pool or client that was not used for long gives way to others.
 
 use std::sync::Arc;
 
