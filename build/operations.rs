@@ -1,11 +1,12 @@
 //! The table of operations and the one dispatch from an operation to its use case.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage};
 
-use crate::{Failure, names};
+use crate::{Failure, names, refusals};
 
 /// `enum Operation`, its table, `dispatch` and the typed view of each request.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
@@ -79,12 +80,8 @@ fn write_row(
     if authorization == "Unspecified" || quota == "Unspecified" {
         return Err(format!("{name} declares no authorization or no quota category").into());
     }
-    let errors = declared.get_field_by_name("errors").ok_or("no field errors")?;
-    let mut exceptions = String::new();
-    for error in errors.as_list().ok_or("errors is not a list")? {
-        let error = error.as_str().ok_or("an error is not a string")?;
-        let _ = write!(exceptions, "Exception::{error}, ");
-    }
+    let errors: BTreeSet<_> = refusals::of(method)?.into_iter().map(|refusal| refusal.exception).collect();
+    let exceptions: String = errors.iter().map(|error| format!("Exception::{error}, ")).collect();
     let no_output = declared.get_field_by_name("no_output").and_then(|value| value.as_bool()).unwrap_or(false);
     let read = is_read(method);
     let _ = writeln!(
