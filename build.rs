@@ -12,6 +12,8 @@ mod names;
 mod operations;
 #[path = "build/presence.rs"]
 mod presence;
+#[path = "build/refusals.rs"]
+mod refusals;
 
 use std::path::{Path, PathBuf};
 

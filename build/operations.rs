@@ -1,11 +1,12 @@
 //! The table of operations and the one dispatch from an operation to its use case.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage};
 
-use crate::{Failure, names};
+use crate::{Failure, names, refusals};
 
 /// `enum Operation`, its table, `dispatch` and the typed view of each request.
 pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
@@ -44,7 +45,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                     arms,
                     "        Operation::{name} => Box::pin(crate::api::pipeline::run::<{input}>(context, body)),"
                 );
-                let run = use_case.run(declared)?;
+                let run = use_case.run(&method)?;
                 let _ = writeln!(
                     requests,
                     "impl crate::api::operation::UseCase for {input} {{\n    fn run<'a>(&'a self, app: &'a crate::app::App, caller: &'a crate::app::caller::Caller) -> BoxFuture<'a, Result<{output}, Error>> {{\n        Box::pin({run})\n    }}\n}}"
@@ -81,12 +82,11 @@ impl UseCase {
     }
 
     /// The expression that runs it, and again while somebody else is first.
-    fn run(&self, declared: &DynamicMessage) -> Result<String, Failure> {
+    fn run(&self, method: &MethodDescriptor) -> Result<String, Failure> {
         let Self { path, prepares } = self;
         let function = path.rsplit("::").next().unwrap_or_default();
         let told = "ConcurrentModificationException";
-        let collision =
-            if errors(declared)?.iter().any(|error| error == told) { told } else { "TooManyRequestsException" };
+        let collision = if errors(method)?.contains(told) { told } else { "TooManyRequestsException" };
         let settled = if *prepares {
             format!(
                 "settled_with(Exception::{collision}, move || {path}::prepare(app, caller, self), move |prepared| async move {{ {path}::{function}(app, caller, self, &prepared).await }})"
@@ -99,10 +99,8 @@ impl UseCase {
 }
 
 /// The exceptions that an operation declares.
-fn errors(declared: &DynamicMessage) -> Result<Vec<String>, Failure> {
-    let errors = declared.get_field_by_name("errors").ok_or("no field errors")?;
-    let errors = errors.as_list().ok_or("errors is not a list")?.iter();
-    errors.map(|error| Ok(error.as_str().ok_or("an error is not a string")?.to_owned())).collect()
+fn errors(method: &MethodDescriptor) -> Result<BTreeSet<String>, Failure> {
+    Ok(refusals::of(method)?.into_iter().map(|refusal| refusal.exception).collect())
 }
 
 fn write_row(
@@ -117,10 +115,7 @@ fn write_row(
     if authorization == "Unspecified" || quota == "Unspecified" {
         return Err(format!("{name} declares no authorization or no quota category").into());
     }
-    let mut exceptions = String::new();
-    for error in errors(declared)? {
-        let _ = write!(exceptions, "Exception::{error}, ");
-    }
+    let exceptions: String = errors(method)?.iter().map(|error| format!("Exception::{error}, ")).collect();
     let no_output = declared.get_field_by_name("no_output").and_then(|value| value.as_bool()).unwrap_or(false);
     let read = is_read(method);
     let _ = writeln!(

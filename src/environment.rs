@@ -27,9 +27,9 @@ pub struct Random(SystemRandom);
 
 impl Random {
     /// So many random bytes.
+    #[expect(clippy::expect_used, reason = "AWS-LC aborts the process rather than answer without entropy")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        // AWS-LC aborts the process rather than answer without entropy, so this can't fail.
         self.0.fill(&mut bytes).expect("the operating system gives random bytes");
         bytes
     }

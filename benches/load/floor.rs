@@ -210,6 +210,7 @@ impl Database {
     async fn with(&self, work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<()>) -> Result<(), NoAnswer> {
         let _place = self.places.acquire().await.map_err(Failed)?;
         let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        #[expect(clippy::expect_used, reason = "there are as many connections as places")]
         let mut connection = connection.expect("there are as many connections as places");
         work(&mut connection).await.map_err(Failed)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
@@ -222,6 +223,7 @@ thread_local! {
     static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
 }
 
+#[expect(clippy::expect_used, reason = "production's parameters are valid, and the memory has the size they ask for")]
 fn hash(salt: [u8; 16]) {
     let Cost { memory, passes, lanes } = Cost::default();
     let mut hash = [0; 32];

@@ -155,7 +155,7 @@ impl Passwords {
 
     /// Refuses a caller who would be refused a slot right now: before anything is read for it.
     ///
-    /// The refusal is told after [`REFUSAL_DELAY`], or at once if the caller would not wait for it. Whoever comes again after each
+    /// The refusal is told after `REFUSAL_DELAY`, or at once if the caller would not wait for it. Whoever comes again after each
     /// refusal takes less of the processors from callers who are hashed for.
     pub async fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
         let Err(none) = self.slots.expect(turn, self.estimate()) else { return Ok(()) };

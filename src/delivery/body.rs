@@ -135,8 +135,8 @@ fn form_fields(text: &str) -> Vec<(String, String)> {
 }
 
 /// The form encoding is that of a URL's query.
+#[expect(clippy::expect_used, reason = "the constant is a URL")]
 fn empty_url() -> Url {
-    // A constant that is a URL.
     Url::parse("form:/").expect("a URL")
 }
 

@@ -16,6 +16,7 @@ pub mod message;
 pub mod password_policy;
 pub mod personal;
 pub mod rate;
+pub mod sign_up_message;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;

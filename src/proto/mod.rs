@@ -18,8 +18,8 @@ pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descri
 
 /// The same descriptors, decoded once.
 pub fn descriptor_pool() -> &'static prost_reflect::DescriptorPool {
+    #[expect(clippy::expect_used, reason = "the bytes are written by build.rs, which decodes them too")]
     static POOL: std::sync::LazyLock<prost_reflect::DescriptorPool> = std::sync::LazyLock::new(|| {
-        // The bytes are written by build.rs, which decodes them too.
         prost_reflect::DescriptorPool::decode(DESCRIPTORS).expect("descriptors that build.rs has read")
     });
     &POOL

@@ -187,8 +187,8 @@ impl Drop for Connections {
 
 impl Lent<'_> {
     /// The connection.
+    #[expect(clippy::expect_used, reason = "what takes the connection out consumes this")]
     pub fn connection(&mut self) -> &mut PgConnection {
-        // It is taken out by what consumes this.
         &mut self.kept.as_mut().expect("a connection until it is given back").connection
     }
 
@@ -197,7 +197,7 @@ impl Lent<'_> {
     pub async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, StoreError> {
         let Self { kept, is_settled, .. } = self;
         *is_settled = false;
-        // As above.
+        #[expect(clippy::expect_used, reason = "what takes the connection out consumes this")]
         let connection = &mut kept.as_mut().expect("a connection until it is given back").connection;
         let transaction = connection.begin().await?;
         *is_settled = true;

@@ -101,13 +101,13 @@ impl DataKey {
     }
 
     /// Seals a value for its place. The blob's id must be new; the blob has it with another version.
+    #[expect(clippy::expect_used, reason = "values are far below the 64 GiB that one nonce may cover")]
     pub fn seal(&self, place: Place<'_>, blob_id: Uuid, value: &[u8]) -> Sealed {
         let blob_id = uuid::Builder::from_custom_bytes(blob_id.into_bytes()).into_uuid();
         let mut sealed = value.to_vec();
         let nonce = self
             .key_of(blob_id)
             .seal_in_place_append_tag(Aad::from(associated_data(place, blob_id)), &mut sealed)
-            // Values are far below the 64 GiB that one nonce may cover.
             .expect("a value within AES-GCM's bounds");
         self.blob(blob_id, &nonce, &sealed)
     }
@@ -138,18 +138,18 @@ impl DataKey {
     }
 
     /// The key of one blob.
+    #[expect(clippy::expect_used, reason = "the key is as long as one hash of SHA-256, of which HKDF gives up to 255")]
     fn key_of(&self, blob_id: Uuid) -> RandomizedNonceKey {
         let mut bytes = [0; KEY_LENGTH];
         let info = [BLOB_KEY, blob_id.as_bytes()];
         let derived = self.derives.expand(&info, hkdf::HKDF_SHA256);
-        // As long as one hash of SHA-256, of which HKDF gives up to 255.
         derived.and_then(|key| key.fill(&mut bytes)).expect("32 bytes are within HKDF's bounds");
         aes_key(&bytes)
     }
 }
 
+#[expect(clippy::expect_used, reason = "32 bytes are what AES-256 takes")]
 fn aes_key(bytes: &[u8; KEY_LENGTH]) -> RandomizedNonceKey {
-    // 32 bytes are what AES-256 takes.
     RandomizedNonceKey::new(&AES_256_GCM, bytes).expect("a key of the algorithm's length")
 }
 

@@ -20,6 +20,8 @@ use userpool::proto::descriptor_pool;
 use userpool::proto::v1::Authorization;
 
 use crate::support::dev::shared_server;
+use crate::support::refusals::contract::{self, Entry, Sets};
+use crate::support::refusals::method;
 use crate::support::wire::{self, Refusal, operations};
 
 /// Those of the first contract, and RevokeToken and GetTokensFromRefreshToken, which came to Cognito later.
@@ -86,11 +88,40 @@ fn errors_are_declared_once_and_reads_list_no_conflicts() {
     for info in operations() {
         let declared: BTreeSet<_> = info.errors.iter().map(|exception| exception.name()).collect();
         assert_eq!(declared.len(), info.errors.len(), "{}: an error is listed twice", info.name);
+        let refusals = contract::of(&method(info)).expect(info.name);
+        let of_refusals: BTreeSet<_> = refusals.iter().map(|refusal| refusal.exception.as_str()).collect();
+        assert_eq!(declared, of_refusals, "{}: errors follow from refusals", info.name);
+        let different: BTreeSet<_> = refusals.iter().collect();
+        assert_eq!(different.len(), refusals.len(), "{}: a refusal is declared twice", info.name);
         assert!(declared.contains("InternalErrorException"), "{}", info.name);
         if info.read {
             assert!(!info.errors.contains(&Exception::ConcurrentModificationException), "{}", info.name);
         }
     }
+}
+
+#[test]
+fn what_two_operations_refuse_alike_is_said_once_in_a_set() {
+    let sets = Sets::of(&method(Operation::SignUp.info())).expect("the sets");
+    let kind = descriptor_pool().get_enum_by_name("userpool.v1.RefusalSet").expect("their names");
+    let declared: BTreeSet<_> = kind.values().map(|value| value.number()).filter(|number| *number != 0).collect();
+    let of_sets = declared.iter().flat_map(|number| sets.entries(*number).expect("a set"));
+    let of_operations = operations().flat_map(|info| contract::entries(&method(info)).expect(info.name));
+    let (mut said, mut included) = (BTreeSet::new(), BTreeSet::new());
+    for entry in of_sets.chain(of_operations) {
+        match entry {
+            // Of an operation that is not built nothing is said yet but the exception's name.
+            Entry::Own(refusal) if refusal.when.is_empty() => {}
+            Entry::Own(refusal) => {
+                assert!(!said.contains(&refusal), "said twice, so it belongs in a set: {refusal:?}");
+                said.insert(refusal);
+            }
+            Entry::Set(number) => {
+                included.insert(number);
+            }
+        }
+    }
+    assert_eq!(included, declared, "a set that no operation includes");
 }
 
 /// Every message that a request or a response holds, themselves included.

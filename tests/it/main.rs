@@ -1,6 +1,7 @@
 //! Scenarios through the public doors, against real components: one binary, so that all share one environment.
 
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "all of it is tests")]
 
 mod admin_create_user;
 mod admin_user;
@@ -27,6 +28,7 @@ mod golden_events;
 mod group;
 mod hiding;
 mod idempotency;
+mod imports;
 mod infrastructure_as_code;
 mod killed;
 mod limits;

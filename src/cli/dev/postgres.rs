@@ -32,6 +32,9 @@ use cluster::Cluster;
 use lock::Lock;
 use server::Server;
 
+/// The oldest major version that the schema runs on.
+const OLDEST: u32 = 15;
+
 /// Where clusters go that their server's user could not reach in the data directory.
 const ELSEWHERE: &str = "/var/lib/userpool-dev";
 

@@ -1,6 +1,6 @@
 //! CreateUserPoolClient: the rules.
 
-use crate::domain::app_client::settings;
+use crate::domain::app_client::{Choice, settings};
 use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::personal::Sealed;
 use crate::domain::user_pool::UserPool;
@@ -21,12 +21,8 @@ pub struct CreateUserPoolClient {
 pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -> Decision<Event, NoFacts, ()> {
     let user_pool_id = command.request.user_pool_id().to_owned();
     let chosen = settings_of(command.request);
-    let choice = settings::Choice {
-        pool,
-        user_pool_id: &user_pool_id,
-        has_secret: command.client_secret.is_some(),
-        act: "creating",
-    };
+    let choice =
+        Choice { pool, user_pool_id: &user_pool_id, has_secret: command.client_secret.is_some(), act: "creating" };
     match settings::check(&choice, &chosen) {
         Ok(()) => {
             let client_secret = command.client_secret.map(|sealed| sealed.0).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::domain::decision::Aggregate;
 use crate::domain::ids::{ClientId, StreamId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
+use crate::domain::user_pool::UserPool;
 use crate::proto::events::AppClientSettings;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::json;
@@ -54,6 +55,18 @@ impl Aggregate for AppClient {
             Event::Deleted(_) => None,
         }
     }
+}
+
+/// What settings are chosen for.
+struct Choice<'a> {
+    /// The pool.
+    pool: &'a UserPool,
+    /// The pool's id.
+    user_pool_id: &'a str,
+    /// Whether the client has a secret.
+    has_secret: bool,
+    /// What is done to the client, as a refusal names it.
+    act: &'static str,
 }
 
 /// A life of tokens in seconds.

@@ -1,6 +1,6 @@
 //! What may be chosen for a client's part in OAuth: grants, scopes, providers, and the addresses that users are sent to.
 
-use crate::domain::app_client::settings::Choice;
+use crate::domain::app_client::Choice;
 use crate::domain::error::{Error, Exception};
 use crate::proto::events::AppClientSettings;
 

@@ -1,8 +1,7 @@
 //! What may be chosen for a client: defaults, bounds and what belongs together.
 
-use crate::domain::app_client::{DAY, HOUR, MINUTE, lifetimes, oauth, permitted};
+use crate::domain::app_client::{Choice, DAY, HOUR, MINUTE, lifetimes, oauth, permitted};
 use crate::domain::error::Error;
-use crate::domain::user_pool::UserPool;
 use crate::proto::events::AppClientSettings;
 
 /// The settings that a request chooses, with what Cognito fills in: creating and updating name them alike.
@@ -50,18 +49,6 @@ pub(super) use chosen;
 pub fn default_flows(rotates: bool) -> Vec<String> {
     let flows = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"];
     flows.into_iter().filter(|flow| !rotates || *flow != "ALLOW_REFRESH_TOKEN_AUTH").map(str::to_owned).collect()
-}
-
-/// What settings are chosen for.
-pub struct Choice<'a> {
-    /// The pool.
-    pub pool: &'a UserPool,
-    /// The pool's id.
-    pub user_pool_id: &'a str,
-    /// Whether the client has a secret.
-    pub has_secret: bool,
-    /// What is done to the client, as a refusal names it.
-    pub act: &'static str,
 }
 
 /// Refuses values that contradict each other or the pool, and those whose feature is not built.

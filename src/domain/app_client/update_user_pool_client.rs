@@ -1,6 +1,6 @@
 //! UpdateUserPoolClient: the rules.
 
-use crate::domain::app_client::{AppClient, settings};
+use crate::domain::app_client::{AppClient, Choice, settings};
 use crate::domain::decision::{Decision, NoFacts};
 use crate::domain::error::Error;
 use crate::domain::user_pool::UserPool;
@@ -30,12 +30,8 @@ fn changed(
 ) -> Result<Option<AppClientSettingsChanged>, Error> {
     let user_pool_id = request.user_pool_id().to_owned();
     let chosen = settings_of(client, request);
-    let choice = settings::Choice {
-        pool,
-        user_pool_id: &user_pool_id,
-        has_secret: client.client_secret.is_some(),
-        act: "updating",
-    };
+    let choice =
+        Choice { pool, user_pool_id: &user_pool_id, has_secret: client.client_secret.is_some(), act: "updating" };
     settings::check(&choice, &chosen)?;
     let changed = json::changed(&client.settings, &chosen).map_err(Error::internal)?;
     if changed.is_empty() {

@@ -23,8 +23,8 @@ const PRIME: &str = concat!(
     "08E24FA074E5AB3143DB5BFCE0FD108E4B82D120A93AD2CAFFFFFFFFFFFFFFFF",
 );
 
+#[expect(clippy::expect_used, reason = "the prime is odd: it ends in F")]
 static GROUP: LazyLock<FixedMontyParams<{ U3072::LIMBS }>> = LazyLock::new(|| {
-    // The prime is odd: it ends in F.
     let prime = Odd::new(U3072::from_be_hex(PRIME)).into_option().expect("an odd prime");
     FixedMontyParams::new_vartime(prime)
 });

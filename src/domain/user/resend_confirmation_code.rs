@@ -3,7 +3,7 @@
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::ClientId;
-use crate::domain::message::sign_up_message;
+use crate::domain::sign_up_message::sign_up_message;
 use crate::domain::user::codes::{self, Delivery};
 use crate::domain::user::sign_up::{SIGN_UP_WAYS, code_medium};
 use crate::domain::user::withheld::{self, Request, Requested, Withheld};

@@ -6,11 +6,15 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use prost_reflect::DynamicMessage;
+use prost_reflect::MethodDescriptor;
 use regex::Regex;
 use userpool::api::operation::{Operation, OperationInfo};
 use userpool::domain::error::Exception;
 use userpool::proto::descriptor_pool;
+
+/// How the build reads them.
+#[path = "../../../build/refusals.rs"]
+pub mod contract;
 
 /// A refusal as an rpc declares it.
 pub struct Declared {
@@ -48,30 +52,24 @@ fn sentence(text: &str) -> Regex {
     Regex::new(&format!("{pattern}$")).expect("a pattern")
 }
 
+/// The rpc of an operation.
+pub fn method(info: &OperationInfo) -> MethodDescriptor {
+    let service = descriptor_pool().get_service_by_name(&format!("userpool.v1.{}", info.service)).expect("a service");
+    service.methods().find(|method| method.name() == info.name).expect("its method")
+}
+
 /// What an operation declares of its refusals, in its order.
 pub fn declared(info: &OperationInfo) -> Vec<Declared> {
-    let pool = descriptor_pool();
-    let service = pool.get_service_by_name(&format!("userpool.v1.{}", info.service)).expect("a service");
-    let method = service.methods().find(|method| method.name() == info.name).expect("its method");
-    let extension = pool.get_extension_by_name("userpool.v1.operation").expect("our option");
-    let options = method.options();
-    let declared = options.get_extension(&extension);
-    let declared = declared.as_message().expect("a message").get_field_by_name("refusals").expect("its field");
-    let text = |refusal: &DynamicMessage, field: &str| {
-        let value = refusal.get_field_by_name(field).expect("its field");
-        value.as_str().expect("a text").to_owned()
-    };
-    let refusals = declared.as_list().expect("a list").iter().map(|refusal| {
-        let refusal = refusal.as_message().expect("a message");
-        let name = text(refusal, "exception");
-        let exception = Exception::ALL.iter().copied().find(|exception| exception.name() == name);
+    let refusals = contract::of(&method(info)).unwrap_or_else(|error| panic!("{}: {error}", info.name));
+    let declared = refusals.into_iter().map(|refusal| {
+        let exception = Exception::ALL.iter().copied().find(|exception| exception.name() == refusal.exception);
         Declared {
-            exception: exception.unwrap_or_else(|| panic!("{}: there is no {name}", info.name)),
-            when: text(refusal, "when"),
-            message: text(refusal, "message"),
+            exception: exception.unwrap_or_else(|| panic!("{}: there is no {}", info.name, refusal.exception)),
+            when: refusal.when,
+            message: refusal.message,
         }
     });
-    refusals.collect()
+    declared.collect()
 }
 
 /// Whether an operation declares a sentence of an exception.

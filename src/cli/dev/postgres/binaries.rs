@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
+use super::OLDEST;
 use super::account::Account;
 use super::error::PostgresError;
-
-/// The oldest major version that the schema runs on.
-pub(super) const OLDEST: u32 = 15;
 
 /// Where packages put their versions side by side, each with a `bin`: Debian, Fedora, Homebrew, Postgres.app.
 const VERSIONED: [&str; 5] = [

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::binaries::OLDEST;
+use super::OLDEST;
 
 /// Why the private Postgres could not be started or stopped.
 #[derive(Debug, thiserror::Error)]

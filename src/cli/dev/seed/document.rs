@@ -64,8 +64,9 @@ pub fn text(bytes: &[u8]) -> Result<&str, Problem> {
 
 /// A text in which escapes of JSON stand for characters as those of YAML do: JSON writes what is beyond U+FFFF as a pair.
 pub fn with_whole_escapes(text: &str) -> Cow<'_, str> {
+    #[expect(clippy::expect_used, reason = "a test has the pattern compiled")]
     static PAIR: LazyLock<Regex> = LazyLock::new(|| {
-        // An escaped backslash begins no other escape. A test has it compiled.
+        // An escaped backslash begins no other escape.
         Regex::new(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
             .expect("a pattern that compiles")
     });

@@ -76,8 +76,8 @@ pub enum Member {
     Own(&'static Own),
 }
 
+#[expect(clippy::expect_used, reason = "the patterns stand below, and a test compiles each")]
 fn pattern(text: &str) -> Regex {
-    // The patterns stand below, and a test compiles each.
     Regex::new(text).expect("a pattern that compiles")
 }
 
