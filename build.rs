@@ -36,7 +36,9 @@ fn main() -> Result<(), Failure> {
     std::fs::write(out.join("descriptors.bin"), &encoded)?;
     messages::generate(&pool, compiler.file_descriptor_set(), &out)?;
     std::fs::write(out.join("checks.rs"), checks::generate(&pool)?)?;
-    std::fs::write(out.join("operations.rs"), operations::generate(&pool)?)?;
+    let generated = operations::generate(&pool)?;
+    std::fs::write(out.join("operations.rs"), generated.operations)?;
+    std::fs::write(out.join("dispatch.rs"), generated.dispatch)?;
     std::fs::write(out.join("events.rs"), events::generate(&pool)?)?;
     std::fs::write(out.join("presence.rs"), presence::generate(&pool)?)?;
     Ok(())

@@ -8,8 +8,16 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Met
 
 use crate::{Failure, names, refusals};
 
-/// `enum Operation`, its table, `dispatch` and the typed view of each request.
-pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
+/// What is generated of the operations.
+pub struct Generated {
+    /// `enum Operation`, its table and the typed view of each request.
+    pub operations: String,
+    /// `dispatch`, for the pipeline.
+    pub dispatch: String,
+}
+
+/// Goes through the rpcs of all services.
+pub fn generate(pool: &DescriptorPool) -> Result<Generated, Failure> {
     let extension = pool.get_extension_by_name("userpool.v1.operation").ok_or("no option userpool.v1.operation")?;
     let mut variants = String::new();
     let mut all = String::new();
@@ -41,10 +49,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                 "impl crate::api::operation::Request for {input} {{\n    const OPERATION: Operation = Operation::{name};\n    type Response = {output};\n    fn user_pool_id(&self) -> Option<&str> {{ {pool_id} }}\n    fn client_id(&self) -> Option<&str> {{ {client_id} }}\n    fn access_token(&self) -> Option<&str> {{ {access_token} }}\n}}"
             );
             if let Some(use_case) = use_case {
-                let _ = writeln!(
-                    arms,
-                    "        Operation::{name} => Box::pin(crate::api::pipeline::run::<{input}>(context, body)),"
-                );
+                let _ = writeln!(arms, "        Operation::{name} => Box::pin(run::<{input}>(context, body)),");
                 let run = use_case.run(&method)?;
                 let _ = writeln!(
                     requests,
@@ -54,14 +59,17 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
             count += 1;
         }
     }
-    Ok(format!(
+    let operations = format!(
         "/// Every operation of the API, by its own name.\n#[allow(clippy::upper_case_acronyms)]\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]\npub enum Operation {{\n{variants}}}\n\
          impl Operation {{\n    /// All of them, in the order of the protos.\n    pub const ALL: [Self; {count}] = [\n{all}    ];\n}}\n\
          pub(super) static OPERATIONS: [OperationInfo; {count}] = [\n{table}];\n\
-         /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n\
-         /// Runs an operation through the part of the pipeline that knows its types.\n\
-         pub(super) fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n{requests}"
-    ))
+         /// The services' full names.\npub static SERVICES: &[&str] = &{services:?};\n{requests}"
+    );
+    let dispatch = format!(
+        "/// Runs an operation through the part of the pipeline that knows its types.\n\
+         fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n"
+    );
+    Ok(Generated { operations, dispatch })
 }
 
 /// A file of `src/app` that answers an operation.

@@ -15,9 +15,10 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::api::authenticate::{self, TrustedProxies};
 use crate::api::body::{self, LARGEST_BODY, Whole};
+use crate::api::context::Context;
 use crate::api::listener::Peer;
 use crate::api::operation::{OPERATIONS, Operation};
-use crate::api::pipeline::{self, Context};
+use crate::api::pipeline;
 use crate::api::status::status;
 use crate::app::App;
 use crate::domain::error::{Error, Exception};

@@ -4,6 +4,7 @@ pub mod authenticate;
 pub mod aws_json;
 pub mod body;
 pub mod checks;
+pub mod context;
 pub mod grpc;
 pub mod http;
 pub mod listener;

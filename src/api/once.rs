@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
+use crate::api::context::Context;
 use crate::api::operation::Request;
-use crate::api::pipeline::Context;
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::store::answers::{IdempotencyKey, NamedCommand};

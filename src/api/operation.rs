@@ -1,9 +1,7 @@
 //! The table of operations, as the protos declare them.
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::api::pipeline::Context;
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};

@@ -3,14 +3,14 @@
 //! Read the bounded body, authenticate, decode, check the declared constraints, authorize against the pool that the message
 //! names, run, map the error. The doors do the first and the last; what knows no types is [`call`], what does is `admit`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use prost::Message;
 
 use crate::api::checks::{self, Check};
+use crate::api::context::Context;
 use crate::api::once;
-use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, UseCase, dispatch};
+use crate::api::operation::{COMMON_EXCEPTIONS, Operation, Request, UseCase};
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};
@@ -22,15 +22,7 @@ use crate::proto::events::developer_activity::Activity;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{Role, ServiceAccount};
 
-/// A call on its way.
-pub struct Context {
-    /// The operation.
-    pub operation: Operation,
-    /// What operations stand on.
-    pub app: Arc<App>,
-    /// Who calls.
-    pub caller: Caller,
-}
+include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
 
 /// Runs a call whose caller is authenticated. The body is the request message; so is the answer.
 pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {

@@ -22,28 +22,12 @@ const OF_DOMAIN: [&str; 1] = ["proto"];
 /// Circles that are still to be ended, by the module around them. None is added: a new circle is parted instead.
 const CIRCLES: [(&str, &[&str]); 8] = [
     ("api", &["authenticate", "listener"]),
-    ("api", &["operation", "pipeline"]),
     ("api::http::dev", &["events", "mailbox", "stream"]),
     ("api::http::dev", &["groups", "users"]),
     ("app::auth", &["challenges", "new_password"]),
     ("domain", &["auth", "user"]),
-    (
-        "store",
-        &[
-            "answers",
-            "commit",
-            "connections",
-            "error",
-            "event_size",
-            "history",
-            "metadata",
-            "outbox",
-            "outcome",
-            "read",
-            "sessions",
-            "wake",
-        ],
-    ),
+    ("store", &["commit", "outcome"]),
+    ("store", &["error", "event_size", "history", "models"]),
     ("store", &["feed", "parked"]),
 ];
 

@@ -12,10 +12,11 @@ use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
 use crate::api::authenticate;
 use crate::api::body::{self, Whole};
+use crate::api::context::Context;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::{Operation, OperationInfo};
-use crate::api::pipeline::{self, Context};
+use crate::api::pipeline;
 use crate::api::{sigv4, status};
 use crate::app::caller::Caller;
 use crate::domain::error::{Error, Exception};

@@ -16,10 +16,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
 
+use crate::api::context::Context;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
 use crate::api::operation::Operation;
-use crate::api::pipeline::Context;
 use crate::api::{authenticate, checks, pipeline, status};
 use crate::app::attempts::settled;
 use crate::app::sign_up::confirm_by_link::confirm_by_link;

@@ -1,6 +1,6 @@
 //! The statements that follow from a description. All names in them come from descriptions; values are parameters, ids as texts.
 
-use crate::store::models::tables::{self, UserColumn};
+use crate::store::models::tables::{self, UserColumn, delete_some};
 use crate::store::models::{Bound, Children, Claims, Directory, End, Key, Model, Search};
 
 /// Which of two tables a statement writes to.
@@ -186,12 +186,6 @@ impl Model {
         let tables = [claims, search, children, own, directory].into_iter().flatten();
         tables.map(|(table, key)| delete_some(table, &key, "user_pool_id = $1")).collect()
     }
-}
-
-/// Drops `$2` rows of a table.
-pub fn delete_some(table: &str, key: &[&str], which: &str) -> String {
-    let key = key.join(", ");
-    format!("delete from {table} where ({key}) in (select {key} from {table} where {which} limit $2)")
 }
 
 impl Claims {

@@ -3,7 +3,6 @@
 use crate::domain::auth::lockout::FORGET_SECONDS;
 use crate::domain::user::codes::COUNTS_SECONDS;
 use crate::store::models::MODELS;
-use crate::store::models::statements::delete_some;
 
 /// A network from which a user has not signed in for so long is strange again.
 const FAMILIAR_SECONDS: i64 = 30 * 24 * 60 * 60;
@@ -77,6 +76,12 @@ impl OperationalTable {
     pub fn purge(&self) -> String {
         delete_some(self.name, self.key, &format!("user_pool_id = $1{}", self.purged.unwrap_or_default()))
     }
+}
+
+/// Drops `$2` rows of a table, those that fulfil a condition.
+pub fn delete_some(table: &str, key: &[&str], which: &str) -> String {
+    let key = key.join(", ");
+    format!("delete from {table} where ({key}) in (select {key} from {table} where {which} limit $2)")
 }
 
 /// The operational tables, in the order in which the end of a user goes through them.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use prost::Message;
+use userpool::api::context::Context;
 use userpool::api::operation::Operation;
-use userpool::api::pipeline::{self, Context};
+use userpool::api::pipeline;
 use userpool::app::App;
 use userpool::app::caller::{Caller, Credential, Developer};
 use userpool::domain::error::Error;

@@ -8,9 +8,10 @@ use prost_reflect::DynamicMessage;
 use serde_json::Value;
 
 use crate::api::aws_json::encode::encode;
+use crate::api::context::Context;
 use crate::api::http::dev::Failed;
 use crate::api::operation::Request;
-use crate::api::pipeline::{self, Context};
+use crate::api::pipeline;
 use crate::app::App;
 use crate::app::caller::{Caller, Credential, Developer};
 use crate::domain::error::Error;
