@@ -12,9 +12,9 @@ use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::password_policy;
 use crate::domain::user::admin_create_user::{self as rules, Invitations, Invitee, TakenAlias, TemporaryPassword};
 use crate::domain::user::admin_set_user_password::admin_set_user_password;
-use crate::domain::user::{Password, User, resend_invitation};
+use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
-use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse};
+use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse, PasswordPolicyType};
 use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, NewUser, OperationalRow};
 use crate::store::error::StoreError;
@@ -33,14 +33,19 @@ pub enum Prepared {
 pub struct NewInvitee {
     sub: Sub,
     found: FirstRead<Snapshot>,
-    text: String,
-    forms: PasswordForms,
+    temporary: HashedTemporary,
 }
 
 /// A user who is invited again.
 pub struct Reinvited {
     found: FirstRead<(Arc<PoolView>, LoadedUser)>,
+    temporary: HashedTemporary,
+}
+
+/// A temporary password, hashed.
+struct HashedTemporary {
     text: String,
+    is_generated: bool,
     forms: PasswordForms,
 }
 
@@ -49,9 +54,8 @@ pub async fn prepare(app: &App, caller: &Caller, request: &AdminCreateUserReques
     if request.message_action() == "RESEND" {
         let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
         resend_invitation::check(&user.state)?;
-        let text = temporary_password(app, &pool.state, request)?;
-        let forms = password_forms::make(app, caller, &pool.id, user.state.username(), &text).await?;
-        return Ok(Prepared::Resent(Box::new(Reinvited { found: FirstRead::new((pool, user)), text, forms })));
+        let temporary = HashedTemporary::prepare(app, caller, &pool, user.state.username(), request).await?;
+        return Ok(Prepared::Resent(Box::new(Reinvited { found: FirstRead::new((pool, user)), temporary })));
     }
     let invitee = prepare_creation(app, caller, request, Sub(app.random.uuid())).await?;
     Ok(Prepared::Created(Box::new(invitee)))
@@ -66,9 +70,8 @@ pub(crate) async fn prepare_creation(
 ) -> Result<NewInvitee, Failure> {
     let found = read(app, request).await?;
     let invitee = check(&found, request, sub)?.0;
-    let text = temporary_password(app, &found.pool.state, request)?;
-    let forms = password_forms::make(app, caller, &found.pool.id, &invitee.username, &text).await?;
-    Ok(NewInvitee { sub, found: FirstRead::new(found), text, forms })
+    let temporary = HashedTemporary::prepare(app, caller, &found.pool, &invitee.username, request).await?;
+    Ok(NewInvitee { sub, found: FirstRead::new(found), temporary })
 }
 
 /// Creates a user with a temporary password and invites it, or invites one again.
@@ -108,17 +111,16 @@ pub(crate) async fn create(
     prepared: &NewInvitee,
     permanent: bool,
 ) -> Result<AdminCreateUserResponse, Failure> {
-    let NewInvitee { sub, text, forms, .. } = prepared;
     let found = prepared.found.or(read(app, request)).await?;
-    let (pool, sub) = (&found.pool, *sub);
+    let (pool, sub) = (&found.pool, prepared.sub);
     let (invitee, aliases) = check(&found, request, sub)?;
     let owners = alias_owners(app, &pool.id, aliases).await?;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
     // Where an address is the name, it is the one that the administrator writes here.
     let address_is_name = !pool.name_rules.username_attributes.is_empty();
     let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
-    let password = forms.seal(app, Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username })?;
-    let temporary = temporary(password, shown, text, request);
+    let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
+    let temporary = prepared.temporary.seal(app, &pool.state, owner, shown, request)?;
     let mut decision = rules::admin_create_user(&pool.state, invitee, &temporary);
     if permanent {
         decision = decision.then(admin_set_user_password(temporary.password, true));
@@ -137,12 +139,12 @@ async fn resend(
     app: &App,
     caller: &Caller,
     request: &AdminCreateUserRequest,
-    Reinvited { found, text, forms }: &Reinvited,
+    prepared: &Reinvited,
 ) -> Result<AdminCreateUserResponse, Failure> {
-    let (pool, user) = found.or(named_user(app, request.user_pool_id(), request.username())).await?;
+    let (pool, user) = prepared.found.or(named_user(app, request.user_pool_id(), request.username())).await?;
     resend_invitation::check(&user.state)?;
     let shown = rules::sign_in_name(&pool.name_rules, &user.state, request.username()).to_owned();
-    let temporary = temporary(forms.seal(app, Owner::of(&pool, &user))?, shown, text, request);
+    let temporary = prepared.temporary.seal(app, &pool.state, Owner::of(&pool, &user), shown, request)?;
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
     app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
@@ -166,25 +168,54 @@ async fn alias_owners(
     Ok(owners)
 }
 
-/// The temporary password that is asked for, or a generated one; either conforms to the policy.
-fn temporary_password(app: &App, pool: &UserPool, request: &AdminCreateUserRequest) -> Result<String, Error> {
-    let policy = pool.password_policy();
-    if let Some(given) = &request.temporary_password {
-        password_policy::check(&policy, given)?;
-        return Ok(given.clone());
+impl HashedTemporary {
+    /// Hashes the password that is asked for, or a generated one. Either conforms to the policy.
+    async fn prepare(
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        username: &str,
+        request: &AdminCreateUserRequest,
+    ) -> Result<Self, Failure> {
+        let policy = pool.state.password_policy();
+        let (text, is_generated) = match &request.temporary_password {
+            Some(given) => (given.clone(), false),
+            None => (generate(app, &policy), true),
+        };
+        password_policy::check(&policy, &text)?;
+        let forms = password_forms::make(app, caller, &pool.id, username, &text).await?;
+        Ok(Self { text, is_generated, forms })
     }
-    // Each of the classes that a policy can ask for is among the characters, so few tries are enough.
-    loop {
-        let text = app.random.text(password_policy::GENERATED, password_policy::generated_length(&policy));
-        if password_policy::check(&policy, &text).is_ok() {
-            return Ok(text);
+
+    /// The password as its owner's, with an invitation that calls the user by the shown name. The policy may be another one
+    /// since it was hashed: a given password is refused then, and a generated one is made anew.
+    fn seal(
+        &self,
+        app: &App,
+        pool: &UserPool,
+        owner: Owner<'_>,
+        shown: String,
+        request: &AdminCreateUserRequest,
+    ) -> Result<TemporaryPassword, Failure> {
+        match password_policy::check(&pool.password_policy(), &self.text) {
+            Err(_) if self.is_generated => return Err(Failure::Outdated),
+            checked => checked?,
         }
+        let password = self.forms.seal(app, owner)?;
+        let invitations = Invitations::of(request);
+        Ok(TemporaryPassword { password, text: self.text.clone(), username: shown, invitations })
     }
 }
 
-/// A temporary password with its invitation, which calls the user by the given name.
-fn temporary(password: Password, username: String, text: &str, request: &AdminCreateUserRequest) -> TemporaryPassword {
-    TemporaryPassword { password, text: text.to_owned(), username, invitations: Invitations::of(request) }
+/// A random password that conforms to a policy.
+fn generate(app: &App, policy: &PasswordPolicyType) -> String {
+    // Each of the classes that a policy can ask for is among the characters, so few tries are enough.
+    loop {
+        let text = app.random.text(password_policy::GENERATED, password_policy::generated_length(policy));
+        if password_policy::check(policy, &text).is_ok() {
+            return text;
+        }
+    }
 }
 
 fn response(pool: &UserPool, user: &User) -> AdminCreateUserResponse {

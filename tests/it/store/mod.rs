@@ -13,6 +13,7 @@ mod groups;
 mod guards;
 mod mailboxes;
 mod orders;
+mod prepared;
 mod proxy;
 mod readers;
 mod rebuild;
