@@ -85,7 +85,8 @@ impl UseCase {
         if !file.exists() {
             return Ok(None);
         }
-        let prepares = std::fs::read_to_string(file)?.contains("\npub async fn prepare");
+        let text = std::fs::read_to_string(file)?;
+        let prepares = ["(", "<"].iter().any(|next| text.contains(&format!("\npub async fn prepare{next}")));
         Ok(Some(Self { path: format!("crate::app::{folder}::{function}"), prepares }))
     }
 
@@ -93,8 +94,9 @@ impl UseCase {
     fn run(&self, method: &MethodDescriptor) -> Result<String, Failure> {
         let Self { path, prepares } = self;
         let function = path.rsplit("::").next().unwrap_or_default();
-        let told = "ConcurrentModificationException";
-        let collision = if errors(method)?.contains(told) { told } else { "TooManyRequestsException" };
+        let concurrent = "ConcurrentModificationException";
+        let declared = errors(method)?.contains(concurrent);
+        let collision = if declared { concurrent } else { "TooManyRequestsException" };
         let settled = if *prepares {
             format!(
                 "settled_with(Exception::{collision}, move || {path}::prepare(app, caller, self), move |prepared| async move {{ {path}::{function}(app, caller, self, &prepared).await }})"

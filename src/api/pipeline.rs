@@ -1,7 +1,7 @@
 //! The one path that every operation takes at every door.
 //!
 //! Read the bounded body, authenticate, decode, check the declared constraints, authorize against the pool that the message
-//! names, run, map the error. The doors do the first and the last; what knows no types is [`call`], what does is `admit`.
+//! names, run, map the error. The doors do the first and the last; what knows no types is [`call`], what knows them is `run`.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;

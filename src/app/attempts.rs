@@ -1,7 +1,8 @@
 //! Trying again: an operation is decided anew, from a new read, while somebody else is first.
 //!
-//! What is slow, or can be felt outside, is prepared once and never repeated with an attempt: an operation that has such work
-//! has two functions, `prepare` and the one of its own name, which takes what was prepared. The generated dispatch calls both.
+//! What is slow is prepared before the first attempt, and once more only where it is of no use any more. An operation that has
+//! such work has two functions, `prepare` and the one of its own name, which takes what was prepared. The generated dispatch
+//! calls both.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,10 +29,12 @@ impl Tries {
         let error = match failure {
             Failure::Refused(error) => return Err(error),
             Failure::Store(error) if !error.is_collision() => return Err(error.into()),
-            Failure::Store(error) => error,
+            Failure::Store(error) => {
+                metrics::counter!("userpool_commit_collisions_total").increment(1);
+                error
+            }
             Failure::Outdated => StoreError::Stale,
         };
-        metrics::counter!("userpool_commit_collisions_total").increment(1);
         self.left -= 1;
         match (self.left, self.collision) {
             (0, Exception::ConcurrentModificationException) => {
@@ -71,26 +74,27 @@ where
     Attempt: Future<Output = Result<Answer, Failure>>,
 {
     let mut tries = Tries::new(collision);
-    let mut prepared = None;
-    loop {
-        let ready = match &prepared {
-            Some(ready) => Arc::clone(ready),
-            None => match Box::pin(prepare()).await {
-                Ok(ready) => Arc::clone(prepared.insert(Arc::new(ready))),
-                Err(failure) => {
-                    tries.again(failure)?;
-                    continue;
-                }
-            },
-        };
-        match Box::pin(attempt(ready)).await {
-            Ok(answer) => return Ok(answer),
+    'prepared: loop {
+        let prepared = match Box::pin(prepare()).await {
+            Ok(prepared) => Arc::new(prepared),
             Err(failure) => {
-                if matches!(failure, Failure::Outdated | Failure::Store(StoreError::Claimed { .. })) {
-                    prepared = None;
-                }
                 tries.again(failure)?;
+                continue;
             }
+        };
+        let mut is_new = true;
+        loop {
+            match Box::pin(attempt(prepared.clone())).await {
+                Ok(answer) => return Ok(answer),
+                // Whoever was first has changed it: that collision is counted already.
+                Err(Failure::Outdated) if !is_new => continue 'prepared,
+                Err(failure @ (Failure::Outdated | Failure::Store(StoreError::Claimed { .. }))) => {
+                    tries.again(failure)?;
+                    continue 'prepared;
+                }
+                Err(failure) => tries.again(failure)?,
+            }
+            is_new = false;
         }
     }
 }
@@ -174,6 +178,22 @@ mod tests {
             settled_with(Exception::TooManyRequestsException, prepare, attempt).await.unwrap();
             assert_eq!((prepares.into_inner(), attempts.into_inner()), (prepared, 2));
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_collision_has_made_outdated_is_prepared_again_within_the_same_try() {
+        let prepares = AtomicUsize::new(0);
+        let prepare = || async { Ok::<_, Failure>((prepares.fetch_add(1, Ordering::Relaxed), AtomicUsize::new(0))) };
+        let attempt = |prepared: Arc<(usize, AtomicUsize)>| async move {
+            let (number, attempts) = &*prepared;
+            match (number, attempts.fetch_add(1, Ordering::Relaxed)) {
+                (4, _) => Ok(()),
+                (_, 0) => Err(stale()),
+                _ => Err(Failure::Outdated),
+            }
+        };
+        settled_with(Exception::TooManyRequestsException, prepare, attempt).await.unwrap();
+        assert_eq!(prepares.into_inner(), 5, "four of five tries have collided");
     }
 
     #[tokio::test]

@@ -251,7 +251,7 @@ impl NamedThroughClient {
         self.found.user.as_ref().map_or(self.nobody, |user| user.state.sub)
     }
 
-    /// An empty commit about the name.
+    /// An empty commit in the pool of the name.
     pub fn commit(&self, origin: &Origin, at: Timestamp) -> Commit {
         Commit::about(&self.found.pool, origin, at)
     }

@@ -6,11 +6,11 @@ use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::srp;
 use crate::domain::error::Error;
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
+use crate::domain::ids::{PasswordId, StreamId, Sub, UserPoolId};
 use crate::domain::user::Password;
 use crate::store::cache::PoolView;
 use crate::store::loaded::LoadedUser;
-use crate::store::seal::{DataKey, FieldClass, Place};
+use crate::store::seal::{self, DataKey, FieldClass, Place};
 
 /// Whose password it is.
 #[derive(Clone, Copy)]
@@ -72,6 +72,12 @@ impl PasswordForms {
 fn seal_form(app: &App, owner: Owner<'_>, class: FieldClass, value: &[u8]) -> crate::domain::personal::Sealed {
     let stream = StreamId::user(owner.sub);
     owner.key.seal(Place { pool: owner.pool_id, stream: &stream, class }, app.random.uuid(), value)
+}
+
+/// Which password it is, if there is one.
+pub fn id_of(password: Option<&Password>) -> Result<Option<PasswordId>, Error> {
+    let id = password.map(|password| seal::blob_id(&password.srp_verifier)).transpose().map_err(Error::internal)?;
+    Ok(id.map(PasswordId))
 }
 
 /// The user's hash, opened. A user without a password has none.

@@ -6,6 +6,7 @@ use crate::domain::message::Medium;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::limits::Network;
+use crate::proto::v1::ContextDataType;
 use crate::store::keys::PoolKeys;
 
 const DAY_SECONDS: i64 = 24 * 60 * 60;
@@ -19,6 +20,20 @@ pub struct Whence {
     is_limited: bool,
 }
 
+/// A trusted server that signs a person in: it has proved itself by its service account.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// The person's address, as the server says.
+    pub person_address: Option<&'a str>,
+}
+
+impl<'a> Server<'a> {
+    /// The server that sent this context.
+    pub fn of(context: Option<&'a ContextDataType>) -> Self {
+        Self { person_address: context.and_then(|context| context.ip_address.as_deref()) }
+    }
+}
+
 impl Whence {
     /// Somebody whom nobody vouches for: what counts is the network of the caller.
     pub fn of_stranger(keys: &PoolKeys, caller: &Caller) -> Self {
@@ -26,9 +41,11 @@ impl Whence {
         Self { network: hash(keys, &network), is_limited: caller.address.is_some() }
     }
 
-    /// A server that has proved itself, by a service account: a person is where that server says, or else where it is itself.
-    pub fn of_server(keys: &PoolKeys, says: Option<&str>) -> Self {
-        let person = says.and_then(|address| address.parse().ok()).map(|address| Network::of(address).to_string());
+    /// Where a person is who signs in: where the server says that does it for them, or where the call comes from.
+    pub fn of_person(keys: &PoolKeys, caller: &Caller, server: Option<Server<'_>>) -> Self {
+        let Some(Server { person_address }) = server else { return Self::of_stranger(keys, caller) };
+        let person = person_address.and_then(|address| address.parse().ok());
+        let person = person.map(|address| Network::of(address).to_string());
         Self { network: hash(keys, person.as_deref().unwrap_or("a service account")), is_limited: false }
     }
 

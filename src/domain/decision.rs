@@ -64,11 +64,6 @@ impl<Event, Activity, Answer> Decision<Event, Activity, Answer> {
         self.answer.as_ref().ok()
     }
 
-    /// The refusal, if the command is refused.
-    pub fn refusal(&self) -> Option<&Error> {
-        self.answer.as_ref().err()
-    }
-
     /// Whether there is nothing to be written.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.activity.is_empty() && self.messages.is_empty()

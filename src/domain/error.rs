@@ -151,6 +151,16 @@ impl Error {
         Self::new(Exception::UserNotFoundException, "User does not exist.")
     }
 
+    /// A text that is no challenge token, or none of this client, user and challenge.
+    pub fn invalid_session() -> Self {
+        Self::not_authorized("Invalid session for the user.")
+    }
+
+    /// A challenge token that an answer has used up.
+    pub fn used_session() -> Self {
+        Self::not_authorized("Invalid session for the user, session can only be used once.")
+    }
+
     /// No such group.
     pub fn no_such_group() -> Self {
         Self::new(Exception::ResourceNotFoundException, "Group not found.")

@@ -122,6 +122,11 @@ impl fmt::Debug for Sub {
     }
 }
 
+/// Which password a user has: another password has another id, and hashing the same one again leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordId(pub Uuid);
+
 /// A group's id: of this incarnation, so that a later group of the same name is another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

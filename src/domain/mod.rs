@@ -12,6 +12,7 @@ pub mod group;
 pub mod hash;
 pub mod ids;
 pub mod invitation_message;
+pub mod lockout;
 pub mod message;
 pub mod password_policy;
 pub mod personal;

@@ -3,7 +3,6 @@
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::time::Duration;
 
-use crate::domain::auth::challenge::invalid_session;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::rate::{Limited, RateKind};
@@ -284,7 +283,7 @@ impl From<StoreError> for Error {
             StoreError::NotFound(NotFound::Client(id)) => Self::no_such_client(id),
             StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
-            StoreError::Spent => invalid_session(),
+            StoreError::Spent => Self::invalid_session(),
             StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
             StoreError::EventTooLarge { .. } => Self::invalid_parameter(format!(
                 "The change is too large: what is recorded of it has more than {LARGEST_EVENT} bytes."

@@ -64,7 +64,9 @@ async fn fill_page(
         for fill in marked {
             match (fill.what, &model.search, &model.claims) {
                 (Filled::Search, Some(search), _) => enter(&mut transaction, &pool, search, &derived).await?,
-                (Filled::Claims, _, Some(claims)) => claim(&mut transaction, &pool, claims, &derived).await?,
+                (Filled::Claims, _, Some(claims)) => {
+                    claim(&mut transaction, &pool, model.kind, claims, &derived).await?
+                }
                 // Of what it does not have, nothing is missing.
                 (Filled::Search | Filled::Claims, ..) => {}
             }
@@ -92,6 +94,7 @@ async fn enter(
 async fn claim(
     connection: &mut PgConnection,
     pool: &UserPoolId,
+    kind: &str,
     claims: &Claims,
     derived: &[(String, Derived)],
 ) -> Result<(), StoreError> {
@@ -103,8 +106,8 @@ async fn claim(
         .bind(owners)
         .fetch_all(connection)
         .await?;
-    for sub in others {
-        tracing::warn!(%pool, %sub, "the address of this user, spelled in another way, is another user's name");
+    for id in others {
+        tracing::warn!(%pool, kind, %id, "a name of this one, compared by today's rules, is another one's");
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub enum RebuildError {
     #[error("the tables could not be locked for the swap: a long transaction holds them; nothing was changed")]
     Busy,
     /// The log itself is wrong.
-    #[error("{pool}: two users, or two groups, claim one name; nothing was changed")]
+    #[error("{pool}: two of a kind claim one name; nothing was changed")]
     Contradiction {
         /// Where.
         pool: UserPoolId,

@@ -12,9 +12,9 @@ use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::auth::lockout::{Attempts, Hearing};
 use crate::domain::auth::session::Session;
 use crate::domain::ids::{Sub, UserPoolId};
+use crate::domain::lockout::{Attempts, Hearing};
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
@@ -42,10 +42,8 @@ pub struct Attempt<'a> {
     pub keys: &'a Arc<PoolKeys>,
     /// Where the call comes from.
     pub origin: &'a Origin,
-    /// Who stands for the name.
-    pub nobody: Sub,
-    /// Who stands for the name as this network calls it.
-    pub told: Sub,
+    /// Who stands for the name as this network calls it, where guesses are counted by name.
+    pub told: Option<Sub>,
     /// Which wrong passwords count.
     pub failures: Failures,
     /// Where it comes from.
@@ -78,11 +76,20 @@ pub struct Accepted<'a> {
     pub fact: &'a Activity,
 }
 
+/// Whose name a guess was made at.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// A user's.
+    User(&'a LoadedUser),
+    /// Nobody's: this id stands for the name.
+    Nobody(Sub),
+}
+
 /// A sign-in that was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
-    /// Whose, if there is such a user.
-    pub user: Option<&'a LoadedUser>,
+    /// Who was not let in.
+    pub who: Who<'a>,
     /// The attempts that the decision saw.
     pub before: Option<VersionedAttempts>,
     /// What counts.
@@ -97,7 +104,7 @@ struct Acceptance {
     source: &'static str,
     version: i64,
     attempts: i64,
-    told: Sub,
+    told: Option<Sub>,
     forgets: bool,
     network: Option<Vec<u8>>,
     limited: Option<Limited>,
@@ -125,7 +132,7 @@ impl Acceptance {
             .bind(row.schema_version)
             .bind(&row.payload)
             .bind(&row.metadata)
-            .bind(told.0)
+            .bind(told.map(|told| told.0))
             .bind(forgets)
             .bind(network);
         limit(query, limited.as_ref()).execute(connection).await?;
@@ -309,16 +316,17 @@ impl Store {
         lent.settled(began)
     }
 
-    /// Records a refusal, and counts it if the password was wrong. An unknown user's is recorded under the id of whoever
-    /// stands for the name.
+    /// Records a refusal, and counts it if the password was wrong.
     pub async fn refuse_sign_in(
         &self,
         attempt: Attempt<'_>,
         refused: Refused<'_>,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let owner = refused.user.map_or(attempt.nobody, |user| user.state.sub);
-        let key = refused.user.map_or(&attempt.keys.audit, |user| &user.key).as_ref();
+        let (owner, key) = match refused.who {
+            Who::User(user) => (user.state.sub, user.key.as_ref()),
+            Who::Nobody(stands_for_name) => (stands_for_name, attempt.keys.audit.as_ref()),
+        };
         let row = activity_row(
             attempt.pool_id,
             &owner.to_string(),
@@ -390,7 +398,7 @@ impl Store {
     async fn count_attempt(
         &self,
         heard: Heard,
-        told: Sub,
+        told: Option<Sub>,
         (attempts, by_name): (Attempts, Option<Attempts>),
         row: ActivityRow,
         is_recorded: bool,
@@ -404,7 +412,7 @@ impl Store {
                 .bind(heard.owner.0)
                 .bind(heard.version)
                 .bind(heard.source)
-                .bind(told.0)
+                .bind(told.map(|told| told.0))
                 .bind(is_recorded)
                 .bind(row.event_id)
                 .bind(row.kind)

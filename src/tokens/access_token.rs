@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::user_pool::TokenUse;
 use crate::store::Store;
 use crate::store::cache::PoolView;
-use crate::store::error::StoreError;
+use crate::store::error::{Failure, StoreError};
 use crate::store::read::Wanted;
 use crate::tokens::issue::SELF_SERVICE_SCOPE;
 use crate::tokens::signing_keys::PublicKeys;
@@ -78,7 +78,7 @@ impl Default for Verifier {
 
 impl Verifier {
     /// Reads a token and checks signature, issuer, use, scope and time. Needs no query once its pool is known.
-    pub async fn verify(&self, store: &Store, token: &str, at: Timestamp) -> Result<AccessToken, Error> {
+    pub async fn verify(&self, store: &Store, token: &str, at: Timestamp) -> Result<AccessToken, Failure> {
         let hash = sha256(token.as_bytes());
         let signed = match self.signed.get(&hash) {
             Some(signed) => signed,
@@ -88,16 +88,16 @@ impl Verifier {
                 signed
             }
         };
-        signed.at(at)
+        Ok(signed.at(at)?)
     }
 
-    async fn read(&self, store: &Store, token: &str) -> Result<Signed, Error> {
+    async fn read(&self, store: &Store, token: &str) -> Result<Signed, Failure> {
         // Decoded once: what is checked below is the signature of these same bytes.
         let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?;
         let (header, claims) = (unverified.header, unverified.claims);
         let kid = header.kid.ok_or_else(invalid)?;
         if header.alg != Algorithm::RS256 {
-            return Err(invalid());
+            return Err(invalid().into());
         }
         // The issuer only says where to look for the key; the signature says whether that is true.
         let pool_id = claims.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
@@ -107,7 +107,7 @@ impl Verifier {
             pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
         }
         self.check_signature(&pool, &kid, token)?;
-        check(claims, pool_id, &pool.state.issuer)
+        Ok(check(claims, pool_id, &pool.state.issuer)?)
     }
 
     /// Whether a key of the pool signed a token. There is one algorithm, whatever a header asks for.
@@ -141,8 +141,8 @@ impl Signed {
     }
 }
 
-fn unless_missing(error: StoreError) -> Error {
-    if matches!(error, StoreError::NotFound(_)) { invalid() } else { error.into() }
+fn unless_missing(error: StoreError) -> Failure {
+    if matches!(error, StoreError::NotFound(_)) { invalid().into() } else { error.into() }
 }
 
 #[cfg(test)]
@@ -162,7 +162,10 @@ mod tests {
             let nowhere = sqlx::PgPool::connect_lazy("postgres://nobody@127.0.0.1:1/none").unwrap();
             let keys = MasterKeys::parse(&MasterKeys::generate_line("test", &Random::default())).unwrap();
             let store = Store::new(nowhere, Arc::new(keys));
-            Verifier::default().verify(&store, token, Timestamp(0)).await.unwrap_err().exception
+            match Verifier::default().verify(&store, token, Timestamp(0)).await.unwrap_err() {
+                Failure::Refused(refused) => refused.exception,
+                failure => panic!("{failure:?}"),
+            }
         })
     }
 

@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::auth::challenge::ChallengeSession;
+use crate::domain::auth::session::ChallengeSession;
 use crate::domain::error::Error;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
@@ -61,7 +61,8 @@ mod tests {
     use super::*;
     use crate::domain::auth::AuthFlow;
     use crate::domain::auth::challenge::ChallengeName;
-    use crate::domain::ids::{ClientId, Sub};
+    use crate::domain::auth::session::Proofs;
+    use crate::domain::ids::{ClientId, PasswordId, Sub};
     use crate::domain::time::Timestamp;
     use crate::store::keys::MasterKeys;
     use crate::tokens::refresh_token::{self, RefreshToken};
@@ -82,7 +83,7 @@ mod tests {
             flow: AuthFlow::AdminUserPassword,
             client_id: ClientId::new("a".repeat(128)),
             sub: Sub(random.uuid()),
-            password_id: random.uuid(),
+            proofs: Proofs { password: Some(PasswordId(random.uuid())) },
             told: Some(Sub(random.uuid())),
             expires_at: Timestamp(1_700_000_000_000),
         }

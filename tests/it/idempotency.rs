@@ -7,7 +7,9 @@ use userpool::proto::v1::*;
 
 use crate::support::client::{Api, assert_refused};
 use crate::support::environment::Account;
-use crate::support::pool::{PASSWORD, Pool, attributes, by_name, parameters, unique};
+use crate::support::pool::{
+    PASSWORD, Pool, attributes, by_name, email_pool, parameters, password_client, texts, unique,
+};
 
 const OTHER_REQUEST: &str = "The idempotency-key was used for another request of this operation.";
 
@@ -349,6 +351,29 @@ async fn an_invitation_under_a_key_creates_one_user_and_is_sent_once() {
     assert_eq!(old, invitation);
     let password = resent["code"].as_str().expect("the password");
     assert_eq!(pool.challenge(&name, password).await.challenge_name(), "NEW_PASSWORD_REQUIRED");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn the_answer_about_a_new_user_goes_with_that_user_and_not_with_the_one_who_had_its_address() {
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
+    let pool = Pool::create_with(request, password_client()).await;
+    let (owner, name, key) = (pool.person("owner").await, unique("heir"), key());
+    let request = || AdminCreateUserRequest {
+        force_alias_creation: Some(true),
+        message_action: Some("SUPPRESS".to_owned()),
+        ..pool.create_user_request(&name, &[("email", &owner.email), ("email_verified", "true")])
+    };
+    let first = pool.api.call_named(&key, request()).await.unwrap();
+    let delete = |username: &str| AdminDeleteUserRequest {
+        user_pool_id: Some(pool.id.clone()),
+        username: Some(username.into()),
+    };
+    pool.api.call(delete(&owner.username)).await.unwrap();
+    assert_eq!(pool.api.call_named(&key, request()).await.unwrap(), first);
+    pool.api.call(delete(&name)).await.unwrap();
+    let erased = "The idempotency-key was used for a request whose answer was erased.";
+    assert_refused(pool.api.call_named(&key, request()).await, "InvalidParameterException", erased);
     pool.verify().await;
 }
 

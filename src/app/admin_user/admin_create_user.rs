@@ -155,7 +155,7 @@ async fn alias_owners(
     app: &App,
     pool_id: &UserPoolId,
     aliases: Vec<TakenAlias>,
-) -> Result<Vec<(LoadedUser, Vec<TakenAlias>)>, Error> {
+) -> Result<Vec<(LoadedUser, Vec<TakenAlias>)>, Failure> {
     let mut owners: Vec<(LoadedUser, Vec<TakenAlias>)> = Vec::new();
     for alias in aliases {
         let wanted = Wanted { name: Some(&alias.name), ..Wanted::default() };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::app::App;
+use crate::app::{App, Failure};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user::codes::SentCode;
@@ -21,13 +21,18 @@ pub struct NamedUser {
 }
 
 /// Finds the user of a pool, or says openly that there is none.
-pub async fn named_user(app: &App, pool_id: &str, username: &str) -> Result<(Arc<PoolView>, LoadedUser), Error> {
+pub async fn named_user(app: &App, pool_id: &str, username: &str) -> Result<(Arc<PoolView>, LoadedUser), Failure> {
     let named = named_user_with(app, pool_id, username, Wanted::default()).await?;
     Ok((named.pool, named.user))
 }
 
 /// The same with what is wanted beside it.
-pub async fn named_user_with(app: &App, pool_id: &str, username: &str, wanted: Wanted<'_>) -> Result<NamedUser, Error> {
+pub async fn named_user_with(
+    app: &App,
+    pool_id: &str,
+    username: &str,
+    wanted: Wanted<'_>,
+) -> Result<NamedUser, Failure> {
     let pool_id = UserPoolId::new(pool_id);
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(username);
     let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..wanted }).await?;

@@ -32,7 +32,6 @@ pub(crate) async fn create(
     let pool_id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&pool_id, None, Wanted::default()).await?.pool;
     let secret = secret_for(app, request)?;
-    let _at = app.clock.now();
     let client_secret = secret.map(|secret| clients::seal_secret(app, &pool_id, &pool.keys, &id, &secret));
     let command = CreateUserPoolClient { client_secret, request: request.clone() };
     let decision = rules::create_user_pool_client(&pool.state, command);

@@ -1,7 +1,8 @@
 //! AdminRespondToAuthChallenge.
 
-use crate::app::auth::challenges::{self, Prepared, Response, Server};
+use crate::app::auth::challenges::{self, Prepared, Response};
 use crate::app::caller::Caller;
+use crate::app::whence::Server;
 use crate::app::{App, Failure};
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::{AdminRespondToAuthChallengeRequest, AdminRespondToAuthChallengeResponse};
@@ -12,7 +13,6 @@ pub async fn prepare<'a>(
     caller: &Caller,
     request: &'a AdminRespondToAuthChallengeRequest,
 ) -> Result<Prepared<'a>, Failure> {
-    let person_address = request.context_data.as_ref().and_then(|context| context.ip_address.as_deref());
     let response = Response {
         pool_id: UserPoolId::new(request.user_pool_id()),
         client_id: ClientId::new(request.client_id()),
@@ -20,7 +20,7 @@ pub async fn prepare<'a>(
         session: request.session.as_deref(),
         responses: &request.challenge_responses,
         origin: caller.developer_origin(),
-        server: Some(Server { person_address }),
+        server: Some(Server::of(request.context_data.as_ref())),
     };
     challenges::prepare(app, caller, response).await
 }

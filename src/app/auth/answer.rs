@@ -23,10 +23,14 @@ pub struct Challenge {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// The responses of the operations that begin or continue a sign-in have the same members.
+/// The response of an operation that begins a sign-in or continues it: all of them have the same members.
+pub trait AuthResponse: From<Answer> + prost::Message {}
+
 macro_rules! responses {
     ($($response:ident),*) => {
-        $(impl From<Answer> for v1::$response {
+        $(impl AuthResponse for v1::$response {}
+
+        impl From<Answer> for v1::$response {
             fn from(answer: Answer) -> Self {
                 match answer {
                     Answer::Tokens(tokens) => Self { authentication_result: Some(*tokens), ..Self::default() },

@@ -1,6 +1,6 @@
 //! GetTokensFromRefreshToken.
 
-use crate::app::auth::refresh_flow::{Proof, Refreshing, by_token};
+use crate::app::auth::flows::refresh::{Proof, Refreshing, by_token};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};

@@ -16,7 +16,7 @@ pub async fn global_sign_out(
 ) -> Result<GlobalSignOutResponse, Failure> {
     // The operation knows no "user not found": a token of a user who is gone is one that was revoked.
     let gone = |error: Error| error.unless(Exception::UserNotFoundException, |_| revoked());
-    let signed_in = signed_in(app, request.access_token()).await.map_err(gone)?;
+    let signed_in = signed_in(app, request.access_token()).await.map_err(|failure| failure.map_refusal(gone))?;
     let decision = rules::global_sign_out(&signed_in.user.state);
     let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
     app.store.settle(commit.decided(&signed_in.user, decision).map(|()| GlobalSignOutResponse {})).await

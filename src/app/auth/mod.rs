@@ -1,16 +1,29 @@
-//! AuthService.
+//! AuthService, and the way of a sign-in through it.
+//!
+//! ```text
+//!   InitiateAuth ───────────▶ flows/ ───────┐             ┌── next: a challenge ──▶ issue ──▶ the caller answers it ─┐
+//!                                           ├─▶ machine ──┤                                                        │
+//!   RespondToAuthChallenge ─▶ challenges/ ──┘             └── next: tokens ──▶ finish                              │
+//!              ▲                                                                                                   │
+//!              └───────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//! A flow or a challenge reads and does its slow work. What it has heard goes to the machine, which alone asks factors whether
+//! it is a proof, and what comes next.
 
 pub mod admin_initiate_auth;
 pub mod admin_respond_to_auth_challenge;
 pub mod admin_user_global_sign_out;
 mod answer;
 mod challenges;
+mod finish;
+mod flows;
 pub mod get_tokens_from_refresh_token;
 pub mod global_sign_out;
 pub mod initiate_auth;
-mod new_password;
-mod password_flow;
-mod refresh_flow;
+mod issue;
+mod machine;
 pub mod respond_to_auth_challenge;
 pub mod revoke_token;
-mod session;
+mod sign_in;
+mod step;
+mod tokens;

@@ -7,6 +7,7 @@ use crate::domain::ids::ClientId;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::{RevokeTokenRequest, RevokeTokenResponse};
+use crate::store::error::StoreError;
 use crate::store::metadata::ActorKind;
 use crate::store::read::Wanted;
 use crate::tokens::refresh_token;
@@ -22,12 +23,11 @@ pub async fn revoke_token(
         return Err(Error::invalid_parameter(message).into());
     }
     let client_id = ClientId::new(request.client_id());
-    let pool_id = app.store.pool_of_client(&client_id).await.map_err(|error| unless_missing(error.into()))?;
-    let hint = app.store.pool_hint(&pool_id).await.map_err(|error| unless_missing(error.into()))?;
+    let pool_id = app.store.pool_of_client(&client_id).await.map_err(through_client)?;
+    let hint = app.store.pool_hint(&pool_id).await.map_err(through_client)?;
     let token = refresh_token::open(&pool_id, &hint.keys, request.token());
     let wanted = Wanted { session: token.map(|token| token.session), ..Wanted::default() };
-    let found =
-        app.store.read(&pool_id, Some(&client_id), wanted).await.map_err(|error| unless_missing(error.into()))?;
+    let found = app.store.read(&pool_id, Some(&client_id), wanted).await.map_err(through_client)?;
     let client = found.client.ok_or_else(|| unless_missing(Error::no_such_client(&client_id)))?;
     let secret = request.client_secret.as_deref();
     clients::check_client_secret(&found.pool, &client.state, secret).map_err(unless_missing)?;
@@ -51,6 +51,10 @@ pub async fn revoke_token(
     let origin = caller.origin(ActorKind::AppClient, client_id.to_string(), None);
     app.store.end_session(&found.pool, &origin, &user, session.event_id, &fact, app.clock.now()).await?;
     Ok(RevokeTokenResponse {})
+}
+
+fn through_client(error: StoreError) -> Failure {
+    Failure::from(error).map_refusal(unless_missing)
 }
 
 /// The operation knows no "not found": a client that is not there is one that may not.

@@ -6,8 +6,8 @@ use crate::app::guesses::OneGuess;
 use crate::app::password_forms::{self, Comparison, Owner, PasswordForms};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
 use crate::app::{App, Failure, codes};
-use crate::domain::auth::lockout::{Attempts, Hearing};
 use crate::domain::error::Error;
+use crate::domain::lockout::{Attempts, Hearing};
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
@@ -95,7 +95,7 @@ pub async fn change_password(
     app.store.settle(commit.decided(user, decision).map(|()| ChangePasswordResponse {})).await
 }
 
-async fn read(app: &App, token: &AccessToken) -> Result<Found, Error> {
+async fn read(app: &App, token: &AccessToken) -> Result<Found, Failure> {
     let keys = app.store.pool_hint(&token.pool_id).await?.keys.clone();
     let limited = app.limits.password_change(|| keys.keyed_hash("password changes", &[&token.sub.to_string()]));
     let wanted = Wanted { failures: Some(Failures::PreviousPassword), rate: limited.as_ref(), ..Wanted::default() };
@@ -146,15 +146,14 @@ async fn refuse(
         pool_id: &pool.id,
         keys: &pool.keys,
         origin: &origin,
-        nobody: user.state.sub,
-        told: user.state.sub,
+        told: None,
         failures: Failures::PreviousPassword,
         source: Source::Familiar,
         limited: limited.as_ref(),
         at,
     };
     let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
-    let refused = store::Refused { user: Some(user), before: signed_in.attempts, hearing, is_recorded };
+    let refused = store::Refused { who: store::Who::User(user), before: signed_in.attempts, hearing, is_recorded };
     app.store.refuse_sign_in(attempt, refused, &activity).await?;
     Err(error.into())
 }

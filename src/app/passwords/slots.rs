@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_is_given_back_is_the_next_ones() {
+    async fn a_slot_that_is_given_back_is_the_next_ones() {
         let slots = Slots::new(1);
         let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let waiting = tokio::spawn({
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more_and_takes_no_place_along() {
+    async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more_and_takes_no_slot_along() {
         let slots = Slots::new(1);
         let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let (first, other) = (turn("one", 1), turn("one", 2));

@@ -6,16 +6,30 @@ pub mod group;
 pub mod user;
 pub mod user_pool;
 
+use std::sync::Arc;
+
 use crate::app::Failure;
-use crate::app::attempts::settled;
+use crate::app::attempts::{settled, settled_with};
 use crate::domain::error::{Error, Exception};
 
 /// Runs what a seed needs of an operation. Nobody else is at work, so collisions that go on have another reason.
-async fn settled_by_nobody_else<Answer, Attempt>(attempt: impl Fn() -> Attempt) -> Result<Answer, Error>
+async fn settled_alone<Answer, Attempt>(attempt: impl Fn() -> Attempt) -> Result<Answer, Error>
 where
     Attempt: Future<Output = Result<Answer, Failure>>,
 {
     settled(Exception::ConcurrentModificationException, attempt).await
+}
+
+/// The same of an operation that has slow work.
+async fn settled_alone_with<Prepared, Answer, Prepare, Attempt>(
+    prepare: impl Fn() -> Prepare,
+    attempt: impl Fn(Arc<Prepared>) -> Attempt,
+) -> Result<Answer, Error>
+where
+    Prepare: Future<Output = Result<Prepared, Failure>>,
+    Attempt: Future<Output = Result<Answer, Failure>>,
+{
+    settled_with(Exception::ConcurrentModificationException, prepare, attempt).await
 }
 
 /// Says why an id can't be had: attempts to create something under it collided again and again, and nobody else is at work.

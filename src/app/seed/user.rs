@@ -3,11 +3,10 @@
 use crate::app::admin_user::admin_create_user;
 use crate::app::admin_user::admin_update_user_attributes::admin_update_user_attributes;
 use crate::app::admin_user::named_user::named_user;
-use crate::app::attempts::settled_with;
 use crate::app::caller::Caller;
 use crate::app::group::admin_add_user_to_group::admin_add_user_to_group;
 use crate::app::password::admin_set_user_password;
-use crate::app::seed::{refused_id, settled_by_nobody_else};
+use crate::app::seed::{refused_id, settled_alone, settled_alone_with};
 use crate::app::{App, password_forms};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::Sub;
@@ -37,7 +36,8 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
         if refusal.exception != Exception::UsernameExistsException {
             return Err(refusal);
         }
-        match named_user(app, wanted.create.user_pool_id(), wanted.create.username()).await {
+        let (pool_id, username) = (wanted.create.user_pool_id(), wanted.create.username());
+        match settled_alone(|| named_user(app, pool_id, username)).await {
             Ok((pool, user)) if is_named(&pool, &user, wanted) => change(app, caller, wanted, &pool, &user).await?,
             // It is what another user is found by as well.
             Ok(_) => return Err(refusal),
@@ -52,7 +52,7 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
             username: wanted.create.username.clone(),
             group_name: Some(group.clone()),
         };
-        settled_by_nobody_else(|| admin_add_user_to_group(app, caller, &request)).await?;
+        settled_alone(|| admin_add_user_to_group(app, caller, &request)).await?;
     }
     Ok(())
 }
@@ -60,8 +60,7 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
 async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), Error> {
     let sub = || wanted.sub.unwrap_or_else(|| Sub(app.random.uuid()));
     let permanent = wanted.password.permanent();
-    let created = settled_with(
-        Exception::ConcurrentModificationException,
+    let created = settled_alone_with(
         || admin_create_user::prepare_creation(app, caller, &wanted.create, sub()),
         |prepared| async move { admin_create_user::create(app, caller, &wanted.create, &prepared, permanent).await },
     );
@@ -88,8 +87,7 @@ async fn change(
     }
     if !has_password(app, caller, &wanted.password, pool, user).await? {
         let request = &wanted.password;
-        settled_with(
-            Exception::ConcurrentModificationException,
+        settled_alone_with(
             || admin_set_user_password::prepare(app, caller, request),
             |prepared| async move {
                 admin_set_user_password::admin_set_user_password(app, caller, request, &prepared).await
@@ -105,7 +103,7 @@ async fn change(
             user_attributes,
             ..Default::default()
         };
-        settled_by_nobody_else(|| admin_update_user_attributes(app, caller, &request)).await?;
+        settled_alone(|| admin_update_user_attributes(app, caller, &request)).await?;
     }
     Ok(())
 }

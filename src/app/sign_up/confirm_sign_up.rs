@@ -91,7 +91,7 @@ async fn alias_owner(
     found: &Snapshot,
     user: &LoadedUser,
     sent: &SentCode,
-) -> Result<Option<LoadedUser>, Error> {
+) -> Result<Option<LoadedUser>, Failure> {
     let rules = &found.pool.name_rules;
     let alias = Some(sent.attribute.as_str()).filter(|attribute| rules.alias_attributes.contains(*attribute));
     let Some(value) = alias.and_then(|alias| user.state.attribute(alias)) else { return Ok(None) };

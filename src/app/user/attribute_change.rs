@@ -71,12 +71,12 @@ impl Change<'_> {
         app.store.settle(commit.decided(self.user, decision).map(|deliveries| answer(&deliveries))).await
     }
 
-    async fn code_row(&self, app: &App, delivery: &Delivery, codes: &FreshCodes) -> Result<OperationalRow, Error> {
+    async fn code_row(&self, app: &App, delivery: &Delivery, codes: &FreshCodes) -> Result<OperationalRow, Failure> {
         let (sub, purpose) = (self.user.state.sub, verification(delivery.0));
         let wanted = Wanted { sub: Some(sub), code: Some(purpose), ..Wanted::default() };
         let before = app.store.read(&self.pool.id, None, wanted).await?.code;
         let code = codes.for_medium(delivery.0);
         let (before, source, network) = (before.as_ref(), Source::Familiar, None);
-        NewCode { sub, purpose, delivery, code, before, source, network, at: self.at }.row(&self.pool.keys)
+        Ok(NewCode { sub, purpose, delivery, code, before, source, network, at: self.at }.row(&self.pool.keys)?)
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::app::App;
 use crate::app::caller::Caller;
+use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::domain::rate::Arrival;
@@ -47,12 +47,12 @@ impl SignedIn {
 }
 
 /// An access token whose signature and time are good: whether it still counts, the read will say.
-pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Error> {
+pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Failure> {
     app.access_tokens.verify(&app.store, token, app.clock.now()).await
 }
 
 /// Finds the user of an access token. Fails if the token is not ours, is old, its user is gone, or its session is over.
-pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Error> {
+pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Failure> {
     signed_in_with(app, &verified(app, token).await?, Wanted::default()).await
 }
 
@@ -62,11 +62,11 @@ pub fn revoked() -> Error {
 }
 
 /// Finds the user of a verified token, with what is wanted beside it.
-pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Error> {
+pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Failure> {
     let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..wanted };
     let found = match app.store.read(&token.pool_id, Some(&token.client_id), wanted).await {
         // A token of a client that is gone is a token that was revoked.
-        Err(StoreError::NotFound(_)) => return Err(revoked()),
+        Err(StoreError::NotFound(_)) => return Err(revoked().into()),
         found => found?,
     };
     let user = found.user.ok_or_else(Error::no_such_user)?;
@@ -74,17 +74,17 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
     let session = session.ok_or_else(revoked)?;
     // Disabling ends sessions as well: that the user is disabled says more.
     if !user.state.enabled {
-        return Err(Error::not_authorized("User is disabled."));
+        return Err(Error::not_authorized("User is disabled.").into());
     }
     // So does taking a password back.
     if user.state.status == UserStatus::ResetRequired {
-        return Err(Error::password_reset_required());
+        return Err(Error::password_reset_required().into());
     }
     if session.token_generation != user.state.token_generation {
-        return Err(revoked());
+        return Err(revoked().into());
     }
     if user.state.status == UserStatus::Unconfirmed {
-        return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed."));
+        return Err(Error::new(Exception::UserNotConfirmedException, "User is not confirmed.").into());
     }
     Ok(SignedIn {
         pool: found.pool,

@@ -11,6 +11,7 @@ use crate::domain::user_pool::{NameRules, TokenUse};
 use crate::proto::events::SigningKeyAdded;
 use crate::proto::v1::{CreateUserPoolRequest, CreateUserPoolResponse};
 use crate::store::commit::{Commit, NewPool, OperationalRow};
+use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::tokens::signing_keys;
 
@@ -58,7 +59,11 @@ pub async fn create_user_pool(
     let settlement = commit.decided_showing(&NewPool, decision, |pool| {
         Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(id, pool, 0)) })
     });
-    app.store.settle(settlement).await
+    app.store.settle(settlement).await.map_err(|failure| match failure {
+        // Nothing was read that could be old: the id is taken, and the next try takes another.
+        Failure::Store(StoreError::Stale) => Failure::Outdated,
+        failure => failure,
+    })
 }
 
 struct MadeKeys {

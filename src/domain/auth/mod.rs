@@ -1,14 +1,14 @@
-//! Signing in: the flows, the challenges between them and tokens, and the lock-out.
+//! Signing in, as rules: what a flow or a challenge proves, what comes next, and what a session is.
 //!
 //! ```text
-//!   flow ──▶ what it proves ──▶ next step: a challenge ──▶ what its answer proves ──▶ next step: tokens
+//!   flow or answer ──▶ factor: is it proved? ──▶ proofs so far ──▶ next ──▶ a challenge, or tokens
 //! ```
-//! A flow or a challenge ends with something that is proved ([`steps::Proved`]); what follows is a function of that and of
-//! the user's state ([`steps::next`]).
+//! A flow, or the answer to a challenge, brings something that a [`factor`] judges. What was proved is added to the
+//! [`session::Proofs`] of the sign-in, and what follows is a function of them and of the account ([`steps::next`]).
 
+pub mod account;
 pub mod challenge;
-pub mod lockout;
-pub mod password_sign_in;
+pub mod factor;
 pub mod refresh;
 pub mod session;
 pub mod srp;

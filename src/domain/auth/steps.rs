@@ -1,24 +1,17 @@
-//! What a sign-in needs next.
+//! What a sign-in needs next: a function of what was proved and of the account, and of nothing else.
 //!
 //! ```text
-//!   Password ──── FORCE_CHANGE_PASSWORD ────▶ NEW_PASSWORD_REQUIRED ──▶ NewPassword
-//!      │                                                                     │
-//!      └────────────── otherwise ──────────────▶ tokens ◀────────────────────┘
+//!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
+//!                       │                                                                       │
+//!                       └── otherwise ─────────────────────▶ tokens ◀───────────────────────────┘
 //! ```
 
+use crate::domain::auth::account::Account;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::user::{User, UserStatus};
+use crate::domain::auth::session::Proofs;
+use crate::domain::user::UserStatus;
 
-/// What the user proved last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proved {
-    /// That it knows its password.
-    Password,
-    /// The same, and it has replaced a temporary one by its own.
-    NewPassword,
-}
-
-/// What comes then.
+/// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// A challenge.
@@ -27,25 +20,48 @@ pub enum Next {
     Tokens,
 }
 
-/// The step after what was proved, for a user whose account may be used.
-pub fn next(user: &User, proved: Proved) -> Next {
-    match (proved, user.status) {
-        (Proved::Password, UserStatus::ForceChangePassword) => Next::Challenge(ChallengeName::NewPasswordRequired),
-        (Proved::Password | Proved::NewPassword, _) => Next::Tokens,
+/// A flow came to its end without a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a sign-in that has proved nothing asks for no challenge that is built")]
+pub struct NothingProved;
+
+/// The step after what was proved, for an account that may be used.
+pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved> {
+    match (proofs.password, account.user.status) {
+        (None, _) => Err(NothingProved),
+        (Some(_), UserStatus::ForceChangePassword) => Ok(Next::Challenge(ChallengeName::NewPasswordRequired)),
+        (Some(_), UserStatus::Unconfirmed | UserStatus::Confirmed | UserStatus::ResetRequired) => Ok(Next::Tokens),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use crate::domain::testing::{confirmed, invited, signed_up, user};
+    use crate::domain::ids::PasswordId;
+    use crate::domain::testing::{client, confirmed, invited, pool, signed_up, user};
+    use crate::domain::user::User;
+
+    fn after(proofs: Proofs, user: &User) -> Result<Next, NothingProved> {
+        let pool = pool(Default::default());
+        let client = client(&pool, Default::default());
+        next(&proofs, Account { pool: &pool, client: &client, user })
+    }
 
     #[test]
     fn a_temporary_password_is_replaced_before_there_are_tokens() {
+        let password = Proofs { password: Some(PasswordId(Uuid::from_u128(1))) };
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
-        assert_eq!(next(&own, Proved::Password), Next::Tokens);
+        assert_eq!(after(password, &own), Ok(Next::Tokens));
         let invited = user(&[invited("jane", &[])]);
-        assert_eq!(next(&invited, Proved::Password), Next::Challenge(ChallengeName::NewPasswordRequired));
-        assert_eq!(next(&invited, Proved::NewPassword), Next::Tokens);
+        assert_eq!(after(password, &invited), Ok(Next::Challenge(ChallengeName::NewPasswordRequired)));
+    }
+
+    #[test]
+    fn who_has_proved_nothing_gets_no_tokens() {
+        for user in [user(&[signed_up("jane", &[]), confirmed(&[])]), user(&[invited("jane", &[])])] {
+            assert_eq!(after(Proofs::default(), &user), Err(NothingProved));
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! ChangePassword: the rules.
 
-use crate::domain::auth::lockout::{self, Attempts, Hearing};
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
+use crate::domain::lockout::{self, Attempts, Hearing};
 use crate::domain::password_policy;
 use crate::domain::time::Timestamp;
 use crate::domain::user::forgot_password::cannot_be_reset;

@@ -6,19 +6,15 @@ use serde_json::{Map, Value};
 
 use crate::domain::app_client::AppClient;
 use crate::domain::attributes::{self, Attributes};
-use crate::domain::auth::challenge::invalid_session;
-use crate::domain::auth::steps::{self, Next, Proved};
-use crate::domain::decision::{Aggregate, Decision};
+use crate::domain::decision::Decision;
 use crate::domain::error::Error;
-use crate::domain::ids::StreamId;
 use crate::domain::password_policy;
-use crate::domain::time::Timestamp;
 use crate::domain::user::sign_up::refuse_lookalike_alias;
 use crate::domain::user::{Password, User, UserStatus, name_exists};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserNewPasswordChosen, UserPersonal, UserSignedIn};
+use crate::proto::events::{UserNewPasswordChosen, UserPersonal};
 use crate::proto::v1::AttributeType;
 
 /// What the names of attributes begin with among the parameters of the challenge and its responses.
@@ -66,7 +62,7 @@ pub fn check(
     taken: &[String],
 ) -> Result<Attributes, Error> {
     if user.status != UserStatus::ForceChangePassword {
-        return Err(invalid_session());
+        return Err(Error::invalid_session());
     }
     password_policy::check_form(password)?;
     password_policy::check(&pool.password_policy(), password)?;
@@ -107,42 +103,14 @@ fn permit(pool: &UserPool, user: &User, name: &str) -> Result<(), Error> {
     }
 }
 
-/// What the command brings.
-pub struct ChooseNewPassword {
-    /// The attributes, as they were checked.
-    pub attributes: Attributes,
-    /// The password in its two forms.
-    pub password: Password,
-}
-
-/// How the sign-in goes on.
-#[derive(Debug)]
-pub struct Chosen {
-    /// The user with its new password.
-    pub user: User,
-    /// What comes next.
-    pub next: Next,
-}
-
-/// Decides the end of a temporary password: the user is confirmed, and signed in where nothing else is asked for.
-pub fn choose_new_password(
-    user: &User,
-    command: ChooseNewPassword,
-    signed_in: UserSignedIn,
-    at: Timestamp,
-) -> Decision<Event, Activity, Chosen> {
-    let ChooseNewPassword { attributes, password } = command;
+/// The end of a temporary password: the user is confirmed, with attributes as they were checked and a password of its own.
+pub fn choose_new_password(attributes: Attributes, password: Password) -> Decision<Event, Activity, ()> {
     let chosen = Event::NewPasswordChosen(UserNewPasswordChosen {
         personal: Some(UserPersonal { username: None, attributes }),
         password_hash: password.hash.0,
         srp_verifier: password.srp_verifier.0,
     });
-    let Some(after) = User::apply(Some(user.clone()), &StreamId::user(user.sub), &chosen, at) else {
-        return Decision::refuse(invalid_session());
-    };
-    let next = steps::next(&after, Proved::NewPassword);
-    let fact = (next == Next::Tokens).then_some(Activity::SignedIn(signed_in));
-    Decision::events(vec![chosen], Chosen { user: after, next }).with_activity(fact)
+    Decision::events(vec![chosen], ())
 }
 
 #[cfg(test)]
@@ -150,7 +118,7 @@ mod tests {
     use super::*;
     use crate::domain::error::Exception;
     use crate::domain::testing::{
-        at, client, confirmed, invited, password, pool, refusal, signed_up, texts, user, written,
+        client, confirmed, invited, password, pool, refusal, signed_up, texts, user, written,
     };
     use crate::proto::v1;
 
@@ -273,16 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn a_new_password_confirms_and_signs_in() {
+    fn a_new_password_confirms() {
         let events = vec![invited("jane", &[("nickname", "J")])];
-        let signed_in = UserSignedIn { client_id: "client".to_owned(), ..Default::default() };
         let attributes = [("name".to_owned(), "Jane".to_owned())].into();
-        let command = ChooseNewPassword { attributes, password: password("own") };
-        let decision = choose_new_password(&user(&events), command, signed_in.clone(), at(1));
-        let chosen = decision.answer.unwrap();
-        assert_eq!(decision.activity, [Activity::SignedIn(signed_in)]);
+        let decision = choose_new_password(attributes, password("own"));
         let after = user(&[events, decision.events].concat());
-        assert_eq!((&chosen.user, chosen.next), (&after, Next::Tokens));
         assert_eq!((after.status, after.password.clone()), (UserStatus::Confirmed, Some(password("own"))));
         assert_eq!((after.attribute("name"), after.attribute("nickname")), (Some("Jane"), Some("J")));
     }

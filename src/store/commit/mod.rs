@@ -2,7 +2,8 @@
 //!
 //! A [`Commit`] takes everything of a transaction at once: decisions with the version of each stream that they were made
 //! from, and operational rows. Sealing, applying and encoding happen before the transaction begins; inside it there are
-//! only writes, in one order: streams by id, claims by key, read models in the order of their streams, the rest.
+//! only writes, in one order: streams by id, claims by kind and key, read models in the order of
+//! their streams, the rest.
 
 mod operational;
 mod read_models;

@@ -206,7 +206,7 @@ impl<A: Modelled> Pending for Change<A> {
     }
 
     fn prepare(self: Box<Self>, builder: &mut Builder<'_>) -> Result<(), StoreError> {
-        let key = self.key.clone();
+        let key = self.key.clone().filter(|_| self.own);
         let lives = if self.events.is_empty() {
             builder.rows.asserted.push((self.stream, self.version));
             true
@@ -228,7 +228,7 @@ pub(super) struct Builder<'a> {
     name_rules: &'a NameRules,
     /// Whether nothing can be sealed under the pool's keys any more.
     pool_ends: bool,
-    /// The key of the first one who has one and lives on.
+    /// The key of the one who is decided about, if that one has a key and lives on.
     living_key: Option<Arc<DataKey>>,
     rows: Rows,
 }

@@ -1,6 +1,6 @@
 //! Every table of the schema: whose it is, and of operational ones when their rows go.
 
-use crate::domain::auth::lockout::FORGET_SECONDS;
+use crate::domain::lockout::FORGET_SECONDS;
 use crate::domain::user::codes::COUNTS_SECONDS;
 use crate::store::models::MODELS;
 

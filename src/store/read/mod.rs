@@ -11,11 +11,11 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
-use crate::domain::auth::lockout::Attempts;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
 use crate::domain::group::Group;
 use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::lockout::Attempts;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::{Arrival, Limited};
 use crate::domain::source::Source;

@@ -14,10 +14,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
-use crate::domain::auth::lockout::Attempts;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{ClientId, GroupId, Sub, UserPoolId};
+use crate::domain::lockout::Attempts;
 use crate::domain::rate::Arrival;
 use crate::domain::source::{Source, Tally};
 use crate::domain::time::Timestamp;

@@ -6,8 +6,9 @@ use prost::Message;
 use userpool::api::context::Context;
 use userpool::api::operation::Operation;
 use userpool::api::pipeline;
-use userpool::app::App;
 use userpool::app::caller::{Caller, Credential, Developer};
+use userpool::app::passwords::Cost;
+use userpool::app::{App, Settings};
 use userpool::domain::error::Error;
 use userpool::domain::ids::AccessKeyId;
 use userpool::environment::Clock;
@@ -17,7 +18,7 @@ use userpool::proto::v1::{
 use userpool::store::service_accounts::{Role, ServiceAccount};
 
 use super::Database;
-use super::commands::{self, app};
+use super::commands::{self, app, app_of_cost};
 use super::proxy::Proxy;
 
 /// No command has so many statements.
@@ -117,6 +118,22 @@ async fn a_named_sign_in_that_breaks_anywhere_begins_one_session_and_is_answered
         call_named::<AdminInitiateAuthResponse>(app, Operation::AdminInitiateAuth, key, &request).await
     };
     is_done_once_wherever_it_breaks(&database, "sessions", sign_in).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_sign_in_hashes_a_password_again_whose_cost_is_not_todays() {
+    let database = Database::create().await;
+    let request = trusted_sign_in(&app(database.store.clone())).await;
+    let costly = app_of_cost(database.store.clone(), Cost { memory: 64, passes: 2, lanes: 1 }, Settings::default());
+    let answer: AdminInitiateAuthResponse =
+        call_named(&costly, Operation::AdminInitiateAuth, "one", &request).await.expect("a sign-in");
+    let again = call_named(&costly, Operation::AdminInitiateAuth, "one", &request).await.expect("the same answer");
+    assert_eq!(answer, again);
+    let rehashed: i64 = sqlx::query_scalar("select count(*) from log where type = 'user.password_rehashed'")
+        .fetch_one(database.sql())
+        .await
+        .expect("a count");
+    assert_eq!(rehashed, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,12 +25,17 @@ pub fn app(store: Store) -> Arc<App> {
 
 /// The same with what an operator chose.
 pub fn app_with(store: Store, settings: Settings) -> Arc<App> {
+    app_of_cost(store, Cost { memory: 64, passes: 1, lanes: 1 }, settings)
+}
+
+/// The same with hashes of another cost.
+pub fn app_of_cost(store: Store, cost: Cost, settings: Settings) -> Arc<App> {
     let identity = Identity {
         public_url: "http://127.0.0.1".to_owned(),
         account_id: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
     };
-    App::with_settings(store, identity, Passwords::new(Cost { memory: 64, passes: 1, lanes: 1 }, 4), settings)
+    App::with_settings(store, identity, Passwords::new(cost, 4), settings)
 }
 
 pub fn caller(operation: &'static str) -> Caller {

@@ -1,8 +1,7 @@
 //! Refreshing: one read; no write and no event unless the client rotates refresh tokens.
 
-use std::collections::BTreeMap;
-
-use crate::app::auth::session;
+use crate::app::auth::flows::Asked;
+use crate::app::auth::tokens::{refresh_token, tokens};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
@@ -17,7 +16,8 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::ActorKind;
 use crate::store::read::{Snapshot, Wanted};
-use crate::tokens::refresh_token::{self, RefreshToken};
+use crate::tokens::refresh_token as sealed;
+use crate::tokens::refresh_token::RefreshToken;
 
 /// How a client proves itself beside the token.
 pub enum Proof<'a> {
@@ -40,14 +40,8 @@ pub struct Refreshing<'a> {
 }
 
 /// REFRESH_TOKEN_AUTH of InitiateAuth and AdminInitiateAuth.
-pub async fn by_flow(
-    app: &App,
-    caller: &Caller,
-    pool_id: &UserPoolId,
-    client_id: &ClientId,
-    parameters: &BTreeMap<String, String>,
-    is_by_server: bool,
-) -> Result<AuthenticationResultType, Failure> {
+pub async fn by_flow(app: &App, caller: &Caller, asked: &Asked<'_>) -> Result<AuthenticationResultType, Failure> {
+    let Asked { pool_id, client_id, server, parameters, .. } = asked;
     let token = required_parameter(parameters, "REFRESH_TOKEN")?;
     let proof = Proof::Hash(parameters.get("SECRET_HASH").map(String::as_str));
     let refreshing = Refreshing { pool_id, client_id, token, proof };
@@ -59,7 +53,7 @@ pub async fn by_flow(
         return Err(Error::invalid_parameter(message).into());
     }
     if !rules::is_permitted(&client.state) {
-        return Err(flow_not_enabled(AuthFlow::RefreshToken, is_by_server).into());
+        return Err(flow_not_enabled(AuthFlow::RefreshToken, server.is_some()).into());
     }
     refreshing.refresh(app, caller, &found, &client, presented).await.map_err(|failure| match failure {
         // A client that has stopped rotating has tokens that were replaced. These operations don't know the exception.
@@ -88,9 +82,9 @@ fn client(found: &Snapshot, id: &ClientId) -> Result<std::sync::Arc<ClientView>,
 }
 
 impl Refreshing<'_> {
-    async fn read(&self, app: &App) -> Result<(Snapshot, Option<RefreshToken>), Error> {
+    async fn read(&self, app: &App) -> Result<(Snapshot, Option<RefreshToken>), Failure> {
         let hint = app.store.pool_hint(self.pool_id).await?;
-        let presented = refresh_token::open(self.pool_id, &hint.keys, self.token);
+        let presented = sealed::open(self.pool_id, &hint.keys, self.token);
         let session = presented.map(|token| token.session);
         let sub = presented.and_then(|token| token.sub);
         let wanted = Wanted { session, sub, groups: true, ..Wanted::default() };
@@ -145,8 +139,8 @@ impl Refreshing<'_> {
             }
             Refresh::Reused => return Err(self.end_family(app, caller, &found.pool, user, session).await?.into()),
         };
-        let mut tokens = session::tokens(app, &found.pool, &client.state, &user.state, &found.groups, session, at)?;
-        tokens.refresh_token = counter.map(|counter| session::refresh_token(app, &found.pool, session, counter));
+        let mut tokens = tokens(app, &found.pool, &client.state, &user.state, &found.groups, session, at)?;
+        tokens.refresh_token = counter.map(|counter| refresh_token(app, &found.pool, session, counter));
         Ok(tokens)
     }
 

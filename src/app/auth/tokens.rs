@@ -1,4 +1,4 @@
-//! A session and the tokens that it gives.
+//! The tokens that a session gives.
 
 use crate::app::App;
 use crate::domain::app_client::AppClient;
@@ -11,20 +11,6 @@ use crate::proto::v1::AuthenticationResultType;
 use crate::store::cache::PoolView;
 use crate::tokens::issue::{Issue, issue};
 use crate::tokens::refresh_token::{self, RefreshToken};
-
-/// A session that begins now.
-pub fn begin(app: &App, client: &AppClient, user: &User, at: Timestamp) -> Session {
-    Session {
-        event_id: app.random.event_id(at),
-        sub: user.sub,
-        client_id: client.client_id.clone(),
-        token_generation: user.token_generation,
-        auth_time: at,
-        expires_at: at.plus_seconds(client.lifetimes().refresh),
-        refresh_counter: 0,
-        replaced_at: None,
-    }
-}
 
 /// The tokens of a session, without its refresh token.
 pub fn tokens(

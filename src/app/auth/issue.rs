@@ -1,0 +1,36 @@
+//! Issuing a challenge: all that there is of the sign-in goes into its token, and nothing is written.
+
+use crate::app::App;
+use crate::app::auth::answer::Challenge;
+use crate::app::auth::sign_in::SignIn;
+use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::session::{ChallengeSession, Proofs, expires_at};
+use crate::domain::error::Error;
+use crate::domain::user::{User, choose_new_password};
+use crate::tokens::challenge_token;
+
+/// A challenge to a user, with what is needed to answer it.
+pub fn issue(
+    app: &App,
+    sign_in: SignIn<'_>,
+    user: &User,
+    proofs: Proofs,
+    name: ChallengeName,
+) -> Result<Challenge, Error> {
+    let (pool, client) = (sign_in.pool(), &sign_in.client.state);
+    let session = ChallengeSession {
+        nonce: app.random.uuid(),
+        challenge: name,
+        flow: sign_in.flow,
+        client_id: client.client_id.clone(),
+        sub: user.sub,
+        proofs,
+        told: sign_in.told,
+        expires_at: expires_at(client, sign_in.at),
+    };
+    let parameters = match name {
+        ChallengeName::NewPasswordRequired => choose_new_password::parameters(&pool.state, client, user),
+    };
+    let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;
+    Ok(Challenge { name, session, parameters })
+}

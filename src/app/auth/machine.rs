@@ -1,0 +1,112 @@
+//! The sign-in machine: what was heard, whether it is a proof, what comes next. The only module that asks factors.
+
+use std::borrow::Cow;
+
+use crate::app::auth::answer::{Answer, AuthResponse};
+use crate::app::auth::finish::finish;
+use crate::app::auth::issue::issue;
+use crate::app::auth::sign_in::SignIn;
+use crate::app::auth::step::Step;
+use crate::app::caller::Caller;
+use crate::app::password_forms::{self, Comparison};
+use crate::app::{App, Failure};
+use crate::domain::auth::factor::password::{Guess, Refusal};
+use crate::domain::auth::session::Proofs;
+use crate::domain::auth::steps::{self, Next};
+use crate::domain::error::Error;
+use crate::domain::ids::Sub;
+use crate::domain::lockout::Hearing;
+use crate::proto::events::user_activity::Activity;
+use crate::store::loaded::LoadedUser;
+use crate::store::sign_in::{Refused, Who};
+
+/// Whether a password at the name need not be heard, because the caller may learn that the user is locked.
+pub fn is_unheard(sign_in: &SignIn<'_>) -> bool {
+    guess(sign_in).refuse_unheard().is_some()
+}
+
+/// Goes on from a password that was given at a name. Where nobody has the name, it counts at the one who stands for it.
+///
+/// Outdated if the password was compared with another one, or should have been and was not.
+pub async fn hear_password<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    stands_for_name: Sub,
+    comparison: Option<&Comparison>,
+) -> Result<Response, Failure> {
+    let guess = guess(&sign_in);
+    if let Some(locked) = guess.refuse_unheard() {
+        return refuse(app, sign_in, stands_for_name, locked).await;
+    }
+    let (pool, user) = (sign_in.pool(), sign_in.found.user.as_ref());
+    let matches = comparison.ok_or(Failure::Outdated)?.matches(pool, user)?;
+    let Some(user) = user else {
+        return refuse(app, sign_in, stands_for_name, guess.judge_at_nobody()).await;
+    };
+    match guess.judge(&user.state, matches) {
+        Ok(()) => {
+            let proofs = Proofs::default().with_password(password_forms::id_of(user.state.password.as_ref())?);
+            advance(app, caller, sign_in, user, Step { proofs, answered: None }).await
+        }
+        Err(refusal) => refuse(app, sign_in, stands_for_name, *refusal).await,
+    }
+}
+
+/// Goes on from a step: to the next challenge, or to the end.
+pub async fn advance<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    user: &LoadedUser,
+    Step { proofs, answered }: Step<'_>,
+) -> Result<Response, Failure> {
+    let after = match &answered {
+        Some(answered) => Cow::Owned(answered.user_afterwards(&user.state, sign_in.at)?),
+        None => Cow::Borrowed(&user.state),
+    };
+    match steps::next(&proofs, sign_in.account(&after)).map_err(Error::internal)? {
+        Next::Tokens => finish(app, sign_in, user, &after, answered).await,
+        Next::Challenge(name) => {
+            let response = Response::from(Answer::Challenge(issue(app, sign_in, &after, proofs, name)?));
+            match answered {
+                Some(answered) => {
+                    let commit = answered.commit(&sign_in);
+                    app.store.settle(commit.decided(user, answered.decision.map(|()| response))).await
+                }
+                None => {
+                    caller.is_answered_about(user);
+                    app.store.assert_heard(sign_in.attempt(), user, sign_in.found.attempts).await?;
+                    Ok(response)
+                }
+            }
+        }
+    }
+}
+
+fn guess<'a>(sign_in: &SignIn<'a>) -> Guess<'a> {
+    Guess {
+        pool: &sign_in.pool().state,
+        client: &sign_in.client.state,
+        flow: sign_in.flow,
+        attempts: sign_in.found.attempts.map(|attempts| attempts.attempts),
+        attempts_by_name: sign_in.found.attempts_by_name,
+        at: sign_in.at,
+    }
+}
+
+/// Records a refusal, counts what counts, and answers.
+async fn refuse<Response>(
+    app: &App,
+    sign_in: SignIn<'_>,
+    stands_for_name: Sub,
+    Refusal { activity, hearing, error }: Refusal,
+) -> Result<Response, Failure> {
+    let who = sign_in.found.user.as_ref().map_or(Who::Nobody(stands_for_name), Who::User);
+    // What is heard at a user is bounded by the lock-out.
+    let is_bounded = matches!(who, Who::User(_)) && hearing != Hearing::Unheard;
+    let is_recorded = is_bounded || app.limits.records(&sign_in.pool().id);
+    let refused = Refused { who, before: sign_in.found.attempts, hearing, is_recorded };
+    app.store.refuse_sign_in(sign_in.attempt(), refused, &Activity::SignInRefused(activity)).await?;
+    Err(error.into())
+}

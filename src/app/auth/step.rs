@@ -1,0 +1,45 @@
+//! A step of a sign-in: what is proved after it, and what it writes.
+
+use crate::app::auth::sign_in::SignIn;
+use crate::domain::auth::session::{ChallengeSession, Proofs};
+use crate::domain::decision::{Decision, replay};
+use crate::domain::error::Error;
+use crate::domain::ids::StreamId;
+use crate::domain::time::Timestamp;
+use crate::domain::user::User;
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
+use crate::store::commit::{Commit, OperationalRow};
+
+/// What a step has led to.
+pub struct Step<'a> {
+    /// All that is proved now.
+    pub proofs: Proofs,
+    /// What has to be written, whatever comes next. A flow that has only heard something writes nothing.
+    pub answered: Option<Answered<'a>>,
+}
+
+/// The answer to a challenge, which counts.
+pub struct Answered<'a> {
+    /// The challenge, which is used up.
+    pub session: &'a ChallengeSession,
+    /// What the answer changes of the user.
+    pub decision: Decision<Event, Activity, ()>,
+}
+
+impl Answered<'_> {
+    /// The commit of an answer, with the rows beside what was decided.
+    pub fn commit(&self, sign_in: &SignIn<'_>) -> Commit {
+        let ChallengeSession { nonce, sub, expires_at, .. } = *self.session;
+        Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
+            .decided_from(sign_in.pool(), Some(sign_in.client))
+            .operational([OperationalRow::NonceSpent { nonce, sub, expires_at }])
+    }
+
+    /// The user as the answer leaves it.
+    pub fn user_afterwards(&self, user: &User, at: Timestamp) -> Result<User, Error> {
+        let events = self.decision.happened().iter().map(|event| (event, at));
+        let after = replay(Some(user.clone()), &StreamId::user(user.sub), events);
+        after.ok_or_else(|| Error::internal("an answer to a challenge ended the user"))
+    }
+}

@@ -1,0 +1,286 @@
+//! The password: what follows once it is known whether the given one is the user's.
+
+use crate::domain::app_client::AppClient;
+use crate::domain::auth::AuthFlow;
+use crate::domain::auth::account::may_sign_in;
+use crate::domain::error::Error;
+use crate::domain::lockout::{self, Attempts, Hearing};
+use crate::domain::time::Timestamp;
+use crate::domain::user::{User, UserStatus};
+use crate::domain::user_pool::UserPool;
+use crate::proto::events::{SignInRefusal, UserSignInRefused};
+
+/// A guess at the password of a name.
+pub struct Guess<'a> {
+    /// The pool.
+    pub pool: &'a UserPool,
+    /// The client that is used.
+    pub client: &'a AppClient,
+    /// The flow that brings it.
+    pub flow: AuthFlow,
+    /// Earlier guesses at the user, or at whoever stands for the name, from such a source.
+    pub attempts: Option<Attempts>,
+    /// Those at the name, whoever has it. They decide nothing but what a caller is told who may not learn who exists.
+    pub attempts_by_name: Option<Attempts>,
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// A guess that lets nobody in.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What is recorded.
+    pub activity: UserSignInRefused,
+    /// What counts.
+    pub hearing: Hearing,
+    /// What the caller reads.
+    pub error: Error,
+}
+
+impl Guess<'_> {
+    /// The refusal of a password that need not be heard: the user is locked, and the caller may learn it. Asked before a
+    /// password is hashed.
+    ///
+    /// Where the caller may not learn who exists, it is told so if there were as many guesses at this very name. At a user who
+    /// is locked by guesses at its other names the password is hashed as at anybody, and never right.
+    pub fn refuse_unheard(&self) -> Option<Refusal> {
+        let told = if self.client.hides_users() { self.attempts_by_name } else { self.attempts };
+        lockout::is_locked(told.as_ref(), self.at).then(|| {
+            let error = Error::not_authorized("Password attempts exceeded");
+            self.refused(SignInRefusal::Locked, Hearing::Unheard, error)
+        })
+    }
+
+    /// Judges a guess at a name that nobody has. It counts like one at somebody.
+    pub fn judge_at_nobody(&self) -> Refusal {
+        self.refuse_locked().unwrap_or_else(|| {
+            let error = if self.client.hides_users() { wrong() } else { Error::no_such_user() };
+            self.refused(SignInRefusal::UnknownUser, self.one_more(), error)
+        })
+    }
+
+    /// Judges a guess at a user's password.
+    pub fn judge(&self, user: &User, matches: bool) -> Result<(), Box<Refusal>> {
+        if let Some(locked) = self.refuse_locked() {
+            return Err(Box::new(locked));
+        }
+        if !matches {
+            // It counts and is recorded as what it is, whatever is told.
+            let error = self.told_anyway(user).unwrap_or_else(wrong);
+            return Err(Box::new(self.refused(SignInRefusal::WrongPassword, self.one_more(), error)));
+        }
+        may_sign_in(self.pool, user, self.at)
+            .map_err(|(reason, error)| Box::new(self.refused(reason, Hearing::Right, error)))
+    }
+
+    fn refuse_locked(&self) -> Option<Refusal> {
+        self.refuse_unheard().or_else(|| {
+            let attempts = self.attempts.filter(|attempts| lockout::is_locked(Some(attempts), self.at))?;
+            let unchanged = Hearing::Wrong { attempts, by_name: self.one_more_by_name() };
+            Some(self.refused(SignInRefusal::Locked, unchanged, wrong()))
+        })
+    }
+
+    /// The guesses after one more wrong one.
+    fn one_more(&self) -> Hearing {
+        Hearing::Wrong {
+            attempts: lockout::after_failure(self.attempts.as_ref(), self.at),
+            by_name: self.one_more_by_name(),
+        }
+    }
+
+    /// What is told of the name after one more wrong password, where that is what is told.
+    fn one_more_by_name(&self) -> Option<Attempts> {
+        let told = || lockout::after_failure(self.attempts_by_name.as_ref(), self.at);
+        self.client.hides_users().then(told)
+    }
+
+    /// What a client that does not hide who exists tells of an account whatever the password: that a code is to be entered
+    /// first, or another password to be chosen. So an app leads its user there who does not know a password of ours.
+    fn told_anyway(&self, user: &User) -> Option<Error> {
+        let is_told = user.enabled && !self.client.hides_users();
+        let waits = matches!(user.status, UserStatus::Unconfirmed | UserStatus::ResetRequired);
+        may_sign_in(self.pool, user, self.at).err().map(|(_, error)| error).filter(|_| is_told && waits)
+    }
+
+    fn refused(&self, reason: SignInRefusal, hearing: Hearing, error: Error) -> Refusal {
+        let activity = UserSignInRefused {
+            client_id: self.client.client_id.to_string(),
+            auth_flow: self.flow.name().to_owned(),
+            reason: reason.into(),
+        };
+        Refusal { activity, hearing, error }
+    }
+}
+
+fn wrong() -> Error {
+    Error::not_authorized("Incorrect username or password.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{at, client, confirmed, invited, pool, reset, signed_up, user};
+    use crate::proto::v1::CreateUserPoolClientRequest;
+
+    fn some_client(hides_users: bool) -> AppClient {
+        let hides = if hides_users { "ENABLED" } else { "LEGACY" };
+        let request =
+            CreateUserPoolClientRequest { prevent_user_existence_errors: Some(hides.to_owned()), ..Default::default() };
+        client(&pool(Default::default()), request)
+    }
+
+    fn guess(client: &AppClient) -> Guess<'_> {
+        static POOL: std::sync::LazyLock<UserPool> = std::sync::LazyLock::new(|| pool(Default::default()));
+        Guess {
+            pool: &POOL,
+            client,
+            flow: AuthFlow::UserPassword,
+            attempts: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),
+            attempts_by_name: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),
+            at: at(100),
+        }
+    }
+
+    /// The refusal of a right password.
+    fn refused(guess: &Guess<'_>, user: Option<&User>) -> Refusal {
+        match user {
+            Some(user) => *guess.judge(user, true).unwrap_err(),
+            None => guess.judge_at_nobody(),
+        }
+    }
+
+    /// Reason, attempts from now on and refusal.
+    fn told(refusal: Refusal) -> (SignInRefusal, Option<Attempts>, Exception, String) {
+        let Refusal { activity, hearing, error } = refusal;
+        let attempts = if let Hearing::Wrong { attempts, .. } = hearing { Some(attempts) } else { None };
+        assert_eq!((activity.client_id.as_str(), activity.auth_flow.as_str()), ("client", "USER_PASSWORD_AUTH"));
+        (activity.reason(), attempts, error.exception, error.message.into_owned())
+    }
+
+    const WRONG: &str = "Incorrect username or password.";
+
+    #[test]
+    fn the_right_password_of_a_confirmed_user_proves_who_it_is() {
+        let (client, user) = (some_client(false), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        assert!(guess(&client).judge(&user, true).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_password_counts_whatever_the_user_is_and_tells_nothing_where_users_are_hidden() {
+        let confirmed = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let reset = User { status: UserStatus::ResetRequired, ..confirmed.clone() };
+        let temporary = user(&[invited("jane", &[])]);
+        let disabled = |user: &User| User { enabled: false, ..user.clone() };
+        let wrong = (Exception::NotAuthorizedException, WRONG.to_owned());
+        let not_confirmed = (Exception::UserNotConfirmedException, "User is not confirmed.".to_owned());
+        let to_be_reset =
+            (Exception::PasswordResetRequiredException, "Password reset required for the user".to_owned());
+        for (user, openly) in [
+            (&confirmed, &wrong),
+            (&temporary, &wrong),
+            (&unconfirmed, &not_confirmed),
+            (&reset, &to_be_reset),
+            (&disabled(&confirmed), &wrong),
+            (&disabled(&unconfirmed), &wrong),
+            (&disabled(&reset), &wrong),
+        ] {
+            for (hides_users, expected) in [(false, openly), (true, &wrong)] {
+                let client = some_client(hides_users);
+                let refused = *guess(&client).judge(user, false).unwrap_err();
+                let (reason, counted, exception, message) = told(refused);
+                assert_eq!((&exception, &message), (&expected.0, &expected.1), "{:?} {hides_users}", user.status);
+                assert_eq!(reason, SignInRefusal::WrongPassword);
+                assert_eq!(counted, Some(Attempts { failures: 4, last_at: at(100), locked_until: None }));
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_counts_like_somebody_and_reads_the_same_where_users_are_hidden() {
+        let counted = Some(Attempts { failures: 4, last_at: at(100), locked_until: None });
+        let of = |hides_users| told(guess(&some_client(hides_users)).judge_at_nobody());
+        let hidden = (SignInRefusal::UnknownUser, counted, Exception::NotAuthorizedException, WRONG.to_owned());
+        assert_eq!(of(true), hidden);
+        let message = "User does not exist.".to_owned();
+        assert_eq!(of(false), (SignInRefusal::UnknownUser, counted, Exception::UserNotFoundException, message));
+    }
+
+    #[test]
+    fn who_knows_the_password_learns_what_else_is_in_the_way_and_no_guess_is_counted() {
+        let client = some_client(true);
+        let unconfirmed = user(&[signed_up("jane", &[])]);
+        let disabled = User { enabled: false, ..unconfirmed.clone() };
+        let refused = |user: &User| told(refused(&guess(&client), Some(user)));
+        let message = "User is not confirmed.".to_owned();
+        let expected = (SignInRefusal::NotConfirmed, None, Exception::UserNotConfirmedException, message);
+        assert_eq!(refused(&unconfirmed), expected);
+        let message = "User is disabled.".to_owned();
+        assert_eq!(refused(&disabled), (SignInRefusal::Disabled, None, Exception::NotAuthorizedException, message));
+        let message = "Password reset required for the user".to_owned();
+        let expected = (SignInRefusal::ResetRequired, None, Exception::PasswordResetRequiredException, message);
+        assert_eq!(refused(&user(&[signed_up("jane", &[]), confirmed(&[]), reset()])), expected);
+    }
+
+    #[test]
+    fn a_temporary_password_counts_for_as_long_as_it_is_good() {
+        let (client, invited) = (some_client(false), user(&[invited("jane", &[])]));
+        const DAYS: i64 = 24 * 60 * 60;
+        let on = |second| Guess { at: at(second), attempts: None, ..guess(&client) };
+        for second in [0, 7 * DAYS - 1] {
+            assert!(on(second).judge(&invited, true).is_ok());
+        }
+        let message = "Temporary password has expired and must be reset by an administrator.".to_owned();
+        let expired = (SignInRefusal::TemporaryPasswordExpired, None, Exception::NotAuthorizedException, message);
+        assert_eq!(told(refused(&on(7 * DAYS), Some(&invited))), expired);
+        let disabled = User { enabled: false, ..invited.clone() };
+        assert_eq!(told(refused(&guess(&client), Some(&disabled))).0, SignInRefusal::Disabled);
+        let wrong = *on(8 * DAYS).judge(&invited, false).unwrap_err();
+        assert_eq!(told(wrong).3, WRONG, "whoever guesses learns nothing");
+    }
+
+    fn locked(until: i64) -> Option<Attempts> {
+        Some(Attempts { failures: 6, last_at: at(99), locked_until: Some(at(until)) })
+    }
+
+    #[test]
+    fn who_is_locked_is_refused_before_anything_else_and_nothing_changes() {
+        let user = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        for hides_users in [false, true] {
+            let client = some_client(hides_users);
+            let until = |until| Guess { attempts: locked(until), attempts_by_name: locked(until), ..guess(&client) };
+            for user in [Some(&user), None] {
+                let message = "Password attempts exceeded".to_owned();
+                let expected = (SignInRefusal::Locked, None, Exception::NotAuthorizedException, message);
+                assert_eq!(told(until(101).refuse_unheard().unwrap()), expected);
+                assert_eq!(told(refused(&until(101), user)), expected);
+            }
+            assert!(until(100).refuse_unheard().is_none());
+            assert!(until(100).judge(&user, true).is_ok());
+        }
+    }
+
+    #[test]
+    fn where_users_are_hidden_a_lock_is_told_by_the_name_and_holds_for_the_user() {
+        let (client, jane) = (some_client(true), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        // Guesses at another name of hers have locked her: the right password reads as a wrong one, at the first guess here.
+        let elsewhere = Guess { attempts: locked(101), attempts_by_name: None, ..guess(&client) };
+        assert!(elsewhere.refuse_unheard().is_none(), "it takes a hash, as at anybody");
+        let Refusal { activity, hearing, error } = refused(&elsewhere, Some(&jane));
+        assert_eq!((activity.reason(), &*error.message), (SignInRefusal::Locked, WRONG));
+        let by_name = Some(Attempts { failures: 1, last_at: at(100), locked_until: None });
+        assert_eq!(hearing, Hearing::Wrong { attempts: elsewhere.attempts.unwrap(), by_name });
+        // Where they are not hidden, that she is locked is told.
+        let open = some_client(false);
+        let openly = Guess { attempts: locked(101), attempts_by_name: None, ..guess(&open) };
+        assert_eq!(told(refused(&openly, Some(&jane))).3, "Password attempts exceeded");
+    }
+
+    #[test]
+    fn a_right_password_that_lets_nobody_in_is_asserted() {
+        let (client, unconfirmed) = (some_client(true), user(&[signed_up("jane", &[])]));
+        assert_eq!(refused(&guess(&client), Some(&unconfirmed)).hearing, Hearing::Right);
+    }
+}
