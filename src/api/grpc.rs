@@ -13,13 +13,14 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Code, Request, Response, Status};
 
-use crate::api::authenticate::{self, TrustedProxies};
+use crate::api::authenticate;
 use crate::api::body::{self, LARGEST_BODY, Whole};
 use crate::api::context::Context;
 use crate::api::listener::Peer;
 use crate::api::operation::{OPERATIONS, Operation};
 use crate::api::pipeline;
 use crate::api::status::status;
+use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
 use crate::domain::error::{Error, Exception};
 use crate::environment::Random;

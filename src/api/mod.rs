@@ -13,3 +13,4 @@ pub mod operation;
 pub mod pipeline;
 pub mod sigv4;
 pub mod status;
+pub mod trusted_proxies;

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::api::authenticate::TrustedProxies;
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, Development, HttpDoor};
 use crate::api::listener::{self, Door, Guard, Incoming, Limits, Tls};
 use crate::api::operation::SERVICES;
+use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
 use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};

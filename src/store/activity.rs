@@ -16,7 +16,6 @@ use crate::store::commit::{ActivityRow, activity_row, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
-use crate::store::outcome::Recorded;
 use crate::store::{Store, to_database};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -102,7 +101,7 @@ impl Store {
         self.to_its_end(async move {
             let mut lent = store.connections.lend().await?;
             let appended = append_alone(&mut lent, &pool, &rows).await;
-            match (lent.settled(appended), rows.first().map(Recorded::of)) {
+            match (lent.settled(appended), rows.first().map(ActivityRow::recorded)) {
                 (Err(error), Some(fact)) if error.is_connection_lost() => {
                     store.unless_done(None, error, || store.is_recorded(&pool, &fact)).await
                 }

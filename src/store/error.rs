@@ -7,7 +7,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::rate::{Limited, RateKind};
 use crate::proto::UnreadableEvent;
-use crate::store::event_size::LARGEST_EVENT;
+use crate::store::history::HistoryError;
 use crate::store::models::{self, Counted};
 use crate::store::seal::Unsealable;
 
@@ -97,6 +97,8 @@ pub enum StoreError {
         kind: &'static str,
         /// Its size as JSON.
         bytes: usize,
+        /// The most that it may have.
+        most: usize,
     },
     /// Postgres refused or is away.
     #[error("the database: {0}")]
@@ -260,6 +262,17 @@ impl StoreError {
     }
 }
 
+impl From<HistoryError> for StoreError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Unsealable(error) => Self::Unsealable(error),
+            HistoryError::Event(error) => Self::Unreadable(error),
+            HistoryError::Payload(source) => Self::Row { table: "log", source },
+            HistoryError::State(error) => Self::Unwritable(error),
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database) = error.as_database_error() else { return Self::Database(error) };
@@ -285,8 +298,8 @@ impl From<StoreError> for Error {
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => Self::invalid_session(),
             StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
-            StoreError::EventTooLarge { .. } => Self::invalid_parameter(format!(
-                "The change is too large: what is recorded of it has more than {LARGEST_EVENT} bytes."
+            StoreError::EventTooLarge { most, .. } => Self::invalid_parameter(format!(
+                "The change is too large: what is recorded of it has more than {most} bytes."
             )),
             _ if error.is_collision() => Self::too_many_requests(),
             _ if error.is_unavailable() => Self::unavailable(error),

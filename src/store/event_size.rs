@@ -15,7 +15,7 @@ pub const LARGEST_EVENT: usize = 512 * 1024;
 /// Refuses an event that is larger.
 pub(super) fn check(kind: &'static str, payload: &Value, metadata: &Value) -> Result<(), StoreError> {
     let bytes = size(payload)? + size(metadata)?;
-    if bytes > LARGEST_EVENT { Err(StoreError::EventTooLarge { kind, bytes }) } else { Ok(()) }
+    if bytes > LARGEST_EVENT { Err(StoreError::EventTooLarge { kind, bytes, most: LARGEST_EVENT }) } else { Ok(()) }
 }
 
 /// How many bytes a value has as JSON.
@@ -52,7 +52,7 @@ mod tests {
         check("user.signed_up", &payload, &metadata).unwrap();
         let refused = check("user.signed_up", &payload, &json!("xy")).unwrap_err();
         assert!(
-            matches!(refused, StoreError::EventTooLarge { kind: "user.signed_up", bytes } if bytes == LARGEST_EVENT + 1),
+            matches!(refused, StoreError::EventTooLarge { kind: "user.signed_up", bytes, .. } if bytes == LARGEST_EVENT + 1),
             "{refused}"
         );
     }

@@ -1,9 +1,8 @@
-//! Streams of the log, read back.
+//! What rows of the log say: events, and the state that they yield.
 
 use std::sync::Arc;
 
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,9 +11,8 @@ use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
 use crate::proto::{EventPayload, UnreadableEvent};
-use crate::store::error::StoreError;
 use crate::store::from_database;
-use crate::store::seal::{DataKey, FieldClass, Place};
+use crate::store::seal::{DataKey, FieldClass, Place, Unsealable};
 
 /// The version of the events' schema that this release writes, and the latest that it reads.
 pub const SCHEMA_VERSION: i32 = 1;
@@ -22,6 +20,23 @@ pub const SCHEMA_VERSION: i32 = 1;
 /// The member of a payload under which the `personal` part of an event stands once it is sealed.
 const SEALED: &str = "sealed";
 const PERSONAL: &str = "personal";
+
+/// What is in the log can't be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The personal part of an event can't be opened.
+    #[error(transparent)]
+    Unsealable(#[from] Unsealable),
+    /// An event is of a later release.
+    #[error(transparent)]
+    Event(#[from] UnreadableEvent),
+    /// A payload does not hold what this release writes.
+    #[error("a payload can't be read: {0}")]
+    Payload(serde_json::Error),
+    /// The state that events yield can't be written as JSON.
+    #[error("a state can't be written: {0}")]
+    State(serde_json::Error),
+}
 
 /// An event that happened.
 #[derive(Clone, Debug)]
@@ -51,13 +66,12 @@ fn open_personal(
     key: Option<&DataKey>,
     pool: &UserPoolId,
     stream: &StreamId,
-) -> Result<(), StoreError> {
+) -> Result<(), HistoryError> {
     let Some(members) = payload.as_object_mut() else { return Ok(()) };
     let (Some(sealed), Some(key)) = (members.remove(SEALED), key) else { return Ok(()) };
-    let unreadable = |source| StoreError::Row { table: "log", source };
-    let sealed: Sealed = serde_json::from_value(sealed).map_err(unreadable)?;
+    let sealed: Sealed = serde_json::from_value(sealed).map_err(HistoryError::Payload)?;
     let personal = key.open(Place { pool, stream, class: FieldClass::Personal }, &sealed)?;
-    members.insert(PERSONAL.to_owned(), serde_json::from_slice(&personal).map_err(unreadable)?);
+    members.insert(PERSONAL.to_owned(), serde_json::from_slice(&personal).map_err(HistoryError::Payload)?);
     Ok(())
 }
 
@@ -75,26 +89,13 @@ pub(super) struct Row {
     at: OffsetDateTime,
 }
 
-/// The rows of streams from their beginning, stream by stream.
-pub(super) async fn rows(
-    connection: &mut PgConnection,
-    pool: &UserPoolId,
-    streams: &[String],
-) -> Result<Vec<Row>, StoreError> {
-    let rows = sqlx::query_as(
-        "select stream_id, stream_version, event_id, type, schema_version, payload, at from log
-         where user_pool_id = $1 and stream_id = any($2) order by stream_id, stream_version",
-    );
-    Ok(rows.bind(pool.as_str()).bind(streams).fetch_all(connection).await?)
-}
-
 /// The events of one stream's rows.
 pub(super) fn events<Event: EventPayload>(
     rows: Vec<Row>,
     pool: &UserPoolId,
     stream: &StreamId,
     key: Option<&Arc<DataKey>>,
-) -> Result<Vec<Recorded<Event>>, StoreError> {
+) -> Result<Vec<Recorded<Event>>, HistoryError> {
     rows.into_iter()
         .map(|Row { stream_version: version, event_id, kind, schema_version, mut payload, at, .. }| {
             if schema_version > SCHEMA_VERSION {
@@ -104,16 +105,6 @@ pub(super) fn events<Event: EventPayload>(
             Ok(Recorded { version, event_id, at: from_database(at), event: Event::from_json(&kind, payload)? })
         })
         .collect()
-}
-
-/// Reads a stream from its beginning.
-pub async fn load<Event: EventPayload>(
-    connection: &mut PgConnection,
-    pool: &UserPoolId,
-    stream: &StreamId,
-    key: Option<&Arc<DataKey>>,
-) -> Result<Vec<Recorded<Event>>, StoreError> {
-    events(rows(connection, pool, &[stream.to_string()]).await?, pool, stream, key)
 }
 
 /// The state that a stream's events yield, and the version of the last one.

@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use crate::domain::ids::UserPoolId;
 use crate::store::Store;
-use crate::store::commit::ActivityRow;
 use crate::store::error::StoreError;
 
 /// So long the database is asked where a caller does not say how long it waits.
@@ -84,15 +83,10 @@ impl Store {
 /// By what a fact is found again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recorded {
-    id: Uuid,
-    at: time::OffsetDateTime,
-}
-
-impl Recorded {
-    /// That of a row.
-    pub fn of(row: &ActivityRow) -> Self {
-        Self { id: row.event_id, at: row.at }
-    }
+    /// Its id.
+    pub id: Uuid,
+    /// When it happened: facts are kept by months.
+    pub at: time::OffsetDateTime,
 }
 
 #[cfg(test)]

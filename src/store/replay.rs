@@ -12,13 +12,13 @@ use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
-use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::history::{self, Row};
 use crate::store::keys::PoolKeys;
 use crate::store::models::Model;
 use crate::store::models::replayed::{Replayed, StreamRows};
 use crate::store::seal::{DataKey, Unsealable};
+use crate::store::{Store, streams};
 
 /// So many streams are in memory at once.
 const PAGE: i64 = 200;
@@ -65,7 +65,7 @@ impl PoolReplay {
     /// Reads the pool's own stream.
     pub async fn read(store: &Store, connection: &mut PgConnection, id: &UserPoolId) -> Result<Self, StoreError> {
         let stream = StreamId::pool();
-        let events = history::load(connection, id, &stream, None).await?;
+        let events = streams::load(connection, id, &stream, None).await?;
         let living = match history::replay::<UserPool>(&stream, &events).0 {
             Some(pool) => Some((pool.name_rules(), store.pool_keys(connection, id).await?.ok_or(Unsealable)?)),
             None => None,
@@ -105,7 +105,7 @@ impl PoolReplay {
     pub async fn streams(&self, connection: &mut PgConnection, streams: &[String]) -> Result<Vec<Yield>, StoreError> {
         let keys = self.user_keys(connection, streams).await?;
         let mut grouped: Vec<(StreamId, Vec<Row>)> = Vec::with_capacity(streams.len());
-        for row in history::rows(connection, &self.id, streams).await? {
+        for row in streams::rows(connection, &self.id, streams).await? {
             match grouped.last_mut().filter(|(stream, _)| stream.as_str() == row.stream_id) {
                 Some((_, rows)) => rows.push(row),
                 None => grouped.push((StreamId::new(row.stream_id.clone()), vec![row])),

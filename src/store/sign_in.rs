@@ -28,7 +28,7 @@ use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
-use crate::store::outcome::{Recorded, find_out};
+use crate::store::outcome::find_out;
 use crate::store::read::{Failures, VersionedAttempts};
 use crate::store::wake::News;
 use crate::store::{sessions, to_database};
@@ -404,7 +404,7 @@ impl Store {
         is_recorded: bool,
     ) -> Result<(), StoreError> {
         let (store, limited, patience) = (self.clone(), heard.limited.clone(), heard.patience);
-        let (pool, fact) = (heard.pool.clone(), is_recorded.then(|| Recorded::of(&row)));
+        let (pool, fact) = (heard.pool.clone(), is_recorded.then(|| row.recorded()));
         let written = self.to_its_end(async move {
             let mut lent = store.connections.lend().await?;
             let query = sqlx::query(REFUSE_AND_COUNT)

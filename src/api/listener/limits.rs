@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::api::authenticate::TrustedProxies;
+use crate::api::trusted_proxies::TrustedProxies;
 use crate::limits::Network;
 use crate::limits::shares::{Portion, Shares};
 

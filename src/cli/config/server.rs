@@ -9,8 +9,8 @@ use http::Uri;
 use reqwest::Url;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use crate::api::authenticate::TrustedProxies;
 use crate::api::listener::{Limits, Tls, TlsError, TlsFiles};
+use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::passwords::Cost;
 use crate::app::{self, Identity};
 use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};

@@ -14,8 +14,8 @@ use anyhow::Context;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::authenticate::TrustedProxies;
 use crate::api::listener::Limits;
+use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::passwords::{Cost, Passwords};
 use crate::app::{App, Identity, Settings};
 use crate::cli::config::{LimitSettings, LogFormat};

@@ -32,7 +32,6 @@ use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::loaded::LoadedGroup;
 use crate::store::metadata::Origin;
-use crate::store::outcome::Recorded;
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
@@ -307,7 +306,7 @@ impl Store {
         match written {
             // The answer was lost on the way: the first event tells whether the transaction was.
             Err(Failed { error, stage: Stage::Commits }) if error.is_connection_lost() => {
-                match (rows.marker(), rows.activity.first().map(Recorded::of)) {
+                match (rows.marker(), rows.activity.first().map(ActivityRow::recorded)) {
                     (Some(marker), _) => {
                         self.unless_done(patience, error, || write::is_committed(&self.database, &marker)).await
                     }

@@ -27,6 +27,7 @@ use crate::store::keys::{MasterKeys, PoolKeys};
 use crate::store::metadata::{Actor, ActorKind, Metadata, Origin};
 use crate::store::models::{Consequences, Counted, Derived, MODELS, Model, Modelled};
 use crate::store::outbox::{self, LONGEST_LIFE_SECONDS};
+use crate::store::outcome::Recorded;
 use crate::store::seal::{DataKey, FieldClass, Place};
 use crate::store::to_database;
 
@@ -50,6 +51,13 @@ pub(crate) struct ActivityRow {
     pub payload: Value,
     pub metadata: Value,
     pub at: OffsetDateTime,
+}
+
+impl ActivityRow {
+    /// By what it is found again once it is written.
+    pub(in crate::store) fn recorded(&self) -> Recorded {
+        Recorded { id: self.event_id, at: self.at }
+    }
 }
 
 /// A read-model row, or the end of one.

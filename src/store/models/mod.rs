@@ -28,7 +28,7 @@ use crate::domain::ids::StreamId;
 use crate::domain::user::User;
 use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
-use crate::store::error::StoreError;
+use crate::store::history::HistoryError;
 use crate::store::models::replayed::{Replayed, StreamRows};
 
 /// The aggregates. Whatever locks their tables takes them in this order: [`Model::in_lock_order`].
@@ -90,7 +90,7 @@ pub struct Model {
     /// What migrations have left to be filled.
     pub fills: &'static [Fill],
     /// What its events yield.
-    pub(in crate::store) replay: fn(StreamRows<'_>) -> Result<Replayed, StoreError>,
+    pub(in crate::store) replay: fn(StreamRows<'_>) -> Result<Replayed, HistoryError>,
     /// What follows from a state that is read from its row.
     pub(in crate::store) derive: fn(Value, &NameRules) -> serde_json::Result<Derived>,
 }

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::user_pool::NameRules;
-use crate::store::error::StoreError;
-use crate::store::history;
+use crate::store::history::{self, HistoryError};
 use crate::store::models::{Derived, Modelled};
 use crate::store::seal::DataKey;
 
@@ -43,7 +42,7 @@ pub struct Replayed {
 }
 
 /// Applies the events of a stream.
-pub fn replay<A: Modelled>(stream: StreamRows<'_>) -> Result<Replayed, StoreError> {
+pub fn replay<A: Modelled>(stream: StreamRows<'_>) -> Result<Replayed, HistoryError> {
     let StreamRows { pool, stream, rows, key, rules } = stream;
     let events = history::events::<A::Event>(rows, pool, stream, key)?;
     let gap = (1_i64..).zip(&events).find(|(expected, recorded)| recorded.version != *expected);
@@ -53,7 +52,7 @@ pub fn replay<A: Modelled>(stream: StreamRows<'_>) -> Result<Replayed, StoreErro
         version,
         revision: A::REVISION,
         derived: derived.unwrap_or_default(),
-        state: state.map(|state| serde_json::to_value(state)).transpose().map_err(StoreError::Unwritable)?,
+        state: state.map(|state| serde_json::to_value(state)).transpose().map_err(HistoryError::State)?,
         events: events.len(),
         gap: gap.map(|(expected, _)| expected),
     })

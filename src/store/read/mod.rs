@@ -30,7 +30,7 @@ use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
 use crate::store::loaded::{LoadedGroup, LoadedUser};
 use crate::store::read::parts::{Asked, Shape, UserRow, Versioned, time};
 use crate::store::seal::DataKey;
-use crate::store::{Store, history};
+use crate::store::{Store, history, streams};
 
 /// What to find beside pool and client.
 #[derive(Clone, Debug, Default)]
@@ -299,7 +299,7 @@ impl Store {
             return serde_json::from_str(state.get()).map_err(|source| StoreError::Row { table, source });
         }
         let mut lent = self.database.lend().await?;
-        let events = history::load(lent.connection(), pool, stream, key).await;
+        let events = streams::load(lent.connection(), pool, stream, key).await;
         let events = lent.settled(events)?;
         // A row without a living state in its stream is one that somebody deleted a moment ago.
         history::replay(stream, &events).0.ok_or(StoreError::Stale)

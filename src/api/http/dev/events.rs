@@ -2,13 +2,15 @@
 
 use axum::extract::{Query, State};
 use axum::response::Response;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::api::http::dev::address::address;
 use crate::api::http::dev::pools;
-use crate::api::http::dev::stream::{Item, Source};
+use crate::api::http::dev::stream::{Item, POLL, Source};
 use crate::api::http::dev::{Console, Failed, page, rendered};
 use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
@@ -18,6 +20,7 @@ use crate::pages::Moment;
 use crate::pages::console::{self, Flow, Link, Section, Tab};
 use crate::store::Store;
 use crate::store::feed::{Cursor, FeedRow, Log};
+use crate::store::wake::Wake;
 
 /// What a page shows at most.
 const MOST_SHOWN: usize = 25;
@@ -106,20 +109,19 @@ pub(super) async fn stream(
         }
     };
     let feed = Feed { log: filter.log(), pool: filter.pool(), after, largest: console.kafka.largest_record() };
-    Ok(console.streams.open(&headers, store, Source::Events(feed)))
+    Ok(console.streams.open(&headers, store, feed))
 }
 
 /// The rows of a log, each once, from a place on.
-pub(super) struct Feed {
+struct Feed {
     log: Log,
     pool: Option<UserPoolId>,
     after: Cursor,
     largest: usize,
 }
 
-impl Feed {
-    /// Those that have come since the last look.
-    pub(super) async fn look(&mut self, store: &Store) -> Result<Vec<Item>, Failed> {
+impl Source for Feed {
+    async fn look(&mut self, store: &Store) -> Result<Vec<Item>, Failed> {
         loop {
             let rows = store.feed(self.log, &self.after, MOST_NEWS).await?;
             let Some(last) = rows.last() else { return Ok(Vec::new()) };
@@ -135,6 +137,10 @@ impl Feed {
                 return Ok(items);
             }
         }
+    }
+
+    fn news(wake: &Wake) -> BoxFuture<'_, ()> {
+        wake.wait_for_events(POLL).boxed()
     }
 }
 

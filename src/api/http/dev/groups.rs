@@ -6,18 +6,14 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::api::http::dev::address::address;
 use crate::api::http::dev::ask::{PAGE, answer, ask};
 use crate::api::http::dev::commands::{self, command};
 use crate::api::http::dev::pools::{self, Paged, at, fact, in_pool, moment, next, pretty};
-use crate::api::http::dev::users;
+use crate::api::http::dev::rows;
 use crate::api::http::dev::{Console, Failed, page};
 use crate::api::operation::Operation;
 use crate::pages::console::{Link, Record, Shown, Table};
 use crate::proto::v1::*;
-
-/// What of a group is shown in lists.
-pub(super) const COLUMNS: [&str; 4] = ["Name", "Precedence", "Description", "Created"];
 
 /// `GET /dev/pools/<pool>/groups`.
 pub(super) async fn list(
@@ -30,8 +26,8 @@ pub(super) async fn list(
     let found = ask(&console.app, request).await?;
     let path = at(&pool, "/groups");
     let table = Table {
-        columns: COLUMNS.to_vec(),
-        rows: found.groups.into_iter().map(|group| row(&pool, group)).collect(),
+        columns: rows::GROUP_COLUMNS.to_vec(),
+        rows: found.groups.into_iter().map(|group| rows::group(&pool, group)).collect(),
         empty: "This pool has no group yet. The command below makes one.",
         first: paged.first(&path, &[]),
         next: next(found.next_token, &path, &[]),
@@ -40,17 +36,6 @@ pub(super) async fn list(
     let make = json!({ "UserPoolId": pool, "GroupName": "readers", "Precedence": 10 });
     let commands = vec![command("Make a group", Operation::CreateGroup, &make)];
     page(StatusCode::OK, &Record { tables: vec![table], commands, ..in_pool(&pool, &name, "Groups", "/groups") })
-}
-
-/// A group in a list.
-pub(super) fn row(pool: &str, group: GroupType) -> Vec<Shown> {
-    let href = address(&at(pool, "/group"), &[("name", group.group_name())]);
-    vec![
-        Shown::Link(Link::new(href, group.group_name())),
-        Shown::Text(group.precedence.map(|precedence| precedence.to_string()).unwrap_or_default()),
-        Shown::Text(group.description().to_owned()),
-        moment(group.creation_date),
-    ]
 }
 
 /// Which group.
@@ -82,8 +67,8 @@ pub(super) async fn group(
     let (path, parameters) = (at(&pool, "/group"), [("name", named.name.as_str())]);
     let table = Table {
         title: Some("Members".to_owned()),
-        columns: users::COLUMNS.to_vec(),
-        rows: members.users.iter().map(|user| users::row(&pool, user)).collect(),
+        columns: rows::USER_COLUMNS.to_vec(),
+        rows: members.users.iter().map(|user| rows::user(&pool, user)).collect(),
         empty: "Nobody is in this group yet.",
         first: paged.first(&path, &parameters),
         next: next(members.next_token, &path, &parameters),

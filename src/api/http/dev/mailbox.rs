@@ -5,13 +5,15 @@ use std::collections::VecDeque;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode, Uri, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::http::dev::address::address;
-use crate::api::http::dev::stream::{Item, Source};
+use crate::api::http::dev::stream::{Item, POLL, Source};
 use crate::api::http::dev::{Console, Failed, MAIL_POLICY, page, pools, rendered, with_policy};
 use crate::app::App;
 use crate::delivery::plain_text;
@@ -21,8 +23,10 @@ use crate::domain::time::Timestamp;
 use crate::pages::Moment;
 use crate::pages::console::{self, Choice, Flow, Paper, Section};
 use crate::proto::events::CodePurpose;
+use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::mailbox::{Delivered, MailboxPlace, MessageKind, Sought};
+use crate::store::wake::Wake;
 
 /// What a program is told at most.
 const MOST_TOLD: i64 = 100;
@@ -214,20 +218,19 @@ pub(super) async fn stream(State(console): State<Console>, headers: HeaderMap, u
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(filter.after.as_deref());
     let since = last.and_then(|last| last.parse().ok()).map_or_else(|| console.app.clock.now(), Timestamp);
     let news = Arrivals { sought: filter.sought(), since, known: VecDeque::new() };
-    Ok(console.streams.open(&headers, console.app.store.clone(), Source::Messages(news)))
+    Ok(console.streams.open(&headers, console.app.store.clone(), news))
 }
 
 /// The messages that arrive, each once.
-pub(super) struct Arrivals {
+struct Arrivals {
     sought: Sought,
     since: Timestamp,
     /// What was shown of the time in which others may still come.
     known: VecDeque<(Timestamp, Uuid)>,
 }
 
-impl Arrivals {
-    /// Those that have arrived since the last look.
-    pub(super) async fn look(&mut self, store: &crate::store::Store) -> Result<Vec<Item>, Failed> {
+impl Source for Arrivals {
+    async fn look(&mut self, store: &Store) -> Result<Vec<Item>, Failed> {
         let known: Vec<Uuid> = self.known.iter().map(|(_, id)| *id).collect();
         let begin = |since: Timestamp| since.plus_seconds(-LATE_SECONDS);
         let found: Result<_, StoreError> =
@@ -241,5 +244,9 @@ impl Arrivals {
         let since = begin(self.since);
         self.known.retain(|(at, _)| *at >= since);
         Ok(items)
+    }
+
+    fn news(wake: &Wake) -> BoxFuture<'_, ()> {
+        wake.wait_for_deliveries(POLL).boxed()
     }
 }

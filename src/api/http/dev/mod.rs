@@ -9,6 +9,7 @@ mod events;
 mod groups;
 mod mailbox;
 mod pools;
+mod rows;
 mod stream;
 mod users;
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, Stream};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -19,8 +18,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::http::dev::Failed;
-use crate::api::http::dev::events::Feed;
-use crate::api::http::dev::mailbox::Arrivals;
 use crate::store::Store;
 use crate::store::wake::Wake;
 
@@ -29,7 +26,7 @@ pub(super) const MOST: usize = 16;
 /// A stream ends after this time, like a connection without a call.
 const LONGEST: Duration = Duration::from_secs(300);
 /// What other processes do is looked for so often.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// Who has gone is noticed when this can't be written.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 /// A browser whose stream has ended asks again after this time.
@@ -44,28 +41,12 @@ pub(super) struct Item {
 }
 
 /// Where new things come from.
-pub(super) enum Source {
-    /// The mailbox.
-    Messages(Arrivals),
-    /// A log.
-    Events(Feed),
-}
-
-impl Source {
-    async fn look(&mut self, store: &Store) -> Result<Vec<Item>, Failed> {
-        match self {
-            Self::Messages(arrivals) => arrivals.look(store).await,
-            Self::Events(feed) => feed.look(store).await,
-        }
-    }
+pub(super) trait Source: Send + 'static {
+    /// What is new since it was looked for before.
+    fn look(&mut self, store: &Store) -> impl Future<Output = Result<Vec<Item>, Failed>> + Send;
 
     /// Ends when there may be something. What happens from this call on counts.
-    fn news<'a>(&self, wake: &'a Wake) -> BoxFuture<'a, ()> {
-        match self {
-            Self::Messages(_) => wake.wait_for_deliveries(POLL).boxed(),
-            Self::Events(_) => wake.wait_for_events(POLL).boxed(),
-        }
-    }
+    fn news(wake: &Wake) -> BoxFuture<'_, ()>;
 }
 
 /// The streams of the server.
@@ -82,7 +63,7 @@ impl Streams {
     }
 
     /// A stream of what comes from a source, or the refusal of one.
-    pub(super) fn open(&self, headers: &HeaderMap, store: Store, source: Source) -> Response {
+    pub(super) fn open(&self, headers: &HeaderMap, store: Store, source: impl Source) -> Response {
         if is_of_another_page(headers) {
             return (StatusCode::FORBIDDEN, "Only the console's own pages may follow what arrives.\n").into_response();
         }
@@ -123,15 +104,15 @@ fn is_of_another_page(headers: &HeaderMap) -> bool {
 }
 
 /// One stream, which looks for what is new when its reader has taken what there was.
-struct Following {
+struct Following<S> {
     store: Store,
-    source: Source,
+    source: S,
     items: VecDeque<Item>,
     life: Life,
     _place: OwnedSemaphorePermit,
 }
 
-fn events(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
+fn events<S: Source>(following: Following<S>) -> impl Stream<Item = Result<Event, Infallible>> {
     // It is said at once, so that the browser knows that the stream is open.
     let begin = stream::once(async { Ok(Event::default().retry(AGAIN).comment("open")) });
     let items = stream::unfold(following, |mut following| async move {
@@ -147,7 +128,7 @@ fn event(item: &Item) -> Event {
     event.json_data(&item.html).unwrap_or_default()
 }
 
-impl Following {
+impl<S: Source> Following<S> {
     async fn next(&mut self) -> Option<Item> {
         let wake = self.store.wake().clone();
         loop {
@@ -157,7 +138,7 @@ impl Following {
             if let Some(item) = self.items.pop_front() {
                 return Some(item);
             }
-            let news = self.source.news(&wake);
+            let news = S::news(&wake);
             match self.source.look(&self.store).await {
                 Ok(items) if items.is_empty() => {
                     tokio::select! {

@@ -9,15 +9,12 @@ use serde_json::json;
 use crate::api::http::dev::address::{address, encoded};
 use crate::api::http::dev::ask::{PAGE, answer, ask};
 use crate::api::http::dev::commands::{self, command};
-use crate::api::http::dev::groups;
 use crate::api::http::dev::pools::{self, Paged, at, fact, in_pool, moment, next, pretty};
+use crate::api::http::dev::rows::{self, value};
 use crate::api::http::dev::{Console, Failed, page};
 use crate::api::operation::Operation;
 use crate::pages::console::{Link, Record, Search, Shown, Table};
 use crate::proto::v1::*;
-
-/// What of a user is shown in lists.
-pub(super) const COLUMNS: [&str; 4] = ["Name", "Address", "Status", "Created"];
 
 /// Who is looked for.
 #[derive(Deserialize)]
@@ -49,8 +46,8 @@ pub(super) async fn list(
         "Nobody is found."
     };
     let table = Table {
-        columns: COLUMNS.to_vec(),
-        rows: found.users.iter().map(|user| row(&pool, user)).collect(),
+        columns: rows::USER_COLUMNS.to_vec(),
+        rows: found.users.iter().map(|user| rows::user(&pool, user)).collect(),
         empty: nobody,
         first: paged.first(&path, &parameters),
         next: next(found.pagination_token, &path, &parameters),
@@ -87,24 +84,6 @@ fn filter(find: &str) -> Option<String> {
     Some(format!("{attribute} ^= \"{}\"", find.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// A user in a list.
-pub(super) fn row(pool: &str, user: &UserType) -> Vec<Shown> {
-    let value = |name: &str| value(&user.attributes, name);
-    let href = at(pool, &format!("/users/{}", encoded(value("sub"))));
-    let address = [value("email"), value("phone_number")].into_iter().find(|value| !value.is_empty());
-    let status = if user.enabled == Some(false) { "DISABLED" } else { user.user_status() };
-    vec![
-        Shown::Link(Link::new(href, user.username())),
-        Shown::Text(address.unwrap_or_default().to_owned()),
-        Shown::Word(status.to_owned()),
-        moment(user.user_create_date),
-    ]
-}
-
-fn value<'a>(attributes: &'a [AttributeType], name: &str) -> &'a str {
-    attributes.iter().find(|attribute| attribute.name() == name).map(AttributeType::value).unwrap_or_default()
-}
-
 /// `GET /dev/pools/<pool>/users/<sub>`.
 pub(super) async fn user(
     State(console): State<Console>,
@@ -125,8 +104,8 @@ pub(super) async fn user(
     let path = at(&pool, &format!("/users/{}", encoded(&sub)));
     let groups = Table {
         title: Some("Groups".to_owned()),
-        columns: groups::COLUMNS.to_vec(),
-        rows: found.groups.into_iter().map(|group| groups::row(&pool, group)).collect(),
+        columns: rows::GROUP_COLUMNS.to_vec(),
+        rows: found.groups.into_iter().map(|group| rows::group(&pool, group)).collect(),
         empty: "In no group.",
         first: paged.first(&path, &[]),
         next: next(found.next_token, &path, &[]),
