@@ -67,6 +67,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<Generated, Failure> {
     );
     let dispatch = format!(
         "/// Runs an operation through the part of the pipeline that knows its types.\n\
+         #[allow(clippy::too_many_lines, reason = \"a line for each operation\")]\n\
          fn dispatch(context: Context, body: Bytes) -> BoxFuture<'static, Result<Bytes, Error>> {{\n    match context.operation {{\n{arms}        #[allow(unreachable_patterns)]\n        unbuilt => Box::pin(std::future::ready(Err(Error::not_implemented(unbuilt.info().name)))),\n    }}\n}}\n"
     );
     Ok(Generated { operations, dispatch })

@@ -13,7 +13,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Semaphore;
-use userpool::app::passwords::Cost;
+use userpool::app::hashing::Cost;
 use userpool::domain::auth::srp;
 use userpool::environment::Random;
 use uuid::Uuid;

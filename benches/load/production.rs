@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 use sqlx::PgPool;
-use userpool::app::passwords::Cost;
+use userpool::app::hashing::Cost;
 use userpool::domain::ids::{StreamId, UserPoolId};
 use userpool::store::Store;
 use userpool::store::read::Wanted;

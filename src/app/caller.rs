@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::app::passwords::Turn;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::UserPoolId;
+use crate::limits::Network;
 use crate::store::answers::NamedCommand;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
@@ -32,6 +32,17 @@ pub struct Caller {
     pub idempotency_key: Option<String>,
     /// The command under the name that the caller gave it: set by the pipeline for commands of developers.
     pub command: Option<NamedCommand>,
+}
+
+/// Whose turn slow work takes.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// The pool that it is done for.
+    pub pool: UserPoolId,
+    /// Where the caller is.
+    pub network: Network,
+    /// How long the caller waits.
+    pub patience: Option<Duration>,
 }
 
 /// A service account that calls.

@@ -3,7 +3,7 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, NamedThroughClient};
 use crate::app::{App, Failure, shapes};
-use crate::domain::attributes::mailbox;
+use crate::domain::addresses::mailbox;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, Sub};

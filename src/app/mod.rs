@@ -14,8 +14,8 @@ pub mod guesses;
 pub mod identity_provider;
 pub mod pages;
 pub mod password;
-pub mod password_forms;
-pub mod passwords;
+
+pub mod hashing;
 pub mod seed;
 pub mod shapes;
 pub mod sign_up;
@@ -43,7 +43,7 @@ pub struct App {
     /// Randomness.
     pub random: Random,
     /// The hashing of passwords.
-    pub passwords: passwords::Passwords,
+    pub hasher: hashing::Hasher,
     /// Keys that sign tokens, parsed.
     pub signers: Signers,
     /// Checks access tokens.
@@ -97,22 +97,17 @@ pub struct Identity {
 
 impl App {
     /// An application on a store, with the settings that are usual.
-    pub fn new(store: Store, identity: Identity, passwords: passwords::Passwords) -> Arc<Self> {
-        Self::with_settings(store, identity, passwords, Settings::default())
+    pub fn new(store: Store, identity: Identity, hasher: hashing::Hasher) -> Arc<Self> {
+        Self::with_settings(store, identity, hasher, Settings::default())
     }
 
     /// An application on a store.
-    pub fn with_settings(
-        store: Store,
-        identity: Identity,
-        passwords: passwords::Passwords,
-        settings: Settings,
-    ) -> Arc<Self> {
+    pub fn with_settings(store: Store, identity: Identity, hasher: hashing::Hasher, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             store,
             clock: Clock,
             random: Random::default(),
-            passwords,
+            hasher,
             signers: Signers::default(),
             access_tokens: access_token::Verifier::default(),
             guesses: guesses::Guesses::default(),

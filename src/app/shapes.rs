@@ -22,7 +22,7 @@ pub fn user_pool(id: &UserPoolId, pool: &UserPool, estimated_users: i32) -> v1::
         arn: Some(pool.arn(id)),
         creation_date: Some(pool.created_at.into()),
         last_modified_date: Some(pool.modified_at.into()),
-        schema_attributes: attributes::shown(&pool.schema),
+        schema_attributes: attributes::schema::shown(&pool.schema),
         estimated_number_of_users: Some(estimated_users),
         policies: settings.policies,
         deletion_protection: settings.deletion_protection,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::app::passwords::Passwords;
+use crate::app::hashing::Hasher;
 use crate::cli::config::{ConfigArguments, ServerConfig, unknown_variables};
 use crate::cli::server::{self, Listeners, Services};
 use crate::cli::shutdown::{self, Shutdown};
@@ -48,8 +48,8 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
             );
         }
     }
-    let passwords = Passwords::new(config.cost, config.hashing_threads);
-    let app = App::with_settings(store, config.identity.clone(), passwords, config.app_settings);
+    let hasher = Hasher::new(config.cost, config.hashing_threads);
+    let app = App::with_settings(store, config.identity.clone(), hasher, config.app_settings);
     announce(&listeners, &config)?;
     let services = Services {
         app,

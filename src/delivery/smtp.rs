@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::delivery::DeliveryError;
 use crate::delivery::plain_text::plain_text;
 use crate::delivery::settings::{self, EmailSettings, Secret, Security, SettingsError};
-use crate::domain::attributes;
+use crate::domain::addresses;
 use crate::domain::message::{Message, NamedAddress};
 
 /// A connection that was idle for longer is not used again: relays close theirs after some minutes.
@@ -267,7 +267,7 @@ fn is_enhanced_code(word: &str) -> bool {
 
 /// An address as lettre has it: the mailbox that was compared with others, whose domain every relay takes.
 fn mailbox(address: NamedAddress) -> Result<Mailbox, lettre::address::AddressError> {
-    let mailbox = attributes::mailbox(&address.address).ok_or(lettre::address::AddressError::InvalidInput)?;
+    let mailbox = addresses::mailbox(&address.address).ok_or(lettre::address::AddressError::InvalidInput)?;
     let (user, domain) = mailbox.rsplit_once('@').ok_or(lettre::address::AddressError::MissingParts)?;
     Ok(Mailbox::new(address.name, lettre::Address::new(user, domain)?))
 }

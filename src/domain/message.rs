@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attributes::is_email;
+use crate::domain::addresses::is_email;
 use crate::proto::events::UserPoolSettings;
 
 /// How a message travels.

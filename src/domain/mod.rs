@@ -2,6 +2,7 @@
 //!
 //! Nothing here is async or knows SQL, gRPC, clocks or randomness: ids, codes, hashes and the time come in the command.
 
+pub mod addresses;
 pub mod app_client;
 pub mod attributes;
 pub mod auth;

@@ -31,6 +31,7 @@ pub mod rebuild;
 mod replay;
 pub mod seal;
 pub mod service_accounts;
+mod session_changes;
 mod sessions;
 pub mod sign_in;
 pub mod streams;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::domain::ids::UserPoolId;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::store::wake::News;
 
 /// So long the database is asked where a caller does not say how long it waits.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +64,22 @@ impl Store {
                 Err(lost)
             }
         }
+    }
+
+    /// Runs a write in its own task to its end, whatever becomes of the caller.
+    pub(crate) async fn to_its_end<F>(&self, write: F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send + 'static,
+    {
+        let wake = self.wake.clone();
+        tokio::spawn(async move {
+            let result = write.await;
+            if result.is_ok() {
+                wake.committed(News::Events);
+            }
+            result
+        })
+        .await?
     }
 
     /// Whether a fact is recorded: it was written with the rest of its statement or transaction. One that may still be on its

@@ -10,7 +10,6 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::domain::auth::session::Session;
 use crate::domain::ids::{Sub, UserPoolId};
@@ -21,16 +20,13 @@ use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
-use crate::store::cache::PoolView;
-use crate::store::commit::{ActivityRow, activity_row, append_activity};
+use crate::store::commit::{ActivityRow, activity_row};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
-use crate::store::outcome::find_out;
 use crate::store::read::{Failures, VersionedAttempts};
-use crate::store::wake::News;
 use crate::store::{sessions, to_database};
 
 /// Where the facts of a sign-in go.
@@ -212,12 +208,6 @@ select assert_version('attempts', $3, coalesce(
            (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0)),
        case when $13::bytea is not null then assert_rate($1, $12, $13, $11, $14, $15) end";
 
-/// The next refresh token of a session in the place of the last one; or, once more, of what the same statement may have done.
-const ROTATE: &str = "
-update sessions set refresh_counter = $3 + 1, replaced_at = $4
-where user_pool_id = $1 and event_id = $2
-    and (refresh_counter = $3 or $5 and refresh_counter = $3 + 1 and replaced_at = $4)";
-
 /// A password that was heard: at whom, and what the decision saw of wrong ones.
 struct Heard {
     pool: UserPoolId,
@@ -233,10 +223,6 @@ struct Heard {
 fn number(failures: u32) -> i32 {
     i32::try_from(failures).unwrap_or(i32::MAX)
 }
-
-/// Whether a statement is sent a second time, because the first one's answer was lost.
-#[derive(Clone, Copy)]
-struct Again(bool);
 
 impl Store {
     /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
@@ -436,101 +422,6 @@ impl Store {
         });
         written.await.map_err(|error| error.with_wait(&limited))
     }
-
-    /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.
-    ///
-    /// Where the answer is lost on the way, the same is done once more: it finds what the first one did, or does it, and
-    /// leaves nothing to do for a first one that is late. A caller who was told of a failure would come again with the old
-    /// token, and lose the session for it.
-    pub async fn rotate_refresh_token(
-        &self,
-        pool: &UserPoolId,
-        session: &Session,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (pool, session) = (pool.clone(), session.clone());
-        let store = self.clone();
-        self.to_its_end(async move {
-            let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
-                Err(error) if error.is_connection_lost() => {
-                    store.connections.look_at_all();
-                    find_out(None, || store.rotate(&pool, &session, at, Again(true))).await?
-                }
-                rotated => rotated?,
-            };
-            if rotated { Ok(()) } else { Err(StoreError::Stale) }
-        })
-        .await
-    }
-
-    async fn rotate(
-        &self,
-        pool: &UserPoolId,
-        session: &Session,
-        at: Timestamp,
-        Again(again): Again,
-    ) -> Result<bool, StoreError> {
-        let mut lent = self.connections.lend().await?;
-        let rotated = sqlx::query(ROTATE)
-            .bind(pool.as_str())
-            .bind(session.event_id)
-            .bind(session.refresh_counter)
-            .bind(to_database(at))
-            .bind(again)
-            .execute(lent.connection())
-            .await;
-        lent.settled(rotated.map(|rotated| rotated.rows_affected() == 1).map_err(StoreError::from))
-    }
-
-    /// Ends a session and records why.
-    pub async fn end_session(
-        &self,
-        pool: &PoolView,
-        origin: &Origin,
-        user: &LoadedUser,
-        session: Uuid,
-        fact: &Activity,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let owner = user.state.sub.to_string();
-        let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
-        let (store, pool, patience) = (self.clone(), pool.id.clone(), origin.patience);
-        self.to_its_end(async move {
-            let mut lent = store.connections.lend().await?;
-            let ended = end(&mut lent, &pool, session, &row).await;
-            match lent.settled(ended) {
-                // The answer was lost on the way. The same once more finds nothing to end where the first one did.
-                Err(error) if error.is_connection_lost() => {
-                    store.connections.look_at_all();
-                    find_out(patience, || store.end_once_more(&pool, session, &row)).await
-                }
-                ended => ended,
-            }
-        })
-        .await
-    }
-
-    async fn end_once_more(&self, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
-        let mut lent = self.connections.lend().await?;
-        let ended = end(&mut lent, pool, session, row).await;
-        lent.settled(ended)
-    }
-
-    /// Runs a write in its own task to its end, whatever becomes of the caller.
-    pub(crate) async fn to_its_end<F>(&self, write: F) -> Result<(), StoreError>
-    where
-        F: Future<Output = Result<(), StoreError>> + Send + 'static,
-    {
-        let wake = self.wake.clone();
-        tokio::spawn(async move {
-            let result = write.await;
-            if result.is_ok() {
-                wake.committed(News::Events);
-            }
-            result
-        })
-        .await?
-    }
 }
 
 async fn accept_and_answer(lent: &mut Lent<'_>, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
@@ -546,19 +437,4 @@ async fn has_begun(lent: &mut Lent<'_>, pool: &UserPoolId, session: &Session) ->
     let is_new = sessions::insert(&mut transaction, pool, session).await?;
     transaction.rollback().await?;
     Ok(!is_new)
-}
-
-/// Ends a session and records why, if it is there.
-async fn end(lent: &mut Lent<'_>, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
-    let mut transaction = lent.begin().await?;
-    let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")
-        .bind(pool.as_str())
-        .bind(session)
-        .execute(&mut *transaction)
-        .await?;
-    if ended.rows_affected() == 1 {
-        append_activity(&mut transaction, pool, std::slice::from_ref(row)).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
 }

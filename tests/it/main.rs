@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, reason = "tests are named by what a user sees")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "all of it is tests")]
+#![allow(clippy::too_many_lines, reason = "a scenario tells one thing after another")]
 
 mod admin_create_user;
 mod admin_user;

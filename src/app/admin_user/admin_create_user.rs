@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::admin_user::named_user::named_user;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::ids::{Sub, UserPoolId};
@@ -183,7 +183,7 @@ impl HashedTemporary {
             None => (generate(app, &policy), true),
         };
         password_policy::check(&policy, &text)?;
-        let forms = password_forms::make(app, caller, &pool.id, username, &text).await?;
+        let forms = PasswordForms::make(app, caller, &pool.id, username, &text).await?;
         Ok(Self { text, is_generated, forms })
     }
 

@@ -8,7 +8,7 @@ use crate::app::auth::issue::issue;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::Step;
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Comparison};
+use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure};
 use crate::domain::auth::factor::password::{Guess, Refusal};
 use crate::domain::auth::session::Proofs;
@@ -46,7 +46,7 @@ pub async fn hear_password<Response: AuthResponse>(
     };
     match guess.judge(&user.state, matches) {
         Ok(()) => {
-            let proofs = Proofs::default().with_password(password_forms::id_of(user.state.password.as_ref())?);
+            let proofs = Proofs::default().with_password(forms::id_of(user.state.password.as_ref())?);
             advance(app, caller, sign_in, user, Step { proofs, answered: None }).await
         }
         Err(refusal) => refuse(app, sign_in, stands_for_name, *refusal).await,

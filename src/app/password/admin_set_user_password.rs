@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::admin_user::named_user::named_user;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::{App, Failure};
 use crate::domain::password_policy;
 use crate::domain::user::admin_set_user_password as rules;
@@ -24,7 +24,7 @@ pub struct Prepared {
 pub async fn prepare(app: &App, caller: &Caller, request: &AdminSetUserPasswordRequest) -> Result<Prepared, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     password_policy::check(&pool.state.password_policy(), request.password())?;
-    let forms = password_forms::make(app, caller, &pool.id, user.state.username(), request.password()).await?;
+    let forms = PasswordForms::make(app, caller, &pool.id, user.state.username(), request.password()).await?;
     Ok(Prepared { found: FirstRead::new((pool, user)), forms })
 }
 

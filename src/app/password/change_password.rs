@@ -3,7 +3,7 @@
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
-use crate::app::password_forms::{self, Comparison, Owner, PasswordForms};
+use crate::app::hashing::forms::{Comparison, Owner, PasswordForms};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
@@ -56,7 +56,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &ChangePasswordRequest
     };
     let forms = if is_right {
         let (name, proposed) = (user.state.username(), request.proposed_password());
-        Some(password_forms::make(app, caller, &pool.id, name, proposed).await?)
+        Some(PasswordForms::make(app, caller, &pool.id, name, proposed).await?)
     } else {
         None
     };

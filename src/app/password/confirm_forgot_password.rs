@@ -3,7 +3,7 @@
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
-use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
 use crate::domain::password_policy;
@@ -34,7 +34,7 @@ pub async fn prepare<'a>(
     let forms = match user.filter(|_| is_right) {
         Some(user) => {
             let name = user.state.username();
-            Some(password_forms::make(app, caller, &pool.id, name, request.password()).await?)
+            Some(PasswordForms::make(app, caller, &pool.id, name, request.password()).await?)
         }
         None => None,
     };

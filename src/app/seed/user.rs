@@ -1,13 +1,14 @@
 //! A user with a password, in groups.
 
+use crate::app::App;
 use crate::app::admin_user::admin_create_user;
 use crate::app::admin_user::admin_update_user_attributes::admin_update_user_attributes;
 use crate::app::admin_user::named_user::named_user;
 use crate::app::caller::Caller;
 use crate::app::group::admin_add_user_to_group::admin_add_user_to_group;
+use crate::app::hashing::forms;
 use crate::app::password::admin_set_user_password;
 use crate::app::seed::{refused_id, settled_alone, settled_alone_with};
-use crate::app::{App, password_forms};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::Sub;
 use crate::domain::user::{User, UserStatus};
@@ -117,10 +118,10 @@ async fn has_password(
     user: &LoadedUser,
 ) -> Result<bool, Error> {
     let status = if wanted.permanent() { UserStatus::Confirmed } else { UserStatus::ForceChangePassword };
-    let Some(stored) = password_forms::stored_hash(pool, user)?.filter(|_| user.state.status == status) else {
+    let Some(stored) = forms::stored_hash(pool, user)?.filter(|_| user.state.status == status) else {
         return Ok(false);
     };
-    app.passwords.verify(wanted.password(), Some(&stored), &caller.turn(&pool.id)).await
+    app.hasher.verify(wanted.password(), Some(&stored), &caller.turn(&pool.id)).await
 }
 
 /// The attributes that are not yet as they should be: one that is can be immutable.

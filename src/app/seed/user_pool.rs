@@ -85,7 +85,7 @@ fn is_case_sensitive(configuration: Option<UsernameConfigurationType>) -> bool {
 fn new_attributes(pool: &UserPool, asked: &[SchemaAttributeType]) -> Result<Vec<SchemaAttributeType>, Error> {
     let mut added = Vec::new();
     for attribute in asked {
-        let schema = attributes::schema(std::slice::from_ref(attribute), u32::MAX)?;
+        let schema = attributes::schema::schema(std::slice::from_ref(attribute), u32::MAX)?;
         // The prefix of a custom attribute is not written.
         let is_asked = |known: &&SchemaAttributeType| known.name().rsplit(':').next() == attribute.name.as_deref();
         let Some(wanted) = schema.iter().rfind(is_asked) else { continue };

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
-use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, shapes};
-use crate::domain::attributes;
+use crate::domain::addresses;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::message::Medium;
@@ -40,7 +40,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Res
     let checked = async {
         let found = read(app, request, &pool_id, &client_id).await?;
         let (_, registration) = check(&found, request, &client_id, sub)?;
-        let forms = password_forms::make(app, caller, &pool_id, &registration.username, request.password()).await?;
+        let forms = PasswordForms::make(app, caller, &pool_id, &registration.username, request.password()).await?;
         Ok((FirstRead::new(found), forms))
     };
     let of_client = |failure: Failure| failure.map_refusal(|error| error.of_client(&client_id));
@@ -144,7 +144,7 @@ fn names_to_claim<'a>(rules: &NameRules, request: &'a SignUpRequest) -> Vec<(Opt
     let addresses = addresses.map(|it| (Some(it.name()), it.value()));
     let username = match rules.username_attributes.is_empty() {
         true => None,
-        false if attributes::is_email(request.username()) => Some("email"),
+        false if addresses::is_email(request.username()) => Some("email"),
         false => Some("phone_number"),
     };
     let names = [(username, request.username())].into_iter().chain(addresses);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::api::listener::{Limits, Tls, TlsError, TlsFiles};
 use crate::api::trusted_proxies::TrustedProxies;
-use crate::app::passwords::Cost;
+use crate::app::hashing::Cost;
 use crate::app::{self, Identity};
 use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSettings, Settings, TlsSettings};
 use crate::delivery::Way;
@@ -190,37 +191,25 @@ impl ServerConfig {
             let exposed = !address.ip().is_loopback() && !has_certificate && !elsewhere;
             checked.unless(exposed, || Problem::ListenerWithoutTls(address));
         }
-        let public_url = checked.take(public_url(settings.public_url.as_deref(), elsewhere));
-        let account_id = settings.account_id.unwrap_or_else(|| "123456789012".to_owned());
-        checked.unless(account_id.len() != 12 || !account_id.bytes().all(|byte| byte.is_ascii_digit()), || {
-            Problem::AccountId
-        });
-        let region = settings.region.unwrap_or_else(|| "us-east-1".to_owned());
-        checked.unless(!is_region(&region), || Problem::Region);
+        let identity =
+            checked.identity(settings.public_url.as_deref(), settings.account_id, settings.region, elsewhere);
         let without_tls = settings.database.without_tls.unwrap_or(false);
         let database = checked.take(database_url(settings.database.url, without_tls));
-        let master_keys = checked.take(match &settings.master_keys_file {
-            Some(file) => MasterKeys::read(file).map(Arc::new).map_err(Problem::from),
-            None => Err(Problem::Missing("master-keys-file", "USERPOOL_MASTER_KEYS_FILE")),
-        });
+        let master_keys = checked.take(master_keys(settings.master_keys_file.as_deref()));
         let kafka = checked.take(kafka_config(settings.kafka)).flatten();
         let cost = checked.take(cost(&settings.password_hash));
         let delivery = Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from);
         let delivery = checked.take(delivery);
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-        let hashing_threads = checked.range("hashing-threads", settings.hashing_threads, cores, 1..=1_024);
+        let hashing_threads = checked.hashing_threads(settings.hashing_threads);
         // Two are the least: a worker may hold one while a command commits.
         let connections = checked.range("database.connections", settings.database.connections, 20, 2..=1_000);
         let months = settings.activity_months;
         let activity_months = checked.range("activity-months", months, DEFAULT_RETENTION_MONTHS, 1..=1_200);
-        let pause = settings.shutdown_pause.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
-        let shutdown_pause = checked.range("shutdown-pause", pause, 5, 0..=300);
-
+        let shutdown_pause = checked.shutdown_pause(settings.shutdown_pause);
         let counts = checked.counts(&settings.limits.counts);
         let limits = settings.connections.limits(&mut checked);
-
-        let required = (public_url, database, master_keys, cost, delivery);
-        let (Some(public_url), Some((database_url, caution)), Some(master_keys), Some(cost), Some(delivery)) = required
+        let required = (identity, database, master_keys, cost, delivery);
+        let (Some(identity), Some((database_url, caution)), Some(master_keys), Some(cost), Some(delivery)) = required
         else {
             return Err(Problems(problems));
         };
@@ -231,7 +220,7 @@ impl ServerConfig {
             grpc_addr,
             http_addr,
             tls,
-            identity: Identity { public_url, account_id, region },
+            identity,
             proxies: TrustedProxies::new(settings.trusted_proxies.unwrap_or_default()),
             limits,
             database_url,
@@ -248,11 +237,16 @@ impl ServerConfig {
             },
             delivery,
             activity_months,
-            shutdown_pause: Duration::from_secs(u64::from(shutdown_pause)),
+            shutdown_pause,
             log_format: settings.log_format.unwrap_or_default(),
             cautions: caution.into_iter().collect(),
         })
     }
+}
+
+fn master_keys(file: Option<&Path>) -> Result<Arc<MasterKeys>, Problem> {
+    let file = file.ok_or(Problem::Missing("master-keys-file", "USERPOOL_MASTER_KEYS_FILE"))?;
+    Ok(Arc::new(MasterKeys::read(file)?))
 }
 
 /// Collects problems.
@@ -267,6 +261,34 @@ impl Checked<'_> {
         if wrong {
             self.0.push(problem());
         }
+    }
+
+    /// The names that ids and tokens contain.
+    fn identity(
+        &mut self,
+        url: Option<&str>,
+        account_id: Option<String>,
+        region: Option<String>,
+        tls_ends_elsewhere: bool,
+    ) -> Option<Identity> {
+        let public_url = self.take(public_url(url, tls_ends_elsewhere));
+        let account_id = account_id.unwrap_or_else(|| "123456789012".to_owned());
+        let is_account = account_id.len() == 12 && account_id.bytes().all(|byte| byte.is_ascii_digit());
+        self.unless(!is_account, || Problem::AccountId);
+        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+        self.unless(!is_region(&region), || Problem::Region);
+        Some(Identity { public_url: public_url?, account_id, region })
+    }
+
+    /// As many as there are cores, unless it is said.
+    fn hashing_threads(&mut self, asked: Option<u32>) -> u32 {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        self.range("hashing-threads", asked, cores, 1..=1_024)
+    }
+
+    fn shutdown_pause(&mut self, asked: Option<u64>) -> Duration {
+        let seconds = asked.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX));
+        Duration::from_secs(u64::from(self.range("shutdown-pause", seconds, 5, 0..=300)))
     }
 
     /// What is counted to assert a limit bounds how high the limit may be.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::listener::Limits;
 use crate::api::trusted_proxies::TrustedProxies;
-use crate::app::passwords::{Cost, Passwords};
+use crate::app::hashing::{Cost, Hasher};
 use crate::app::{App, Identity, Settings};
 use crate::cli::config::{LimitSettings, LogFormat};
 use crate::cli::database::operator_origin;
@@ -236,7 +236,7 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str) -> Arc<App> {
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    App::with_settings(store, identity, Passwords::new(Cost::default(), slots), settings)
+    App::with_settings(store, identity, Hasher::new(Cost::default(), slots), settings)
 }
 
 /// The line for which whoever starts this waits.

@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn only_attributes_that_exist_and_are_there_can_be_had() {
-        let schema = attributes::schema(&[], 50).unwrap();
+        let schema = attributes::schema::schema(&[], 50).unwrap();
         check_attributes_to_get(&schema, &texts(&["sub", "email", "email_verified"])).unwrap();
         let missing = "One or more requested attributes do not exist.".to_owned();
         let missing = (Exception::InvalidParameterException, missing);

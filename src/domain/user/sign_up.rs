@@ -1,5 +1,6 @@
 //! SignUp: the rules.
 
+use crate::domain::addresses;
 use crate::domain::app_client::AppClient;
 use crate::domain::attributes::{self, Attributes};
 use crate::domain::decision::Decision;
@@ -62,9 +63,9 @@ pub fn early_preferred_name() -> Error {
 /// A name must not stand where the address of somebody else would.
 fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
     let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(name);
-    let form = if mistaken("email", attributes::is_email) {
+    let form = if mistaken("email", addresses::is_email) {
         "email"
-    } else if mistaken("phone_number", attributes::is_phone_number) {
+    } else if mistaken("phone_number", addresses::is_phone_number) {
         "phone number"
     } else {
         return Ok(());
@@ -94,8 +95,8 @@ pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut A
     }
     let takes = |attribute: &str| rules.username_attributes.contains(attribute);
     let attribute = match asked {
-        address if takes("email") && attributes::is_email(address) => "email",
-        address if takes("phone_number") && attributes::is_phone_number(address) => "phone_number",
+        address if takes("email") && addresses::is_email(address) => "email",
+        address if takes("phone_number") && addresses::is_phone_number(address) => "phone_number",
         _ if takes("email") && takes("phone_number") => {
             return Err(Error::invalid_parameter("Username should be either an email or a phone number."));
         }

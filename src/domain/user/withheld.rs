@@ -1,7 +1,7 @@
 //! Codes that somebody asks for and nobody is sent: what is told and recorded of them where the caller may not learn who
 //! exists.
 
-use crate::domain::attributes::is_email;
+use crate::domain::addresses::is_email;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
@@ -135,7 +135,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::domain::attributes::is_phone_number;
+    use crate::domain::addresses::is_phone_number;
     use crate::domain::message::mask;
     use crate::domain::testing::{pool, refused, texts};
     use crate::proto::v1::CreateUserPoolRequest;

@@ -13,7 +13,7 @@ pub fn add_custom_attributes(
     asked: &[v1::SchemaAttributeType],
     most: u32,
 ) -> Decision<Event, NoFacts, ()> {
-    match attributes::added(&pool.schema, asked, most) {
+    match attributes::schema::added(&pool.schema, asked, most) {
         Ok(attributes) => {
             Decision::events(vec![Event::CustomAttributesAdded(CustomAttributesAdded { attributes })], ())
         }

@@ -52,7 +52,7 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     let settings = settings::without_zeros(settings_of(request));
     settings::check(&settings)?;
     settings::check_given(&settings)?;
-    let schema = attributes::schema(&request.schema, command.most_custom_attributes)?;
+    let schema = attributes::schema::schema(&request.schema, command.most_custom_attributes)?;
     let required = |name: &str| schema.iter().any(|attribute| attribute.name() == name && attribute.required());
     let aliases = |name: &str| settings.alias_attributes.iter().any(|alias| alias == name);
     if required("preferred_username") && aliases("preferred_username") {

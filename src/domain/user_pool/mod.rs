@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attributes;
+use crate::domain::addresses;
 use crate::domain::decision::Aggregate;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::message::Medium;
@@ -242,10 +242,10 @@ impl NameRules {
     /// The form of a name that is compared. Where addresses are names, all spellings of a mailbox are one.
     pub fn normalise(&self, name: &str) -> String {
         let addresses = self.alias_attributes.contains("email") || self.username_attributes.contains("email");
-        let mailbox = if addresses { attributes::mailbox(name) } else { None };
+        let mailbox = if addresses { addresses::mailbox(name) } else { None };
         match mailbox.map(|mailbox| self.folded(&mailbox)) {
             // Small letters can be composed in other ways than capital ones.
-            Some(folded) => attributes::mailbox(&folded).unwrap_or(folded),
+            Some(folded) => addresses::mailbox(&folded).unwrap_or(folded),
             None => self.folded(name),
         }
     }
@@ -437,7 +437,7 @@ mod tests {
             let rules = NameRules { username_attributes: ["phone_number".to_owned()].into(), ..addresses(false) };
             prop_assert_eq!(rules.normalise(&number), number);
             let plain = other.starts_with('+') && other[1..].bytes().all(|byte| byte.is_ascii_digit());
-            prop_assert!(plain || !attributes::is_phone_number(&other));
+            prop_assert!(plain || !addresses::is_phone_number(&other));
         }
     }
 }

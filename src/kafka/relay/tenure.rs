@@ -100,26 +100,7 @@ impl<'a> Tenure<'a> {
         pause: &mut Pause,
         topics_are_settled: &mut bool,
     ) -> Result<(), RelayError> {
-        for log in Log::ALL {
-            self.store.enter_reader(&reader(log)).await?;
-            let cursor = self.store.checkpoint(&reader(log)).await?;
-            let topic = topics::topic(self.config, log).into();
-            let mut position = Position { log, topic, cursor, oldest: None, parked: 0 };
-            position.parked(self.store.count_parked(log).await?);
-            self.logs.push(position);
-        }
-        if !*topics_are_settled {
-            let config = Arc::clone(self.config);
-            let create = move |give_up: &CancellationToken| topics::create_missing(&config, give_up);
-            self.in_thread(Duration::ZERO, create).await?.map_err(RelayError::Topics)?;
-            *topics_are_settled = true;
-        }
-        let config = Arc::clone(self.config);
-        let connect = move |give_up: &CancellationToken| publish::connect(&config, give_up);
-        *producer = Some(self.in_thread(Duration::ZERO, connect).await??);
-        // If somebody took the lease in the meantime, it is his producer that was just fenced, and not by right.
-        self.renew().await?;
-
+        self.begin(producer, topics_are_settled).await?;
         while !self.stop.is_cancelled() {
             if self.renewed.elapsed() >= RENEW {
                 self.renew().await?;
@@ -137,21 +118,58 @@ impl<'a> Tenure<'a> {
                 continue;
             }
             let began = Instant::now();
-            let outgoing = self.logs.iter().flat_map(|position| {
-                let batches = batches.iter().filter(|batch| batch.log == position.log);
-                batches.flat_map(|batch| position.outgoing(&batch.entries))
-            });
-            let outgoing = outgoing.collect();
-            let mut fates = self.publish(producer, outgoing).await?.into_iter();
-            for batch in &mut batches {
-                let entries = batch.entries.len();
-                batch.settle(fates.by_ref().take(entries));
-            }
+            self.send(producer, &mut batches).await?;
             self.move_on(&batches).await?;
             pause.reset();
             if !batches.iter().any(|batch| batch.is_full(BATCH)) {
                 let _ = tokio::time::timeout(PACE.saturating_sub(began.elapsed()), self.stop.cancelled()).await;
             }
+        }
+        Ok(())
+    }
+
+    /// Finds where it stands, makes the topics that are missing, and connects.
+    async fn begin(
+        &mut self,
+        producer: &mut Option<TransactionalProducer>,
+        topics_are_settled: &mut bool,
+    ) -> Result<(), RelayError> {
+        for log in Log::ALL {
+            self.store.enter_reader(&reader(log)).await?;
+            let cursor = self.store.checkpoint(&reader(log)).await?;
+            let topic = topics::topic(self.config, log).into();
+            let mut position = Position { log, topic, cursor, oldest: None, parked: 0 };
+            position.parked(self.store.count_parked(log).await?);
+            self.logs.push(position);
+        }
+        if !*topics_are_settled {
+            let config = Arc::clone(self.config);
+            let create = move |give_up: &CancellationToken| topics::create_missing(&config, give_up);
+            self.in_thread(Duration::ZERO, create).await?.map_err(RelayError::Topics)?;
+            *topics_are_settled = true;
+        }
+        let config = Arc::clone(self.config);
+        let connect = move |give_up: &CancellationToken| publish::connect(&config, give_up);
+        *producer = Some(self.in_thread(Duration::ZERO, connect).await??);
+        // If another relay took the lease meanwhile, it is that one's producer that was just fenced, and wrongly.
+        self.renew().await
+    }
+
+    /// Publishes batches, and notes in each what became of its events.
+    async fn send(
+        &mut self,
+        producer: &mut Option<TransactionalProducer>,
+        batches: &mut [Batch],
+    ) -> Result<(), RelayError> {
+        let outgoing = self.logs.iter().flat_map(|position| {
+            let batches = batches.iter().filter(|batch| batch.log == position.log);
+            batches.flat_map(|batch| position.outgoing(&batch.entries))
+        });
+        let outgoing = outgoing.collect();
+        let mut fates = self.publish(producer, outgoing).await?.into_iter();
+        for batch in batches {
+            let entries = batch.entries.len();
+            batch.settle(fates.by_ref().take(entries));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use userpool::api::context::Context;
 use userpool::api::operation::Operation;
 use userpool::api::pipeline;
 use userpool::app::caller::{Caller, Credential, Developer};
-use userpool::app::passwords::Cost;
+use userpool::app::hashing::Cost;
 use userpool::app::{App, Settings};
 use userpool::domain::error::Error;
 use userpool::domain::ids::AccessKeyId;

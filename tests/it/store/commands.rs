@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use userpool::api::operation::UseCase;
 use userpool::app::caller::Caller;
-use userpool::app::passwords::{Cost, Passwords};
+use userpool::app::hashing::{Cost, Hasher};
 use userpool::app::{App, Identity, Settings};
 use userpool::domain::error::{Error, Exception};
 use userpool::domain::message::Medium;
@@ -35,7 +35,7 @@ pub fn app_of_cost(store: Store, cost: Cost, settings: Settings) -> Arc<App> {
         account_id: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
     };
-    App::with_settings(store, identity, Passwords::new(cost, 4), settings)
+    App::with_settings(store, identity, Hasher::new(cost, 4), settings)
 }
 
 pub fn caller(operation: &'static str) -> Caller {

@@ -9,7 +9,7 @@ use crate::app::auth::machine;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::{Answered, Step};
 use crate::app::caller::Caller;
-use crate::app::password_forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{self, Owner, PasswordForms};
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::attributes::Attributes;
@@ -60,7 +60,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
     let asked = Asked { response, username, password, written, session, whence };
     let found = asked.read(app).await?;
     let user = asked.check(app, &found).await?.user;
-    let forms = password_forms::make(app, caller, &found.pool.id, user.state.username(), password).await?;
+    let forms = PasswordForms::make(app, caller, &found.pool.id, user.state.username(), password).await?;
     Ok(NewPassword { asked, found: FirstRead::new(found), forms })
 }
 
@@ -89,7 +89,7 @@ impl Asked<'_> {
             challenge: ChallengeName::NewPasswordRequired,
             client: &client.state,
             user: &user.state,
-            password: password_forms::id_of(user.state.password.as_ref())?,
+            password: forms::id_of(user.state.password.as_ref())?,
             username: self.username,
             name_rules: &pool.name_rules,
             at: app.clock.now(),
@@ -112,7 +112,7 @@ impl NewPassword<'_> {
         let found = self.found.or(asked.read(app)).await?;
         let Checked { client, session, user, attributes } = asked.check(app, &found).await?;
         let password = self.forms.seal(app, Owner::of(&found.pool, &user))?;
-        let proofs = session.proofs.with_password(password_forms::id_of(Some(&password))?);
+        let proofs = session.proofs.with_password(forms::id_of(Some(&password))?);
         let sign_in = SignIn {
             flow: session.flow,
             found: &found,

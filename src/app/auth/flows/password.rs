@@ -9,7 +9,7 @@ use crate::app::auth::machine;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
-use crate::app::password_forms::{Comparison, stored_hash};
+use crate::app::hashing::forms::{Comparison, stored_hash};
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::{flow_not_enabled, required_parameter};
@@ -48,7 +48,7 @@ pub struct Guess<'a> {
 pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Guess<'a>, Failure> {
     let username = required_parameter(asked.parameters, "USERNAME")?;
     let password = required_parameter(asked.parameters, "PASSWORD")?;
-    app.passwords.refuse_beyond(&caller.turn(&asked.pool_id)).await?;
+    app.hasher.refuse_beyond(&caller.turn(&asked.pool_id)).await?;
     let hint = app.store.pool_hint(&asked.pool_id).await?;
     let name = hint.name_rules.normalise(username);
     let stands_for_name = clients::nobody(&hint.keys, &name);
@@ -149,7 +149,7 @@ impl Guess<'_> {
     /// that is replaced in the next step is left.
     async fn rehash_if_outdated(&self, app: &App, caller: &Caller, pool: &PoolView, user: &LoadedUser) {
         let stays = user.state.status != UserStatus::ForceChangePassword;
-        let outdated = matches!(stored_hash(pool, user), Ok(Some(stored)) if app.passwords.is_outdated(&stored));
+        let outdated = matches!(stored_hash(pool, user), Ok(Some(stored)) if app.hasher.is_outdated(&stored));
         if stays
             && outdated
             && let Err(failure) = self.rehash(app, caller, pool, user).await
@@ -159,7 +159,7 @@ impl Guess<'_> {
     }
 
     async fn rehash(&self, app: &App, caller: &Caller, pool: &PoolView, user: &LoadedUser) -> Result<(), Failure> {
-        let hash = app.passwords.hash(self.password, app.random.bytes(), &caller.turn(&pool.id)).await?;
+        let hash = app.hasher.hash(self.password, app.random.bytes(), &caller.turn(&pool.id)).await?;
         let stream = StreamId::user(user.state.sub);
         let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
         let password_hash = user.key.seal(place, app.random.uuid(), hash.as_bytes()).0;

@@ -2,6 +2,7 @@
 //!
 //! A slot is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
 
+pub mod forms;
 mod slots;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +14,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 
-use crate::app::passwords::slots::{NoSlot, Slot, Slots};
+use crate::app::caller::Turn;
+use crate::app::hashing::slots::{NoSlot, Slot, Slots};
 use crate::domain::error::Error;
-
-pub use slots::Turn;
 
 /// What a hash costs (OWASP: 19,456 KiB, 2 passes, 1 lane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
 
 /// Hashes and verifies passwords.
 #[derive(Debug)]
-pub struct Passwords {
+pub struct Hasher {
     cost: Cost,
     slots: Slots,
     /// Moving average of one hash in microseconds.
@@ -85,7 +85,7 @@ enum HashFailure {
     Malformed,
 }
 
-impl Passwords {
+impl Hasher {
     /// Hashing at a cost on so many threads at once.
     pub fn new(cost: Cost, slots: u32) -> Self {
         Self {
@@ -231,74 +231,73 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_matches_its_hash_and_no_other() {
-        let passwords = Passwords::new(CHEAP, 1);
-        let stored = passwords.hash("correct", [7; 16], &turn(1)).await.unwrap();
+        let hasher = Hasher::new(CHEAP, 1);
+        let stored = hasher.hash("correct", [7; 16], &turn(1)).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=64,t=1,p=1$"));
-        assert!(passwords.verify("correct", Some(&stored), &turn(1)).await.unwrap());
-        assert!(!passwords.verify("wrong", Some(&stored), &turn(1)).await.unwrap());
-        assert!(!passwords.verify("correct", None, &turn(1)).await.unwrap());
-        assert!(!passwords.is_outdated(&stored));
-        assert!(Passwords::new(Cost::default(), 1).is_outdated(&stored));
+        assert!(hasher.verify("correct", Some(&stored), &turn(1)).await.unwrap());
+        assert!(!hasher.verify("wrong", Some(&stored), &turn(1)).await.unwrap());
+        assert!(!hasher.verify("correct", None, &turn(1)).await.unwrap());
+        assert!(!hasher.is_outdated(&stored));
+        assert!(Hasher::new(Cost::default(), 1).is_outdated(&stored));
     }
 
     #[tokio::test]
     async fn a_wrong_guess_at_a_hash_of_an_earlier_cost_is_followed_by_the_rest_of_todays_work() {
         let today = Cost { memory: 256, passes: 2, lanes: 1 };
-        let stored = Passwords::new(CHEAP, 1).hash("correct", [7; 16], &turn(1)).await.unwrap();
+        let stored = Hasher::new(CHEAP, 1).hash("correct", [7; 16], &turn(1)).await.unwrap();
         // The memory that is kept for the next hash tells how large the largest was.
         for (password, memory) in [("correct", 64), ("wrong", 256 - 64 / 2)] {
-            let passwords = Passwords::new(today, 1);
-            assert_eq!(passwords.verify(password, Some(&stored), &turn(1)).await.unwrap(), password == "correct");
-            assert_eq!(passwords.memory.lock().unwrap()[0].len(), memory);
+            let hasher = Hasher::new(today, 1);
+            assert_eq!(hasher.verify(password, Some(&stored), &turn(1)).await.unwrap(), password == "correct");
+            assert_eq!(hasher.memory.lock().unwrap()[0].len(), memory);
         }
     }
 
     #[tokio::test]
     async fn callers_beyond_the_expected_wait_are_refused_at_once() {
-        let passwords = Passwords::new(CHEAP, 1);
-        let held = passwords.slot(&turn(1)).await.unwrap();
+        let hasher = Hasher::new(CHEAP, 1);
+        let held = hasher.slot(&turn(1)).await.unwrap();
         let hurried = Turn { patience: Some(Duration::from_millis(1)), ..turn(1) };
-        let refusals =
-            [passwords.hash("any", [0; 16], &hurried).await.map(drop), passwords.refuse_beyond(&hurried).await];
+        let refusals = [hasher.hash("any", [0; 16], &hurried).await.map(drop), hasher.refuse_beyond(&hurried).await];
         for refused in refusals {
             let refused = refused.unwrap_err();
             assert_eq!(refused.exception, crate::domain::error::Exception::TooManyRequestsException);
         }
         drop(held);
-        passwords.refuse_beyond(&hurried).await.unwrap();
-        assert!(passwords.hash("any", [0; 16], &hurried).await.is_ok());
+        hasher.refuse_beyond(&hurried).await.unwrap();
+        assert!(hasher.hash("any", [0; 16], &hurried).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refusal_that_cost_nothing_is_told_after_a_delay_to_whoever_waits_for_it() {
-        let passwords = Passwords::new(CHEAP, 1);
-        let _held = passwords.slot(&turn(1)).await.unwrap();
-        passwords.average.store(Duration::from_secs(2).as_micros() as u64, Ordering::Relaxed);
+        let hasher = Hasher::new(CHEAP, 1);
+        let _held = hasher.slot(&turn(1)).await.unwrap();
+        hasher.average.store(Duration::from_secs(2).as_micros() as u64, Ordering::Relaxed);
         let (patient, hurried) = (REFUSAL_DELAY * 2, REFUSAL_DELAY);
         for (patience, delay) in
             [(None, REFUSAL_DELAY), (Some(patient), REFUSAL_DELAY), (Some(hurried), Duration::ZERO)]
         {
             let began = tokio::time::Instant::now();
-            passwords.refuse_beyond(&Turn { patience, ..turn(1) }).await.unwrap_err();
+            hasher.refuse_beyond(&Turn { patience, ..turn(1) }).await.unwrap_err();
             assert_eq!(began.elapsed(), delay, "{patience:?}");
         }
     }
 
-    /// The fault that this queue ends: whoever guessed over many connections had right passwords refused.
+    /// The fault that this queue ends: whoever guessed over many connections had right hasher refused.
     #[tokio::test(flavor = "multi_thread")]
     async fn guessers_of_one_network_do_not_have_the_right_ones_of_others_refused() {
         const DEAR: Cost = Cost { memory: 19_456, passes: 2, lanes: 1 };
         const GUESSERS: u8 = 100;
-        let passwords = Arc::new(Passwords::new(DEAR, 1));
-        let stored = passwords.hash("correct", [7; 16], &turn(1)).await.unwrap();
+        let hasher = Arc::new(Hasher::new(DEAR, 1));
+        let stored = hasher.hash("correct", [7; 16], &turn(1)).await.unwrap();
         let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let guessers: Vec<_> = (0..GUESSERS)
             .map(|_| {
-                let (passwords, stored, over) = (passwords.clone(), stored.clone(), over.clone());
+                let (hasher, stored, over) = (hasher.clone(), stored.clone(), over.clone());
                 tokio::spawn(async move {
                     let mut refused = 0_u32;
                     while !over.load(Ordering::Relaxed) {
-                        refused += u32::from(passwords.verify("wrong", Some(&stored), &turn(1)).await.is_err());
+                        refused += u32::from(hasher.verify("wrong", Some(&stored), &turn(1)).await.is_err());
                         tokio::task::yield_now().await;
                     }
                     refused
@@ -306,11 +305,11 @@ mod tests {
             })
             .collect();
         // The line is as long as one network can make it once somebody of it is refused.
-        while passwords.slots.expect(&turn(1), passwords.estimate()).is_ok() {
+        while hasher.slots.expect(&turn(1), hasher.estimate()).is_ok() {
             tokio::task::yield_now().await;
         }
         for _ in 0..20 {
-            assert!(passwords.verify("correct", Some(&stored), &turn(2)).await.unwrap());
+            assert!(hasher.verify("correct", Some(&stored), &turn(2)).await.unwrap());
         }
         over.store(true, Ordering::Relaxed);
         let refused = futures::future::join_all(guessers).await.into_iter().map(Result::unwrap).sum::<u32>();

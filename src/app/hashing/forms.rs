@@ -39,24 +39,24 @@ pub struct PasswordForms {
     verifier: Vec<u8>,
 }
 
-/// Makes both forms of a password of a user of this name.
-pub async fn make(
-    app: &App,
-    caller: &Caller,
-    pool_id: &UserPoolId,
-    username: &str,
-    password: &str,
-) -> Result<PasswordForms, Error> {
-    let (turn, username) = (caller.turn(pool_id), username.to_owned());
-    let hash = app.passwords.hash(password, app.random.bytes(), &turn).await?;
-    let (pool_name, user_id, text, salt) =
-        (pool_id.pool_name().to_owned(), username.clone(), password.to_owned(), app.random.bytes());
-    let verifier = app.passwords.work(&turn, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
-    let verifier = serde_json::to_vec(&verifier).map_err(Error::internal)?;
-    Ok(PasswordForms { username, hash, verifier })
-}
-
 impl PasswordForms {
+    /// Makes both forms of a password of a user of this name.
+    pub async fn make(
+        app: &App,
+        caller: &Caller,
+        pool_id: &UserPoolId,
+        username: &str,
+        password: &str,
+    ) -> Result<Self, Error> {
+        let (turn, username) = (caller.turn(pool_id), username.to_owned());
+        let hash = app.hasher.hash(password, app.random.bytes(), &turn).await?;
+        let (pool_name, user_id, text, salt) =
+            (pool_id.pool_name().to_owned(), username.clone(), password.to_owned(), app.random.bytes());
+        let verifier = app.hasher.work(&turn, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
+        let verifier = serde_json::to_vec(&verifier).map_err(Error::internal)?;
+        Ok(Self { username, hash, verifier })
+    }
+
     /// The password as its owner's. Outdated if the owner has another name, which the verifier is about.
     pub fn seal(&self, app: &App, owner: Owner<'_>) -> Result<Password, Failure> {
         if owner.username != self.username {
@@ -105,7 +105,7 @@ impl Comparison {
         password: &str,
     ) -> Result<Self, Error> {
         let stored = stored_hash_of(pool, user)?;
-        let matches = app.passwords.verify(password, stored.as_deref(), &caller.turn(&pool.id)).await?;
+        let matches = app.hasher.verify(password, stored.as_deref(), &caller.turn(&pool.id)).await?;
         Ok(Self { stored, matches })
     }
 

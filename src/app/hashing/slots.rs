@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::app::caller::Turn;
 use crate::domain::ids::UserPoolId;
 use crate::limits::Network;
 use crate::limits::fair_queue::{Bounds, FairQueue};
@@ -16,17 +17,6 @@ const LONGEST_OVERTAKEN: Duration = Duration::from_secs(2);
 /// So many may wait: in all more than both doors let in, for what is met first is to be the wait that is expected, by pool and
 /// network, or a network's own bound. Else one pool's callers from many networks would leave no room for other pools.
 const BOUNDS: Bounds = Bounds { most: 16_384, most_of_one: 256 };
-
-/// Whose turn slow work takes.
-#[derive(Clone, Debug)]
-pub struct Turn {
-    /// The pool that it is done for.
-    pub pool: UserPoolId,
-    /// Where the caller is.
-    pub network: Network,
-    /// How long the caller waits.
-    pub patience: Option<Duration>,
-}
 
 /// There is none in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
