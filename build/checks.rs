@@ -74,7 +74,7 @@ impl Generator<'_> {
                 );
             }
         } else if !checks.is_empty() || field.kind() == Kind::String {
-            // A text without rules is checked for what no text may hold.
+            // A text without rules is still checked for characters that no text may contain.
             let _ = writeln!(
                 body,
                 "        if let Some(value) = &self.{name} {{ checker.field({shown:?}, {sensitive}, value, &[{checks}]); }}"
@@ -190,7 +190,8 @@ impl Generator<'_> {
     }
 }
 
-/// What makes a field name each text once, if it is a list of texts or holds one. Every such list of the API is a set.
+/// The code that removes duplicates from a field that is, or contains, a list of texts. Every such list of the API is a
+/// set.
 fn without_doubles(field: &FieldDescriptor) -> Option<String> {
     let name = names::field_name(field);
     let inner = match field.kind() {
@@ -232,7 +233,7 @@ fn strings(value: &Value) -> Result<Vec<String>, Failure> {
     Ok(list.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect())
 }
 
-/// Cognito's own way to write a field's path: `UserPoolId` → `userPoolId`.
+/// The form in which Cognito writes a field's path: `UserPoolId` → `userPoolId`.
 fn lower_camel(name: &str) -> String {
     let mut characters = name.chars();
     characters.next().map(|first| first.to_lowercase().collect::<String>() + characters.as_str()).unwrap_or_default()

@@ -9,7 +9,7 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::{Failure, names};
 
-/// Writes one Rust module a proto package and `debug.rs`.
+/// Writes one Rust module for each proto package, and `debug.rs`.
 pub fn generate(pool: &DescriptorPool, files: FileDescriptorSet, out: &Path) -> Result<(), Failure> {
     let mut config = prost_build::Config::new();
     config.out_dir(out).include_file("proto.rs").btree_map(["."]);
@@ -27,7 +27,7 @@ fn ours(pool: &DescriptorPool) -> impl Iterator<Item = MessageDescriptor> {
     pool.all_messages().filter(|message| message.package_name().starts_with("userpool.") && !message.is_map_entry())
 }
 
-/// Every message that an event can hold: these are written as JSON.
+/// Every message that an event can contain: these are written as JSON.
 fn stored(pool: &DescriptorPool) -> Vec<MessageDescriptor> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -124,7 +124,7 @@ fn debug(pool: &DescriptorPool) -> String {
     code
 }
 
-/// The debug output of any message by its type's name, for the test that nothing sensitive shows.
+/// The debug output of any message by its type's name, for the test that no sensitive value shows.
 fn debug_of_any(pool: &DescriptorPool) -> String {
     let mut arms = String::new();
     for message in ours(pool) {

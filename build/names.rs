@@ -31,7 +31,7 @@ pub fn pascal(name: &str) -> String {
         .collect()
 }
 
-/// The Rust path of a message of ours.
+/// The Rust path of one of our messages.
 pub fn message_path(message: &MessageDescriptor) -> String {
     let module = message.package_name().replace('.', "::");
     format!("crate::proto::{module}::{}", pascal(message.name()))
@@ -45,7 +45,7 @@ pub fn field_name(field: &FieldDescriptor) -> String {
     }
 }
 
-/// An option of ours on a field that is true.
+/// Whether one of our boolean options is set on a field.
 pub fn flag(field: &FieldDescriptor, option: &str) -> bool {
     let pool = field.parent_pool();
     let Some(extension) = pool.get_extension_by_name(&format!("userpool.v1.{option}")) else { return false };

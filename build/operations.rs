@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, Met
 
 use crate::{Failure, names, refusals};
 
-/// What is generated of the operations.
+/// The code that is generated from the operations.
 pub struct Generated {
     /// `enum Operation`, its table and the typed view of each request.
     pub operations: String,
@@ -16,7 +16,7 @@ pub struct Generated {
     pub dispatch: String,
 }
 
-/// Goes through the rpcs of all services.
+/// Generates the code from the rpcs of all services.
 pub fn generate(pool: &DescriptorPool) -> Result<Generated, Failure> {
     let extension = pool.get_extension_by_name("userpool.v1.operation").ok_or("no option userpool.v1.operation")?;
     let mut variants = String::new();
@@ -76,7 +76,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<Generated, Failure> {
 /// A file of `src/app` that answers an operation.
 struct UseCase {
     path: String,
-    /// Whether it has a function `prepare`, for work that is not repeated with an attempt.
+    /// Whether it has a function `prepare`, for work that is not repeated when the operation is retried.
     prepares: bool,
 }
 
@@ -91,7 +91,7 @@ impl UseCase {
         Ok(Some(Self { path: format!("crate::app::{folder}::{function}"), prepares }))
     }
 
-    /// The expression that runs it, and again while somebody else is first.
+    /// The expression that runs the use case, and runs it again if another request changed the data first.
     fn run(&self, method: &MethodDescriptor) -> Result<String, Failure> {
         let Self { path, prepares } = self;
         let function = path.rsplit("::").next().unwrap_or_default();
@@ -153,7 +153,7 @@ fn enum_name(message: &DynamicMessage, field: &str, prefix: &str) -> Result<Stri
     Ok(names::pascal(&stem.to_lowercase()))
 }
 
-/// The expression for a text of a request that may have no such field.
+/// The expression that reads a text field of a request; `None` if the message has no such field.
 fn text_field(message: &MessageDescriptor, name: &str) -> String {
     let is_there = message.get_field_by_name(name).is_some();
     if is_there { format!("self.{name}.as_deref()") } else { "None".to_owned() }

@@ -1,4 +1,4 @@
-//! The fields in which an empty list or map is another choice than none, and the fields that say which are empty.
+//! The fields where an empty list or map differs from an absent one, and the fields that name the empty ones.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     ))
 }
 
-/// The names of a message's fields of that option. A message that has some says in another field which are empty.
+/// The names of a message's fields with `empty_differs`. Such a message has one more field, which names the empty ones.
 fn fields_of(message: &MessageDescriptor) -> Result<BTreeSet<String>, Failure> {
     let mut fields = BTreeSet::new();
     for field in message.fields().filter(|field| names::flag(field, "empty_differs")) {

@@ -1,4 +1,4 @@
-//! The refusals that an rpc declares, its sets written out. The build and the tests read them by this one file.
+//! The refusals that an rpc declares, with its sets expanded. The build and the tests share this file.
 
 use prost_reflect::{DynamicMessage, EnumDescriptor, ExtensionDescriptor, MethodDescriptor, Value};
 
@@ -9,21 +9,21 @@ type Failure = Box<dyn std::error::Error>;
 pub struct Refusal {
     /// The name of the exception.
     pub exception: String,
-    /// When it is answered, or after `never: ` why it can't be. Empty where the operation is not built yet.
+    /// When it is answered, or `never: ` and why it can't occur. Empty while the operation is not built.
     pub when: String,
-    /// What it says, as Markdown.
+    /// The exception's message, as Markdown.
     pub message: String,
 }
 
 /// One entry of a list of refusals.
 pub enum Entry {
-    /// A refusal that is said here.
+    /// A refusal that is declared in place.
     Own(Refusal),
-    /// The number of a set, for whose refusals the entry stands.
+    /// The number of a set: its refusals take the entry's place.
     Set(i32),
 }
 
-/// All refusals of an operation in their order, those of its sets where the set stands.
+/// All refusals of an operation in their order, with each set replaced by its refusals.
 pub fn of(method: &MethodDescriptor) -> Result<Vec<Refusal>, Failure> {
     let sets = Sets::of(method)?;
     let mut refusals = Vec::new();
@@ -33,7 +33,7 @@ pub fn of(method: &MethodDescriptor) -> Result<Vec<Refusal>, Failure> {
     Ok(refusals)
 }
 
-/// What an rpc says itself, sets by their numbers.
+/// The entries that an rpc declares, with sets by number.
 pub fn entries(method: &MethodDescriptor) -> Result<Vec<Entry>, Failure> {
     let option = extension(method, "operation")?;
     let options = method.options();
@@ -42,20 +42,20 @@ pub fn entries(method: &MethodDescriptor) -> Result<Vec<Entry>, Failure> {
     listed(&*operation.get_field_by_name("refusals").ok_or("no field refusals")?)
 }
 
-/// The sets of the contract.
+/// The refusal sets of the contract.
 pub struct Sets {
     kind: EnumDescriptor,
     option: ExtensionDescriptor,
 }
 
 impl Sets {
-    /// Those of the contract that declares this rpc.
+    /// The sets of the contract that declares this rpc.
     pub fn of(method: &MethodDescriptor) -> Result<Self, Failure> {
         let kind = method.parent_pool().get_enum_by_name("userpool.v1.RefusalSet").ok_or("no enum RefusalSet")?;
         Ok(Self { kind, option: extension(method, "refusal")? })
     }
 
-    /// What a set says itself.
+    /// The entries that a set declares.
     pub fn entries(&self, number: i32) -> Result<Vec<Entry>, Failure> {
         let set = self.kind.get_value(number).ok_or("a set that is not declared")?;
         let options = set.options();
@@ -63,7 +63,7 @@ impl Sets {
         if entries.is_empty() { Err(format!("{} has no refusals", set.name()).into()) } else { Ok(entries) }
     }
 
-    /// Adds what an entry stands for. A set includes only sets that are declared before it, so none includes itself.
+    /// Adds the refusals of an entry. A set includes only sets that are declared before it, so no set includes itself.
     fn write_out(&self, entry: Entry, before: i32, refusals: &mut Vec<Refusal>) -> Result<(), Failure> {
         match entry {
             Entry::Own(refusal) => refusals.push(refusal),

@@ -1,4 +1,5 @@
-//! The two things that rules may never fetch: the time and randomness. The edges ask here and pass on.
+//! The two things that rules must not fetch: the time and randomness. The outer layers fetch them here and pass them
+//! on.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,12 +8,12 @@ use uuid::Uuid;
 
 use crate::domain::time::Timestamp;
 
-/// The time of now.
+/// The system's wall clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
 
 impl Clock {
-    /// Now.
+    /// The current time, by the system's wall clock.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -26,7 +27,7 @@ impl Clock {
 pub struct Random(SystemRandom);
 
 impl Random {
-    /// So many random bytes.
+    /// Random bytes, as many as the array has.
     #[expect(clippy::expect_used, reason = "AWS-LC aborts the process rather than answer without entropy")]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -39,12 +40,12 @@ impl Random {
         uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
     }
 
-    /// An id that sorts by time (UUID version 7).
+    /// An id that sorts by its time (UUID version 7).
     pub fn event_id(&self, at: Timestamp) -> Uuid {
         uuid::Builder::from_unix_timestamp_millis(at.0.max(0) as u64, &self.bytes()).into_uuid()
     }
 
-    /// A text of characters from an alphabet, each equally likely.
+    /// A text of this many characters from an alphabet, each equally likely.
     pub fn text(&self, alphabet: &[u8], length: usize) -> String {
         let limit = 256 - 256 % alphabet.len();
         let mut text = String::with_capacity(length);
@@ -57,7 +58,7 @@ impl Random {
         text
     }
 
-    /// A code of six digits.
+    /// A code of six decimal digits.
     pub fn code(&self) -> String {
         self.text(b"0123456789", 6)
     }

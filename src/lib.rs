@@ -1,7 +1,7 @@
 //! A self-hosted user directory with the Amazon Cognito user-pools API.
 //!
-//! The house, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`], [`pages`] and
-//! [`limits`] side by side, [`store`], [`domain`]. Imports point one way. ARCHITECTURE.md draws it.
+//! The layers, from the outside in: [`cli`], [`api`], [`app`], then [`tokens`], [`delivery`], [`kafka`], [`pages`] and
+//! [`limits`] side by side, [`store`], [`domain`]. Imports point inwards only. ARCHITECTURE.md draws the layers.
 
 #![cfg_attr(test, allow(clippy::too_many_lines, reason = "a test tells one thing after another"))]
 

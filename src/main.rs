@@ -6,7 +6,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use userpool::cli::{self, Cli};
 
-/// With the C library's allocator calls take 7 to 15 % more processor time (docs/performance.md).
+/// With the C library's allocator, calls take 7 to 15 % more processor time (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,43 +1,44 @@
-//! Files that hold a secret: master keys, private keys, passwords. What others on the machine can read is none.
+//! Files that hold a secret: master keys, private keys, passwords. A file that others on the machine can read is
+//! refused.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Reading and writing by anybody, and writing by the group. A group may read: so a secret of Kubernetes is mounted that the
-/// server does not own (`fsGroup`, mode 0440).
+/// Reading by others, and writing by the group or by others. A group may read, because Kubernetes mounts a secret with
+/// an owner other than the server (`fsGroup`, mode 0440).
 const TOO_MUCH: u32 = 0o026;
 
-/// A file that can't hold a secret.
+/// The error of a file that can't hold a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
-    /// Others can read it, or exchange what it holds.
+    /// Others can read the file, or change its content.
     #[error(
         "it holds a secret, and with mode {0:04o} others can read or change it: make it 0600, or 0640 or 0440 if a group of its own reads it"
     )]
     Exposed(u32),
 }
 
-/// Reads a secret.
+/// Reads a secret. Refuses a file that others can read or change.
 pub fn read(path: &Path) -> Result<Vec<u8>, SecretFileError> {
     let mut file = File::open(path)?;
-    // Of the file that is open, whatever its path leads to a moment later.
+    // Checks the open file, because its path may lead to another file a moment later.
     check(&file.metadata()?)?;
     let mut content = Vec::new();
     file.read_to_end(&mut content)?;
     Ok(content)
 }
 
-/// Looks whether a file can hold a secret, for whom somebody else reads it.
+/// Checks whether a file can hold a secret, if a library reads it instead of us.
 pub fn look_at(path: &Path) -> Result<(), SecretFileError> {
     check(&std::fs::metadata(path)?)
 }
 
-/// Writes a new file that its owner alone can read.
+/// Writes a new file that only its owner can read.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(content)
 }
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_its_owners_or_read_by_a_group_as_well() {
+    fn a_secret_is_readable_by_its_owner_and_at_most_a_group() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         create(&path, b"hunter2").unwrap();

@@ -1,5 +1,5 @@
-//! Who calls: a bearer token or a certificate over gRPC, a signature at the AWS door, and the address behind trusted
-//! proxies.
+//! Authentication of callers: a bearer token or a client certificate over gRPC, a signature at the AWS door; and the
+//! caller's address behind trusted proxies.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::domain::ids::AccessKeyId;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
 
-/// A caller of whom only headers and connection are known.
+/// A caller of whom only the headers and the connection are known.
 pub fn anonymous(
     app: &App,
     operation: Operation,
@@ -43,11 +43,11 @@ pub fn needs_account(operation: Operation) -> bool {
     operation.info().authorization == Authorization::Developer
 }
 
-/// A refusal, with the account that was named, if it is one of ours.
+/// A refusal, with the service account that was named, if it is one of ours.
 pub struct Refused {
-    /// Why.
+    /// The error that the caller is answered.
     pub error: Error,
-    /// Whose name was used.
+    /// The account that the caller named; absent if there is no such account.
     pub developer: Option<Developer>,
 }
 
@@ -57,7 +57,7 @@ impl From<Error> for Refused {
     }
 }
 
-/// The caller of a developer operation over gRPC: by its bearer token, or without one by the connection's certificate.
+/// The caller of a developer operation over gRPC: the bearer token decides, or without one the connection's certificate.
 pub async fn developer(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Result<Developer, Refused> {
     let certificate = peer.and_then(|peer| peer.certificate);
     match certificate.filter(|_| !headers.contains_key(http::header::AUTHORIZATION) && says_grpc(headers)) {
@@ -66,11 +66,11 @@ pub async fn developer(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Re
     }
 }
 
-/// Whether the content is said to be gRPC's.
+/// Whether the headers say that the content is gRPC's.
 ///
-/// A page anywhere can have a browser send a request to us, and the browser may show its user's certificate with it. But
-/// content of this type has to be asked for first, and our CORS allows no credentials: so a call that a page forges comes
-/// without the certificate, or without the type.
+/// A web page of any origin can make a browser send us a request, and the browser may present its user's certificate.
+/// But a browser asks by preflight before it sends this content type, and our CORS allows no credentials: so a forged
+/// call lacks either the certificate or the content type.
 fn says_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(http::header::CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
@@ -104,12 +104,12 @@ async fn bearer(app: &App, headers: &HeaderMap) -> Result<Developer, Refused> {
     }
 }
 
-/// There is one, and it is nobody's.
+/// A credential was presented, but it belongs to no account.
 pub fn unrecognized() -> Error {
     Error::new(Exception::UnrecognizedClientException, "The security token included in the request is invalid.")
 }
 
-/// The account of an access key, if it is of use.
+/// The account of an access key, if the key can be used.
 pub async fn account(app: &App, id: &str) -> Result<Option<(ServiceAccount, AccountSecret)>, Error> {
     let well_formed = id.len() == 20 && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     if !well_formed {
@@ -118,7 +118,7 @@ pub async fn account(app: &App, id: &str) -> Result<Option<(ServiceAccount, Acco
     Ok(app.store.service_account(&AccessKeyId::new(id)).await?)
 }
 
-/// The header `idempotency-key` as it came. Given twice, it has no form that is accepted.
+/// The header `idempotency-key` as it came. Two headers are joined to a value that is always refused.
 fn idempotency_key(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("idempotency-key").iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).reduce(|all, value| all + " " + &value)

@@ -1,4 +1,4 @@
-//! The body of a request, read as a whole: bounded in size and in time at every door, and in memory over all of them.
+//! The whole body of a request: bounded in size and time at each door, and in memory over all doors.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ pub const LARGEST_BODY: usize = 1024 * 1024;
 /// A body, with the memory that is counted for it until the call has ended.
 #[derive(Debug)]
 pub struct Whole {
-    /// Its bytes.
+    /// The body as it was sent, without decoding.
     pub bytes: Bytes,
-    /// What it takes of the memory for all bodies.
+    /// The body's share of the memory for all bodies.
     pub memory: Taken,
 }
 
-/// Reads a body; what frames the request in it comes on top of the largest request.
+/// Reads a body. `frame` bytes are allowed on top of the largest request, for the framing.
 pub async fn whole(body: Body, frame: usize, extensions: &Extensions) -> Result<Whole, Error> {
     let allowance = extensions.get::<Arc<Allowance>>().ok_or_else(|| Error::internal("no allowance for the body"))?;
     let longest = allowance.longest_body;
@@ -32,19 +32,19 @@ pub async fn whole(body: Body, frame: usize, extensions: &Extensions) -> Result<
     read.await.unwrap_or_else(|_| Err(took_too_long(longest)))
 }
 
-/// What has arrived is counted when it does, so that nobody can take memory by announcing a body.
+/// Bytes are counted when they arrive: announcing a large body takes no memory.
 async fn collect(mut body: Limited<Body>, allowance: &Allowance) -> Result<Whole, Error> {
     let mut memory = allowance.bodies.take(0).ok_or_else(refused)?;
     let (mut first, mut all) = (Bytes::new(), Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken(&*error))?;
-        // Trailers say nothing that anybody asks for.
+        // Trailers are ignored.
         let Ok(data) = frame.into_data() else { continue };
         if first.is_empty() && all.is_empty() {
             make_room(&mut memory, 0, data.len())?;
             first = data;
         } else {
-            // A piece holds on to all that was read with it: copied, it is what is counted.
+            // A frame can keep a larger read buffer alive, so it is copied: then the count is the memory in use.
             let before = all.len() + first.len();
             let capacity = (before + data.len()).next_power_of_two();
             if capacity > all.capacity() {
@@ -58,7 +58,7 @@ async fn collect(mut body: Limited<Body>, allowance: &Allowance) -> Result<Whole
     Ok(Whole { bytes: if all.is_empty() { first } else { all.into() }, memory })
 }
 
-/// Counts so many bytes instead of those that were counted before.
+/// Counts `now` bytes in place of the `before` bytes that were counted.
 fn make_room(memory: &mut Taken, before: usize, now: usize) -> Result<(), Error> {
     if memory.take(now.saturating_sub(before)) { Ok(()) } else { Err(refused()) }
 }
@@ -78,7 +78,7 @@ fn took_too_long(longest: Duration) -> Error {
     Error::new(Exception::SerializationException, message)
 }
 
-/// What is told of a request that is too large.
+/// The message for a request that is too large.
 pub fn too_large() -> String {
     format!("The request is larger than {LARGEST_BODY} bytes.")
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_whole_in_whatever_pieces_it_comes() {
+    async fn a_body_is_whole_in_any_number_of_pieces() {
         let shares = Shares::new(100, 100);
         for (came, expected) in
             [(&[][..], ""), (&["abc"], "abc"), (&["a", "", "bc"], "abc"), (&["", "abc", "def", "g"], "abcdefg")]
@@ -117,13 +117,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_take_their_memory_as_they_arrive_until_their_calls_end() {
+    async fn bodies_count_from_their_arrival_to_the_end_of_their_calls() {
         let shares = Shares::new(10, 10);
         let extensions = extensions(&shares);
         let first = whole(pieces(&["1234", "5678"]), 0, &extensions).await.unwrap();
         let refused = whole(pieces(&["12", "3"]), 0, &extensions).await.unwrap_err();
         assert_eq!(refused.exception, Exception::TooManyRequestsException);
-        // One that has only begun counts what has come of it.
+        // A body that is still arriving counts for its bytes so far.
         let open = Body::from_stream(
             futures::stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"12"))]).chain(futures::stream::pending()),
         );

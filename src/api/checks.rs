@@ -13,7 +13,7 @@ include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 pub trait Check {
     /// Adds a violation for each constraint that does not hold.
     fn check(&self, checker: &mut Checker);
-    /// Leaves each text of a list in it once, where it stands first: lists of texts are sets, and many clients send doubles.
+    /// Removes later duplicates from each list of texts: such lists are sets, and many clients send duplicates.
     fn drop_doubles(&mut self);
 }
 
@@ -40,19 +40,19 @@ pub fn check(message: &impl Check) -> Result<(), Error> {
     Err(Error { fields: violations, ..Error::invalid_parameter(message) })
 }
 
-/// A declared constraint.
+/// A constraint that a proto declares for a field.
 pub enum Rule {
-    /// At least so many characters, bytes, items or pairs.
+    /// The least number of characters, bytes, items or pairs.
     MinSize(i64),
-    /// At most so many.
+    /// The greatest number of characters, bytes, items or pairs.
     MaxSize(i64),
-    /// A number of at least so much.
+    /// The least number, itself allowed.
     Min(i64),
-    /// A number of at most so much.
+    /// The greatest number, itself allowed.
     Max(i64),
-    /// A text of this form.
+    /// The pattern that the whole text matches.
     Pattern(&'static Pattern),
-    /// One of these.
+    /// The allowed texts, compared byte by byte.
     In(&'static [&'static str]),
 }
 
@@ -68,7 +68,7 @@ impl Pattern {
         Self { regex, shown, compiled: OnceLock::new() }
     }
 
-    /// Whether the whole text has the form. A pattern that does not compile matches nothing; a test compiles them all.
+    /// Whether the whole text matches. A pattern that does not compile matches nothing; a test compiles them all.
     fn matches(&self, text: &str) -> bool {
         let compiled = self.compiled.get_or_init(|| Regex::new(self.regex).ok());
         compiled.as_ref().is_some_and(|regex| regex.is_match(text))
@@ -81,11 +81,11 @@ pub trait Value {
     fn size(&self) -> Option<i64> {
         None
     }
-    /// Its text.
+    /// The text that patterns and sets of texts apply to; absent for other types.
     fn text(&self) -> Option<&str> {
         None
     }
-    /// Its number.
+    /// The number that `Min` and `Max` apply to; absent for other types.
     fn number(&self) -> Option<i64> {
         None
     }
@@ -150,7 +150,7 @@ impl Rule {
         self.is_broken_by(value).then(|| self.sentence())
     }
 
-    /// Where the rule stands among those of an element, all of which Cognito names if one is broken.
+    /// The rule's place in the sentence about an element; if one rule is broken, Cognito names all of them.
     fn rank(&self) -> u8 {
         match self {
             Self::MaxSize(_) | Self::Max(_) => 0,
@@ -161,31 +161,31 @@ impl Rule {
     }
 }
 
-/// What no database would store, in our own words.
+/// Postgres can't store this character. The sentence is ours, not Cognito's.
 const NULL_CHARACTER: &str = "Member must not contain the character U+0000";
 
 fn has_null_character(value: &impl Value) -> bool {
     value.text().is_some_and(|text| text.contains('\0'))
 }
 
-/// Cognito's sentences about the rules that a value breaks, and ours about what no database would store.
+/// Cognito's sentences about the rules that a value breaks, and ours about the null character.
 fn broken(rules: &[Rule], value: &impl Value) -> impl Iterator<Item = String> {
     let null = has_null_character(value).then(|| NULL_CHARACTER.to_owned());
     rules.iter().filter_map(|rule| rule.broken_by(value)).chain(null)
 }
 
-/// All that Cognito says of an element that breaks one of its rules.
+/// Cognito's sentence about an element that breaks one of its rules: it lists all rules.
 fn of_element(rules: &[Rule]) -> String {
     let mut rules: Vec<_> = rules.iter().collect();
     rules.sort_by_key(|rule| rule.rank());
     rules.into_iter().map(Rule::sentence).collect::<Vec<_>>().join(", ")
 }
 
-/// What is shown of a value that breaks a rule.
+/// How a sentence shows the value that breaks a rule.
 enum Shown {
-    /// That it is not there.
+    /// The value is absent.
     Null,
-    /// The value.
+    /// The text of the value.
     Value(String),
 }
 
@@ -199,13 +199,13 @@ impl std::fmt::Display for Shown {
 }
 
 impl Shown {
-    /// A value, if it may be shown, and is one that can be.
+    /// The value, unless it is sensitive, too long, or holds a null character.
     fn value(sensitive: bool, value: impl FnOnce() -> Option<String>) -> Option<Self> {
         let value = if sensitive { None } else { value() };
         value.filter(|value| value.len() <= LONGEST_SHOWN && !value.contains('\0')).map(Self::Value)
     }
 
-    /// The texts of a list.
+    /// The texts of a list, under the same conditions.
     fn list<T: Value>(sensitive: bool, list: &[T]) -> Option<Self> {
         Self::value(sensitive, || {
             let texts: Option<Vec<_>> = list.iter().take(LONGEST_SHOWN).map(Value::text).collect();
@@ -219,13 +219,13 @@ impl Shown {
 pub struct Checker {
     path: String,
     violations: Vec<FieldViolation>,
-    /// Length of all that is told.
+    /// Length of all sentences so far, in bytes.
     told: usize,
-    /// How many violations are only counted.
+    /// Number of violations beyond `LONGEST_TOLD`, which are only counted.
     untold: usize,
 }
 
-/// What is said of elements one of which breaks a rule.
+/// The sentence about elements if one of them breaks a rule.
 fn element<'a, T: Value + 'a>(mut elements: impl Iterator<Item = &'a T> + Clone, rules: &[Rule]) -> Option<String> {
     let mut all = elements.clone();
     if all.any(|element| rules.iter().any(|rule| rule.is_broken_by(element))) {
@@ -234,10 +234,10 @@ fn element<'a, T: Value + 'a>(mut elements: impl Iterator<Item = &'a T> + Clone,
     elements.any(has_null_character).then(|| NULL_CHARACTER.to_owned())
 }
 
-/// As much is told of violations: an error must fit into the trailers and headers that clients read, often 8 KiB.
+/// Most bytes of sentences in one error: it must fit into the trailers and headers that clients read, often 8 KiB.
 const LONGEST_TOLD: usize = 2048;
 
-/// Values are shown in a sentence up to this length.
+/// Most bytes of a value that a sentence shows.
 const LONGEST_SHOWN: usize = 128;
 
 impl Checker {
@@ -268,7 +268,7 @@ impl Checker {
     }
 
     fn list<T: Value>(&mut self, name: &str, sensitive: bool, list: &[T], size: &[Rule], items: &[Rule]) {
-        // An empty list is one that is not there: whether it must be is another rule.
+        // An empty list counts as absent: whether it is required is another rule.
         let sizes = size.iter().filter(|_| !list.is_empty()).filter_map(|rule| rule.broken_by(&Size(list.len())));
         let elements = element(list.iter(), items).map(|broken| format!("Member must satisfy constraint: [{broken}]"));
         for sentence in sizes.chain(elements).collect::<Vec<_>>() {
@@ -304,7 +304,7 @@ impl Checker {
     }
 }
 
-/// A message has no size of its own: rules about it are its fields'.
+/// A message has no size of its own: its fields have the rules.
 impl<T: Check> Value for T {}
 
 #[cfg(test)]
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_means_the_whole_text_to_its_last_line() {
+    fn a_pattern_must_match_the_whole_text() {
         let name = pattern(r"[\w\s+=,.@-]+");
         assert!(name.matches("a name, of two words"));
         assert!(!name.matches("a!"));
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_bounds_that_belong_to_the_range() {
+    fn bounds_of_numbers_are_inclusive() {
         let rules = [Rule::Min(-1), Rule::Max(5)];
         for inside in [-1, 0, 5] {
             assert_eq!(of_value(&inside, &rules), [""; 0]);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_told_with_all_that_could_be_chosen() {
+    fn a_wrong_choice_is_answered_with_all_choices() {
         let rules = [Rule::In(&["OFF", "ON"])];
         assert_eq!(of_value(&"ON".to_owned(), &rules), [""; 0]);
         let expected =
@@ -422,14 +422,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_told_without_its_anchors() {
+    fn a_pattern_is_shown_without_its_anchors() {
         let told = of_value(&"a b".to_owned(), &[Rule::Pattern(pattern(r"[\w+]+"))]);
         let sentence = r"Value 'a b' at 'field' failed to satisfy constraint: Member must satisfy regular expression pattern: [\w+]+";
         assert_eq!(told, [sentence]);
     }
 
     #[test]
-    fn what_is_required_must_be_there() {
+    fn required_fields_must_be_present() {
         assert_eq!(told(|checker| checker.required("field", false, true)), [""; 0]);
         assert_eq!(
             told(|checker| checker.required("field", false, false)),
@@ -466,7 +466,7 @@ mod tests {
         let large = format!("{}Member must have length less than or equal to 3", about("a, a, a, a"));
         assert_eq!(list(&["a"], &sizes, &[]), [small]);
         assert_eq!(list(&["a"; 4], &sizes, &[]), [large]);
-        // All that is asked of an item is told, once for all items, the largest length before the smallest.
+        // All rules of an item are listed, once for all items, the largest length before the smallest.
         let items = [Rule::MinSize(1), Rule::MaxSize(1), Rule::In(&["a", "b"])];
         let item = format!(
             "{}Member must satisfy constraint: [Member must have length less than or equal to 1, Member must have length \
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_inside_is_named_by_its_path_and_all_is_told_at_once() {
+    fn nested_violations_are_named_by_path_and_reported_together() {
         let attribute = |name: Option<&str>| v1::AttributeType { name: name.map(str::to_owned), value: None };
         let acr = v1::AcrLevelConfigType { acr_value: Some(String::new()) };
         let request = v1::CreateUserPoolRequest {
@@ -550,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_violations_are_told_and_the_rest_is_counted() {
+    fn many_violations_are_reported_and_the_rest_is_counted() {
         let attribute = v1::AttributeType::default();
         let request = v1::SignUpRequest {
             client_id: Some("a".to_owned()),
@@ -559,7 +559,7 @@ mod tests {
             ..Default::default()
         };
         let error = check(&request).unwrap_err();
-        // And one that there are so many.
+        // And the error says how many there are.
         assert!(error.message.starts_with("10001 validation errors detected: "), "{}", error.message);
         assert!(error.message.ends_with(&format!("; and {} more", 10_001 - error.fields.len())), "{}", error.message);
         assert!(error.fields.len() > 10 && error.message.len() < 2 * LONGEST_TOLD);

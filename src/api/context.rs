@@ -1,4 +1,4 @@
-//! A call on its way through the pipeline.
+//! The context of a call in the pipeline.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use crate::api::operation::Operation;
 use crate::app::App;
 use crate::app::caller::Caller;
 
-/// A call on its way.
+/// A call in the pipeline, without its message.
 pub struct Context {
-    /// The operation.
+    /// The operation that the caller named.
     pub operation: Operation,
-    /// What operations stand on.
+    /// The application that operations run on.
     pub app: Arc<App>,
-    /// Who calls.
+    /// The caller, as far as they are known at this point.
     pub caller: Caller,
 }

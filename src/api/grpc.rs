@@ -1,7 +1,7 @@
-//! The gRPC door: every method is the pipeline over a codec of plain bytes.
+//! The gRPC door: each method is the pipeline over a codec of plain bytes.
 //!
-//! An interceptor would never see the message, and a codec of messages would answer INTERNAL to a body that is none: so the
-//! bytes go to the pipeline as they came.
+//! An interceptor would never see the message, and a codec of messages would answer INTERNAL to a malformed body: so
+//! the bytes go to the pipeline as they came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,19 +25,19 @@ use crate::app::App;
 use crate::domain::error::{Error, Exception};
 use crate::environment::Random;
 
-/// What stands before a message: a flag and its length.
+/// Bytes before a message: a flag and the length.
 const FRAME: usize = 5;
 
-/// What the doors share.
+/// State that both doors share.
 #[derive(Clone)]
 pub struct Doors {
-    /// What operations stand on.
+    /// The application that operations run on.
     pub app: Arc<App>,
-    /// Proxies whose word about the caller's address counts.
+    /// Proxies that we believe about the caller's address.
     pub proxies: Arc<TrustedProxies>,
 }
 
-/// All services, each method under its path.
+/// All services, with each method under its path.
 pub fn services(doors: &Doors) -> Router {
     let mut router = Router::new();
     for info in &OPERATIONS {
@@ -56,7 +56,7 @@ pub fn services(doors: &Doors) -> Router {
     router.fallback(move || std::future::ready(no_such_method(&random)))
 }
 
-/// The refusal of every call, while there is no place for it.
+/// Refuses every call; used while the limit of calls is reached.
 pub fn crowded(doors: &Doors) -> Router {
     let random = doors.app.random.clone();
     Router::new().fallback(move || std::future::ready(no_place(&random)))
@@ -66,7 +66,7 @@ fn no_place(random: &Random) -> http::Response<tonic::body::Body> {
     status(&Error::too_many_requests(), &random.uuid().to_string()).into_http()
 }
 
-/// One call. Tonic would wait for a message as long as its caller likes, so it gets one that has arrived.
+/// One call. Tonic would wait for a slow message without a limit, so it gets one that has arrived.
 async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http::Response<tonic::body::Body> {
     let (parts, body) = request.into_parts();
     match body::whole(body, FRAME, &parts.extensions).await {
@@ -79,7 +79,7 @@ async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http
     }
 }
 
-/// Ends a call at its deadline. Tonic would do so a moment later, and call it CANCELLED; the caller then reads that.
+/// Ends a call at its deadline. Tonic would do so a moment later, with CANCELLED, and the caller would read that.
 async fn within(
     patience: Option<Duration>,
     call: impl Future<Output = http::Response<tonic::body::Body>>,
@@ -90,13 +90,14 @@ async fn within(
     answer.unwrap_or_else(|_| Status::deadline_exceeded("The deadline of the call is over.").into_http())
 }
 
-/// A plain 404 would do for gRPC, but a page could not tell it from a wrong address.
+/// A plain 404 would do for gRPC clients, but a web page could not tell it from a wrong address.
 fn no_such_method(random: &Random) -> http::Response<tonic::body::Body> {
     let error = Error::new(Exception::UnknownOperationException, "There is no such method.");
     status(&error, &random.uuid().to_string()).into_http()
 }
 
-/// What tonic itself refuses, for no message could be read, has no details and is called our own fault. It is the caller's.
+/// If tonic can't read the message, it answers without details and with INTERNAL. The fault is the caller's, so we say
+/// that.
 fn told_in_our_words(
     response: http::Response<tonic::body::Body>,
     random: &Random,
@@ -150,7 +151,7 @@ async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> 
     Ok(response)
 }
 
-/// A codec that leaves messages as they are.
+/// A codec that passes messages on as bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BytesCodec;
 

@@ -1,4 +1,4 @@
-//! The doors, and the one pipeline behind them.
+//! The doors, and the pipeline that they share.
 
 pub mod authenticate;
 pub mod aws_json;

@@ -1,7 +1,7 @@
-//! Commands that their caller names by `idempotency-key` are done once: the same caller, operation and key gets the stored
-//! answer for a day.
+//! Commands that their caller names by `idempotency-key` run once: for a day, the same caller, operation and key get
+//! the stored answer.
 //!
-//! A refusal is not stored: it has changed nothing that counts, and its cause may be gone at the next try.
+//! A refusal is not stored: it has changed nothing that counts, and a retry may find its cause gone.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::store::answers::{IdempotencyKey, NamedCommand};
 
-/// Before a developer's command: the answer, if it has one already.
+/// Before a developer's command: the stored answer, if there is one.
 pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) -> Result<Option<Bytes>, Error> {
     let Some(key) = &context.caller.idempotency_key else { return Ok(None) };
     let key = IdempotencyKey::parse(key).ok_or_else(|| {
@@ -24,7 +24,7 @@ pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) ->
         context.caller.operation,
         key,
         request.user_pool_id().map(UserPoolId::new),
-        // Maps are ordered in memory, so that a request has one form, whatever door it came by.
+        // Maps are ordered in memory, so that a request has the same bytes at every door.
         &request.encode_to_vec(),
     );
     let stored = context.app.store.stored_answer(&command).await?;
@@ -32,13 +32,13 @@ pub(crate) async fn begin<Req: Request>(context: &mut Context, request: &Req) ->
     stored.map(|stored| stored.given_again().map(Bytes::from)).transpose()
 }
 
-/// After a developer's command: what its caller gets.
+/// After a developer's command: the answer for its caller.
 pub(crate) async fn end(context: &Context, answer: Result<Bytes, Error>) -> Result<Bytes, Error> {
     let Some(command) = &context.caller.command else { return answer };
     match answer {
         Ok(answer) if command.is_stored() => Ok(answer),
         Ok(answer) => context.app.store.store_answer(command, answer.into()).await.map(Bytes::from),
-        // Refused perhaps by what the same command did a moment ago, when it came twice.
+        // If the command came twice at once, the other one may have caused this refusal.
         Err(error) => match context.app.store.stored_answer(command).await {
             Ok(Some(stored)) => stored.given_again().map(Bytes::from),
             Ok(None) | Err(_) => Err(error),

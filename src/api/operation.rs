@@ -10,28 +10,28 @@ use crate::proto::userpool::v1::{Authorization, QuotaCategory};
 
 include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 
-/// What is declared of an operation.
+/// The declarations of an operation in its proto.
 #[derive(Debug)]
 pub struct OperationInfo {
-    /// The operation.
+    /// The operation, as the enum that the build generates.
     pub operation: Operation,
-    /// Its name, in proto, AWS door, application and tests alike.
+    /// The name in protos, at the AWS door, in the application and in tests alike.
     pub name: &'static str,
-    /// Its service.
+    /// Full name of the proto service that has the method.
     pub service: &'static str,
-    /// Its path over gRPC.
+    /// The path over gRPC: `/<service>/<name>`.
     pub path: &'static str,
-    /// Who may call it.
+    /// The kind of caller that is required.
     pub authorization: Authorization,
-    /// The quota that it counts against.
+    /// The quota that each call counts against.
     pub quota: QuotaCategory,
-    /// The exceptions that it can answer beside the common ones.
+    /// The exceptions that it can answer besides the common ones.
     pub errors: &'static [Exception],
-    /// Whether the AWS door answers an empty body.
+    /// Whether the AWS door answers with an empty body.
     pub no_output: bool,
     /// Whether it changes nothing.
     pub read: bool,
-    /// Whether it is built.
+    /// Whether it is implemented; other operations are refused.
     pub built: bool,
     /// Full name of its request message.
     pub request: &'static str,
@@ -40,26 +40,26 @@ pub struct OperationInfo {
 }
 
 impl OperationInfo {
-    /// Whether its caller can name a call, so that it is done once.
+    /// Whether callers can send an idempotency key, so that the command runs once.
     pub fn is_developer_command(&self) -> bool {
         !self.read && self.authorization == Authorization::Developer
     }
 }
 
 impl Operation {
-    /// What is declared of it.
+    /// The declarations of the operation.
     pub fn info(self) -> &'static OperationInfo {
         // The table is generated in the order of the variants.
         &OPERATIONS[self as usize]
     }
 
-    /// The operation of a name.
+    /// The operation with a name, compared byte by byte.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operation| operation.info().name == name)
     }
 }
 
-/// Exceptions that every operation can answer, whatever it lists.
+/// Exceptions that every operation can answer, listed by it or not.
 pub const COMMON_EXCEPTIONS: &[Exception] = &[
     Exception::MissingAuthenticationTokenException,
     Exception::IncompleteSignatureException,
@@ -77,26 +77,26 @@ pub const COMMON_EXCEPTIONS: &[Exception] = &[
 
 /// A request message: which operation it asks for, and which pool it names.
 pub trait Request: prost::Message + Default + Sized {
-    /// The operation.
+    /// The operation that the message is the request of.
     const OPERATION: Operation;
-    /// What it answers.
+    /// The message that the operation answers.
     type Response: prost::Message + Default;
-    /// The pool that it names, by id or in an ARN.
+    /// The id of the pool that the request names, by id or in an ARN.
     fn user_pool_id(&self) -> Option<&str>;
-    /// The client that it names.
+    /// The id of the client that the request names.
     fn client_id(&self) -> Option<&str>;
-    /// The access token that it brings.
+    /// The access token in the request, unchecked.
     fn access_token(&self) -> Option<&str>;
 }
 
-/// A request of an operation that is built.
+/// A request of an operation that is implemented.
 pub trait UseCase: Request {
-    /// Runs the use case, and again from its read while somebody else is first. Each has a future of its own on the heap: one
-    /// of all operations together would take more of a stack than there is.
+    /// Runs the use case, and again from its read if a concurrent commit wins. Each operation has its own future on the
+    /// heap: one future of all operations together would overflow the stack.
     fn run<'a>(&'a self, app: &'a App, caller: &'a Caller) -> BoxFuture<'a, Result<Self::Response, Error>>;
 }
 
-/// The pool in an ARN.
+/// The pool's id in an ARN.
 fn pool_of_arn(arn: &str) -> Option<&str> {
     UserPoolArn::parse(arn).map(|arn| arn.pool_id)
 }

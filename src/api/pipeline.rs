@@ -1,7 +1,8 @@
-//! The one path that every operation takes at every door.
+//! The path of every operation at every door.
 //!
-//! Read the bounded body, authenticate, decode, check the declared constraints, authorize against the pool that the message
-//! names, run, map the error. The doors do the first and the last; what knows no types is [`call`], what knows them is `run`.
+//! Read the bounded body, authenticate, decode, check the declared constraints, authorize against the pool that the
+//! message names, run, map the error. The doors do the first and the last; [`call`] does what needs no message type,
+//! `run` the rest.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -24,7 +25,7 @@ use crate::store::service_accounts::{Role, ServiceAccount};
 
 include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
 
-/// Runs a call whose caller is authenticated. The body is the request message; so is the answer.
+/// Runs a call of an authenticated caller. The body is the encoded request message; the result is the encoded response.
 pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
     let (info, app, caller) = (context.operation.info(), context.app.clone(), context.caller.clone());
     match dispatch(context, body).await {
@@ -40,8 +41,8 @@ pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
     }
 }
 
-/// What is done about every refusal, also of a call that got no further than a door: it is counted, our own log learns what
-/// went wrong inside, and `activity` which developer was refused.
+/// Handles every refusal, also that of a call that a door refused: counts it, logs internal errors, and records in
+/// `activity` which developer was refused.
 pub async fn refused(app: &App, error: &Error, caller: &Caller) {
     count(caller.operation, error.exception.name());
     match error.exception {
@@ -56,12 +57,12 @@ pub async fn refused(app: &App, error: &Error, caller: &Caller) {
     }
 }
 
-/// Counts a call that came to its end.
+/// Counts a call that has ended.
 pub fn count(operation: &'static str, outcome: &'static str) {
     metrics::counter!("userpool_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
 }
 
-/// The part that knows an operation's type. Called by the generated dispatch.
+/// The part that needs the operation's type. The generated dispatch calls it.
 pub(crate) async fn run<Req: UseCase + Check>(mut context: Context, body: Bytes) -> Result<Bytes, Error> {
     let request: Req = admit(&context, body)?;
     spend_quota(&context, &request).await?;
@@ -73,7 +74,7 @@ pub(crate) async fn run<Req: UseCase + Check>(mut context: Context, body: Bytes)
     if is_command { once::end(&context, answer).await } else { answer }
 }
 
-/// What stands between a body and the use case.
+/// The steps between the body and the use case.
 fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Error> {
     let mut request = Req::decode(body).map_err(|_| {
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
@@ -84,8 +85,8 @@ fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Er
     Ok(request)
 }
 
-/// Counts a call against the quota of its category and pool. A pool that the caller can't show to be its own business is not
-/// looked for: nobody uses up the quota of a pool by naming it.
+/// Counts a call against the quota of its category and pool. A pool counts only if the caller proves to have to do with
+/// it: naming a pool does not use up its quota.
 pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) -> Result<(), Error> {
     let Context { app, operation, caller } = context;
     if app.limits.quotas.are_off() {
@@ -94,12 +95,12 @@ pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) 
     let stranger = || Payer::Network(Network::from(caller.address));
     let (pool, payer) = match (request.user_pool_id(), request.client_id(), request.access_token()) {
         _ if operation.info().authorization == Authorization::Developer => {
-            // Without a pool it is about all of them, or about none yet.
+            // Without a pool, the call is about all pools, or creates one.
             (request.user_pool_id().unwrap_or_default().to_owned(), Payer::ServiceAccount)
         }
         (_, Some(client), _) => match app.store.pool_of_client(&ClientId::new(client)).await {
             Ok(pool) => (pool.to_string(), stranger()),
-            // The operation says what is wrong.
+            // The operation itself answers what is wrong.
             Err(_) => return Ok(()),
         },
         (_, None, Some(token)) => match app.access_tokens.verify(&app.store, token, app.clock.now()).await {
@@ -116,7 +117,7 @@ pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) 
     })
 }
 
-/// Whether a service account may do this with that pool.
+/// Whether a service account may call this operation on that pool.
 fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Option<&str>) -> Result<(), Error> {
     let info = operation.info();
     if info.authorization != Authorization::Developer {
@@ -130,7 +131,7 @@ fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Optio
         Role::ReadOnly => info.read,
         Role::PoolAdmin => match pool {
             Some(pool) => account.user_pool_ids.contains(&UserPoolId::new(pool)),
-            // Without a pool there is only the list, which shows the account's own pools.
+            // Without a pool only the list is allowed, which shows the account's own pools.
             None => operation == Operation::ListUserPools,
         },
     };
@@ -151,7 +152,7 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     if info.errors.contains(&error.exception) || COMMON_EXCEPTIONS.contains(&error.exception) {
         return error;
     }
-    // Limits are the same for all operations; which exception tells them is each operation's.
+    // Limits are the same for all operations, but the exception differs by operation.
     if error.exception == Exception::LimitExceededException {
         return Error { exception: Exception::TooManyRequestsException, ..error };
     }
@@ -165,7 +166,7 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     Error::internal(error)
 }
 
-/// Records that a call was refused which named a service account of ours: a few a minute, for anybody can name one.
+/// Records the refusal of a call that named a service account of ours. Only a few a minute: anyone can name an account.
 async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
     let Some(account) = caller.account() else { return };
     let Some(left_out) = app.refusals.take(&account.access_key_id, error.exception) else {

@@ -20,14 +20,14 @@ use crate::domain::time::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "cognito-idp";
-/// A signature is good for 15 minutes before and after its time.
+/// A signature is valid for 15 minutes before and after its time.
 const TOLERANCE_SECONDS: i64 = 15 * 60;
 
-/// What a good signature proves.
+/// What a valid signature proves.
 pub struct Signed {
-    /// The caller whose secret made it.
+    /// The caller whose secret made the signature.
     pub developer: Developer,
-    /// The region that it names.
+    /// The region in the signature's scope.
     pub region: String,
 }
 
@@ -40,7 +40,8 @@ struct Authorization<'a> {
     signature: &'a str,
 }
 
-/// Finds whose signature a request carries. Fails if it has none, an old one, or one that does not fit headers and body.
+/// Finds the account whose signature a request carries. Fails if there is none, or if it is old or does not fit headers
+/// and body.
 pub async fn verify(app: &App, parts: &Parts, body: &[u8]) -> Result<Signed, Refused> {
     let header = parts.headers.get(http::header::AUTHORIZATION).ok_or_else(Error::no_credential)?;
     let header = header.to_str().map_err(|_| incomplete("Authorization header must be text."))?;
@@ -124,7 +125,7 @@ fn check_time(authorization: &Authorization<'_>, time: OffsetDateTime, now: Time
     Ok(())
 }
 
-/// The signature that the request would have if it were signed with the secret.
+/// The signature that the secret gives for the request.
 fn signature(
     parts: &Parts,
     body: &[u8],
@@ -143,7 +144,7 @@ fn signature(
     let mut headers = Vec::new();
     for name in &authorization.signed_headers {
         let value = parts.headers.get(*name).and_then(|value| value.to_str().ok());
-        // Over HTTP/2 the host stands in the address.
+        // Over HTTP/2, the host is in the address.
         let value = value.or_else(|| (*name == "host").then(|| parts.uri.authority().map(|it| it.as_str())).flatten());
         let value = value.ok_or_else(|| incomplete(format!("The signed header '{name}' is not in the request.")))?;
         headers.push((*name, value));
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_another_form_are_told_what_they_lack() {
+    fn malformed_headers_are_refused_by_their_missing_part() {
         let credential = "Credential=AKID/20260102/us-east-1/cognito-idp/aws4_request";
         for (header, exception, told) in [
             ("Bearer a.b".to_owned(), Exception::IncompleteSignatureException, "algorithm AWS4-HMAC-SHA256"),

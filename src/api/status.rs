@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::domain::error::{Error, Exception};
 
-/// After how long to try again where nothing else is known.
+/// The retry delay for errors that know none of their own.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The gRPC code of an exception.

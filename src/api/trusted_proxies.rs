@@ -1,11 +1,11 @@
-//! Proxies that are believed about where a caller is.
+//! Proxies that we believe about the caller's address.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
 use ipnet::IpNet;
 
-/// Proxies whose word about the caller's address counts.
+/// Proxies that we believe about the caller's address.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -15,15 +15,15 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    /// Whether an address is one of theirs.
+    /// Whether an address belongs to a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        // A listener on `::` sees callers of IPv4 as mapped addresses.
+        // A listener on `::` sees IPv4 callers as mapped addresses.
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// The caller's address: the last one in `x-forwarded-for` that no trusted proxy has. What stands before a hop that
-    /// can't be read was written by whoever is behind it, so it counts for nothing.
+    /// The caller's address: the last one in `x-forwarded-for` that is not a trusted proxy's. Entries before an
+    /// unreadable one count for nothing: an untrusted sender may have written them.
     pub(crate) fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let forwarded = headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or_default());
         let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
@@ -38,7 +38,7 @@ impl TrustedProxies {
     }
 }
 
-/// The address of a hop. Some proxies add the port, and brackets then.
+/// The address of a hop. Some proxies add the port, and then brackets around an IPv6 address.
 fn hop_address(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']')).unwrap_or(hop);

@@ -1,8 +1,8 @@
-//! Trying again: an operation is decided anew, from a new read, while somebody else is first.
+//! Retries: an operation is decided again, from a new read, when a concurrent commit wins.
 //!
-//! What is slow is prepared before the first attempt, and once more only where it is of no use any more. An operation that has
-//! such work has two functions, `prepare` and the one of its own name, which takes what was prepared. The generated dispatch
-//! calls both.
+//! Slow work is prepared before the first attempt, and again only if it can't be used any more. An operation with slow
+//! work has two functions: `prepare`, and the one with its own name, which takes what was prepared. The generated
+//! dispatch calls both.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,19 +12,19 @@ use crate::store::error::StoreError;
 
 const MOST_TRIES: usize = 5;
 
-/// How often an operation was decided anew because somebody else was first.
+/// The tries of an operation that are left after collisions.
 struct Tries {
     collision: Exception,
     left: usize,
 }
 
 impl Tries {
-    /// No try yet. The exception is what the caller reads if all of them collide.
+    /// Without a try so far. The caller gets `collision` if all tries collide.
     fn new(collision: Exception) -> Self {
         Self { collision, left: MOST_TRIES }
     }
 
-    /// After a failure: whether another try, from a new read, can help.
+    /// After a failure: `Ok` if another try, from a new read, can help.
     fn again(&mut self, failure: Failure) -> Result<(), Error> {
         let error = match failure {
             Failure::Refused(error) => return Err(error),
@@ -47,14 +47,15 @@ impl Tries {
     }
 }
 
-/// Runs an attempt, and again from its read while somebody else is first. The exception is what the caller reads if that goes on.
+/// Runs an attempt, and again from its read while concurrent commits win. If all tries collide, the caller gets
+/// `collision`.
 pub async fn settled<Answer, Attempt>(collision: Exception, attempt: impl Fn() -> Attempt) -> Result<Answer, Error>
 where
     Attempt: Future<Output = Result<Answer, Failure>>,
 {
     let mut tries = Tries::new(collision);
     loop {
-        // On the heap: an attempt holds all that was read, and futures of futures would fill a stack.
+        // On the heap: an attempt holds all that was read, and nested futures would fill the stack.
         match Box::pin(attempt()).await {
             Ok(answer) => return Ok(answer),
             Err(failure) => tries.again(failure)?,
@@ -62,8 +63,8 @@ where
     }
 }
 
-/// The same for an attempt that needs something prepared, which is prepared again only where it can't be used any more: what
-/// it was to become is taken, or it is about what has changed since.
+/// The same for an attempt that needs prepared work. The work is prepared again only if it can't be used any more: an
+/// id or a name that it needs is taken, or its basis has changed.
 pub async fn settled_with<Prepared, Answer, Prepare, Attempt>(
     collision: Exception,
     prepare: impl Fn() -> Prepare,
@@ -86,7 +87,7 @@ where
         loop {
             match Box::pin(attempt(prepared.clone())).await {
                 Ok(answer) => return Ok(answer),
-                // Whoever was first has changed it: that collision is counted already.
+                // A concurrent commit made it outdated, and that collision is counted already.
                 Err(Failure::Outdated) if !is_new => continue 'prepared,
                 Err(failure @ (Failure::Outdated | Failure::Store(StoreError::Claimed { .. }))) => {
                     tries.again(failure)?;
@@ -99,22 +100,22 @@ where
     }
 }
 
-/// What `prepare` has read. The first attempt uses it; those after it read anew.
+/// The read of `prepare`. The first attempt uses it; later attempts read again.
 #[derive(Debug)]
 pub struct FirstRead<Found>(Mutex<Option<Found>>);
 
 impl<Found> FirstRead<Found> {
-    /// What was read.
+    /// With a read for the first attempt to use.
     pub fn new(found: Found) -> Self {
         Self(Mutex::new(Some(found)))
     }
 
-    /// Nothing yet.
+    /// Without a read: every attempt reads for itself.
     pub fn none() -> Self {
         Self(Mutex::new(None))
     }
 
-    /// What was read, or what is read now.
+    /// The read of `prepare` if it is still unused, or else a new one.
     pub async fn or<Fault>(&self, read: impl Future<Output = Result<Found, Fault>>) -> Result<Found, Fault> {
         let found = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match found {
@@ -138,7 +139,7 @@ mod tests {
         Failure::Store(StoreError::Claimed { constraint: "names_pkey".to_owned() })
     }
 
-    /// What is read of attempts that fail like this, and how many there were.
+    /// The exception of attempts that all fail like this, and the number of attempts.
     async fn read(collision: Exception, failure: fn() -> Failure) -> (Exception, usize) {
         let attempts = AtomicUsize::new(0);
         let answer = settled::<(), _>(collision, || async {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_fifth_collision_is_told_by_the_exception_that_the_operation_has_for_it() {
+    async fn the_fifth_collision_answers_the_exception_of_the_operation() {
         for collision in [Exception::ConcurrentModificationException, Exception::TooManyRequestsException] {
             for failure in [stale, claimed, || Failure::Outdated] {
                 assert_eq!(read(collision, failure).await, (collision, 5));
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_no_other_try_can_help_ends_the_first() {
+    async fn other_failures_are_not_retried() {
         let collision = Exception::TooManyRequestsException;
         let refused = || Failure::Refused(Error::no_such_user());
         assert_eq!(read(collision, refused).await, (Exception::UserNotFoundException, 1));
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_prepared_is_prepared_again_only_where_it_is_of_no_use() {
+    async fn prepared_work_is_repeated_only_if_it_cannot_be_used() {
         for (failure, prepared) in [(stale as fn() -> Failure, 1), (claimed, 2), (|| Failure::Outdated, 2)] {
             let (prepares, attempts) = (AtomicUsize::new(0), AtomicUsize::new(0));
             let prepare = || async { Ok(prepares.fetch_add(1, Ordering::Relaxed)) };
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_collision_has_made_outdated_is_prepared_again_within_the_same_try() {
+    async fn work_outdated_by_a_collision_is_prepared_again_in_the_same_try() {
         let prepares = AtomicUsize::new(0);
         let prepare = || async { Ok::<_, Failure>((prepares.fetch_add(1, Ordering::Relaxed), AtomicUsize::new(0))) };
         let attempt = |prepared: Arc<(usize, AtomicUsize)>| async move {

@@ -1,4 +1,4 @@
-//! Who calls, as far as the pipeline has found out.
+//! The caller, as far as the pipeline knows them.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,35 +11,35 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
 
-/// What is known of a call besides its message.
+/// What is known about a call besides its message.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The service account and its credential, for developer operations.
     pub developer: Option<Developer>,
-    /// The caller's address: of the connection, or as a trusted proxy says.
+    /// The caller's address: from the connection, or from a trusted proxy.
     pub address: Option<IpAddr>,
-    /// The id of the request, which the caller reads too.
+    /// The id of the request, which the caller gets, too.
     pub request_id: String,
-    /// The W3C trace context.
+    /// The W3C trace context, if it came well-formed.
     pub traceparent: Option<String>,
-    /// The region that a signature names: pools that the call creates belong there.
+    /// The region in the AWS signature: pools that the call creates belong to it.
     pub region: Option<String>,
-    /// How long the caller waits.
+    /// How long the caller waits, from `grpc-timeout`.
     pub patience: Option<Duration>,
     /// The operation, by its name.
     pub operation: &'static str,
-    /// What the caller sent as `idempotency-key`, whatever its form.
+    /// The header `idempotency-key` as it came, unchecked.
     pub idempotency_key: Option<String>,
-    /// The command under the name that the caller gave it: set by the pipeline for commands of developers.
+    /// The command under its idempotency key: set by the pipeline for commands of developers.
     pub command: Option<NamedCommand>,
 }
 
-/// Whose turn slow work takes.
+/// The queue in which slow work waits.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// The pool that it is done for.
+    /// The pool that the work is done for.
     pub pool: UserPoolId,
-    /// Where the caller is.
+    /// The network that the caller calls from.
     pub network: Network,
     /// How long the caller waits.
     pub patience: Option<Duration>,
@@ -48,23 +48,23 @@ pub struct Turn {
 /// A service account that calls.
 #[derive(Clone, Debug)]
 pub struct Developer {
-    /// Which.
+    /// The account that the credential belongs to.
     pub account: ServiceAccount,
-    /// By what it is known.
+    /// The kind of credential that the account presented.
     pub credential: Credential,
 }
 
-/// What a service account has shown.
+/// The credential that a service account presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// The secret of its access key: in a bearer token, or by a signature.
     Secret,
-    /// A certificate that is bound to it.
+    /// A client certificate that is bound to the account.
     Certificate(Fingerprint),
 }
 
 impl Caller {
-    /// Whose turn the slow work of this call takes.
+    /// The queue for the slow work of this call.
     pub fn turn(&self, pool: &UserPoolId) -> Turn {
         Turn { pool: pool.clone(), network: self.address.into(), patience: self.patience }
     }
@@ -74,7 +74,7 @@ impl Caller {
         self.developer.as_ref().map(|developer| &developer.account)
     }
 
-    /// The origin of what this call does, by the given actor.
+    /// The origin of what this call writes, by the given actor.
     pub fn origin(&self, kind: ActorKind, id: impl Into<String>, credential_id: Option<String>) -> Origin {
         Origin {
             actor: Actor { kind, id: id.into(), credential_id },
@@ -87,14 +87,14 @@ impl Caller {
         }
     }
 
-    /// Says whom the answer is about, where no commit does: if it is stored, it goes with that user.
+    /// Says which user the answer is about, if no commit does: a stored answer becomes unreadable with that user.
     pub fn is_answered_about(&self, user: &LoadedUser) {
         if let Some(command) = &self.command {
             command.concerns(&user.key);
         }
     }
 
-    /// The origin of what a developer does.
+    /// The origin of what a developer writes.
     pub fn developer_origin(&self) -> Origin {
         let id = self.account().map(|account| account.access_key_id.to_string());
         let credential = match self.developer.as_ref().map(|developer| developer.credential) {

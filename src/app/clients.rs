@@ -1,4 +1,4 @@
-//! What every operation through an app client begins with: the client's pool, and the proof that it knows its secret.
+//! The first steps of every operation through an app client: its pool, and the proof that the caller knows its secret.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
 
-/// The place of a client's secret.
+/// The place of a client's secret, which its encryption is bound to.
 fn place<'a>(pool: &'a UserPoolId, stream: &'a StreamId) -> Place<'a> {
     Place { pool, stream, class: FieldClass::ClientSecret }
 }
@@ -48,8 +48,8 @@ pub fn secret(pool: &PoolView, client: &AppClient) -> Result<Option<String>, Err
     String::from_utf8(opened).map(Some).map_err(Error::internal)
 }
 
-/// Checks that a caller knows the client's secret: base64 of HMAC-SHA256 under it over the user's name and the client id.
-/// A name may be given in several forms, any of which counts.
+/// Checks that a caller knows the client's secret. The hash is base64 of HMAC-SHA256, keyed by the secret, over user
+/// name and client id. A user may have several names; a hash of any of them counts.
 pub fn check_secret_hash(
     pool: &PoolView,
     client: &AppClient,
@@ -62,7 +62,8 @@ pub fn check_secret_hash(
     Err(Error::not_authorized(format!("Unable to verify secret hash for client {}", client.client_id)))
 }
 
-/// Whether the hash is one of a name, as each is where the client has no secret. Refused if there must be one and is none.
+/// Whether the hash matches one of the names; true if the client has no secret. Refused if the client has a secret and
+/// there is no hash.
 pub fn secret_hash_matches(
     pool: &PoolView,
     client: &AppClient,
@@ -78,7 +79,7 @@ pub fn secret_hash_matches(
     }))
 }
 
-/// Checks that there is a hash where the client has a secret, whatever it is.
+/// Checks that a hash is given if the client has a secret, without comparing it.
 pub fn require_secret_hash(pool: &PoolView, client: &AppClient, secret_hash: Option<&str>) -> Result<(), Error> {
     match secret(pool, client)? {
         Some(_) => given_hash(client, secret_hash).map(drop),
@@ -93,7 +94,7 @@ fn given_hash<'a>(client: &AppClient, secret_hash: Option<&'a str>) -> Result<&'
     })
 }
 
-/// Checks that a caller knows the client's secret, given as it is.
+/// Checks the client's secret, given as plain text.
 pub fn check_client_secret(pool: &PoolView, client: &AppClient, given: Option<&str>) -> Result<(), Error> {
     let Some(secret) = secret(pool, client)? else { return Ok(()) };
     let given = given.unwrap_or_default();
@@ -101,26 +102,26 @@ pub fn check_client_secret(pool: &PoolView, client: &AppClient, given: Option<&s
     if matches { Ok(()) } else { Err(Error::not_authorized("Invalid client secret.")) }
 }
 
-/// What shows that a caller may use a client.
+/// A caller's proof that they may use a client.
 #[derive(Clone, Copy, Debug)]
 pub enum ClientProof<'a> {
-    /// The hash that only who knows the client's secret can make; needed where there is a secret.
+    /// A hash that needs the client's secret; required if the client has one.
     SecretHash(Option<&'a str>),
-    /// Nothing: the caller has something else to prove.
+    /// None: the caller proves something else.
     NotNeeded,
 }
 
-/// A call through a client about a user by name, which has a code or asks for one.
+/// A call through a client about a user by name, which asks for a code or brings one.
 pub struct ByName<'a> {
-    /// The client's pool.
+    /// The pool that the client belongs to.
     pub pool_id: UserPoolId,
-    /// The client.
+    /// The client that the request names.
     pub client_id: ClientId,
     /// The name, alias or `sub` as the caller wrote it.
     pub username: &'a str,
     /// The proof that the caller knows the client's secret.
     proof: ClientProof<'a>,
-    /// What the code is for.
+    /// The purpose of the code.
     pub purpose: CodePurpose,
 }
 
@@ -166,19 +167,20 @@ impl<'a> ByName<'a> {
         Ok(NamedThroughClient { found, client, nobody, told, whence })
     }
 
-    /// The origin of what the caller does.
+    /// The origin of what the caller writes.
     pub fn origin(&self, caller: &Caller) -> Origin {
         caller.origin(ActorKind::AppClient, self.client_id.to_string(), None)
     }
 }
 
-/// Who stands for a name that nobody has: what is counted at it is counted under this id.
+/// The stand-in for a name that no user has: guesses at the name are counted under this id.
 pub fn nobody(keys: &PoolKeys, name: &str) -> Sub {
     stand_in(&keys.keyed_hash("nobody", &[name]))
 }
 
-/// Who stands for a name as one network calls it: what is told to callers who may not learn who exists is counted under this
-/// id. Of the network too, because by what another one did a caller could find out that the user knows its own.
+/// The stand-in for a name as one network uses it: the guesses that its callers are told about are counted under this
+/// id. It depends on the network, else a caller could learn from the count of another network that the user is known
+/// there.
 pub fn told(keys: &PoolKeys, name: &str, network: &[u8]) -> Sub {
     stand_in(&keys.keyed_hash("told", &[name, &hex::encode(network)]))
 }
@@ -188,36 +190,37 @@ fn stand_in(hash: &[u8]) -> Sub {
     for (byte, hashed) in bytes.iter_mut().zip(hash) {
         *byte = *hashed;
     }
-    // Of another version than the ids of users, so that it is none of theirs.
+    // Another UUID version than that of user ids, so that it can't be a user's.
     Sub(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// What was found of such a call: the client has proved itself.
+/// The result of such a call's read: the client has proved itself.
 pub struct NamedThroughClient {
-    /// What was found; the user only if there is one of that name.
+    /// What was read; with a user only if one has the name.
     pub found: Snapshot,
-    /// The client.
+    /// The client, with its secret checked.
     pub client: Arc<ClientView>,
-    /// Who stands for the name where nobody has it.
+    /// The stand-in for the name if no user has it.
     pub nobody: Sub,
-    /// Who stands for the name as this network calls it.
+    /// The stand-in for the name as this network uses it.
     pub told: Sub,
-    /// Where the call comes from.
+    /// The network that the call comes from.
     pub whence: Whence,
 }
 
 impl NamedThroughClient {
-    /// Whether the user is known to be where the call comes from.
+    /// Whether the user is known on the network of the call.
     pub fn source(&self) -> Source {
         self.found.source()
     }
 
-    /// What limits guesses of the caller: none where the user is known to be, so that nobody else there can keep it out.
+    /// The limit of the caller's guesses: none on networks that the user is known on, so that others there can't lock
+    /// them out.
     fn guess_limit(&self, app: &App) -> Option<Limited> {
         self.whence.guess(app).filter(|_| self.source() == Source::Strange)
     }
 
-    /// A guess at the user's code, hashed as that was.
+    /// A guess at the user's code, hashed as the code was.
     pub fn guessed(&self, hash: Vec<u8>, at: Timestamp) -> Guessed<'_> {
         Guessed {
             sent: self.found.code.as_ref(),
@@ -229,24 +232,24 @@ impl NamedThroughClient {
         }
     }
 
-    /// Where the caller is, as codes of the user see it.
+    /// The caller's network, and whether the user is known on it.
     pub fn guesser(&self) -> Guesser<'_> {
         Guesser { network: &self.whence.network, source: self.source(), is_known: self.found.is_known }
     }
 
-    /// Refuses a guess where so many came from the caller's network already. The commit that follows asserts it.
+    /// Refuses a guess after too many from the caller's network. The commit that follows asserts it.
     pub fn refuse_many_guesses(&self, app: &App, at: Timestamp) -> Result<(), Error> {
         let wait = self.guess_limit(app).and_then(|limited| limited.rate.wait(self.found.arrival, at));
         wait.map_or(Ok(()), |wait| Err(Error::limit_exceeded_for(wait)))
     }
 
-    /// What a guess of the caller spends, if it is wrong, or asserts.
+    /// The row with which a guess spends the limit if it is wrong, or asserts it.
     pub fn guess_row(&self, app: &App, is_wrong: bool) -> Option<OperationalRow> {
         let limited = self.guess_limit(app)?;
         Some(if is_wrong { OperationalRow::RatesSpent(vec![limited]) } else { OperationalRow::RateAsserted(limited) })
     }
 
-    /// The user's id, or that of whoever stands for it.
+    /// The user's id, or that of the stand-in.
     pub fn sub(&self) -> Sub {
         self.found.user.as_ref().map_or(self.nobody, |user| user.state.sub)
     }
@@ -256,8 +259,8 @@ impl NamedThroughClient {
         Commit::about(&self.found.pool, origin, at)
     }
 
-    /// A decision about the user, whose version is asserted, or about nobody, with rows that are written whatever it answers.
-    /// Where anything is written of nobody, it takes as long as of a user.
+    /// A decision about the user, whose version is asserted, or about the stand-in, with rows that are written in any
+    /// case. Writing for the stand-in takes as long as for a user.
     pub fn decided<Answer>(
         &self,
         app: &App,

@@ -1,4 +1,4 @@
-//! Codes between the rules and the table that keeps them.
+//! Codes, between the rules and the table that stores them.
 
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, NamedThroughClient};
@@ -21,52 +21,52 @@ use crate::store::commit::{Kept, OperationalRow, Trial};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 
-/// The form in which a code is kept and compared. It names the address, so that a code proves the one that it was sent to
-/// and no other, whatever becomes of the user's attributes meanwhile.
+/// The form in which a code is stored and compared. It covers the address, so that a code proves only the address that
+/// it was sent to, however the user's attributes change meanwhile.
 pub fn hash(keys: &PoolKeys, sub: Sub, purpose: CodePurpose, address: &str, code: &str) -> Vec<u8> {
     keys.keyed_hash("code", &[&sub.to_string(), purpose.as_str_name(), address, code])
 }
 
-/// What is told of a name that nobody has follows from this.
+/// The seed of the made-up answer about a name that no user has.
 pub fn disguise(keys: &PoolKeys, nobody: Sub) -> Vec<u8> {
     keys.keyed_hash("disguise", &[&nobody.to_string()])
 }
 
-/// What limits codes to an address, of whatever user of the pool it is, however it is spelled. Those that a user who is known
-/// wishes are counted apart: strangers use up nothing of them.
+/// The limit of codes to one address, for all users of the pool and all spellings. Codes for callers on known networks
+/// are counted apart, so that strangers can't use them up.
 pub fn address_limit(app: &App, keys: &PoolKeys, source: Source, (medium, address): &Delivery) -> Option<Limited> {
     let mailbox = mailbox(address).unwrap_or_else(|| address.clone()).to_lowercase();
     app.limits.code_to_address(|| keys.keyed_hash("address", &[source.name(), medium.name(), &mailbox]))
 }
 
-/// A code on its way to an address.
+/// A code to be sent to an address.
 pub struct NewCode<'a> {
-    /// Whose.
+    /// The user, or the stand-in for a name that no user has.
     pub sub: Sub,
-    /// What for.
+    /// What a right guess at the code allows.
     pub purpose: CodePurpose,
-    /// Where to.
+    /// The medium, and the address on it.
     pub delivery: &'a Delivery,
-    /// The code.
+    /// The code itself, which is stored only as a hash.
     pub code: &'a str,
-    /// The one before.
+    /// The last code of this user and purpose, if there is one.
     pub before: Option<&'a SentCode>,
-    /// Whether who wishes it is where the user is known to be.
+    /// Whether the user is known on the network of the request.
     pub source: Source,
-    /// The network of who wishes it, by keyed hash; of users who have shown a token and of administrators none.
+    /// The network of the request, by keyed hash; absent for users with an access token and for administrators.
     pub network: Option<&'a [u8]>,
-    /// The time.
+    /// The time of the request.
     pub at: Timestamp,
 }
 
 impl NewCode<'_> {
-    /// The row that keeps it. Refused when too many went out before.
+    /// The row that stores the code. Refused after too many codes.
     pub fn row(&self, keys: &PoolKeys) -> Result<OperationalRow, Error> {
         let hash = hash(keys, self.sub, self.purpose, &self.delivery.1, self.code);
         self.row_with(Kept::ForUser, hash)
     }
 
-    /// The row of a code that nobody gets: it counts like one that was sent, and no guess is right.
+    /// The row of a code that is not sent: it counts like a sent one, and no guess is right.
     fn withheld_row(&self, app: &App, kept: Kept) -> Result<OperationalRow, Error> {
         self.row_with(kept, app.random.bytes::<32>().to_vec())
     }
@@ -80,7 +80,7 @@ impl NewCode<'_> {
     }
 }
 
-/// Keeps a code that somebody asks for through a client, by a name, and sends it; answers where it went.
+/// Stores and sends a code that a caller asks for by a user's name, through a client; answers where it went.
 pub async fn answer_request(
     app: &App,
     caller: &Caller,
@@ -94,27 +94,27 @@ pub async fn answer_request(
     Request { named, origin: &origin, client_id, purpose, code, at }.answer(app, decision).await
 }
 
-/// A code that somebody asks for through a client, by a name.
+/// A request for a code by a user's name, through a client.
 struct Request<'a> {
     /// What was found by the name.
     named: &'a NamedThroughClient,
-    /// Where the call comes from.
+    /// The origin of what is written.
     origin: &'a Origin,
-    /// Through which client.
+    /// The client that the request names.
     client_id: &'a ClientId,
-    /// What for.
+    /// What a right guess at the code allows.
     purpose: CodePurpose,
-    /// The code.
+    /// The code to store and send.
     code: &'a str,
-    /// The time.
+    /// The time of the request.
     at: Timestamp,
 }
 
 impl Request<'_> {
-    /// Keeps a code and sends it, and does as much for who is sent none; answers where it went.
+    /// Stores a code and sends it; does as much work if none is sent. Answers where it went.
     ///
-    /// Where the caller may not learn who exists, what its network asked for by this name decides when it is told that there
-    /// were too many: a user who had them sent otherwise is sent none in silence.
+    /// If callers may not learn which users exist, the limit that they see counts only what their own network asked for
+    /// by this name. A user who got too many codes through other networks is silently sent none.
     async fn answer(
         &self,
         app: &App,
@@ -134,7 +134,7 @@ impl Request<'_> {
         }
         let address = match is_sent {
             true => address_limit(app, keys, source, &delivery),
-            // Nobody's, so that it takes as long.
+            // A limit of no address, so that it takes as long.
             false => app.limits.code_to_address(|| keys.keyed_hash("no address", &[&named.sub().to_string()])),
         };
         let is_full = hides_users && self.is_full(app, address.as_ref()).await?;
@@ -159,8 +159,8 @@ impl Request<'_> {
         self.settle(app, decision, rows).await
     }
 
-    /// What limits codes that strangers ask for: how many come from the caller's network, and through the client. Who is where
-    /// the user is known to be has its own five an hour.
+    /// The limits of codes that strangers ask for: by the caller's network, and by the client. On networks that the
+    /// user is known on, their own five an hour are the limit.
     fn limits_of_strangers(&self, app: &App, medium: Medium) -> Result<Vec<Limited>, Error> {
         if self.named.source() == Source::Familiar {
             return Ok(Vec::new());
@@ -169,8 +169,8 @@ impl Request<'_> {
         Ok(self.named.whence.codes(app, medium))
     }
 
-    /// Whether so many codes went to an address already. Asked before, so that who is sent none in silence takes as long as
-    /// nobody; in a burst the commit refuses what this has let through.
+    /// Whether too many codes went to an address already. It is asked before the commit, so that a silent refusal takes
+    /// as long as a name without a user; in a burst, the commit refuses what this has let through.
     async fn is_full(&self, app: &App, address: Option<&Limited>) -> Result<bool, Failure> {
         let Some(limited) = address else { return Ok(false) };
         let arrival = app.store.arrival(&self.named.found.pool.id, limited).await?;
@@ -195,12 +195,12 @@ impl Request<'_> {
     }
 }
 
-/// The row that spends these, if there are any.
+/// The row that spends these limits, if there are any.
 pub fn spent(limits: Vec<Limited>) -> Option<OperationalRow> {
     (!limits.is_empty()).then_some(OperationalRow::RatesSpent(limits))
 }
 
-/// Writes what a guess at the code of a name comes to, refusals that count included, and answers. A right one has these rows
+/// Writes the result of a guess at a code, also for a refusal that counts, and answers. A right guess writes these rows
 /// as well.
 pub async fn answer_guess(
     app: &App,
@@ -217,8 +217,8 @@ pub async fn answer_guess(
     app.store.settle(named.decided(app, commit, guess.decision, rows)).await
 }
 
-/// The rows by which a guess through a client is kept: the code's, what is told of the name, and what the caller's network
-/// spends. None if it changes nothing.
+/// The rows that record a guess through a client: the code's, the name's as told to the network, and the limit of the
+/// network. Empty if the guess changes nothing.
 pub fn guess_rows(
     app: &App,
     named: &NamedThroughClient,
@@ -239,24 +239,24 @@ pub fn guess_rows(
     rows
 }
 
-/// A code at which somebody has guessed.
+/// A code after a guess at it.
 pub struct Tried<'a> {
-    /// Which of the two that are kept.
+    /// Which of the two stored codes it is.
     pub kept: Kept,
-    /// Whose.
+    /// The user, or the stand-in for a name that no user has.
     pub sub: Sub,
-    /// What for.
+    /// What a right guess at the code allows.
     pub purpose: CodePurpose,
-    /// The code, if one is kept.
+    /// The code, if one is stored.
     pub sent: Option<&'a SentCode>,
-    /// Where who guesses is.
+    /// The network of the guess.
     pub guesser: Guesser<'a>,
-    /// The time.
+    /// The time of the guess.
     pub at: Timestamp,
 }
 
 impl Tried<'_> {
-    /// The row by which the guess is kept, if it changes anything.
+    /// The row that records the guess, if it changes anything.
     pub fn row(&self, outcome: CodeOutcome) -> Option<OperationalRow> {
         let Self { kept, sub, purpose, sent, guesser, at } = *self;
         let outcome = match (outcome, sent) {

@@ -1,5 +1,5 @@
 //! One guess per name and network at a time in this process: others wait, so that a burst of guesses is counted without
-//! collisions. That it is counted at all is the database's business.
+//! collisions. The counting itself is the database's task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -9,20 +9,21 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::domain::error::Error;
 
-/// So long a guess waits for others at the same name.
+/// How long a guess waits for others at the same name.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 type Gate = AsyncMutex<()>;
 
-/// A guess that is going on: the next one at the same name begins when it is dropped.
+/// A guess under way: the next one at the same name begins when it is dropped.
 pub type OneGuess = OwnedMutexGuard<()>;
 
-/// The gates of the names at which somebody guesses right now.
+/// The gates of the names at which guesses are under way.
 #[derive(Debug, Default)]
 pub struct Guesses(Mutex<HashMap<Vec<u8>, Weak<Gate>>>);
 
 impl Guesses {
-    /// Waits until nobody else guesses there, but not longer than the caller would; the guess lasts until the guard is dropped.
+    /// Waits for other guesses under this key, but not longer than the caller would; the guess lasts until the guard is
+    /// dropped.
     pub async fn begin(&self, whose: &[u8], patience: Option<Duration>) -> Result<OneGuess, Error> {
         let longest = patience.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
         let guess = tokio::time::timeout(longest, self.gate(whose).lock_owned()).await;

@@ -1,6 +1,6 @@
-//! The use cases: one file an operation, in the folder of its service. Read, slow work, decide, commit.
+//! The use cases: one file per operation, in the folder of its service. Read, slow work, decide, commit.
 //!
-//! No connection is held across slow work. A commit that collides is decided again from a new read.
+//! No database connection is held during slow work. A commit that collides is decided again from a new read.
 
 pub mod admin_user;
 pub mod app_client;
@@ -33,43 +33,43 @@ use crate::store::Store;
 use crate::tokens::access_token;
 use crate::tokens::signing_keys::Signers;
 
-/// What all operations stand on.
+/// The state that all operations share.
 #[derive(Debug)]
 pub struct App {
-    /// Postgres.
+    /// The tables in Postgres, with the keys to them.
     pub store: Store,
-    /// The time.
+    /// The source of all times.
     pub clock: Clock,
-    /// Randomness.
+    /// The source of ids, codes, secrets and salts.
     pub random: Random,
     /// The hashing of passwords.
     pub hasher: hashing::Hasher,
-    /// Keys that sign tokens, parsed.
+    /// Keys that sign tokens, already parsed.
     pub signers: Signers,
-    /// Checks access tokens.
+    /// Checks signature and expiry of access tokens.
     pub access_tokens: access_token::Verifier,
-    /// One guess per name at a time.
+    /// Queues of password and code guesses: one guess per name and network at a time.
     pub guesses: guesses::Guesses,
-    /// Names that ids and tokens contain.
+    /// Names that are part of ids and tokens.
     pub identity: Identity,
-    /// What the operator chose for all pools.
+    /// The operator's settings for all pools.
     pub settings: Settings,
-    /// How often what may happen, and what has happened.
+    /// The limits and quotas, with their counts in this process.
     pub limits: Limits,
-    /// Which refusals of developer calls are recorded.
+    /// Chooses the refusals of developer calls that are recorded.
     pub refusals: Refusals,
 }
 
-/// What the operator of a server chooses for all its pools.
+/// The operator's settings for all pools of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Whether a group with members can be deleted. Their memberships end with it.
+    /// Whether a group with members can be deleted. Its memberships end with it.
     pub delete_groups_with_members: bool,
-    /// Whether all sessions of a user end when it has chosen another password by a code.
+    /// Whether all sessions of a user end when they reset their password with a code.
     pub recovery_ends_sessions: bool,
-    /// How often what may happen.
+    /// How often limited actions may happen.
     pub allowances: Allowances,
-    /// How many there may be of what pools and users hold.
+    /// How much pools and users may hold.
     pub counts: Counts,
 }
 
@@ -84,10 +84,10 @@ impl Default for Settings {
     }
 }
 
-/// What the server is called.
+/// The names of a server.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The address under which clients reach the HTTP door, without a slash at its end: the beginning of every `iss`.
+    /// The address at which clients reach the HTTP door, without a slash at its end: the beginning of every `iss`.
     pub public_url: String,
     /// The account in ARNs: 12 digits.
     pub account_id: String,
@@ -96,12 +96,12 @@ pub struct Identity {
 }
 
 impl App {
-    /// An application on a store, with the settings that are usual.
+    /// An application on a store, with the default settings.
     pub fn new(store: Store, identity: Identity, hasher: hashing::Hasher) -> Arc<Self> {
         Self::with_settings(store, identity, hasher, Settings::default())
     }
 
-    /// An application on a store.
+    /// An application on a store, with these settings.
     pub fn with_settings(store: Store, identity: Identity, hasher: hashing::Hasher, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             store,

@@ -1,17 +1,17 @@
-//! Lists that are answered a page at a time.
+//! Lists that are answered one page at a time.
 
 use crate::store::Store;
 use crate::store::pages::List;
 
 const LARGEST_PAGE: i32 = 60;
 
-/// How many entries a page has: as many as asked for; where no number or 0 is, as many as fit.
+/// How many entries a page has: as many as asked for; if no number or 0 is given, as many as fit.
 pub fn page_size(asked: Option<i32>) -> i64 {
     i64::from(asked.filter(|size| *size > 0).unwrap_or(LARGEST_PAGE))
 }
 
-/// Makes a page of entries of which one more than its size was read, if there were so many: that tells whether the list goes
-/// on. Answers the entries, and the token with which it does.
+/// Makes a page. One entry more than its size was read, if there was one: it shows whether the list goes on. Returns
+/// the entries, and the token of the next page.
 pub fn page<T>(
     store: &Store,
     list: List<'_>,

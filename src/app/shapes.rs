@@ -1,4 +1,4 @@
-//! From state to the shapes that several operations answer.
+//! Conversions from state to the messages that several operations answer.
 
 use crate::app::clients;
 use crate::domain::app_client::AppClient;
@@ -50,7 +50,7 @@ pub fn user_pool(id: &UserPoolId, pool: &UserPool, estimated_users: i32) -> v1::
     }
 }
 
-/// The second factors of a pool.
+/// The MFA settings of a pool, as the API shows them.
 pub fn mfa_config(pool: &UserPool) -> v1::GetUserPoolMfaConfigResponse {
     let settings = pool.settings.clone();
     let sms = pool.has_sms_mfa().then_some(v1::SmsMfaConfigType {
@@ -116,7 +116,7 @@ pub fn user_attributes(pool: &UserPool, user: &User, reader: Option<&AppClient>)
     shown.map(|(name, value)| v1::AttributeType { name: Some(name), value: Some(value) }).collect()
 }
 
-/// A user as operations of administrators show it.
+/// A user as administrators' operations show it.
 pub fn user(pool: &UserPool, user: &User) -> v1::UserType {
     v1::UserType {
         username: Some(user.username().to_owned()),
@@ -142,7 +142,7 @@ pub fn group(pool: &UserPoolId, group: &Group) -> v1::GroupType {
     }
 }
 
-/// Where a code went, as it may be shown.
+/// Where a code was sent, with the address masked.
 pub fn code_delivery(medium: Medium, address: &str) -> v1::CodeDeliveryDetailsType {
     v1::CodeDeliveryDetailsType {
         destination: Some(message::mask(medium, address)),

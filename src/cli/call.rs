@@ -15,7 +15,7 @@ use crate::api::operation::Operation;
 use crate::proto::descriptor_pool;
 use crate::secret_file;
 
-/// What to call, and where.
+/// Which operation to call, and on which server.
 #[derive(Debug, Args)]
 pub struct CallArguments {
     /// The operation, such as CreateUserPool.
@@ -26,16 +26,17 @@ pub struct CallArguments {
     /// The server: host and port of its gRPC listener.
     #[arg(long, env = "USERPOOL_GRPC_ADDR", default_value = "127.0.0.1:50051")]
     grpc_addr: String,
-    /// Calls over TLS.
+    /// Connects to the server with TLS.
     #[arg(long)]
     tls: bool,
-    /// Certificates as PEM that sign the server's, in the place of the system's; calls over TLS.
+    /// CA certificates as PEM for the server's certificate, instead of the system's; implies TLS.
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
-    /// The caller's certificate as PEM: without a token, the service account that it is bound to calls. Calls over TLS.
+    /// The client certificate as PEM: without a token, it authenticates the service account that it is bound to.
+    /// Implies TLS.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
-    /// Its private key as PEM.
+    /// The private key of the client certificate, as PEM.
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     tls_key: Option<PathBuf>,
     /// The bearer token of a service account.
@@ -68,7 +69,7 @@ fn secret(file: &Path) -> anyhow::Result<Vec<u8>> {
     secret_file::read(file).with_context(|| format!("{} can't be used", file.display()))
 }
 
-/// Calls and prints the answer.
+/// Calls the operation and prints the response.
 pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
     let name = &arguments.operation;
     let info = Operation::by_name(name).ok_or_else(|| anyhow!("there is no operation {name}"))?.info();
@@ -96,7 +97,7 @@ pub async fn run(arguments: CallArguments) -> anyhow::Result<()> {
     }
 }
 
-/// The exception that a status carries, or its code.
+/// The exception in a status, or its gRPC code.
 fn exception(status: &Status) -> String {
     let info = status.get_details_error_info();
     let exception = info.and_then(|info| info.metadata.get("exception").cloned());

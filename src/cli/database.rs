@@ -1,4 +1,4 @@
-//! How commands find the database and the master keys.
+//! How commands reach the database and the master keys.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::store::keys::MasterKeys;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::{self, Store};
 
-/// Commands make few queries.
+/// Most connections of a command, which makes few queries.
 const CONNECTIONS: u32 = 4;
 
-/// Which database, and the keys that open it.
+/// The database, and the keys to its contents.
 #[derive(Clone, Debug, Args)]
 pub struct DatabaseArguments {
-    /// The database, as a URL.
+    /// The URL of the Postgres database.
     #[arg(long, env = "USERPOOL_DATABASE_URL", hide_env_values = true)]
     database_url: String,
     /// The file with the master keys.
@@ -35,7 +35,7 @@ impl DatabaseArguments {
         self.connect(MasterKeys::read(file)?).await
     }
 
-    /// A store that opens nothing sealed.
+    /// A store that can't open sealed values.
     pub async fn store_without_keys(&self) -> anyhow::Result<Store> {
         let unused = MasterKeys::generate_line("unused", &Random::default());
         self.connect(MasterKeys::parse(&unused)?).await
@@ -49,7 +49,7 @@ impl DatabaseArguments {
     }
 }
 
-/// The origin of what an operator does at the command line.
+/// The origin of what an operator writes from the command line.
 pub fn operator_origin(operation: &'static str) -> Origin {
     Origin {
         actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },

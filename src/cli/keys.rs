@@ -1,4 +1,4 @@
-//! `userpool keys`: master keys.
+//! `userpool keys`: generates master keys.
 
 use clap::{Args, Subcommand};
 
@@ -16,7 +16,7 @@ pub struct KeysArguments {
 enum Command {
     /// Prints a line with a new key for the file of master keys.
     Generate {
-        /// The key's name in the file; one that the file doesn't have yet.
+        /// The key's name, which the file must not have yet.
         #[arg(long, value_parser = word)]
         id: String,
     },
@@ -28,7 +28,7 @@ fn word(id: &str) -> Result<String, String> {
     is_word.then(|| id.to_owned()).ok_or_else(|| "an id is made of letters, digits, `-`, `_` and `.`".to_owned())
 }
 
-/// Does it.
+/// Prints a new key.
 pub fn run(arguments: KeysArguments) {
     match arguments.command {
         Command::Generate { id } => print!("{}", MasterKeys::generate_line(&id, &Random::default())),

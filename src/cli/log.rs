@@ -1,4 +1,4 @@
-//! `userpool log`: the history in readable form, and proof that log and read models agree.
+//! `userpool log`: shows the history in readable form, and checks that log and read models agree.
 
 use std::io::Write;
 use std::time::Duration;
@@ -31,34 +31,34 @@ pub struct LogArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prints what happened, the oldest first: the time, pool, stream, version, type, fields and who did it.
+    /// Prints events, oldest first: time, pool, stream, version, type, fields and actor.
     Tail {
-        /// Goes on as more happens.
+        /// Keeps printing new events as they happen.
         #[arg(long, short)]
         follow: bool,
-        /// Shows sign-ins and other facts too.
+        /// Also shows activity, such as sign-ins.
         #[arg(long)]
         activity: bool,
-        /// Only of this pool.
+        /// Shows only events of this pool.
         #[arg(long)]
         pool: Option<String>,
-        /// Shows long fields whole.
+        /// Shows long fields in full.
         #[arg(long)]
         full: bool,
     },
-    /// Replays the log and compares what it yields with the read models.
+    /// Replays the log and compares the result with the read models.
     Verify {
-        /// Only this pool.
+        /// Verifies only this pool.
         #[arg(long)]
         pool: Option<String>,
     },
-    /// Computes the read models anew from the log, while servers go on; only the swap at the end locks their tables.
+    /// Computes the read models again from the log while servers run; only the swap at the end locks their tables.
     Rebuild,
-    /// After a restore into another cluster: settles what is in the log and begins a new epoch.
+    /// After a restore into another cluster: settles the contents of the log and begins a new epoch.
     NewEpoch,
 }
 
-/// Does it.
+/// Runs the chosen subcommand.
 pub async fn run(arguments: LogArguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Tail { follow, activity, pool, full } => {
@@ -111,7 +111,7 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>, l
         rows.sort_by_key(|row| row.at);
         for row in rows.iter().filter(|row| pool.is_none_or(|pool| row.user_pool_id == pool)) {
             if writeln!(std::io::stdout(), "{}", line(row, longest)).is_err() {
-                // Whoever read has gone, as `head` does.
+                // The reader has gone, as `head` does.
                 return Ok(());
             }
         }
@@ -124,7 +124,7 @@ async fn tail(store: &Store, follow: bool, activity: bool, pool: Option<&str>, l
     }
 }
 
-/// One event as a person reads it. What is sealed is left out.
+/// One event as a line of text, without its sealed fields.
 fn line(row: &FeedRow, longest: usize) -> String {
     let at = OffsetDateTime::from_unix_timestamp(row.at.seconds())
         .ok()
@@ -144,7 +144,7 @@ fn line(row: &FeedRow, longest: usize) -> String {
     )
 }
 
-/// The payload on one line; a member that is longer than a line holds shows only that it is there.
+/// The payload on one line; a field that is too long is shown as `…`.
 fn shortened(mut payload: Value, longest: usize) -> Value {
     for value in payload.as_object_mut().into_iter().flat_map(|members| members.values_mut()) {
         if value.to_string().len() > longest {

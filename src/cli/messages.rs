@@ -1,4 +1,4 @@
-//! `userpool messages`: what waits in the outbox, and what was given up. On the database, no server needed.
+//! `userpool messages`: messages that wait in the outbox or were given up. Works on the database and needs no server.
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -24,27 +24,27 @@ pub struct MessagesArguments {
 enum Command {
     /// Lists messages that wait or were given up, the oldest first, with the reason of the last failure.
     List {
-        /// Only those of a pool.
+        /// Lists only messages of this pool.
         #[arg(long)]
         pool: Option<String>,
-        /// Only those that were given up.
+        /// Lists only messages that were given up.
         #[arg(long)]
         dead: bool,
-        /// So many at most.
+        /// Most messages to list.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
     },
-    /// Has messages that were given up tried again, once what was wrong is put right.
+    /// Tries messages again that were given up, after their cause was fixed.
     Retry {
-        /// The message; without one all of them.
+        /// The message to try again; without an id, all of them.
         id: Option<Uuid>,
-        /// Only those of a pool.
+        /// Tries only messages of this pool.
         #[arg(long)]
         pool: Option<String>,
     },
 }
 
-/// Does it.
+/// Runs the chosen subcommand.
 pub async fn run(arguments: MessagesArguments) -> anyhow::Result<()> {
     let store = arguments.database.store_without_keys().await?;
     match arguments.command {
@@ -77,7 +77,7 @@ fn line(message: &Waiting) -> String {
     format!("{id}  {user_pool_id}  users/{owner}  {medium:5}  {state}  after {attempts} attempts: {reason}")
 }
 
-/// A time as a person reads it.
+/// A time in RFC 3339, for people.
 pub(super) fn shown(at: Timestamp) -> String {
     let at = OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
     at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()

@@ -1,8 +1,8 @@
-//! `userpool migrate`.
+//! `userpool migrate`: updates the schema of the database.
 
 use crate::cli::database::DatabaseArguments;
 
-/// Brings the schema to this release's version.
+/// Updates the schema to this release's version.
 pub async fn run(arguments: DatabaseArguments) -> anyhow::Result<()> {
     let store = arguments.store_without_keys().await?;
     store.migrate().await?;

@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `userpool`.
 
 pub mod call;
 pub mod config;
@@ -27,21 +27,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Starts everything on this machine for development, with a database and a broker of its own.
+    /// Starts everything on this machine for development, with its own database and broker.
     Dev(Box<dev::DevArguments>),
-    /// Serves in production, with a database and brokers of yours.
+    /// Serves in production, with your database and brokers.
     Serve(Box<config::ConfigArguments>),
-    /// Looks at the configuration of a server.
+    /// Checks the configuration of a server.
     Config(config::command::ConfigCommand),
-    /// Makes master keys.
+    /// Generates keys for the file of master keys.
     Keys(keys::KeysArguments),
-    /// Brings the schema of a database to this release's version.
+    /// Updates the schema of a database to this release's version.
     Migrate(database::DatabaseArguments),
     /// Reads and checks the event log.
     Log(log::LogArguments),
-    /// Lists messages that were not delivered, and has them tried again.
+    /// Lists messages that were not delivered, and tries them again.
     Messages(messages::MessagesArguments),
-    /// Lists events that can't be published to Kafka, and has them tried again.
+    /// Lists events that can't be published to Kafka, and tries them again.
     Relay(relay::RelayArguments),
     /// Creates, lists and revokes the callers of developer operations, and binds certificates to them.
     ServiceAccount(service_account::ServiceAccountArguments),
@@ -49,7 +49,7 @@ enum Command {
     Call(call::CallArguments),
 }
 
-/// Runs a command. An error's text is one sentence for a person.
+/// Runs a command. The text of an error is one sentence for the person at the terminal.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev(arguments) => dev::run(*arguments).await,

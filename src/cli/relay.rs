@@ -1,4 +1,4 @@
-//! `userpool relay`: what could not be published. On the database, no server needed.
+//! `userpool relay`: events that could not be published. Works on the database and needs no server.
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -19,31 +19,32 @@ pub struct RelayArguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists events that could not be published and those that follow them under their keys, in their order, with the reason.
+    /// Lists events that could not be published, and events that wait behind them under the same key, in order, with
+    /// the reason.
     Parked {
-        /// Only those of this key, `<user pool id>/<owner>`.
+        /// Lists only events with this key, `<user pool id>/<owner>`.
         #[arg(long)]
         key: Option<String>,
-        /// So many at most.
+        /// Most events to list.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..))]
         limit: i64,
     },
-    /// Has them tried again, in their order, once what was wrong is put right. The server that relays does it.
+    /// Marks events to be tried again in order, after their cause was fixed. The server that relays tries them.
     #[command(group(clap::ArgGroup::new("which").required(true)))]
     Retry {
-        /// Those of this key, `<user pool id>/<owner>`.
+        /// Tries only events with this key, `<user pool id>/<owner>`.
         #[arg(long, group = "which")]
         key: Option<String>,
-        /// All of them.
+        /// Tries the events of all keys.
         #[arg(long, group = "which")]
         all: bool,
     },
-    /// Forgets what was published and what is parked, when events are to go to Kafka no more: then nothing that is to be deleted
-    /// waits for it. A relay that starts later publishes both logs from their start.
+    /// Forgets what was published and what is parked, for when events are no longer to go to Kafka: then no deletion
+    /// waits for the relay. A relay that starts later publishes both logs from their start.
     Forget,
 }
 
-/// Does it.
+/// Runs the chosen subcommand.
 pub async fn run(arguments: RelayArguments) -> anyhow::Result<()> {
     let store = arguments.database.store_without_keys().await?;
     match arguments.command {

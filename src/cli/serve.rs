@@ -1,4 +1,4 @@
-//! `userpool serve`: production. Nothing is embedded, and what is unsafe is refused.
+//! `userpool serve`: production. It embeds nothing, and refuses unsafe settings.
 
 use std::io::Write;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::environment::Random;
 use crate::kafka::relay::Relay;
 use crate::store::{self, ConnectionRole, Store};
 
-/// How often a database that is not there is looked for.
+/// How often to look for a database that is not there yet.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs until SIGTERM or Ctrl-C.
@@ -44,7 +44,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
         for medium in network.missing() {
             tracing::warn!(
                 medium = medium.name(),
-                "there is no way for messages of this medium: they will be given up"
+                "no delivery is configured for this medium: its messages will be given up"
             );
         }
     }
@@ -64,7 +64,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     server::serve(listeners, services, Shutdown::new(stop, config.shutdown_pause)).await
 }
 
-/// Connects to the database, and waits for it as long as it is only not there yet. `None` if the server is stopped first.
+/// Connects to the database, and waits while it is not there yet. `None` if the server is stopped first.
 async fn connect(config: &ServerConfig, stop: &CancellationToken) -> anyhow::Result<Option<Store>> {
     let mut told = false;
     while let Err(error) = store::probe(&config.database_url.0).await {

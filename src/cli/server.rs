@@ -22,35 +22,35 @@ use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
 use crate::store::Store;
 
-/// How often counts in memory are looked through.
+/// How often idle counts in memory are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
-/// So long a statement that is still running may hold up the end.
+/// How long statements that still run may delay the end of the process.
 const LAST_STATEMENTS: Duration = Duration::from_secs(1);
-/// The one question that is answered where there is no place for calls: it ends at once.
+/// The only call that is answered while the limit of calls is reached: it ends at once.
 const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
-/// A question of health or reflection is not longer.
+/// Largest request for health or reflection, in bytes.
 const LARGEST_QUESTION: usize = 16 * 1024;
 
-/// Both listeners, bound before anything else starts: a port in use is found at once.
+/// Both listeners, bound before anything else starts, so that a port in use is noticed at once.
 pub struct Listeners {
-    /// For gRPC.
+    /// The socket of the gRPC door.
     pub grpc: TcpListener,
-    /// For HTTP.
+    /// The socket of the HTTP door.
     pub http: TcpListener,
 }
 
 impl Listeners {
-    /// Binds both.
+    /// Binds both sockets; an error names the flag to change.
     pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self { grpc: bind(grpc, "--grpc-addr").await?, http: bind(http, "--http-addr").await? })
     }
 
-    /// Where gRPC listens.
+    /// The gRPC listener's address, with the real port if 0 was asked for.
     pub fn grpc_addr(&self) -> std::io::Result<SocketAddr> {
         self.grpc.local_addr()
     }
 
-    /// Where HTTP listens.
+    /// The HTTP listener's address, with the real port if 0 was asked for.
     pub fn http_addr(&self) -> std::io::Result<SocketAddr> {
         self.http.local_addr()
     }
@@ -69,27 +69,27 @@ async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// What a server consists of.
+/// The parts of a server.
 pub struct Services {
-    /// What operations stand on.
+    /// The application that operations run on.
     pub app: Arc<App>,
-    /// Where metrics are collected.
+    /// The metrics that `/metrics` shows.
     pub metrics: PrometheusHandle,
-    /// By which way messages leave.
+    /// How messages are delivered.
     pub delivery: Way,
-    /// Proxies whose word about the caller's address counts.
+    /// Proxies that we believe about the caller's address.
     pub proxies: TrustedProxies,
-    /// What brings events to Kafka, if there is one.
+    /// Publishes events to Kafka; absent if no brokers are set.
     pub relay: Option<Relay>,
-    /// TLS of both listeners, if they have it.
+    /// TLS of both listeners; absent if they have none.
     pub tls: Option<Arc<Tls>>,
-    /// What callers may take of both listeners.
+    /// What callers may use of both listeners.
     pub limits: Limits,
-    /// For how many months facts are kept.
+    /// For how many months activity, such as sign-ins, is kept.
     pub activity_months: u32,
 }
 
-/// Serves until it is told to stop, then drains: the workers go on until the last call has ended.
+/// Serves until it is told to stop, then drains: the workers run until the last call has ended.
 pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown) -> anyhow::Result<()> {
     let proxies = Arc::new(services.proxies.clone());
     let [grpc, http] = Guard::pair(services.limits.clone(), proxies.clone());
@@ -117,7 +117,7 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
     steps.abort();
     done.cancel();
     while workers.join_next().await.is_some() {}
-    // A call that was given up may hold a connection still.
+    // A call that was given up may still hold a connection.
     if tokio::time::timeout(LAST_STATEMENTS, store.close()).await.is_err() {
         tracing::warn!("connections are still in use: they end with the process");
     }
@@ -147,14 +147,14 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     Ok(workers)
 }
 
-/// What is counted in memory of callers who have gone is forgotten once a minute.
+/// Once a minute, forgets the counts of callers that have gone.
 async fn forget_idle(app: Arc<App>, done: CancellationToken) {
     while tokio::time::timeout(FORGET, done.cancelled()).await.is_err() {
         app.limits.forget_idle();
     }
 }
 
-/// Without this grant a transaction of another program that holds all events up is neither measured nor named.
+/// Without this grant, a transaction of another program that delays all events can be neither measured nor named.
 async fn warn_of_hidden_writers(store: &Store) -> anyhow::Result<()> {
     if !store.sees_all_writers().await? {
         tracing::warn!(
@@ -175,13 +175,13 @@ async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> a
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    // A health check needs no more than a name.
+    // A health check contains only a name.
     let health_service = health_service.max_decoding_message_size(LARGEST_QUESTION);
     let routes = Routes::from(grpc::services(doors))
         .add_service(health_service.clone())
         .add_service(reflection().build_v1()?.max_decoding_message_size(LARGEST_QUESTION))
         .add_service(reflection().build_v1alpha()?.max_decoding_message_size(LARGEST_QUESTION));
-    // Whether the process lives is answered however many call. Who watches it has a call open, and needs a place for that.
+    // The health check answers even while the limit of calls is reached. A watch holds a call open, so it needs a place.
     let crowded = Routes::from(grpc::crowded(doors).route_service(HEALTH_CHECK, health_service));
     let for_pages =
         |routes: Routes| routes.into_axum_router().layer(tonic_web::GrpcWebLayer::new()).layer(http_door::cors());

@@ -1,4 +1,4 @@
-//! `userpool service-account`: on the database, no server needed.
+//! `userpool service-account`: works on the database and needs no server.
 
 use std::path::PathBuf;
 
@@ -28,10 +28,10 @@ pub struct ServiceAccountArguments {
 enum Command {
     /// Creates a service account and prints its secret, once.
     Create {
-        /// What it is for.
+        /// A name that says what the account is for.
         #[arg(long)]
         name: String,
-        /// admin, pool-admin or read-only.
+        /// The account's role: admin, pool-admin or read-only.
         #[arg(long, value_parser = role)]
         role: Role,
         /// A pool that a pool-admin administers; may be given several times.
@@ -40,35 +40,35 @@ enum Command {
     },
     /// Lists service accounts, each with the certificates that are bound to it.
     List,
-    /// Revokes a service account at once, its certificates with it.
+    /// Revokes a service account and its certificates at once.
     Revoke {
-        /// Its access key id.
+        /// The access key id of the account.
         access_key_id: String,
     },
-    /// Lets a service account call over gRPC by a client certificate, without its secret.
+    /// Lets a service account call over gRPC with a client certificate, without its secret.
     Bind {
-        /// Its access key id.
+        /// The access key id of the account.
         access_key_id: String,
         #[command(flatten)]
         certificate: CertificateArguments,
     },
-    /// Ends at once that a service account can call by a certificate.
+    /// Removes a certificate from a service account at once.
     Unbind {
-        /// Its access key id.
+        /// The access key id of the account.
         access_key_id: String,
         #[command(flatten)]
         certificate: CertificateArguments,
     },
 }
 
-/// Which certificate: one of the two.
+/// The certificate, given in one of two ways.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct CertificateArguments {
-    /// The certificate as PEM; of a chain, the first one.
+    /// The certificate as PEM; in a chain, the first one counts.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Its SHA-256 in hexadecimal, as `list` shows it.
+    /// The certificate's SHA-256 in hexadecimal, as `list` shows it.
     #[arg(long, value_name = "SHA-256")]
     fingerprint: Option<Fingerprint>,
 }
@@ -83,13 +83,11 @@ impl CertificateArguments {
     }
 }
 
-/// Why there is no certificate.
+/// The reason why a file has no certificate.
 #[derive(Debug, thiserror::Error)]
 enum NoCertificate {
-    /// No PEM of one.
     #[error("no certificate as PEM: {0}")]
     Pem(#[from] pem::Error),
-    /// PEM of something else.
     #[error("no certificate of X.509: {0}")]
     X509(#[from] rustls::Error),
 }
@@ -108,7 +106,7 @@ fn role(name: &str) -> Result<Role, String> {
         .ok_or_else(|| "a role is admin, pool-admin or read-only".to_owned())
 }
 
-/// Does it.
+/// Runs the chosen subcommand.
 pub async fn run(arguments: ServiceAccountArguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Create { name, role, pools } => {
@@ -164,7 +162,7 @@ pub async fn run(arguments: ServiceAccountArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A service account as a person reads it.
+/// A service account as a line of text.
 fn line(account: &ServiceAccount) -> String {
     let state = if account.revoked_at.is_some() { "revoked" } else { "in use" };
     let pools: Vec<_> = account.user_pool_ids.iter().map(UserPoolId::as_str).collect();
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_chain_the_first_certificate_counts_whatever_stands_around_it() {
+    fn the_first_certificate_of_a_chain_counts() {
         let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let (own, authority) = (made("caller.example"), made("authority.example"));
         let expected = Fingerprint::of(own.cert.der());
@@ -197,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_refused() {
+    fn files_without_a_certificate_are_refused() {
         let made = rcgen::generate_simple_self_signed(["caller.example".to_owned()]).unwrap();
         let whole = made.cert.pem();
         for wrong in ["", "text", &made.signing_key.serialize_pem(), &whole[..whole.len() / 2]] {
@@ -216,7 +214,7 @@ mod tests {
         }
 
         #[test]
-        fn a_certificate_of_which_a_byte_is_another_is_another_certificate(at in any::<prop::sample::Index>(), byte: u8) {
+        fn a_changed_byte_makes_another_certificate(at in any::<prop::sample::Index>(), byte: u8) {
             let own = rcgen::generate_simple_self_signed(["caller.example".to_owned()]).unwrap().cert;
             let mut changed = own.der().to_vec();
             let at = at.index(changed.len());

@@ -1,19 +1,19 @@
-//! How a server stops: it says so, goes on for a moment, then takes no more, and ends what is open.
+//! How a server stops: it says so, still accepts for a moment, then accepts no more, and ends what is open.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What is open gets so long to end.
+/// How long open calls have to end.
 const LONGEST_DRAIN: Duration = Duration::from_secs(25);
 
-/// The steps of a stop, each a token that is cancelled when it begins.
+/// The steps of a stop. Each is a token that is cancelled when the step begins.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    /// The server was told to stop: it says that it is not ready, and still accepts.
+    /// The server was told to stop: it answers that it is not ready, and still accepts.
     pub stopping: CancellationToken,
-    /// Nothing more is accepted; open calls end.
+    /// No more connections are accepted; open calls end.
     pub draining: CancellationToken,
     /// Open calls are given up.
     pub overdue: CancellationToken,
@@ -21,12 +21,12 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// A stop that begins with a token. Balancers get the pause to notice.
+    /// A stop that begins when the token is cancelled. Balancers have the pause to notice it.
     pub fn new(stopping: CancellationToken, pause: Duration) -> Self {
         Self { stopping, draining: CancellationToken::new(), overdue: CancellationToken::new(), pause }
     }
 
-    /// Goes through the steps once the first is taken.
+    /// Waits for the first step and goes through the others.
     pub async fn run(self) {
         self.stopping.cancelled().await;
         tokio::time::sleep(self.pause).await;
@@ -62,7 +62,7 @@ mod tests {
         let shutdown = Shutdown::new(CancellationToken::new(), Duration::from_secs(5));
         let running = tokio::spawn(shutdown.clone().run());
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(!shutdown.draining.is_cancelled(), "nobody said so");
+        assert!(!shutdown.draining.is_cancelled(), "nothing was told to drain");
 
         let began = Instant::now();
         shutdown.stopping.cancel();

@@ -5,11 +5,11 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::config::LogFormat;
 
-/// Logs to standard error: `RUST_LOG` says what, `info` of ours by default.
+/// Logs to standard error. `RUST_LOG` filters it; by default `info` for our own code, warnings for the rest.
 pub fn init_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,userpool=info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second initialisation, as in tests, keeps the first.
+    // If logging is initialised already, as in tests, it stays as it is.
     let _ = match format {
         LogFormat::Text => logs.try_init(),
         LogFormat::Json => logs.json().flatten_event(true).try_init(),

@@ -1,6 +1,6 @@
-//! The body of a request to an SMS gateway, by a template.
+//! The body of a request to an SMS gateway, made from a template.
 //!
-//! A template is parsed once, in its format, and filled in as data: no value can change the form of the body.
+//! A template is parsed once, in its format, and values are inserted as data: no value can change the form of the body.
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -8,45 +8,45 @@ use serde_json::Value;
 
 use crate::domain::message::fill_places;
 
-/// The form of a body.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BodyFormat {
-    /// `application/json`.
+    /// A document with the media type `application/json`.
     #[default]
     Json,
-    /// `application/x-www-form-urlencoded`.
+    /// Fields with the media type `application/x-www-form-urlencoded`.
     Form,
 }
 
 /// A template that can't be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BodyError {
-    /// Not JSON.
+    /// The template is not valid JSON.
     #[error("it is not JSON ({0})")]
     NotJson(String),
-    /// A place that every request needs.
+    /// A required placeholder is missing.
     #[error("it has no place for {0}")]
     Lacks(&'static str),
 }
 
-/// A body that waits for its values.
+/// A template, parsed in its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyTemplate {
-    /// JSON whose texts contain places.
+    /// JSON whose texts contain placeholders.
     Json(Value),
-    /// Fields whose values contain places.
+    /// Fields whose values contain placeholders.
     Form(Vec<(String, String)>),
 }
 
-/// What is filled in.
+/// The values for the placeholders.
 #[derive(Clone, Copy)]
 pub struct BodyValues<'a> {
-    /// The phone number.
+    /// The recipient's phone number, for `{to}`.
     pub to: &'a str,
-    /// The text.
+    /// The text of the SMS, for `{message}`.
     pub message: &'a str,
-    /// Who sends it.
+    /// The configured sender, for `{sender}`.
     pub sender: &'a str,
 }
 
@@ -55,7 +55,7 @@ const MESSAGE: &str = "{message}";
 const SENDER: &str = "{sender}";
 
 impl BodyTemplate {
-    /// Reads a template and looks for the places that it needs.
+    /// Parses a template and checks that it has the required placeholders.
     pub fn parse(format: BodyFormat, text: &str) -> Result<Self, BodyError> {
         let template = match format {
             BodyFormat::Json => {
@@ -71,7 +71,7 @@ impl BodyTemplate {
         Ok(template)
     }
 
-    /// Whether there is a place for the sender.
+    /// Whether there is a placeholder for the sender.
     pub fn names_sender(&self) -> bool {
         self.names(SENDER)
     }
@@ -91,7 +91,7 @@ impl BodyTemplate {
         }
     }
 
-    /// The body with its values.
+    /// The body with its values inserted.
     pub fn filled(&self, values: BodyValues<'_>) -> String {
         match self {
             Self::Json(template) => filled_json(template, values).to_string(),
@@ -150,7 +150,7 @@ mod tests {
         BodyValues { to: "+12025550123", message: "Your code is 1", sender: "userpool" };
 
     #[test]
-    fn json_is_filled_in_wherever_its_texts_have_places() {
+    fn json_texts_are_filled_in_at_every_depth() {
         let template = r#"{"messages": [{"to": ["{to}"], "text": "{sender}: {message}", "n": 1}], "{to}": null}"#;
         let template = BodyTemplate::parse(BodyFormat::Json, template).unwrap();
         let body: Value = serde_json::from_str(&template.filled(VALUES)).unwrap();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_of_its_format_and_has_the_places_that_it_needs() {
+    fn a_template_has_its_format_and_the_required_placeholders() {
         let refused = |format, text| BodyTemplate::parse(format, text).unwrap_err();
         assert!(matches!(refused(BodyFormat::Json, "to={to}"), BodyError::NotJson(_)));
         assert_eq!(refused(BodyFormat::Json, r#"{"text": "{message}"}"#), BodyError::Lacks(TO));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_looks_like_a_place_stays_as_it_is() {
+    fn a_value_that_looks_like_a_placeholder_stays_as_it_is() {
         let template = BodyTemplate::parse(BodyFormat::Form, "t={to}&m={message}").unwrap();
         assert_eq!(template.filled(BodyValues { to: "{message}", ..VALUES }), "t=%7Bmessage%7D&m=Your+code+is+1");
     }

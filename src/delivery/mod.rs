@@ -1,4 +1,4 @@
-//! Messages on their way to people.
+//! Delivery of messages to people.
 
 mod body;
 mod plain_text;
@@ -19,16 +19,16 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::outbox::Claimed;
 
-/// By which way messages leave.
+/// How messages are delivered.
 #[derive(Clone, Debug)]
 pub enum Way {
     /// Into the development mailbox, a table.
     Mailbox,
-    /// Over the network, by what is configured.
+    /// Over the network, as configured.
     Network(Network),
 }
 
-/// The ways over the network, each only if it is configured.
+/// The mail relay and the SMS gateway, each only if it is configured.
 #[derive(Clone, Debug)]
 pub struct Network {
     email: Option<Arc<Relay>>,
@@ -36,7 +36,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// The media that have no way.
+    /// The media that are not configured.
     pub fn missing(&self) -> Vec<Medium> {
         let email = self.email.is_none().then_some(Medium::Email);
         let sms = self.sms.is_none().then_some(Medium::Sms);
@@ -45,7 +45,7 @@ impl Network {
 }
 
 impl Way {
-    /// The ways of a production server. Reads the files that the settings name; connects to nothing yet.
+    /// The delivery of a production server. Reads the files that the settings name, but connects to nothing yet.
     pub fn network(email: Option<&EmailSettings>, sms: Option<&SmsSettings>) -> Result<Self, SettingsError> {
         Ok(Self::Network(Network {
             email: email.map(Relay::new).transpose()?.map(Arc::new),
@@ -58,7 +58,7 @@ impl Way {
         matches!(self, Self::Mailbox)
     }
 
-    /// How many messages of a medium are under way at once.
+    /// How many messages of a medium are sent at once.
     fn concurrency(&self, medium: Medium) -> usize {
         const WITHOUT_NETWORK: usize = 8;
         let configured = match (self, medium) {
@@ -69,7 +69,7 @@ impl Way {
         configured.unwrap_or(WITHOUT_NETWORK)
     }
 
-    /// Hands a message over. One for the mailbox is out of the outbox then; any other is still in it.
+    /// Delivers a message. The mailbox removes it from the outbox; otherwise it is still there afterwards.
     async fn deliver(&self, store: &Store, claimed: &Claimed) -> Result<(), DeliveryError> {
         match self {
             Self::Mailbox => Ok(store.deliver_to_mailbox(claimed, store.clock.now()).await?),
@@ -89,16 +89,17 @@ impl Network {
     }
 }
 
-/// A message that did not leave. The texts say nothing of whom it was for: answers of mail servers do, and stay out.
+/// A message that was not delivered. The texts don't contain the recipient: answers of mail servers do, so they are
+/// left out.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The database could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another attempt can succeed.
+    /// Another attempt may succeed.
     #[error("{0}")]
     Failed(String),
-    /// No attempt will: the message itself, or its recipient, was refused.
+    /// Every attempt would fail: the message itself, or its recipient, was refused.
     #[error("{0}")]
     Refused(String),
 }

@@ -1,4 +1,4 @@
-//! The text of an e-mail's HTML, for who reads no HTML.
+//! The plain text of an HTML e-mail, for mail programs without HTML.
 
 /// Elements whose content is not shown.
 const HIDDEN: [&str; 4] = ["head", "script", "style", "title"];
@@ -31,12 +31,12 @@ const BLOCKS: [&str; 24] = [
 ];
 /// Elements that stand apart from what is around them.
 const PARAGRAPHS: [&str; 2] = ["p", "ul"];
-/// What names of characters stand for. Those that HTML itself needs, and the one that mail programs write.
+/// Characters with a name: those that HTML itself needs, and the one that mail programs write.
 const NAMED: [(&str, char); 6] =
     [("amp", '&'), ("lt", '<'), ("gt", '>'), ("quot", '"'), ("apos", '\''), ("nbsp", '\u{a0}')];
 
-/// What a person reads of HTML: its text without tags and comments, a link's address after its text, and lines where blocks
-/// begin. What is not well formed stays as it is.
+/// The readable part of HTML: its text without tags and comments, a link's address after its text, and line breaks at
+/// blocks. Malformed markup stays as it is.
 pub fn plain_text(html: &str) -> String {
     let mut text = Text::default();
     let mut rest = html;
@@ -63,7 +63,7 @@ enum Markup<'a> {
 }
 
 impl<'a> Markup<'a> {
-    /// Reads what begins with `<`, and answers what comes after it. Nothing, if it is no markup or has no end.
+    /// Reads the markup at a `<`, and returns the rest after it. Nothing if it is not markup or has no end.
     fn read(html: &'a str) -> Option<(Self, &'a str)> {
         if let Some(comment) = html.strip_prefix("<!--") {
             return comment.split_once("-->").map(|(_, after)| (Self::Comment, after));
@@ -87,7 +87,7 @@ impl<'a> Markup<'a> {
     }
 }
 
-/// Where the `>` is that ends a tag: none of those within quotes.
+/// The place of the `>` that ends a tag; any `>` within quotes is skipped.
 fn end_of_tag(inner: &str) -> Option<usize> {
     let mut quote = None;
     inner.char_indices().find_map(|(at, character)| {
@@ -101,9 +101,9 @@ fn end_of_tag(inner: &str) -> Option<usize> {
     })
 }
 
-/// The address of a link, if its attributes name one.
+/// The address of a link, if it has one.
 fn address(attributes: &str) -> Option<String> {
-    // Lower case of ASCII has the same length, so places in one are places in the other.
+    // ASCII lower case keeps the length, so places in one text are places in the other.
     let lower = attributes.to_ascii_lowercase();
     let mut from = 0;
     while let Some(found) = lower[from..].find("href") {
@@ -121,7 +121,7 @@ fn address(attributes: &str) -> Option<String> {
     None
 }
 
-/// A text with the characters for which references stand.
+/// A text with its character references replaced.
 fn resolved(html: &str) -> String {
     let (mut text, mut rest) = (String::with_capacity(html.len()), html);
     while let Some(at) = rest.find('&') {
@@ -140,7 +140,7 @@ fn resolved(html: &str) -> String {
     text
 }
 
-/// The character for which a reference stands.
+/// The character that a reference stands for.
 fn character(name: &str) -> Option<char> {
     let Some(number) = name.strip_prefix('#') else {
         return NAMED.iter().find(|(known, _)| *known == name).map(|(_, character)| *character);
@@ -157,14 +157,14 @@ fn character(name: &str) -> Option<char> {
 struct Text {
     lines: Vec<String>,
     line: String,
-    /// Whether white space came since the last word.
+    /// Whether there was white space after the last word.
     has_space: bool,
-    /// The address of the link that is open, and the text of it so far.
+    /// The address of the open link, and its text so far.
     link: Option<(String, String)>,
 }
 
 impl Text {
-    /// Takes markup, and answers what comes after it and is to be read.
+    /// Takes markup, and returns the rest that is still to be read.
     fn take<'a>(&mut self, markup: Markup<'_>, after: &'a str) -> &'a str {
         let Markup::Tag { name, is_end, attributes } = markup else { return after };
         match name.as_str() {
@@ -203,7 +203,7 @@ impl Text {
         }
     }
 
-    /// Says where a link leads, if its text did not.
+    /// Adds the address of a link, unless its text is the address.
     fn end_link(&mut self) {
         if let Some((address, shown)) = self.link.take()
             && shown.trim() != address
@@ -239,7 +239,7 @@ impl Text {
     }
 }
 
-/// What comes after the end of an element. Without an end, all of it belongs to the element.
+/// The rest after the end of an element. Without an end tag, the element takes everything.
 fn after_element<'a>(name: &str, html: &'a str) -> &'a str {
     let end = format!("</{name}");
     let lower = html.to_ascii_lowercase();
@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_escaped_is_read_as_it_was(text in any::<String>()) {
+        fn escaped_text_is_read_back(text in any::<String>()) {
             let words = |text: &str| {
                 let is_space = |character: char| character.is_ascii_whitespace() || character.is_control();
                 text.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

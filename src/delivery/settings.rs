@@ -1,8 +1,8 @@
-//! How messages leave a production server: by which mail relay, by which SMS gateway.
+//! How a production server delivers messages: the settings of the mail relay and of the SMS gateway.
 //!
-//! The types are read as they stand from a configuration, as its sections `[email]` and `[sms]`, by names with hyphens. An
-//! unknown name is refused, and [`EmailSettings::check`] and [`SmsSettings::check`] find what is unsafe or contradicts itself
-//! before a server starts.
+//! The types are the sections `[email]` and `[sms]` of a configuration, with names in hyphens. Unknown names are
+//! refused. [`EmailSettings::check`] and [`SmsSettings::check`] find unsafe or contradictory settings before a server
+//! starts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::delivery::body::{BodyError, BodyFormat, BodyTemplate};
 use crate::domain::message::NamedAddress;
 use crate::secret_file::{self, SecretFileError};
 
-/// One attempt at one message may take so long at most. Well below the time for which a message is claimed, so that nobody
-/// else sends what is still being sent.
+/// Longest time of one attempt at one message, in seconds. Well below the time for which a message is claimed, so that
+/// no other worker sends it meanwhile.
 pub const LONGEST_TIMEOUT_SECONDS: u64 = 30;
 const DEFAULT_TIMEOUT_SECONDS: u64 = 20;
 const DEFAULT_CONCURRENCY: usize = 8;
@@ -27,7 +27,7 @@ const IMPLICIT_TLS_PORT: u16 = 465;
 const STARTTLS_PORT: u16 = 587;
 const PLAIN_PORT: u16 = 25;
 
-/// A value that must not show: Debug hides it.
+/// A secret value: Debug hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(pub String);
@@ -51,19 +51,19 @@ pub enum Security {
     /// TLS from the first byte on.
     #[default]
     Tls,
-    /// A plain connection that is upgraded before anything is said. A relay that doesn't offer it gets nothing.
+    /// A plain connection that is upgraded before anything is sent. A relay that doesn't offer that gets nothing.
     Starttls,
     /// No TLS: only for a relay on the loopback address.
     None,
 }
 
-/// The mail relay, and who writes the e-mails.
+/// The mail relay, and the sender of e-mails.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EmailSettings {
     /// The host of the relay.
     pub host: String,
-    /// Its port; without it 465, 587 or 25, by the security.
+    /// The relay's port; by default 465, 587 or 25, by the kind of security.
     #[serde(default)]
     pub port: Option<u16>,
     /// How the connection is protected: `tls`, `starttls` or `none`.
@@ -71,31 +71,31 @@ pub struct EmailSettings {
     pub security: Security,
     /// The sender, `name@example.com` or `Name <name@example.com>`, unless a pool's `EmailConfiguration.From` names another.
     pub from: String,
-    /// Where answers go, unless a pool's `EmailConfiguration.ReplyToEmailAddress` names another.
+    /// The address for answers, unless a pool's `EmailConfiguration.ReplyToEmailAddress` names another.
     #[serde(default)]
     pub reply_to: Option<String>,
-    /// The domains that a pool's `From` may be of. Without it any: the relay then has to refuse senders that are not yours.
+    /// The domains allowed in a pool's `From`. If absent, any: then the relay has to refuse senders that are not yours.
     #[serde(default)]
     pub sender_domains: Option<Vec<String>>,
-    /// The user name at the relay. Without it nobody signs in.
+    /// The user name at the relay; if absent, the server does not sign in.
     #[serde(default)]
     pub username: Option<String>,
     /// The password at the relay.
     #[serde(default)]
     pub password: Option<Secret>,
-    /// The file that holds the password, in the place of `password`. A line break at its end is not part of it.
+    /// The file with the password, instead of `password`. A line break at its end is not part of it.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// A file of certificates in PEM that sign the relay's; they take the place of the system's.
+    /// A file of CA certificates in PEM for the relay's certificate, instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// The name that the server gives itself at the relay; the host's own by default.
     #[serde(default)]
     pub hello_name: Option<String>,
-    /// How long one attempt at a message may take, connecting included.
+    /// Longest time of one attempt at a message in seconds, connecting included.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: u64,
-    /// How many e-mails are sent at once, each over a connection of its own that is used again.
+    /// How many e-mails are sent at once, each over its own connection, which is reused.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
 }
@@ -104,36 +104,36 @@ pub struct EmailSettings {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SmsSettings {
-    /// Where requests go: `POST`, over `https`, or over `http` to the loopback address only.
+    /// The address of requests: `POST`, over `https`, or over `http` to the loopback address only.
     pub url: String,
     /// The form of the body: `json` or `form`.
     #[serde(default)]
     pub format: BodyFormat,
-    /// The body, with the places `{to}`, `{message}` and `{sender}`: JSON whose texts contain them, or `name={to}&…`. Values
-    /// are escaped as the format needs it.
+    /// The body, with the placeholders `{to}`, `{message}` and `{sender}`: JSON whose texts contain them, or
+    /// `name={to}&…`. Values are escaped as the format needs it.
     pub body: String,
-    /// What stands for `{sender}`: a number or a name that the gateway knows.
+    /// The value of `{sender}`: a number or a name that the gateway knows.
     #[serde(default)]
     pub sender: Option<String>,
     /// The value of the header `authorization`.
     #[serde(default)]
     pub authorization: Option<Secret>,
-    /// The file that holds that value, in the place of `authorization`. A line break at its end is not part of it.
+    /// The file with that value, instead of `authorization`. A line break at its end is not part of it.
     #[serde(default)]
     pub authorization_file: Option<PathBuf>,
-    /// Other headers of a request. Their values are not shown either: some gateways take a key in one.
+    /// Other headers of a request. Their values are not shown either: some gateways expect a key in one.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// The statuses that say that the gateway has taken the message; without it 200 to 299.
+    /// The statuses with which the gateway accepts a message; by default 200 to 299.
     #[serde(default)]
     pub success_statuses: Option<Vec<u16>>,
-    /// A file of certificates in PEM that sign the gateway's; they take the place of the system's.
+    /// A file of CA certificates in PEM for the gateway's certificate, instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long one attempt at a message may take, connecting included.
+    /// Longest time of one attempt at a message in seconds, connecting included.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: u64,
-    /// How many requests are under way at once.
+    /// How many requests are sent at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
 }
@@ -146,75 +146,47 @@ fn default_concurrency() -> usize {
     DEFAULT_CONCURRENCY
 }
 
-/// Messages can't leave by such settings.
+/// Settings with which messages can't be delivered.
+#[allow(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A setting that is missing or empty.
+    /// A setting is missing or empty.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// Two settings for one thing.
+    /// Two settings have the same meaning.
     #[error("{0} and {1} say the same thing: give one of them")]
     Both(&'static str, &'static str),
-    /// A setting that needs another.
+    /// A setting needs another one.
     #[error("{0} is given without {1}")]
     Without(&'static str, &'static str),
-    /// A number out of its range.
+    /// A number is out of its range.
     #[error("{name} must be between 1 and {most}")]
-    Range {
-        /// Which.
-        name: &'static str,
-        /// The largest value.
-        most: u64,
-    },
-    /// A value that does not have the form that it needs.
+    Range { name: &'static str, most: u64 },
+    /// A value is malformed.
     #[error("{name} is not {what}")]
-    Form {
-        /// Which.
-        name: &'static str,
-        /// What it should be.
-        what: &'static str,
-    },
-    /// Codes and passwords would cross a network in plain text.
+    Form { name: &'static str, what: &'static str },
+    /// Codes and passwords would cross a network unencrypted.
     #[error("{0} would send codes in plain text over the network: that is only possible to the loopback address")]
     PlainText(&'static str),
-    /// The template of an SMS request.
+    /// The template of an SMS request can't be used.
     #[error("sms.body: {0}")]
     Body(#[from] BodyError),
-    /// A file that can't be read.
+    /// A file can't be read.
     #[error("{name}: {} can't be read ({source})", path.display())]
-    File {
-        /// Which setting.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file that can't hold a secret.
+    File { name: &'static str, path: PathBuf, source: std::io::Error },
+    /// A file with a secret can't be used, for example because others can read it.
     #[error("{name}: {}: {source}", path.display())]
-    SecretFile {
-        /// Which setting.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: SecretFileError,
-    },
-    /// Certificates that can't be used.
+    SecretFile { name: &'static str, path: PathBuf, source: SecretFileError },
+    /// A file has no usable certificates.
     #[error("{name}: {} holds no usable certificates", path.display())]
-    Certificates {
-        /// Which setting.
-        name: &'static str,
-        /// The file.
-        path: PathBuf,
-    },
+    Certificates { name: &'static str, path: PathBuf },
     /// TLS can't be set up.
     #[error("TLS can't be set up: {0}")]
     Tls(String),
 }
 
 impl EmailSettings {
-    /// Finds what can be found wrong without a connection and without reading a file.
+    /// Finds all problems that need neither a connection nor a file.
     pub fn check(&self) -> Result<(), SettingsError> {
         if self.host.trim().is_empty() {
             return Err(SettingsError::Missing("email.host"));
@@ -250,7 +222,7 @@ impl EmailSettings {
         }
     }
 
-    /// Sender and address for answers, as the server has them.
+    /// The sender and the address for answers, by the server's settings.
     pub(super) fn sender(&self) -> Result<(NamedAddress, Option<NamedAddress>), SettingsError> {
         let what = "an e-mail address, or `Name <address>`";
         let parse = |name, text: &str| NamedAddress::parse(text).ok_or(SettingsError::Form { name, what });
@@ -263,7 +235,7 @@ impl EmailSettings {
         without_brackets(&self.host)
     }
 
-    /// The port.
+    /// The port that is set, or the default for the kind of security.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.security {
             Security::Tls => IMPLICIT_TLS_PORT,
@@ -280,7 +252,7 @@ impl EmailSettings {
 }
 
 impl SmsSettings {
-    /// Finds what can be found wrong without a connection and without reading a file.
+    /// Finds all problems that need neither a connection nor a file.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.address()?;
         let template = self.template()?;
@@ -305,7 +277,7 @@ impl SmsSettings {
         in_range(self.timeout_seconds, self.concurrency, "sms.timeout-seconds", "sms.concurrency")
     }
 
-    /// Where requests go.
+    /// The gateway's address, checked.
     pub(super) fn address(&self) -> Result<Url, SettingsError> {
         let form =
             SettingsError::Form { name: "sms.url", what: "the https URL of a gateway, without a user name in it" };
@@ -327,7 +299,7 @@ impl SmsSettings {
         self.address().is_ok_and(|url| url.host_str().is_some_and(is_loopback))
     }
 
-    /// The body, parsed.
+    /// The body's template, parsed and checked.
     pub(super) fn template(&self) -> Result<BodyTemplate, SettingsError> {
         Ok(BodyTemplate::parse(self.format, &self.body)?)
     }
@@ -353,7 +325,7 @@ impl SmsSettings {
         self.headers.iter().map(header).collect()
     }
 
-    /// Whether a status says that the gateway has taken the message.
+    /// Whether a status means that the gateway has accepted the message.
     pub(super) fn is_success(&self, status: u16) -> bool {
         match &self.success_statuses {
             Some(statuses) => statuses.contains(&status),
@@ -384,7 +356,7 @@ fn in_range(
     Ok(())
 }
 
-/// Whether a value is given in one of its two forms; not in both.
+/// Whether a value is given in one of its two forms; an error if it is given in both.
 fn one_of(
     name: &'static str,
     value: &Option<Secret>,
@@ -398,7 +370,7 @@ fn one_of(
     }
 }
 
-/// A value that is given, or that a file holds.
+/// A secret that is given directly or in a file.
 fn secret(name: &'static str, value: &Option<Secret>, file: &Option<PathBuf>) -> Result<Option<Secret>, SettingsError> {
     let Some(path) = file else { return Ok(value.clone()) };
     let file = |source| SettingsError::SecretFile { name, path: path.to_owned(), source };
@@ -420,7 +392,7 @@ fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Whether a host can only be this machine.
+/// Whether a host is surely this machine.
 fn is_loopback(host: &str) -> bool {
     let address = without_brackets(host).parse::<IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
@@ -453,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relay_is_reached_by_tls_unless_something_else_is_said() {
+    fn a_relay_is_reached_by_tls_by_default() {
         let port = |changes| email(changes).map(|settings| (settings.security, settings.port()));
         assert_eq!(port(json!({})), Ok((Security::Tls, 465)));
         assert_eq!(port(json!({ "security": "starttls" })), Ok((Security::Starttls, 587)));
@@ -475,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_or_is_missing_is_refused_by_its_name() {
+    fn contradictory_and_missing_settings_are_refused_by_name() {
         let refusals = [
             (json!({ "host": " " }), "email.host is missing"),
             (json!({ "from": "codes" }), "email.from is not an e-mail address"),
@@ -502,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_needs_an_address_and_a_body_with_its_places() {
+    fn a_gateway_needs_an_address_and_a_body_with_placeholders() {
         let refusals = [
             (json!({ "url": "sms.example.com" }), "sms.url is not"),
             (json!({ "url": "ftp://sms.example.com" }), "sms.url is not"),

@@ -1,4 +1,4 @@
-//! SMS by an HTTP gateway.
+//! SMS through an HTTP gateway.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::delivery::body::{BodyTemplate, BodyValues};
 use crate::delivery::settings::{self, SettingsError, SmsSettings};
 use crate::domain::message::Message;
 
-/// A gateway that takes SMS.
+/// A gateway that sends SMS.
 #[derive(Debug)]
 pub(super) struct Gateway {
     client: Client,
@@ -28,7 +28,7 @@ impl Gateway {
             .default_headers(headers)
             .timeout(limit)
             .user_agent(concat!("userpool/", env!("CARGO_PKG_VERSION")))
-            // A gateway that moves the request elsewhere would get codes and credentials there.
+            // A redirect would send codes and credentials to another server.
             .redirect(redirect::Policy::none());
         if settings.is_local() {
             client = client.no_proxy();
@@ -54,7 +54,7 @@ impl Gateway {
         self.settings.concurrency
     }
 
-    /// Hands a message to the gateway.
+    /// Sends a message to the gateway.
     pub(super) async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
         let sender = self.settings.sender.as_deref().unwrap_or_default();
         let body = self.template.filled(BodyValues { to: &message.to, message: &message.body, sender });
@@ -71,8 +71,8 @@ impl Gateway {
         };
         match status {
             _ if self.settings.is_success(status.as_u16()) => Ok(()),
-            // The request itself is at fault, so that it would be refused again. All else is about the gateway, its load or
-            // the server's account there.
+            // The request itself is at fault and would be refused again. Other statuses are about the gateway, its load
+            // or the server's account there.
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
                 Err(DeliveryError::refused(format!("the SMS gateway refuses the message ({})", status.as_u16())))
             }

@@ -1,4 +1,4 @@
-//! E-mail by a mail relay.
+//! E-mail through a mail relay.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::delivery::settings::{self, EmailSettings, Secret, Security, SettingsE
 use crate::domain::addresses;
 use crate::domain::message::{Message, NamedAddress};
 
-/// A connection that was idle for longer is not used again: relays close theirs after some minutes.
+/// Connections that were idle for longer are not reused: relays close theirs after some minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// Whether an idle connection still works, the relay says at once or not at all.
+/// A relay answers at once whether an idle connection still works, or not at all.
 const LONGEST_TEST: Duration = Duration::from_secs(2);
-/// A relay may take so long to say goodbye.
+/// How long a relay may take to close a connection.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(5);
 
 /// A mail relay with its connections.
 ///
-/// lettre has a pool of its own, and it is not used: it takes a connection back whose exchange was cut off by a time limit,
-/// and would read the late answer to one message as the answer to the next. Here a connection returns only after an exchange
-/// that came to its end.
+/// lettre has its own pool, which is not used: it takes a connection back even if a time limit has cut off its
+/// exchange, and would then read the late answer to one message as the answer to the next. Here a connection returns
+/// only after a complete exchange.
 pub(super) struct Relay {
     host: String,
     port: u16,
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Relay {
     }
 }
 
-/// What of an e-mail the relay is told, and the e-mail.
+/// An e-mail with its envelope.
 struct Letter {
     from: lettre::Address,
     to: lettre::Address,
@@ -88,7 +88,7 @@ impl Relay {
         self.concurrency
     }
 
-    /// Hands a message to the relay.
+    /// Sends a message to the relay.
     pub(super) async fn send(&self, id: Uuid, message: &Message) -> Result<(), DeliveryError> {
         let letter = self.letter(id, message)?;
         match timeout(self.timeout, self.hand_over(&letter)).await {
@@ -97,7 +97,7 @@ impl Relay {
         }
     }
 
-    /// The e-mail as it travels.
+    /// The e-mail in its final form.
     fn letter(&self, id: Uuid, message: &Message) -> Result<Letter, DeliveryError> {
         let sender = match &message.from {
             Some(text) => self.allowed(NamedAddress::parse(text))?,
@@ -115,7 +115,7 @@ impl Relay {
         let malformed = |_| DeliveryError::refused("the sender's address can't be written in an e-mail");
         let from = mailbox(sender).map_err(malformed)?;
         let envelope = Envelope::new(Some(from.email.clone()), vec![to.email.clone()]).map_err(unwritable)?;
-        // The same at each attempt, so that a mail server can tell that it has the e-mail already.
+        // The same for each attempt, so that a mail server can recognise the e-mail.
         let message_id = format!("<{id}@{}>", from.email.domain());
         let (sender, recipient) = (from.email.clone(), to.email.clone());
         let mut email = Email::builder()
@@ -152,14 +152,14 @@ impl Relay {
                 Ok(())
             }
             Err(error) => {
-                // What the relay said counts; how long it takes over a goodbye does not.
+                // The relay's answer counts; the time for closing the connection does not.
                 tokio::spawn(async move { timeout(LONGEST_FAREWELL, connection.abort()).await });
                 Err(error)
             }
         }
     }
 
-    /// A connection that works: one that is idle, or a new one.
+    /// A working connection: an idle one, or a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
         while let Some(mut connection) = self.take_idle() {
             if timeout(LONGEST_TEST, connection.test_connected()).await == Ok(true) {
@@ -198,8 +198,8 @@ impl Relay {
     }
 }
 
-/// One e-mail over a connection. Only a refusal of this recipient or this e-mail is final: what the relay says before that is
-/// about the server or its settings, and somebody can put it right.
+/// Sends one e-mail over a connection. Only a refusal of this recipient or this e-mail is final: earlier refusals are
+/// about the server or its settings, which can be corrected.
 async fn exchange(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), DeliveryError> {
     let mut parameters = Vec::new();
     if [&letter.from, &letter.to].into_iter().any(|address| !address.to_string().is_ascii()) {
@@ -219,7 +219,7 @@ async fn exchange(connection: &mut AsyncSmtpConnection, letter: &Letter) -> Resu
     Ok(())
 }
 
-/// What a refusal means that may be final.
+/// The meaning of a refusal that may be final.
 fn verdict(error: &SmtpError, what: &str) -> DeliveryError {
     match error.status() {
         Some(status) if status.severity == Severity::PermanentNegativeCompletion => {
@@ -229,7 +229,7 @@ fn verdict(error: &SmtpError, what: &str) -> DeliveryError {
     }
 }
 
-/// What a refusal means that is not.
+/// The meaning of a refusal that is not final.
 fn failure(error: &SmtpError, what: &str) -> DeliveryError {
     match error.status() {
         Some(_) => {
@@ -239,7 +239,7 @@ fn failure(error: &SmtpError, what: &str) -> DeliveryError {
     }
 }
 
-/// An error that is no answer of the relay's. What it sent instead stays out: it may repeat an address.
+/// An error without an answer of the relay. Unreadable answers are left out: they may repeat an address.
 fn described(error: &SmtpError) -> String {
     if error.is_response() {
         return "it closed the connection, or does not speak SMTP".to_owned();
@@ -247,7 +247,7 @@ fn described(error: &SmtpError) -> String {
     error.to_string()
 }
 
-/// The code of an answer, and the enhanced one if there is one: numbers only. The text often repeats the address.
+/// The code of an answer, and the enhanced code if there is one: numbers only. The text often repeats the address.
 fn code_of(error: &SmtpError) -> String {
     let Some(status) = error.status() else { return String::new() };
     let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -258,21 +258,21 @@ fn code_of(error: &SmtpError) -> String {
     }
 }
 
-/// Whether a word is a status code as RFC 3463 has them, such as `5.1.1`.
+/// Whether a word is a status code of RFC 3463, such as `5.1.1`.
 fn is_enhanced_code(word: &str) -> bool {
     let parts: Vec<_> = word.split('.').collect();
     let number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     parts.len() == 3 && parts.iter().all(number)
 }
 
-/// An address as lettre has it: the mailbox that was compared with others, whose domain every relay takes.
+/// An address for lettre: the normalised mailbox, with a domain that every relay accepts.
 fn mailbox(address: NamedAddress) -> Result<Mailbox, lettre::address::AddressError> {
     let mailbox = addresses::mailbox(&address.address).ok_or(lettre::address::AddressError::InvalidInput)?;
     let (user, domain) = mailbox.rsplit_once('@').ok_or(lettre::address::AddressError::MissingParts)?;
     Ok(Mailbox::new(address.name, lettre::Address::new(user, domain)?))
 }
 
-/// A text that can't begin another header.
+/// A text without line breaks, so that it can't add a header.
 fn one_line(text: &str) -> String {
     text.split(|character: char| character.is_control()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_goes_to_the_mailbox_that_was_compared() {
+    fn an_email_goes_to_the_normalised_mailbox() {
         for to in ["Jane@exam\u{ad}ple.com", "Jane@\u{ff45}xample.com", "Jane@EXAMPLE.com"] {
             let headers = headers(&Message { to: to.to_owned(), ..message() }).unwrap();
             assert!(headers.contains(&"To: Jane@example.com".to_owned()), "{to:?}: {headers:?}");
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pool_says_adds_no_headers() {
+    fn texts_of_a_pool_add_no_headers() {
         let subject = Message { subject: Some("a\r\nBcc: b@example.com\r\n\r\nHello".to_owned()), ..message() };
         let found = headers(&subject).unwrap();
         assert_eq!(names(&found), NAMES);

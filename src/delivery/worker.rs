@@ -1,8 +1,8 @@
-//! The workers of the outbox, one for each medium: claim what is due, send it, delete it.
+//! The workers of the outbox, one per medium: claim messages that are due, send and delete them.
 //!
-//! Each sends several messages at once and claims no more than it can send at once: a message that is claimed is under way,
-//! and its attempt ends well before its claim does. So nobody else sends it meanwhile, and a server that is slow holds up only
-//! what goes through it.
+//! Each sends several messages at once and claims only as many as it can send at once: a claimed message is being sent,
+//! and its attempt ends well before its claim does. So no other worker sends it meanwhile, and a slow mail or SMS
+//! server delays only the messages that go through it.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::outbox::{CLAIM, Claimed, Turn};
 
-/// The outbox is looked at so often even if nobody says that there is something.
+/// How often the outbox is read without a notification.
 const POLL: Duration = Duration::from_millis(500);
 const LONGEST_BACK_OFF_SECONDS: i64 = 300;
-/// Between two tries to record what became of a message while the database does not answer.
+/// Pause between two tries to record the result of a message while the database does not answer.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
 
-/// Delivers until it is told to stop; then what is under way comes to its end.
+/// Delivers until it is told to stop; then waits for the messages under way.
 pub async fn run(store: Store, way: Way, stop: CancellationToken) {
     tokio::join!(
         deliver_all(store.clone(), way.clone(), Medium::Email, stop.clone()),
@@ -36,15 +36,15 @@ async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationT
     while !stop.is_cancelled() {
         while under_way.try_join_next().is_some() {}
         let free = most.saturating_sub(under_way.len());
-        // What comes while the outbox is looked at is news as well.
+        // Messages that arrive while the outbox is read count as news, too.
         let news = store.wake().wait_for_messages(POLL);
         match claim(&store, medium, &mut turn, free).await {
-            // Pools had the turn and had nothing to be sent: the next ones have it at once.
+            // The pools in turn had nothing to send: the next pools have their turn at once.
             Ok(claimed) if claimed.is_empty() && free > 0 && turn.goes_on() => {}
             Ok(claimed) if claimed.is_empty() => {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    // A message that ends may let a later one of its owner go.
+                    // When a message ends, a later one of the same owner may be due.
                     Some(_) = under_way.join_next() => {}
                     () = news, if free > 0 => {}
                 }
@@ -70,7 +70,7 @@ async fn claim(store: &Store, medium: Medium, turn: &mut Turn, free: usize) -> R
     }
 }
 
-/// One attempt at one message, and the record of what became of it.
+/// One attempt at one message, and the record of its result.
 async fn deliver(store: Store, way: Way, claimed: Claimed) {
     let until = Instant::now() + CLAIM / 2;
     let result = way.deliver(&store, &claimed).await;
@@ -78,9 +78,9 @@ async fn deliver(store: Store, way: Way, claimed: Claimed) {
         let medium = claimed.message.medium.name();
         metrics::counter!("userpool_messages_delivered_total", "medium" => medium).increment(1);
     }
-    // Until the claim ends nobody else looks at the message: time to record that it was delivered, which is lost otherwise.
+    // Until the claim ends, no other worker takes the message: time to record the delivery, which would be lost otherwise.
     while let Err(error) = record(&store, &way, &claimed, &result).await {
-        tracing::warn!(%error, id = %claimed.id, "what became of a message can't be recorded");
+        tracing::warn!(%error, id = %claimed.id, "the result of a delivery can't be recorded");
         if Instant::now() >= until {
             return;
         }
@@ -95,7 +95,7 @@ async fn record(
     result: &Result<(), DeliveryError>,
 ) -> Result<(), StoreError> {
     match result {
-        // The mailbox took it out of the outbox in the same statement.
+        // The mailbox removed it from the outbox in the same statement.
         Ok(()) if way.is_mailbox() => Ok(()),
         Ok(()) => store.message_delivered(claimed).await,
         Err(DeliveryError::Refused(reason)) => store.message_refused(claimed, reason).await,
@@ -109,7 +109,7 @@ async fn record(
     }
 }
 
-/// How long a message waits after so many attempts: 2, 4, 8 … seconds, five minutes at most.
+/// How long a message waits after this number of attempts: 2, 4, 8 … seconds, five minutes at most.
 fn back_off_seconds(attempts: i32) -> i64 {
     (1_i64 << attempts.clamp(0, 16)).min(LONGEST_BACK_OFF_SECONDS)
 }

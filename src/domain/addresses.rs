@@ -1,4 +1,4 @@
-//! Addresses of people: which texts are some, and the one form in which they are compared.
+//! E-mail addresses and phone numbers: which texts are valid, and the form in which they are compared.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use unicode_normalization::UnicodeNormalization;
@@ -8,9 +8,9 @@ pub fn is_email(text: &str) -> bool {
     mailbox(text).is_some()
 }
 
-/// The mailbox that an e-mail address names, in the one form in which addresses are compared and delivered to: the domain as
-/// DNS has it (UTS 46, so that case, width, invisible characters and Punycode make no difference), the part before it in NFC.
-/// The case of that part stays: whether it matters is each pool's choice. None of a text that is no address.
+/// The mailbox of an e-mail address, in the form that is compared and delivered to: the domain in its DNS form (UTS 46,
+/// so that case, width, invisible characters and Punycode make no difference), the local part in NFC. The local part
+/// keeps its case: each pool chooses whether case matters. `None` if the text is no address.
 pub fn mailbox(text: &str) -> Option<String> {
     let (local, domain) = text.rsplit_once('@')?;
     let forbidden = |character: char| character.is_whitespace() || character.is_control() || character == '@';
@@ -44,7 +44,8 @@ mod tests {
         {
             assert!(!is_email(wrong), "{wrong:?}");
         }
-        // What is mapped away or onto a delimiter leaves no domain, and what is no name of DNS can't be delivered to.
+        // A domain that UTS 46 maps to nothing or to a delimiter is none, and a domain that is no DNS name can't be
+        // delivered to.
         let long = format!("a@{}.example", "b".repeat(64));
         for wrong in [
             "a@\u{ad}",
@@ -89,7 +90,7 @@ mod tests {
 
         #[test]
         fn plain_addresses_are_addresses(local in "[a-z0-9.+_-]{1,20}", domain in "[a-z0-9-]{1,20}([.][a-z]{2,5}){0,2}") {
-            // What begins so has to be Punycode.
+            // A label with this prefix has to be valid Punycode.
             prop_assume!(!domain.starts_with("xn--"));
             let address = format!("{local}@{domain}");
             prop_assert!(is_email(&address));

@@ -1,4 +1,4 @@
-//! The one error of the product: a Cognito exception with its message.
+//! The one error type of the product: a Cognito exception with its message.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,10 +12,10 @@ macro_rules! exceptions {
         pub enum Exception { $($name),* }
 
         impl Exception {
-            /// Every exception.
+            /// Every exception that an operation can answer with, in the order of declaration.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The name as clients match on it.
+            /// The name that clients match on.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
@@ -41,34 +41,34 @@ exceptions! {
     UserPoolAddOnNotEnabledException, UserPoolTaggingException, UsernameExistsException,
 }
 
-/// A field of the request that is not as declared.
+/// A field of the request that violates its declaration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldViolation {
-    /// Path of the field, by its JSON names.
+    /// Path of the field, made of its JSON names.
     pub field: String,
-    /// Cognito's sentence about it.
+    /// Cognito's message about it.
     pub description: String,
 }
 
-/// A refusal: what the caller reads, and for our own logs what caused it.
+/// A refusal: what the caller reads, and the cause for our own logs.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {message}", exception.name())]
 pub struct Error {
-    /// Which exception.
+    /// The exception's kind, which clients match on.
     pub exception: Exception,
-    /// The sentence that the caller reads.
+    /// The message that the caller reads.
     pub message: Cow<'static, str>,
-    /// The fields at fault, for `InvalidParameterException`.
+    /// The invalid fields, for `InvalidParameterException`.
     pub fields: Vec<FieldViolation>,
-    /// After how long it may be tried again, where that is known.
+    /// How long the caller has to wait before another attempt, if that is known.
     pub retry_after: Option<Duration>,
-    /// What went wrong inside; never shown to a caller.
+    /// The internal error; never shown to a caller.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    /// A refusal with a sentence.
+    /// A refusal with a message.
     pub fn new(exception: Exception, message: impl Into<Cow<'static, str>>) -> Self {
         Self { exception, message: message.into(), fields: Vec::new(), retry_after: None, cause: None }
     }
@@ -79,94 +79,95 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(Exception::InternalErrorException, message) }
     }
 
-    /// A part that the server stands on is away.
+    /// A part that the server depends on is unavailable.
     pub fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let message = "The service is temporarily unavailable. Please try again.";
         Self { cause: Some(cause.into()), ..Self::new(Exception::ServiceUnavailableException, message) }
     }
 
-    /// A value that the rules refuse.
+    /// A parameter value that the rules refuse.
     pub fn invalid_parameter(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Exception::InvalidParameterException, message)
     }
 
-    /// The caller may not do this, or is not who it says.
+    /// The caller may not do this, or is not who they claim to be.
     pub fn not_authorized(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Exception::NotAuthorizedException, message)
     }
 
-    /// The operation exists and is not built yet.
+    /// The operation exists but is not built yet.
     pub fn not_implemented(operation: &str) -> Self {
         Self::new(Exception::NotImplementedException, format!("{operation} is not implemented yet."))
     }
 
-    /// A developer operation without a credential.
+    /// A developer operation was called without a credential.
     pub fn no_credential() -> Self {
         Self::new(Exception::MissingAuthenticationTokenException, "Missing Authentication Token")
     }
 
-    /// No such pool.
+    /// The pool does not exist.
     pub fn no_such_pool(id: impl std::fmt::Display) -> Self {
         Self::new(Exception::ResourceNotFoundException, format!("User pool {id} does not exist."))
     }
 
-    /// No such app client, or it belongs to another pool.
+    /// The app client does not exist, or it belongs to another pool.
     pub fn no_such_client(id: impl std::fmt::Display) -> Self {
         Self::new(Exception::ResourceNotFoundException, format!("User pool client {id} does not exist."))
     }
 
-    /// Of a call that names a client alone: a pool that is gone went with its clients, and is none of the caller's business.
+    /// Turns a missing pool into a missing client, for calls that name only a client: its clients ended with the pool,
+    /// and the pool is none of the caller's business.
     pub fn of_client(self, id: impl std::fmt::Display) -> Self {
         self.unless(Exception::ResourceNotFoundException, |_| Self::no_such_client(id))
     }
 
-    /// Another refusal in the place of one exception, such as an operation does not list.
+    /// Replaces one exception by another refusal, for an operation that does not declare that exception.
     pub fn unless(self, exception: Exception, other: impl FnOnce(Self) -> Self) -> Self {
         if self.exception == exception { other(self) } else { self }
     }
 
-    /// The password was taken back and another must be chosen.
+    /// An administrator has reset the password, and the user must choose a new one.
     pub fn password_reset_required() -> Self {
         Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")
     }
 
-    /// More attempts or codes than there may be.
+    /// More attempts or codes than are allowed.
     pub fn limit_exceeded() -> Self {
         Self::new(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.")
     }
 
-    /// The same, with the time after which there may be another. An operation that does not list the exception is answered
-    /// by `TooManyRequestsException`.
+    /// The same, with the time until the next one is allowed. An operation that does not declare the exception answers
+    /// `TooManyRequestsException` instead.
     pub fn limit_exceeded_for(wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::limit_exceeded() }
     }
 
-    /// More calls of a category than there may be.
+    /// More calls of a category than its quota allows.
     pub fn rate_exceeded(wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..Self::new(Exception::TooManyRequestsException, "Rate exceeded") }
     }
 
-    /// No such user, said openly.
+    /// The user does not exist, said openly.
     pub fn no_such_user() -> Self {
         Self::new(Exception::UserNotFoundException, "User does not exist.")
     }
 
-    /// A text that is no challenge token, or none of this client, user and challenge.
+    /// A text that is no challenge token, or not one of this client, user and challenge.
     pub fn invalid_session() -> Self {
         Self::not_authorized("Invalid session for the user.")
     }
 
-    /// A challenge token that an answer has used up.
+    /// A challenge token that was already used by an answer.
     pub fn used_session() -> Self {
         Self::not_authorized("Invalid session for the user, session can only be used once.")
     }
 
-    /// No such group.
+    /// The group does not exist in the pool.
     pub fn no_such_group() -> Self {
         Self::new(Exception::ResourceNotFoundException, "Group not found.")
     }
 
-    /// The capacity for this is used up.
+    /// The capacity for such requests is used up.
     pub fn too_many_requests() -> Self {
         Self::new(Exception::TooManyRequestsException, "Too many requests")
     }

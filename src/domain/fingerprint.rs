@@ -1,26 +1,26 @@
-//! Certificates of callers, by what tells one from every other.
+//! Fingerprints of callers' certificates.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::domain::hash::{Sha256, sha256};
 
-/// The SHA-256 of a certificate as a whole: another certificate of the same holder and key has another one.
+/// The SHA-256 of a whole certificate: another certificate of the same holder and key has another fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(Sha256);
 
-/// A text that is no fingerprint.
+/// The error of a text that is no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is a SHA-256: 64 hexadecimal digits, with or without colons")]
 pub struct NoFingerprint;
 
 impl Fingerprint {
-    /// Of a certificate in DER.
+    /// The fingerprint of a certificate in DER.
     pub fn of(certificate: &[u8]) -> Self {
         Self(sha256(certificate))
     }
 
-    /// Its bytes.
+    /// The 32 bytes of the hash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -34,7 +34,8 @@ impl TryFrom<&[u8]> for Fingerprint {
     }
 }
 
-/// As it is shown here, or as `openssl x509 -fingerprint -sha256` shows it: in large letters, with colons.
+/// Reads a fingerprint as it is shown here, or as `openssl x509 -fingerprint -sha256` shows it: in capital letters,
+/// with colons.
 impl FromStr for Fingerprint {
     type Err = NoFingerprint;
 
@@ -70,7 +71,7 @@ mod tests {
         let pairs: Vec<_> =
             shown.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).to_uppercase()).collect();
         assert_eq!(pairs.join(":").parse(), Ok(fingerprint));
-        // That of SHA-1, which openssl shows unless it is told otherwise, is too short.
+        // A SHA-1 fingerprint, openssl's default, is too short.
         for wrong in ["", "ba78", &pairs[..20].join(":"), &format!("{shown}00"), &shown.replace('b', "g")] {
             assert_eq!(wrong.parse::<Fingerprint>(), Err(NoFingerprint), "{wrong}");
         }

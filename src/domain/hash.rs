@@ -1,8 +1,8 @@
-//! Hashes of what is long, or is to be told apart from everything else.
+//! Hashes of long values, and of values that must be told apart.
 
 use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
-/// A SHA-256.
+/// The 32 bytes of a SHA-256.
 pub type Sha256 = [u8; SHA256_OUTPUT_LEN];
 
 /// The SHA-256 of bytes (FIPS 180-4).

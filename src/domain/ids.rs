@@ -1,11 +1,11 @@
-//! Ids: each its own type, so that one can't stand for another.
+//! Ids, each with its own type, so that they can't be confused.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Declares a newtype of a string that is only ever compared and shown.
+/// Declares a newtype of a string that is only compared and shown.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -14,12 +14,12 @@ macro_rules! text_id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as it is.
+            /// An id with this text, unchecked.
             pub fn new(text: impl Into<String>) -> Self {
                 Self(text.into())
             }
 
-            /// The text.
+            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -60,7 +60,8 @@ text_id! {
 }
 
 impl UserPoolId {
-    /// The id that a text is, if it has the form of one. For texts that no declared constraint has checked.
+    /// The pool id in this form, or `None` if the text has another one. For texts that no declared constraint has
+    /// checked.
     pub fn parse(text: &str) -> Option<Self> {
         let (region, name) = text.rsplit_once('_')?;
         let word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
@@ -68,7 +69,7 @@ impl UserPoolId {
         (formed && name.chars().all(|character| character.is_ascii_alphanumeric())).then(|| Self::new(text))
     }
 
-    /// The region that it begins with.
+    /// The region, which the id begins with.
     pub fn region(&self) -> &str {
         self.0.rsplit_once('_').map_or("", |(region, _)| region)
     }
@@ -78,7 +79,7 @@ impl UserPoolId {
         self.0.split_once('_').map_or(self.0.as_str(), |(_, name)| name)
     }
 
-    /// Stands for no pool where a key needs one: facts about service accounts.
+    /// Stands for no pool in places that need an id: facts about service accounts.
     pub fn none() -> Self {
         Self("-".to_owned())
     }
@@ -87,16 +88,16 @@ impl UserPoolId {
 /// The ARN of a user pool in its parts: `arn:aws:cognito-idp:<region>:<account>:userpool/<id>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserPoolArn<'a> {
-    /// The region.
+    /// The AWS region, such as `us-east-1`.
     pub region: &'a str,
-    /// The account.
+    /// The 12 digits of an AWS account.
     pub account_id: &'a str,
-    /// The pool's id.
+    /// The id of the pool, not yet checked for its form.
     pub pool_id: &'a str,
 }
 
 impl<'a> UserPoolArn<'a> {
-    /// The parts of a text that has the form of one.
+    /// Splits a text that has the form of a pool's ARN.
     pub fn parse(text: &'a str) -> Option<Self> {
         let (region, rest) = text.strip_prefix("arn:aws:cognito-idp:")?.split_once(':')?;
         let (account_id, resource) = rest.split_once(':')?;
@@ -122,12 +123,12 @@ impl fmt::Debug for Sub {
     }
 }
 
-/// Which password a user has: another password has another id, and hashing the same one again leaves it.
+/// The id of a user's password: a new password gets a new id; hashing the same password again keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordId(pub Uuid);
 
-/// A group's id: of this incarnation, so that a later group of the same name is another one.
+/// A group's id: a later group of the same name has another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GroupId(pub Uuid);
@@ -145,34 +146,34 @@ impl fmt::Debug for GroupId {
 }
 
 impl GroupId {
-    /// The id that a text is, if it is one.
+    /// The group id in this text, if it is one.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok().map(Self)
     }
 }
 
 impl StreamId {
-    /// The pool's own stream.
+    /// The stream of the pool itself.
     pub fn pool() -> Self {
         Self("pool".to_owned())
     }
 
-    /// A client's stream.
+    /// The stream of an app client: `clients/<client id>`.
     pub fn client(id: &ClientId) -> Self {
         Self(format!("clients/{id}"))
     }
 
-    /// A group's stream.
+    /// The stream of a group: `groups/<group id>`.
     pub fn group(id: GroupId) -> Self {
         Self(format!("groups/{id}"))
     }
 
-    /// A user's stream.
+    /// The stream of a user: `users/<sub>`.
     pub fn user(sub: Sub) -> Self {
         Self(format!("users/{sub}"))
     }
 
-    /// What the stream is about, without its kind: the key of its events' order on Kafka.
+    /// The id part of the stream, without its kind: on Kafka, events of one owner keep their order.
     pub fn owner(&self) -> &str {
         self.0.split_once('/').map_or(self.0.as_str(), |(_, owner)| owner)
     }
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_has_the_form_of_a_pool_id_is_one() {
+    fn only_texts_of_the_right_form_are_pool_ids() {
         let id = UserPoolId::parse("us-east-1_aB3dE5gH9").unwrap();
         assert_eq!((id.region(), id.pool_name()), ("us-east-1", "aB3dE5gH9"));
         for wrong in
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_arn_of_a_pool_is_taken_apart_and_nothing_else_is_one() {
+    fn only_the_arn_of_a_pool_is_parsed() {
         let arn =
             UserPoolArn::parse("arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_aB3dE5gH9").unwrap();
         let expected = UserPoolArn { region: "us-east-1", account_id: "123456789012", pool_id: "us-east-1_aB3dE5gH9" };

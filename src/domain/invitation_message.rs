@@ -1,4 +1,4 @@
-//! The message that invites a user whom an administrator created, by the pool's template.
+//! The message that invites a user whom an administrator created, made from the pool's template.
 
 use crate::domain::message::{CODE_PLACE, Medium, Message, USERNAME_PLACE, fill_body, fill_places};
 use crate::proto::events::UserPoolSettings;
@@ -6,7 +6,7 @@ use crate::proto::events::UserPoolSettings;
 const DEFAULT_SUBJECT: &str = "Your temporary password";
 const DEFAULT_TEXT: &str = "Your username is {username} and temporary password is {####}.";
 
-/// The invitation with a temporary password.
+/// The invitation, which contains a temporary password.
 pub fn invitation_message(
     settings: &UserPoolSettings,
     medium: Medium,
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_looks_like_a_place_stays_a_value() {
+    fn a_value_that_looks_like_a_placeholder_stays_a_value() {
         let template = MessageTemplateType { sms_message: Some("{username} {####}".to_owned()), ..Default::default() };
         let message = invitation_message(&settings(template), Medium::Sms, "to", "{####}", "{username}");
         assert_eq!(message.body, "{####} {username}");

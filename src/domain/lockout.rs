@@ -7,38 +7,38 @@
 //!    └── right password ──────┘◀───────────── time passes ───────────┘
 //!    └── a day without an attempt: n fades to 0 ─────────────────────┘
 //! ```
-//! An attempt while locked is refused and changes nothing. Cognito forgets after 15 quiet minutes, and so lets through some
-//! fifteen guesses every half hour, for ever. Here failures fade over a day, and a hundred that are remembered lock by
-//! themselves: no more than a hundred guesses are ever made in a row.
+//! An attempt while locked is refused and changes nothing. Cognito forgets failures after 15 quiet minutes, and so
+//! allows some fifteen guesses every half hour, for ever. Here failures fade over a day, and a hundred remembered ones
+//! lock by themselves: no more than a hundred guesses are ever made in a row.
 
 use crate::domain::time::Timestamp;
 
 const FREE_FAILURES: u32 = 5;
 const LONGEST_SECONDS: i64 = 15 * 60;
-/// So many failures that are remembered lock by themselves, until the first of them has faded.
+/// This many remembered failures lock by themselves, until the first of them has faded.
 const MOST_IN_A_ROW: u32 = 100;
-/// After so many seconds without an attempt at a name that is not locked the failures are forgotten.
+/// The failures at an unlocked name are forgotten after this many seconds without an attempt.
 pub const FORGET_SECONDS: i64 = 24 * 60 * 60;
 
-/// What is known of the attempts at one name.
+/// The recent attempts at one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempts {
-    /// Wrong passwords, not counting those that came while locked.
+    /// Wrong passwords, without those that were refused while locked.
     pub failures: u32,
-    /// The last one.
+    /// When the last wrong password came.
     pub last_at: Timestamp,
-    /// Until when the name is locked.
+    /// When the lock ends; `None` if the last wrong password did not lock.
     pub locked_until: Option<Timestamp>,
 }
 
 impl Attempts {
-    /// Since when the name is open. Quiet time counts from then: if that of a lock counted, guessing at the end of each lock
-    /// would begin anew.
+    /// When the name became open; quiet time counts from then. If the time of a lock counted as quiet, a guesser who
+    /// comes back at the end of each lock would always begin anew.
     fn open_since(&self) -> Timestamp {
         self.locked_until.map_or(self.last_at, |until| until.max(self.last_at))
     }
 
-    /// How many failures are remembered: as much of them as there is left of the day, rounded up.
+    /// How many failures are remembered: they fade in proportion to the part of a day that has passed, rounded up.
     fn remembered(&self, at: Timestamp) -> u32 {
         let day = FORGET_SECONDS * 1000;
         let left = (day - (at.0 - self.open_since().0).max(0)).max(0);
@@ -47,23 +47,24 @@ impl Attempts {
     }
 }
 
-/// What is known of a guess at a password, for whoever counts it.
+/// How a guess at a password counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hearing {
-    /// It came while the user was locked: the password was not looked at, and nothing counts.
+    /// The user was locked: the password was not checked, and nothing counts.
     Unheard,
-    /// The password was right: that the user is not locked meanwhile is asserted, whatever else is in the way.
+    /// The password was right. The commit asserts that the user was not locked meanwhile, even if the sign-in fails for
+    /// another reason.
     Right,
-    /// It was wrong and counts.
+    /// The password was wrong, and counts.
     Wrong {
-        /// The attempts from now on.
+        /// The attempts at the user from now on.
         attempts: Attempts,
-        /// Those at the name, where callers are told those.
+        /// The attempts at the name, where these are what callers are told.
         by_name: Option<Attempts>,
     },
 }
 
-/// Whether a name is locked at a time.
+/// Whether a name is locked at this time.
 pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
     attempts.is_some_and(|attempts| {
         attempts.locked_until.is_some_and(|until| at < until) || attempts.remembered(at) >= MOST_IN_A_ROW
@@ -74,7 +75,7 @@ pub fn is_locked(attempts: Option<&Attempts>, at: Timestamp) -> bool {
 pub fn after_failure(attempts: Option<&Attempts>, at: Timestamp) -> Attempts {
     let failures = attempts.map_or(0, |attempts| attempts.remembered(at)).saturating_add(1);
     let locked_until = (failures >= FREE_FAILURES).then(|| {
-        // 2^10 seconds are beyond the longest lock already.
+        // 2^10 seconds exceed the longest lock already.
         let seconds = 1_i64 << (failures - FREE_FAILURES).min(10);
         at.plus_seconds(seconds.min(LONGEST_SECONDS))
     });
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(after_failure(Some(&locked), at(86_416)).failures, 1);
     }
 
-    /// Guesses as often as the lock lets one.
+    /// Guesses as often as the lock allows.
     #[test]
     fn no_more_than_a_hundred_guesses_are_made_in_a_row_and_fifty_a_day_after_them() {
         let (mut attempts, mut now, mut made) = (None, 0, Vec::new());

@@ -1,17 +1,16 @@
-//! Messages to people, as rules order them: texts come from the templates of the pool.
+//! Messages to people, as rules order them. Their texts come from the pool's templates.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::addresses::is_email;
 use crate::proto::events::UserPoolSettings;
 
-/// How a message travels.
+/// The medium of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Medium {
-    /// By e-mail.
     Email,
-    /// By SMS.
     Sms,
 }
 
@@ -24,7 +23,7 @@ impl Medium {
         }
     }
 
-    /// The attribute that holds the address of this medium.
+    /// The user attribute with the address for this medium.
     pub fn attribute(self) -> &'static str {
         match self {
             Self::Email => "email",
@@ -33,28 +32,28 @@ impl Medium {
     }
 }
 
-/// A message that is ready to be delivered. The body of an e-mail is HTML, as Cognito's are.
+/// A message that is ready to be delivered. The body of an e-mail is HTML, as in Cognito.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// By which way.
+    /// Whether the message is an e-mail or an SMS.
     pub medium: Medium,
-    /// The address: an e-mail address or a phone number.
+    /// The recipient: an e-mail address or a phone number.
     pub to: String,
     /// The sender that the pool chose, for an e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Where answers go, if the pool chose that.
+    /// The address for replies, if the pool chose one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// The subject, for an e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The text.
+    /// The text: HTML for an e-mail, plain text for an SMS.
     pub body: String,
     /// The code that the text contains, for the development mailbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The link that the text contains, likewise.
+    /// The link that the text contains, for the development mailbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
 }
@@ -65,17 +64,17 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// An e-mail address with the name of whom it belongs to: `Name <name@example.com>` or `name@example.com`.
+/// An e-mail address with an optional display name: `Name <name@example.com>` or `name@example.com`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedAddress {
-    /// The name, if there is one.
+    /// The display name, if there is one.
     pub name: Option<String>,
-    /// The address.
+    /// The bare address, such as `name@example.com`.
     pub address: String,
 }
 
 impl NamedAddress {
-    /// Reads one. Nothing that has line breaks in it is one, so that it can't add headers to an e-mail.
+    /// Parses a named address. A text with line breaks is refused, so that it can't add headers to an e-mail.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (name, address) = match text.strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
@@ -93,7 +92,7 @@ impl NamedAddress {
     }
 }
 
-/// Puts values in the place of texts, all of them at once: a value that looks like a place stays as it is.
+/// Fills all placeholders at once, so that a value that looks like a placeholder stays as it is.
 pub fn fill_places(text: &str, places: &[(&str, &str)]) -> String {
     let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
     let first = |rest: &str| {
@@ -110,7 +109,7 @@ pub fn fill_places(text: &str, places: &[(&str, &str)]) -> String {
     filled
 }
 
-/// The address as it may be shown to somebody who might not own it: `a***@e***`, `+********1234`.
+/// An address in the form that may be shown to a stranger: `a***@e***`, `+********1234`.
 pub fn mask(medium: Medium, address: &str) -> String {
     match medium {
         Medium::Email => {
@@ -130,13 +129,13 @@ const DEFAULT_SUBJECT: &str = "Your verification code";
 const DEFAULT_EMAIL: &str = "Your confirmation code is {####}";
 const DEFAULT_SMS: &str = "Your confirmation code is {####}";
 
-/// Where a code, or a temporary password, stands in a template.
+/// The placeholder of a code, or of a temporary password, in a template.
 pub const CODE_PLACE: &str = "{####}";
-/// Where the user's name stands.
+/// The placeholder of the user name in a template.
 pub const USERNAME_PLACE: &str = "{username}";
 
 impl Message {
-    /// A message as the pool sends it: an e-mail by its sender.
+    /// A message from the pool: an e-mail gets the pool's sender.
     pub fn new(settings: &UserPoolSettings, medium: Medium, to: &str, subject: Option<String>, body: String) -> Self {
         let email = settings.email_configuration.as_ref().filter(|_| medium == Medium::Email);
         Self {
@@ -152,8 +151,7 @@ impl Message {
     }
 }
 
-/// Fills a template for the body of a message. The body of an e-mail is HTML, in which a name or a password must not be read
-/// as such.
+/// Fills a template for the body of a message. The body of an e-mail is HTML, so values are escaped in it.
 pub fn fill_body(medium: Medium, template: &str, places: &[(&str, &str)]) -> String {
     let shown = |value: &str| match medium {
         Medium::Email => escape_html(value),
@@ -163,7 +161,7 @@ pub fn fill_body(medium: Medium, template: &str, places: &[(&str, &str)]) -> Str
     fill_places(template, &values.iter().map(|(place, value)| (*place, value.as_str())).collect::<Vec<_>>())
 }
 
-/// The message that carries a code, by the pool's templates.
+/// The message with a verification code, made from the pool's templates.
 pub fn verification_message(
     settings: &UserPoolSettings,
     medium: Medium,
@@ -185,7 +183,7 @@ pub fn verification_message(
     Message { code: Some(code.to_owned()), ..Message::new(settings, medium, to, subject, body) }
 }
 
-/// A text that HTML shows as it is.
+/// Escapes a text so that HTML shows it as it is.
 pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -209,7 +207,7 @@ mod tests {
     use crate::proto::v1::{EmailConfigurationType, VerificationMessageTemplateType};
 
     #[test]
-    fn an_address_is_shown_by_its_beginnings_and_a_number_by_its_end() {
+    fn a_masked_address_shows_its_first_letters_and_a_number_its_end() {
         assert_eq!(mask(Medium::Email, "jane@example.com"), "j***@e***");
         assert_eq!(mask(Medium::Email, "ü@é"), "ü***@é***");
         assert_eq!(mask(Medium::Email, "@"), "***@***");
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_looks_like_a_place_for_the_code_stays_a_name() {
+    fn a_name_that_looks_like_a_placeholder_stays_a_name() {
         let template = VerificationMessageTemplateType {
             sms_message: Some("{username}: {####}".to_owned()),
             ..Default::default()

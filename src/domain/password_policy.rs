@@ -1,4 +1,4 @@
-//! What a password must contain.
+//! The rules for passwords.
 
 use crate::domain::error::{Error, Exception};
 use crate::proto::v1::PasswordPolicyType;
@@ -6,20 +6,20 @@ use crate::proto::v1::PasswordPolicyType;
 /// The characters that count as symbols (guide: user-pool-settings-policies).
 const SYMBOLS: &str = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
 
-/// The characters of generated passwords: none that look alike, none that mean something in HTML.
+/// The characters of generated passwords, without look-alikes and without characters that mean something in HTML.
 pub const GENERATED: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789!#%*+-.:=?@_";
 const GENERATED_LENGTH: usize = 16;
 
-/// How long a generated password is.
+/// The length of a generated password, in characters.
 pub fn generated_length(policy: &PasswordPolicyType) -> usize {
     usize::try_from(policy.minimum_length()).unwrap_or(0).max(GENERATED_LENGTH)
 }
 
-/// The longest password.
+/// The most characters that a password may have.
 const LONGEST: usize = 256;
 
-/// Whether a text has the form of a password, as the members declare it that bring one. Asked where one comes in a map, of
-/// whose values nothing is declared: what could be set there could not be sent as a member later.
+/// Checks the form that the protos declare for password fields. Called for a password in a map, because maps have no
+/// declared constraints: a password of another form could be set there but never sent in a field later.
 pub fn check_form(password: &str) -> Result<(), Error> {
     let is_end = |character: Option<char>| character.is_some_and(|it| !it.is_whitespace());
     let has_ends = is_end(password.chars().next()) && is_end(password.chars().next_back());
@@ -37,7 +37,7 @@ fn unconforming(broken: &str) -> Error {
     Error::new(Exception::InvalidPasswordException, format!("Password did not conform with policy: {broken}"))
 }
 
-/// Whether a password conforms to a pool's policy. Names the first rule that it breaks.
+/// Checks a password against a pool's policy. The error names the first rule that it breaks.
 pub fn check(policy: &PasswordPolicyType, password: &str) -> Result<(), Error> {
     let lacks = |required: bool, has: fn(char) -> bool| required && !password.chars().any(has);
     let length = i32::try_from(password.chars().count()).unwrap_or(i32::MAX);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_first_rule_that_is_broken() {
+    fn the_error_names_the_first_broken_rule() {
         let policy = PasswordPolicyType {
             minimum_length: Some(8),
             require_lowercase: Some(true),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_begins_and_ends_with_what_is_no_space() {
+    fn a_password_neither_begins_nor_ends_with_a_space() {
         for good in ["ab", "a b", "two words", "пароль из слов", "a\tb", &"a".repeat(256)] {
             assert!(check_form(good).is_ok(), "{good:?}");
         }

@@ -1,14 +1,14 @@
-//! Values about a person that can be erased, and secrets that are only ever seen sealed.
+//! Personal values that can be erased, and secrets that exist only in sealed form.
 
 use serde::{Deserialize, Serialize};
 
-/// A personal value: known, or erased with its key.
+/// A personal value: known, or erased by destroying its key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Personal<T> {
-    /// The value.
+    /// The value, readable as long as its key exists.
     Known(T),
-    /// The value was sealed under a key that is destroyed.
+    /// The value's key was destroyed.
     Erased,
 }
 

@@ -1,36 +1,37 @@
-//! How often something may happen in a time: the generic cell rate algorithm (ITU-T I.371, annex A), whose whole state is
-//! one point in time.
+//! Rate limits by the generic cell rate algorithm (ITU-T I.371, annex A), whose whole state is one point in time.
 //!
-//! As many as are allowed in the period may come at once; from then on each may come when its share of the period is over.
+//! The whole amount of a period is allowed at once; after that, one more is allowed each time its share of the period
+//! is over.
 
 use std::time::Duration;
 
 use crate::domain::time::Timestamp;
 
-/// So many in a period.
+/// A rate: at most this many in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     most: u32,
     period: Duration,
 }
 
-/// What is limited by an address or a network, by whatever user and client. Kept in the table `rates` under a keyed hash.
+/// What is limited per address or network, independent of user and client. Kept in the table `rates` under a keyed
+/// hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateKind {
     /// Codes that are sent to one address.
     CodesToAddress,
-    /// Codes that one network asks for.
+    /// Codes that are requested from one network.
     CodesByCaller,
-    /// Those of them that go out as SMS, which cost money.
+    /// The codes among these that are sent as SMS, which costs money.
     SmsByCaller,
-    /// Wrong passwords and codes that come from one network.
+    /// Wrong passwords and codes from one network.
     GuessesByCaller,
-    /// Changes of one user's password that are tried.
+    /// Attempts to change one user's password.
     PasswordChanges,
 }
 
 impl RateKind {
-    /// The name in the table.
+    /// The value of the column `kind`.
     pub fn name(self) -> &'static str {
         match self {
             Self::CodesToAddress => "codes_to_address",
@@ -42,51 +43,51 @@ impl RateKind {
     }
 }
 
-/// A count of something limited: of what, for whom, and how often it may happen.
+/// One use of a limit: the kind, the key and the rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limited {
-    /// What.
+    /// Which limit is used.
     pub kind: RateKind,
-    /// For whom or what, as a keyed hash.
+    /// The address, network or user that is limited, as a keyed hash.
     pub key: Vec<u8>,
-    /// How often.
+    /// How often it may happen.
     pub rate: Rate,
 }
 
-/// A point in time from which nothing is remembered any more: the theoretical arrival time of the algorithm. In the past,
-/// or absent, everything is allowed.
+/// The theoretical arrival time of the algorithm: from then on nothing is remembered. If it is absent or in the past,
+/// the full amount is allowed.
 pub type Arrival = Timestamp;
 
 impl Rate {
-    /// So many in an hour; `None`, which limits nothing, for 0.
+    /// At most this many in an hour. For 0 the result is `None`, which limits nothing.
     pub fn an_hour(most: u32) -> Option<Self> {
         (most > 0).then_some(Self { most, period: Duration::from_secs(60 * 60) })
     }
 
-    /// What one takes of the period.
+    /// The time after which one more is allowed: the period divided by the amount.
     pub fn share(self) -> Duration {
         self.period / self.most
     }
 
-    /// The same in milliseconds.
+    /// The share in milliseconds.
     pub fn share_millis(self) -> i64 {
         self.period_millis() / i64::from(self.most)
     }
 
     /// The period in milliseconds.
     pub fn period_millis(self) -> i64 {
-        // A period is an hour.
+        // Fits, because a period is an hour.
         i64::try_from(self.period.as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// How long one has to wait before the next is allowed; `None` if it is allowed now.
+    /// How long to wait until the next one is allowed; `None` if it is allowed now.
     pub fn wait(self, arrival: Option<Arrival>, at: Timestamp) -> Option<Duration> {
         let begins = arrival.map_or(at.0, |arrival| arrival.0.max(at.0));
         let over = begins + self.share_millis() - (at.0 + self.period_millis());
         u64::try_from(over).ok().filter(|over| *over > 0).map(Duration::from_millis)
     }
 
-    /// The arrival time after one more.
+    /// The arrival time after one more use.
     pub fn after(self, arrival: Option<Arrival>, at: Timestamp) -> Arrival {
         Timestamp(arrival.map_or(at.0, |arrival| arrival.0.max(at.0)) + self.share_millis())
     }
@@ -98,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// How many of these come through, in an empty beginning.
+    /// How many uses at these times are allowed, starting from an unused limit.
     fn allowed(rate: Rate, times: impl IntoIterator<Item = i64>) -> usize {
         let mut arrival = None;
         let through = |at: i64| {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_as_are_allowed_come_at_once_and_then_one_for_each_share() {
+    fn the_full_amount_comes_at_once_and_then_one_per_share() {
         let rate = Rate::an_hour(10).unwrap();
         assert_eq!(allowed(rate, vec![0; 100]), 10);
         let share = rate.share_millis();

@@ -1,4 +1,4 @@
-//! The message of a sign-up, by the pool's template: with a code, or with a link that confirms the user.
+//! The message of a sign-up, made from the pool's template: with a code, or with a link that confirms the user.
 
 use crate::domain::message::{
     Medium, Message, USERNAME_PLACE, escape_html, fill_body, fill_places, verification_message,
@@ -10,7 +10,7 @@ const DEFAULT_EMAIL: &str = "Please follow the link to confirm your e-mail addre
 const LINK_BEGIN: &str = "{##";
 const LINK_END: &str = "##}";
 
-/// The message of a sign-up: with a code, or by e-mail with a link where the pool says so.
+/// The message of a sign-up: with a code, or in an e-mail with a link if the pool is set up so.
 pub fn sign_up_message(
     pool: &UserPool,
     client_id: &str,
@@ -36,13 +36,13 @@ pub fn sign_up_message(
     }
 }
 
-/// Where a user confirms by a link: Cognito's path and parameters, under the pool's own address.
+/// The URL that confirms a user: Cognito's path and parameters, under the pool's own address.
 fn confirmation_link(issuer: &str, client_id: &str, username: &str, code: &str) -> String {
     let (client_id, username, code) = (in_query(client_id), in_query(username), in_query(code));
     format!("{issuer}/confirmUser?client_id={client_id}&user_name={username}&confirmation_code={code}")
 }
 
-/// Puts a link in the place of each `{##text##}`, under its text, or under its own address where there is none.
+/// Replaces each `{##text##}` by a link with that text, and a place without a text by a link that shows its URL.
 fn with_link(template: &str, link: &str, filled: impl Fn(&str) -> String) -> String {
     let (mut body, mut rest) = (String::with_capacity(template.len() + link.len()), template);
     while let Some((before, text, after)) = next_link(rest) {
@@ -55,14 +55,14 @@ fn with_link(template: &str, link: &str, filled: impl Fn(&str) -> String) -> Str
     body
 }
 
-/// What is before the first link of a template, its text, and what comes after. `{####}` is one without a text.
+/// The text before the first link of a template, the link's text, and the rest. `{####}` is a link without a text.
 fn next_link(template: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = template.split_once(LINK_BEGIN)?;
     let (text, after) = rest.split_once(LINK_END)?;
     Some((before, text, after))
 }
 
-/// A value as part of a URL's query.
+/// Encodes a value for the query of a URL.
 fn in_query(value: &str) -> String {
     let mut encoded = String::with_capacity(value.len());
     for byte in value.bytes() {

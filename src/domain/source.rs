@@ -1,19 +1,20 @@
-//! Where a call comes from, as the one whom it is about sees it.
+//! Where a call comes from, seen from the user whom it is about.
 //!
-//! A stranger must not use up what its owner needs. So failures, guesses and codes are counted apart: those that come from
-//! where the owner is known to be, and those from anywhere else. The sum of both is the bound.
+//! A stranger must not use up the user's own allowance. So failures, guesses and codes are counted separately: those
+//! from networks where the user is known, and those from anywhere else. The total is bounded by the sum of both limits.
 
-/// Where a call comes from.
+/// The source of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A network from which the user has signed in lately; of a guess at a code, the network that asked for the code.
+    /// A network from which the user has signed in lately; for a guess at a code, also the network that requested the
+    /// code.
     Familiar,
-    /// Any other.
+    /// Any other network, which may be a stranger's.
     Strange,
 }
 
 impl Source {
-    /// The name in tables.
+    /// The name in database tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Familiar => "familiar",
@@ -22,17 +23,17 @@ impl Source {
     }
 }
 
-/// A count that is kept apart by source.
+/// A count that is kept separately for each source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// What came from a familiar network.
+    /// The count from familiar networks.
     pub familiar: i32,
-    /// What came from any other.
+    /// The count from other networks.
     pub strange: i32,
 }
 
 impl Tally {
-    /// The count of one source.
+    /// The count of this source.
     pub fn of(self, source: Source) -> i32 {
         match source {
             Source::Familiar => self.familiar,
@@ -40,7 +41,7 @@ impl Tally {
         }
     }
 
-    /// The same with one more from a source.
+    /// The count with one more from this source.
     pub fn and_one(self, source: Source) -> Self {
         match source {
             Source::Familiar => Self { familiar: self.familiar.saturating_add(1), ..self },
@@ -48,7 +49,7 @@ impl Tally {
         }
     }
 
-    /// What came from anywhere.
+    /// The count of both sources together.
     pub fn sum(self) -> i32 {
         self.familiar.saturating_add(self.strange)
     }

@@ -1,4 +1,4 @@
-//! What tests of the rules share: given what happened, when a command comes, then this happens and that is answered.
+//! Helpers for tests of the rules: given these events, when a command comes, then these events and this answer follow.
 
 use crate::domain::app_client::AppClient;
 use crate::domain::app_client::create_user_pool_client::{CreateUserPoolClient, create_user_pool_client};
@@ -22,17 +22,17 @@ use crate::proto::v1;
 /// The user of most tests.
 pub const JANE: Sub = Sub(uuid::Uuid::from_u128(0x00000000_0000_4000_8000_000000000001));
 
-/// A point in time.
+/// The point in time this many seconds after 1970.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp(0).plus_seconds(seconds)
 }
 
-/// A list of texts.
+/// Owned texts for a request.
 pub fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
-/// Attributes as a request has them.
+/// Attributes in the form of a request.
 pub fn written(attributes: &[(&str, &str)]) -> Vec<v1::AttributeType> {
     let written = |(name, value): &(&str, &str)| v1::AttributeType {
         name: Some((*name).to_owned()),
@@ -41,12 +41,12 @@ pub fn written(attributes: &[(&str, &str)]) -> Vec<v1::AttributeType> {
     attributes.iter().map(written).collect()
 }
 
-/// What events yield, the first of them at second 0, each a second after the one before.
+/// The state that events yield: the first happens at second 0, each a second after the one before.
 pub fn given<A: Aggregate>(stream: &StreamId, events: &[A::Event]) -> Option<A> {
     replay(None, stream, events.iter().zip((0..).map(at)))
 }
 
-/// The command that creates a pool by a request.
+/// The command that creates a pool from a request.
 pub fn create_pool(request: v1::CreateUserPoolRequest) -> CreateUserPool {
     CreateUserPool {
         region: "us-east-1".to_owned(),
@@ -59,21 +59,21 @@ pub fn create_pool(request: v1::CreateUserPoolRequest) -> CreateUserPool {
     }
 }
 
-/// A pool that was created by a request.
+/// The pool that a request creates.
 pub fn pool(request: v1::CreateUserPoolRequest) -> UserPool {
     let decision = create_user_pool(create_pool(request));
     decision.answer.expect("the pool is created");
     given(&StreamId::pool(), &decision.events).expect("the pool exists")
 }
 
-/// A client that was created by a request.
+/// The client that a request creates.
 pub fn client(pool: &UserPool, request: v1::CreateUserPoolClientRequest) -> AppClient {
     let decision = create_user_pool_client(pool, CreateUserPoolClient { client_secret: None, request });
     decision.answer.expect("the client is created");
     given(&StreamId::new("clients/client"), &decision.events).expect("the client exists")
 }
 
-/// What happens when somebody registers.
+/// The event of a sign-up.
 pub fn signed_up(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     UserEvent::SignedUp(UserSignedUp {
@@ -90,7 +90,7 @@ pub fn password(text: &str) -> Password {
     Password { hash: sealed("hash"), srp_verifier: sealed("verifier") }
 }
 
-/// What happens when an administrator creates a user with a temporary password.
+/// The event of an administrator creating a user with a temporary password.
 pub fn invited(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let Password { hash, srp_verifier } = password("temporary");
@@ -102,12 +102,12 @@ pub fn invited(username: &str, attributes: &[(&str, &str)]) -> UserEvent {
     })
 }
 
-/// What happens when a code proves attributes.
+/// The event of a code that proves attributes.
 pub fn confirmed(attributes: &[&str]) -> UserEvent {
     UserEvent::Confirmed(UserConfirmed { by: ConfirmedBy::Code.into(), verified_attributes: texts(attributes) })
 }
 
-/// What happens when an administrator gives somebody a temporary password.
+/// The event of an administrator setting a temporary password.
 pub fn temporary_password() -> UserEvent {
     UserEvent::TemporaryPasswordSet(UserTemporaryPasswordSet {
         password_hash: b"temporary hash".to_vec(),
@@ -115,29 +115,29 @@ pub fn temporary_password() -> UserEvent {
     })
 }
 
-/// What happens when an administrator takes a password back.
+/// The event of an administrator resetting a password.
 pub fn reset() -> UserEvent {
     UserEvent::PasswordReset(UserPasswordReset {})
 }
 
-/// A pool that verifies both kinds of addresses.
+/// The request for a pool that verifies e-mail addresses and phone numbers.
 pub fn verifying_both() -> v1::CreateUserPoolRequest {
     let auto_verified_attributes = texts(&["email", "phone_number"]);
     v1::CreateUserPoolRequest { auto_verified_attributes, ..Default::default() }
 }
 
-/// The user to whom this happened.
+/// The user that these events yield.
 pub fn user(events: &[UserEvent]) -> User {
     given(&StreamId::user(JANE), events).expect("the user exists")
 }
 
-/// What a refusal says.
+/// The exception and message of a refusal.
 pub fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (Exception, String) {
     let error = answer.expect_err("a refusal");
     (error.exception, error.message.into_owned())
 }
 
-/// What a decision says that refuses and leaves no trace.
+/// The exception and message of a decision that refuses and writes nothing.
 pub fn refused<Event, Activity, Answer: std::fmt::Debug>(
     decision: Decision<Event, Activity, Answer>,
 ) -> (Exception, String) {
@@ -145,7 +145,7 @@ pub fn refused<Event, Activity, Answer: std::fmt::Debug>(
     refusal(decision.answer)
 }
 
-/// What a decision says that refuses a value.
+/// The message of a decision that refuses a parameter.
 pub fn refused_parameter<Event, Activity, Answer: std::fmt::Debug>(
     decision: Decision<Event, Activity, Answer>,
 ) -> String {
@@ -154,10 +154,10 @@ pub fn refused_parameter<Event, Activity, Answer: std::fmt::Debug>(
     message
 }
 
-/// Where codes of tests are asked for.
+/// The network that requests the codes of tests.
 pub const HERE: Guesser<'_> = Guesser { network: b"here", source: Source::Strange, is_known: false };
 
-/// A code to an e-mail address, asked for from `here` at the beginning, good until second 100. Its hash is `right`.
+/// A code for an e-mail address, requested from `here` at second 0 and valid until second 100. Its hash is `right`.
 pub fn sent_code() -> SentCode {
     SentCode {
         hash: b"right".to_vec(),

@@ -13,7 +13,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// The point so many seconds later.
+    /// The time this many seconds later.
     pub fn plus_seconds(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds.saturating_mul(1000)))
     }

@@ -1,4 +1,4 @@
-//! What librdkafka says of itself: its log, the reasons of its errors, messages that were not delivered.
+//! Logs, error reasons and delivery failures that librdkafka reports.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,8 +7,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
-/// Listens to one client. The reason of an error is in no answer of librdkafka's: a wrong password, a wrong certificate
-/// and a broker that is away all come as the same failure of transport.
+/// Listens to one client. librdkafka's results don't contain the reason of an error: a wrong password, a wrong
+/// certificate and a missing broker all appear as the same transport failure.
 #[derive(Debug, Default)]
 pub struct Listener {
     reason: Mutex<Option<String>>,
@@ -16,12 +16,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The reason of the last error, once.
+    /// The reason of the last error; each is returned once.
     pub fn take_reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Why a message was not delivered: of the first one since this was asked.
+    /// The first delivery failure since the last call.
     pub fn take_undelivered(&self) -> Option<KafkaError> {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -29,8 +29,8 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters comes up again as an error of ours, so nothing of this is one. librdkafka itself leaves out what
-        // it has just said.
+        // Important problems come up again as errors of ours, so none of these is logged as one. librdkafka itself
+        // leaves out what it has just logged.
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert

@@ -1,15 +1,15 @@
-//! From a row of a log to a record on Kafka: a CloudEvent 1.0 in binary mode.
+//! Turns a row of a log into a record on Kafka: a CloudEvent 1.0 in binary mode.
 //!
-//! The body is the event's message as JSON by field name, without what is private; a field that holds its default is
+//! The body is the event's message as JSON by field name, without private fields. A field with its default value is
 //! absent. Everything else is in headers:
 //!
 //! | header | value |
 //! |---|---|
 //! | `ce_specversion` | `1.0` |
-//! | `ce_id` | the event's id: what comes twice has the same |
+//! | `ce_id` | the event's id; the same if the event is published twice |
 //! | `ce_type` | `userpool.<type>.v<schema version>` |
 //! | `ce_source` | `/userpool/<user pool id>`, or `/userpool` for facts that belong to no pool |
-//! | `ce_subject` | what it is about: `users/<sub>`, `clients/<client id>`, `pool`, `service-accounts/<access key id>` |
+//! | `ce_subject` | the subject: `users/<sub>`, `clients/<client id>`, `pool`, `service-accounts/<access key id>` |
 //! | `ce_time` | when it happened, RFC 3339 in UTC |
 //! | `ce_dataschema` | `urn:userpool:schema:<type>:v<schema version>` |
 //! | `ce_partitionkey` | the record's key |
@@ -19,14 +19,14 @@
 //! | `traceparent` | the W3C trace context, if the caller sent one |
 //! | `content-type` | `application/json` |
 //!
-//! The subject of an event of the log is its stream. A fact has no stream: its subject is that of its owner, so that facts
-//! about a user have the subject of the user's events.
+//! The subject of an event of the log is its stream. A fact has no stream; its subject is that of its owner, so that
+//! facts about a user have the same subject as the user's events.
 //!
-//! The key is `<user pool id>/<owner>`, with `-` for no pool. The owner is the subject without its kind, so everything
-//! about a user has one key and keeps its order.
+//! The key is `<user pool id>/<owner>`, with `-` for no pool. The owner is the subject without its kind, so all records
+//! about a user have one key and keep their order.
 //!
-//! The record's own timestamp is left to the producer, and so is the time of publishing: retention counts from there,
-//! also for what was published late or again.
+//! The producer sets the record's timestamp to the time of publishing, and retention counts from there, even for events
+//! that are published late or again.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -41,63 +41,56 @@ use crate::store::history::SCHEMA_VERSION;
 use crate::store::metadata::{ActorKind, Metadata};
 use crate::store::to_database;
 
-/// The member of a stored payload that holds the event's personal part.
+/// The member of a stored payload that holds the sealed personal part of the event.
 const SEALED: &str = "sealed";
-/// What librdkafka and the protocol add to a record at most, besides its parts.
+/// The most bytes that librdkafka and the protocol add to the parts of a record.
 const OVERHEAD: usize = 1_000;
-/// What is committed can be published: there is room for an event's key and its headers.
+/// Every committed event can be published: there is room for its key and its headers.
 const _: () = assert!(LARGEST_EVENT + 48_000 + OVERHEAD <= DEFAULT_LARGEST);
 
-/// A record, apart from its topic.
+/// A record without its topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What its partition is chosen by.
+    /// The key, by which Kafka chooses the partition.
     pub key: String,
     /// Headers by name, each once.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON.
+    /// The event's public fields as a JSON object.
     pub body: Vec<u8>,
 }
 
-/// An event that can't be published as a whole. It is not published at all, and nothing of its key after it. The texts are kept
-/// and shown: they hold nothing of what the event says.
+/// Why an event can't be published as a whole. Then it is not published at all, and neither is any later event of its
+/// key. These texts are stored and shown, so they contain nothing from the event.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum Poison {
-    /// Its type is of a later release: it is not known what of it is private.
+    /// The type is from a later release, so it is unknown which of its fields are private.
     #[error("its type is unknown to this release")]
     UnknownType,
-    /// Its schema is of a later release.
     #[error("version {0} of its schema is unknown to this release")]
     UnknownSchemaVersion(i32),
-    /// It has a field of a later release.
     #[error("its field {0:?} is unknown to this release")]
     UnknownField(String),
-    /// Its payload is no JSON object.
     #[error("its payload is no JSON object")]
     Payload,
-    /// Its metadata are not what this release writes.
     #[error("its metadata are not what this release writes")]
     Metadata(#[source] serde_json::Error),
-    /// Its body can't be written.
     #[error("its body can't be written")]
     Body(#[source] serde_json::Error),
-    /// Its time is outside the range of RFC 3339.
     #[error("its time can't be written: {0}")]
     Time(#[from] time::error::Format),
-    /// It is larger than what the producer sends.
     #[error("its record of {0} bytes is larger than the {1} of message.max.bytes")]
     TooLarge(usize, usize),
-    /// It is larger than what the brokers take.
     #[error("the brokers refuse its record of {0} bytes as too large")]
     Refused(usize),
 }
 
-/// The key of a row's record, whatever else is wrong with the row.
+/// The key of a row's record, even if no record can be made of the row.
 pub fn key(row: &FeedRow) -> String {
     format!("{}/{}", row.user_pool_id, subject(row).owner())
 }
 
-/// The record of a row, of so many bytes at most.
+/// The record of a row, which has at most `largest` bytes.
 pub fn record(log: Log, row: &FeedRow, largest: usize) -> Result<Record, Poison> {
     let event_type = EventType::by_name(&row.kind).ok_or(Poison::UnknownType)?;
     if !(1..=SCHEMA_VERSION).contains(&row.schema_version) {
@@ -128,15 +121,15 @@ pub fn record(log: Log, row: &FeedRow, largest: usize) -> Result<Record, Poison>
 }
 
 impl Record {
-    /// How many bytes it is on its way at most.
+    /// The most bytes that the record takes on its way.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
         self.key.len() + headers + self.body.len() + OVERHEAD
     }
 }
 
-/// What of a payload everybody may see. By the list of what may be shown, not of what may not: a field that a later
-/// release added could be a secret, and an event without it would be half an event.
+/// The public fields of a payload. They are listed, and so are the private ones: a field in neither list is from a
+/// later release and could be secret, and without it the event would be incomplete, so it is refused.
 fn public_part(event_type: &EventType, payload: &Value) -> Result<Map<String, Value>, Poison> {
     let members = payload.as_object().ok_or(Poison::Payload)?;
     let mut public = Map::new();
@@ -150,13 +143,13 @@ fn public_part(event_type: &EventType, payload: &Value) -> Result<Map<String, Va
     Ok(public)
 }
 
-/// What a row is about.
+/// The subject of a row.
 fn subject(row: &FeedRow) -> StreamId {
     let stream = StreamId::new(&row.stream_id);
     if row.stream_version.is_some() {
         return stream;
     }
-    // The owner of a fact is an id without its kind; the kind follows from the type.
+    // The owner of a fact is an id without its kind; the kind follows from the event's type.
     match row.kind.split_once('.').map_or("", |(aggregate, _)| aggregate) {
         "user" => StreamId::new(format!("users/{}", stream.owner())),
         "developer" | "service_account" => StreamId::new(format!("service-accounts/{}", stream.owner())),
@@ -172,7 +165,7 @@ fn source(user_pool_id: &str) -> String {
     }
 }
 
-/// Where the event comes from. The caller's address is not in it.
+/// The headers about the origin of an event, without the caller's address.
 fn provenance(metadata: Metadata) -> impl Iterator<Item = (&'static str, String)> {
     let actor_kind = match metadata.actor.kind {
         ActorKind::User => "user",
@@ -191,7 +184,8 @@ fn provenance(metadata: Metadata) -> impl Iterator<Item = (&'static str, String)
     .filter_map(|(name, value)| value.filter(|value| !value.is_empty()).map(|value| (name, value)))
 }
 
-/// Whether this is a W3C `traceparent`. It comes from the caller, who could write anything there, a person's name too.
+/// Whether a text is a W3C `traceparent`. It comes from the caller, who could write anything into it, such as a
+/// person's name.
 fn is_trace_context(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let hexadecimal = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -310,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_published_as_a_whole_is_refused() {
+    fn an_event_that_can_not_be_published_as_a_whole_is_refused() {
         let stream = format!("users/{SUB}");
         let refused = |row: &FeedRow| record(Log::Directory, row, DEFAULT_LARGEST).unwrap_err();
         let known = row(&stream, Some(1), "user.deleted", json!({}));
@@ -330,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn why_an_event_is_refused_says_nothing_of_what_is_in_it() {
+    fn the_reason_of_a_refusal_contains_nothing_from_the_event() {
         let stream = format!("users/{SUB}");
         let mut row = row(&stream, Some(1), "user.deleted", json!({ "passkey": "a secret" }));
         let shown = |row: &FeedRow| record(Log::Directory, row, DEFAULT_LARGEST).unwrap_err().to_string();
@@ -349,7 +343,7 @@ mod tests {
         }
     }
 
-    /// The lists of an event's type are about its own fields. What is inside them must need none.
+    /// The lists of an event's type name its own fields. Messages inside these fields must not contain secrets.
     #[test]
     fn nothing_inside_a_public_field_is_secret() {
         let secret = descriptor_pool().get_extension_by_name("userpool.v1.secret").unwrap();

@@ -1,4 +1,4 @@
-//! How Kafka is reached: the brokers, a prefix for everything that is named there, and any setting of librdkafka.
+//! The connection to Kafka: the brokers, a prefix for all names on Kafka, and any setting of librdkafka.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,8 @@ use rdkafka::error::KafkaError;
 
 use crate::secret_file;
 
-/// What order, safety and the choice of partitions rest on: not for the owner to set.
+/// Settings that the order and the safety of events and the choice of partitions depend on: the operator can't set
+/// them.
 const RESERVED: [&str; 8] = [
     "bootstrap.servers",
     "metadata.broker.list",
@@ -21,57 +22,50 @@ const RESERVED: [&str; 8] = [
     "group.id",
 ];
 
-/// A transaction that its producer has left open for so long is aborted by the brokers, and a message that could not be
-/// delivered for so long fails its transaction. Longer than the restart of a broker.
+/// The brokers abort a transaction that stays open this long, and an undelivered message fails its transaction after
+/// this time. Longer than a broker takes to restart.
 const TRANSACTION_TIMEOUT_MILLIS: &str = "60000";
 
-/// A record that is larger is sent by no producer, unless `message.max.bytes` says so: librdkafka's default, a little below
-/// that of brokers.
+/// The most bytes of a record, unless `message.max.bytes` is set: librdkafka's default, a little below that of brokers.
 pub const DEFAULT_LARGEST: usize = 1_000_000;
 const LARGEST_PROPERTY: &str = "message.max.bytes";
 
-/// How Kafka is reached. Debug shows the names of properties, never their values: some are passwords and keys.
+/// The connection to Kafka. Debug shows the names of properties but not their values, because some are passwords or
+/// keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaConfig {
     /// Some of the brokers: `host:port`, separated by commas.
     pub brokers: String,
-    /// Stands in front of every name on Kafka, so that installations can share a cluster. Often empty.
+    /// The prefix of every name on Kafka, so that installations can share a cluster. Often empty.
     pub prefix: String,
     /// Settings of librdkafka by name, such as `security.protocol`, `ssl.ca.location`, `sasl.username`.
     pub properties: BTreeMap<String, String>,
     /// Whether topics that are missing are created at start.
     pub create_topics: bool,
-    /// Replicas of a topic that is created; without it three, or as many as there are brokers if those are fewer.
+    /// The replicas of a created topic. By default three, or one for each broker if there are fewer.
     pub replication: Option<u16>,
 }
 
-/// Kafka can't be reached with such settings, wherever the brokers are.
+/// Why a configuration can't work, whichever brokers it names.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum ConfigError {
-    /// No brokers are named.
     #[error("no Kafka brokers are named")]
     NoBrokers,
-    /// A prefix that a topic's name can't have.
+    /// The prefix can't be part of a topic's name.
     #[error("a Kafka prefix is made of letters, digits, `.`, `_` and `-`, at most 100 of them")]
     Prefix,
-    /// No replicas.
     #[error("a Kafka topic has at least one replica")]
     Replication,
-    /// A setting that this program makes itself.
     #[error("the Kafka property {0} is set by the server itself")]
     Reserved(String),
-    /// A setting that librdkafka doesn't have, or a value that it doesn't take.
+    /// librdkafka doesn't have the setting, or doesn't accept the value.
     #[error("the Kafka property {name}: {reason}")]
-    Property {
-        /// Which.
-        name: String,
-        /// What librdkafka says.
-        reason: String,
-    },
+    Property { name: String, reason: String },
 }
 
 impl KafkaConfig {
-    /// These brokers, with defaults for all else: no prefix, plain text, topics are created.
+    /// A connection to these brokers with defaults: no prefix, plain text, topics are created.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self {
             brokers: brokers.into(),
@@ -82,7 +76,7 @@ impl KafkaConfig {
         }
     }
 
-    /// Finds what can be found wrong without a connection, so that a server with a typing error does not start.
+    /// Finds the mistakes that can be found without a connection, so that a server with a typing error does not start.
     pub fn check(&self) -> Result<(), ConfigError> {
         if self.brokers.trim().is_empty() {
             return Err(ConfigError::NoBrokers);
@@ -102,7 +96,7 @@ impl KafkaConfig {
             secret_file::look_at(Path::new(value)).map_err(exposed)?;
         }
         for (name, value) in &self.properties {
-            // One at a time: the error of a whole configuration would show a value.
+            // One at a time, because the error about a whole configuration would show a value.
             let mut single = ClientConfig::new();
             single.set(name, value);
             if let Err(error) = single.create_native_config() {
@@ -116,17 +110,17 @@ impl KafkaConfig {
         Ok(())
     }
 
-    /// How many bytes the largest record has that the producer sends.
+    /// The most bytes of a record that the producer sends.
     pub fn largest_record(&self) -> usize {
         let set = self.properties.get(LARGEST_PROPERTY).and_then(|bytes| bytes.trim().parse().ok());
         set.unwrap_or(DEFAULT_LARGEST)
     }
 
-    /// What every client has in common. A property of the owner's wins over a default.
+    /// The settings that all clients share. A property of the operator overrides a default.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("client.id", "userpool");
-        // With the defaults, a broker that comes back after a long outage is noticed seven seconds later.
+        // By default, the return of a broker after a long outage is noticed seven seconds later.
         config.set("reconnect.backoff.ms", "20");
         config.set("reconnect.backoff.max.ms", "100");
         for (name, value) in &self.properties {
@@ -136,10 +130,10 @@ impl KafkaConfig {
         config
     }
 
-    /// The producer of one relay. Whoever has the same id later fences it.
+    /// The producer of one relay. A later producer with the same id fences it.
     pub(crate) fn transactional_producer(&self, transactional_id: &str) -> ClientConfig {
         let defaults = [
-            // A batch is sent at once and then waited for: there is nothing to linger for.
+            // A batch is sent at once and then awaited, so lingering is useless.
             ("linger.ms", "1"),
             ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MILLIS),
             ("message.timeout.ms", TRANSACTION_TIMEOUT_MILLIS),
@@ -150,14 +144,15 @@ impl KafkaConfig {
         }
         config.set("enable.idempotence", "true");
         config.set("acks", "all");
-        // Java's choice of partitions, so that its producers and stream joins agree; librdkafka's own is another.
+        // Java's choice of partitions, so that Java producers and stream joins agree with it; librdkafka's default
+        // differs.
         config.set("partitioner", "murmur2_random");
         config.set("transactional.id", transactional_id);
         config
     }
 }
 
-/// Properties that name a file with a secret, which librdkafka reads.
+/// Properties that name a file with a secret, which librdkafka reads itself.
 const SECRET_FILES: &[&str] = &[
     "ssl.key.location",
     "ssl.keystore.location",
@@ -165,7 +160,7 @@ const SECRET_FILES: &[&str] = &[
     "sasl.oauthbearer.assertion.private.key.file",
 ];
 
-/// Whether a property's value may show in no message.
+/// Whether the value of a property must not appear in messages.
 fn is_secret(name: &str) -> bool {
     ["password", "secret", "pem", "key", "oauthbearer"].iter().any(|part| name.contains(part))
 }
@@ -193,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_found_without_a_broker() {
+    fn mistakes_are_found_without_a_broker() {
         assert_eq!(KafkaConfig::new("localhost:9092").check(), Ok(()));
         assert_eq!(with("compression.type", "lz4").check(), Ok(()));
         assert_eq!(KafkaConfig::new(" ").check(), Err(ConfigError::NoBrokers));
@@ -222,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_record_is_the_producers() {
+    fn the_largest_record_is_that_of_the_producer() {
         let default = KafkaConfig::new("localhost:9092");
         assert_eq!(default.largest_record(), DEFAULT_LARGEST);
         let known = default.transactional_producer("relay-0").create_native_config().unwrap();
@@ -237,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_owner_may_set_what_no_promise_rests_on() {
+    fn the_operator_may_set_properties_that_no_guarantee_depends_on() {
         let config = with("linger.ms", "7").transactional_producer("relay-0");
         assert_eq!(config.get("linger.ms"), Some("7"));
         assert_eq!(config.get("partitioner"), Some("murmur2_random"));

@@ -1,4 +1,4 @@
-//! A Kafka broker inside this process, for development: librdkafka's own.
+//! A Kafka broker inside this process, for development: librdkafka's mock broker.
 
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -8,20 +8,21 @@ use rdkafka::producer::{BaseProducer, Producer};
 use crate::kafka::client::Listener;
 use crate::kafka::topics::PARTITIONS;
 
-/// One broker on a free port of the loopback address. Other processes can connect to it. It ends when it is dropped.
+/// A broker on a free port of the loopback address. Other processes can connect to it. It stops when it is dropped.
 ///
-/// Its bounds: it keeps everything in memory, of each partition the last 5 MiB or 100,000 records; it creates no topics
-/// on request; the first join of a consumer group takes three seconds; and it does not hide the records of a transaction
-/// that was aborted, not even from a consumer that reads committed records only. So whatever relays to it begins at the
-/// start of the log each time ([`Relay::rewind`](crate::kafka::relay::Relay::rewind)).
+/// Its limits: everything is kept in memory, of each partition the last 5 MiB or 100,000 records; it creates no topics
+/// on request; the first join of a consumer group takes three seconds; and consumers see the records of aborted
+/// transactions, even those that read committed records only. So a relay to it starts at the beginning of the log each
+/// time ([`Relay::rewind`](crate::kafka::relay::Relay::rewind)).
 pub struct EmbeddedBroker {
-    /// librdkafka's broker belongs to a client, which may move between threads where the broker's own handle may not.
+    /// librdkafka's broker belongs to a client. The client may move between threads, but the broker's own handle may
+    /// not.
     owner: BaseProducer<Listener>,
     bootstrap: String,
 }
 
 impl EmbeddedBroker {
-    /// Starts a broker that has these topics.
+    /// Starts a broker with these topics.
     pub fn start(topics: &[String]) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
@@ -35,12 +36,12 @@ impl EmbeddedBroker {
         Ok(Self { owner, bootstrap })
     }
 
-    /// Its address, for `bootstrap.servers`.
+    /// The broker's address, for `bootstrap.servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
-    /// The broker's own handle: for tests that make it fail.
+    /// The broker's own handle, for tests that make it fail.
     pub fn faults(&self) -> Option<MockCluster<'_, Listener>> {
         self.owner.client().mock_cluster()
     }

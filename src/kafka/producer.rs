@@ -1,7 +1,7 @@
-//! A transactional producer: a batch is on Kafka as a whole or, for whoever reads committed records, not at all.
+//! A transactional producer: consumers of committed records see either a whole batch or nothing of it.
 //!
-//! Every call here blocks, as librdkafka's transaction calls do, and looks about every tenth of a second whether it is to
-//! give up. So it is run in a thread for blocking work, and ends soon after whoever waited for it has gone.
+//! Every call here blocks, as librdkafka's transaction calls do, and checks about every tenth of a second whether to
+//! give up. So it runs in a thread for blocking work, and ends soon after its caller has gone.
 
 use std::time::{Duration, Instant};
 
@@ -15,36 +15,36 @@ use crate::kafka::client::Listener;
 use crate::kafka::cloud_event::Record;
 use crate::kafka::config::KafkaConfig;
 
-/// Brokers that do not answer for so long are away.
+/// Brokers that do not answer for this long count as unavailable.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often it is looked whether to give up.
+/// How often a call checks whether to give up.
 const SLICE: Duration = Duration::from_millis(100);
-/// How often it is looked whether a batch has arrived. librdkafka's own flush looks ten times a second, which would be most
+/// How often the delivery of a batch is checked. librdkafka's own flush checks ten times a second, which would be most
 /// of the time that a batch takes.
 const DELIVERY_SLICE: Duration = Duration::from_millis(1);
-/// How long a good-bye may take.
+/// How long aborting a transaction may take at the end.
 const ABORT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Why a producer is of no more use.
+/// Why a producer can't be used any more.
 #[derive(Debug, thiserror::Error)]
 pub enum ProducerError {
-    /// Kafka refused, or is away.
+    /// Kafka refused the call, or is unavailable.
     #[error("{step}: {error}{}", reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default())]
     Kafka {
-        /// In which step.
+        /// The call that failed, such as `beginning a transaction`.
         step: &'static str,
-        /// What librdkafka answered.
+        /// The error that librdkafka returned.
         error: KafkaError,
-        /// What it says of the cause.
+        /// The reason that librdkafka logged, if any.
         reason: Option<String>,
     },
-    /// It was told to.
+    /// The producer was told to give up.
     #[error("{0}: given up")]
     GivenUp(&'static str),
 }
 
 impl ProducerError {
-    /// Whether another producer has taken this one's place.
+    /// Whether a later producer has fenced this one.
     pub fn is_fenced(&self) -> bool {
         matches!(
             self.code(),
@@ -52,7 +52,7 @@ impl ProducerError {
         )
     }
 
-    /// Whether something of what was published is too large: one of the records, or several that went together.
+    /// Whether a published record, or the batch as a whole, is too large.
     pub fn is_too_large(&self) -> bool {
         matches!(self.code(), Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge))
     }
@@ -66,13 +66,13 @@ impl ProducerError {
     }
 }
 
-/// A producer whose transactions nobody else can have open.
+/// A producer whose transactional id is used by no other producer.
 pub struct TransactionalProducer {
     producer: BaseProducer<Listener>,
 }
 
 impl TransactionalProducer {
-    /// Connects. From then on no earlier producer of the same id can commit: what it has in flight is aborted.
+    /// Connects. From then on no earlier producer of the same id can commit: its open transaction is aborted.
     pub fn connect(
         config: &KafkaConfig,
         transactional_id: &str,
@@ -87,7 +87,7 @@ impl TransactionalProducer {
         Ok(connected)
     }
 
-    /// Publishes records, each to its topic, in one transaction. After an error the producer is of no more use.
+    /// Publishes records, each to its topic, in one transaction. After an error, the producer can't be used any more.
     pub fn publish<'a>(
         &self,
         records: impl Iterator<Item = (&'a str, &'a Record)>,
@@ -124,8 +124,8 @@ impl TransactionalProducer {
         let deadline = Instant::now() + PATIENCE;
         let mut before = self.producer.in_flight_count();
         while before > 0 {
-            // The crate's poll counts what is left of a time in whole milliseconds: with such a short one it would turn in
-            // circles and keep a processor busy for as long as the brokers take.
+            // The crate's poll counts the remaining time in whole milliseconds. With a time this short it would spin,
+            // and keep a processor busy for as long as the brokers take.
             self.producer.poll(Duration::ZERO);
             let left = self.producer.in_flight_count();
             if left == before {
@@ -145,7 +145,8 @@ impl TransactionalProducer {
         }
     }
 
-    /// Repeats a call that librdkafka goes on with in the background, until it ends, the time is over or it is to give up.
+    /// Repeats a call that librdkafka continues in the background, until the call ends, time is up, or it has to give
+    /// up.
     fn insist(
         &self,
         step: &'static str,
@@ -170,13 +171,13 @@ impl TransactionalProducer {
             if give_up.is_cancelled() {
                 return Err(ProducerError::GivenUp(step));
             }
-            // Serves errors and reports, and keeps a call that answers at once from turning in circles.
+            // Serves errors and reports, and prevents spinning if the call returns at once.
             self.producer.poll(Duration::from_millis(10));
         }
     }
 
-    /// Tries to tell the brokers that the open transaction is void. If that fails, the next producer of this id does it, or
-    /// the brokers themselves after the transaction's time.
+    /// Tries to tell the brokers that the open transaction is void. If that fails, the next producer of this id aborts
+    /// it, or the brokers do after the transaction's timeout.
     fn abort(&self) {
         self.producer.purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + ABORT_PATIENCE;
@@ -192,11 +193,11 @@ impl TransactionalProducer {
         // An error event may not have been served yet.
         self.producer.poll(Duration::ZERO);
         let listener = self.producer.context();
-        // What ended the producer for good, as being fenced does, says more than what that did to messages.
+        // A fatal error, such as fencing, says more than its effect on messages.
         if let Some((code, reason)) = self.producer.client().fatal_error() {
             return ProducerError::Kafka { step, error: KafkaError::Global(code), reason: Some(reason) };
         }
-        // What failed the transaction says more than that it failed.
+        // The cause of the failed transaction says more than its failure.
         let error = listener.take_undelivered().unwrap_or(error);
         ProducerError::Kafka { step, error, reason: listener.take_reason() }
     }

@@ -13,21 +13,22 @@ use crate::kafka::client::Listener;
 use crate::kafka::config::KafkaConfig;
 use crate::store::feed::Log;
 
-/// Partitions of a topic of events. More of them later would break the order of keys that move.
+/// The partitions of a topic. A later increase would break the order of events whose key moves.
 pub const PARTITIONS: i32 = 12;
 const REPLICATION: i32 = 3;
 const IN_SYNC_REPLICAS: i32 = 2;
 
-/// What happened is kept for ever: a new consumer reads everything.
+/// Events are kept for ever, so that a new consumer can read all of them.
 const DIRECTORY_RETENTION_MILLIS: &str = "-1";
-/// Facts are kept for a week: longer than a consumer is away over a weekend, and `activity` in Postgres has them all.
+/// Facts are kept for a week: longer than a consumer is down over a weekend, and `activity` in Postgres has all of
+/// them.
 const ACTIVITY_RETENTION_MILLIS: &str = "604800000";
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether to give up.
+/// How often a call checks whether to give up.
 const SLICE: Duration = Duration::from_millis(250);
 
-/// The topic that a log goes to.
+/// The name of a log's topic.
 pub fn topic(config: &KafkaConfig, log: Log) -> String {
     format!("{}userpool.{}", config.prefix, log.name())
 }
@@ -39,11 +40,11 @@ fn retention_millis(log: Log) -> &'static str {
     }
 }
 
-/// Creates the topics that are missing. It blocks, but gives up when it is told to.
+/// Creates missing topics. It blocks, but gives up when it is told to.
 ///
-/// Brokers that can't be reached are an error. Brokers that refuse are not: the owner may have reserved the creation of
-/// topics, and librdkafka's broker in this process knows no such request. That is logged, and producing will show whether
-/// the topics are there.
+/// Unreachable brokers are an error. A refusal is not, and is only logged: the operator may have reserved the creation
+/// of topics, and librdkafka's broker in this process has no such request. Publishing will show whether the topics
+/// exist.
 pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Result<(), KafkaError> {
     let admin = AdminClient::from_config_and_context(&config.client(), Listener::default())?;
     let metadata = metadata(&admin, give_up)?;
@@ -55,7 +56,7 @@ pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Resu
     if missing.is_empty() || !config.create_topics {
         return Ok(());
     }
-    // There are never so many brokers.
+    // No cluster has that many brokers.
     let brokers = i32::try_from(metadata.brokers().len()).unwrap_or(REPLICATION);
     let replication = config.replication.map_or(min(REPLICATION, brokers), i32::from);
     let in_sync = min(IN_SYNC_REPLICAS, replication).to_string();
@@ -77,11 +78,11 @@ pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Resu
     Ok(())
 }
 
-/// What the brokers say of themselves, once they answer.
+/// The brokers' metadata, once they answer.
 fn metadata(admin: &AdminClient<Listener>, give_up: &CancellationToken) -> Result<Metadata, KafkaError> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     loop {
-        // Asked for by name, a missing topic could be created by brokers that do so, with settings of their own.
+        // Asking for a missing topic by name could make brokers create it with settings of their own.
         match admin.inner().fetch_metadata(None, SLICE) {
             Err(_) if Instant::now() < deadline && !give_up.is_cancelled() => {}
             answer => return answer,
@@ -92,7 +93,7 @@ fn metadata(admin: &AdminClient<Listener>, give_up: &CancellationToken) -> Resul
 fn report(result: Result<String, (String, RDKafkaErrorCode)>) {
     match result {
         Ok(topic) => tracing::info!(topic, "created"),
-        // Another replica was quicker.
+        // Another replica created it first.
         Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
         Err((topic, error)) => tracing::warn!(topic, %error, "the topic can't be created; it must be there already"),
     }

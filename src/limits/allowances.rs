@@ -1,7 +1,7 @@
-//! How often something may happen in an hour: what the operator allows, and what follows for one call.
+//! Hourly limits: those that the operator sets, and how they apply to a call.
 //!
-//! What must hold exactly, whoever calls which replica, is counted in Postgres by the statement that spends it
-//! ([`Limited`]). The rest is a bound of what the server does, of which each replica has its share.
+//! A limit that must hold exactly across all replicas is counted in Postgres, by the statement that uses it
+//! ([`Limited`]). The other limits are divided among the replicas, and each counts its share in memory.
 
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
@@ -10,24 +10,24 @@ use crate::domain::rate::{Limited, Rate, RateKind};
 use crate::limits::quotas::{QuotaFigures, Quotas};
 use crate::limits::throttle::Throttle;
 
-/// How much is allowed in an hour. 0 lifts a limit.
+/// The most that is allowed in an hour; quotas count per second. 0 removes a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowances {
-    /// Codes that users and strangers have sent to one address, whoever's user it is.
+    /// Codes to one address, whoever requests them and whichever user has the address.
     pub codes_to_address: u32,
-    /// Codes that one network asks for.
+    /// Codes that are requested from one network.
     pub codes_by_caller: u32,
-    /// Those of them that go out as SMS.
+    /// The codes among these that are sent as SMS.
     pub sms_by_caller: u32,
-    /// Codes that are asked for through one app client.
+    /// Codes that are requested through one app client.
     pub codes_by_client: u32,
-    /// Wrong passwords and codes that come from one network, at users to whom it is not familiar.
+    /// Wrong passwords and codes from one network, at users who are not known there.
     pub guesses_by_caller: u32,
-    /// Changes of one user's password that are tried.
+    /// Attempts to change one user's password.
     pub password_changes: u32,
-    /// Calls a second of each category and pool.
+    /// Calls per second, for each category and pool.
     pub quotas: QuotaFigures,
-    /// How many replicas share what is not counted in Postgres.
+    /// The number of replicas that share the limits that are not counted in Postgres.
     pub replicas: u32,
 }
 
@@ -47,29 +47,29 @@ impl Default for Allowances {
 }
 
 impl Allowances {
-    /// Those of `userpool dev`, where a program stands for all callers: none of addresses, and no quotas.
+    /// The limits of `userpool dev`, where one program acts for all callers: no limits by address and no quotas.
     pub fn development() -> Self {
         let quotas = QuotaFigures::unlimited();
         Self { codes_by_caller: 0, sms_by_caller: 0, guesses_by_caller: 0, quotas, ..Self::default() }
     }
 }
 
-/// What is counted in this process, and what is to be counted in Postgres.
+/// The limits that this process counts, and those that are to be counted in Postgres.
 #[derive(Debug)]
 pub struct Limits {
     allowances: Allowances,
-    /// Calls by category.
+    /// Calls per second, by category and pool.
     pub quotas: Quotas,
     codes_by_client: Option<Throttle<ClientId>>,
     facts: Throttle<UserPoolId>,
 }
 
-/// Facts about what somebody was refused who is no user or was not heard: so many a second and pool, and so many at once.
+/// Facts about refusals of unknown users or of passwords that were not checked: the most per second and pool.
 const FACTS_A_SECOND: u32 = 1;
 const FACTS_AT_ONCE: u32 = 300;
 
 impl Limits {
-    /// Counts nothing yet.
+    /// Limits of which nothing is used yet.
     pub fn new(allowances: Allowances) -> Self {
         let Allowances { codes_by_client, quotas, replicas, .. } = allowances;
         Self {
@@ -84,12 +84,12 @@ impl Limits {
         Rate::an_hour(most).map(|rate| Limited { kind, key: key(), rate })
     }
 
-    /// A code that is sent to an address, by the keyed hash of it.
+    /// The limit of codes to an address, which is given as a keyed hash.
     pub fn code_to_address(&self, address: impl FnOnce() -> Vec<u8>) -> Option<Limited> {
         self.limited(RateKind::CodesToAddress, self.allowances.codes_to_address, address)
     }
 
-    /// A code that a network asks for, by its keyed hash.
+    /// The limits of codes for a network, which is given as a keyed hash.
     pub fn code_by_caller(&self, medium: Medium, network: &[u8]) -> Vec<Limited> {
         let Allowances { codes_by_caller, sms_by_caller, .. } = self.allowances;
         let codes = self.limited(RateKind::CodesByCaller, codes_by_caller, || network.to_vec());
@@ -97,24 +97,24 @@ impl Limits {
         codes.into_iter().chain(sms.filter(|_| medium == Medium::Sms)).collect()
     }
 
-    /// A guess that a network makes, by its keyed hash.
+    /// The limit of guesses from a network, which is given as a keyed hash.
     pub fn guess_by_caller(&self, network: &[u8]) -> Option<Limited> {
         self.limited(RateKind::GuessesByCaller, self.allowances.guesses_by_caller, || network.to_vec())
     }
 
-    /// A change of a password that a user tries.
+    /// The limit of attempts to change a user's password.
     pub fn password_change(&self, user: impl FnOnce() -> Vec<u8>) -> Option<Limited> {
         self.limited(RateKind::PasswordChanges, self.allowances.password_changes, user)
     }
 
-    /// Counts a code that is asked for through a client. Refused beyond the replica's share.
+    /// Counts a code that is requested through a client. Refused beyond this replica's share.
     pub fn spend_code_by_client(&self, client: &ClientId) -> Result<(), Error> {
         let Some(throttle) = &self.codes_by_client else { return Ok(()) };
         throttle.spend(client).map_err(Error::limit_exceeded_for)
     }
 
-    /// Whether one more fact about nobody, or about a guess that was not heard, is recorded in a pool: a stranger could write
-    /// any number of them.
+    /// Whether a pool records one more fact about an unknown user or about a password that was not checked. Without a
+    /// limit a stranger could write any number of them.
     pub fn records(&self, pool: &UserPoolId) -> bool {
         let is_recorded = self.facts.spend(pool).is_ok();
         if !is_recorded {
@@ -123,7 +123,7 @@ impl Limits {
         is_recorded
     }
 
-    /// Forgets whom nobody called for long.
+    /// Forgets callers without recent calls.
     pub fn forget_idle(&self) {
         self.quotas.forget_idle();
         self.facts.forget_idle();
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn development_has_no_limits_by_where_calls_come_from() {
+    fn development_has_no_limits_by_network() {
         let limits = Limits::new(Allowances::development());
         assert_eq!((limits.code_by_caller(Medium::Sms, b"here"), limits.guess_by_caller(b"here")), (Vec::new(), None));
         assert!(limits.code_to_address(Vec::new).is_some() && limits.password_change(Vec::new).is_some());
     }
 
     #[test]
-    fn codes_through_a_client_have_a_bound_of_which_each_replica_has_its_share() {
+    fn each_replica_has_a_share_of_the_codes_through_a_client() {
         let limits = Limits::new(Allowances { codes_by_client: 10, replicas: 2, ..Allowances::default() });
         let (client, other) = (ClientId::new("client"), ClientId::new("other"));
         let taken = (0..10).filter(|_| limits.spend_code_by_client(&client).is_ok()).count();

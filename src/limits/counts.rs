@@ -1,21 +1,21 @@
-//! How many there may be of what a pool, a client or a user holds.
+//! The most objects that a pool, a client or a user may have.
 //!
-//! What is of one stream is a rule of its own: the stream's version is asserted anyway. What a pool holds in streams of its own
-//! is asserted by the commit that adds one (`store/commit`). Identity providers and resource servers of a pool will stand here
-//! as well, once there are any.
+//! A limit on objects in one stream is a rule, because the stream's version is asserted anyway. A limit on objects that
+//! have streams of their own is asserted by the commit that adds one (`store/commit`). Limits on identity providers and
+//! resource servers will be added here with these features.
 
-/// The limits, with Cognito's own numbers where the operator says nothing.
+/// The limits, with Cognito's values as defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Groups of a pool.
+    /// Groups in one pool.
     pub groups_per_pool: u32,
-    /// App clients of a pool.
+    /// App clients of one pool.
     pub clients_per_pool: u32,
-    /// Custom attributes of a pool.
+    /// Custom attributes of one pool.
     pub custom_attributes_per_pool: u32,
-    /// Groups that one user is in.
+    /// Groups that one user can be in.
     pub groups_per_user: u32,
-    /// Identities of providers that stand for one user.
+    /// External identities that one user can have.
     pub identities_per_user: u32,
 }
 

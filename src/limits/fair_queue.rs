@@ -1,33 +1,34 @@
-//! A queue in which groups take turns, and within a group its members: who waits a hundred times delays others once.
+//! A queue in which groups take turns, and members within a group: a member with a hundred waiters delays others by
+//! one.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::hash::Hash;
 
-/// Who waits, in the order of turns.
+/// The waiters, in the order of their turns.
 #[derive(Debug)]
 pub struct FairQueue<Group, Member, Waiter> {
     groups: Ring<Group, Ring<Member, VecDeque<Waiter>>>,
     bounds: Bounds,
 }
 
-/// How many may wait.
+/// The most waiters of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// In all.
+    /// The most waiters of all members together.
     pub most: usize,
-    /// Of one member.
+    /// The most waiters of one member.
     pub most_of_one: usize,
 }
 
-/// Lines that take turns, none of them empty.
+/// Lines that take turns; no line is empty.
 #[derive(Debug)]
 struct Ring<Key, Line> {
     turns: VecDeque<Key>,
     lines: HashMap<Key, Line>,
 }
 
-/// What can be asked of a line of either level.
+/// The number of waiters in a line of either level.
 trait Waiting {
     fn waiting(&self) -> usize;
 }
@@ -51,9 +52,9 @@ impl<Key, Line> Default for Ring<Key, Line> {
 }
 
 impl<Key: Clone + Eq + Hash, Line: Waiting + Default> Ring<Key, Line> {
-    /// How many of all lines have their turn before somebody before whom so many of the same line have theirs.
+    /// How many waiters of all lines come before a waiter who has `own` waiters of its own line before it.
     fn ahead(&self, key: &Key, own: usize) -> usize {
-        // A line that is not there yet gets its turn after all others.
+        // A new line gets its turn after all others.
         let position = self.turns.iter().position(|turn| turn == key).unwrap_or(self.turns.len());
         let before = |(index, turn): (usize, &Key)| {
             let turns = own + usize::from(index < position);
@@ -72,7 +73,7 @@ impl<Key: Clone + Eq + Hash, Line: Waiting + Default> Ring<Key, Line> {
         }
     }
 
-    /// Takes from the line whose turn it is, which then has to wait for all others.
+    /// Takes a waiter from the line whose turn it is. The line then moves behind all others.
     fn next<Waiter>(&mut self, take: impl FnOnce(&mut Line) -> Option<Waiter>) -> Option<Waiter> {
         let key = self.turns.pop_front()?;
         let line = self.lines.get_mut(&key)?;
@@ -85,7 +86,7 @@ impl<Key: Clone + Eq + Hash, Line: Waiting + Default> Ring<Key, Line> {
         waiter
     }
 
-    /// Changes a line, which ends if nobody is left in it.
+    /// Changes a line, and removes it if it becomes empty.
     fn change<Out>(&mut self, key: &Key, change: impl FnOnce(&mut Line) -> Option<Out>) -> Option<Out> {
         let line = self.lines.get_mut(key)?;
         let out = change(line);
@@ -98,17 +99,17 @@ impl<Key: Clone + Eq + Hash, Line: Waiting + Default> Ring<Key, Line> {
 }
 
 impl<Group: Clone + Eq + Hash, Member: Clone + Eq + Hash, Waiter> FairQueue<Group, Member, Waiter> {
-    /// Nobody waits.
+    /// An empty queue with these bounds.
     pub fn new(bounds: Bounds) -> Self {
         Self { groups: Ring::default(), bounds }
     }
 
-    /// Whether nobody waits.
+    /// Whether the queue has no waiters.
     pub fn is_empty(&self) -> bool {
         self.groups.turns.is_empty()
     }
 
-    /// How many have their turn before somebody who comes now; none if too many wait already.
+    /// How many waiters would come before a new one; `None` if the queue takes no more.
     pub fn ahead(&self, group: &Group, member: &Member) -> Option<usize> {
         let members = self.groups.lines.get(group);
         let own = members.and_then(|members| members.lines.get(member)).map_or(0, VecDeque::len);
@@ -119,17 +120,17 @@ impl<Group: Clone + Eq + Hash, Member: Clone + Eq + Hash, Waiter> FairQueue<Grou
         Some(self.groups.ahead(group, of_group))
     }
 
-    /// Joins. Whoever does so has asked who is ahead.
+    /// Adds a waiter. The caller has checked [`Self::ahead`] before.
     pub fn push(&mut self, group: &Group, member: &Member, waiter: Waiter) {
         self.groups.line(group).line(member).push_back(waiter);
     }
 
-    /// Takes the next one.
+    /// Takes the next waiter.
     pub fn pop(&mut self) -> Option<Waiter> {
         self.groups.next(|members| members.next(VecDeque::pop_front))
     }
 
-    /// Takes one out who waits no longer.
+    /// Removes a waiter that gives up.
     pub fn remove(&mut self, group: &Group, member: &Member, which: impl Fn(&Waiter) -> bool) -> Option<Waiter> {
         self.groups.change(group, |members| {
             members.change(member, |line| {
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_after_a_hundred_of_another_waits_for_one() {
+    fn a_member_waits_for_only_one_of_a_hundred_waiters_of_another() {
         let mut queue = Queue::new(Bounds { most: 1000, most_of_one: 100 });
         for number in 0..100 {
             push(&mut queue, 1, 1, number);
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_joins_beyond_the_bounds() {
+    fn the_queue_takes_no_waiters_beyond_its_bounds() {
         let mut queue = Queue::new(BOUNDS);
         for number in 0..40 {
             assert!(queue.ahead(&0, &(number as u8 / 10)).is_some());
@@ -197,9 +198,9 @@ mod tests {
     }
 
     proptest! {
-        /// The number that is told is the number of those who are in fact taken before, whoever joined and left earlier.
+        /// The returned number is exactly the number of waiters that are taken first, whoever joined and left earlier.
         #[test]
-        fn who_is_ahead_is_taken_before_and_nobody_else(
+        fn exactly_the_waiters_ahead_are_taken_first(
             steps in prop::collection::vec((0_u8..4, 0_u8..4, 0_u8..4), 0..80), group in 0_u8..5, member in 0_u8..5,
         ) {
             let mut queue = Queue::new(BOUNDS);
@@ -230,7 +231,7 @@ mod tests {
             prop_assert_eq!(order.len(), there.len() + 1);
             let position = order.iter().position(|waiter| waiter.2 == usize::MAX);
             prop_assert!(ahead.is_none() || ahead == position, "{ahead:?} {position:?}");
-            // Each member's own come in the order in which they joined.
+            // The waiters of each member come in the order in which they joined.
             for (at, waiter) in order.iter().enumerate() {
                 prop_assert!(order[..at].iter().all(|before| (before.0, before.1) != (waiter.0, waiter.1) || before.2 < waiter.2));
             }

@@ -1,4 +1,4 @@
-//! What one caller may take of what all need, and how many there may be of what pools hold.
+//! Limits on what one caller may use of shared resources, and on how many objects pools may have.
 
 pub mod allowances;
 mod counts;

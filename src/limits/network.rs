@@ -1,22 +1,22 @@
-//! Whose calls count together.
+//! The network of a caller, by which calls are counted.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 
-/// So much of an IPv6 address is a customer's network; the rest is the customer's own choice.
+/// The prefix length of a customer's network in IPv6; the customer chooses the rest of the address.
 const CUSTOMER: u8 = 64;
 
-/// The network of a caller: an address of IPv4, 64 bits of one of IPv6, or nothing that is known.
+/// The network of a caller: a whole IPv4 address, the first 64 bits of an IPv6 address, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network(Option<IpNet>);
 
 impl Network {
-    /// Of callers without an address: they count as one.
+    /// The network of callers without an address, who count as one.
     pub const UNKNOWN: Self = Self(None);
 
-    /// The network of an address. One of IPv4 that a listener of IPv6 sees is what it is.
+    /// The network of an address. An IPv4 address in IPv6 form counts as IPv4.
     pub fn of(address: IpAddr) -> Self {
         Self(Some(match address.to_canonical() {
             IpAddr::V4(address) => IpNet::from(IpAddr::V4(address)),
@@ -53,21 +53,21 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_ipv4_is_a_network_of_its_own_however_it_is_written() {
+    fn each_ipv4_address_is_one_network_in_any_notation() {
         assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
         assert_eq!(of("::ffff:192.0.2.1").to_string(), "192.0.2.1/32");
     }
 
     #[test]
-    fn addresses_of_ipv6_are_told_apart_by_their_first_half() {
+    fn ipv6_addresses_differ_by_their_first_half() {
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::2"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
     }
 
     #[test]
-    fn callers_without_an_address_are_one() {
+    fn callers_without_an_address_share_one_network() {
         assert_eq!(Network::from(None), Network::UNKNOWN);
         assert_eq!(Network::from(Some(IpAddr::from([192, 0, 2, 1]))), of("192.0.2.1"));
         assert_eq!(Network::UNKNOWN.to_string(), "unknown");
@@ -77,7 +77,7 @@ mod tests {
         #[test]
         fn any_address_has_one(address: u128, other: u64, four: u32) {
             let first = Network::of(Ipv6Addr::from(address).into());
-            // What is mapped from IPv4 has no halves.
+            // An address that is mapped from IPv4 has no halves.
             if Ipv6Addr::from(address).to_ipv4_mapped().is_none() {
                 let sibling = (address >> 64 << 64) | u128::from(other);
                 prop_assume!(Ipv6Addr::from(sibling).to_ipv4_mapped().is_none());

@@ -1,4 +1,5 @@
-//! Quotas: so many calls a second of each category and user pool (guide: limits). The protos declare an operation's category.
+//! Quotas: the most calls per second, by category and user pool (guide: limits). The protos declare an operation's
+//! category.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::limits::Network;
 use crate::limits::throttle::{Throttle, share};
 use crate::proto::userpool::v1::QuotaCategory;
 
-/// The categories with their figures, by the guide's page.
+/// The categories with their default quotas, from the guide's page.
 const CATEGORIES: [(QuotaCategory, u32); 17] = [
     (QuotaCategory::UserAuthentication, 120),
     (QuotaCategory::UserCreation, 50),
@@ -28,10 +29,10 @@ const CATEGORIES: [(QuotaCategory, u32); 17] = [
     (QuotaCategory::ClientAuthentication, 150),
 ];
 
-/// Answers to challenges have so many times the figure of sign-ins; what is beyond that counts as a sign-in.
+/// Answers to challenges have this many times the quota of sign-ins; answers beyond that count as sign-ins.
 const ANSWERS_A_SIGN_IN: u32 = 3;
 
-/// Calls a second of each category. 0 lifts a quota.
+/// Calls per second, by category. 0 removes a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaFigures([u32; CATEGORIES.len()]);
 
@@ -42,12 +43,12 @@ impl Default for QuotaFigures {
 }
 
 impl QuotaFigures {
-    /// No quota at all.
+    /// No quotas at all.
     pub fn unlimited() -> Self {
         Self([0; CATEGORIES.len()])
     }
 
-    /// The same with another figure for a category.
+    /// The same quotas, with another one for this category.
     pub fn with(mut self, category: QuotaCategory, figure: u32) -> Self {
         if let Some(index) = index(category) {
             self.0[index] = figure;
@@ -55,7 +56,7 @@ impl QuotaFigures {
         self
     }
 
-    /// The figure of a category.
+    /// The quota of a category, in calls per second.
     pub fn of(&self, category: QuotaCategory) -> u32 {
         index(category).map_or(0, |index| self.0[index])
     }
@@ -65,22 +66,22 @@ fn index(category: QuotaCategory) -> Option<usize> {
     CATEGORIES.iter().position(|(other, _)| *other == category)
 }
 
-/// One caller has so much of a pool's quota for calls that are not a service account's, in hundredths: else whoever knows the
-/// id of an app client could use it up.
+/// The share of a pool's quota that one caller can use, in percent, unless the caller is a service account: otherwise
+/// anyone who knows an app client's id could use up the quota.
 const SHARE_OF_ONE: u32 = 25;
 
-/// Who calls, as far as quotas are concerned.
+/// The caller on whose quota a call counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payer {
-    /// A service account. What strangers call does not count against it.
+    /// A service account. Calls of others do not count against it.
     ServiceAccount,
-    /// A user who has shown a token, wherever it calls from: many may call through one server.
+    /// A user with an access token, from any network: many users may call through one server.
     User(Sub),
-    /// Anybody, from a network.
+    /// A caller without a token, by network.
     Network(Network),
 }
 
-/// Counts calls of each pool. Keys are ids of pools; calls that name none share one key.
+/// Counts the calls of each pool, by its id. Calls that name no pool share one key.
 #[derive(Debug)]
 pub struct Quotas {
     categories: Vec<Option<Counter>>,
@@ -114,19 +115,19 @@ impl Counter {
 }
 
 impl Quotas {
-    /// Counts nothing yet. Each replica has its share.
+    /// Quotas of which nothing is used yet. Each replica gets its share.
     pub fn new(figures: QuotaFigures, replicas: u32) -> Self {
         let throttle = |figure: u32| (figure > 0).then(|| Counter::new(share(figure, replicas).get()));
         let answers = figures.of(QuotaCategory::UserAuthentication).saturating_mul(ANSWERS_A_SIGN_IN);
         Self { categories: figures.0.map(throttle).into(), answers: throttle(answers) }
     }
 
-    /// Whether nothing is counted.
+    /// Whether no category has a quota.
     pub fn are_off(&self) -> bool {
         self.categories.iter().all(Option::is_none)
     }
 
-    /// Counts a call, or answers how long to wait.
+    /// Counts a call, or returns how long to wait.
     pub fn spend(
         &self,
         category: QuotaCategory,
@@ -141,7 +142,7 @@ impl Quotas {
         counter.map_or(Ok(()), |counter| counter.spend(payer, pool))
     }
 
-    /// Forgets pools that nobody called for long.
+    /// Forgets pools without recent calls.
     pub fn forget_idle(&self) {
         self.categories.iter().chain([&self.answers]).flatten().for_each(Counter::forget_idle);
     }

@@ -1,7 +1,7 @@
 //! Which refusals of developer calls are recorded.
 //!
-//! An access key id is no secret: whoever knows one could have as many facts written as there are calls by wrong signatures.
-//! So a few a minute are, and the next that is says how many were not.
+//! An access key id is no secret: anyone who knows one could cause any number of facts by calls with wrong signatures.
+//! So a few refusals a minute are recorded, and the next recorded one says how many were not.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -15,14 +15,14 @@ use governor::{Quota, RateLimiter};
 use crate::domain::error::Exception;
 use crate::domain::ids::AccessKeyId;
 
-/// So many refusals of a kind are recorded a minute, for each account and by each process.
+/// The most refusals of a kind that one process records in a minute.
 pub const RECORDED_A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
-/// Whose calls are refused, and how: what a stranger does in the name of an account hides nothing that the account itself does.
-/// Only accounts that exist are counted, so there are not many.
+/// The account and the exception: refusals that strangers cause in the name of an account do not hide those of the
+/// account itself. Only existing accounts are counted, so there are few kinds.
 type Kind = (AccessKeyId, Exception);
 
-/// Which refusals are recorded.
+/// Decides which refusals are recorded.
 #[derive(Debug)]
 pub struct Refusals<C: Clock = DefaultClock> {
     recorded: RateLimiter<Kind, DefaultKeyedStateStore<Kind>, C, NoOpMiddleware<C::Instant>>,
@@ -42,11 +42,11 @@ impl<C: Clock> Refusals<C> {
         Self { recorded, left_out: Mutex::default() }
     }
 
-    /// Takes note of a refusal. If it is to be recorded, answers how many before it were not.
+    /// Counts a refusal. If it is to be recorded, returns how many before it were not.
     pub fn take(&self, account: &AccessKeyId, exception: Exception) -> Option<u32> {
         let kind = (account.clone(), exception);
         let recorded = self.recorded.check_key(&kind).is_ok();
-        // The numbers are right after every statement of whoever held the lock.
+        // The counts are correct after each statement under the lock, even if a holder panicked.
         let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         if recorded {
             return Some(left_out.remove(&kind).unwrap_or(0));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_at_one_account_hides_neither_others_nor_what_the_account_does_itself() {
+    fn a_flood_of_refusals_hides_no_other_accounts_and_no_other_exceptions() {
         let refusals = Refusals::by_clock(FakeRelativeClock::default());
         let [one, other] = ["AKIAAAAAAAAAAAAAAAAA", "AKIABBBBBBBBBBBBBBBB"].map(AccessKeyId::new);
         while refusals.take(&one, FORGED).is_some() {}

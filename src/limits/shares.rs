@@ -1,6 +1,6 @@
-//! A bounded amount of something, of which each network gets no more than a share.
+//! A bounded amount of a resource, of which each network gets at most a share.
 //!
-//! What a caller may take is looked up once, under a lock, and then taken and given back by counting alone.
+//! A caller's network is looked up once, under a lock; after that, taking and giving back only change counters.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::limits::Network;
 
-/// The amount, and who has how much of it.
+/// The amount, and how much each network has taken.
 #[derive(Debug)]
 pub struct Shares {
     most: usize,
@@ -17,22 +17,22 @@ pub struct Shares {
     networks: Mutex<HashMap<Network, Weak<Held>>>,
 }
 
-/// What one caller may take.
+/// The part of the amount that a caller may take.
 #[derive(Clone, Debug)]
 pub struct Portion {
     shares: Arc<Shares>,
-    /// What its network has; none if it is held to no share.
+    /// What the caller's network has taken; `None` if the caller is not limited to a share.
     held: Option<Arc<Held>>,
 }
 
-/// What is taken, until it is dropped.
+/// An amount that is taken until it is dropped.
 #[derive(Debug)]
 pub struct Taken {
     portion: Portion,
     amount: usize,
 }
 
-/// What callers of one network have.
+/// The amount that the callers of a network have taken.
 #[derive(Debug)]
 struct Held {
     network: Network,
@@ -41,14 +41,14 @@ struct Held {
 }
 
 impl Shares {
-    /// So much in all, and so much of it for one network.
+    /// At most `most` in all, and at most `most_of_one` for one network.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self { most, most_of_one, taken: AtomicUsize::new(0), networks: Mutex::default() })
     }
 
-    /// What callers of a network may take together.
+    /// The portion that all callers of a network share.
     pub fn of(self: &Arc<Self>, network: Network) -> Portion {
-        // A panic while the lock is held leaves the map as it was before or after a change of one entry.
+        // A panic under the lock leaves the map consistent: each change concerns one entry.
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
         let known = networks.get(&network).and_then(Weak::upgrade);
         let held = known.unwrap_or_else(|| {
@@ -60,7 +60,7 @@ impl Shares {
         Portion { shares: self.clone(), held: Some(held) }
     }
 
-    /// What a caller may take who speaks for many.
+    /// The portion of a caller who acts for many networks: all that is free.
     pub fn of_many(self: &Arc<Self>) -> Portion {
         Portion { shares: self.clone(), held: None }
     }
@@ -79,28 +79,28 @@ impl Shares {
 
     fn forget(&self, network: Network) {
         let mut networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody of the same network may have come meanwhile.
+        // Another caller of the same network may have come meanwhile.
         if networks.get(&network).is_some_and(|held| held.strong_count() == 0) {
             networks.remove(&network);
         }
     }
 }
 
-/// Adds unless the sum is more than the most.
+/// Adds the amount, unless the sum exceeds `most`.
 fn add(taken: &AtomicUsize, amount: usize, most: usize) -> bool {
     let sum = |taken: usize| taken.checked_add(amount).filter(|sum| *sum <= most);
     taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
 }
 
 impl Portion {
-    /// Takes so much, if it is there.
+    /// Takes an amount, if it is free.
     pub fn take(&self, amount: usize) -> Option<Taken> {
         self.shares.take(self.held.as_deref(), amount).then(|| Taken { portion: self.clone(), amount })
     }
 }
 
 impl Taken {
-    /// Takes more of the same; what is taken already stays so.
+    /// Takes more. If that fails, the amount taken before stays.
     pub fn take(&mut self, more: usize) -> bool {
         let taken = self.portion.shares.take(self.portion.held.as_deref(), more);
         if taken {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_of_which_nobody_is_there_are_forgotten() {
+    fn networks_without_callers_are_forgotten() {
         let shares = Shares::new(10, 4);
         let taken = shares.of(network(1)).take(1).unwrap();
         let portion = shares.of(network(2));

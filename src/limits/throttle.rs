@@ -1,4 +1,4 @@
-//! A bound on how often something is done for each of many, in the memory of this process.
+//! Rate limits for many keys, in the memory of this process.
 
 use std::hash::Hash;
 use std::num::NonZeroU32;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// So often a key, and so many at once.
+/// A rate limit with a burst, for each key.
 pub struct Throttle<Key: Hash + Eq + Clone> {
     limiter: DefaultKeyedRateLimiter<Key>,
     clock: DefaultClock,
@@ -24,23 +24,23 @@ impl<Key: Hash + Eq + Clone> Throttle<Key> {
         Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
     }
 
-    /// So many a second, and so many at once; one at least.
+    /// At most this many per second and at once, but at least one.
     pub fn a_second(most: u32, at_once: u32) -> Self {
         Self::new(Quota::per_second(at_least_one(most)).allow_burst(at_least_one(at_once)))
     }
 
-    /// The share of one of so many replicas in so many an hour, all of which may come at once. `None`, which bounds nothing,
-    /// for 0.
+    /// One replica's share of an hourly limit, all of which can be used at once. For 0 the result is `None`, which
+    /// limits nothing.
     pub fn an_hour(most: u32, replicas: u32) -> Option<Self> {
         (most > 0).then(|| Self::new(Quota::per_hour(share(most, replicas))))
     }
 
-    /// Counts one more for a key, or answers how long to wait.
+    /// Counts one more for a key, or returns how long to wait.
     pub fn spend(&self, key: &Key) -> Result<(), Duration> {
         self.limiter.check_key(key).map_err(|early| early.wait_time_from(self.clock.now()))
     }
 
-    /// Forgets keys that have nothing to wait for.
+    /// Forgets the keys whose limit is unused again.
     pub fn forget_idle(&self) {
         self.limiter.retain_recent();
     }
@@ -50,7 +50,7 @@ fn at_least_one(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
-/// The share of one replica, rounded up, so that each has one.
+/// The share of one replica, rounded up, so that each replica has at least one.
 pub fn share(most: u32, replicas: u32) -> NonZeroU32 {
     at_least_one(most.div_ceil(replicas.max(1)))
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_has_its_own_bound() {
+    fn each_key_has_its_own_limit() {
         let throttle = Throttle::a_second(1, 3);
         let taken = |key: &str| (0..5).filter(|_| throttle.spend(&key.to_owned()).is_ok()).count();
         assert_eq!((taken("one"), taken("other")), (3, 3));

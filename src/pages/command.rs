@@ -1,21 +1,21 @@
-//! Commands as a shell takes them.
+//! Commands for a shell.
 
 use serde_json::Value;
 
-/// What to type for something, by either of two programs.
+/// What to type for a call, with either of two programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// What it does.
+    /// The heading over the command.
     pub title: String,
-    /// By the AWS CLI.
+    /// The call with the AWS CLI.
     pub aws: String,
-    /// By grpcurl.
+    /// The call with grpcurl.
     pub grpcurl: String,
 }
 
 impl Command {
-    /// A call of an operation, by its name and by its path over gRPC, with a request in Cognito's names. The variables are those
-    /// of `dev.env`.
+    /// A call of an operation, given its name, its path over gRPC, and a request in Cognito's names. The variables are
+    /// those of `dev.env`.
     pub fn new(title: impl Into<String>, operation: &str, path: &str, request: &Value) -> Self {
         let request = quoted(&format!("{request:#}"));
         let (name, path) = (kebab(operation), path.trim_start_matches('/'));
@@ -29,12 +29,12 @@ impl Command {
     }
 }
 
-/// A text as one word of a shell, whatever it holds.
+/// Any text as one word of a shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// `CreateUserPool` → `create-user-pool`.
+/// The AWS CLI's name of an operation: `CreateUserPool` → `create-user-pool`.
 fn kebab(name: &str) -> String {
     let mut kebab = String::with_capacity(name.len() + 8);
     for (index, character) in name.char_indices() {

@@ -1,20 +1,20 @@
-//! The page that confirms a link. It stands alone: its style is in it, and it has no script.
+//! The page that confirms a link. It loads nothing: its style is inside it, and it has no script.
 
 use askama::Template;
 
-/// What the page says. Nothing of the link is repeated in it.
+/// The texts of the page. Nothing of the link is repeated in it.
 #[derive(Debug, Template)]
 #[template(path = "confirmation.html")]
 pub struct Confirmation {
-    /// The heading.
+    /// The heading, which is the browser's title as well.
     pub title: &'static str,
-    /// What is to be known, or done.
+    /// What the user should know or do.
     pub text: &'static str,
-    /// The button, where there is something to do.
+    /// The button, if there is something to do.
     pub button: Option<&'static str>,
 }
 
 impl Confirmation {
-    /// The page's style, which its policy allows by what it is.
+    /// The page's style, which its policy allows by hash.
     pub const STYLE: &'static str = super::STYLE;
 }

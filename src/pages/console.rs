@@ -1,4 +1,4 @@
-//! The development console: what its pages say.
+//! The development console: the contents of its pages.
 
 use askama::Template;
 
@@ -8,18 +8,18 @@ use crate::pages::command::Command;
 /// The parts of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// What was sent to people.
+    /// Messages that were sent to people.
     Messages,
-    /// Pools and what they hold.
+    /// Pools and their contents.
     Pools,
-    /// What leaves for Kafka.
+    /// Events that leave for Kafka.
     Events,
-    /// None of them.
+    /// A page that is in none of them.
     Elsewhere,
 }
 
 impl Section {
-    /// Whether the page belongs there, as its navigation says.
+    /// The attribute for the navigation's link, if the page belongs to that part.
     fn current(&self, other: Self) -> &'static str {
         if *self == other { " aria-current=\"true\"" } else { "" }
     }
@@ -28,58 +28,58 @@ impl Section {
 /// A link with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Where to.
+    /// The address that the link leads to.
     pub href: String,
-    /// Its text.
+    /// The text that people click.
     pub text: String,
 }
 
 impl Link {
-    /// A link to somewhere.
+    /// A link with an address and a text.
     pub fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
         Self { href: href.into(), text: text.into() }
     }
 }
 
-/// One of the choices of a form.
+/// An option of a form's field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What is sent.
+    /// The value that the form sends.
     pub value: String,
-    /// What is read.
+    /// The text that people read.
     pub text: String,
-    /// Whether it is the one that is chosen.
+    /// Whether it is the chosen option.
     pub chosen: bool,
 }
 
-/// A list that goes on by itself, and on other pages.
+/// How a list goes on: live, and on other pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Where what is new comes from; not on a page of what is old.
+    /// The address of the stream of new entries; absent on pages of older entries.
     pub stream: Option<String>,
-    /// The page of the newest, where this is another one.
+    /// The page of the newest entries, if that is another page.
     pub newest: Option<String>,
-    /// The page of what is older.
+    /// The page of the next older entries.
     pub older: Option<String>,
 }
 
-/// The messages.
+/// The page of messages.
 #[derive(Debug, Template)]
 #[template(path = "console/messages.html")]
 pub struct Messages {
-    /// Of the page.
+    /// The page's title in the browser.
     pub title: String,
-    /// Of the page.
+    /// The part of the console that the page is in.
     pub section: Section,
-    /// The part of an address that is looked for.
+    /// The part of an address that is searched for.
     pub to: String,
     /// The pools to choose from.
     pub pools: Vec<Choice>,
     /// The kinds to choose from.
     pub kinds: Vec<Choice>,
-    /// Whether anything is asked for.
+    /// Whether a filter is set.
     pub filtered: bool,
-    /// The newest first.
+    /// The messages, the newest first.
     pub messages: Vec<Message>,
     /// How the list goes on.
     pub flow: Flow,
@@ -89,36 +89,36 @@ pub struct Messages {
 #[derive(Debug, Template)]
 #[template(path = "console/message.html")]
 pub struct Message {
-    /// The row.
+    /// The id of the message's row.
     pub id: String,
-    /// Its pool's id.
+    /// The id of the pool that sent it.
     pub pool: String,
-    /// `E-mail` or `SMS`.
+    /// The medium's name: `E-mail` or `SMS`.
     pub medium: &'static str,
-    /// What it is for, if that is known.
+    /// What the message is for, if that is known.
     pub kind: Option<&'static str>,
-    /// The address.
+    /// The recipient's address or phone number.
     pub to: String,
-    /// The sender, if the pool chose one.
+    /// The sender, if the pool has set one.
     pub from: Option<String>,
-    /// Where answers go, if the pool chose that.
+    /// The address for answers, if the pool has set one.
     pub reply_to: Option<String>,
     /// The subject of an e-mail.
     pub subject: Option<String>,
-    /// The text of an SMS, or of an e-mail for who reads no HTML.
+    /// The text of an SMS, or the plain text of an e-mail.
     pub text: String,
-    /// Where the HTML of an e-mail is.
+    /// The address of the HTML of an e-mail.
     pub html: Option<String>,
-    /// Its code or temporary password.
+    /// The code or temporary password in the message.
     pub code: Option<String>,
-    /// Its link.
+    /// The confirmation link in the message.
     pub link: Option<String>,
-    /// When it arrived.
+    /// The time of its delivery.
     pub at: Moment,
 }
 
 impl Message {
-    /// What stands above it.
+    /// The heading over the message.
     fn heading(&self) -> &str {
         let subject = self.subject.as_deref().filter(|subject| !subject.trim().is_empty());
         subject.or(self.kind).unwrap_or(self.medium)
@@ -129,74 +129,74 @@ impl Message {
 #[derive(Debug, Template)]
 #[template(path = "console/events.html")]
 pub struct Events {
-    /// Of the page.
+    /// The page's title in the browser.
     pub title: String,
-    /// Of the page.
+    /// The part of the console that the page is in.
     pub section: Section,
-    /// The topics.
+    /// The topics as tabs.
     pub topics: Vec<Tab>,
-    /// The topic of these.
+    /// The topic of the events.
     pub topic: String,
-    /// What the form sends beside what is chosen: the name of the log.
+    /// The name of the log, which the form sends besides the choices.
     pub log: &'static str,
     /// The pools to choose from.
     pub pools: Vec<Choice>,
-    /// Whether one is chosen.
+    /// Whether a pool is chosen.
     pub filtered: bool,
-    /// The newest first.
+    /// The events, the newest first.
     pub events: Vec<Event>,
     /// How the list goes on.
     pub flow: Flow,
 }
 
-/// A record of Kafka.
+/// An event as a record of Kafka.
 #[derive(Debug, Template)]
 #[template(path = "console/event.html")]
 pub struct Event {
-    /// Its id.
+    /// The event's id, as in `ce_id`.
     pub id: String,
-    /// Its type, as consumers read it.
+    /// The event's type, as consumers read it.
     pub kind: String,
-    /// Its key.
+    /// The record's key, which decides its partition.
     pub key: String,
-    /// When it happened.
+    /// The time of the event.
     pub at: Moment,
-    /// By name.
+    /// The record's headers: names and values.
     pub headers: Vec<(String, String)>,
-    /// JSON, or why the relay can't publish it.
+    /// The JSON of the record, or the reason why the relay can't publish it.
     pub body: Result<String, String>,
 }
 
-/// One of several pages of something.
+/// One of several pages that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tab {
-    /// Which.
+    /// The page that the tab leads to.
     pub link: Link,
-    /// Whether it is this one.
+    /// Whether it is the current page.
     pub current: bool,
 }
 
-/// What is known of something, in two columns.
+/// A name with its value, as a row of two columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
-    /// Of what.
+    /// The name in the first column.
     pub name: String,
-    /// The value.
+    /// The value in the second column.
     pub value: Shown,
 }
 
-/// A value as it is shown.
+/// A value in the form in which it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// A text.
+    /// A text as it is.
     Text(String),
-    /// A name of something, as it is typed.
+    /// A name or id that people type.
     Code(String),
-    /// One of a few words.
+    /// One of a few words, such as a status.
     Word(String),
     /// A point in time.
     Time(Moment),
-    /// A text that leads on.
+    /// A text with a link.
     Link(Link),
 }
 
@@ -210,66 +210,66 @@ impl Shown {
     }
 }
 
-/// Rows of the same kind.
+/// A table of similar rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// What the rows are; the page's own heading says it, where it is absent.
+    /// The heading; absent if the page's own heading is enough.
     pub title: Option<String>,
-    /// The names of the columns.
+    /// The headings of the columns.
     pub columns: Vec<&'static str>,
-    /// The rows.
+    /// The cells of each row, in the order of the columns.
     pub rows: Vec<Vec<Shown>>,
-    /// What is said where there are none.
+    /// The text that is shown instead if there are no rows.
     pub empty: &'static str,
-    /// The first page, where this is another one.
+    /// The first page, if that is another page.
     pub first: Option<String>,
-    /// The next page.
+    /// The next page; absent on the last one.
     pub next: Option<String>,
 }
 
 impl Table {
-    /// The name of the column of a cell.
+    /// The heading of a cell's column.
     fn column(&self, index: &usize) -> &str {
         self.columns.get(*index).copied().unwrap_or_default()
     }
 }
 
-/// A field in which to look for something.
+/// The search field above a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// What is asked.
+    /// The label of the field.
     pub label: &'static str,
-    /// An example.
+    /// An example of a search, shown in the empty field.
     pub hint: &'static str,
-    /// The name of its parameter.
+    /// The name of the parameter.
     pub name: &'static str,
-    /// What was asked.
+    /// The current search; empty if there is none.
     pub value: String,
-    /// The page without it.
+    /// The page without the search.
     pub without: String,
 }
 
-/// A pool or what is in one, or a list of those.
+/// The page of a pool or of something in it, or of a list.
 #[derive(Debug, Template)]
 #[template(path = "console/record.html")]
 pub struct Record {
-    /// Of the page.
+    /// The page's title in the browser.
     pub title: String,
-    /// Of the page.
+    /// The part of the console that the page is in.
     pub section: Section,
-    /// What it belongs to, from the outside in.
+    /// Links to what it belongs to, from the outside in.
     pub trail: Vec<Link>,
     /// The pages of the same pool.
     pub tabs: Vec<Tab>,
-    /// What is known.
+    /// The rows of names and values.
     pub facts: Vec<Fact>,
-    /// Where to look for something in the list.
+    /// The search field of the list, if there is one.
     pub search: Option<Search>,
-    /// The list, or what belongs to it.
+    /// The tables: a list, or what belongs to the record.
     pub tables: Vec<Table>,
-    /// What made it and what changes it.
+    /// Commands that copy and change it.
     pub commands: Vec<Command>,
-    /// All of it, as an operation answers it: the operation, and JSON.
+    /// The whole response of an operation: the operation's name, and JSON.
     pub document: Option<(&'static str, String)>,
 }
 
@@ -289,7 +289,7 @@ impl Default for Record {
     }
 }
 
-/// The HTML of an e-mail, as it was sent: its markup is not ours, and its frame lets it do nothing.
+/// The HTML of an e-mail, as it was sent: its markup is not ours, and its frame is sandboxed.
 #[derive(Debug, Template)]
 #[template(path = "console/paper.html")]
 pub struct Paper {
@@ -297,15 +297,15 @@ pub struct Paper {
     pub html: String,
 }
 
-/// What can't be shown, and why.
+/// A page that says what can't be shown.
 #[derive(Debug, Template)]
 #[template(path = "console/problem.html")]
 pub struct Problem {
-    /// Of the page.
+    /// The page's title in the browser.
     pub title: &'static str,
-    /// Of the page.
+    /// The part of the console that the page is in.
     pub section: Section,
-    /// Why.
+    /// The reason, as a sentence.
     pub text: String,
 }
 
@@ -317,7 +317,7 @@ mod tests {
     const HOSTILE: &str = "\"><script>alert(1)</script>&'";
 
     #[test]
-    fn what_a_stranger_wrote_is_shown_and_never_read_as_markup() {
+    fn hostile_text_is_shown_and_never_read_as_markup() {
         let hostile = || HOSTILE.to_owned();
         let message = Message {
             id: hostile(),

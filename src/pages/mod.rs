@@ -1,7 +1,7 @@
-//! Pages for people. Templates render values here; they know no store and ask nobody.
+//! Pages for people. Templates render the values here; they don't read from the store or call anything.
 //!
-//! The templates are in `templates/`, checked when this is compiled; what they show is escaped. `assets/` has what pages load
-//! beside themselves. No page has a script or a style of its own: policies allow none.
+//! The templates are in `templates/` and checked at compile time; what they show is escaped. `assets/` has the files
+//! that pages load. Templates have no inline scripts and no style attributes: policies forbid both.
 
 pub mod command;
 pub mod confirmation;
@@ -13,27 +13,27 @@ use time::macros::format_description;
 
 use crate::domain::time::Timestamp;
 
-/// The style that all pages have in common, for those that stand alone.
+/// The style that all pages share; pages that load nothing contain it.
 pub const STYLE: &str = include_str!("assets/style.css");
-/// The style of the console, which comes after the common one.
+/// The style of the console, which is added to the common one.
 pub const CONSOLE_STYLE: &str = include_str!("assets/console.css");
-/// The console's script: copies, and shows what arrives.
+/// The console's script: copies texts, and shows news.
 pub const CONSOLE_SCRIPT: &str = include_str!("assets/console.js");
-/// The console's sign in a browser's tab.
+/// The console's icon for browser tabs.
 pub const ICON: &str = include_str!("assets/icon.svg");
 
 /// A point in time as pages show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// RFC 3339, for programs.
+    /// The time in RFC 3339, for programs.
     pub machine: String,
-    /// For people, in UTC; the console's script makes it their own time.
+    /// The time in UTC, for people; the console's script converts it to their time zone.
     pub human: String,
 }
 
 impl From<Timestamp> for Moment {
     fn from(at: Timestamp) -> Self {
-        // What no calendar has is shown as nothing.
+        // A time outside of the calendar is shown as nothing.
         let time = OffsetDateTime::from_unix_timestamp(at.seconds()).ok();
         let human = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
         Self {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_told_to_programs_and_to_people() {
+    fn a_moment_has_a_form_for_programs_and_one_for_people() {
         let moment = Moment::from(Timestamp(1_700_000_000_123));
         assert_eq!(
             (moment.machine.as_str(), moment.human.as_str()),
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn no_page_has_a_script_or_a_style_of_its_own() {
+    fn no_page_has_an_inline_script_or_a_style_attribute() {
         let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/templates"))];
         let mut found = 0;
         while let Some(folder) = folders.pop() {

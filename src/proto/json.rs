@@ -1,4 +1,4 @@
-//! serde helpers of the generated event messages.
+//! serde helpers for the generated event messages.
 
 /// Whether a field holds its default and is left out.
 pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -11,7 +11,7 @@ pub mod base64 {
     use base64::engine::general_purpose::STANDARD;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes bytes as text.
+    /// Writes bytes as base64 text.
     pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
@@ -47,7 +47,7 @@ pub fn changed<T: serde::Serialize>(before: &T, after: &T) -> serde_json::Result
     Ok(names.into_iter().filter(|name| before.get(name) != after.get(name)).cloned().collect())
 }
 
-/// A message with some of its members taken from another one.
+/// The message `current`, with these members taken from `new`.
 pub fn merged<T: serde::Serialize + serde::de::DeserializeOwned>(
     current: &T,
     names: &[String],
@@ -65,7 +65,7 @@ pub fn merged<T: serde::Serialize + serde::de::DeserializeOwned>(
     serde_json::from_value(current)
 }
 
-/// A message with only some of its members.
+/// A message reduced to these members.
 pub fn only<T: serde::Serialize + serde::de::DeserializeOwned>(message: &T, names: &[String]) -> serde_json::Result<T> {
     let mut value = serde_json::to_value(message)?;
     if let Some(members) = value.as_object_mut() {

@@ -40,30 +40,26 @@ pub trait EventPayload: Sized {
     fn from_json(type_name: &str, payload: serde_json::Value) -> Result<Self, UnreadableEvent>;
 }
 
-/// An event of the log that this release can't read. The command that needs its stream fails; nothing is skipped.
+/// An event of the log that this release can't read. A command that needs its stream fails; no event is skipped.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum UnreadableEvent {
-    /// Written by a later release.
+    /// The event was written by a later release.
     #[error("unknown event type {0}")]
     UnknownType(String),
-    /// A known type in a form that only a later release reads.
+    /// The type is known, but only a later release can read this version of its schema.
     #[error("an event {kind} of schema version {version}")]
-    LaterVersion {
-        /// The type.
-        kind: String,
-        /// The version of its schema.
-        version: i32,
-    },
-    /// Not the fields that the type has.
+    LaterVersion { kind: String, version: i32 },
+    /// The payload does not have the fields of its type.
     #[error("a payload that does not fit its type: {0}")]
     Payload(#[from] serde_json::Error),
 }
 
-/// What is known of an event's type.
+/// What this release knows about a type of events.
 pub struct EventType {
-    /// The dotted name.
+    /// The type with its prefix, such as `user.signed_up`.
     pub name: &'static str,
-    /// Fields that may be published. What is in neither list is of a later release.
+    /// Fields that may be published. A field in neither list is of a later release.
     pub public: &'static [&'static str],
     /// Fields that are never published: sealed secrets and personal data.
     pub private: &'static [&'static str],
@@ -72,7 +68,7 @@ pub struct EventType {
 }
 
 impl EventType {
-    /// The type of that name, if this release knows it.
+    /// The type with this name, if this release knows it.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         EVENT_TYPES.iter().find(|known| known.name == name)
     }
@@ -87,7 +83,7 @@ mod tests {
 
     const SHOWN: &str = "must-not-show";
 
-    /// A value of a kind with a text in it; none where there is no place for one.
+    /// A value of this kind that contains the marker text; `None` if it has no place for a text.
     fn of_kind(kind: &Kind) -> Option<Value> {
         match kind {
             Kind::String => Some(Value::String(SHOWN.to_owned())),
@@ -137,11 +133,11 @@ mod tests {
         assert!(shown > 100, "only {shown} plain fields, which do show");
     }
 
-    /// Messages whose fields have such names and hold units of time or outcomes.
+    /// Messages whose fields look sensitive by name, but hold units of time or outcomes.
     const PLAIN: [&str; 2] = ["TokenValidityUnitsType", "AuthEventType"];
 
     #[test]
-    fn what_is_secret_or_personal_by_its_name_is_marked() {
+    fn fields_with_secret_or_personal_names_are_marked() {
         let sensitive = descriptor_pool().get_extension_by_name("userpool.v1.sensitive").unwrap();
         let names = [
             "password",

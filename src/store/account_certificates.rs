@@ -1,4 +1,4 @@
-//! The certificates by which service accounts call.
+//! The certificates with which service accounts call.
 
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::ids::AccessKeyId;
@@ -9,14 +9,14 @@ use crate::store::metadata::Origin;
 use crate::store::service_accounts::{ServiceAccount, account};
 use crate::store::{Store, to_database};
 
-/// What became of a certificate that was to be bound.
+/// The result of binding a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// It is the account's from now on.
+    /// The certificate is bound to the account now.
     Bound,
-    /// It is this account's already.
+    /// The certificate was already bound, to this account.
     Taken(AccessKeyId),
-    /// There is no such account, or it is revoked.
+    /// The account does not exist or is revoked.
     NoAccount,
 }
 
@@ -29,7 +29,7 @@ impl Store {
         origin: &Origin,
     ) -> Result<Binding, StoreError> {
         self.make_partitions(self.clock.now()).await?;
-        // The account's row is held until this one is there, so that a revocation meanwhile finds it.
+        // The account's row stays locked until the certificate is bound, so that a revocation meanwhile finds it.
         let bound = sqlx::query(
             "insert into service_account_certificates (fingerprint, access_key_id, bound_at)
              select $1, access_key_id, $3 from service_accounts where access_key_id = $2 and revoked_at is null for share
@@ -56,7 +56,7 @@ impl Store {
         Ok(Binding::Bound)
     }
 
-    /// Takes a certificate from its service account. Answers whether it was the account's before.
+    /// Unbinds a certificate from its service account. Returns whether it was bound to it.
     pub async fn unbind_certificate(
         &self,
         id: &AccessKeyId,
@@ -81,7 +81,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The account to which a certificate is bound, unless it is revoked.
+    /// The account to which a certificate is bound; `None` if the account is revoked.
     pub async fn account_of_certificate(&self, fingerprint: Fingerprint) -> Result<Option<ServiceAccount>, StoreError> {
         let query = || {
             sqlx::query(

@@ -1,8 +1,8 @@
-//! The partitions of `activity`, and facts that are written by themselves.
+//! The partitions of `activity`, and facts that are written outside a commit.
 //!
-//! A fact is deleted with its pool or its month, but not before everybody has read it who reads: whoever has a row in
-//! `checkpoints` for this log (its reader's name ends with `/activity`) and is not behind it, nor what is parked. Where nothing
-//! was ever relayed there is no such row, and nothing waits.
+//! A fact is deleted with its pool or its month, but not before all readers have read it: those with a row in
+//! `checkpoints` for this log (the reader's name ends with `/activity`). Parked facts stay too. Where no relay ever
+//! ran, there is no such row, and nothing waits.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::store::metadata::Origin;
 use crate::store::{Store, to_database};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Facts are kept for so many months.
+/// How many months facts are kept, by default.
 pub const DEFAULT_RETENTION_MONTHS: u32 = 24;
 
-/// By the index of each reader's place: where all is read, nothing is found at once. What is a day older than that place no reader
-/// looks at any more.
+/// Uses the index from each reader's checkpoint on, so it is fast if everything is read. Readers never look at facts
+/// more than a day older than their checkpoint.
 const AWAITED: &str = "
 with ends (at) as (
     select ((to_date(right($1, 7), 'YYYY_MM') + interval '1 month')::date::text || ' 00:00+00')::timestamptz
@@ -37,7 +37,7 @@ select exists (
 ) or exists (select from ends, relay_parked p where p.log = 'activity' and p.at < ends.at)";
 
 impl Store {
-    /// Makes the partitions of this month and the next.
+    /// Creates the partitions of this month and the next.
     pub async fn make_partitions(&self, now: Timestamp) -> Result<(), StoreError> {
         let this_month = to_database(now);
         let next_month = this_month.replace_day(1).unwrap_or(this_month) + time::Duration::days(32);
@@ -47,7 +47,7 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the partitions whose facts are all older than the retention. Answers their names.
+    /// Drops the partitions whose facts are all older than the retention. Returns their names.
     pub async fn drop_old_partitions(&self, now: Timestamp, retention_months: u32) -> Result<Vec<String>, StoreError> {
         let oldest = months_before(to_database(now), retention_months);
         let limit = format!("activity_{:04}_{:02}", oldest.year(), u8::from(oldest.month()));
@@ -61,10 +61,10 @@ impl Store {
         let mut dropped = Vec::new();
         for name in names {
             if self.is_awaited(&name).await? {
-                tracing::warn!(name, "facts that are too old stay: they are not published yet, or parked");
+                tracing::warn!(name, "facts past their retention are kept: they are not published yet, or parked");
                 break;
             }
-            // The name comes from the catalogue and has the form that this program gives.
+            // The name comes from the catalogue, in the form that this program gives it.
             let statement = format!("drop table if exists \"{}\"", name.replace('"', "\"\""));
             sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&self.database).await?;
             dropped.push(name);
@@ -72,13 +72,13 @@ impl Store {
         Ok(dropped)
     }
 
-    /// Whether somebody has still to read a fact of a partition, or an older one.
+    /// Whether a reader still needs a fact of a partition, or an older one.
     async fn is_awaited(&self, name: &str) -> Result<bool, StoreError> {
         let awaited = sqlx::query_scalar(AWAITED).bind(name).fetch_one(&self.database).await?;
         Ok(awaited)
     }
 
-    /// Keeps the partitions: one ahead, none too old.
+    /// Keeps the partitions up to date: creates the next one and drops old ones.
     pub async fn keep_partitions(self, retention_months: u32, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let now = self.clock.now();
@@ -89,13 +89,13 @@ impl Store {
             match kept.await {
                 Ok(dropped) if dropped.is_empty() => {}
                 Ok(dropped) => tracing::info!(?dropped, "dropped old activity"),
-                Err(error) => tracing::error!(%error, "the partitions of activity can't be kept"),
+                Err(error) => tracing::error!(%error, "the partitions of activity can't be updated"),
             }
             let _ = tokio::time::timeout(DAY, stop.cancelled()).await;
         }
     }
 
-    /// Appends facts by themselves.
+    /// Appends facts outside a commit.
     pub(crate) async fn append_facts(&self, pool: &UserPoolId, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
         let (store, pool) = (self.clone(), pool.clone());
         self.to_its_end(async move {
@@ -111,7 +111,8 @@ impl Store {
         .await
     }
 
-    /// Records a fact that belongs to no pool: about service accounts and callers without one. No address is kept of it.
+    /// Records a fact that belongs to no pool: about service accounts, and about callers without one. The caller's
+    /// address is not stored.
     pub async fn record<Activity: EventPayload>(
         &self,
         owner: &str,

@@ -1,8 +1,8 @@
-//! The answers of commands that their caller named: each is written in the command's own transaction, and given again
-//! instead of doing the command twice.
+//! Stored answers of commands with an idempotency key. Each is written in the transaction of its command, and returned
+//! again instead of running the command twice.
 //!
-//! The row is the first thing that such a transaction writes. Of two alike at one moment the second one waits there for the
-//! first one's end, and then fails; its caller gets the stored answer.
+//! The answer's row is the first write of such a transaction. Of two simultaneous commands with the same key, the
+//! second waits there for the first one's end and then fails; its caller gets the stored answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,23 +23,23 @@ use crate::store::keys::{KeyKind, MasterKeys};
 use crate::store::seal::{self, DataKey, FieldClass, Place};
 use crate::store::{Store, to_database};
 
-/// So long an answer is given again.
+/// How long an answer is stored, in seconds.
 pub const LIFE_SECONDS: i64 = 24 * 60 * 60;
 const LONGEST_KEY: usize = 128;
 
-/// What a caller calls a command, so that it is done once: 1 to 128 visible characters of ASCII.
+/// The key that a caller gives a command so that it runs only once: 1 to 128 visible ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Takes a text that has the form of one.
+    /// The key in this text, if the text has the form of one.
     pub fn parse(text: &str) -> Option<Self> {
         let formed = (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         formed.then(|| Self(text.to_owned()))
     }
 }
 
-/// A command that its caller named.
+/// A command with an idempotency key.
 #[derive(Clone, Debug)]
 pub struct NamedCommand {
     account: AccessKeyId,
@@ -49,12 +49,12 @@ pub struct NamedCommand {
     user_pool_id: Option<UserPoolId>,
     request: Sha256,
     stored: Arc<AtomicBool>,
-    /// The key of the user whom the answer is about, once that is known.
+    /// The key of the user whom the answer is about, once the user is known.
     about: Arc<Mutex<Option<Arc<DataKey>>>>,
 }
 
 impl NamedCommand {
-    /// A command with its request, in the one form that the same request always has.
+    /// A command with its request, encoded so that equal requests have equal bytes.
     pub fn new(
         account: AccessKeyId,
         operation: &'static str,
@@ -66,12 +66,12 @@ impl NamedCommand {
         Self { account, operation, key, user_pool_id, request, stored, about }
     }
 
-    /// Whether its answer was committed together with what it did.
+    /// Whether the answer was committed together with the command's changes.
     pub fn is_stored(&self) -> bool {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Says whom the answer is about, where no commit does: it is to be erased with that user.
+    /// Names the user whom the answer is about, if no commit does: the answer is to be erased with that user.
     pub fn concerns(&self, user: &Arc<DataKey>) {
         *self.about() = Some(user.clone());
     }
@@ -89,7 +89,7 @@ impl NamedCommand {
         StreamId::new(format!("answers/{}/{}/{}", self.account, self.operation, self.key.0))
     }
 
-    /// The answer as a row, sealed under a key that is there as long as the row is of use.
+    /// The answer as a row, sealed under a key that exists for as long as the row is useful.
     pub(super) fn row(
         &self,
         pool: &UserPoolId,
@@ -123,8 +123,8 @@ impl NamedCommand {
     }
 }
 
-/// What an answer is sealed under: the key of the user whom it is about, so that it goes with the user; else the pool's; and
-/// where the pool ends, the master key.
+/// The key under which an answer is sealed: that of the user whom it is about, so that it is erased with the user;
+/// otherwise the pool's; and if the pool ends, the master key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sealer<'a> {
     Data(&'a DataKey),
@@ -142,19 +142,19 @@ pub(super) struct AnswerRow {
     expires_at: OffsetDateTime,
 }
 
-/// What is stored under a command's name.
+/// What is stored under an idempotency key.
 #[derive(Debug)]
 pub enum StoredAnswer {
-    /// The answer.
+    /// The encoded answer to the same request.
     Answer(Vec<u8>),
-    /// The answer to another request.
+    /// The key was used with another request.
     OtherRequest,
-    /// An answer about somebody who was deleted since.
+    /// The answer was about a user who was deleted since.
     Erased,
 }
 
 impl StoredAnswer {
-    /// What the caller gets.
+    /// The answer for the caller, or the refusal.
     pub fn given_again(self) -> Result<Vec<u8>, Error> {
         match self {
             Self::Answer(answer) => Ok(answer),
@@ -170,7 +170,8 @@ impl StoredAnswer {
     }
 }
 
-/// Writes an answer; one whose time is over makes room. Fails if there is one, after the transaction that wrote it.
+/// Writes an answer, in place of one that has expired. Fails if there is a valid one, once the transaction that wrote
+/// it has ended.
 pub(super) async fn write(connection: &mut PgConnection, row: &AnswerRow) -> Result<(), StoreError> {
     let written = sqlx::query(
         "insert into stored_answers (access_key_id, operation, idempotency_key, user_pool_id, key_id, sealed, expires_at)
@@ -193,7 +194,7 @@ pub(super) async fn write(connection: &mut PgConnection, row: &AnswerRow) -> Res
 }
 
 impl Store {
-    /// What is stored under a command's name.
+    /// What is stored under the idempotency key of a command.
     pub async fn stored_answer(&self, command: &NamedCommand) -> Result<Option<StoredAnswer>, Error> {
         let row = sqlx::query(
             "select a.user_pool_id, a.sealed, a.key_id, k.kind, k.wrapped
@@ -214,7 +215,8 @@ impl Store {
         let stream = command.stream();
         let place = Place { pool: &pool, stream: &stream, class: FieldClass::StoredAnswer };
         let Some(kind) = kind else {
-            // A key that is not among the pool's is a master key, or one that was destroyed with what it sealed.
+            // The key is not among the pool's: it is a master key, or one that was destroyed together with what it
+            // sealed.
             let opened = self.master.open(place, &sealed);
             return Ok(Some(opened.map_or(StoredAnswer::Erased, |content| command.opened(&content))));
         };
@@ -233,12 +235,12 @@ impl Store {
         Ok(Some(command.opened(&opened.map_err(Error::internal)?)))
     }
 
-    /// Stores the answer of a command that committed nothing, and gives the one that counts: another's, if that was first.
+    /// Stores the answer of a command that committed nothing. Returns the stored one if another call was first.
     pub async fn store_answer(&self, command: &NamedCommand, answer: Vec<u8>) -> Result<Vec<u8>, Error> {
         let pool = match &command.user_pool_id {
             Some(id) => match self.pool_hint(id).await {
                 Ok(pool) => Some(pool),
-                // The command named a pool that is not there, or deleted it.
+                // The command named a pool that does not exist, or deleted it.
                 Err(StoreError::NotFound(_)) => None,
                 Err(error) => return Err(error.into()),
             },

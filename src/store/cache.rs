@@ -1,8 +1,9 @@
-//! Pools and clients in memory, each with its version.
+//! Pools and clients in memory, with their versions.
 //!
-//! Nothing here is trusted: each read asks the database for the current versions, and for the rows where they differ from what
-//! is kept. What is kept only saves sending and decoding a row that has not changed, so no replica tells another of a change. A
-//! client that a read does not find is forgotten; a pool or client that was not used for long gives way to others.
+//! Nothing here is trusted: each read asks the database for the current versions, and for the rows whose version
+//! differs from the cached one. The cache only saves sending and decoding unchanged rows, so replicas need not tell
+//! each other of changes. A client that a read does not find is removed; entries that were not used for long make room
+//! for others.
 
 use std::sync::Arc;
 
@@ -13,39 +14,39 @@ use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::store::keys::PoolKeys;
 
-/// A pool as it was at a version, with its keys.
+/// A pool at one version, with its keys.
 #[derive(Debug)]
 pub struct PoolView {
-    /// Its id.
+    /// The pool's id, which starts with its region.
     pub id: UserPoolId,
     /// The version of its stream.
     pub version: i64,
-    /// What it is.
+    /// The pool's settings, schema and signing keys at this version.
     pub state: UserPool,
-    /// How its users' names are compared.
+    /// The rules for comparing the names of its users.
     pub name_rules: NameRules,
-    /// Its keys.
+    /// The pool's data keys, unwrapped.
     pub keys: Arc<PoolKeys>,
 }
 
-/// A client as it was at a version.
+/// A client at one version.
 #[derive(Debug)]
 pub struct ClientView {
     /// The version of its stream.
     pub version: i64,
-    /// What it is.
+    /// The client's settings at this version.
     pub state: AppClient,
 }
 
-/// How many of each are kept.
+/// The most pools and the most clients that are cached.
 const CAPACITY: u64 = 10_000;
 
-/// What is known of pools and clients.
+/// The cached pools and clients.
 #[derive(Debug)]
 pub struct Cache {
     pub(super) pools: Moka<UserPoolId, Arc<PoolView>>,
     pub(super) clients: Moka<ClientId, Arc<ClientView>>,
-    /// The pool of a client never changes.
+    /// The pool of each client, which never changes.
     pub(super) directory: Moka<ClientId, UserPoolId>,
 }
 

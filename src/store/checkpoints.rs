@@ -1,4 +1,4 @@
-//! Where the readers of the feed stand.
+//! The positions of the readers of the feed.
 
 use time::OffsetDateTime;
 
@@ -10,7 +10,7 @@ use crate::store::parked::{Parking, park};
 use crate::store::{Store, from_database, to_database};
 
 impl Store {
-    /// Where a reader stands.
+    /// The position of a reader; the start if it has none.
     pub async fn checkpoint(&self, reader: &str) -> Result<Cursor, StoreError> {
         let row: Option<(i64, String, i32, OffsetDateTime)> =
             sqlx::query_as("select epoch, tx::text, ord, at from checkpoints where reader = $1")
@@ -20,7 +20,7 @@ impl Store {
         Ok(row.map_or_else(Cursor::start, |(epoch, tx, ord, at)| Cursor { epoch, tx, ord, at: from_database(at) }))
     }
 
-    /// Makes a reader known that has read nothing yet. From now on no fact is deleted that it has not read.
+    /// Registers a new reader at the start of the feed. From then on, no fact is deleted that it has not read.
     pub async fn enter_reader(&self, reader: &str) -> Result<(), StoreError> {
         let start = Cursor::start();
         sqlx::query(
@@ -37,8 +37,8 @@ impl Store {
         Ok(())
     }
 
-    /// Moves readers on in one transaction, and parks in it what they leave behind, if the lease that they read under is still
-    /// held. Answers whether it was.
+    /// Moves readers forward in one transaction, and parks the events that they skip, if the lease is still held.
+    /// Returns whether it was.
     pub async fn move_checkpoints(
         &self,
         lease: &Lease,
@@ -50,8 +50,8 @@ impl Store {
         lent.settled(moved)
     }
 
-    /// Forgets where a reader of a log stands, and what was parked of that log: whoever reads next begins at the start, and
-    /// until then nobody waits for it.
+    /// Forgets the position of a reader of a log, and the parked events of that log. The next reader begins at the
+    /// start; until then nothing waits for one.
     pub async fn forget_reader(&self, reader: &str, log: Log) -> Result<(), StoreError> {
         let mut lent = self.database.lend().await?;
         let forgotten = forget_reader(&mut lent, reader, log).await;

@@ -1,21 +1,23 @@
 //! Connections that are kept from one read or commit to the next.
 //!
-//! The pool asks each connection that comes back whether it still lives. That is a round trip, which costs as much as a
-//! point read itself; so a connection whose work was done goes to the next caller instead, and back to the pool only now and
-//! then.
+//! The pool checks each returned connection. That is a round trip, which costs as much as a point read; so a connection
+//! whose work succeeded goes to the next caller directly, and back to the pool only now and then.
 //!
-//! What becomes of a connection whose work did not come to a good end:
+//! What happens to a connection whose work did not succeed:
 //!
-//! - The server refused: it is as good as before. It goes back to the pool, and a transaction is rolled back on the way.
-//! - The work was done, but a transaction was dropped without an end: its rollback is not sent yet, and what it locked would
-//!   stay locked for as long as the connection is kept. So it is not kept: the pool sends the rollback when it takes the
+//! - The server refused: the connection is as good as before. It goes back to the pool, and its transaction is rolled
+//!   back on the way.
+//! - The work succeeded, but a transaction was dropped without an end: its rollback is not sent yet, and its locks
+//!   would last as long as the connection is kept. So it is not kept: the pool sends the rollback when it takes the
 //!   connection back.
-//! - The caller went away, and the future was dropped in the middle of a statement: the driver has counted what it asked, and
-//!   reads the answers to it before the pool takes the connection back. Should one of them be an error, the connection ends.
-//! - The future was dropped in the middle of a `BEGIN`: the driver does not know yet that there is a transaction, would not
-//!   roll it back, and whatever came next would be part of it. So the connection ends. All transactions begin by
-//!   [`Lent::begin`], which sees to that.
-//! - It broke, or the driver did not understand it: it ends, and all that are idle are looked at, for it is seldom one alone.
+//! - The caller went away, and the future was dropped in the middle of a statement: the driver has counted its
+//!   requests, and reads their answers before the pool takes the connection back. If one of them is an error, the
+//!   connection is closed.
+//! - The future was dropped in the middle of a `BEGIN`: the driver doesn't know yet that there is a transaction and
+//!   would not roll it back, so the next statements would become part of it. So the connection is closed. All
+//!   transactions begin with [`Lent::begin`], which ensures that.
+//! - The connection broke, or the driver didn't understand the server: it is closed, and all idle connections are
+//!   checked, because rarely only one breaks.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,21 +32,21 @@ use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool
 
 use crate::store::error::{StoreError, ends_connection};
 
-/// A connection is kept for so long: then the pool may look at it, and end it for its age.
+/// How long a connection is kept. Then the pool may check it, and close it for its age.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Some of a pool's connections, kept.
+/// Some of a pool's connections, kept for the next caller.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: PgPool,
     kept: Mutex<Vec<Kept>>,
-    /// At most so many: the others are the pool's own, for workers and whatever else asks it.
+    /// The most connections that are kept; the others stay in the pool, for workers and other users of it.
     most: usize,
-    /// So many wait for a connection of the pool.
+    /// How many callers wait for a connection of the pool.
     waiting: AtomicUsize,
 }
 
-/// Somebody who waits.
+/// Counts a caller as waiting until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -72,21 +74,21 @@ impl Kept {
     }
 }
 
-/// A connection for one statement or transaction. Dropped in the middle of its work, it goes back to the pool.
+/// A connection for one statement or transaction. If it is dropped in the middle of its work, it goes back to the pool.
 pub(crate) struct Lent<'a> {
     from: &'a Connections,
-    /// There until it is given back.
+    /// Present until the connection is given back.
     kept: Option<Kept>,
-    /// Whether it is known what the connection is in: not while a transaction begins.
+    /// Whether the connection's transaction state is known; it is not while a transaction begins.
     is_settled: bool,
 }
 
-/// What statements that stand alone are asked of: the pool's own connections, one for each. Each goes back at its end.
+/// Runs single statements on the pool's own connections, one for each. Each goes back at its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Database(Arc<Connections>);
 
 impl Connections {
-    /// Keeps none yet.
+    /// Starts without kept connections.
     pub fn new(pool: PgPool) -> Self {
         let most = pool.options().get_max_connections() / 2;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -103,15 +105,15 @@ impl Connections {
 
     /// The rows that a query finds.
     ///
-    /// The server may have ended connections while nobody looked: a query that fails by that is sent once more, over a
-    /// connection that was looked at. So it may only read.
+    /// The server may have ended idle connections. A query that fails because of that is sent again over a checked
+    /// connection, so it must only read.
     pub async fn fetch_all<'q>(
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
         match self.fetch_once(query()).await {
             Err(error) if error.is_connection_lost() => {
-                tracing::debug!(%error, "a read is sent once more");
+                tracing::debug!(%error, "a read is sent again");
                 self.fetch_once(query()).await
             }
             fetched => fetched,
@@ -124,7 +126,7 @@ impl Connections {
         lent.settled(rows.map_err(StoreError::from))
     }
 
-    /// A connection: one that is kept, or one of the pool.
+    /// A connection: a kept one, or one of the pool.
     pub async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         match self.young() {
             Some(kept) => Ok(Lent { from: self, kept: Some(kept), is_settled: true }),
@@ -132,52 +134,52 @@ impl Connections {
         }
     }
 
-    /// A connection of the pool.
+    /// A connection from the pool.
     async fn draw(&self) -> Result<Lent<'_>, StoreError> {
         let kept = Kept { connection: self.acquire().await?, since: Instant::now() };
         Ok(Lent { from: self, kept: Some(kept), is_settled: true })
     }
 
-    /// A connection that is kept. Those that nobody wanted for a while go back to the pool.
+    /// A kept connection. Those that were not used for a while go back to the pool.
     fn young(&self) -> Option<Kept> {
         let mut kept = self.kept();
         std::iter::from_fn(|| kept.pop()).find(Kept::is_young)
     }
 
-    /// A connection of the pool. Nothing is kept from one who waits for it.
+    /// A connection from the pool. While a caller waits for one, connections are not kept.
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
         if let Some(connection) = self.pool.try_acquire() {
             return Ok(connection);
         }
         let _waiting = Waiting::begin(&self.waiting);
-        // From now on those that are done go back to the pool; one that was kept a moment ago does as well.
+        // From now on, connections go back to the pool after their work; so does one that was kept before.
         if self.pool.size() >= self.pool.options().get_max_connections() {
             drop(self.kept().pop());
         }
         self.pool.acquire().await.map_err(StoreError::NoConnection)
     }
 
-    /// Gives back all that nobody uses, kept or not: the pool looks at each and drops those that are dead.
+    /// Gives back all idle connections, kept or not: the pool checks each and drops dead ones.
     pub fn look_at_all(&self) {
         let idle: Vec<_> = std::iter::from_fn(|| self.pool.try_acquire()).collect();
         drop(idle);
         self.kept().clear();
     }
 
-    /// Gives back what is kept, and closes the pool.
+    /// Gives back the kept connections and closes the pool.
     pub async fn close(&self) {
         self.kept().clear();
         self.pool.close().await;
     }
 
     fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
-        // A panic while the lock is held leaves a list that is whole.
+        // A panic while the lock is held leaves the list intact.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Connections {
-    /// There may be no runtime any more in which a connection could go back to the pool.
+    /// There may be no runtime any more that could return a connection to the pool.
     fn drop(&mut self) {
         for kept in self.kept().drain(..) {
             drop(kept.connection.detach());
@@ -186,25 +188,25 @@ impl Drop for Connections {
 }
 
 impl Lent<'_> {
-    /// The connection.
-    #[expect(clippy::expect_used, reason = "what takes the connection out consumes this")]
+    /// The connection itself, for statements.
+    #[expect(clippy::expect_used, reason = "taking the connection out consumes this")]
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.kept.as_mut().expect("a connection until it is given back").connection
     }
 
-    /// Begins a transaction. Dropped, it is rolled back before anybody else gets the connection.
-    #[expect(clippy::disallowed_methods, reason = "a connection on which no transaction begins whole ends here")]
+    /// Begins a transaction. If it is dropped, it is rolled back before another caller gets the connection.
+    #[expect(clippy::disallowed_methods, reason = "a connection whose BEGIN is interrupted is closed here")]
     pub async fn begin(&mut self) -> Result<Transaction<'_, Postgres>, StoreError> {
         let Self { kept, is_settled, .. } = self;
         *is_settled = false;
-        #[expect(clippy::expect_used, reason = "what takes the connection out consumes this")]
+        #[expect(clippy::expect_used, reason = "taking the connection out consumes this")]
         let connection = &mut kept.as_mut().expect("a connection until it is given back").connection;
         let transaction = connection.begin().await?;
         *is_settled = true;
         Ok(transaction)
     }
 
-    /// The work has come to an end: the connection goes where it belongs after that.
+    /// Ends the work: the connection is kept, returned to the pool or closed, depending on the result.
     pub fn settled<T>(self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         match &result {
             Ok(_) => self.done(),
@@ -213,7 +215,7 @@ impl Lent<'_> {
         result
     }
 
-    /// The work is done: the next caller may have the connection.
+    /// The work succeeded: the next caller may have the connection.
     fn done(mut self) {
         let Some(kept) = self.kept.take() else { return };
         if kept.connection.should_flush() {
@@ -245,27 +247,27 @@ impl Drop for Lent<'_> {
 }
 
 impl Database {
-    /// Over these connections.
+    /// Runs statements on the pool of these connections.
     pub fn new(connections: Arc<Connections>) -> Self {
         Self(connections)
     }
 
-    /// The pool itself.
+    /// The connection pool of the driver.
     pub fn pool(&self) -> &PgPool {
         &self.0.pool
     }
 
-    /// For several statements, or a transaction.
+    /// A connection for several statements, or for a transaction.
     pub async fn lend(&self) -> Result<Lent<'_>, StoreError> {
         self.0.draw().await
     }
 }
 
-/// The errors of those that ask statements are the driver's.
+/// The driver's error in an error of the store.
 fn of_driver(error: StoreError) -> sqlx::Error {
     match error {
         StoreError::Database(error) | StoreError::NoConnection(error) => error,
-        // A connection that can't be had fails by nothing else.
+        // Getting a connection fails with no other error.
         other => sqlx::Error::Protocol(other.to_string()),
     }
 }

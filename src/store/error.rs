@@ -1,4 +1,4 @@
-//! What can go wrong in the store.
+//! The errors of the store.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::store::seal::Unsealable;
 pub enum Failure {
     /// The answer is a refusal.
     Refused(Error),
-    /// The store failed, or somebody else was first.
+    /// The store failed, or another commit was first.
     Store(StoreError),
-    /// What was prepared for the attempt is about what has changed since.
+    /// What was prepared for the attempt depends on something that has changed since.
     Outdated,
 }
 
 impl Failure {
-    /// The same with another refusal, if it is one.
+    /// The same failure, with another error if it is a refusal.
     pub fn map_refusal(self, change: impl FnOnce(Error) -> Error) -> Self {
         match self {
             Self::Refused(error) => Self::Refused(change(error)),
@@ -47,150 +47,141 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// What was asked about is not there.
+/// The requested object does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum NotFound {
-    /// The pool.
     #[error("there is no pool {0}")]
     Pool(UserPoolId),
-    /// The client, or its pool where it was asked for by the client alone.
+    /// The client, or its pool if the request named only the client.
     #[error("there is no client {0}")]
     Client(ClientId),
 }
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum StoreError {
-    /// What was asked about is not there. A use case says which exception that is; unless it does, ResourceNotFoundException.
+    /// The requested object does not exist. Unless a use case chooses another exception, it is
+    /// ResourceNotFoundException.
     #[error(transparent)]
     NotFound(#[from] NotFound),
-    /// Somebody else changed what the decision was made from: read again.
+    /// Another commit changed what the decision was made from: read again.
     #[error("the decision was made from a version that is no longer current")]
     Stale,
-    /// A name or an id that is to be unique is taken: read again, the rules will say by what.
+    /// A unique name or id is taken: read again, and the rules will name the conflict.
     #[error("a claim is taken ({constraint})")]
-    Claimed {
-        /// The constraint.
-        constraint: String,
-    },
-    /// The same command of the same caller has an answer: it was done.
-    #[error("the command was done by another call of the same name")]
+    Claimed { constraint: String },
+    /// The same caller has already run a command with this idempotency key.
+    #[error("another call with the same idempotency key has run the command")]
     Answered,
-    /// What is limited by an address or a network has happened too often lately.
+    /// An hourly limit by address, network or user is reached.
     #[error("a limit is reached ({kind})")]
     Limited {
-        /// What.
         kind: String,
-        /// After how long there may be one more, as far as that is known.
+        /// When one more will be allowed, as far as that is known.
         wait: Option<Duration>,
     },
-    /// There may be no more of this.
-    #[error("the pool has as many {0:?} as it may have")]
+    /// The pool has the most objects of this kind that it may have.
+    #[error("the pool has the most {0:?} that it may have")]
     Full(Counted),
-    /// What can be used once was used before.
+    /// A challenge token was used before.
     #[error("a challenge token was spent before")]
     Spent,
-    /// What would be written is larger than any event may be.
+    /// An event is larger than allowed.
     #[error("a {kind} of {bytes} bytes is larger than any event may be")]
     EventTooLarge {
-        /// Its type.
         kind: &'static str,
-        /// Its size as JSON.
+        /// The size as JSON.
         bytes: usize,
-        /// The most that it may have.
+        /// The most bytes that an event may have.
         most: usize,
     },
-    /// Postgres refused or is away.
+    /// Postgres refused, or is unavailable.
     #[error("the database: {0}")]
     Database(sqlx::Error),
-    /// There is no connection to be had: nothing was asked of the database.
+    /// There is no connection to be had, so nothing was sent to the database.
     #[error("no connection to the database: {0}")]
     NoConnection(sqlx::Error),
-    /// A migration failed.
     #[error("a migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A blob can't be opened.
+    /// A sealed value can't be opened.
     #[error(transparent)]
     Unsealable(#[from] Unsealable),
-    /// An event of a later release.
+    /// The log has an event of a later release.
     #[error("the log: {0}")]
     Unreadable(#[from] UnreadableEvent),
-    /// A row does not hold what this release writes.
+    /// A row does not contain what this release writes.
     #[error("a row of {table} can't be read: {source}")]
-    Row {
-        /// Which table.
-        table: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// A value can't be written as JSON.
+    Row { table: &'static str, source: serde_json::Error },
     #[error("a value can't be written: {0}")]
     Unwritable(serde_json::Error),
-    /// The task that ran the commit ended in an unexpected way.
+    /// The task that ran the commit panicked or was cancelled.
     #[error("a commit ended without an answer: {0}")]
     Lost(#[from] tokio::task::JoinError),
 }
 
-/// What an error of the database means for whoever asked it.
+/// What a database error means for the caller of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// Somebody else was first: read again and decide anew.
+    /// Another transaction was first: read again and decide anew.
     Collision,
-    /// There is no database to talk to, or not yet.
+    /// The database is not reachable, or not ready yet.
     Absent,
-    /// The connection is not what it was taken for, another one may be.
+    /// The connection is unusable; another one may work.
     Broken,
-    /// It can't do this at the moment. The connection is as good as before.
+    /// The database can't do this at the moment. The connection is as good as before.
     Busy,
-    /// It does not let us in.
+    /// The database refuses the login.
     Closed,
-    /// Our own fault, or one of its own that no waiting mends.
+    /// A fault of ours, or a permanent one of the database.
     Fault,
 }
 
-/// What an SQLSTATE means, by its beginning: the longest that fits counts. Everything that is made of such a code follows
-/// from here. Values are checked before they come here, so the database refuses none as such: class 22 is our own fault.
+/// The meaning of an SQLSTATE, by its beginning: the longest match counts. Everything that depends on an SQLSTATE
+/// follows from this table. Values are checked before they reach the database, so it never refuses a value as such:
+/// class 22 is our own fault.
 const MEANINGS: &[(&str, Meaning)] = &[
     ("", Meaning::Fault),
-    // Connections: those that can't be made, those that broke.
+    // Connections that can't be made, or that broke.
     ("08", Meaning::Absent),
-    // The other end does not understand us any more.
+    // The server does not understand us any more.
     ("08P01", Meaning::Broken),
-    // Of our statements only one whose plan is out of date, after a migration.
+    // Among our statements, only one whose plan is out of date after a migration.
     ("0A000", Meaning::Broken),
-    // A transaction of another state than this connection should be in: read only, failed, ended for its idleness. A server
-    // that became a standby answers so as long as one stays with it.
+    // A transaction in another state than the connection should be in: read only, failed, or ended for its idleness. A
+    // server that became a standby answers so for as long as the connection is used.
     ("25", Meaning::Broken),
-    // A prepared statement, or a portal, that the server does not know: somebody between us shares connections.
+    // A prepared statement or a portal is unknown to the server: a proxy between us shares connections.
     ("26", Meaning::Broken),
     ("34", Meaning::Broken),
     ("42P05", Meaning::Broken),
     ("28", Meaning::Closed),
     ("3D", Meaning::Closed),
-    // Serialization and deadlocks.
+    // Serialization failures and deadlocks.
     ("40", Meaning::Collision),
-    // It is not known whether the statement was done.
+    // It is unknown whether the statement was executed.
     ("40003", Meaning::Broken),
-    // No room, no memory.
+    // No disk space or no memory.
     ("53", Meaning::Busy),
     ("53300", Meaning::Absent),
-    // A lock that was not to be had in time, and what is in use.
+    // A lock that was not available in time, and objects in use.
     ("55P03", Meaning::Busy),
     ("55006", Meaning::Busy),
     // A statement that took too long.
     ("57", Meaning::Busy),
-    // Shutting down, crashed, starting, a session that was ended.
+    // The server shuts down, crashed, starts, or ended the session.
     ("57P", Meaning::Absent),
     ("57P04", Meaning::Closed),
-    // Its files and its disk.
+    // The server's files and disks.
     ("58", Meaning::Busy),
-    // Our own: a version that is not the one that was read.
+    // Our own code: a version is not the one that was read.
     ("UP001", Meaning::Collision),
 ];
 
 fn meaning(code: &str) -> Meaning {
     let fitting = MEANINGS.iter().filter(|(beginning, _)| code.starts_with(beginning));
-    // Every code begins with nothing.
+    // Every code begins with the empty text.
     fitting.max_by_key(|(beginning, _)| beginning.len()).map_or(Meaning::Fault, |(_, meaning)| *meaning)
 }
 
@@ -201,13 +192,13 @@ impl Meaning {
                 let meaning = error.code().as_deref().map_or(Self::Fault, meaning);
                 let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
                 match (meaning, severity) {
-                    // Whatever it was, the connection is over.
+                    // Whatever the error was, the connection has ended.
                     (Self::Fault | Self::Busy, Some(PgSeverity::Fatal | PgSeverity::Panic)) => Self::Broken,
                     (meaning, _) => meaning,
                 }
             }
             sqlx::Error::Io(_) => Self::Absent,
-            // Whatever the driver did not understand: the next answer may be the one to this question.
+            // If the driver did not understand an answer, the next answer may belong to this request.
             sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::BeginFailed => Self::Broken,
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Self::Busy,
             _ => Self::Fault,
@@ -215,7 +206,7 @@ impl Meaning {
     }
 }
 
-/// Whether a connection is of no use after an error, so that it is not known either what the database did.
+/// Whether a connection is unusable after an error, which also means that the outcome is unknown.
 pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
     matches!(Meaning::of(error), Meaning::Absent | Meaning::Broken)
 }
@@ -234,7 +225,7 @@ impl StoreError {
         self.meaning() == Meaning::Collision
     }
 
-    /// The same with the time to wait, where it is one of these limits: that in which one more is allowed.
+    /// The same error with the time to wait, if it is one of these limits: after that time one more is allowed.
     pub(crate) fn with_wait<'a>(self, limits: impl IntoIterator<Item = &'a Limited>) -> Self {
         let Self::Limited { kind, .. } = self else { return self };
         let limited = limits.into_iter().find(|limited| limited.kind.name() == kind);
@@ -246,17 +237,17 @@ impl StoreError {
         matches!(self, Self::Limited { kind, .. } if kind == of.name())
     }
 
-    /// Whether there is no database to talk to, or not yet: waiting can help.
+    /// Whether the database is not reachable or not ready yet, so that waiting can help.
     pub fn is_absence(&self) -> bool {
         self.meaning() == Meaning::Absent
     }
 
-    /// Whether the connection broke, so that it is not known what the database did. It is of no use for anything else.
+    /// Whether the connection broke, so that the outcome is unknown and the connection unusable.
     pub fn is_connection_lost(&self) -> bool {
         matches!(self, Self::Database(error) if ends_connection(error))
     }
 
-    /// Whether the same question can have an answer later, or over another connection.
+    /// Whether the same request can succeed later or over another connection.
     pub fn is_unavailable(&self) -> bool {
         matches!(self.meaning(), Meaning::Absent | Meaning::Broken | Meaning::Busy | Meaning::Closed)
     }
@@ -353,16 +344,16 @@ mod tests {
         sqlx::Error::Database(Box::new(Reported(code)))
     }
 
-    /// What a caller reads of a code, and of the connection: whether it can be used, whether there is anything to wait for.
+    /// The exception for a code, whether the connection is unusable, and whether waiting can help.
     fn told(code: &'static str) -> (Exception, bool, bool) {
         let error = StoreError::from(reported(code));
         let (lost, absent) = (error.is_connection_lost(), error.is_absence());
         (Error::from(error).exception, lost, absent)
     }
 
-    /// Every class of SQLSTATEs that Postgres knows, with the codes of each that mean something else than their class.
+    /// Every class of SQLSTATEs in Postgres, with the codes that mean something else than their class.
     #[test]
-    fn every_class_of_errors_is_told_by_what_can_be_done_about_it() {
+    fn every_class_of_errors_has_a_meaning() {
         use Exception::{InternalErrorException, ServiceUnavailableException, TooManyRequestsException};
         let (collision, fault) = ((TooManyRequestsException, false, false), (InternalErrorException, false, false));
         let busy = (ServiceUnavailableException, false, false);
@@ -404,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn of_beginnings_the_longest_counts_and_none_stands_twice() {
+    fn the_longest_beginning_counts_and_each_is_listed_once() {
         for (index, (beginning, told)) in MEANINGS.iter().enumerate() {
             assert_eq!(meaning(beginning), *told, "{beginning}");
             assert!(MEANINGS[..index].iter().all(|(other, _)| other != beginning), "{beginning}");
@@ -412,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_does_not_understand_is_not_our_fault_and_ends_the_connection() {
+    fn an_answer_that_the_driver_does_not_understand_ends_the_connection() {
         for error in [
             sqlx::Error::Protocol("execute: unexpected message: NotificationResponse".to_owned()),
             sqlx::Error::BeginFailed,
@@ -426,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_got_no_connection_knows_that_nothing_happened() {
+    fn without_a_connection_nothing_happened() {
         for error in [sqlx::Error::PoolTimedOut, reported("57P03"), reported("28P01")] {
             let error = StoreError::NoConnection(error);
             assert!(!error.is_connection_lost(), "{error}");

@@ -1,5 +1,5 @@
-//! How large an event may be. What is in the log stays there for ever and has to reach every reader of it, so it is refused
-//! before it is written.
+//! The size limit of events. Events stay in the log for ever and must reach every reader, so an event that is too large
+//! is refused before it is written.
 
 use std::io;
 
@@ -8,24 +8,24 @@ use serde_json::Value;
 
 use crate::store::error::StoreError;
 
-/// The most bytes that an event has as JSON: its payload and its metadata together, as they are stored. What is published is no
-/// more than that and a few headers, well below the 1,000,000 bytes that a producer of Kafka's sends by default.
+/// The most bytes of an event as JSON: payload and metadata together, as they are stored. The published record is only
+/// a few headers larger, well below the 1,000,000 bytes that a Kafka producer sends by default.
 pub const LARGEST_EVENT: usize = 512 * 1024;
 
-/// Refuses an event that is larger.
+/// Refuses an event that is too large.
 pub(super) fn check(kind: &'static str, payload: &Value, metadata: &Value) -> Result<(), StoreError> {
     let bytes = size(payload)? + size(metadata)?;
     if bytes > LARGEST_EVENT { Err(StoreError::EventTooLarge { kind, bytes, most: LARGEST_EVENT }) } else { Ok(()) }
 }
 
-/// How many bytes a value has as JSON.
+/// The size of a value as JSON, in bytes.
 fn size(value: &Value) -> Result<usize, StoreError> {
     let mut counted = Counted(0);
     value.serialize(&mut serde_json::Serializer::new(&mut counted)).map_err(StoreError::Unwritable)?;
     Ok(counted.0)
 }
 
-/// Counts what is written to it.
+/// A writer that only counts bytes.
 struct Counted(usize);
 
 impl io::Write for Counted {

@@ -1,8 +1,8 @@
-//! All events of a log in one order, without skipping any.
+//! All events of a log in one order, without gaps.
 //!
-//! A reader's position is `(epoch, tx, ord)`. It takes rows after that position whose transaction is below the oldest one
-//! still running: those can get no neighbour before them any more. The position means nothing outside the cluster that gave
-//! it, so a restored one begins a new epoch.
+//! A reader's position is `(epoch, tx, ord)`. A reader takes rows after its position whose transaction is older than
+//! the oldest running one: no row can appear before them any more. A position is only valid in its own database
+//! cluster, so a restored cluster begins a new epoch.
 
 use serde_json::Value;
 use sqlx::Row;
@@ -14,17 +14,17 @@ use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::{Store, from_database, to_database};
 
-/// Which log is read.
+/// One of the two logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Log {
-    /// What happened: table `log`.
+    /// Events: the table `log`.
     Directory,
-    /// Facts with a lifetime: table `activity`.
+    /// Facts with a limited lifetime: the table `activity`.
     Activity,
 }
 
 impl Log {
-    /// Both.
+    /// Both logs, in a fixed order.
     pub const ALL: [Self; 2] = [Self::Directory, Self::Activity];
 
     /// The name in checkpoints and topics.
@@ -36,57 +36,57 @@ impl Log {
     }
 }
 
-/// A position in the feed. It is only ever compared by the database.
+/// A position in the feed. Only the database compares positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The epoch of the cluster.
+    /// The epoch of the cluster, raised by `userpool log new-epoch`.
     pub epoch: i64,
-    /// The transaction, as text of an `xid8`.
+    /// The transaction's `xid8`, as text.
     pub tx: String,
-    /// The place within the commit.
+    /// The place within the commit, from 0.
     pub ord: i32,
-    /// The time of the event there: partitions of older months are not looked at.
+    /// The time of the event at this position: partitions of older months are skipped.
     pub at: Timestamp,
 }
 
 impl Cursor {
-    /// Before everything.
+    /// The position before all events.
     pub fn start() -> Self {
         Self { epoch: 0, tx: "0".to_owned(), ord: -1, at: Timestamp(0) }
     }
 
-    /// Behind everything.
+    /// The position after all events.
     pub fn end() -> Self {
         Self { epoch: i64::MAX, tx: u64::MAX.to_string(), ord: i32::MAX, at: Timestamp(0) }
     }
 }
 
-/// A row of a log as a reader of the feed gets it.
+/// A row of a log, for a reader of the feed.
 #[derive(Clone, Debug)]
 pub struct FeedRow {
-    /// Where it stands.
+    /// The position of the row in the feed.
     pub cursor: Cursor,
-    /// The pool.
+    /// The id of the pool; `-` for facts about service accounts.
     pub user_pool_id: String,
-    /// The stream, or for a fact `activity/<owner>`.
+    /// The stream; for a fact, `activity/<owner>`.
     pub stream_id: String,
-    /// The place in the stream; facts have none.
+    /// The place in the stream; `None` for facts.
     pub stream_version: Option<i64>,
-    /// The event's id.
+    /// The event's id, a UUID of version 7.
     pub event_id: Uuid,
-    /// The dotted type.
+    /// The type with its prefix, such as `user.signed_up`.
     pub kind: String,
-    /// The version of its schema.
+    /// The version of the event's schema.
     pub schema_version: i32,
-    /// The payload as it is stored, with what is sealed.
+    /// The payload as it is stored, with the sealed part.
     pub payload: Value,
-    /// Where it comes from.
+    /// The actor, operation and request that the event comes from.
     pub metadata: Value,
-    /// When.
+    /// When the event happened.
     pub at: Timestamp,
 }
 
-/// The order is that of the table's columns: a bare `tx` would be the text that is selected, where 1000 comes before 999.
+/// The order is by the table's columns: a bare `tx` would mean the selected text, in which 1000 comes before 999.
 const DIRECTORY: &str = "
 select user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, tx::text as tx, ord
 from log
@@ -94,7 +94,7 @@ where (epoch, tx, ord) > ($1, $2::xid8, $3)
   and (epoch < (select epoch from meta) or tx < pg_snapshot_xmin(pg_current_snapshot()))
 order by log.epoch, log.tx, log.ord limit $4";
 
-/// A commit's time is that of the server that made it, so a day more is looked at than the position asks for.
+/// A commit's time is set by its server, so the search begins a day before the time of the position.
 const ACTIVITY: &str = "
 select user_pool_id, 'activity/' || owner as stream_id, null::bigint as stream_version, event_id, type, schema_version, payload, metadata, at,
        epoch, tx::text as tx, ord
@@ -119,7 +119,8 @@ where (epoch, tx, ord) < ($1, $2::xid8, $3) and ($5::text is null or user_pool_i
 order by activity.epoch desc, activity.tx desc, activity.ord desc limit $4";
 
 impl Store {
-    /// The rows before a position, the newest first, of all pools or of one. What the feed does not give yet is not among them.
+    /// The rows before a position, newest first, of one pool or of all. Rows that the feed does not return yet are left
+    /// out.
     pub async fn feed_backwards(
         &self,
         log: Log,
@@ -136,7 +137,7 @@ impl Store {
         rows.iter().map(feed_row).collect()
     }
 
-    /// The next rows after a position: at most so many, complete up to the last of them.
+    /// The next rows after a position: at most `limit`, without gaps.
     pub async fn feed(&self, log: Log, after: &Cursor, limit: i64) -> Result<Vec<FeedRow>, StoreError> {
         let statement = match log {
             Log::Directory => DIRECTORY,

@@ -1,7 +1,8 @@
-//! Read models and claims that a migration has added, filled from what is there: SQL does not know the rules.
+//! Fills read models and claims that a migration has added, from existing rows. SQL can't do that, because it does not
+//! know the rules.
 //!
-//! Marked in the database until it is done, so that a migration that was killed goes on at the next one. Commands go on
-//! meanwhile: a page of users is held against changes while its rows are written.
+//! The database marks what is unfilled until the filling is done, so that the next migration continues after a crash.
+//! Commands run meanwhile: a page of users is locked while its rows are written.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +15,10 @@ use crate::store::error::StoreError;
 use crate::store::models::statements::Place;
 use crate::store::models::{Claims, Derived, Fill, Filled, MODELS, Model, Search, search};
 
-/// So many rows are read at once.
+/// How many rows are read at once.
 const PAGE: i64 = 1_000;
 
-/// Fills what is marked as not filled.
+/// Fills everything that is marked as unfilled.
 pub(super) async fn fill_read_models(connection: &mut PgConnection) -> Result<(), StoreError> {
     let names: Vec<String> =
         sqlx::query_scalar("select name from unfilled_read_models").fetch_all(&mut *connection).await?;
@@ -38,7 +39,7 @@ pub(super) async fn fill_read_models(connection: &mut PgConnection) -> Result<()
     Ok(())
 }
 
-/// Writes what follows from the next rows of a read model. Answers the last of them.
+/// Writes the derived rows for the next rows of a read model. Returns the last of these rows.
 #[expect(clippy::disallowed_methods, reason = "an operator's command on a connection of its own, which ends with it")]
 async fn fill_page(
     connection: &mut PgConnection,
@@ -56,7 +57,7 @@ async fn fill_page(
     }
     for (pool, states) in pools {
         let pool = UserPoolId::new(pool);
-        // The users of a pool that was deleted are on their way out.
+        // The users of a deleted pool are being purged.
         let Some(rules) = name_rules(&mut transaction, &pool).await? else { continue };
         let derived = states.into_iter().map(|(id, state)| Ok((id, (model.derive)(state, &rules)?)));
         let derived: Vec<(String, Derived)> =
@@ -67,7 +68,7 @@ async fn fill_page(
                 (Filled::Claims, _, Some(claims)) => {
                     claim(&mut transaction, &pool, model.kind, claims, &derived).await?
                 }
-                // Of what it does not have, nothing is missing.
+                // An aggregate without search values or claims has nothing to fill.
                 (Filled::Search | Filled::Claims, ..) => {}
             }
         }
@@ -89,8 +90,8 @@ async fn enter(
     Ok(())
 }
 
-/// Claims names that are not held yet. Of two users of one mailbox the first keeps it: the other is found by its other names,
-/// and `userpool log verify` names it.
+/// Claims names that are not held yet. If two users have the same mailbox, the first keeps it: the other is found by
+/// their other names, and `userpool log verify` reports it.
 async fn claim(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -107,7 +108,7 @@ async fn claim(
         .fetch_all(connection)
         .await?;
     for id in others {
-        tracing::warn!(%pool, kind, %id, "a name of this one, compared by today's rules, is another one's");
+        tracing::warn!(%pool, kind, %id, "a name, compared by today's rules, is already claimed by another");
     }
     Ok(())
 }

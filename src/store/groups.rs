@@ -1,4 +1,4 @@
-//! Groups and who is in them, a page at a time.
+//! Lists of groups and of their members, page by page.
 
 use serde_json::value::RawValue;
 use sqlx::types::Json;
@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 
 impl Store {
-    /// The groups of a pool after a name, in the order of their names.
+    /// The groups of a pool after this name, in the order of their names.
     pub async fn list_groups(
         &self,
         pool: &UserPoolId,
@@ -34,7 +34,7 @@ impl Store {
         Ok(groups)
     }
 
-    /// Whether anybody is in a group.
+    /// Whether a group has members.
     pub async fn has_members(&self, pool: &UserPoolId, group: GroupId) -> Result<bool, StoreError> {
         let found =
             sqlx::query_scalar("select exists (select from memberships where user_pool_id = $1 and group_id = $2)")

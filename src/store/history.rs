@@ -1,4 +1,4 @@
-//! What rows of the log say: events, and the state that they yield.
+//! The content of log rows: events, and the state that they yield.
 
 use std::sync::Arc;
 
@@ -14,40 +14,38 @@ use crate::proto::{EventPayload, UnreadableEvent};
 use crate::store::from_database;
 use crate::store::seal::{DataKey, FieldClass, Place, Unsealable};
 
-/// The version of the events' schema that this release writes, and the latest that it reads.
+/// The version of the event schema that this release writes, and the latest that it can read.
 pub const SCHEMA_VERSION: i32 = 1;
 
-/// The member of a payload under which the `personal` part of an event stands once it is sealed.
+/// The member of a payload that holds the sealed `personal` part of an event.
 const SEALED: &str = "sealed";
 const PERSONAL: &str = "personal";
 
-/// What is in the log can't be understood.
+/// Rows of the log can't be decoded.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum HistoryError {
     /// The personal part of an event can't be opened.
     #[error(transparent)]
     Unsealable(#[from] Unsealable),
-    /// An event is of a later release.
+    /// The event was written by a later release.
     #[error(transparent)]
     Event(#[from] UnreadableEvent),
-    /// A payload does not hold what this release writes.
+    /// The payload does not contain what this release writes.
     #[error("a payload can't be read: {0}")]
     Payload(serde_json::Error),
-    /// The state that events yield can't be written as JSON.
     #[error("a state can't be written: {0}")]
     State(serde_json::Error),
 }
 
-/// An event that happened.
+/// An event with its place in the log.
+#[allow(missing_docs, reason = "the names say it")]
 #[derive(Clone, Debug)]
 pub struct Recorded<Event> {
-    /// Its place in the stream, from 1.
+    /// The place in the stream, from 1.
     pub version: i64,
-    /// Its id.
     pub event_id: Uuid,
-    /// When.
     pub at: Timestamp,
-    /// What.
     pub event: Event,
 }
 
@@ -60,7 +58,7 @@ pub(super) fn seal_personal(payload: &mut Value, key: &DataKey, pool: &UserPoolI
     members.insert(SEALED.to_owned(), serde_json::json!(sealed));
 }
 
-/// Puts the `personal` part back, if its key is still there; else the event says nothing of the person.
+/// Puts the `personal` part back if its key still exists; otherwise the event has no personal values.
 fn open_personal(
     payload: &mut Value,
     key: Option<&DataKey>,
@@ -75,10 +73,9 @@ fn open_personal(
     Ok(())
 }
 
-/// A row of the log, before it is known of what kind its stream is.
+/// A row of the log, before it is known which aggregate its stream belongs to.
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {
-    /// The stream.
     pub stream_id: String,
     stream_version: i64,
     event_id: Uuid,
@@ -89,7 +86,7 @@ pub(super) struct Row {
     at: OffsetDateTime,
 }
 
-/// The events of one stream's rows.
+/// The events in the rows of one stream.
 pub(super) fn events<Event: EventPayload>(
     rows: Vec<Row>,
     pool: &UserPoolId,
@@ -107,7 +104,7 @@ pub(super) fn events<Event: EventPayload>(
         .collect()
 }
 
-/// The state that a stream's events yield, and the version of the last one.
+/// The state that a stream's events yield, and the version of the last event.
 pub fn replay<A: Aggregate>(stream: &StreamId, events: &[Recorded<A::Event>]) -> (Option<A>, i64) {
     let state =
         crate::domain::decision::replay(None, stream, events.iter().map(|recorded| (&recorded.event, recorded.at)));

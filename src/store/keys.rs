@@ -1,4 +1,4 @@
-//! The key hierarchy: a master key wraps pool keys, a pool key wraps everything else of its pool.
+//! The key hierarchy: a master key wraps the keys of pools; a pool's key wraps all other keys of its pool.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use crate::environment::Random;
 use crate::secret_file::{self, SecretFileError};
 use crate::store::seal::{DataKey, FieldClass, Place, Unsealable};
 
-/// What a wrapped key is for.
+/// The purpose of a wrapped key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// Wraps the others of its pool, and seals the pool's own secrets.
+    /// Wraps the pool's other keys, and seals the pool's own secrets.
     Pool,
-    /// Keys look-ups in what is permanent.
+    /// The key of hashes for look-ups in permanent tables.
     Lookup,
-    /// Seals what is known of callers who are no user of the pool.
+    /// Seals what is known about callers who are not users of the pool.
     Audit,
-    /// Seals refresh tokens.
+    /// Seals refresh tokens, challenge tokens and page tokens.
     Token,
-    /// Seals one user's personal values and secrets; destroyed with the user.
+    /// Seals the personal values and secrets of one user; destroyed with the user.
     User,
 }
 
 impl KeyKind {
-    /// The name in the table.
+    /// The value of the column `kind`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pool => "pool",
@@ -43,54 +43,46 @@ impl KeyKind {
     }
 }
 
-/// A key as it is stored.
+/// A key as it is stored, wrapped under another key.
 #[derive(Clone, Debug)]
 pub struct WrappedKey {
-    /// Its id.
+    /// A random id, which every blob names that the key seals.
     pub key_id: Uuid,
-    /// What for.
+    /// The purpose, which decides which key wraps it.
     pub kind: KeyKind,
-    /// Whose: a `sub`, or empty for the pool.
+    /// The `sub` of the user whose key it is; empty for the pool.
     pub owner: String,
     /// The key's bytes, sealed under the key above it.
     pub wrapped: Sealed,
 }
 
-/// The master keys: the first one wraps, all open.
+/// The master keys: the first one wraps, all of them open.
 #[derive(Debug)]
 pub struct MasterKeys(Vec<Arc<DataKey>>);
 
-/// A file of master keys that can't be used.
+/// Why a file of master keys can't be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum MasterKeysError {
-    /// Not readable.
     #[error("the master key file {path} can't be read: {source}")]
-    Unreadable {
-        /// Which file.
-        path: String,
-        /// Why.
-        source: SecretFileError,
-    },
-    /// Something else than text.
+    Unreadable { path: String, source: SecretFileError },
     #[error("the master key file holds no text")]
     NoText,
-    /// A line is not `id base64-of-32-bytes`.
     #[error("line {0} of the master key file is not an id and the base64 of 32 bytes")]
     Line(usize),
-    /// There is no line.
     #[error("the master key file holds no key")]
     Empty,
 }
 
 impl MasterKeys {
-    /// Reads a file with one key a line: an id and the base64 of 32 bytes. The first is active.
+    /// Reads a file with one key per line: an id and the base64 of 32 bytes. The first key is the active one.
     pub fn read(path: &Path) -> Result<Self, MasterKeysError> {
         let text = secret_file::read(path)
             .map_err(|source| MasterKeysError::Unreadable { path: path.display().to_string(), source })?;
         Self::parse(std::str::from_utf8(&text).map_err(|_| MasterKeysError::NoText)?)
     }
 
-    /// Reads the text of such a file.
+    /// Parses the text of such a file.
     pub fn parse(text: &str) -> Result<Self, MasterKeysError> {
         let lines = text.lines().map(str::trim).enumerate();
         let mut keys = Vec::new();
@@ -104,7 +96,7 @@ impl MasterKeys {
         if keys.is_empty() { Err(MasterKeysError::Empty) } else { Ok(Self(keys)) }
     }
 
-    /// A line of such a file with a new key.
+    /// A line for such a file, with a new key.
     pub fn generate_line(id: &str, random: &Random) -> String {
         format!("{id} {}\n", STANDARD.encode(random.bytes::<32>()))
     }
@@ -121,7 +113,7 @@ impl MasterKeys {
     }
 }
 
-/// A master key's id in a file is any word; in a blob it takes 16 bytes.
+/// The blob id of a master key: in the file an id is any word, in a blob it has 16 bytes.
 #[expect(clippy::expect_used, reason = "SHA-256 has 32 bytes")]
 fn master_key_id(id: &str) -> Uuid {
     let hash = digest(&SHA256, id.as_bytes());
@@ -134,15 +126,15 @@ pub struct PoolKeys {
     pool_id: UserPoolId,
     /// Wraps users' keys and seals the pool's own secrets.
     pub pool: Arc<DataKey>,
-    /// Seals what is known of callers who are no user of the pool.
+    /// Seals what is known about callers who are not users of the pool.
     pub audit: Arc<DataKey>,
-    /// Seals refresh tokens.
+    /// Seals refresh tokens, challenge tokens and page tokens.
     pub token: Arc<DataKey>,
     lookup: hmac::Key,
 }
 
 impl PoolKeys {
-    /// New keys of a new pool, with what is to be stored of them.
+    /// New keys for a new pool, and the wrapped keys to be stored.
     pub fn generate(pool_id: &UserPoolId, master: &MasterKeys, random: &Random) -> (Self, Vec<WrappedKey>) {
         let pool = NewKey::generate(random);
         let wrapped = master.seal(key_place(pool_id), random.uuid(), &pool.bytes);
@@ -160,7 +152,7 @@ impl PoolKeys {
         (Self { pool_id: pool_id.clone(), pool, audit, token, lookup }, stored)
     }
 
-    /// Unwraps the stored keys of a pool. Fails if one is missing or was wrapped under an unknown master key.
+    /// Unwraps the stored keys of a pool. Fails if one is missing or is wrapped under an unknown master key.
     pub fn unwrap(pool_id: &UserPoolId, master: &MasterKeys, stored: &[WrappedKey]) -> Result<Self, Unsealable> {
         let find = |kind| stored.iter().find(|key| key.kind == kind).ok_or(Unsealable);
         let wrapped = find(KeyKind::Pool)?;
@@ -175,7 +167,7 @@ impl PoolKeys {
         Ok(Self { pool_id: pool_id.clone(), pool, audit, token, lookup })
     }
 
-    /// A new key of a user, with what is to be stored of it.
+    /// A new key for a user, and the wrapped key to be stored.
     pub fn generate_user_key(&self, owner: String, random: &Random) -> (Arc<DataKey>, WrappedKey) {
         let key = NewKey::generate(random);
         let wrapped = self.pool.seal(key_place(&self.pool_id), random.uuid(), &key.bytes);
@@ -188,11 +180,11 @@ impl PoolKeys {
         data_key(key_id, &self.pool.open(key_place(&self.pool_id), wrapped)?)
     }
 
-    /// A keyed hash for look-ups in what is permanent. The purpose keeps one use apart from another.
+    /// A keyed hash for look-ups in permanent tables. Different purposes yield different hashes.
     pub fn keyed_hash(&self, purpose: &str, parts: &[&str]) -> Vec<u8> {
         let mut context = hmac::Context::with_key(&self.lookup);
         for part in std::iter::once(&purpose).chain(parts) {
-            // Each part goes in with its length, so that no two lists of parts are alike.
+            // Each part is hashed with its length, so that different parts never yield the same bytes.
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
@@ -230,7 +222,7 @@ fn key_place(pool: &UserPoolId) -> Place<'_> {
 }
 
 impl crate::store::Store {
-    /// New keys of a new pool, wrapped under the active master key.
+    /// New keys for a new pool, wrapped under the active master key.
     pub fn generate_pool_keys(&self, pool: &UserPoolId) -> (PoolKeys, Vec<WrappedKey>) {
         PoolKeys::generate(pool, &self.master, &self.random)
     }

@@ -1,4 +1,4 @@
-//! Leases: who leads, by the database's clock, with a token that grows at each change.
+//! Leases: which process leads, by the database's clock, with a token that grows at each change of the holder.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::store::error::StoreError;
 /// A lease that was held when it was taken or renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// What is led.
+    /// The name of the lease, such as `relay-0`.
     pub name: String,
-    /// By whom.
+    /// The process that holds it.
     pub holder: String,
-    /// The fencing token: whoever has a smaller one has been replaced.
+    /// The fencing token: a holder with a smaller one has been replaced.
     pub token: i64,
 }
 
 impl Store {
-    /// Takes a lease, or renews it if this holder has it. `None` while somebody else does.
+    /// Takes a lease, or renews it if this holder has it. `None` if another holder has it.
     pub async fn lease(&self, name: &str, holder: &str, duration: Duration) -> Result<Option<Lease>, StoreError> {
         let token: Option<i64> = sqlx::query_scalar(
             "insert into leases (name, holder, token, expires_at) values ($1, $2, 1, clock_timestamp() + $3 * interval '1 millisecond')
@@ -38,7 +38,7 @@ impl Store {
         Ok(token.map(|token| Lease { name: name.to_owned(), holder: holder.to_owned(), token }))
     }
 
-    /// Gives a lease up, so that another holder need not wait.
+    /// Releases a lease, so that another holder need not wait.
     pub async fn release_lease(&self, lease: &Lease) -> Result<(), StoreError> {
         sqlx::query("update leases set expires_at = clock_timestamp() where name = $1 and holder = $2 and token = $3")
             .bind(&lease.name)
@@ -50,7 +50,7 @@ impl Store {
     }
 }
 
-/// Whether a lease is still held, from here to the end of the transaction.
+/// Whether a lease is still held; it stays so until the end of the transaction.
 pub(super) async fn is_held(connection: &mut PgConnection, lease: &Lease) -> Result<bool, StoreError> {
     let held: Option<bool> = sqlx::query_scalar("select token = $2 from leases where name = $1 for share")
         .bind(&lease.name)

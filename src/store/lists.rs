@@ -1,5 +1,5 @@
-//! Lists of pools and of clients, a page at a time, in the order of their ids. A row that another revision of `apply` wrote
-//! is computed again from its stream, as it is when it is read alone; one that was deleted a moment ago is left out.
+//! Lists of pools and of clients, page by page, in the order of their ids. A row that another revision of `apply` wrote
+//! is computed again from its stream, as in a single read; a row that was deleted meanwhile is left out.
 
 use serde_json::value::RawValue;
 use sqlx::types::Json;
@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 
 impl Store {
-    /// The pools after an id: all, or only those named.
+    /// The pools after this id: all, or only those named.
     pub async fn list_pools(
         &self,
         after: Option<&str>,
@@ -41,7 +41,7 @@ impl Store {
         Ok(pools)
     }
 
-    /// The clients of a pool after an id.
+    /// The clients of a pool after this id.
     pub async fn list_clients(
         &self,
         pool: &UserPoolId,

@@ -1,4 +1,4 @@
-//! Rows as they were loaded for a decision: each with the version that the commit asserts.
+//! Rows that were loaded for a decision, with the versions that the commit asserts.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::store::seal::DataKey;
 /// A user as a decision saw it.
 #[derive(Clone, Debug)]
 pub struct LoadedUser {
-    /// What it is.
+    /// The user's state at this version.
     pub state: User,
     /// The version of its stream.
     pub version: i64,
-    /// Its data key.
+    /// The user's data key, unwrapped.
     pub key: Arc<DataKey>,
 }
 
-/// What a decision saw of an aggregate that has no data key of its own.
+/// An aggregate without a data key of its own, as a decision saw it.
 #[derive(Clone, Debug)]
 pub struct Loaded<A> {
-    /// What it is.
+    /// The aggregate's state at this version.
     pub state: A,
     /// The version of its stream.
     pub version: i64,

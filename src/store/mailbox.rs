@@ -1,4 +1,4 @@
-//! The development mailbox: a table that takes the place of mail servers and SMS gateways.
+//! The development mailbox: a table that replaces mail servers and SMS gateways.
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -16,29 +16,29 @@ use crate::store::{Store, from_database, to_database};
 /// A message in the mailbox.
 #[derive(Clone, Debug)]
 pub struct Delivered {
-    /// The pool that sent it.
+    /// The pool that sent the message.
     pub user_pool_id: UserPoolId,
-    /// The row.
+    /// The random id of the row.
     pub id: Uuid,
-    /// What it is for, if that is known.
+    /// The purpose of the message, if it is known.
     pub kind: Option<MessageKind>,
-    /// What arrived.
+    /// The delivered message, in plain text.
     pub message: Message,
-    /// When.
+    /// When the message was delivered.
     pub at: Timestamp,
 }
 
-/// What a message is for.
+/// The purpose of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
-    /// It has a code for this.
+    /// The message contains a code for this purpose.
     Code(CodePurpose),
-    /// It has a temporary password.
+    /// The message contains a temporary password.
     Invitation,
 }
 
 impl MessageKind {
-    /// All of them.
+    /// Every kind, for filters.
     pub const ALL: [Self; 5] = [
         Self::Code(CodePurpose::SignUp),
         Self::Invitation,
@@ -47,7 +47,7 @@ impl MessageKind {
         Self::Code(CodePurpose::VerifyPhoneNumber),
     ];
 
-    /// How the mailbox writes it.
+    /// The value of the column `kind`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Code(purpose) => purpose.as_str_name(),
@@ -55,38 +55,38 @@ impl MessageKind {
         }
     }
 
-    /// The kind of a name.
+    /// The kind with this name.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// Which messages are looked for. What is absent is not asked for.
+/// A filter for messages. Absent fields filter nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sought {
-    /// A part of the address, in small or capital letters.
+    /// A part of the recipient's address, in any case.
     pub to: Option<String>,
-    /// The pool.
+    /// The id of the pool that sent the message.
     pub user_pool_id: Option<String>,
-    /// What they are for.
+    /// The purpose of the message.
     pub kind: Option<MessageKind>,
-    /// By which way they came.
+    /// Only e-mails, or only SMS.
     pub medium: Option<Medium>,
 }
 
 impl Sought {
-    /// No text in the database holds this character, and it refuses to be asked.
+    /// Whether the filter has a character that no text in the database can contain, and that Postgres refuses.
     fn is_impossible(&self) -> bool {
         [&self.to, &self.user_pool_id].into_iter().flatten().any(|text| text.contains('\0'))
     }
 }
 
-/// A place in the list, which is in the order of times.
+/// A position in the list, which is ordered by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MailboxPlace {
-    /// When the message there arrived.
+    /// When the message at this position was delivered.
     pub at: Timestamp,
-    /// Its row.
+    /// The id of its row, to order messages of the same time.
     pub id: Uuid,
 }
 
@@ -113,7 +113,7 @@ where ($1::text is null or strpos(lower(message ->> 'to'), lower($1)) > 0)
 order by at, id limit $7";
 
 impl Store {
-    /// Moves a message from the outbox to the mailbox. One whose user was deleted in the meantime vanishes.
+    /// Moves a message from the outbox to the mailbox. If its user was deleted meanwhile, the message is dropped.
     pub async fn deliver_to_mailbox(&self, claimed: &Claimed, at: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
             "with taken as (delete from outbox where user_pool_id = $1 and id = $2 returning owner, coalesce(purpose, kind) as kind)
@@ -129,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// The newest messages, of one address or of all.
+    /// The newest messages, to one address or to all.
     pub async fn mailbox(&self, to: Option<&str>, limit: i64) -> Result<Vec<Delivered>, StoreError> {
         if to.is_some_and(|to| to.contains('\0')) {
             return Ok(Vec::new());
@@ -138,7 +138,7 @@ impl Store {
         rows.iter().map(delivered).collect()
     }
 
-    /// Messages that are sought, the newest first: those before a place, or from the newest on.
+    /// The newest messages that match the filter, before a position if one is given.
     pub async fn mailbox_before(
         &self,
         sought: &Sought,
@@ -157,7 +157,7 @@ impl Store {
         rows.iter().map(delivered).collect()
     }
 
-    /// Messages that are sought, the oldest first: those that arrived at a time or later, without those that are known.
+    /// The oldest messages that match the filter and were delivered at or after a time, without the known ones.
     pub async fn mailbox_since(
         &self,
         sought: &Sought,
@@ -173,7 +173,7 @@ impl Store {
         rows.iter().map(delivered).collect()
     }
 
-    /// One message.
+    /// The message in this row, if the pool sent it.
     pub async fn mailbox_message(&self, user_pool_id: &UserPoolId, id: Uuid) -> Result<Option<Delivered>, StoreError> {
         let row =
             sqlx::query("select user_pool_id, id, kind, message, at from mailbox where user_pool_id = $1 and id = $2")
@@ -185,7 +185,7 @@ impl Store {
     }
 }
 
-/// A statement whose first parameters are what is sought.
+/// A statement with the filter as its first parameters.
 fn asked<'a>(statement: &'static str, sought: &'a Sought) -> Query<'a, Postgres, PgArguments> {
     sqlx::query(statement)
         .bind(&sought.to)

@@ -1,4 +1,4 @@
-//! What every row of `log` and `activity` says of where it comes from.
+//! The origin of each row of `log` and `activity`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,62 +8,63 @@ use serde::{Deserialize, Serialize};
 use crate::domain::personal::Sealed;
 use crate::store::answers::NamedCommand;
 
-/// Who acts.
+/// The actor who caused an event or a fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// What it is.
+    /// The kind, which says what the id is.
     pub kind: ActorKind,
-    /// Its id: a `sub`, a client id, an access key id.
+    /// A `sub`, a client id or an access key id; empty for an operator.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// What it has shown: the session of its access token, its access key, the fingerprint of its certificate.
+    /// The credential that was shown: the session of an access token, an access key, or the fingerprint of a
+    /// certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_id: Option<String>,
 }
 
-/// Kinds of actors.
+/// The kinds of actors, by how they prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorKind {
-    /// A user, by an access token or a code.
+    /// A user with an access token or a code.
     User,
-    /// An app client, for somebody who has not proved who it is.
+    /// An app client that acts for a caller who has not proved who they are.
     AppClient,
-    /// A service account.
+    /// A service account, with a signature or a certificate.
     ServiceAccount,
-    /// Somebody at the command line, on the database.
+    /// An operator at the command line, with access to the database.
     Operator,
 }
 
-/// Where a command comes from.
+/// The origin of a command.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// Who acts.
+    /// The caller that the command is run for.
     pub actor: Actor,
-    /// The operation, by Cognito's name, or the command.
+    /// Cognito's name of the operation, or the name of the command-line command.
     pub operation: &'static str,
-    /// The id of the request, as the caller reads it too.
+    /// The id of the request, which the caller reads too.
     pub request_id: String,
     /// The W3C trace context, if the caller sent one.
     pub traceparent: Option<String>,
-    /// The caller's address.
+    /// The caller's IP address, if it is known.
     pub address: Option<IpAddr>,
-    /// The command's name, if its caller gave it one.
+    /// The command with its idempotency key, if the caller gave one.
     pub command: Option<NamedCommand>,
-    /// How long the caller waits, if it says so.
+    /// How long the caller waits, if they said so.
     pub patience: Option<Duration>,
 }
 
 /// The `metadata` of a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Metadata {
-    /// Who acted.
+    /// The actor who caused the row.
     pub actor: Actor,
-    /// The operation.
+    /// The name of the operation, as in [`Origin`].
     pub operation: String,
     /// The id of the request.
     pub request_id: String,
-    /// The trace context.
+    /// The W3C trace context, if the caller sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The caller's address, sealed.
@@ -72,7 +73,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The metadata of a row, with the address as it was sealed for it.
+    /// The metadata of a row, with its sealed address.
     pub fn new(origin: &Origin, address: Option<Sealed>) -> Self {
         Self {
             actor: origin.actor.clone(),

@@ -60,7 +60,7 @@ use crate::store::wake::Wake;
 /// The migrations of this release.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Everything that talks to Postgres stands on this. Cheap to clone.
+/// The store, through which everything uses Postgres. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) database: Database,
@@ -81,39 +81,39 @@ impl Store {
         Self { database, connections, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
     }
 
-    /// Closes all connections, and waits until nobody uses one any more.
+    /// Closes all connections, and waits until none is in use.
     pub async fn close(&self) {
         self.connections.close().await;
     }
 
-    /// Tells workers in this process that there is something to do.
+    /// Wakes the workers of this process when there is work.
     pub fn wake(&self) -> &Wake {
         &self.wake
     }
 
-    /// The pool of connections, for what is not the store's business: migrations, health, tests.
+    /// The pool of connections, for uses outside the store: migrations, health checks, tests.
     pub fn database(&self) -> &PgPool {
         self.database.pool()
     }
 }
 
-/// For whom a connection is made.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionRole {
-    /// Requests: bounded statements, locks and idle transactions.
+    /// Requests: the times of statements, locks and idle transactions are bounded.
     Api,
-    /// An operator's command, which may take its time.
+    /// A command of an operator, without such bounds.
     Operator,
 }
 
-/// Looks whether a database can be connected to, at once and only once.
+/// Checks whether the database accepts a connection; tries once.
 pub async fn probe(url: &str) -> Result<(), StoreError> {
     let connection = PgConnection::connect_with(&url.parse()?).await?;
     connection.close().await?;
     Ok(())
 }
 
-/// Connects with the settings of a role.
+/// Connects with the settings of this role.
 pub async fn connect(url: &str, connections: u32, role: ConnectionRole) -> Result<PgPool, StoreError> {
     let statement_timeout = match role {
         ConnectionRole::Api => "5s",
@@ -127,7 +127,7 @@ pub async fn connect(url: &str, connections: u32, role: ConnectionRole) -> Resul
     let options = options.log_statements(tracing::log::LevelFilter::Trace);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
-        // The ping would cost a round trip at every acquire; a dead connection shows as an error that is tried again.
+        // The ping would cost a round trip at every acquire; a dead connection shows as an error that is retried.
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(5))
         .connect_with(options)
@@ -135,15 +135,15 @@ pub async fn connect(url: &str, connections: u32, role: ConnectionRole) -> Resul
     Ok(pool)
 }
 
-/// A point in time as Postgres takes it.
+/// A time in the form of Postgres.
 pub(crate) fn to_database(at: Timestamp) -> OffsetDateTime {
     let nanoseconds = i128::from(at.0) * 1_000_000;
-    // Times are made by our clock or read from the database, far from the year 10,000 that ends the range.
+    // Times come from our clock or from the database, far from the year 10,000, which ends the range.
     OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// The same the other way round.
+/// A time of Postgres in our form.
 pub(crate) fn from_database(at: OffsetDateTime) -> Timestamp {
-    // Milliseconds of a year below 10,000 fit.
+    // Fits: the year is below 10,000.
     Timestamp((at.unix_timestamp_nanos() / 1_000_000) as i64)
 }

@@ -1,4 +1,4 @@
-//! Sessions of challenges that an answer has used up.
+//! Nonces of challenge sessions that were answered.
 
 use uuid::Uuid;
 
@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 
 impl Store {
-    /// Whether an answer has used up the session of this nonce. It is remembered for as long as the session could be answered.
+    /// Whether the session with this nonce was answered. This is remembered until the session expires.
     pub async fn is_nonce_spent(&self, pool: &UserPoolId, nonce: Uuid) -> Result<bool, StoreError> {
         let query = || {
             sqlx::query("select from used_nonces where user_pool_id = $1 and nonce = $2")

@@ -1,10 +1,11 @@
-//! The outbox: messages that wait to be delivered.
+//! The outbox: messages that wait for delivery.
 //!
-//! A worker claims a row by moving `next_at` and commits; then sends; then deletes. Nothing is locked while it sends.
+//! A worker claims a row by moving `next_at` and commits; then it sends; then it deletes the row. Nothing is locked
+//! meanwhile.
 //!
-//! A message is tried until its code is over, or for a day. What is given up stays where it is, dead, with the reason, until
-//! an operator has it tried again or its time in the table is over. Reasons are in plain text and say nothing of whom a
-//! message is for.
+//! A message is tried until its code expires, or for a day. An abandoned message stays in the table as dead, with the
+//! reason, until an operator retries it or its time in the table is over. Reasons are plain text and don't reveal the
+//! recipient.
 
 use std::time::Duration;
 
@@ -21,52 +22,52 @@ use crate::store::error::StoreError;
 use crate::store::seal::{FieldClass, Place};
 use crate::store::{Store, from_database, to_database};
 
-/// For so long nobody else takes a message that was claimed. An attempt ends well before.
+/// How long no other worker takes a claimed message. An attempt ends well before.
 pub const CLAIM: Duration = Duration::from_secs(60);
-/// The kind of most messages.
+/// The value of `kind` for most messages.
 pub(super) const MESSAGE: &str = "message";
-/// The kind of messages that carry a temporary password. They are of no use once that is replaced: whoever does it drops
-/// those that wait. A release that does not know this kind leaves them to one that does.
+/// The value of `kind` for messages with a temporary password. They become useless when the password is replaced; the
+/// commit that replaces it deletes waiting ones. Releases that don't know this kind leave such messages alone.
 pub(super) const INVITATION: &str = "invitation";
-/// A message that carries no code is tried for so long.
+/// How many seconds a message without a code is tried.
 pub const LONGEST_LIFE_SECONDS: i64 = 24 * 60 * 60;
 
-/// Why a message can't be read: whatever it is, it stays so.
+/// Why a message can't be read; trying again would not help.
 type Unreadable = Box<dyn std::error::Error + Send + Sync>;
 
 /// A message that this worker may deliver now.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The pool.
+    /// The pool that sends the message.
     pub user_pool_id: UserPoolId,
-    /// The row.
+    /// The id of the row, which sorts by time.
     pub id: Uuid,
-    /// Whose.
+    /// The user whom the message is for.
     pub owner: Sub,
-    /// How often it was tried, this time included.
+    /// How often delivery was tried, including this time.
     pub attempts: i32,
-    /// What to deliver.
+    /// The message, unsealed and ready to be sent.
     pub message: Message,
 }
 
-/// Whose turn it is: pools follow each other in the order of their ids, and the first one the last one.
+/// Whose turn it is: pools take turns in the order of their ids, and then start again.
 #[derive(Clone, Debug, Default)]
 pub struct Turn {
-    /// The pool that was the last to have it.
+    /// The pool that had the last turn.
     last: String,
-    /// How often it has come around since anything was claimed.
+    /// How many rounds have ended since a message was claimed.
     rounds: u8,
     goes_on: bool,
 }
 
 impl Turn {
-    /// Whether there may be more to claim at once: something was claimed, even if it need not be sent any more, or a pool had the
-    /// turn whose messages are under way elsewhere, and not all others had theirs after it.
+    /// Whether there may be more to claim at once: either something was claimed, even if it need not be sent any more,
+    /// or only messages that other workers have locked were found, and not all pools have had a turn since.
     pub fn goes_on(&self) -> bool {
         self.goes_on
     }
 
-    /// Takes note of a claim: who had the turn, if anybody had.
+    /// Records the turns of a claim, if any pool had one.
     fn had(&mut self, had: Option<Had>) {
         let Some(Had { last, is_around, is_claimed }) = had else {
             (self.rounds, self.goes_on) = (0, false);
@@ -74,26 +75,26 @@ impl Turn {
         };
         self.last = last;
         let rounds = if is_claimed { 0 } else { self.rounds + u8::from(is_around) };
-        // The first one may not have begun at the first pool.
+        // The first round may not have started at the first pool.
         self.goes_on = rounds < 2;
         self.rounds = if self.goes_on { rounds } else { 0 };
     }
 }
 
-/// What became of the turn in a claim.
+/// The turns in one claim.
 struct Had {
-    /// The pool that was the last to have it.
+    /// The pool that had the last turn.
     last: String,
-    /// Whether it came around before that.
+    /// Whether a round ended before that.
     is_around: bool,
-    /// Whether anything was claimed.
+    /// Whether a message was claimed.
     is_claimed: bool,
 }
 
-/// First the pools that have something due, from the one whose turn it is, no more of them than messages are wanted: one step of the
-/// index `outbox_turn` for each, to its first message. Then the first messages of each, as many of each, and of all no more than are
-/// wanted. So the cost follows from what is claimed, and from how many pools have something that waits for another attempt, not from
-/// how much waits.
+/// First it finds the pools with due messages, starting from the turn, and at most as many pools as messages are
+/// wanted: one step in the index `outbox_turn` for each pool, to its first message. Then it takes the first messages of
+/// each pool, the same number from each, and at most as many as are wanted. So the cost depends on what is claimed, and
+/// on how many pools have messages that wait for a retry, but not on how much waits.
 const CLAIM_MESSAGES: &str = "
 with recursive turns (user_pool_id, is_due, around, found) as (
     select $5::text, false, false, 0::bigint
@@ -137,45 +138,45 @@ left join claimed c on true
 left join keys k on k.user_pool_id = c.user_pool_id and k.kind = 'user' and k.owner = c.owner
 order by c.id";
 
-/// A message in the outbox as an operator sees it: nothing that is sealed.
+/// A message in the outbox for an operator, without sealed values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The pool.
+    /// The id of the pool that sends the message.
     pub user_pool_id: String,
-    /// The row.
+    /// The id of the row, which sorts by time.
     pub id: Uuid,
-    /// Whose: the `sub`.
+    /// The `sub` of the user whom the message is for.
     pub owner: String,
-    /// By which way it leaves.
+    /// `EMAIL` or `SMS`; `None` if an earlier release wrote the row.
     pub medium: Option<String>,
-    /// How often it was tried.
+    /// How often delivery was tried.
     pub attempts: i32,
-    /// Whether it is given up.
+    /// Whether delivery was abandoned.
     pub dead: bool,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub reason: Option<String>,
 }
 
-/// Which messages of the outbox.
+/// A filter for messages in the outbox.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selection<'a> {
-    /// Only those of a pool.
+    /// Only messages of this pool.
     pub user_pool_id: Option<&'a str>,
-    /// Only this one.
+    /// Only the message in this row.
     pub id: Option<Uuid>,
-    /// Only those that are given up.
+    /// Whether to find only abandoned messages.
     pub dead: bool,
 }
 
 impl Store {
-    /// Claims the next messages of a medium that are due, from pools in turn. What need not be sent any more goes out of the way
-    /// here.
+    /// Claims the next due messages of a medium, from pools in turn. Messages that need not be sent any more are
+    /// removed.
     ///
-    /// The turn goes on where it ended, and each pool that it comes to gives as many messages as any other: so whatever waits of
-    /// one holds another's up for a round at most. Of a user's messages by one medium, a later one waits while an earlier one is
-    /// under way or due; one that waits for another attempt does not hold it up.
+    /// The turn continues where it ended, and each pool gives the same number of messages, so a pool with many messages
+    /// delays others by one round at most. Of a user's messages by one medium, a later one waits while an earlier one
+    /// is being sent or due; one that waits for a retry does not delay it.
     pub async fn claim_messages(
         &self,
         medium: Medium,
@@ -192,7 +193,7 @@ impl Store {
             .fetch_all(&self.database)
             .await?;
         let had = rows.first().map(had).transpose()?;
-        // Where pools had the turn and nothing was claimed, there is one row all the same.
+        // If pools had turns but nothing was claimed, there is still one row.
         let is_claimed = had.as_ref().is_some_and(|had| had.is_claimed);
         turn.had(had);
         let mut claimed = Vec::with_capacity(rows.len());
@@ -207,7 +208,7 @@ impl Store {
         let user_pool_id = UserPoolId::new(row.try_get::<String, _>("user_pool_id")?);
         let (id, medium): (Uuid, Option<String>) = (row.try_get("id")?, row.try_get("medium")?);
         if row.try_get::<Option<Uuid>, _>("key_id")?.is_none() {
-            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: nobody can open it any more");
+            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: the key that opens it was destroyed");
             self.drop_message(&user_pool_id, id).await?;
             return Ok(None);
         }
@@ -219,13 +220,13 @@ impl Store {
             return Ok(None);
         }
         if row.try_get("replaced")? {
-            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: its code is of no use any more");
+            tracing::debug!(%id, pool = %user_pool_id, "a message is dropped: its code is no longer valid");
             self.drop_message(&user_pool_id, id).await?;
             return Ok(None);
         }
         match self.open_message(user_pool_id.clone(), id, &row).await {
             Ok(message) => Ok(Some(message)),
-            // Trying again would find the same: it is left for a person to see, and holds nobody else up.
+            // Trying again would fail too. The message is left for an operator, and does not delay others.
             Err(error) => {
                 tracing::error!(%error, %id, pool = %user_pool_id, "a message in the outbox can't be read");
                 self.bury_message(&user_pool_id, id, medium.as_deref(), "it can't be read").await?;
@@ -244,7 +245,7 @@ impl Store {
         Ok(Claimed { id, attempts: row.try_get("attempts")?, owner, message, user_pool_id })
     }
 
-    /// Gives a message up: it stays, with the reason, and is not tried again until somebody says so.
+    /// Abandons a message: it stays with the reason, and is not tried again unless an operator asks for it.
     async fn bury_message(
         &self,
         pool: &UserPoolId,
@@ -273,12 +274,12 @@ impl Store {
         Ok(())
     }
 
-    /// A message is delivered.
+    /// Deletes a message that was delivered.
     pub async fn message_delivered(&self, claimed: &Claimed) -> Result<(), StoreError> {
         self.drop_message(&claimed.user_pool_id, claimed.id).await
     }
 
-    /// A message could not be delivered: it is tried again at a time.
+    /// Records a failed attempt; the message is tried again at `next_at`.
     pub async fn message_failed(&self, claimed: &Claimed, next_at: Timestamp, reason: &str) -> Result<(), StoreError> {
         sqlx::query("update outbox set next_at = $3, sending = false, reason = $4 where user_pool_id = $1 and id = $2")
             .bind(claimed.user_pool_id.as_str())
@@ -290,13 +291,13 @@ impl Store {
         Ok(())
     }
 
-    /// A message was refused for good: it is dead.
+    /// Abandons a message that was refused permanently.
     pub async fn message_refused(&self, claimed: &Claimed, reason: &str) -> Result<(), StoreError> {
         let medium = claimed.message.medium.name();
         self.bury_message(&claimed.user_pool_id, claimed.id, Some(medium), reason).await
     }
 
-    /// The messages that wait or are given up, the oldest first.
+    /// The waiting and abandoned messages, oldest first.
     pub async fn list_messages(&self, which: Selection<'_>, limit: i64) -> Result<Vec<Waiting>, StoreError> {
         let rows = sqlx::query(
             "select user_pool_id, id, owner, medium, attempts, dead, next_at, reason from outbox
@@ -326,8 +327,8 @@ impl Store {
             .collect()
     }
 
-    /// Has messages that were given up tried again, now. One that carries no code gets another day for it; one whose code is
-    /// over is given up again. Answers how many there were.
+    /// Retries abandoned messages now. A message without a code gets another day; one whose code has expired is
+    /// abandoned again. Returns how many there were.
     pub async fn retry_messages(&self, which: Selection<'_>, now: Timestamp) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "update outbox set dead = false, sending = false, next_at = $3,
@@ -357,7 +358,8 @@ mod tests {
     const AROUND: Option<(bool, bool)> = Some((true, false));
     const CLAIMED: Option<(bool, bool)> = Some((true, true));
 
-    /// Whether a worker goes on after each of these claims: whether the turn came around, and whether anything was claimed.
+    /// Whether a worker goes on after each of these claims. Each says whether a round ended and whether something was
+    /// claimed.
     fn goes_on(claims: &[Option<(bool, bool)>]) -> Vec<bool> {
         let mut turn = Turn::default();
         let go_on = |claim: &Option<(bool, bool)>| {
@@ -370,10 +372,10 @@ mod tests {
     #[test]
     fn a_worker_goes_on_until_no_pool_has_anything_for_it() {
         assert_eq!(goes_on(&[None, CLAIMED, CLAIMED, CLAIMED, None]), [false, true, true, true, false]);
-        // What waits of these pools others have: each has its turn, and then there is a pause.
+        // Other workers have locked what waits in these pools: each pool gets its turn, and then there is a pause.
         let claims = [FRUITLESS, FRUITLESS, AROUND, FRUITLESS, AROUND, FRUITLESS, AROUND, AROUND];
         assert_eq!(goes_on(&claims), [true, true, true, true, false, true, true, false]);
-        // One that has something begins the rounds anew.
+        // A pool with something to claim starts the rounds again.
         assert_eq!(goes_on(&[AROUND, CLAIMED, AROUND, AROUND]), [true, true, true, false]);
         assert_eq!(goes_on(&[AROUND, None, AROUND, AROUND]), [true, false, true, false]);
     }

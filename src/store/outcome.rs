@@ -1,7 +1,7 @@
-//! What became of a write whose answer was lost on the way.
+//! The outcome of a write whose answer was lost on the way.
 //!
-//! A connection that breaks after the last statement was sent leaves open whether it was done. Whoever asked is told of a
-//! failure only if the database could not be asked again for as long as they wait: it may be on its way back.
+//! If a connection breaks after the last statement was sent, it is unknown whether the statement was executed. The
+//! caller is told of a failure only if the database could not be asked again while they wait: it may come back.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::wake::News;
 
-/// So long the database is asked where a caller does not say how long it waits.
+/// How long the database is asked, unless the caller says how long they wait.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Nobody is believed to wait longer.
+/// The longest time that a caller is assumed to wait.
 const LONGEST: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Asks until there is an answer, or until the caller waits no longer. A failure that another try does not mend is the end.
+/// Asks until there is an answer, or until the caller waits no longer. An error that another try can't mend ends it.
 pub(super) async fn find_out<T, Answer>(
     patience: Option<Duration>,
     mut ask: impl FnMut() -> Answer,
@@ -33,7 +33,7 @@ where
     loop {
         match ask().await {
             Err(error) if (error.is_unavailable() || error.is_collision()) && Instant::now() + pause < until => {
-                tracing::debug!(%error, "what became of a write is asked again");
+                tracing::debug!(%error, "the outcome of a write is asked for again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -43,8 +43,8 @@ where
 }
 
 impl Store {
-    /// The outcome of a write whose connection was lost, by a question whether it was done: success if so. Otherwise it is told
-    /// as lost, also where it can't be found out.
+    /// The outcome of a write whose connection was lost: success if `ask` finds that it was done. Otherwise the error
+    /// is returned, also if the outcome stays unknown.
     pub(super) async fn unless_done<Answer>(
         &self,
         patience: Option<Duration>,
@@ -54,19 +54,19 @@ impl Store {
     where
         Answer: Future<Output = Result<bool, StoreError>>,
     {
-        // Most of what is idle broke with it.
+        // Most idle connections broke together with this one.
         self.connections.look_at_all();
         match find_out(patience, ask).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(lost),
             Err(error) => {
-                tracing::warn!(%lost, %error, "what became of a write is not known");
+                tracing::warn!(%lost, %error, "the outcome of a write is unknown");
                 Err(lost)
             }
         }
     }
 
-    /// Runs a write in its own task to its end, whatever becomes of the caller.
+    /// Runs a write to its end in a task of its own, even if the caller goes away.
     pub(crate) async fn to_its_end<F>(&self, write: F) -> Result<(), StoreError>
     where
         F: Future<Output = Result<(), StoreError>> + Send + 'static,
@@ -82,8 +82,8 @@ impl Store {
         .await?
     }
 
-    /// Whether a fact is recorded: it was written with the rest of its statement or transaction. One that may still be on its
-    /// way is not waited for.
+    /// Whether a fact was recorded, and with it the rest of its statement or transaction. A transaction that is still
+    /// running is not waited for.
     pub(super) async fn is_recorded(&self, pool: &UserPoolId, fact: &Recorded) -> Result<bool, StoreError> {
         let recorded = sqlx::query_scalar(
             "select exists (select from activity where user_pool_id = $1 and event_id = $2 and at = $3)",
@@ -97,12 +97,11 @@ impl Store {
     }
 }
 
-/// By what a fact is found again.
+/// What a fact is found by.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recorded {
-    /// Its id.
     pub id: Uuid,
-    /// When it happened: facts are kept by months.
+    /// When it happened, which determines the partition.
     pub at: time::OffsetDateTime,
 }
 
@@ -110,7 +109,7 @@ pub(super) struct Recorded {
 mod tests {
     use super::*;
 
-    /// How often the database was asked that is away for so long, by whom, and what was told.
+    /// How often and for how long an unavailable database was asked, and whether an answer came.
     async fn asked(away: Duration, patience: Option<Duration>) -> (usize, Duration, bool) {
         let (began, mut times) = (Instant::now(), 0);
         let answer = find_out(patience, || {
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_is_kept_longer_than_they_wait() {
+    async fn a_caller_is_kept_no_longer_than_they_wait() {
         let long = Duration::from_secs(3_600);
         for (patience, most) in [
             (None, PATIENCE),
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_no_waiting_mends_is_told_at_once() {
+    async fn a_permanent_error_is_returned_at_once() {
         let began = Instant::now();
         let answer: Result<(), _> =
             find_out(None, || async { Err(StoreError::Database(sqlx::Error::RowNotFound)) }).await;

@@ -1,4 +1,4 @@
-//! Page tokens: where a list goes on, sealed and bound to pool, operation and filter.
+//! Page tokens: where a list continues, sealed and bound to pool, operation and filter.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,14 +12,14 @@ use crate::store::cache::PoolView;
 use crate::store::keys::MasterKeys;
 use crate::store::seal::{FieldClass, Place};
 
-/// Which list, and of what.
+/// The list that a page token belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct List<'a> {
-    /// The pool; none for the list of pools.
+    /// The pool; `None` for the list of pools.
     pub pool: Option<&'a PoolView>,
-    /// The operation.
+    /// Cognito's name of the operation, such as `ListUsers`.
     pub operation: &'a str,
-    /// What is listed: a token of one filter is of no use for another.
+    /// What is listed; a token of one filter is refused with another.
     pub filter: &'a str,
 }
 
@@ -59,12 +59,12 @@ impl List<'_> {
 }
 
 impl Store {
-    /// The token of the page after a key.
+    /// The token of the page that begins after this key.
     pub fn page_token(&self, list: List<'_>, after: &str) -> String {
         list.seal(&self.master, self.random.uuid(), after)
     }
 
-    /// The key after which a page begins. Fails for a token of another pool, operation or filter.
+    /// The key after which a page begins. Refuses a token of another pool, operation or filter.
     pub fn page_begins(&self, list: List<'_>, token: Option<&str>) -> Result<Option<String>, Error> {
         let Some(token) = token else { return Ok(None) };
         let invalid = || Error::invalid_parameter("The pagination token is not one of this list.");
@@ -93,12 +93,12 @@ mod tests {
         PoolView { name_rules: state.name_rules(), id, version: 1, state, keys }
     }
 
-    /// The lists of one operation and filter: of the server, and of two pools.
+    /// The lists with one operation and filter: of the server, and of two pools.
     fn lists<'a>(operation: &'a str, filter: &'a str) -> [List<'a>; 3] {
         [None, Some(&POOLS[0]), Some(&POOLS[1])].map(|pool| List { pool, operation, filter })
     }
 
-    /// One character of a token is another one, missing, or there twice.
+    /// The token with one character changed, removed or doubled.
     fn altered(token: &str, at: prop::sample::Index, by: char, how: u8) -> String {
         let mut characters: Vec<char> = token.chars().collect();
         let at = at.index(characters.len());

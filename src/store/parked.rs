@@ -1,8 +1,8 @@
-//! Events that the relay could not publish, and what followed them under their key: they wait here, in their order, and hold
-//! nothing else up.
+//! Events that the relay could not publish, and later events of their keys. They wait here in their order and don't
+//! delay others.
 //!
-//! A row names an event by its place in the feed; the event itself stays in its log. Whoever relays is the only one who parks
-//! and takes out, under the lease. A command only marks what is to be tried again.
+//! A row names an event by its position in the feed; the event itself stays in its log. Only the relay adds and removes
+//! rows, under its lease. A command only marks rows to be tried again.
 
 use std::collections::HashSet;
 
@@ -18,65 +18,65 @@ use crate::store::feed::{Cursor, FeedRow, Log, feed_row};
 use crate::store::leases::{Lease, is_held};
 use crate::store::{Store, from_database, to_database};
 
-/// An event that is put aside.
+/// An event to be parked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parking {
-    /// Of which log.
+    /// The log that the event is in.
     pub log: Log,
-    /// Its pool.
+    /// The id of the event's pool.
     pub user_pool_id: String,
-    /// Its id.
+    /// The event's id, as in its log.
     pub event_id: Uuid,
-    /// The key of its record: what comes later of that key joins it.
+    /// The key of its record: later events of the key are parked too.
     pub key: String,
-    /// Its type.
+    /// The event's type, such as `user.signed_up`.
     pub kind: String,
-    /// Where it stands.
+    /// The event's position in the feed.
     pub cursor: Cursor,
-    /// Why it can't be published; `None` for what only follows another of its key.
+    /// Why it can't be published; `None` if it only follows another event of its key.
     pub why: Option<String>,
 }
 
-/// An event that was put aside, as an operator sees it: nothing of what it says.
+/// A parked event for an operator, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Of which log.
+    /// The name of the log that the event is in.
     pub log: String,
-    /// Its id.
+    /// The event's id, as in its log.
     pub event_id: Uuid,
     /// The key of its record.
     pub key: String,
-    /// Its type.
+    /// The event's type, such as `user.signed_up`.
     pub kind: String,
-    /// When it happened.
+    /// When the event happened.
     pub at: Timestamp,
-    /// Since when it is here.
+    /// When the event was parked.
     pub parked_at: Timestamp,
-    /// Why it can't be published; `None` for what only follows another of its key.
+    /// Why it can't be published; `None` if it only follows another event of its key.
     pub why: Option<String>,
-    /// Whether it is about to be tried again.
+    /// Whether it is marked to be tried again.
     pub retry: bool,
 }
 
-/// An event that is to be tried again.
+/// An event to be tried again.
 #[derive(Clone, Debug)]
 pub struct Retried {
-    /// Its pool.
+    /// The id of the event's pool.
     pub user_pool_id: String,
-    /// Its id.
+    /// The event's id, as in its log.
     pub event_id: Uuid,
     /// The key of its record.
     pub key: String,
-    /// Its row in the log. `None` if that is there no more.
+    /// The event's row; `None` if it is no longer in its log.
     pub row: Option<FeedRow>,
 }
 
-/// What became of events that were tried again.
+/// The outcome of trying events again.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
-    /// Those that are published: pool, id and key. What is left of such a key is tried next.
+    /// The published events: pool, id and key. The rest of such a key is tried next.
     pub published: Vec<(String, Uuid, String)>,
-    /// Those that failed again, the first of each key: pool, id, key and why. The key stays where it is.
+    /// The first event of each key that failed again: pool, id, key and reason. The rest of the key stays parked.
     pub failed: Vec<(String, Uuid, String, String)>,
 }
 
@@ -88,7 +88,7 @@ left join log l on l.epoch = p.epoch and l.tx = p.tx and l.ord = p.ord and l.eve
 where p.log = 'directory' and p.retry
 order by p.record_key, p.epoch, p.tx, p.ord limit $1";
 
-/// The time is that of a reader, which knows milliseconds.
+/// The time is that of a reader, which only knows milliseconds.
 const RETRIED_ACTIVITY: &str = "
 select p.user_pool_id as parked_pool, p.event_id as parked_id, p.record_key, a.user_pool_id, 'activity/' || a.owner as stream_id,
        null::bigint as stream_version, a.event_id, a.type, a.schema_version, a.payload, a.metadata, a.at,
@@ -100,7 +100,7 @@ where p.log = 'activity' and p.retry
 order by p.record_key, p.epoch, p.tx, p.ord limit $1";
 
 impl Store {
-    /// How many events of a log are parked.
+    /// The number of parked events of a log.
     pub async fn count_parked(&self, log: Log) -> Result<u64, StoreError> {
         let count: i64 = sqlx::query_scalar("select count(*) from relay_parked where log = $1")
             .bind(log.name())
@@ -109,7 +109,7 @@ impl Store {
         Ok(count.unsigned_abs())
     }
 
-    /// Those of the keys under which something is parked.
+    /// Which of these keys have parked events.
     pub async fn parked_keys(&self, log: Log, keys: &[String]) -> Result<HashSet<String>, StoreError> {
         let found: Vec<String> = sqlx::query_scalar(
             "select k.key from unnest($2::text[]) as k (key)
@@ -122,7 +122,7 @@ impl Store {
         Ok(found.into_iter().collect())
     }
 
-    /// What is to be tried again, each key in its order.
+    /// The events to be tried again, each key in its order.
     pub async fn parked_to_retry(&self, log: Log, limit: i64) -> Result<Vec<Retried>, StoreError> {
         let statement = match log {
             Log::Directory => RETRIED_DIRECTORY,
@@ -132,14 +132,14 @@ impl Store {
         rows.iter().map(retried).collect()
     }
 
-    /// Records what became of events that were tried again, if the lease is still held. Answers whether it was.
+    /// Records the outcome of trying events again, if the lease is still held. Returns whether it was.
     pub async fn settle_retried(&self, lease: &Lease, log: Log, settled: &Settled) -> Result<bool, StoreError> {
         let mut lent = self.database.lend().await?;
         let is_settled = settle_retried(&mut lent, lease, log, settled).await;
         lent.settled(is_settled)
     }
 
-    /// What is parked, in the order of the feed; of one key if one is named.
+    /// The parked events in the order of the feed, of one key or of all.
     pub async fn list_parked(&self, key: Option<&str>, limit: i64) -> Result<Vec<Parked>, StoreError> {
         let rows = sqlx::query(
             "select log, event_id, record_key, type, at, parked_at, why, retry from relay_parked
@@ -153,7 +153,7 @@ impl Store {
         rows.iter().map(parked).collect()
     }
 
-    /// Marks what is parked to be tried again, of one key or all. Answers how much that is.
+    /// Marks parked events to be tried again, of one key or of all. Returns how many.
     pub async fn retry_parked(&self, key: Option<&str>) -> Result<u64, StoreError> {
         let marked = sqlx::query("update relay_parked set retry = true where $1::text is null or record_key = $1")
             .bind(key)
@@ -191,7 +191,7 @@ async fn settle_retried(lent: &mut Lent<'_>, lease: &Lease, log: Log, settled: &
     Ok(true)
 }
 
-/// Puts events aside. One that is there stays as it is.
+/// Parks events. An event that is parked already stays as it is.
 pub(super) async fn park(connection: &mut PgConnection, parked: &[Parking]) -> Result<(), StoreError> {
     if parked.is_empty() {
         return Ok(());
@@ -219,7 +219,7 @@ pub(super) async fn park(connection: &mut PgConnection, parked: &[Parking]) -> R
     Ok(())
 }
 
-/// Takes out what is published. What is left of its keys, and has nothing before it any more, is tried next.
+/// Removes published events. The rest of their keys is marked to be tried next.
 async fn take_out(
     connection: &mut PgConnection,
     log: Log,

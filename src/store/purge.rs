@@ -1,9 +1,10 @@
-//! The purge of deleted pools: everything of them but the log goes, in batches, until two sweeps find nothing.
+//! The purge of deleted pools: everything except the log is deleted, in batches, until two sweeps find nothing.
 //!
-//! A command that began before the pool was deleted may still write after the first sweep; none lives until the second.
+//! A command that began before the pool was deleted may still write after the first sweep, but not after the second.
 //!
-//! Facts that a reader of the feed has still to read stay until it has (`store/activity.rs`); the pool's keys are destroyed, so
-//! nobody opens what is sealed in them. What is parked of the pool goes when it is published, as its log stays.
+//! Facts that a reader of the feed has not read yet stay until it has (`store/activity.rs`). The pool's keys are
+//! destroyed, so what is sealed in them can't be opened. Parked events of the pool are removed when they are published,
+//! because its log stays.
 
 use std::time::Duration;
 
@@ -18,12 +19,12 @@ use crate::store::models::tables::{OPERATIONAL, OperationalTable};
 use crate::store::{Store, to_database};
 
 const BATCH: i64 = 1_000;
-/// Between two sweeps, longer than any command lives.
+/// The seconds between two sweeps: longer than any command lives.
 const BETWEEN_SWEEPS_SECONDS: i64 = 30;
 const POLL: Duration = Duration::from_secs(5);
 const SWEEPS: i32 = 2;
 
-/// Facts, but for those that somebody has still to read. The oldest are looked at first: they are read first.
+/// Deletes facts, except those that a reader has not read yet. Oldest first, because they are read first.
 const ACTIVITY: &str = "
 delete from activity where (user_pool_id, event_id, at) in (
     select a.user_pool_id, a.event_id, a.at from (
@@ -40,7 +41,7 @@ delete from activity where (user_pool_id, event_id, at) in (
 )";
 
 impl Store {
-    /// Takes one step with the next deleted pool that is due: one batch of each table. Answers whether there was one.
+    /// Purges one batch of each table of the next deleted pool that is due. Returns whether there was one.
     pub async fn purge_step(&self, now: Timestamp) -> Result<bool, StoreError> {
         let due: Option<String> =
             sqlx::query_scalar("select user_pool_id from purges where next_at <= $1 order by next_at limit 1")
@@ -59,7 +60,7 @@ impl Store {
         if found == 0 && !self.has_facts(&pool).await? {
             self.swept_empty(&pool, now).await?;
         } else {
-            // What is left once nothing can be deleted waits for a reader.
+            // If nothing can be deleted now, the rest waits for a reader.
             let next_at = if found == 0 { now.plus_seconds(BETWEEN_SWEEPS_SECONDS) } else { now };
             sqlx::query("update purges set empty_sweeps = 0, next_at = $2 where user_pool_id = $1")
                 .bind(pool.as_str())
@@ -78,7 +79,8 @@ impl Store {
         Ok(has)
     }
 
-    /// Counts a sweep that found nothing, unless another replica has just counted its own: the next one has its time.
+    /// Counts a sweep that found nothing, unless another replica has just counted one; then the next sweep has its own
+    /// time.
     async fn swept_empty(&self, pool: &UserPoolId, now: Timestamp) -> Result<(), StoreError> {
         let counted = sqlx::query(
             "update purges set empty_sweeps = empty_sweeps + 1, next_at = $3 where user_pool_id = $1 and next_at <= $2",
@@ -99,7 +101,7 @@ impl Store {
         Ok(())
     }
 
-    /// Purges until it is told to stop.
+    /// Purges until told to stop.
     pub async fn keep_purging(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.purge_step(self.clock.now()).await {

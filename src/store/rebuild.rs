@@ -1,12 +1,11 @@
-//! Read models and claims, computed anew from the log: into new tables, which then take the place of the old ones.
+//! Computes read models and claims again from the log, into new tables that then replace the old ones.
 //!
-//! Commands go on while the new tables are filled and catch up with what was committed meanwhile. Only the swap locks the
-//! tables: under that lock nothing can be committed that a read model follows, so the little that is left is applied, and
-//! then the names change hands.
-//! Operational tables stay as they are, and nothing is sent or published: events are read and none is written.
+//! Commands go on while the new tables are filled and catch up with later commits. Only the swap locks the tables:
+//! under that lock no commit can change a read model, so the few remaining changes are applied, and then the tables are
+//! renamed. Operational tables stay as they are, and nothing is sent or published, because events are only read.
 //!
-//! A server keeps pools and clients in memory by their version, which a rebuild does not change. If a row of theirs was
-//! wrong, servers that have read it have to be started again.
+//! Servers cache pools and clients by version, which a rebuild does not change. If such a row was wrong, servers that
+//! have read it must be restarted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,41 +22,37 @@ use crate::store::models::statements::Place;
 use crate::store::models::{Claims, MODELS, Model, Search, search};
 use crate::store::replay::{PoolReplay, Yield};
 
-/// The swap gives up after so long without its locks, before Postgres looks for deadlocks: so no command ever fails by it.
+/// How long the swap waits for its locks. It is shorter than the time after which Postgres looks for deadlocks, so that
+/// no command fails because of it.
 const LOCK_TIMEOUT: &str = "set local lock_timeout = '200ms'";
 const PAUSE: Duration = Duration::from_millis(100);
 const MOST_TRIES: usize = 100;
-/// So many streams of the tail are in memory at once.
+/// How many streams are held in memory at once while catching up.
 const PAGE: usize = 200;
-/// Once so few streams are behind, the rest is left to the swap; a busy log never has none.
+/// The swap may begin once this few streams are behind; a busy log always has some.
 const FEW: usize = 200;
 const MOST_PASSES: usize = 10;
 
-/// What was done.
+/// What a rebuild did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// How many streams were replayed.
     pub streams: usize,
-    /// How often one was replayed again, because it may have gone on meanwhile.
+    /// How often a stream was replayed again, because it may have changed meanwhile.
     pub caught_up: usize,
 }
 
-/// Why the read models are as they were.
+/// Why a rebuild failed; the read models are unchanged.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum RebuildError {
-    /// Somebody else does it.
     #[error("another rebuild is running on this database")]
     Running,
-    /// The tables were never free.
     #[error("the tables could not be locked for the swap: a long transaction holds them; nothing was changed")]
     Busy,
-    /// The log itself is wrong.
-    #[error("{pool}: two of a kind claim one name; nothing was changed")]
-    Contradiction {
-        /// Where.
-        pool: UserPoolId,
-    },
-    /// The database.
+    /// The log contradicts itself.
+    #[error("{pool}: two aggregates of a kind claim the same name; nothing was changed")]
+    Contradiction { pool: UserPoolId },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -68,16 +63,16 @@ impl From<sqlx::Error> for RebuildError {
     }
 }
 
-/// A point of the log: what is before it was there for everybody who read later.
+/// A point in the log: every later read sees all events before it.
 struct Point {
     epoch: i64,
     tx: String,
 }
 
 impl Store {
-    /// Computes read models and claims anew and puts them in the place of the old ones.
+    /// Computes read models and claims again, and replaces the old ones.
     pub async fn rebuild(&self) -> Result<Rebuilt, RebuildError> {
-        // The connection is not given back: whatever happens, the lock that keeps others from doing the same ends with it.
+        // The connection is not given back, so that the lock against a second rebuild ends with it in any case.
         let mut connection = self.database.pool().acquire().await?.detach();
         sqlx::query("set statement_timeout = 0").execute(&mut connection).await?;
         let alone: bool = sqlx::query_scalar("select pg_try_advisory_lock(hashtext('userpool log rebuild'))")
@@ -116,7 +111,7 @@ impl Store {
         Err(RebuildError::Busy)
     }
 
-    /// Fills the new tables, each pool as it was at one moment. Answers how many streams there are.
+    /// Fills the new tables, each pool as of one moment. Returns the number of streams.
     async fn fill(&self, connection: &mut PgConnection) -> Result<usize, RebuildError> {
         let pools: Vec<String> =
             sqlx::query_scalar("select distinct user_pool_id from log order by 1").fetch_all(&mut *connection).await?;
@@ -130,7 +125,7 @@ impl Store {
                 let Some(last) = page.last() else { break };
                 after = Some(last.stream.clone());
                 streams += page.len();
-                // Short transactions on a connection of their own: a long one would hold the feed up.
+                // Short transactions on a connection of its own, because a long one would block the feed.
                 write(connection, &pool, &page).await?;
             }
             moment.rollback().await?;
@@ -141,7 +136,7 @@ impl Store {
         Ok(streams)
     }
 
-    /// Puts the new tables in the place of the old ones. Answers how many streams were still behind.
+    /// Replaces the old tables by the new ones. Returns how many streams were still behind.
     #[expect(
         clippy::disallowed_methods,
         reason = "an operator's command on a connection of its own, which ends with it"
@@ -168,8 +163,8 @@ impl Store {
         Ok(caught_up)
     }
 
-    /// Replays again whatever was committed since a point, all of it as it was at one moment: so no name is seen with two
-    /// users, one of whom has just given it up. Answers how many streams those were.
+    /// Replays again all streams that changed since a point, all as of one moment: so no name is seen with two users
+    /// when one has just given it up. Returns the number of these streams.
     async fn catch_up(&self, connection: &mut PgConnection, since: &Point) -> Result<usize, RebuildError> {
         let mut moment = self.moment().await?;
         let changed: Vec<(String, String)> = sqlx::query_as(
@@ -191,7 +186,7 @@ impl Store {
                 forget_pool(connection, &pool).await?;
                 continue;
             }
-            // A name can have gone from one user to another: all are released before any is claimed.
+            // A name may have moved from one user to another, so all are released before any is claimed.
             forget(connection, &pool, &replay.name_rules(), &streams).await?;
             for page in streams.chunks(PAGE) {
                 let page = replay.streams(&mut moment, page).await?;
@@ -219,7 +214,7 @@ fn is_locked(error: &RebuildError) -> bool {
     matches!(error, StoreError::Stale) || code.as_deref() == Some("55P03")
 }
 
-/// Runs a statement that is made of names in descriptions and in the catalogue, which quotes its own.
+/// Runs a statement that is built from names in descriptions and in the catalogue, which quotes its own.
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), sqlx::Error> {
     sqlx::query(AssertSqlSafe(statement)).execute(connection).await.map(drop)
 }
@@ -231,8 +226,8 @@ async fn drop_tables(connection: &mut PgConnection) -> Result<(), RebuildError> 
     Ok(())
 }
 
-/// Makes empty tables like the old ones, with their owner and privileges. Answers the name of each new index, and that of
-/// the old one whose place it takes: constraints are told apart by name.
+/// Creates empty tables like the old ones, with their owner and privileges. Returns the name of each new index and that
+/// of the old one that it replaces, because constraints are identified by name.
 async fn make_tables(connection: &mut PgConnection) -> Result<Vec<(String, String)>, RebuildError> {
     drop_tables(connection).await?;
     let mut indexes = Vec::new();
@@ -271,7 +266,7 @@ async fn make_tables(connection: &mut PgConnection) -> Result<Vec<(String, Strin
     Ok(indexes)
 }
 
-/// Writes what streams yield into the new tables.
+/// Writes the results of streams into the new tables.
 async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield]) -> Result<(), RebuildError> {
     for model in MODELS {
         let of_model = |yielded: &&Yield| yielded.model == Some(model) && yielded.replayed.state.is_some();
@@ -283,7 +278,7 @@ async fn write(connection: &mut PgConnection, pool: &UserPoolId, page: &[Yield])
     Ok(())
 }
 
-/// Writes what streams of one kind yield that have not ended.
+/// Writes the results of streams of one kind that have not ended.
 async fn write_model(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -338,7 +333,7 @@ async fn claim(
     }
 }
 
-/// Takes what streams yielded out of the new tables.
+/// Deletes the results of streams from the new tables.
 async fn forget(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -362,7 +357,8 @@ async fn forget(
     Ok(())
 }
 
-/// Takes what they are found by out of the new table. It has no index by their ids: what is in it follows from their rows.
+/// Deletes search values from the new table. It has no index by id, so the values are derived from the aggregates'
+/// rows.
 async fn forget_search(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -384,7 +380,7 @@ async fn forget_search(
     Ok(())
 }
 
-/// Takes everything of a pool out of the new tables: it was deleted meanwhile.
+/// Deletes all rows of a pool that was deleted meanwhile from the new tables.
 async fn forget_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), sqlx::Error> {
     for table in Model::in_lock_order() {
         let statement = format!("delete from {} where user_pool_id = $1", Place::Rebuilt.of(table));

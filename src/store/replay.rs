@@ -1,6 +1,7 @@
-//! What the log of a pool yields, stream by stream: `verify` compares it with the read models, `rebuild` fills them with it.
+//! Replays the log of a pool, stream by stream: `verify` compares the results with the read models, `rebuild` fills
+//! them.
 //!
-//! Nothing here asks a read model, so that a broken one can't hide what is wrong with it.
+//! Nothing here reads a read model, so that a broken one can't hide its own errors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,39 +21,40 @@ use crate::store::models::replayed::{Replayed, StreamRows};
 use crate::store::seal::{DataKey, Unsealable};
 use crate::store::{Store, streams};
 
-/// So many streams are in memory at once.
+/// How many streams are held in memory at once.
 const PAGE: i64 = 200;
 
-/// One pool, read from the log.
+/// A pool, read from its log.
 pub(super) struct PoolReplay {
     id: UserPoolId,
-    /// Of a pool that lives: how names are compared, and the keys that open what is personal.
+    /// For a pool that exists: the rules for comparing names, and the keys that open personal values.
     living: Option<(NameRules, PoolKeys)>,
 }
 
-/// What one stream yields.
+/// The result of one stream.
 pub(super) struct Yield {
     pub stream: StreamId,
-    /// What it is about. `None` if this release does not know.
+    /// The stream's kind of aggregate; `None` if this release does not know it.
     pub model: Option<&'static Model>,
-    /// What its events make of that.
+    /// The result of replaying its events.
     pub replayed: Replayed,
 }
 
 impl Yield {
-    /// The id of what it is about.
+    /// The id of the stream's aggregate.
     pub fn id(&self) -> &str {
         self.stream.owner()
     }
 
-    /// What it is found by, with its id.
+    /// The search values with the aggregate's id.
     pub fn search_entries(&self) -> impl Iterator<Item = (SearchEntry, String)> {
         self.replayed.derived.search.iter().map(|entry| (entry.clone(), self.id().to_owned()))
     }
 }
 
 impl Store {
-    /// A transaction that sees everything as it is now, however long it takes, and holds up neither writers nor the feed.
+    /// A transaction that sees the database as of now, however long it takes, and that blocks neither writers nor the
+    /// feed.
     #[expect(clippy::disallowed_methods, reason = "an operator's command, which ends with its process")]
     pub(super) async fn moment(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
         let mut moment = self.database.pool().begin().await?;
@@ -73,17 +75,17 @@ impl PoolReplay {
         Ok(Self { id: id.clone(), living })
     }
 
-    /// Whether the pool exists. One that does not has no rows in read models, claims and directories.
+    /// Whether the pool exists. A deleted pool has no rows in read models, claims and directories.
     pub fn lives(&self) -> bool {
         self.living.is_some()
     }
 
-    /// How names of users are compared, in a pool that lives.
+    /// The rules for comparing user names, for a pool that exists; defaults otherwise.
     pub fn name_rules(&self) -> NameRules {
         self.living.as_ref().map(|(rules, _)| rules.clone()).unwrap_or_default()
     }
 
-    /// What the next streams after one yield; nothing after the last.
+    /// The results of the next streams after one; empty after the last.
     pub async fn next(
         &self,
         connection: &mut PgConnection,
@@ -101,7 +103,7 @@ impl PoolReplay {
         self.streams(connection, &streams).await
     }
 
-    /// What these streams yield, in the order of the log's key.
+    /// The results of these streams, in the order of the log's key.
     pub async fn streams(&self, connection: &mut PgConnection, streams: &[String]) -> Result<Vec<Yield>, StoreError> {
         let keys = self.user_keys(connection, streams).await?;
         let mut grouped: Vec<(StreamId, Vec<Row>)> = Vec::with_capacity(streams.len());
@@ -132,7 +134,7 @@ impl PoolReplay {
         Ok(Yield { stream, model, replayed })
     }
 
-    /// The keys of those among these streams that have one of their own. An erased user has none.
+    /// The keys of those of these streams that have one of their own. An erased user has none.
     async fn user_keys(
         &self,
         connection: &mut PgConnection,

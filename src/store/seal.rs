@@ -2,14 +2,15 @@
 //!
 //! A blob is the key's id (16 bytes), its own id (16), the nonce (12), the ciphertext and the tag (16).
 //!
-//! Nonces are random, and of those one key of AES-GCM bears 2^32 messages at most (NIST SP 800-38D, 8.3). Strangers drive how
-//! much is sealed under a pool's token key, audit key and pool key, and those live as long as the pool. So no named key seals
-//! anything itself: each blob has a key of its own, which HKDF-Expand (RFC 5869, SHA-256) makes of the named key and the
-//! blob's id. Two blobs meet only where 122 random bits of the id and 96 of the nonce are alike; nothing has to be counted,
-//! rotated or agreed upon by replicas.
+//! Nonces are random, and one key of AES-GCM may seal at most 2^32 messages with random nonces (NIST SP 800-38D, 8.3).
+//! Strangers can cause any number of values to be sealed under a pool's token key, audit key and pool key, which live
+//! as long as the pool. So no named key seals anything itself: each blob has a key of its own, which HKDF-Expand (RFC
+//! 5869, SHA-256) derives from the named key and the blob's id. Two blobs only collide if 122 random bits of the id and
+//! 96 of the nonce are equal; replicas need not count, rotate or agree on anything.
 //!
-//! The version of a blob's id tells that it is sealed so: 8, which RFC 9562 leaves to whoever makes it. Blobs with an id of
-//! another version are older, and were sealed under the named key itself; they are opened, and none is made any more.
+//! The version of a blob's id shows that the blob has such a key: 8, which RFC 9562 leaves to applications. Blobs with
+//! an id of another version are older and were sealed under the named key itself; they can be opened, but no new ones
+//! are made.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
@@ -21,64 +22,64 @@ use crate::domain::personal::Sealed;
 const ID_LENGTH: usize = 16;
 const HEADER_LENGTH: usize = 2 * ID_LENGTH + NONCE_LEN;
 const KEY_LENGTH: usize = 32;
-/// What the keys of blobs are derived for: keeps them apart from whatever else is derived from a named key.
+/// The purpose in the derivation of blob keys, which separates them from other keys derived from a named key.
 const BLOB_KEY: &[u8] = b"userpool sealed blob 1";
-/// The version of the ids of blobs that have a key of their own.
+/// The version of the ids of blobs with keys of their own.
 const DERIVED: usize = 8;
 
-/// What kind of value a blob holds: part of what it is bound to.
+/// The kind of value in a blob; the blob is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldClass {
     /// The `personal` part of an event.
     Personal,
     /// The IP address of a caller.
     CallerAddress,
-    /// A password's hash.
+    /// The argon2id hash of a password.
     PasswordHash,
-    /// A password's SRP verifier.
+    /// The SRP verifier of a password.
     SrpVerifier,
-    /// An app client's secret.
+    /// The secret of an app client.
     ClientSecret,
     /// A private key that signs tokens.
     SigningKey,
-    /// A message that waits in the outbox.
+    /// A message in the outbox.
     Message,
-    /// A data key.
+    /// A data key that another key wraps.
     DataKey,
-    /// A service account's secret.
+    /// The secret of a service account.
     ServiceAccountSecret,
-    /// A refresh token.
+    /// The content of a refresh token.
     RefreshToken,
-    /// A challenge token.
+    /// The content of a challenge token.
     ChallengeToken,
-    /// A page token.
+    /// The content of a page token.
     PageToken,
-    /// The answer of a command that its caller named.
+    /// A stored answer of a command with an idempotency key.
     StoredAnswer,
 }
 
-/// A blob can't be opened: another key, another place, or changed bytes.
+/// A blob can't be opened: wrong key, wrong place, or changed bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("a sealed value can't be opened with the key at hand")]
 pub struct Unsealable;
 
-/// Where a blob belongs.
+/// The place where a blob belongs. A blob can't be opened at another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
-    /// The pool.
+    /// The id of the blob's pool.
     pub pool: &'a UserPoolId,
-    /// The stream.
+    /// The stream that the value belongs to.
     pub stream: &'a StreamId,
     /// The kind of value.
     pub class: FieldClass,
 }
 
-/// A key that seals and opens.
+/// A key that seals and opens values.
 pub struct DataKey {
     id: Uuid,
-    /// What the keys of blobs are derived from.
+    /// The key that the keys of blobs are derived from.
     derives: hkdf::Prk,
-    /// The key itself, for blobs from before.
+    /// The key itself, for older blobs.
     key: RandomizedNonceKey,
 }
 
@@ -89,18 +90,18 @@ impl std::fmt::Debug for DataKey {
 }
 
 impl DataKey {
-    /// A key of 32 bytes with its id.
+    /// A key made of an id and 32 random bytes.
     pub fn new(id: Uuid, bytes: &[u8; KEY_LENGTH]) -> Self {
-        // The bytes are random, so there is nothing that HKDF-Extract would have to make even.
+        // The bytes are random, so HKDF-Extract is not needed.
         Self { id, derives: hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, bytes), key: aes_key(bytes) }
     }
 
-    /// The key's id.
+    /// The key's id, which is part of every blob that it seals.
     pub fn id(&self) -> Uuid {
         self.id
     }
 
-    /// Seals a value for its place. The blob's id must be new; the blob has it with another version.
+    /// Seals a value for its place. `blob_id` must be new; the blob contains it with version 8.
     #[expect(clippy::expect_used, reason = "values are far below the 64 GiB that one nonce may cover")]
     pub fn seal(&self, place: Place<'_>, blob_id: Uuid, value: &[u8]) -> Sealed {
         let blob_id = uuid::Builder::from_custom_bytes(blob_id.into_bytes()).into_uuid();
@@ -137,7 +138,7 @@ impl DataKey {
         Ok(opened.map_err(|_| Unsealable)?.to_vec())
     }
 
-    /// The key of one blob.
+    /// The key of a single blob.
     #[expect(clippy::expect_used, reason = "the key is as long as one hash of SHA-256, of which HKDF gives up to 255")]
     fn key_of(&self, blob_id: Uuid) -> RandomizedNonceKey {
         let mut bytes = [0; KEY_LENGTH];
@@ -168,18 +169,18 @@ impl Header {
     }
 }
 
-/// The id of the key that a blob is sealed under.
+/// The id of the key that sealed a blob.
 pub fn key_id(blob: &Sealed) -> Result<Uuid, Unsealable> {
     Header::read(blob).map(|header| header.key_id)
 }
 
-/// A blob's own id: another value has another one.
+/// A blob's own id; another value has another id.
 pub fn blob_id(blob: &Sealed) -> Result<Uuid, Unsealable> {
     Header::read(blob).map(|header| header.blob_id)
 }
 
 fn associated_data(place: Place<'_>, blob_id: Uuid) -> Vec<u8> {
-    // None of the parts can contain the separator, so no two places have the same data.
+    // No part can contain the separator, so different places have different data.
     format!("{}\n{}\n{:?}\n{blob_id}", place.pool, place.stream, place.class).into_bytes()
 }
 
@@ -191,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// A blob as it was sealed before each had its key.
+    /// A blob as earlier releases sealed it, under the named key itself.
     fn sealed_before(key: &DataKey, place: Place<'_>, blob_id: Uuid, value: &[u8]) -> Sealed {
         let mut sealed = value.to_vec();
         let data = Aad::from(associated_data(place, blob_id));
@@ -263,7 +264,7 @@ mod tests {
             }
         }
 
-        /// The bound of a key is that of one blob: the named key never seals, and no two blobs share a key.
+        /// The limit of a key applies to one blob only: the named key never seals, and no two blobs share a key.
         #[test]
         fn no_two_blobs_are_sealed_under_one_key(ids in prop::collection::hash_set(a_uuid(), 2..20), bytes: [u8; 32]) {
             let (pool, stream) = (UserPoolId::none(), StreamId::pool());

@@ -18,19 +18,19 @@ use crate::store::{Store, from_database, to_database};
 /// What a service account may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Everything.
+    /// All operations on all pools.
     Admin,
-    /// Everything with the pools that it names.
+    /// All operations on the pools that it names.
     PoolAdmin,
-    /// Reading, in all pools.
+    /// Reading operations on all pools.
     ReadOnly,
 }
 
 impl Role {
-    /// All roles.
+    /// Every role, the most powerful first.
     pub const ALL: [Self; 3] = [Self::Admin, Self::PoolAdmin, Self::ReadOnly];
 
-    /// The role's name.
+    /// The name in the table and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -43,21 +43,21 @@ impl Role {
 /// A caller of developer operations.
 #[derive(Clone, Debug)]
 pub struct ServiceAccount {
-    /// Its access key.
+    /// Its public identifier, by which callers name it in signatures.
     pub access_key_id: AccessKeyId,
-    /// What it is for.
+    /// A note by the operator about its purpose.
     pub name: String,
-    /// What it may do.
+    /// The operations that it may call.
     pub role: Role,
     /// The pools that a `pool-admin` administers.
     pub user_pool_ids: Vec<UserPoolId>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// Since when it is of no use.
+    /// When it was revoked; `None` if it is active.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// The secret of a service account, as it is shown once.
+/// The secret of a service account, which is shown only once.
 #[derive(Clone)]
 pub struct AccountSecret(pub String);
 
@@ -71,7 +71,7 @@ const KEY_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const SECRET_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 impl Store {
-    /// Creates a service account. Its secret is not to be had again.
+    /// Creates a service account. Its secret can't be shown again.
     pub async fn create_service_account(
         &self,
         name: &str,
@@ -79,7 +79,7 @@ impl Store {
         user_pool_ids: Vec<UserPoolId>,
         origin: &Origin,
     ) -> Result<(ServiceAccount, AccountSecret), StoreError> {
-        // A command may be the first to write this month, before any server runs.
+        // A command may be the first to write in this month, before any server runs.
         self.make_partitions(self.clock.now()).await?;
         let access_key_id = AccessKeyId::new(format!("UP{}", self.random.text(KEY_ALPHABET, 18)));
         let secret = self.random.text(SECRET_ALPHABET, 40);
@@ -115,7 +115,7 @@ impl Store {
         Ok((account, AccountSecret(secret)))
     }
 
-    /// All service accounts with their certificates, the oldest of each first.
+    /// All service accounts with their certificates, oldest first.
     pub async fn list_service_accounts(&self) -> Result<Vec<(ServiceAccount, Vec<Fingerprint>)>, StoreError> {
         let rows = sqlx::query(
             "select a.*, array(select c.fingerprint from service_account_certificates c
@@ -126,14 +126,14 @@ impl Store {
         .await?;
         let listed = |row: &PgRow| {
             let certificates: Vec<Vec<u8>> = row.try_get("certificates")?;
-            // The table takes nothing else.
+            // The table's check allows no other length.
             let certificates = certificates.iter().filter_map(|bytes| Fingerprint::try_from(bytes.as_slice()).ok());
             Ok((account(row)?, certificates.collect()))
         };
         rows.iter().map(listed).collect()
     }
 
-    /// Revokes a service account, and frees its certificates for others. Answers whether it was of use before.
+    /// Revokes a service account and unbinds its certificates. Returns whether it was active before.
     pub async fn revoke_service_account(&self, id: &AccessKeyId, origin: &Origin) -> Result<bool, StoreError> {
         self.make_partitions(self.clock.now()).await?;
         let mut lent = self.database.lend().await?;
@@ -146,7 +146,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The account of an access key with its secret, unless there is none or it is revoked.
+    /// The account of an access key, with its secret; `None` if it does not exist or is revoked.
     pub async fn service_account(
         &self,
         id: &AccessKeyId,
@@ -158,7 +158,7 @@ impl Store {
         let row = self.connections.fetch_optional(query).await?;
         let Some(row) = row else { return Ok(None) };
         let secret = self.master.open(secret_place(id).place(), &Sealed(row.try_get("sealed_secret")?))?;
-        // The secret was made of ASCII characters; anything else was sealed by no release of ours.
+        // Secrets are ASCII; no release of ours has sealed anything else.
         let secret = String::from_utf8(secret).map_err(|_| crate::store::seal::Unsealable)?;
         Ok(Some((account(&row)?, AccountSecret(secret))))
     }
@@ -179,7 +179,7 @@ impl SecretPlace {
     }
 }
 
-/// Answers whether the account was of use before.
+/// Revokes an account. Returns whether it was active before.
 async fn revoke(lent: &mut Lent<'_>, id: &AccessKeyId, at: Timestamp) -> Result<bool, StoreError> {
     let mut transaction = lent.begin().await?;
     let changed =
@@ -201,7 +201,7 @@ async fn revoke(lent: &mut Lent<'_>, id: &AccessKeyId, at: Timestamp) -> Result<
 
 pub(super) fn account(row: &PgRow) -> Result<ServiceAccount, StoreError> {
     let role: String = row.try_get("role")?;
-    // The column's check allows these three names only; the least of them stands for any other.
+    // The column's check allows only these three names; the least powerful role stands for any other.
     let role = Role::ALL.into_iter().find(|known| known.name() == role).unwrap_or(Role::ReadOnly);
     let pools: Vec<String> = row.try_get("user_pool_ids")?;
     Ok(ServiceAccount {

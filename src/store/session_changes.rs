@@ -1,4 +1,4 @@
-//! What changes of a session after it began: the next refresh token, and its end.
+//! Changes of a session after it began: the next refresh token, and its end.
 
 use uuid::Uuid;
 
@@ -15,22 +15,22 @@ use crate::store::metadata::Origin;
 use crate::store::outcome::find_out;
 use crate::store::{Store, to_database};
 
-/// The next refresh token of a session in the place of the last one; or, once more, of what the same statement may have done.
+/// Replaces the refresh token of a session by the next one; sent again, it also accepts the result of the first time.
 const ROTATE: &str = "
 update sessions set refresh_counter = $3 + 1, replaced_at = $4
 where user_pool_id = $1 and event_id = $2
     and (refresh_counter = $3 or $5 and refresh_counter = $3 + 1 and replaced_at = $4)";
 
-/// Whether a statement is sent a second time, because the first one's answer was lost.
+/// Whether a statement is sent a second time, because the answer to the first one was lost.
 #[derive(Clone, Copy)]
 struct Again(bool);
 
 impl Store {
-    /// Replaces the refresh token of a session by the next one. Collides if it was replaced in the meantime.
+    /// Replaces the refresh token of a session by the next one. Collides if it was replaced meanwhile.
     ///
-    /// Where the answer is lost on the way, the same is done once more: it finds what the first one did, or does it, and
-    /// leaves nothing to do for a first one that is late. A caller who was told of a failure would come again with the old
-    /// token, and lose the session for it.
+    /// If the answer is lost on the way, the statement is sent again: it finds the result of the first one, or makes
+    /// the change itself and leaves nothing to do for a first one that arrives late. A caller who is told of a failure
+    /// would come back with the old token, and lose the session.
     pub async fn rotate_refresh_token(
         &self,
         pool: &UserPoolId,
@@ -88,7 +88,8 @@ impl Store {
             let mut lent = store.connections.lend().await?;
             let ended = end(&mut lent, &pool, session, &row).await;
             match lent.settled(ended) {
-                // The answer was lost on the way. The same once more finds nothing to end where the first one did.
+                // The answer was lost on the way. Sent again, the statement finds nothing to end if the first one did
+                // it.
                 Err(error) if error.is_connection_lost() => {
                     store.connections.look_at_all();
                     find_out(patience, || store.end_once_more(&pool, session, &row)).await
@@ -106,7 +107,7 @@ impl Store {
     }
 }
 
-/// Ends a session and records why, if it is there.
+/// Ends a session and records why, if it exists.
 async fn end(lent: &mut Lent<'_>, pool: &UserPoolId, session: Uuid, row: &ActivityRow) -> Result<(), StoreError> {
     let mut transaction = lent.begin().await?;
     let ended = sqlx::query("delete from sessions where user_pool_id = $1 and event_id = $2")

@@ -1,4 +1,4 @@
-//! The row with which a session begins.
+//! The row of a session.
 
 use sqlx::PgConnection;
 
@@ -7,7 +7,7 @@ use crate::domain::ids::UserPoolId;
 use crate::store::error::StoreError;
 use crate::store::to_database;
 
-/// Writes it. Answers `false` if it is there already: one that is on its way there is waited for.
+/// Writes the row. Returns `false` if it exists already; waits for a transaction that is writing it.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     pool: &UserPoolId,

@@ -1,7 +1,7 @@
-//! What a sign-in by password writes: one statement, in one round trip, that fails if its decision is out of date.
+//! The writes of a sign-in by password: one statement in one round trip, which fails if its decision is out of date.
 //!
-//! The parts of the statement run in no promised order, and an update that matches no row would stop nothing: so the
-//! version is asserted by a function that raises.
+//! The parts of the statement run in no guaranteed order, and an update that matches no row stops nothing. So the
+//! version is asserted by a function that raises an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,28 +29,28 @@ use crate::store::metadata::Origin;
 use crate::store::read::{Failures, VersionedAttempts};
 use crate::store::{sessions, to_database};
 
-/// Where the facts of a sign-in go.
+/// Where a sign-in comes from, and where its facts go.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
-    /// The pool.
+    /// The id of the user's pool.
     pub pool_id: &'a UserPoolId,
-    /// The pool's keys.
+    /// The data keys of the pool.
     pub keys: &'a Arc<PoolKeys>,
-    /// Where the call comes from.
+    /// The actor, the request and the address of the call.
     pub origin: &'a Origin,
-    /// Who stands for the name as this network calls it, where guesses are counted by name.
+    /// The stand-in for the name as seen from the caller's network, if guesses are counted by name.
     pub told: Option<Sub>,
-    /// Which wrong passwords count.
+    /// The kind of wrong passwords that count.
     pub failures: Failures,
-    /// Where it comes from.
+    /// Whether the call comes from a familiar network.
     pub source: Source,
-    /// What is limited by where it comes from, if anything.
+    /// The limit of guesses from the caller's network, if there is one.
     pub limited: Option<&'a Limited>,
-    /// The time.
+    /// When the attempt is decided.
     pub at: Timestamp,
 }
 
-/// A source as it stands in the table, and beside it what is counted by the name.
+/// The value of the column `source`; the count by name has its own.
 fn counted(attempt: &Attempt<'_>) -> &'static str {
     attempt.failures.counted(attempt.source)
 }
@@ -58,43 +58,43 @@ fn counted(attempt: &Attempt<'_>) -> &'static str {
 /// A sign-in that was accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted<'a> {
-    /// Whose.
+    /// The user who signed in.
     pub user: &'a LoadedUser,
     /// The session that begins with it.
     pub session: &'a Session,
     /// The attempts that the decision saw.
     pub attempts: Option<VersionedAttempts>,
-    /// Whether there are attempts at the name to forget.
+    /// Whether wrong passwords at the name are to be forgotten too.
     pub is_counted_by_name: bool,
-    /// The network to remember, by its keyed hash, unless it is known well enough.
+    /// The keyed hash of the network to remember; `None` if it was remembered lately.
     pub network: Option<&'a [u8]>,
-    /// What is recorded.
+    /// The fact that records the sign-in.
     pub fact: &'a Activity,
 }
 
-/// Whose name a guess was made at.
+/// Whose name a password was guessed at.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
-    /// A user's.
+    /// The name of a user.
     User(&'a LoadedUser),
-    /// Nobody's: this id stands for the name.
+    /// A name that no user has, with its stand-in.
     Nobody(Sub),
 }
 
 /// A sign-in that was refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
-    /// Who was not let in.
+    /// The user or stand-in at whom the password was guessed.
     pub who: Who<'a>,
     /// The attempts that the decision saw.
     pub before: Option<VersionedAttempts>,
-    /// What counts.
+    /// How the guess counts towards the lock-out.
     pub hearing: Hearing,
-    /// Whether it is recorded: not where so much was recorded already.
+    /// Whether a fact is written; not if too many were written lately.
     pub is_recorded: bool,
 }
 
-/// All that the statement of an accepted sign-in writes.
+/// All values that the statement of an accepted sign-in writes.
 struct Acceptance {
     pool: UserPoolId,
     source: &'static str,
@@ -136,7 +136,7 @@ impl Acceptance {
     }
 }
 
-/// The last four parameters of both statements: what is limited, if anything.
+/// The last four parameters of both statements: the limit, if there is one.
 fn limit<'q>(
     query: Query<'q, Postgres, PgArguments>,
     limited: Option<&'q Limited>,
@@ -148,8 +148,8 @@ fn limit<'q>(
         .bind(limited.map(|limited| limited.rate.period_millis()))
 }
 
-/// A session that begins. The user's row is held until the statement is done: whoever deletes the user waits, and finds the
-/// session. Of the networks of a user the last twenty are remembered.
+/// Begins a session. The user's row is locked until the statement is done: a deletion of the user waits, and then finds
+/// the session. Only a user's last twenty networks are remembered.
 const ACCEPT: &str = "
 with asserted as (
     select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4 for key share)),
@@ -173,8 +173,8 @@ with asserted as (
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
 
-/// A refusal, with the attempts from now on. Asserts the attempts' version: two guesses at one moment count as two. That
-/// nobody came between is what the statement answers, so that it is looked at whatever else there is to write.
+/// Writes a refusal and the new attempts. Asserts the version of the attempts, so that two simultaneous guesses count
+/// as two. The assertion is in the statement's result, so that it runs whatever else is written.
 const REFUSE_AND_COUNT: &str = "
 with asserted as (
     select assert_version('attempts', $3, coalesce(
@@ -198,7 +198,7 @@ with asserted as (
 )
 select assert_version('attempts', 1, (select count(*) from counted))";
 
-/// That a right password was heard while the user was not locked, and what is recorded of it, if anything.
+/// Asserts that the user was not locked when a right password was given, and records a fact if there is one.
 const HEAR: &str = "
 with recorded as (
     insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
@@ -208,7 +208,7 @@ select assert_version('attempts', $3, coalesce(
            (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0)),
        case when $13::bytea is not null then assert_rate($1, $12, $13, $11, $14, $15) end";
 
-/// A password that was heard: at whom, and what the decision saw of wrong ones.
+/// A checked password: whose it was, and the attempts that the decision saw.
 struct Heard {
     pool: UserPoolId,
     owner: Sub,
@@ -216,7 +216,7 @@ struct Heard {
     source: &'static str,
     at: OffsetDateTime,
     limited: Option<Limited>,
-    /// How long the caller waits.
+    /// How long the caller waits, if they said so.
     patience: Option<Duration>,
 }
 
@@ -225,9 +225,9 @@ fn number(failures: u32) -> i32 {
 }
 
 impl Store {
-    /// Begins a session and records the sign-in. Forgets earlier failures, of which none may have come in the meantime.
+    /// Begins a session and records the sign-in. Forgets earlier failures; collides if another one came meanwhile.
     ///
-    /// If the caller named the command, its answer is stored in the same transaction.
+    /// If the command has an idempotency key, its answer is stored in the same transaction.
     pub async fn accept_sign_in(
         &self,
         attempt: Attempt<'_>,
@@ -269,7 +269,7 @@ impl Store {
                 Some(answer) => store.accept_and_answer(&acceptance, answer).await,
             };
             match written {
-                // The answer was lost on the way: the session tells whether the statement was done.
+                // The answer was lost on the way: the session tells whether the statement was executed.
                 Err(error) if error.is_connection_lost() => {
                     let began = || store.session_began(&acceptance.pool, &acceptance.session);
                     store.unless_done(patience, error, began).await?;
@@ -288,14 +288,15 @@ impl Store {
         lent.settled(accepted)
     }
 
-    /// The answer is written first: of two commands of one name the second waits there.
+    /// The answer is written first, so that the second of two commands with the same key waits there.
     async fn accept_and_answer(&self, acceptance: &Acceptance, answer: &AnswerRow) -> Result<(), StoreError> {
         let mut lent = self.connections.lend().await?;
         let accepted = accept_and_answer(&mut lent, acceptance, answer).await;
         lent.settled(accepted)
     }
 
-    /// Whether a session is there. What began it may still be on its way: a row of the same key, never kept, waits for it.
+    /// Whether a session exists. Its transaction may still be running: inserting a row with the same key, which is
+    /// rolled back, waits for it.
     async fn session_began(&self, pool: &UserPoolId, session: &Session) -> Result<bool, StoreError> {
         let mut lent = self.database.lend().await?;
         let began = has_begun(&mut lent, pool, session).await;
@@ -341,7 +342,8 @@ impl Store {
         }
     }
 
-    /// Asserts that a user was not locked while its right password was heard, where the sign-in goes on without a session.
+    /// Asserts that a user was not locked when their right password was checked, where the sign-in continues without a
+    /// session.
     pub async fn assert_heard(
         &self,
         attempt: Attempt<'_>,
@@ -413,7 +415,7 @@ impl Store {
                 .bind(by_name.and_then(|by_name| by_name.locked_until).map(to_database));
             let counted = limit(query, heard.limited.as_ref()).execute(lent.connection()).await;
             match (lent.settled(counted.map(drop).map_err(StoreError::from)), fact) {
-                // What left no fact can't be found: the caller is told that it is not known.
+                // Without a fact the outcome can't be found out, so the caller is told that it is unknown.
                 (Err(error), Some(fact)) if error.is_connection_lost() => {
                     store.unless_done(patience, error, || store.is_recorded(&pool, &fact)).await
                 }

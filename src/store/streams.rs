@@ -1,4 +1,4 @@
-//! Streams of the log, read back.
+//! Reads streams of the log.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::store::error::StoreError;
 use crate::store::history::{Recorded, Row, events};
 use crate::store::seal::DataKey;
 
-/// The rows of streams from their beginning, stream by stream.
+/// The rows of streams from their beginning, grouped by stream.
 pub(super) async fn rows(
     connection: &mut PgConnection,
     pool: &UserPoolId,

@@ -1,5 +1,5 @@
-//! Operational rows whose time is over: sessions, codes, attempts, spent challenge tokens, answers, messages that were given up.
-//! They decide nothing any more; sweeping keeps tables small.
+//! Deletes expired operational rows: sessions, codes, attempts, spent challenge tokens, answers, abandoned messages.
+//! They have no effect any more; deleting them keeps the tables small.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::store::error::StoreError;
 use crate::store::models::tables::{OPERATIONAL, OperationalTable};
 use crate::store::{Store, to_database};
 
-/// So many rows go at once: a long transaction would hold the feed up.
+/// How many rows are deleted at once; a longer transaction would block the feed.
 const BATCH: i64 = 1_000;
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Drops one batch of each kind. Answers how many rows went.
+    /// Deletes one batch from each table. Returns the number of rows.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut swept = 0;
         for (statement, over) in OPERATIONAL.iter().filter_map(OperationalTable::sweep) {
@@ -27,13 +27,13 @@ impl Store {
         Ok(swept)
     }
 
-    /// Sweeps until it is told to stop.
+    /// Sweeps until told to stop.
     pub async fn keep_sweeping(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             match self.sweep(self.clock.now()).await {
                 Ok(swept) if swept >= BATCH.unsigned_abs() => continue,
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "rows whose time is over can't be dropped"),
+                Err(error) => tracing::warn!(%error, "expired rows can't be deleted"),
             }
             let _ = tokio::time::timeout(PAUSE, stop.cancelled()).await;
         }

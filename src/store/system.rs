@@ -3,35 +3,25 @@
 use crate::store::error::StoreError;
 use crate::store::{MIGRATIONS, Store, fill};
 
-/// Why the server does not start on a database.
+/// Why the server can't start on a database.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
 pub enum UnfitDatabase {
-    /// The schema is not that of this release.
+    /// The schema is older than this release needs.
     #[error("the database is at schema version {found}, this release needs {needed}: run `userpool migrate`")]
-    Schema {
-        /// The version that is there.
-        found: i64,
-        /// The version that is needed.
-        needed: i64,
-    },
+    Schema { found: i64, needed: i64 },
     /// The schema is that of a later release.
     #[error("the database is at schema version {found}, this release knows {known}: run the release that migrated it")]
-    LaterSchema {
-        /// The version that is there.
-        found: i64,
-        /// The latest version that this release knows.
-        known: i64,
-    },
-    /// The data came from another cluster, whose transaction ids mean nothing here.
+    LaterSchema { found: i64, known: i64 },
+    /// The data comes from another cluster, so its transaction ids mean nothing here.
     #[error("the database was restored into another cluster: run `userpool log new-epoch`")]
     Restored,
-    /// It can't be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Store {
-    /// Brings the schema to this release's version. Replicas that start together wait for each other.
+    /// Migrates the schema to this release's version. Replicas that start together wait for each other.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         let mut connection = self.database.pool().acquire().await?;
         // Migrations may take longer than a request.
@@ -41,12 +31,12 @@ impl Store {
             Ok(()) => fill::fill_read_models(&mut connection).await,
             Err(error) => Err(error.into()),
         };
-        // The connection's settings are not those of the API role any more.
+        // The connection no longer has the settings of the API role.
         connection.close().await?;
         result
     }
 
-    /// Whether this release can run on the database.
+    /// Checks that this release can run on the database.
     pub async fn check_fitness(&self) -> Result<(), UnfitDatabase> {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         let found = self.schema_version().await?;
@@ -77,7 +67,8 @@ impl Store {
         Ok(version.unwrap_or(0))
     }
 
-    /// Begins a new epoch: what is in the logs is settled, whatever this cluster's transaction ids are. Answers the epoch.
+    /// Begins a new epoch, for which everything in the logs is complete, whatever this cluster's transaction ids are.
+    /// Returns it.
     pub async fn new_epoch(&self) -> Result<i64, StoreError> {
         let epoch = sqlx::query_scalar(
             "update meta set epoch = epoch + 1, system_identifier = (select system_identifier::text from pg_control_system()) returning epoch",

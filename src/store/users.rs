@@ -1,7 +1,7 @@
-//! Lists of users, a page at a time, each from a range of an index.
+//! Lists of users, page by page, each from a range of an index.
 //!
-//! Each user is fetched by its key from a subquery with a limit, which Postgres does not turn into a join of another kind:
-//! merged, all users of the pool from the first on would be read for a later page.
+//! Each user is fetched by key from a subquery with a limit, which Postgres does not turn into another kind of join: a
+//! merge join would read all users of the pool from the first one on, for every later page.
 
 use serde_json::value::RawValue;
 use sqlx::Row;
@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 
-/// Users from one `sub` to another, after a third.
+/// Users with a `sub` in a range, after a `sub`.
 pub const BY_SUB: &str = "
 select sub, revision, state, '' as value from users
 where user_pool_id = $1 and sub >= $2 and sub > $3 and sub <= $4 order by sub limit $5";
@@ -29,7 +29,7 @@ select u.sub, u.revision, u.state, '' as value from user_search s cross join lat
 (select sub, revision, state from users where user_pool_id = s.user_pool_id and sub = s.sub limit 1) u
 where s.user_pool_id = $1 and s.attribute = $2 and s.value = $3 and s.sub > $4 order by s.sub limit $5";
 
-/// Users with values of an attribute behind one value with its `sub`, and before another value.
+/// Users with values of an attribute in a range, after one value with its `sub`.
 pub const BY_VALUES: &str = "
 select u.sub, u.revision, u.state, s.value from user_search s cross join lateral
 (select sub, revision, state from users where user_pool_id = s.user_pool_id and sub = s.sub limit 1) u
@@ -42,19 +42,19 @@ select u.sub, u.revision, u.state, '' as value from memberships m cross join lat
 (select sub, revision, state from users where user_pool_id = m.user_pool_id and sub = m.sub limit 1) u
 where m.user_pool_id = $1 and m.group_id = $2 and m.sub > $3 order by m.sub limit $4";
 
-/// Where a page of users begins: behind this one.
+/// The position of a user in a list; a page begins after it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position {
-    /// The value by which the list is ordered first; empty where there is but one.
+    /// The value by which the list is sorted first; empty if the list has only one.
     pub value: String,
-    /// The user.
+    /// The `sub` of the user, by which the list is sorted next.
     pub sub: Sub,
 }
 
 impl Position {
-    /// The position that a page token holds.
+    /// The position in a page token.
     pub fn of(key: Option<String>) -> Result<Option<Self>, Error> {
-        // Keys are sealed: what is in them was written below.
+        // The key was sealed, so it was written below.
         key.map(|key| serde_json::from_str(&key).map_err(Error::internal)).transpose()
     }
 }
@@ -65,17 +65,17 @@ impl std::fmt::Display for Position {
     }
 }
 
-/// A user of a list.
+/// A user in a list.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Where it stands.
+    /// The user's position in the list.
     pub position: Position,
-    /// What it is.
+    /// The state of the user.
     pub user: User,
 }
 
 impl Store {
-    /// Users of a pool that a search finds, in a stable order: by the value that is searched, then by `sub`.
+    /// The users of a pool that a search finds, sorted by the searched value, then by `sub`.
     pub async fn list_users(
         &self,
         pool: &UserPoolId,
@@ -109,7 +109,7 @@ impl Store {
         self.listed(pool, &rows).await
     }
 
-    /// The members of a group, in the order of their `sub`s.
+    /// The members of a group, sorted by `sub`.
     pub async fn list_members(
         &self,
         pool: &UserPoolId,
@@ -138,7 +138,7 @@ impl Store {
         Ok(listed)
     }
 
-    /// A user whose row another revision of `apply` has written. One who was deleted meanwhile is not listed any more.
+    /// A user whose row was written by another revision of `apply`. A user that was deleted meanwhile is left out.
     async fn reread(&self, pool: &UserPoolId, sub: Sub) -> Result<Option<User>, StoreError> {
         let wanted = Wanted { sub: Some(sub), ..Wanted::default() };
         match self.read(pool, None, wanted).await {

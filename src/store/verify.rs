@@ -1,4 +1,4 @@
-//! Proof that the read models are what the log yields.
+//! Checks that the read models match the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,14 +14,14 @@ use crate::store::error::StoreError;
 use crate::store::models::{Children, Claims, Directory, MODELS, Model, Modelled, Search, search};
 use crate::store::replay::{PoolReplay, Yield};
 
-/// What was compared, and what differs.
+/// The result of a verification.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// How many streams were replayed.
     pub streams: usize,
-    /// How many events they hold.
+    /// How many events the streams have.
     pub events: usize,
-    /// Each difference in a sentence that names the row and no personal value.
+    /// A sentence for each difference, which names the row but no personal value.
     pub differences: Vec<String>,
 }
 
@@ -33,7 +33,7 @@ struct ModelRow {
     state: Json<Value>,
 }
 
-/// Every pool that is named anywhere: a row without a history is a difference too.
+/// Every pool that any table names: a row without a history is a difference too.
 fn pools() -> String {
     let tables = std::iter::once("log").chain(Model::in_reading_order());
     let tables: Vec<_> = tables.map(|table| format!("select user_pool_id from {table}")).collect();
@@ -41,8 +41,8 @@ fn pools() -> String {
 }
 
 impl Store {
-    /// Replays every stream of a pool, or of all pools, and compares what it yields with the tables. Each pool is read as it
-    /// was at one moment, so commands may go on meanwhile.
+    /// Replays every stream of a pool, or of all pools, and compares the results with the tables. Each pool is read as
+    /// of one moment, so commands may run meanwhile.
     pub async fn verify(&self, only: Option<&UserPoolId>) -> Result<Report, StoreError> {
         let pools: Vec<String> = match only {
             Some(pool) => vec![pool.to_string()],
@@ -62,13 +62,13 @@ impl Store {
     }
 }
 
-/// One pool on its way through [`Store::verify`].
+/// The verification of one pool.
 struct Verification<'a> {
     pool: &'a UserPoolId,
     replay: PoolReplay,
     moment: &'a mut PgConnection,
     report: &'a mut Report,
-    /// By how many rows those of each model should be found.
+    /// How many search rows each model should have.
     searchable: [i64; MODELS.len()],
 }
 
@@ -153,7 +153,7 @@ impl Verification<'_> {
                 if row.version != version {
                     self.differs(format!("{stream} is at version {version}, its read model at {}", row.version));
                 }
-                // What another revision of `apply` wrote is computed again when it is loaded.
+                // A row of another revision of `apply` is computed again when it is loaded.
                 let current = row.revision == yielded.replayed.revision;
                 for member in differing_members(state, &row.state.0).into_iter().filter(|_| current) {
                     self.differs(format!("{stream}: the read model differs from the log in `{member}`"));
@@ -162,7 +162,7 @@ impl Verification<'_> {
         }
     }
 
-    /// What rows of a table say of each id of a page.
+    /// The rows of a table for each id of a page.
     async fn held<T>(&mut self, statement: String, page: &[&Yield]) -> Result<BTreeMap<String, BTreeSet<T>>, StoreError>
     where
         T: Ord + Send + Unpin + sqlx::Type<Postgres> + for<'r> sqlx::Decode<'r, Postgres>,
@@ -209,8 +209,8 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Looks for each row that there should be, and answers how many those are. That there is none besides, their number tells
-    /// in the end: by the id, the table has no index.
+    /// Looks up each row that should exist, and returns their number. The total number of rows shows in the end whether
+    /// there are others, because the table has no index by id.
     async fn search(&mut self, search: &Search, page: &[&Yield]) -> Result<i64, StoreError> {
         let expected: Vec<_> = page.iter().flat_map(|yielded| yielded.search_entries()).collect();
         let (attributes, values, owners) = search::columns(&expected);
@@ -274,7 +274,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// A pool that does not exist has no rows; those of one that was deleted go by and by, except its own.
+    /// A deleted pool has no rows; those of a pool that is being purged disappear gradually, except its own.
     async fn ended(&mut self) -> Result<(), StoreError> {
         let purging: bool = sqlx::query_scalar("select exists (select from purges where user_pool_id = $1)")
             .bind(self.pool.as_str())
@@ -299,7 +299,7 @@ fn ids<'a>(page: &[&'a Yield]) -> Vec<&'a str> {
     page.iter().map(|yielded| yielded.id()).collect()
 }
 
-/// The top-level members in which two objects differ, without their values: those may be personal.
+/// The top-level members in which two objects differ, without their values, which may be personal.
 fn differing_members(one: &Value, other: &Value) -> Vec<String> {
     let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return vec!["state".to_owned()] };
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();

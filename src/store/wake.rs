@@ -1,6 +1,7 @@
-//! Waking the workers of this process, and through Postgres those of others, when there is something to do.
+//! Wakes the workers of this process, and through Postgres those of other processes, when there is work.
 //!
-//! No command notifies inside its transaction: that would cost it most of its speed. A coalescer notifies after commits.
+//! No command sends a notification inside its transaction, which would make it much slower. Notifications are sent in
+//! batches after commits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +21,12 @@ const CHANNEL: &str = "userpool";
 const SHORTEST_GAP: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// What a commit has left to be done.
+/// The work that a commit leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Events are to be published.
+    /// There are events to be published.
     Events,
-    /// Messages are to be delivered as well.
+    /// There are events to be published and messages to be delivered.
     Messages,
 }
 
@@ -42,10 +43,10 @@ impl News {
     }
 }
 
-/// Wakes whoever waits for new rows.
+/// Wakes workers that wait for new rows.
 #[derive(Clone, Debug)]
 pub struct Wake {
-    /// Tells notifications of this process from those of others: its workers know already.
+    /// Distinguishes notifications of this process from those of others, because its own workers know already.
     process: Uuid,
     committed: Arc<Notify>,
     has_messages: Arc<AtomicBool>,
@@ -68,7 +69,7 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// Something was committed here.
+    /// Reports a commit of this process.
     pub(crate) fn committed(&self, news: News) {
         if news == News::Messages {
             self.has_messages.store(true, Ordering::SeqCst);
@@ -84,8 +85,8 @@ impl Wake {
         }
     }
 
-    /// Waits until events were committed, here or in another process, or until the time is over. What is committed counts from
-    /// this call, not from when it is awaited: whoever calls it and then looks for events misses none.
+    /// Waits until events are committed, here or in another process, or until the time is over. Commits count from this
+    /// call on, not from the first poll: a caller who calls this and then looks for events misses none.
     pub fn wait_for_events(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
         wait_for(&self.events, longest)
     }
@@ -95,23 +96,24 @@ impl Wake {
         wait_for(&self.messages, longest)
     }
 
-    /// A message arrived in the development mailbox.
+    /// Reports a delivery to the development mailbox.
     pub(super) fn delivered(&self) {
         self.deliveries.notify_waiters();
     }
 
-    /// Waits until this process delivers to the development mailbox, or until the time is over. What arrives counts from this call.
+    /// Waits until this process delivers to the development mailbox, or until the time is over. Deliveries count from
+    /// this call on.
     pub fn wait_for_deliveries(&self, longest: Duration) -> impl Future<Output = ()> + '_ {
         wait_for(&self.deliveries, longest)
     }
 
-    /// Tells other processes of commits here, at most once in five milliseconds, and wakes workers for theirs.
+    /// Tells other processes about commits here, at most once in five milliseconds, and wakes workers for theirs.
     pub async fn run(self, store: Store, stop: CancellationToken) {
         tokio::join!(self.keep_listening(store.database(), &stop), self.keep_telling(&store.database, &stop));
     }
 
-    /// Listens over a connection of its own, which the pool never had and never gets: one that listens is told things that
-    /// whoever asks a question does not understand. It is not mended either: a broken one ends, and another one is made.
+    /// Listens on a connection that never belongs to the pool, because a listening connection receives messages that
+    /// ordinary callers don't expect. A broken connection is not repaired but replaced.
     async fn keep_listening(&self, database: &PgPool, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.listen(database)).await;
@@ -124,12 +126,12 @@ impl Wake {
 
     async fn listen(&self, database: &PgPool) -> sqlx::Result<()> {
         let options = PgPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
-        // It ends with its pool, which is dropped with the listener.
+        // The connection ends with its pool, which is dropped with the listener.
         let alone = options.connect_with((*database.connect_options()).clone()).await?;
         let mut listener = PgListener::connect_with(&alone).await?;
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
-        // What was committed elsewhere before is not told any more.
+        // Notifications of earlier commits elsewhere are lost.
         self.wake(News::Messages);
         while let Some(notification) = listener.try_recv().await? {
             if let Some(news) = self.of_others(notification.payload()) {
@@ -145,14 +147,14 @@ impl Wake {
             let said = format!("{} {}", self.process, news.name());
             let told = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(said).execute(database).await;
             if let Err(error) = told {
-                // Whoever waits elsewhere polls as well.
-                tracing::debug!(%error, "other processes are not told of commits");
+                // Workers elsewhere poll as well.
+                tracing::debug!(%error, "other processes could not be told about commits");
             }
             tokio::time::sleep(SHORTEST_GAP).await;
         }
     }
 
-    /// What another process has to say. A release that says something else may mean anything.
+    /// The news in a notification of another process. An unknown text of another release may mean anything.
     fn of_others(&self, said: &str) -> Option<News> {
         let Some((process, news)) = said.split_once(' ') else { return Some(News::Messages) };
         (process != self.process.to_string()).then(|| News::of(news != News::Events.name()))
@@ -160,7 +162,7 @@ impl Wake {
 }
 
 fn wait_for(news: &Notify, longest: Duration) -> impl Future<Output = ()> + '_ {
-    // It hears all who wake waiters from here on.
+    // From here on it receives all notifications.
     let notified = news.notified();
     async move {
         let _ = tokio::time::timeout(longest, notified).await;
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn news_that_come_before_somebody_waits_for_them_are_not_missed() {
+    async fn news_before_a_waiter_is_polled_are_not_missed() {
         const LONG: Duration = Duration::from_secs(60);
         let (wake, began) = (Wake::default(), tokio::time::Instant::now());
         let (events, messages) = (wake.wait_for_events(LONG), wake.wait_for_messages(LONG));
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_others_are_news_and_whoever_is_not_understood_wakes_all() {
+    fn only_other_processes_are_news_and_unknown_texts_wake_all() {
         let wake = Wake::default();
         let other = Wake::default().process;
         for (said, news) in [
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn events_wake_nobody_who_waits_for_messages() {
+    async fn events_do_not_wake_waiters_for_messages() {
         const LONG: Duration = Duration::from_secs(60);
         for (news, wakes_messages) in [(News::Events, false), (News::Messages, true)] {
             let wake = Wake::default();

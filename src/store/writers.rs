@@ -1,27 +1,27 @@
-//! Who holds the feed up: the oldest transaction of the cluster that writes, of whatever program.
+//! The transaction that holds the feed up: the oldest writing transaction of the cluster, of any program.
 
 use sqlx::Row;
 
 use crate::store::Store;
 use crate::store::error::StoreError;
 
-/// What is known of the oldest transaction that writes.
+/// What is known about the oldest writing transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OldestWriter {
-    /// There is none.
+    /// No transaction is writing.
     None,
-    /// It is this one.
+    /// The oldest writing transaction.
     Known {
-        /// For how many seconds it has been open.
+        /// How many seconds it has been open.
         seconds: f64,
-        /// Whose it is: a process, or the name of a prepared transaction.
+        /// The process, or the name of a prepared transaction.
         whose: String,
     },
-    /// Postgres does not show this account what others do: it is no member of `pg_read_all_stats`.
+    /// Postgres hides other transactions from this account, because it is no member of `pg_read_all_stats`.
     Unknown,
 }
 
-/// A transaction that was prepared belongs to no process any more, and everybody may see it.
+/// A prepared transaction no longer belongs to a process, and every account may see it.
 const OLDEST_WRITER: &str = "
 select seconds, whose from (
     select extract(epoch from clock_timestamp() - xact_start)::float8 as seconds, 'process ' || pid as whose
@@ -32,7 +32,7 @@ select seconds, whose from (
 ) as writers order by seconds desc limit 1";
 
 impl Store {
-    /// The oldest writing transaction of the cluster, if this account may know.
+    /// The oldest writing transaction of the cluster, if this account may see it.
     pub async fn oldest_writer(&self) -> Result<OldestWriter, StoreError> {
         if !self.sees_all_writers().await? {
             return Ok(OldestWriter::Unknown);
@@ -42,7 +42,7 @@ impl Store {
         Ok(OldestWriter::Known { seconds: row.try_get("seconds")?, whose: row.try_get("whose")? })
     }
 
-    /// Whether Postgres shows this account the transactions of others.
+    /// Whether this account may see the transactions of others.
     pub async fn sees_all_writers(&self) -> Result<bool, StoreError> {
         let sees = sqlx::query_scalar("select pg_has_role(current_user, 'pg_read_all_stats', 'usage')")
             .fetch_one(&self.database)

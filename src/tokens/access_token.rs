@@ -1,4 +1,4 @@
-//! Access tokens as they come back: whose they are, before the database is asked whether they still count.
+//! Checks access tokens: whose they are, before the database is asked whether they are still valid.
 
 use std::sync::Arc;
 
@@ -21,16 +21,16 @@ use crate::store::read::Wanted;
 use crate::tokens::issue::SELF_SERVICE_SCOPE;
 use crate::tokens::signing_keys::PublicKeys;
 
-/// An access token whose signature and time are good.
+/// An access token with a valid signature that has not expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessToken {
     /// The pool that signed it.
     pub pool_id: UserPoolId,
-    /// Whom it is about.
+    /// The user whom it is about.
     pub sub: Sub,
-    /// The client that it was made for.
+    /// The client that it was issued for.
     pub client_id: ClientId,
-    /// The session that it belongs to.
+    /// The session that it belongs to: its `event_id`.
     pub session: Uuid,
 }
 
@@ -51,23 +51,23 @@ fn invalid() -> Error {
     Error::not_authorized("Invalid Access Token")
 }
 
-/// Checks access tokens, and remembers those whose signatures were good: an app calls with one token for an hour.
+/// Checks access tokens, and remembers those with valid signatures, because an app uses one token for an hour.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: PublicKeys,
-    /// By the hash of the token.
+    /// By the SHA-256 of the token.
     signed: Cache<Sha256, Arc<Signed>>,
 }
 
-/// What a token says whose signature is good; its time is not looked at yet.
+/// The content of a token with a valid signature. Whether it has expired is checked later.
 #[derive(Clone, Debug)]
 struct Signed {
     token: AccessToken,
-    /// Its end, in seconds since 1970.
+    /// When it expires, in seconds since 1970.
     exp: i64,
 }
 
-/// So many tokens are remembered.
+/// The most tokens that are remembered.
 const CAPACITY: u64 = 20_000;
 
 impl Default for Verifier {
@@ -77,7 +77,7 @@ impl Default for Verifier {
 }
 
 impl Verifier {
-    /// Reads a token and checks signature, issuer, use, scope and time. Needs no query once its pool is known.
+    /// Parses a token and checks its signature, issuer, use, scope and time. Needs no query once the pool is cached.
     pub async fn verify(&self, store: &Store, token: &str, at: Timestamp) -> Result<AccessToken, Failure> {
         let hash = sha256(token.as_bytes());
         let signed = match self.signed.get(&hash) {
@@ -92,25 +92,25 @@ impl Verifier {
     }
 
     async fn read(&self, store: &Store, token: &str) -> Result<Signed, Failure> {
-        // Decoded once: what is checked below is the signature of these same bytes.
+        // Decoded once: the signature of these same bytes is checked below.
         let unverified = jsonwebtoken::dangerous::insecure_decode::<Claims>(token).map_err(|_| invalid())?;
         let (header, claims) = (unverified.header, unverified.claims);
         let kid = header.kid.ok_or_else(invalid)?;
         if header.alg != Algorithm::RS256 {
             return Err(invalid().into());
         }
-        // The issuer only says where to look for the key; the signature says whether that is true.
+        // The issuer only says where to look for the key; the signature proves it.
         let pool_id = claims.iss.rsplit_once('/').and_then(|(_, id)| UserPoolId::parse(id)).ok_or_else(invalid)?;
         let mut pool = store.pool_hint(&pool_id).await.map_err(unless_missing)?;
         if !pool.state.signing_keys.iter().any(|key| key.kid == kid) {
-            // Keys are added while a pool lives: one that is not known here may be new.
+            // Keys are added during a pool's life: an unknown one may be new.
             pool = store.read(&pool_id, None, Wanted::default()).await.map_err(unless_missing)?.pool;
         }
         self.check_signature(&pool, &kid, token)?;
         Ok(check(claims, pool_id, &pool.state.issuer)?)
     }
 
-    /// Whether a key of the pool signed a token. There is one algorithm, whatever a header asks for.
+    /// Checks that a key of the pool signed the token. There is only one algorithm, whatever the header says.
     fn check_signature(&self, pool: &PoolView, kid: &str, token: &str) -> Result<(), Error> {
         let key = pool.state.signing_keys.iter().find(|key| key.kid == kid && key.purpose == TokenUse::Access);
         let key = key.ok_or_else(invalid)?;
@@ -120,7 +120,7 @@ impl Verifier {
     }
 }
 
-/// What a token says about itself, once its signature is good. A pool's issuer never changes.
+/// The content of a token whose signature is valid. A pool's issuer never changes.
 fn check(claims: Claims, pool_id: UserPoolId, issuer: &str) -> Result<Signed, Error> {
     let right = claims.iss == issuer
         && claims.token_use == TokenUse::Access.name()
@@ -155,7 +155,7 @@ mod tests {
     use crate::environment::Random;
     use crate::store::keys::MasterKeys;
 
-    /// What a text is told by a store that has no database: a text that is no token is refused without one.
+    /// The refusal by a store without a database, to show that invalid tokens are refused without one.
     fn refusal(token: &str) -> Exception {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_a_part_is_refused_without_the_database() {
+    fn a_token_without_a_part_is_refused_without_the_database() {
         let id = "9f3c1b0a-0000-4000-8000-000000000000";
         let claims = json!({
             "sub": id, "iss": "none", "client_id": "c", "token_use": "access", "event_id": id, "exp": 1,
@@ -210,7 +210,7 @@ mod tests {
         serde_json::from_value(claims).unwrap()
     }
 
-    /// What a user of the pool `us-east-1_a` reads at a second.
+    /// The result for the pool `us-east-1_a` at this second.
     fn checked(claims: Claims, second: i64) -> Result<AccessToken, String> {
         let pool_id = UserPoolId::new("us-east-1_a");
         check(claims, pool_id, "http://127.0.0.1/us-east-1_a")
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_its_second() {
+    fn a_token_expires_at_its_second() {
         assert_eq!(checked(claims(|_| ()), 999).unwrap().client_id, ClientId::new("c"));
         for second in [1_000, 1_001] {
             assert_eq!(checked(claims(|_| ()), second).unwrap_err(), "Access Token has expired");

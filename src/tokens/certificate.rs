@@ -1,7 +1,7 @@
-//! The certificate of a pool's signing key, for whoever wants the key as X.509: self-signed, in DER.
+//! The certificate of a pool's signing key, for clients that need the key as X.509: self-signed, in DER.
 //!
-//! Everything in it follows from the key, and RS256 signatures have no randomness: it is the same at every call and on every
-//! replica, and changes with the key alone.
+//! Everything in it is derived from the key, and RS256 signatures have no randomness. So it is the same at every call
+//! and on every replica, and changes only with the key.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, KeyIdMethod, KeyUsagePurpose, SerialNumber};
@@ -14,10 +14,10 @@ use crate::store::to_database;
 use crate::tokens::signing_keys::Signers;
 
 const VALID: Duration = Duration::days(10 * 365);
-/// RFC 5280 allows 20 bytes; the first bit says that the number is positive.
+/// RFC 5280 allows 20 bytes; the first bit must be 0, because the number is positive.
 const SERIAL_BYTES: usize = 16;
 
-/// The certificate of a key of a pool.
+/// The certificate of a pool's signing key.
 pub fn certificate(signers: &Signers, pool: &PoolView, key: &SigningKey) -> Result<Vec<u8>, Error> {
     let identity = digest(&SHA256, key.kid.as_bytes());
     let mut serial = identity.as_ref()[..SERIAL_BYTES].to_vec();

@@ -1,7 +1,7 @@
 //! Challenge tokens, Cognito's `Session`: a sign-in between two steps, sealed under the pool's token key.
 //!
-//! `base64url(pool id) "." base64url(sealed JSON)`, 4,096 characters at most. Issuing one writes nothing: all that there is
-//! of the sign-in is in the token.
+//! `base64url(pool id) "." base64url(sealed JSON)`, at most 4,096 characters. Issuing one writes nothing: the token
+//! holds the whole state of the sign-in.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,15 +14,15 @@ use crate::environment::Random;
 use crate::store::keys::PoolKeys;
 use crate::store::seal::{FieldClass, Place};
 
-/// The longest that clients take and give back.
+/// The most characters that clients accept and return.
 const LONGEST: usize = 4_096;
 
-/// A sign-in remembers more than fits.
+/// The state of a sign-in does not fit into a token.
 #[derive(Debug, thiserror::Error)]
 #[error("a challenge token of {0} characters is too long")]
 struct TooLong(usize);
 
-/// The text of a token.
+/// Seals a sign-in into the text of a token.
 pub fn seal(
     pool_id: &UserPoolId,
     keys: &PoolKeys,
@@ -35,7 +35,7 @@ pub fn seal(
     if token.len() > LONGEST { Err(Error::internal(TooLong(token.len()))) } else { Ok(token) }
 }
 
-/// The sign-in of a token, if it is one of this pool.
+/// The sign-in in a token, if the token belongs to this pool.
 pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<ChallengeSession> {
     let (pool, blob) = token.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_in_its_pool_only_and_is_of_a_length_that_clients_take() {
+    fn a_token_opens_only_in_its_pool_and_has_a_length_that_clients_accept() {
         let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
         let session = session();
         let token = seal(&one, &keys, &session, &Random::default()).unwrap();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_kind_is_none() {
+    fn a_token_of_another_kind_is_refused() {
         let (id, keys) = pool("us-east-1_aaaaaaaaa");
         let random = Random::default();
         let refresh =
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_fit_is_never_given_out() {
+    fn a_token_that_is_too_long_is_never_issued() {
         let (id, keys) = pool("us-east-1_aaaaaaaaa");
         let session = ChallengeSession { client_id: ClientId::new("a".repeat(LONGEST)), ..session() };
         assert!(seal(&id, &keys, &session, &Random::default()).is_err());

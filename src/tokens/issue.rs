@@ -18,37 +18,37 @@ use crate::environment::Random;
 use crate::store::cache::PoolView;
 use crate::tokens::signing_keys::{Signers, SigningFailed};
 
-/// The scope of a token that was had by the API itself.
+/// The scope of tokens that are issued by the API itself.
 pub const SELF_SERVICE_SCOPE: &str = "aws.cognito.signin.user.admin";
 
-/// What tokens are made of.
+/// The input for issuing tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Issue<'a> {
-    /// The pool.
+    /// The pool, whose keys sign the tokens.
     pub pool: &'a PoolView,
-    /// The client that they are for.
+    /// The client that the tokens are for.
     pub client: &'a AppClient,
-    /// The user whom they are about.
+    /// The user whom the tokens are about.
     pub user: &'a User,
-    /// The groups that it is in.
+    /// The groups of the user.
     pub groups: &'a [Group],
-    /// The session that they belong to.
+    /// The session that the tokens belong to.
     pub session: &'a Session,
-    /// When.
+    /// When the tokens are issued: their `iat`.
     pub at: Timestamp,
 }
 
-/// An ID token and an access token.
+/// A pair of new tokens, as JWTs.
 pub struct IssuedTokens {
-    /// The ID token.
+    /// The ID token, which tells an app about the user.
     pub id_token: String,
-    /// The access token.
+    /// The access token, which authorises calls of the API.
     pub access_token: String,
-    /// Life of the access token in seconds.
+    /// The lifetime of the access token, in seconds.
     pub expires_in: i64,
 }
 
-/// Makes and signs both tokens.
+/// Issues and signs both tokens.
 pub fn issue(issue: Issue<'_>, signers: &Signers, random: &Random) -> Result<IssuedTokens, Error> {
     let lives = issue.client.lifetimes();
     let id = id_claims(&issue, lives.id, random);
@@ -73,7 +73,7 @@ fn sign(issue: &Issue<'_>, purpose: TokenUse, claims: &Value, signers: &Signers)
     Ok(token)
 }
 
-/// The claims that both tokens have.
+/// The claims that both tokens share.
 fn common_claims(issue: &Issue<'_>, purpose: TokenUse, life: i64, random: &Random) -> Map<String, Value> {
     let mut claims = Map::new();
     let mut claim = |name: &str, value: Value| claims.insert(name.to_owned(), value);
@@ -95,7 +95,8 @@ fn common_claims(issue: &Issue<'_>, purpose: TokenUse, life: i64, random: &Rando
     claims
 }
 
-/// The id of the token that began a session. It names the session to whoever sees tokens only, and is not its id.
+/// The id of the token that began a session. It identifies the session to those who see only tokens, but is not the
+/// session's id.
 fn origin_jti(session: Uuid) -> Uuid {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, session.as_bytes());
     let mut bytes = [0; 16];
@@ -121,7 +122,7 @@ fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
     if let Some(identities) = claims.get_mut("identities") {
         *identities = identities::token_claim(&issue.user.identities);
     }
-    // What the token says of itself goes in last: no attribute can take its place.
+    // The token's own claims are added last, so that no attribute can replace them.
     claims.extend(common_claims(issue, TokenUse::Id, life, random));
     claims.insert("aud".to_owned(), json!(issue.client.client_id));
     claims.insert("cognito:username".to_owned(), json!(issue.user.username()));
@@ -133,7 +134,7 @@ fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
     Value::Object(claims)
 }
 
-/// Standard attributes have the types of OpenID Connect, all custom ones are strings.
+/// The type of a claim: standard attributes have those of OpenID Connect, custom ones are strings.
 fn attribute_claim(name: &str, value: String) -> Value {
     match name {
         "email_verified" | "phone_number_verified" => json!(value == "true"),

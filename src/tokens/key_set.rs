@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::domain::user_pool::UserPool;
 
-/// The public keys of a pool: those that sign, those that will, and those whose tokens may still live.
+/// The public keys of a pool: all keys that sign, will sign, or have signed tokens that may still be valid.
 pub fn key_set(pool: &UserPool) -> Value {
     let keys: Vec<_> = pool
         .signing_keys
@@ -14,7 +14,7 @@ pub fn key_set(pool: &UserPool) -> Value {
     json!({ "keys": keys })
 }
 
-/// What clients can discover of a pool. The endpoints of hosted pages are named once a pool has them.
+/// The discovery document of a pool. The endpoints of hosted pages will be added when pools have them.
 pub fn openid_configuration(pool: &UserPool) -> Value {
     json!({
         "issuer": pool.issuer,

@@ -1,4 +1,4 @@
-//! Tokens: the keys that sign them, JWTs, the key set that clients verify them with, refresh tokens.
+//! Tokens: signing keys, JWTs, the key set by which clients verify them, refresh tokens and challenge tokens.
 
 pub mod access_token;
 pub mod certificate;

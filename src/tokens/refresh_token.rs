@@ -1,7 +1,9 @@
-//! Refresh tokens: opaque, sealed under the pool's token key, naming a session, which of its tokens it is, and whose.
+//! Refresh tokens: opaque, sealed under the pool's token key. Each names a session, its number in the session, and the
+//! user.
 //!
-//! `base64url(pool id) "." base64url(sealed content)`: the pool and, in the blob, the key's id stand in clear and are
-//! authenticated. The content of version 2 is the session's id, the counter and the user's `sub`; version 1 has no `sub`.
+//! `base64url(pool id) "." base64url(sealed content)`: the pool's id and, in the blob, the key's id are readable but
+//! authenticated. The content of version 2 is the session's id, the counter and the user's `sub`; version 1 has no
+//! `sub`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,18 +18,18 @@ use crate::store::seal::{FieldClass, Place};
 const WITHOUT_USER: u8 = 1;
 const WITH_USER: u8 = 2;
 
-/// What a refresh token names.
+/// The content of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The session.
+    /// The id of the session.
     pub session: Uuid,
-    /// Which of the session's tokens: each rotation gives the next one.
+    /// Its number among the session's tokens: each rotation issues the next one.
     pub counter: i32,
-    /// The user. `None` in a token of an earlier build.
+    /// The user; `None` in a token of an earlier build.
     pub sub: Option<Sub>,
 }
 
-/// The text of a token.
+/// Seals a refresh token into its text.
 pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, token: RefreshToken, random: &Random) -> String {
     let mut content = vec![if token.sub.is_some() { WITH_USER } else { WITHOUT_USER }];
     content.extend_from_slice(token.session.as_bytes());
@@ -37,7 +39,7 @@ pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, token: RefreshToken, random: 
     format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0))
 }
 
-/// What a token names, if it is one of this pool.
+/// The content of a token, if the token belongs to this pool.
 pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<RefreshToken> {
     let (pool, blob) = token.split_once('.')?;
     if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
@@ -112,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_opens_in_its_pool_only() {
+    fn a_token_opens_only_in_its_pool() {
         let ((one, keys), (other, other_keys)) = (pool("us-east-1_aaaaaaaaa"), pool("us-east-1_bbbbbbbbb"));
         let token = seal(&one, &keys, named(7), &Random::default());
         assert_eq!(open(&one, &keys, &token), Some(named(7)));
         assert_eq!(open(&other, &other_keys, &token), None);
         assert_eq!(open(&one, &other_keys, &token), None);
-        // The name in front can't be exchanged: it is authenticated.
+        // The pool's id in front can't be replaced, because it is authenticated.
         let (_, blob) = token.split_once('.').unwrap();
         let moved = format!("{}.{blob}", URL_SAFE_NO_PAD.encode(other.as_str()));
         assert_eq!(open(&other, &keys, &moved), None);

@@ -1,4 +1,4 @@
-//! RS256 keys of 2048 bits: made, kept parsed, used.
+//! RS256 keys of 2048 bits: generating, parsing and using them.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::store::cache::PoolView;
 use crate::store::keys::PoolKeys;
 use crate::store::seal::{FieldClass, Place};
 
-/// A key could not be made or used: AWS-LC gives no reason.
+/// A key could not be generated or used; AWS-LC gives no reason.
 #[derive(Debug, thiserror::Error)]
 #[error("a signing key can't be {0}")]
 pub struct SigningFailed(pub &'static str);
 
-/// Makes a key. Takes a good part of a second, so not on a thread of the runtime.
+/// Generates a key. This takes a good part of a second, so it must not run on a thread of the runtime.
 pub fn generate(
     pool_id: &crate::domain::ids::UserPoolId,
     keys: &PoolKeys,
@@ -54,10 +54,10 @@ fn place<'a>(pool: &'a crate::domain::ids::UserPoolId, stream: &'a StreamId) -> 
     Place { pool, stream, class: FieldClass::SigningKey }
 }
 
-/// How many parsed keys of a kind are kept.
+/// The most parsed keys of each kind that are kept.
 const CAPACITY: u64 = 20_000;
 
-/// Parsed keys by `kid`: parsing one takes longer than signing with it.
+/// Parsed keys by `kid`, because parsing a key takes longer than signing with it.
 #[derive(Clone, Debug)]
 pub struct Signers(Cache<String, Arc<KeyPair>>);
 
@@ -67,7 +67,7 @@ impl Default for Signers {
     }
 }
 
-/// Parsed public parts by `kid`.
+/// Parsed public keys by `kid`.
 #[derive(Clone, Debug)]
 pub struct PublicKeys(Cache<String, Arc<ParsedPublicKey>>);
 
@@ -97,7 +97,7 @@ impl PublicKeys {
 }
 
 impl Signers {
-    /// Signs a text with a key of a pool (RFC 7515, RS256).
+    /// Signs a text with a pool's key (RFC 7515, RS256).
     pub fn sign(&self, pool: &PoolView, key: &SigningKey, text: &[u8]) -> Result<Vec<u8>, Error> {
         let pair = self.pair(pool, key)?;
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -106,7 +106,7 @@ impl Signers {
         Ok(signature)
     }
 
-    /// The public part of a key of a pool: an `RSAPublicKey` in DER (RFC 8017, A.1.1).
+    /// The public part of a pool's key: an `RSAPublicKey` in DER (RFC 8017, A.1.1).
     pub fn public_key(&self, pool: &PoolView, key: &SigningKey) -> Result<Vec<u8>, Error> {
         Ok(self.pair(pool, key)?.public_key().as_ref().to_vec())
     }

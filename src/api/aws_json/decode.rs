@@ -18,7 +18,7 @@ pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Bytes, Erro
     Ok(message(descriptor, &json, "the request")?.encode_to_vec().into())
 }
 
-/// The names of those fields that the body has and the message has not, for they have no entries.
+/// The names of the fields that the body gives as empty lists or maps; the message can't tell these from absent ones.
 fn given_empty(message: &DynamicMessage, json: &Json) -> Value {
     let given = |field: &FieldDescriptor| json.get(field.json_name()).is_some_and(|member| !member.is_null());
     let descriptor = message.descriptor();
@@ -104,11 +104,11 @@ fn scalar(kind: &Kind, json: &Json, path: &str) -> Result<Value, Error> {
 }
 
 fn timestamp(descriptor: &MessageDescriptor, seconds: f64) -> Option<Value> {
-    // Years 1 to 9999, which is what the message may hold.
+    // Years 1 to 9999: the range of the message.
     if !(-62_135_596_800.0..253_402_300_800.0).contains(&seconds) {
         return None;
     }
-    // A number of seconds of our times is exact to the microsecond, not to the nanosecond.
+    // As a 64-bit float, a present-day time in seconds is exact to the microsecond, not to the nanosecond.
     let microseconds = (seconds * 1e6).round() as i64;
     let mut message = DynamicMessage::new(descriptor.clone());
     message.set_field_by_name("seconds", Value::I64(microseconds.div_euclid(1_000_000)));
@@ -127,7 +127,7 @@ mod tests {
     use crate::api::operation::Operation;
     use crate::proto::descriptor_pool;
 
-    /// A stream of choices that a number begins.
+    /// A stream of pseudo-random choices, from a seed.
     struct Choices(u64);
 
     impl Choices {
@@ -153,7 +153,7 @@ mod tests {
                 Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Timestamp" => {
                     let mut time = DynamicMessage::new(descriptor.clone());
                     time.set_field_by_name("seconds", Value::I64(self.below(4_000_000_000) as i64));
-                    // Zero is absent once a message was bytes.
+                    // Zero is absent once the message was encoded.
                     let milliseconds = 1 + self.below(999) as i32;
                     time.set_field_by_name("nanos", Value::I32(milliseconds * 1_000_000));
                     Value::Message(time)
@@ -163,11 +163,11 @@ mod tests {
             }
         }
 
-        /// Any message of a type. An empty list or map is one that is not there, so it is not made.
+        /// Any message of a type. Empty lists and maps are not made: on the wire they are absent.
         fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
             let mut message = DynamicMessage::new(descriptor.clone());
             for field in descriptor.fields() {
-                // What names empty lists is no member; the list itself is.
+                // The field that names empty lists is not a member of the JSON.
                 if depth > 5 || self.below(3) == 0 || flag(&field, "names_empty") {
                     continue;
                 }
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_members_and_null_are_as_if_they_were_not_there() {
+    fn unknown_members_and_null_are_ignored() {
         let request = descriptor("userpool.v1.SignUpRequest");
         let plain = decode(&request, br#"{"ClientId": "a"}"#).unwrap();
         let more = br#"{"ClientId": "a", "Username": null, "UserAttributes": null, "ClientMetadata": {"a": null}, "Neu": {"x": [1]}}"#;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_given_and_empty_is_told_where_that_is_a_choice() {
+    fn an_empty_list_is_named_where_it_differs_from_an_absent_one() {
         let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
         let decoded = |json: &str| DynamicMessage::decode(request.clone(), decode(&request, json.as_bytes()).unwrap());
         let given = |json: &str| {
@@ -252,7 +252,7 @@ mod tests {
         ] {
             assert_eq!(given(no_choice), [""; 0], "{no_choice}");
         }
-        // What was given empty is written empty, wherever it stands in a message.
+        // Lists given empty are written empty, at any depth of a message.
         let both = decoded(r#"{"ExplicitAuthFlows": [], "ReadAttributes": ["a"], "WriteAttributes": []}"#).unwrap();
         let written = serde_json::json!({ "ExplicitAuthFlows": [], "ReadAttributes": ["a"], "WriteAttributes": [] });
         assert_eq!(encode(&both), written);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_types_are_told_by_name() {
+    fn wrong_types_are_reported_by_field_name() {
         let request = descriptor("userpool.v1.CreateUserPoolClientRequest");
         for (json, message) in [
             (r#"[]"#, "the request must be a JSON object."),

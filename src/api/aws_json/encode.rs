@@ -5,8 +5,8 @@ use serde_json::{Map, Number, Value as Json};
 
 use crate::api::aws_json::{flag, naming_field};
 
-/// Writes a message. Absent fields are absent; lists that are marked, or that the message says to be empty on purpose, are
-/// there even when they are empty.
+/// Writes a message. Absent fields are left out. Empty lists are written if they are marked, or if the message names
+/// them as empty on purpose.
 pub fn encode(message: &DynamicMessage) -> Json {
     let mut members = Map::new();
     let naming = naming_field(&message.descriptor());
@@ -68,6 +68,6 @@ fn epoch_seconds(timestamp: &DynamicMessage) -> Json {
     if milliseconds == 0 {
         return Json::from(seconds);
     }
-    // Seconds of our times are far below 2^53, so the sum is exact to the millisecond.
+    // Present-day seconds are far below 2^53, so the sum is exact to the millisecond.
     Number::from_f64(seconds as f64 + f64::from(milliseconds) / 1000.0).map_or(Json::Null, Json::Number)
 }

@@ -26,7 +26,7 @@ use crate::proto::descriptor_pool;
 const TARGET_PREFIX: &str = "AWSCognitoIdentityProviderService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 
-/// Answers `POST /`.
+/// Answers `POST /`; the header `X-Amz-Target` names the operation.
 pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
@@ -54,12 +54,12 @@ pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
     }
 }
 
-/// The refusal of a call for which there is no place.
+/// The refusal of a call while the limit of calls is reached.
 pub async fn crowded(State(doors): State<Doors>) -> Response {
     refusal(&Error::too_many_requests(), &doors.app.random.uuid().to_string())
 }
 
-/// What this door does before the pipeline: reads the bounded body, checks the signature over it, decodes it.
+/// The steps before the pipeline: reads the bounded body, checks the signature over it, decodes it.
 async fn admit(
     doors: &Doors,
     operation: Operation,
@@ -107,7 +107,7 @@ fn answer_body(info: &OperationInfo, response: Bytes) -> Result<Vec<u8>, Error> 
     serde_json::to_vec(&encode::encode(&response)).map_err(Error::internal)
 }
 
-/// Whether an option of ours on a field is true.
+/// Whether an option of ours is true on a field.
 fn flag(field: &FieldDescriptor, option: &str) -> bool {
     let extension = descriptor_pool().get_extension_by_name(&format!("userpool.v1.{option}"));
     extension.is_some_and(|extension| field.options().get_extension(&extension).as_bool().unwrap_or(false))
@@ -118,7 +118,7 @@ pub fn is_member(field: &FieldDescriptor) -> bool {
     !flag(field, "names_empty")
 }
 
-/// The field of a message that says which of its lists and maps are empty on purpose.
+/// The field of a message that names the lists and maps that are empty on purpose.
 fn naming_field(message: &MessageDescriptor) -> Option<FieldDescriptor> {
     message.fields().find(|field| !is_member(field))
 }

@@ -1,7 +1,7 @@
 //! Confirmation by link: the page that a user's browser opens from an e-mail.
 //!
-//! Opening the page confirms nothing; its button does. Programs that look for malware open every link of an e-mail before
-//! its reader sees it, and would confirm an address whose owner never asked for it.
+//! Opening the page confirms nothing; its button does. Malware scanners open every link of an e-mail before its reader
+//! sees it, and would confirm an address whose owner never asked for it.
 
 use std::sync::LazyLock;
 
@@ -28,7 +28,7 @@ use crate::domain::ids::UserPoolId;
 use crate::pages::confirmation::Confirmation;
 use crate::proto::v1::ConfirmSignUpRequest;
 
-/// What a link says, by Cognito's names.
+/// The parameters of a link, by Cognito's names.
 #[derive(Deserialize)]
 pub(super) struct Link {
     client_id: String,
@@ -38,7 +38,7 @@ pub(super) struct Link {
 
 type LinkOrNot = Result<Query<Link>, QueryRejection>;
 
-/// `GET /<user pool id>/confirmUser?client_id=…&user_name=…&confirmation_code=…`: asks.
+/// `GET /<user pool id>/confirmUser?client_id=…&user_name=…&confirmation_code=…`: asks for confirmation.
 pub(super) async fn page(link: LinkOrNot) -> Response {
     match link {
         Ok(_) => shown(StatusCode::OK, &QUESTION),
@@ -80,7 +80,7 @@ pub(super) async fn confirm(
 
 async fn confirmed(context: &Context, pool_id: &UserPoolId, request: ConfirmSignUpRequest) -> Result<(), Error> {
     checks::check(&request)?;
-    // It is the same work as the operation's, so it counts to the same quota.
+    // This is the work of the operation, so it counts to the same quota.
     pipeline::spend_quota(context, &request).await?;
     let (app, caller) = (&context.app, &context.caller);
     settled(Exception::TooManyRequestsException, || confirm_by_link(app, caller, pool_id, &request)).await
@@ -90,13 +90,13 @@ fn refusal(error: &Error) -> &'static Confirmation {
     match error.exception {
         Exception::NotAuthorizedException => &NOTHING_TO_CONFIRM,
         Exception::AliasExistsException => &ADDRESS_TAKEN,
-        // A limit that is over after a while leaves the link as good as it was.
+        // If the limit ends after a while, the link stays valid.
         Exception::LimitExceededException if error.retry_after.is_some() => &TRY_AGAIN,
         Exception::LimitExceededException => &TOO_MANY_ATTEMPTS,
         Exception::TooManyRequestsException
         | Exception::InternalErrorException
         | Exception::ServiceUnavailableException => &TRY_AGAIN,
-        // Whether there is such a user is not told: all of these read the same.
+        // All of these read the same: the page doesn't tell whether there is such a user.
         _ => &INVALID,
     }
 }
@@ -138,8 +138,8 @@ static TRY_AGAIN: Confirmation = Confirmation {
     button: Some("Try again"),
 };
 
-/// The page's own style and its form, and nothing else; no other page may show it in a frame, where a button could be pressed
-/// unseen.
+/// Allows the page's own style and form, and nothing else. No other page may show it in a frame, where users could
+/// press the button without seeing it.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let style = STANDARD.encode(digest(&SHA256, Confirmation::STYLE.as_bytes()));
     format!(
@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_that_is_over_after_a_while_does_not_end_the_link() {
+    fn a_temporary_limit_leaves_the_link_valid() {
         let forever = Error::new(Exception::LimitExceededException, "No more.");
         assert_eq!(refusal(&forever).title, TOO_MANY_ATTEMPTS.title);
         let for_a_while = Error { retry_after: Some(Duration::from_secs(60)), ..forever };

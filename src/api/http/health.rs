@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can serve.
+//! Liveness and readiness of the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,26 +13,26 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::store::system::UnfitDatabase;
 
-/// So long an answer of the database counts.
+/// How long an answer of the database is reused.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// Whether the database is fit, or in a sentence why not.
+/// `Ok` if the database is usable, else a sentence that says why not.
 type Fitness = Result<(), &'static str>;
 
-/// What decides whether calls should come here.
+/// State of the readiness check.
 #[derive(Clone)]
 pub struct Readiness {
-    /// Its store is asked.
+    /// The application whose database is checked.
     pub app: Arc<App>,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
-    /// Whether the log was told that the server is not ready.
+    /// Whether the log already says that the server is not ready.
     pub told: Arc<AtomicBool>,
     last: Arc<LastAnswer>,
 }
 
 impl Readiness {
-    /// Of a server that was ready so far.
+    /// For a server that was ready so far.
     pub fn new(app: &Arc<App>, stopping: CancellationToken) -> Self {
         Self { app: app.clone(), stopping, told: Arc::default(), last: Arc::default() }
     }
@@ -46,7 +46,7 @@ impl Readiness {
                 Ok(())
             }
             Err(error) => {
-                // Once, however often it is asked: everybody may ask.
+                // Logged once, however often callers ask: anyone may ask.
                 if !self.told.swap(true, Ordering::SeqCst) {
                     tracing::warn!(%error, "the server is not ready");
                 }
@@ -56,8 +56,8 @@ impl Readiness {
     }
 }
 
-/// The last answer of the database. Everybody may ask, so it is asked by one at a time and once a second: else whoever asks
-/// often takes the connections away from calls.
+/// The last answer of the database. Anyone may ask, so there is one query at a time and at most one a second: else
+/// frequent requests would take connections away from calls.
 #[derive(Debug, Default)]
 struct LastAnswer(Mutex<Option<(Instant, Fitness)>>);
 
@@ -75,13 +75,13 @@ impl LastAnswer {
     }
 }
 
-/// The process lives: touches no dependency.
+/// The process lives: uses no dependency.
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// The database is there, its schema is ours, and the server is not about to stop. Kafka is not asked: commands don't wait
-/// for it.
+/// The database answers, its schema is ours, and the server is not about to stop. Kafka is not checked: commands don't
+/// wait for it.
 pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
     if readiness.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
@@ -92,7 +92,7 @@ pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static
     }
 }
 
-/// What whoever asks is told. What the database said is for our log alone: it names hosts, accounts and versions.
+/// The sentence for callers. The database's own message goes only to our log: it names hosts, accounts and versions.
 fn sentence(error: &UnfitDatabase) -> &'static str {
     match error {
         UnfitDatabase::Schema { .. } | UnfitDatabase::LaterSchema { .. } => "the database is of another release",
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn however_many_ask_the_database_is_asked_by_one_at_a_time_and_once_a_second() {
+    async fn the_database_is_asked_by_one_caller_at_a_time_and_once_a_second() {
         let (last, asked, asking) = (LastAnswer::default(), Cell::new(0), Cell::new(0));
         let ask = async |answer: Fitness| {
             asked.set(asked.get() + 1);
@@ -124,7 +124,7 @@ mod tests {
         tokio::time::advance(KEPT).await;
         assert_eq!(last.or_ask(ask(Ok(()))).await, Ok(()));
         assert_eq!(asked.get(), 2);
-        // Whoever goes away while it asks leaves no answer, and holds nobody up.
+        // A caller who goes away while it asks leaves no answer, and blocks no other.
         tokio::time::advance(KEPT).await;
         assert!(futures::poll!(Box::pin(last.or_ask(ask(Err("away"))))).is_pending());
         asking.set(0);

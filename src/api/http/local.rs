@@ -1,4 +1,5 @@
-//! What under `dev` is only for who is on this machine: a page of elsewhere whose name is made to lead here must not read it.
+//! A guard for pages that only this machine may read under `dev`: a foreign page whose name is made to resolve to this
+//! machine (DNS rebinding) must not read them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +12,7 @@ use http::{StatusCode, header};
 const REFUSAL: &str =
     "This is answered only to requests for the address on which the server listens, or for localhost.\n";
 
-/// Answers a request that was meant for this server.
+/// Answers a request that is addressed to this server, refuses others.
 pub(super) async fn only(listens: SocketAddr, request: Request, next: Next) -> Response {
     if host(&request).is_some_and(|host| is_ours(host.host(), listens.ip())) {
         return next.run(request).await;
@@ -19,7 +20,7 @@ pub(super) async fn only(listens: SocketAddr, request: Request, next: Next) -> R
     (StatusCode::MISDIRECTED_REQUEST, REFUSAL).into_response()
 }
 
-/// For whom a request is: in HTTP/2 its address says so, in HTTP/1.1 a header that is there once.
+/// The host that a request is addressed to: HTTP/2 has it in the address, HTTP/1.1 in a header that must occur once.
 fn host(request: &Request) -> Option<Authority> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let header = headers.next();
@@ -30,13 +31,13 @@ fn host(request: &Request) -> Option<Authority> {
     match (request.uri().authority(), header) {
         (Some(authority), None) => Some(authority.clone()),
         (None, Some(header)) => header,
-        // A page chooses neither of them; who sends both means the same.
+        // A web page can choose neither; a client that sends both must send the same.
         (Some(authority), Some(header)) => header.filter(|header| header.host() == authority.host()),
         (None, None) => None,
     }
 }
 
-/// Names that lead to this machine wherever they are resolved, and addresses that nobody else has.
+/// Names that resolve to this machine everywhere, and addresses that only this machine has.
 fn is_ours(host: &str, listens: IpAddr) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     if name == "localhost" || name.ends_with(".localhost") {

@@ -24,29 +24,29 @@ use crate::api::listener::Door;
 use crate::app::App;
 use crate::kafka::config::KafkaConfig;
 
-/// What the listener serves.
+/// The parts that the HTTP listener serves.
 pub struct HttpDoor {
-    /// The doors' common part.
+    /// State that both doors share.
     pub doors: Doors,
-    /// Where metrics are collected.
+    /// The metrics that `/metrics` shows.
     pub metrics: PrometheusHandle,
-    /// What there is more under `dev`.
+    /// The console, under `dev` only.
     pub development: Option<Development>,
-    /// Cancelled when the server begins to stop: from then on it says that it is not ready.
+    /// Cancelled when the server begins to stop: from then on it answers that it is not ready.
     pub stopping: CancellationToken,
 }
 
-/// What there is more under `dev`: a console, for who came to this address on purpose.
+/// What only `dev` serves: the console, to requests addressed to this server.
 pub struct Development {
-    /// Where it listens.
+    /// The address on which the listener listens; requests must be addressed to it.
     pub address: SocketAddr,
-    /// Where events leave to.
+    /// The brokers and topics that events are sent to.
     pub kafka: Arc<KafkaConfig>,
 }
 
-/// All routes.
+/// All routes of the HTTP listener.
 ///
-/// Pages of any origin may call the API and read keys. Nothing else is for pages, so nothing else allows them anything.
+/// Web pages of any origin may call the API and read keys. Pages need nothing else, so CORS allows nothing else.
 pub fn door(door: HttpDoor) -> Door {
     let app: Arc<App> = door.doors.app.clone();
     let pool = Router::new()
@@ -58,20 +58,20 @@ pub fn door(door: HttpDoor) -> Door {
     let confirmation = || get(confirm_user::page).post(confirm_user::confirm);
     let confirmation = Router::new()
         .route("/{user_pool_id}/confirmUser", confirmation())
-        // Some of Cognito's own links have the slash.
+        // Some of Cognito's own links end with a slash.
         .route("/{user_pool_id}/confirmUser/", confirmation())
         .with_state(door.doors.clone());
     let readiness = Readiness::new(&app, door.stopping.clone());
     let health = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(readiness));
-    // How the server is doing is answered however many call.
+    // Health and metrics answer even while the limit of calls is reached.
     let own = health.merge(told(app, door.metrics, door.development, door.stopping));
     let crowded = Router::new().fallback(aws_json::crowded).with_state(door.doors).layer(cors()).merge(own.clone());
     Door { router: for_pages.merge(confirmation).merge(own), crowded }
 }
 
-/// What tells of users or of the server, for whoever operates it.
+/// Routes that tell about users or about the server, for operators.
 fn told(
     app: Arc<App>,
     metrics: PrometheusHandle,
@@ -84,7 +84,8 @@ fn told(
     metrics.merge(console).layer(from_fn(move |request, next| local::only(address, request, next)))
 }
 
-/// Browsers may call from any page: a call carries its own credential, never a cookie or a certificate of the browser's.
+/// Web pages of any origin may call: a call carries its own credential, never a cookie or a client certificate of the
+/// browser.
 pub fn cors() -> CorsLayer {
     let exposed = [
         "x-amzn-requestid",
@@ -100,7 +101,7 @@ pub fn cors() -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(
-            // The SDKs mend their clocks by the time of an answer.
+            // The SDKs correct their clocks by the time of an answer.
             exposed
                 .map(HeaderName::from_static)
                 .into_iter()

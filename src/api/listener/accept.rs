@@ -1,4 +1,4 @@
-//! Accepting: who gets a connection, and its handshake. Nothing here waits for a caller.
+//! Accepts connections, and runs their TLS handshakes. Nothing here waits for a caller.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::api::listener::tls::Tls;
 use crate::domain::fingerprint::Fingerprint;
 use crate::limits::shares::Taken;
 
-/// After an error of the listener itself, such as too many open files, others get time to end.
+/// After an error of the listener itself, such as too many open files, accepting pauses so that other connections can end.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// The connections of one listener, each after its handshake.
@@ -27,9 +27,9 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Accepts from now on, until this is dropped.
+    /// Accepts until this is dropped.
     pub fn new(listener: TcpListener, tls: Option<Arc<Tls>>, guard: Arc<Guard>) -> Self {
-        // Each has one of the listener's connections, so that there is room for all.
+        // The channel has a slot for each connection that the listener allows, so there is room for all.
         let (sender, connections) = mpsc::channel(guard.limits.connections.max(1));
         let limits = &guard.limits;
         let handshakes = Handshakes::new(limits.handshakes, limits.share_of(limits.handshakes));
@@ -38,18 +38,18 @@ impl Incoming {
         Self { connections, guard }
     }
 
-    /// The next one.
+    /// The next connection; none once the listener has ended.
     pub async fn next(&mut self) -> Option<Connection> {
         self.connections.recv().await
     }
 
-    /// What its callers have.
+    /// The limits, and what callers use of them.
     pub fn guard(&self) -> &Arc<Guard> {
         &self.guard
     }
 }
 
-/// Where connections come in.
+/// State of the accepting task.
 struct Entrance {
     tls: Option<Arc<Tls>>,
     guard: Arc<Guard>,
@@ -66,7 +66,7 @@ impl Entrance {
             };
             match accepted {
                 Ok((stream, address)) => self.admit(stream, address),
-                // The other end has gone already; the next one is waiting.
+                // The other end has gone already; accept the next connection.
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "no connection can be accepted");
@@ -76,14 +76,14 @@ impl Entrance {
         }
     }
 
-    /// Passes a connection on, or closes it.
+    /// Passes a connection on to the door, or closes it.
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
         let Some(place) = self.guard.connections(address.ip()).take(1) else {
             metrics::counter!("userpool_connections_refused_total").increment(1);
             tracing::debug!(peer = %address, "a connection was closed: there are too many");
             return;
         };
-        // Answers are small: waiting to fill a packet would only delay them.
+        // Answers are small: waiting for full packets would only delay them.
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = self.tls.as_deref().map(Tls::acceptor) else {
             let peer = Peer { address, certificate: None };
@@ -100,7 +100,7 @@ impl Entrance {
     }
 }
 
-/// An error means that the door has closed.
+/// Fails only if the door has closed.
 fn pass_on(sender: &mpsc::Sender<Connection>, connection: Connection) {
     let _ = sender.try_send(connection);
 }

@@ -1,4 +1,4 @@
-//! A connection that a door serves: its bytes, and what they say of how it is used.
+//! A connection that a door serves: its bytes, and what they tell about its use.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::api::listener::limits::Limits;
 use crate::domain::fingerprint::Fingerprint;
 use crate::limits::shares::Taken;
 
-/// With this a caller of HTTP/2 begins.
+/// The first bytes of a caller that uses HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that a door serves.
@@ -25,39 +25,39 @@ pub struct Connection {
     stream: Transport,
     peer: Peer,
     usage: Arc<Usage>,
-    /// How much of the preface has come, as long as nothing else has.
+    /// How many bytes of the preface have arrived; none after any other byte.
     preface: Option<usize>,
     longest_stall: Duration,
-    /// Runs while the caller takes nothing of what it is sent.
+    /// Runs while the caller does not read its answer.
     stall: Option<Pin<Box<Sleep>>>,
     _place: Taken,
 }
 
-/// Who is at the other end: a caller or the proxy before it.
+/// The other end of a connection: a caller, or the proxy in front of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Where it is.
+    /// Address and port as the connection shows them.
     pub address: SocketAddr,
-    /// The certificate that it has shown, verified when the connection began.
+    /// The client certificate, verified in the handshake; absent without TLS or without a certificate.
     pub certificate: Option<Fingerprint>,
 }
 
-/// What carries the bytes.
+/// The stream that carries the bytes.
 pub enum Transport {
-    /// The network.
+    /// The network connection itself.
     Plain(TcpStream),
-    /// TLS over it.
+    /// TLS over the network connection.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// How a connection is used.
 #[derive(Debug, Default)]
 pub struct Usage {
-    /// HTTP/2 has begun: the caller may keep the connection for calls to come.
+    /// HTTP/2 has begun: the caller may keep the connection for later calls.
     kept: AtomicBool,
-    /// Calls that have begun.
+    /// Number of calls that have begun.
     calls: AtomicU64,
-    /// Those of them that have not ended.
+    /// Number of calls that have not ended.
     open: AtomicUsize,
 }
 
@@ -65,26 +65,26 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct OpenCall(Arc<Usage>);
 
-/// What was seen of a connection.
+/// How a connection was used since the last look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It has never said anything whole.
+    /// No whole request or preface has arrived so far.
     Silent,
-    /// There was no call since the last look.
+    /// No call since the last look.
     Idle,
-    /// There was.
+    /// At least one call since the last look, or one that has not ended.
     Used,
 }
 
 impl Usage {
-    /// A call begins.
+    /// Counts a call until the value is dropped.
     pub fn begin(self: &Arc<Self>) -> OpenCall {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         OpenCall(self.clone())
     }
 
-    /// Looks, knowing how many calls there were at the last look.
+    /// The use since the last look, at which there had been `calls_before` calls.
     pub fn look(&self, calls_before: &mut u64) -> Seen {
         let calls = self.calls.load(Ordering::Relaxed);
         let before = std::mem::replace(calls_before, calls);
@@ -105,23 +105,23 @@ impl Drop for OpenCall {
 }
 
 impl Connection {
-    /// One that has just begun.
+    /// A connection that has just begun.
     pub fn new(stream: Transport, peer: Peer, place: Taken, limits: &Limits) -> Self {
         let longest_stall = limits.longest_answer;
         Self { stream, peer, usage: Arc::default(), preface: Some(0), longest_stall, stall: None, _place: place }
     }
 
-    /// Who is at the other end.
+    /// The other end of the connection.
     pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// How it is used.
+    /// The use of the connection, counted as it goes on.
     pub fn usage(&self) -> &Arc<Usage> {
         &self.usage
     }
 
-    /// Compares the first bytes with the preface.
+    /// Compares the first bytes with the preface of HTTP/2.
     fn note(&mut self, bytes: &[u8]) {
         let Some(already) = self.preface else { return };
         let end = PREFACE.len().min(already + bytes.len());
@@ -132,7 +132,7 @@ impl Connection {
         }
     }
 
-    /// An end of waiting for a caller who takes nothing.
+    /// Gives up waiting for a caller that does not read.
     fn bounded<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {
             self.stall = None;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_is_kept_once_the_whole_preface_has_come_in_whatever_pieces() {
+    async fn a_connection_is_kept_after_the_whole_preface_in_any_pieces() {
         for (pieces, kept) in [
             (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][..], true),
             (&["PRI * HTTP/2", ".0\r\n\r\nSM\r\n\r\nmore"], true),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_caller_does_not_take_is_given_up() {
+    async fn an_unread_answer_is_given_up() {
         let (mut connection, _caller) = pair().await;
         let answer = vec![0; 64 * 1024 * 1024];
         let error = connection.write_all(&answer).await.unwrap_err();

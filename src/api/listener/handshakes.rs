@@ -1,6 +1,7 @@
 //! The TLS handshakes under way. There is always room for one more: the oldest is given up for it.
 //!
-//! Whoever connects and says nothing is the oldest before long; so it can't keep others out, and nobody waits for it.
+//! A caller that connects and sends nothing soon has the oldest handshake; so it can't keep others out, and no caller
+//! waits for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::limits::Network;
 
-/// So many at most, and so many of one network.
+/// The limits of handshakes: in all, and of one network.
 #[derive(Debug)]
 pub struct Handshakes {
     most: usize,
@@ -20,12 +21,12 @@ pub struct Handshakes {
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    /// The oldest first.
+    /// In the order in which they began.
     under_way: VecDeque<(u64, Option<Network>, oneshot::Sender<()>)>,
     networks: HashMap<Network, usize>,
 }
 
-/// One of them, until it is dropped.
+/// A handshake under way, until it is dropped.
 #[derive(Debug)]
 pub struct Handshake {
     handshakes: Arc<Handshakes>,
@@ -34,17 +35,17 @@ pub struct Handshake {
 }
 
 impl Handshakes {
-    /// None yet.
+    /// Without handshakes; `most` in all, `most_of_one` of one network.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         Arc::new(Self { most, most_of_one, state: Mutex::default() })
     }
 
-    /// A panic while the lock is held can only leave numbers that are too high: then others are given up earlier.
+    /// A panic while the lock is held can only leave counts that are too high: then handshakes are given up earlier.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins one, of a network that is held to its share or of nobody's.
+    /// Begins a handshake. `network` is absent for callers without a limit of their own.
     pub fn begin(self: &Arc<Self>, network: Option<Network>) -> Handshake {
         let mut state = self.state();
         let own = network.and_then(|network| state.networks.get(&network).copied()).unwrap_or(0);
@@ -67,7 +68,7 @@ impl Handshakes {
 }
 
 impl State {
-    /// Takes one out. Whoever waits for it sees that its sender is gone.
+    /// Removes a handshake; its task sees that the sender is gone.
     fn give_up(&mut self, at: Option<usize>) {
         let Some((_, network, _)) = at.and_then(|at| self.under_way.remove(at)) else { return };
         if let Some(network) = network
@@ -82,7 +83,7 @@ impl State {
 }
 
 impl Handshake {
-    /// Ends when it is given up for another one.
+    /// Ends when the handshake is given up for another.
     pub async fn given_up(&mut self) {
         let _ = (&mut self.given_up).await;
     }
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_of_a_network_goes_for_the_next_of_it_and_others_stay() {
+    fn beyond_its_share_a_network_loses_its_own_oldest_handshake() {
         let handshakes = Handshakes::new(10, 2);
         let mut other = handshakes.begin(network(2));
         let mut flood: Vec<_> = (0..5).map(|_| handshakes.begin(network(1))).collect();
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_most_the_oldest_of_all_goes() {
+    fn beyond_the_limit_the_oldest_handshake_is_given_up() {
         let handshakes = Handshakes::new(3, 2);
         let mut first = handshakes.begin(None);
         let mut rest: Vec<_> = (1..=2).map(|number| handshakes.begin(network(number))).collect();

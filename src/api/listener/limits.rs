@@ -1,4 +1,4 @@
-//! What the listeners let callers take: connections, calls, bytes of bodies, and time.
+//! What the listeners let callers use: connections, calls, bytes of bodies, and time.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -11,34 +11,34 @@ use crate::api::trusted_proxies::TrustedProxies;
 use crate::limits::Network;
 use crate::limits::shares::{Portion, Shares};
 
-/// The settings.
+/// The limits of both listeners, from the settings.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections of one listener.
+    /// Most connections of one listener.
     pub connections: usize,
-    /// Calls that one listener answers at once.
+    /// Most calls that one listener answers at once.
     pub calls: usize,
-    /// Calls at once over one connection of HTTP/2.
+    /// Most calls at once over one connection of HTTP/2.
     pub streams: u32,
-    /// TLS handshakes of one listener at once.
+    /// Most TLS handshakes of one listener at once.
     pub handshakes: usize,
-    /// Bytes of bodies of both listeners together.
+    /// Most bytes of bodies in memory, both listeners together.
     pub bodies: usize,
-    /// How many of a hundred of each of these one network may have.
+    /// Percentage of each of these that one network may have.
     pub share: u32,
-    /// Who may have more.
+    /// Networks that have no share and may use all of it.
     pub without_share: Vec<IpNet>,
     /// A handshake that takes longer is given up.
     pub longest_handshake: Duration,
     /// A connection without a whole request after this time is closed.
     pub longest_headers: Duration,
-    /// A body that takes longer is refused.
+    /// A body that takes longer to arrive is refused.
     pub longest_body: Duration,
     /// An answer that the caller takes longer to read is given up.
     pub longest_answer: Duration,
-    /// A connection without a call for so long is closed.
+    /// A connection without a call for this time is closed.
     pub longest_idle: Duration,
-    /// A connection of HTTP/2 is asked so often whether its caller is still there.
+    /// How often an HTTP/2 connection is pinged, to see whether its caller is still there.
     pub ping: Duration,
 }
 
@@ -67,7 +67,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The part of an amount that one network may have: something at least.
+    /// The part of `most` that one network may have: at least 1.
     pub fn share_of(&self, most: usize) -> usize {
         (most.saturating_mul(self.share as usize) / 100).max(1)
     }
@@ -77,10 +77,10 @@ impl Limits {
     }
 }
 
-/// What callers of one listener have at the moment.
+/// What the callers of one listener use at the moment.
 #[derive(Debug)]
 pub struct Guard {
-    /// The settings.
+    /// The limits that callers are held to.
     pub limits: Limits,
     proxies: Arc<TrustedProxies>,
     connections: Arc<Shares>,
@@ -88,26 +88,26 @@ pub struct Guard {
     bodies: Arc<Shares>,
 }
 
-/// What a call may take of the memory for bodies, and how long its own may take. Each request carries it.
+/// The memory that a call's body may use, and the time it may take. Each request carries it.
 #[derive(Clone, Debug)]
 pub struct Allowance {
-    /// Bytes.
+    /// The portion of the memory for bodies, in bytes.
     pub bodies: Portion,
-    /// Time.
+    /// Most time to read the whole body.
     pub longest_body: Duration,
 }
 
-/// What the calls of a caller may take.
+/// What the calls of one caller may use.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// A place for each.
+    /// One place for each call under way.
     pub calls: Portion,
-    /// And room for its body.
+    /// The memory and the time for the body of each call.
     pub allowance: Arc<Allowance>,
 }
 
 impl Guard {
-    /// Guards of two listeners, which share the memory for bodies.
+    /// The guards of two listeners, which share the memory for bodies.
     pub fn pair(limits: Limits, proxies: Arc<TrustedProxies>) -> [Arc<Self>; 2] {
         let bodies = limits.shares(limits.bodies);
         [(); 2].map(|()| {
@@ -117,26 +117,26 @@ impl Guard {
         })
     }
 
-    /// Whose share an address counts to; nobody's, if it is held to none.
+    /// The network whose share an address counts to; absent if the address is exempt from shares.
     pub fn network(&self, address: IpAddr) -> Option<Network> {
         let canonical = address.to_canonical();
         let exempt = self.limits.without_share.iter().any(|network| network.contains(&canonical));
         (!exempt && !self.proxies.trusts(address)).then(|| Network::of(address))
     }
 
-    /// What connections from an address may take.
+    /// The portion of connections for an address.
     pub fn connections(&self, address: IpAddr) -> Portion {
         portion(&self.connections, self.network(address))
     }
 
-    /// What calls from an address may take.
+    /// What calls from an address may use.
     pub fn room(&self, address: IpAddr) -> Room {
         let network = self.network(address);
         let allowance = Allowance { bodies: portion(&self.bodies, network), longest_body: self.limits.longest_body };
         Room { calls: portion(&self.calls, network), allowance: Arc::new(allowance) }
     }
 
-    /// What a call may take that came through a proxy, if it did: it counts to the caller's share and not to the proxy's.
+    /// For a call through a trusted proxy, what it may use: it counts to the caller's share, not to the proxy's.
     pub fn room_behind_proxy(&self, proxy: IpAddr, headers: &HeaderMap) -> Option<Room> {
         if !self.proxies.trusts(proxy) {
             return None;
@@ -194,13 +194,13 @@ mod tests {
         assert!(take("10.0.0.1", "192.0.2.1").unwrap().is_none(), "the caller has had its share");
         assert!(take("10.0.0.1", "192.0.2.2").unwrap().is_some());
         assert!(guard.room(ip("192.0.2.1")).calls.take(1).is_none(), "it is the same caller without the proxy");
-        assert!(take("192.0.2.7", "192.0.2.2").is_none(), "whoever is no proxy is not believed");
+        assert!(take("192.0.2.7", "192.0.2.2").is_none(), "an address that is no proxy is not believed");
         assert!(guard.room_behind_proxy(ip("10.0.0.1"), &HeaderMap::new()).is_none());
         drop(held);
     }
 
     #[test]
-    fn a_share_is_never_nothing() {
+    fn a_share_is_at_least_one() {
         let limits = Limits { share: 1, ..Limits::default() };
         assert_eq!((limits.share_of(4_096), limits.share_of(7)), (40, 1));
     }

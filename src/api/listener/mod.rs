@@ -1,4 +1,4 @@
-//! The connections of both doors, with TLS or without: who gets one, and what is served over it.
+//! The connections of both doors, with TLS or without: which are accepted, and what is served over them.
 
 mod accept;
 mod connection;

@@ -1,4 +1,4 @@
-//! Serving: HTTP/1.1 and HTTP/2 over each connection, within its limits, until the server drains.
+//! Serves HTTP/1.1 and HTTP/2 over each connection, within its limits, until the server drains.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -26,33 +26,33 @@ use crate::api::listener::connection::{Connection, OpenCall, Peer, Seen, Usage};
 use crate::api::listener::limits::{Guard, Limits, Room};
 use crate::limits::shares::Taken;
 
-/// What a caller may send of one body before the server has asked for more.
+/// Most bytes of one body that a caller may send before the server has asked for more.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// The same of all bodies of a connection: this is what can lie in memory before anybody counts it.
+/// The same for all bodies of a connection together: only this much can be in memory before it is counted.
 const CONNECTION_WINDOW: u32 = 128 * 1024;
-/// Headers of one request of HTTP/2.
+/// Largest headers of one request over HTTP/2, in bytes.
 const LARGEST_HEADERS: u32 = 16 * 1024;
-/// Headers of one request of HTTP/1.1, and what is read ahead of its body.
+/// Largest headers of one request over HTTP/1.1 with what is read ahead of its body, in bytes.
 const LARGEST_BUFFER: usize = 64 * 1024;
-/// What of one answer lies ready for a caller of HTTP/2 who takes it slowly.
+/// Most bytes of one answer that are buffered for a slow caller of HTTP/2.
 const SEND_BUFFER: usize = 64 * 1024;
-/// So many streams that a caller has reset before they were looked at end the connection.
+/// A connection ends when its caller has reset this many streams before the server has looked at them.
 const MOST_RESET: usize = 20;
-/// A caller who is asked whether it is there has so long to say so.
+/// How long a caller may take to answer a ping.
 const LONGEST_PONG: Duration = Duration::from_secs(20);
-/// Whose answers go on for as long as the caller likes.
+/// Services whose answers go on for as long as the caller likes.
 const STREAMING: [&str; 2] = ["/grpc.health.", "/grpc.reflection."];
 
-/// What a listener serves.
+/// The routers of one listener.
 #[derive(Clone)]
 pub struct Door {
-    /// Whatever is asked.
+    /// Answers calls while there is room.
     pub router: Router,
-    /// The refusal of whatever is asked while too much is.
+    /// Refuses calls while the limit of calls is reached.
     pub crowded: Router,
 }
 
-/// Serves every connection until the server drains, and then what is open until it has ended.
+/// Serves every connection until the server drains, and then the open connections until they have ended.
 pub async fn serve(mut incoming: Incoming, door: Door, draining: CancellationToken) {
     let builder = Arc::new(builder(&incoming.guard().limits));
     let guard = incoming.guard().clone();
@@ -72,7 +72,7 @@ pub async fn serve(mut incoming: Incoming, door: Door, draining: CancellationTok
             }
         }
     }
-    // Nothing more is accepted.
+    // No more connections are accepted.
     drop(incoming);
     while connections.join_next().await.is_some() {}
 }
@@ -82,7 +82,7 @@ fn builder(limits: &Limits) -> auto::Builder<Streams> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // It runs between requests as well. What the first one may take is looked at by `converse`.
+        // This timeout runs between requests as well. `converse` bounds the time of the first one.
         .header_read_timeout(limits.longest_idle)
         .max_buf_size(LARGEST_BUFFER);
     builder
@@ -131,7 +131,7 @@ async fn converse(
             }
             () = &mut look => {
                 let seen = usage.look(&mut calls);
-                // Who was asked to leave and has nothing open is not waited for; nor who has never said anything.
+                // When the server is leaving, idle connections are not waited for; silent ones never are.
                 if seen == Seen::Silent || (leaving && seen == Seen::Idle) {
                     return;
                 }
@@ -147,7 +147,7 @@ async fn converse(
     }
 }
 
-/// What the calls of one connection have in common.
+/// State that the calls of one connection share.
 struct Line {
     door: Door,
     guard: Arc<Guard>,
@@ -175,14 +175,14 @@ impl Line {
         };
         let response = router.call(request).await?;
         if !streaming {
-            // HTTP/1.1 has no streams; there the connection itself sees that nothing is taken.
+            // HTTP/1.1 has no streams: there the connection itself notices a caller that does not read.
             let _ = ANSWERED.try_with(|answered| answered.set(true));
         }
         Ok(response.map(|body| Answer { body, _open: open, _place: place }))
     }
 }
 
-/// The body of an answer. The call ends with it.
+/// The body of an answer. The call ends when it is dropped.
 struct Answer {
     body: Body,
     _open: OpenCall,
@@ -214,7 +214,7 @@ tokio::task_local! {
     static ANSWERED: Cell<bool>;
 }
 
-/// Runs the streams of HTTP/2, each until its caller has had time to take the answer.
+/// Runs the streams of HTTP/2, each until its caller has had time to read the answer.
 #[derive(Clone)]
 struct Streams {
     longest_answer: Duration,

@@ -1,4 +1,4 @@
-//! TLS of both listeners: read from files, and again when they change.
+//! TLS of both listeners: read from files, and read again when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,51 +15,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::secret_file::{self, SecretFileError};
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Where certificates and keys are.
+/// The files of certificates and keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The chain as PEM, the server's own certificate first.
     pub certificate: PathBuf,
     /// Its private key as PEM.
     pub key: PathBuf,
-    /// The authorities of callers' certificates as PEM. Without any, no caller is asked for one.
+    /// The CAs of client certificates as PEM. Without this file, no caller is asked for a certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// Why there can be no TLS.
+/// The reason why TLS can't be used.
+#[allow(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that can't be read, or is no PEM of what it should be.
+    /// A file can't be read, or does not hold the PEM items that it should.
     #[error("{path}: {source}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        source: pem::Error,
-    },
-    /// The private key's file can't hold a secret.
+    File { path: String, source: pem::Error },
+    /// The private key's file can't be read, or others may read it, too.
     #[error("{path}: {source}")]
-    KeyFile {
-        /// Which.
-        path: String,
-        /// Why.
-        source: SecretFileError,
-    },
-    /// There is none in the file.
+    KeyFile { path: String, source: SecretFileError },
     #[error("{0} holds no certificate")]
     Empty(String),
-    /// One of an authority that can't be read.
     #[error("{path} holds a certificate that can't be used: {source}")]
-    Authority {
-        /// Which file.
-        path: String,
-        /// Why.
-        source: rustls::Error,
-    },
-    /// Certificates of callers can't be verified by these authorities.
+    Authority { path: String, source: rustls::Error },
+    /// Client certificates can't be verified with these CAs.
     #[error("the authorities of callers can't be used: {0}")]
     Authorities(#[from] VerifierBuilderError),
     /// Certificate and key don't belong together, or are of a kind that TLS does not use.
@@ -67,31 +51,31 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
-/// TLS as the files say at the moment. Connections begun after a change are by what they say then.
+/// TLS with the files as they were last read. A change counts for connections that begin after it.
 #[derive(Debug)]
 pub struct Tls {
     files: TlsFiles,
     current: RwLock<(Arc<ServerConfig>, Stamp)>,
 }
 
-/// What tells one state of the files from another.
+/// The times of the last changes, which tell a new state of the files from an old one.
 type Stamp = [Option<SystemTime>; 3];
 
 impl Tls {
-    /// Reads the files.
+    /// Reads the files once; `keep_current` reads them again.
     pub fn read(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        // Before the files, so that a change in between is seen later.
+        // Taken before the files are read, so that a change in between is noticed later.
         let stamp = files.stamp();
         let current = RwLock::new((Arc::new(files.read()?), stamp));
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// What accepts the next connection.
+    /// The acceptor for the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).0.clone().into()
     }
 
-    /// Looks at the files again and again. What can't be used leaves everything as it is.
+    /// Checks the files periodically. If changed files can't be used, the last good ones stay.
     pub async fn keep_current(self: Arc<Self>, stop: CancellationToken) {
         while tokio::time::timeout(LOOK, stop.cancelled()).await.is_err() {
             self.look();
@@ -109,9 +93,11 @@ impl Tls {
         match read {
             Ok(config) => {
                 current.0 = Arc::new(config);
-                tracing::info!("the certificates have changed, new connections are by the new ones");
+                tracing::info!("the certificates have changed: new connections use the new ones");
             }
-            Err(error) => tracing::error!(%error, "the changed certificates can't be used, the last ones stay"),
+            Err(error) => {
+                tracing::error!(%error, "the changed certificates can't be used: the previous ones stay in use")
+            }
         }
     }
 }
@@ -129,13 +115,13 @@ impl TlsFiles {
             .with_single_cert(certificates(&self.certificate)?, key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if self.client_ca.is_some() {
-            // A session that is resumed brings its certificate along, and nobody asks whether its time is over by now.
+            // Resumed sessions bring their certificate along unchecked, even if it has expired meanwhile.
             config.session_storage = Arc::new(NoServerSessionStorage {});
         }
         Ok(config)
     }
 
-    /// What becomes of callers' certificates. A caller may have none; one that does not verify ends the handshake.
+    /// The check of client certificates. A caller may have none; one that does not verify ends the handshake.
     fn verifier(&self, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let Some(file) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut authorities = RootCertStore::empty();
@@ -200,7 +186,7 @@ mod tests {
         CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
     }
 
-    /// A certificate with its key.
+    /// A certificate with its private key.
     fn own(authority: &Authority, adjust: impl FnOnce(&mut CertificateParams)) -> Own {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["caller.example".to_owned()]).unwrap();
@@ -209,7 +195,7 @@ mod tests {
         (params.signed_by(&key, authority).unwrap().der().clone(), key)
     }
 
-    /// A caller who trusts the server's certificate as it stands in its file.
+    /// A caller that trusts the server's certificate as it is in its file.
     fn caller(files: &TlsFiles, own: Option<&Own>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&files.certificate).unwrap()).unwrap();
@@ -222,7 +208,8 @@ mod tests {
         })
     }
 
-    /// What the server knows of a caller after their handshake; none if there was no handshake.
+    /// The client certificate that the server knows after the handshake; the outer option is absent if the handshake
+    /// failed.
     async fn shown(tls: &Tls, caller: &Arc<ClientConfig>) -> Option<Option<CertificateDer<'static>>> {
         let (here, there) = tokio::io::duplex(64 * 1024);
         let connector = TlsConnector::from(caller.clone());
@@ -230,13 +217,13 @@ mod tests {
         let (accepted, connected) = tokio::join!(tls.acceptor().accept(here), connected);
         let (accepted, mut connected) = (accepted.ok()?, connected.ok()?);
         let shown = accepted.get_ref().1.peer_certificates().map(|chain| chain[0].clone());
-        // The caller reads to the end, so that it has what it would need to resume.
+        // The caller reads to the end, so that it has what it needs to resume.
         drop(accepted);
         let _ = connected.read_to_end(&mut Vec::new()).await;
         Some(shown)
     }
 
-    /// A change is told by the time of the file, which a fast machine could leave the same.
+    /// Moves the file's time forward: changes are noticed by it, and a fast machine could leave it the same.
     fn touch(path: &Path) {
         let file = std::fs::File::options().write(true).open(path).unwrap();
         let later = file.metadata().unwrap().modified().unwrap() + Duration::from_secs(60);
@@ -281,13 +268,13 @@ mod tests {
         ] {
             assert_eq!(shown(&tls, &caller(&files, Some(&bad))).await, None);
         }
-        // Where nobody is asked, nobody is refused.
+        // If no caller is asked for a certificate, none is refused.
         let unasked = Tls::read(TlsFiles { client_ca: None, ..files.clone() }).unwrap();
         assert_eq!(shown(&unasked, &caller(&files, Some(&good))).await, Some(None));
     }
 
     #[tokio::test]
-    async fn authorities_that_are_replaced_count_also_for_who_was_there_before() {
+    async fn replaced_authorities_apply_to_earlier_callers_too() {
         let directory = tempfile::tempdir().unwrap();
         let (files, authority) = write_with_authority(directory.path());
         let tls = Tls::read(files.clone()).unwrap();
@@ -304,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_is_resumed_only_where_no_certificate_could_come_with_it() {
+    async fn sessions_are_resumed_only_without_client_certificates() {
         let directory = tempfile::tempdir().unwrap();
         let (files, authority) = write_with_authority(directory.path());
         let own = own(&authority, |_| {});
@@ -322,14 +309,14 @@ mod tests {
         }
     }
 
-    /// In the place of what is there.
+    /// Writes a secret file in place of the old one.
     fn write_key(path: &Path, text: &str) {
         let _ = std::fs::remove_file(path);
         secret_file::create(path, text.as_bytes()).unwrap();
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused_and_one_that_gets_so_is_not_used() {
+    fn a_key_that_others_can_read_is_refused_at_start_and_after_a_change() {
         let directory = tempfile::tempdir().unwrap();
         let files = write(directory.path());
         let tls = Tls::read(files.clone()).unwrap();

@@ -21,22 +21,22 @@ use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::{Snapshot, Wanted};
 
-/// A user, or another invitation, whose temporary password is hashed.
+/// A new user, or a new invitation, with the temporary password hashed.
 pub enum Prepared {
-    /// A user who is to be created.
+    /// A user to be created.
     Created(Box<NewInvitee>),
-    /// A user who is there and invited again.
+    /// An existing user, to be invited again.
     Resent(Box<Reinvited>),
 }
 
-/// A user who is to be created.
+/// A user to be created.
 pub struct NewInvitee {
     sub: Sub,
     found: FirstRead<Snapshot>,
     temporary: HashedTemporary,
 }
 
-/// A user who is invited again.
+/// An existing user, to be invited again.
 pub struct Reinvited {
     found: FirstRead<(Arc<PoolView>, LoadedUser)>,
     temporary: HashedTemporary,
@@ -49,7 +49,7 @@ struct HashedTemporary {
     forms: PasswordForms,
 }
 
-/// Checks what is asked for, and hashes the temporary password.
+/// Checks the request, and hashes the temporary password.
 pub async fn prepare(app: &App, caller: &Caller, request: &AdminCreateUserRequest) -> Result<Prepared, Failure> {
     if request.message_action() == "RESEND" {
         let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
@@ -61,7 +61,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &AdminCreateUserReques
     Ok(Prepared::Created(Box::new(invitee)))
 }
 
-/// Prepares a user of this id.
+/// Prepares a user with this id.
 pub(crate) async fn prepare_creation(
     app: &App,
     caller: &Caller,
@@ -74,7 +74,7 @@ pub(crate) async fn prepare_creation(
     Ok(NewInvitee { sub, found: FirstRead::new(found), temporary })
 }
 
-/// Creates a user with a temporary password and invites it, or invites one again.
+/// Creates a user with a temporary password and invites them, or invites an existing user again.
 pub async fn admin_create_user(
     app: &App,
     caller: &Caller,
@@ -93,7 +93,7 @@ async fn read(app: &App, request: &AdminCreateUserRequest) -> Result<Snapshot, S
     app.store.read(&pool_id, None, Wanted { taken: &names, ..Wanted::default() }).await
 }
 
-/// The user as it would be, and the aliases that it would take from others.
+/// The user as it would be created, and the aliases that it would take from other users.
 fn check(found: &Snapshot, request: &AdminCreateUserRequest, sub: Sub) -> Result<(Invitee, Vec<TakenAlias>), Error> {
     let pool = &found.pool;
     let invitee = rules::invitee(&pool.state, sub, request)?;
@@ -102,7 +102,7 @@ fn check(found: &Snapshot, request: &AdminCreateUserRequest, sub: Sub) -> Result
     Ok((invitee, aliases))
 }
 
-/// Creates the user. Collides if the id is, or was, another user's. A permanent password needs no other: the user is
+/// Creates the user. Collides if another user has or had the id. A permanent password needs no change: the user is
 /// confirmed from the first moment.
 pub(crate) async fn create(
     app: &App,
@@ -116,7 +116,7 @@ pub(crate) async fn create(
     let (invitee, aliases) = check(&found, request, sub)?;
     let owners = alias_owners(app, &pool.id, aliases).await?;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
-    // Where an address is the name, it is the one that the administrator writes here.
+    // If addresses are the user names, the invitation shows the one that the administrator wrote.
     let address_is_name = !pool.name_rules.username_attributes.is_empty();
     let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
@@ -150,7 +150,7 @@ async fn resend(
     app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
 }
 
-/// The users from whom aliases are taken, each with all that it loses. One that has gone meanwhile loses nothing.
+/// The users from whom aliases are taken, each with all aliases that it loses. A user deleted meanwhile loses nothing.
 async fn alias_owners(
     app: &App,
     pool_id: &UserPoolId,
@@ -169,7 +169,7 @@ async fn alias_owners(
 }
 
 impl HashedTemporary {
-    /// Hashes the password that is asked for, or a generated one. Either conforms to the policy.
+    /// Hashes the password in the request, or a generated one. Both conform to the policy.
     async fn prepare(
         app: &App,
         caller: &Caller,
@@ -187,8 +187,8 @@ impl HashedTemporary {
         Ok(Self { text, is_generated, forms })
     }
 
-    /// The password as its owner's, with an invitation that calls the user by the shown name. The policy may be another one
-    /// since it was hashed: a given password is refused then, and a generated one is made anew.
+    /// Seals the password for its owner, with an invitation that shows this name. If the policy has changed since the
+    /// password was hashed, a given password is refused and a generated one is made anew.
     fn seal(
         &self,
         app: &App,
@@ -209,7 +209,7 @@ impl HashedTemporary {
 
 /// A random password that conforms to a policy.
 fn generate(app: &App, policy: &PasswordPolicyType) -> String {
-    // Each of the classes that a policy can ask for is among the characters, so few tries are enough.
+    // The generated characters cover every class that a policy can require, so few tries are enough.
     loop {
         let text = app.random.text(password_policy::GENERATED, password_policy::generated_length(policy));
         if password_policy::check(policy, &text).is_ok() {

@@ -7,7 +7,7 @@ use crate::domain::user::delete_user as rules;
 use crate::proto::v1::{AdminDeleteUserRequest, AdminDeleteUserResponse};
 use crate::store::commit::Commit;
 
-/// Deletes a user: its key is destroyed, nothing personal of it is left.
+/// Deletes a user: its key is destroyed, so that none of its personal data can be read.
 pub async fn admin_delete_user(
     app: &App,
     caller: &Caller,

@@ -7,7 +7,7 @@ use crate::app::{App, Failure};
 use crate::domain::user::admin_delete_user_attributes as rules;
 use crate::proto::v1::{AdminDeleteUserAttributesRequest, AdminDeleteUserAttributesResponse};
 
-/// Takes attributes of a user away.
+/// Deletes attributes of a user.
 pub async fn admin_delete_user_attributes(
     app: &App,
     caller: &Caller,

@@ -7,7 +7,7 @@ use crate::domain::user::admin_disable_user as rules;
 use crate::proto::v1::{AdminDisableUserRequest, AdminDisableUserResponse};
 use crate::store::commit::Commit;
 
-/// Bars a user from signing in and ends every session of it.
+/// Bars a user from signing in and ends all of its sessions.
 pub async fn admin_disable_user(
     app: &App,
     caller: &Caller,

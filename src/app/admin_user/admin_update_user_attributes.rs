@@ -7,7 +7,7 @@ use crate::app::{App, Failure};
 use crate::domain::user::admin_update_user_attributes as rules;
 use crate::proto::v1::{AdminUpdateUserAttributesRequest, AdminUpdateUserAttributesResponse};
 
-/// Sets attributes of a user, and sends codes to addresses that have to be proved.
+/// Sets attributes of a user, and sends codes to addresses that have to be verified.
 pub async fn admin_update_user_attributes(
     app: &App,
     caller: &Caller,

@@ -11,7 +11,7 @@ use crate::store::pages::List;
 use crate::store::read::Wanted;
 use crate::store::users::Position;
 
-/// Lists the users of a pool, or those that a filter finds.
+/// Lists the users of a pool, or those that match a filter.
 pub async fn list_users(app: &App, _: &Caller, request: &ListUsersRequest) -> Result<ListUsersResponse, Failure> {
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;

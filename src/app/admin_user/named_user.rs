@@ -1,4 +1,4 @@
-//! The user whom an administrator names: by user name, alias or `sub`.
+//! The user that an administrator names: by user name, alias or `sub`.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use crate::store::cache::PoolView;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::Wanted;
 
-/// A user whom an administrator named.
+/// A user that an administrator named.
 pub struct NamedUser {
-    /// The pool.
+    /// The pool that the request names.
     pub pool: Arc<PoolView>,
-    /// The user.
+    /// The user with that name, alias or `sub`.
     pub user: LoadedUser,
-    /// The user's code for the purpose that was asked for.
+    /// The user's code for the purpose in `Wanted`, if there is one.
     pub code: Option<SentCode>,
 }
 
-/// Finds the user of a pool, or says openly that there is none.
+/// Finds the user of a pool, or answers that there is none.
 pub async fn named_user(app: &App, pool_id: &str, username: &str) -> Result<(Arc<PoolView>, LoadedUser), Failure> {
     let named = named_user_with(app, pool_id, username, Wanted::default()).await?;
     Ok((named.pool, named.user))
 }
 
-/// The same with what is wanted beside it.
+/// The same, with whatever else `wanted` asks to read.
 pub async fn named_user_with(
     app: &App,
     pool_id: &str,

@@ -13,7 +13,7 @@ const ALPHABET: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const ID_LENGTH: usize = 26;
 const SECRET_LENGTH: usize = 51;
 
-/// Creates an app client, with a secret if one is asked for or given.
+/// Creates an app client, with a generated or a given secret, or without one.
 pub async fn create_user_pool_client(
     app: &App,
     caller: &Caller,
@@ -22,7 +22,7 @@ pub async fn create_user_pool_client(
     create(app, caller, request, ClientId::new(app.random.text(ALPHABET, ID_LENGTH))).await
 }
 
-/// Creates an app client of this id. Collides if the id is, or was, another client's.
+/// Creates an app client with this id. Collides if another client has or had the id.
 pub(crate) async fn create(
     app: &App,
     caller: &Caller,

@@ -9,7 +9,7 @@ use crate::proto::v1::{DeleteUserPoolClientRequest, DeleteUserPoolClientResponse
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Deletes a client; its tokens die with it.
+/// Deletes a client; its tokens become invalid.
 pub async fn delete_user_pool_client(
     app: &App,
     caller: &Caller,

@@ -22,7 +22,7 @@ pub async fn list_user_pool_clients(
     let after = app.store.page_begins(list, request.next_token.as_deref())?;
     let limit = page_size(request.max_results);
     if filter == "DCR" {
-        // Clients that registered themselves are not built, so there are none.
+        // Dynamic client registration is not implemented, so there are no such clients.
         return Ok(ListUserPoolClientsResponse::default());
     }
     let clients = app.store.list_clients(&id, after.as_deref(), limit + 1).await?;

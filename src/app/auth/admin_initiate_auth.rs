@@ -25,7 +25,7 @@ pub async fn prepare<'a>(
     flows::prepare(app, caller, asked).await
 }
 
-/// Begins a sign-in from a trusted server, by the flow that is asked for.
+/// Begins a sign-in from a trusted server, by the flow in the request.
 pub async fn admin_initiate_auth(
     app: &App,
     caller: &Caller,

@@ -6,7 +6,7 @@ use crate::domain::user::global_sign_out as rules;
 use crate::proto::v1::{AdminUserGlobalSignOutRequest, AdminUserGlobalSignOutResponse};
 use crate::store::commit::Commit;
 
-/// Ends every session of a user.
+/// Ends all sessions of a user.
 pub async fn admin_user_global_sign_out(
     app: &App,
     caller: &Caller,

@@ -1,29 +1,29 @@
-//! What a step of a sign-in answers.
+//! The answer of a step of a sign-in.
 
 use std::collections::BTreeMap;
 
 use crate::domain::auth::challenge::ChallengeName;
 use crate::proto::v1;
 
-/// Tokens, or what is asked for next.
+/// Tokens, or the next challenge.
 pub enum Answer {
     /// The sign-in is complete.
     Tokens(Box<v1::AuthenticationResultType>),
-    /// The sign-in goes on.
+    /// The sign-in continues with this challenge.
     Challenge(Challenge),
 }
 
 /// A challenge that was issued.
 pub struct Challenge {
-    /// Which one.
+    /// The challenge's name, as the API writes it.
     pub name: ChallengeName,
-    /// The token that the answer gives back.
+    /// The token that the caller sends back with the answer.
     pub session: String,
-    /// What is needed to answer.
+    /// What the caller needs in order to answer, by the names of `ChallengeParameters`.
     pub parameters: BTreeMap<String, String>,
 }
 
-/// The response of an operation that begins a sign-in or continues it: all of them have the same members.
+/// The response of an operation that begins or continues a sign-in: all of them have the same members.
 pub trait AuthResponse: From<Answer> + prost::Message {}
 
 macro_rules! responses {

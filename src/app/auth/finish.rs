@@ -1,5 +1,5 @@
-//! The end of every sign-in: a session begins, wrong guesses are forgotten, the network is remembered, the fact is recorded,
-//! tokens are given.
+//! The end of every sign-in: starts a session, resets the count of wrong guesses, remembers the network, records the
+//! sign-in, issues tokens.
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::sign_in::SignIn;
@@ -15,9 +15,9 @@ use crate::store::loaded::LoadedUser;
 use crate::store::read::Failures;
 use crate::store::sign_in::Accepted;
 
-/// Ends a sign-in of a user, who has become `after` with its last step.
+/// Ends a sign-in of a user, who is in the state `after` since its last step.
 ///
-/// Where that step changes nothing, the end is one statement; else it goes into the step's commit.
+/// If that step changes nothing, the end is one statement; else it is part of the step's commit.
 pub async fn finish<Response: AuthResponse>(
     app: &App,
     sign_in: SignIn<'_>,

@@ -7,7 +7,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::ids::ClientId;
 use crate::proto::v1::{GetTokensFromRefreshTokenRequest, GetTokensFromRefreshTokenResponse};
 
-/// New tokens for a refresh token, and the next refresh token where the client rotates them.
+/// New tokens for a refresh token, and a new refresh token if the client rotates them.
 pub async fn get_tokens_from_refresh_token(
     app: &App,
     caller: &Caller,
@@ -22,7 +22,7 @@ pub async fn get_tokens_from_refresh_token(
         proof: Proof::Secret(request.client_secret.as_deref()),
     };
     let tokens = by_token(app, caller, &refreshing).await;
-    // The operation knows no "password reset required": a token of such a user is one that may not.
+    // The operation has no "password reset required": a token of such a user is answered as not authorized.
     let may_not = |error: Error| Error::not_authorized(error.message);
     let told = |error: Error| error.of_client(&client_id).unless(Exception::PasswordResetRequiredException, may_not);
     let tokens = tokens.map_err(|failure| failure.map_refusal(told))?;

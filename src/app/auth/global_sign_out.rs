@@ -8,13 +8,13 @@ use crate::domain::user::global_sign_out as rules;
 use crate::proto::v1::{GlobalSignOutRequest, GlobalSignOutResponse};
 use crate::store::commit::Commit;
 
-/// Ends every session of the user of an access token.
+/// Ends all sessions of the access token's user.
 pub async fn global_sign_out(
     app: &App,
     caller: &Caller,
     request: &GlobalSignOutRequest,
 ) -> Result<GlobalSignOutResponse, Failure> {
-    // The operation knows no "user not found": a token of a user who is gone is one that was revoked.
+    // The operation has no "user not found": the token of a deleted user is answered as revoked.
     let gone = |error: Error| error.unless(Exception::UserNotFoundException, |_| revoked());
     let signed_in = signed_in(app, request.access_token()).await.map_err(|failure| failure.map_refusal(gone))?;
     let decision = rules::global_sign_out(&signed_in.user.state);

@@ -27,7 +27,7 @@ pub async fn prepare<'a>(
     prepared.map_err(|failure| failure.map_refusal(|error| error.of_client(&client_id)))
 }
 
-/// Begins a sign-in through a client, by the flow that is asked for.
+/// Begins a sign-in through a client, by the flow in the request.
 pub async fn initiate_auth(
     app: &App,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Issuing a challenge: all that there is of the sign-in goes into its token, and nothing is written.
+//! Issues a challenge: its token holds the whole state of the sign-in, and nothing is written.
 
 use crate::app::App;
 use crate::app::auth::answer::Challenge;
@@ -9,7 +9,7 @@ use crate::domain::error::Error;
 use crate::domain::user::{User, choose_new_password};
 use crate::tokens::challenge_token;
 
-/// A challenge to a user, with what is needed to answer it.
+/// A challenge to a user, with what the caller needs in order to answer.
 pub fn issue(
     app: &App,
     sign_in: SignIn<'_>,

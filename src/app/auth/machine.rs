@@ -1,4 +1,4 @@
-//! The sign-in machine: what was heard, whether it is a proof, what comes next. The only module that asks factors.
+//! The sign-in machine: what was heard, whether it is a proof, what comes next. Only this module asks the factors.
 
 use std::borrow::Cow;
 
@@ -20,14 +20,14 @@ use crate::proto::events::user_activity::Activity;
 use crate::store::loaded::LoadedUser;
 use crate::store::sign_in::{Refused, Who};
 
-/// Whether a password at the name need not be heard, because the caller may learn that the user is locked.
+/// Whether the password can be skipped, because the caller may learn that the user is locked.
 pub fn is_unheard(sign_in: &SignIn<'_>) -> bool {
     guess(sign_in).refuse_unheard().is_some()
 }
 
-/// Goes on from a password that was given at a name. Where nobody has the name, it counts at the one who stands for it.
+/// Continues after a password at a name. If no user has the name, the guess counts for the name's stand-in.
 ///
-/// Outdated if the password was compared with another one, or should have been and was not.
+/// Outdated if the password was compared with an older one, or should have been compared and was not.
 pub async fn hear_password<Response: AuthResponse>(
     app: &App,
     caller: &Caller,
@@ -53,7 +53,7 @@ pub async fn hear_password<Response: AuthResponse>(
     }
 }
 
-/// Goes on from a step: to the next challenge, or to the end.
+/// Continues after a step: with the next challenge, or with tokens.
 pub async fn advance<Response: AuthResponse>(
     app: &App,
     caller: &Caller,
@@ -95,7 +95,7 @@ fn guess<'a>(sign_in: &SignIn<'a>) -> Guess<'a> {
     }
 }
 
-/// Records a refusal, counts what counts, and answers.
+/// Records a refusal, counts the guess, and answers.
 async fn refuse<Response>(
     app: &App,
     sign_in: SignIn<'_>,
@@ -103,7 +103,7 @@ async fn refuse<Response>(
     Refusal { activity, hearing, error }: Refusal,
 ) -> Result<Response, Failure> {
     let who = sign_in.found.user.as_ref().map_or(Who::Nobody(stands_for_name), Who::User);
-    // What is heard at a user is bounded by the lock-out.
+    // The lock-out bounds the number of guesses at a user.
     let is_bounded = matches!(who, Who::User(_)) && hearing != Hearing::Unheard;
     let is_recorded = is_bounded || app.limits.records(&sign_in.pool().id);
     let refused = Refused { who, before: sign_in.found.attempts, hearing, is_recorded };

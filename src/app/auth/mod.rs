@@ -1,4 +1,4 @@
-//! AuthService, and the way of a sign-in through it.
+//! AuthService, and the path of a sign-in through it.
 //!
 //! ```text
 //!   InitiateAuth ───────────▶ flows/ ───────┐             ┌── next: a challenge ──▶ issue ──▶ the caller answers it ─┐
@@ -7,8 +7,8 @@
 //!              ▲                                                                                                   │
 //!              └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! A flow or a challenge reads and does its slow work. What it has heard goes to the machine, which alone asks factors whether
-//! it is a proof, and what comes next.
+//! A flow or a challenge reads and does its slow work. It passes what it has heard to the machine. Only the machine
+//! asks the factors whether that is a proof, and what comes next.
 
 pub mod admin_initiate_auth;
 pub mod admin_respond_to_auth_challenge;

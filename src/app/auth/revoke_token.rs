@@ -12,7 +12,7 @@ use crate::store::metadata::ActorKind;
 use crate::store::read::Wanted;
 use crate::tokens::refresh_token;
 
-/// Revokes a refresh token and every token that its session has given (RFC 7009: one that is gone already is no error).
+/// Revokes a refresh token and all tokens of its session (RFC 7009: a token that is invalid already is no error).
 pub async fn revoke_token(
     app: &App,
     caller: &Caller,
@@ -57,7 +57,7 @@ fn through_client(error: StoreError) -> Failure {
     Failure::from(error).map_refusal(unless_missing)
 }
 
-/// The operation knows no "not found": a client that is not there is one that may not.
+/// The operation has no "not found": a missing client is answered as unauthorized.
 fn unless_missing(error: Error) -> Error {
     match error.exception {
         Exception::ResourceNotFoundException | Exception::NotAuthorizedException => {

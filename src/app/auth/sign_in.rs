@@ -1,4 +1,4 @@
-//! A sign-in at one attempt: who asks, through what, and what was read.
+//! A sign-in in one attempt: the caller, the client, and what was read.
 
 use crate::app::whence::Whence;
 use crate::domain::auth::AuthFlow;
@@ -12,39 +12,40 @@ use crate::store::metadata::Origin;
 use crate::store::read::{Failures, Snapshot};
 use crate::store::sign_in::Attempt;
 
-/// A sign-in at one attempt.
+/// A sign-in in one attempt.
 #[derive(Clone, Copy)]
 pub struct SignIn<'a> {
-    /// The flow that it began with.
+    /// The flow that the sign-in began with.
     pub flow: AuthFlow,
     /// What was read: pool, user, groups and guesses so far.
     pub found: &'a Snapshot,
-    /// The client that it goes through.
+    /// The client of the sign-in.
     pub client: &'a ClientView,
-    /// Who asks.
+    /// The caller, for what the attempt writes.
     pub origin: &'a Origin,
-    /// Where the person is.
+    /// The network that the person calls from.
     pub whence: &'a Whence,
-    /// Who stands for the name, as the network of the beginning calls it. Not known of a challenge of an earlier release.
+    /// The stand-in for the name as told to the network in which the sign-in began. Absent for challenges of an earlier
+    /// release.
     pub told: Option<Sub>,
     /// The limit that a wrong guess spends, if there is one.
     pub limited: Option<&'a Limited>,
-    /// The time.
+    /// The time of the attempt, the same for all that it writes.
     pub at: Timestamp,
 }
 
 impl<'a> SignIn<'a> {
-    /// The user's pool.
+    /// The user's pool, in the version that was read.
     pub fn pool(&self) -> &'a PoolView {
         &self.found.pool
     }
 
-    /// The account, with the user in this state.
+    /// The account, with the user in the given state.
     pub fn account(&self, user: &'a User) -> Account<'a> {
         Account { pool: &self.pool().state, client: &self.client.state, user }
     }
 
-    /// Where what is written of it without a commit belongs.
+    /// Pool and keys for what is written about the attempt without a commit.
     pub fn attempt(&self) -> Attempt<'a> {
         Attempt {
             pool_id: &self.pool().id,

@@ -1,4 +1,4 @@
-//! A step of a sign-in: what is proved after it, and what it writes.
+//! A step of a sign-in: the proofs after it, and what it writes.
 
 use crate::app::auth::sign_in::SignIn;
 use crate::domain::auth::session::{ChallengeSession, Proofs};
@@ -11,24 +11,24 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::store::commit::{Commit, OperationalRow};
 
-/// What a step has led to.
+/// The result of a step.
 pub struct Step<'a> {
-    /// All that is proved now.
+    /// All proofs of the sign-in so far.
     pub proofs: Proofs,
-    /// What has to be written, whatever comes next. A flow that has only heard something writes nothing.
+    /// What has to be written, whatever comes next. A flow that has only heard a guess writes nothing.
     pub answered: Option<Answered<'a>>,
 }
 
-/// The answer to a challenge, which counts.
+/// The accepted answer to a challenge.
 pub struct Answered<'a> {
     /// The challenge, which is used up.
     pub session: &'a ChallengeSession,
-    /// What the answer changes of the user.
+    /// The changes to the user.
     pub decision: Decision<Event, Activity, ()>,
 }
 
 impl Answered<'_> {
-    /// The commit of an answer, with the rows beside what was decided.
+    /// The commit of an answer, with operational rows besides the decision's.
     pub fn commit(&self, sign_in: &SignIn<'_>) -> Commit {
         let ChallengeSession { nonce, sub, expires_at, .. } = *self.session;
         Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
@@ -36,10 +36,10 @@ impl Answered<'_> {
             .operational([OperationalRow::NonceSpent { nonce, sub, expires_at }])
     }
 
-    /// The user as the answer leaves it.
+    /// The user after the answer.
     pub fn user_afterwards(&self, user: &User, at: Timestamp) -> Result<User, Error> {
         let events = self.decision.happened().iter().map(|event| (event, at));
         let after = replay(Some(user.clone()), &StreamId::user(user.sub), events);
-        after.ok_or_else(|| Error::internal("an answer to a challenge ended the user"))
+        after.ok_or_else(|| Error::internal("an answer to a challenge deleted the user"))
     }
 }

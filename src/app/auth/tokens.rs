@@ -1,4 +1,4 @@
-//! The tokens that a session gives.
+//! The tokens of a session.
 
 use crate::app::App;
 use crate::domain::app_client::AppClient;
@@ -32,7 +32,7 @@ pub fn tokens(
     })
 }
 
-/// The tokens of a session that begins: the refresh token as well.
+/// The tokens of a new session, with its refresh token.
 pub fn first_tokens(
     app: &App,
     pool: &PoolView,
@@ -47,7 +47,7 @@ pub fn first_tokens(
     Ok(tokens)
 }
 
-/// A refresh token of a session: the one with this counter.
+/// The refresh token of a session with this counter.
 pub fn refresh_token(app: &App, pool: &PoolView, session: &Session, counter: i32) -> String {
     let token = RefreshToken { session: session.event_id, counter, sub: Some(session.sub) };
     refresh_token::seal(&pool.id, &pool.keys, token, &app.random)

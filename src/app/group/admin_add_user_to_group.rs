@@ -7,7 +7,7 @@ use crate::domain::user::admin_add_user_to_group as rules;
 use crate::proto::v1::{AdminAddUserToGroupRequest, AdminAddUserToGroupResponse};
 use crate::store::commit::Commit;
 
-/// Puts a user into a group.
+/// Adds a user to a group.
 pub async fn admin_add_user_to_group(
     app: &App,
     caller: &Caller,

@@ -7,7 +7,7 @@ use crate::domain::user::admin_remove_user_from_group as rules;
 use crate::proto::v1::{AdminRemoveUserFromGroupRequest, AdminRemoveUserFromGroupResponse};
 use crate::store::commit::Commit;
 
-/// Takes a user out of a group.
+/// Removes a user from a group.
 pub async fn admin_remove_user_from_group(
     app: &App,
     caller: &Caller,

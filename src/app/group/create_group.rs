@@ -8,7 +8,7 @@ use crate::proto::v1::{CreateGroupRequest, CreateGroupResponse};
 use crate::store::commit::{Commit, Counted, NewGroup};
 use crate::store::read::Wanted;
 
-/// Creates a group.
+/// Creates a group, whose name must be new in its pool.
 pub async fn create_group(
     app: &App,
     caller: &Caller,

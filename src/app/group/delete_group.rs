@@ -7,7 +7,7 @@ use crate::domain::group::delete_group::{self as rules, Members};
 use crate::proto::v1::{DeleteGroupRequest, DeleteGroupResponse};
 use crate::store::commit::Commit;
 
-/// Deletes a group. Unless the server's setting says otherwise, nobody may be in it.
+/// Deletes a group. It must be empty, unless the server's setting allows otherwise.
 pub async fn delete_group(
     app: &App,
     caller: &Caller,

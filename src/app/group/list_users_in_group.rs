@@ -15,7 +15,7 @@ pub async fn list_users_in_group(
     request: &ListUsersInGroupRequest,
 ) -> Result<ListUsersInGroupResponse, Failure> {
     let (pool, group) = named_group(app, request.user_pool_id(), request.group_name()).await?;
-    // By the group's id: a token of a group that has ended is none of its successor's.
+    // By the group's id: a page token of a deleted group is not valid for a new group of the same name.
     let filter = group.state.id.to_string();
     let list = List { pool: Some(&pool), operation: "ListUsersInGroup", filter: &filter };
     let after = Position::of(app.store.page_begins(list, request.next_token.as_deref())?)?;

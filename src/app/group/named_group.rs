@@ -17,7 +17,7 @@ pub async fn named_group(app: &App, pool_id: &str, name: &str) -> Result<(Arc<Po
     Ok((found.pool, group))
 }
 
-/// Finds a group of a pool and a user of it, by name, alias or `sub`.
+/// Finds a group of a pool, and a user of it by name, alias or `sub`.
 pub async fn named_group_and_user(
     app: &App,
     pool_id: &str,

@@ -12,27 +12,27 @@ use crate::store::cache::PoolView;
 use crate::store::loaded::LoadedUser;
 use crate::store::seal::{self, DataKey, FieldClass, Place};
 
-/// Whose password it is.
+/// The user that a password belongs to.
 #[derive(Clone, Copy)]
 pub struct Owner<'a> {
-    /// The pool.
+    /// The pool that the user is in.
     pub pool_id: &'a UserPoolId,
     /// The user's data key.
     pub key: &'a Arc<DataKey>,
-    /// The user's id.
+    /// The user's id, which the encryption is bound to.
     pub sub: Sub,
-    /// The user's name, which the verifier is about: the `sub` where an address is the name.
+    /// The user name in the SRP verifier: the `sub` if addresses are the user names.
     pub username: &'a str,
 }
 
 impl<'a> Owner<'a> {
-    /// A user who is there.
+    /// An existing user as the owner.
     pub fn of(pool: &'a PoolView, user: &'a LoadedUser) -> Self {
         Self { pool_id: &pool.id, key: &user.key, sub: user.state.sub, username: user.state.username() }
     }
 }
 
-/// Both forms of a password, made and not yet sealed. The slow part of setting one: it is prepared once.
+/// Both forms of a password, not yet sealed. Making them is the slow part of setting a password, done once.
 pub struct PasswordForms {
     username: String,
     hash: String,
@@ -57,7 +57,7 @@ impl PasswordForms {
         Ok(Self { username, hash, verifier })
     }
 
-    /// The password as its owner's. Outdated if the owner has another name, which the verifier is about.
+    /// The password, sealed for its owner. Outdated if the owner has another name, because the verifier depends on it.
     pub fn seal(&self, app: &App, owner: Owner<'_>) -> Result<Password, Failure> {
         if owner.username != self.username {
             return Err(Failure::Outdated);
@@ -74,7 +74,7 @@ fn seal_form(app: &App, owner: Owner<'_>, class: FieldClass, value: &[u8]) -> cr
     owner.key.seal(Place { pool: owner.pool_id, stream: &stream, class }, app.random.uuid(), value)
 }
 
-/// Which password it is, if there is one.
+/// The id of a password, if there is one.
 pub fn id_of(password: Option<&Password>) -> Result<Option<PasswordId>, Error> {
     let id = password.map(|password| seal::blob_id(&password.srp_verifier)).transpose().map_err(Error::internal)?;
     Ok(id.map(PasswordId))
@@ -89,14 +89,14 @@ pub fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>,
     String::from_utf8(opened).map(Some).map_err(Error::internal)
 }
 
-/// A password that was compared with a user's: the slow part of a guess, prepared once.
+/// A password that was compared with a user's: the slow part of a guess, done once.
 pub struct Comparison {
     stored: Option<String>,
     matches: bool,
 }
 
 impl Comparison {
-    /// Compares a password with that of a user, or with nobody's, which takes as long.
+    /// Compares a password with that of a user, or with a placeholder, which takes as long.
     pub async fn make(
         app: &App,
         caller: &Caller,

@@ -1,6 +1,6 @@
-//! The hashing of passwords, on a bounded number of threads with a bounded wait, which pools and callers share fairly.
+//! Hashing of passwords, on a bounded number of threads with a bounded wait, which pools and callers share fairly.
 //!
-//! A slot is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
+//! The slot is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
 
 pub mod forms;
 mod slots;
@@ -18,14 +18,14 @@ use crate::app::caller::Turn;
 use crate::app::hashing::slots::{NoSlot, Slot, Slots};
 use crate::domain::error::Error;
 
-/// What a hash costs (OWASP: 19,456 KiB, 2 passes, 1 lane).
+/// The cost of one hash with argon2id (OWASP: 19,456 KiB, 2 passes, 1 lane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
-    /// Memory in KiB.
+    /// Memory of one hash, in KiB.
     pub memory: u32,
-    /// Passes over it.
+    /// How often the memory is passed over.
     pub passes: u32,
-    /// Lanes.
+    /// Number of lanes: argon2id's degree of parallelism.
     pub lanes: u32,
 }
 
@@ -36,17 +36,17 @@ impl Default for Cost {
 }
 
 impl Cost {
-    /// Whether argon2id takes it.
+    /// Whether argon2id accepts these parameters.
     pub fn check(&self) -> Result<(), argon2::Error> {
         self.params().map(|_| ())
     }
 
-    /// How many blocks are filled.
+    /// Number of blocks that are filled.
     fn work(&self) -> u64 {
         u64::from(self.memory) * u64::from(self.passes)
     }
 
-    /// What is left of this work once that of a cheaper cost is done, as far as it is worth a hash.
+    /// The rest of this work after that of a cheaper cost, if the rest is large enough for a hash.
     fn rest_after(&self, done: &Self) -> Option<Self> {
         let memory = self.work().saturating_sub(done.work()) / u64::from(self.passes.max(1));
         let rest = Self { memory: u32::try_from(memory).ok()?, ..*self };
@@ -59,9 +59,9 @@ impl Cost {
 }
 
 const HASH_LENGTH: usize = 32;
-/// How long a refusal waits that cost nothing else.
+/// How long a refusal is delayed that has cost no other time.
 const REFUSAL_DELAY: Duration = Duration::from_millis(100);
-/// What a hash takes before one was measured.
+/// The estimated time of a hash before one was measured.
 const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
 
 /// Hashes and verifies passwords.
@@ -69,10 +69,10 @@ const FIRST_ESTIMATE: Duration = Duration::from_millis(30);
 pub struct Hasher {
     cost: Cost,
     slots: Slots,
-    /// Moving average of one hash in microseconds.
+    /// Moving average of the time of one hash, in microseconds.
     average: Arc<AtomicU64>,
     memory: Arc<Mutex<Vec<Vec<Block>>>>,
-    /// What a password is compared with where there is no user.
+    /// The hash that passwords are compared with if there is no user.
     nobody: String,
 }
 
@@ -86,7 +86,7 @@ enum HashFailure {
 }
 
 impl Hasher {
-    /// Hashing at a cost on so many threads at once.
+    /// Hashes at this cost on `slots` threads at once.
     pub fn new(cost: Cost, slots: u32) -> Self {
         Self {
             cost,
@@ -109,8 +109,9 @@ impl Hasher {
         Ok(phc(self.cost, &salt, &hash))
     }
 
-    /// Whether a password is the one of a stored hash. Without one the same work is done for nothing; and what a wrong guess at
-    /// a hash of an earlier, cheaper cost leaves of today's work is done for nothing too. So an unknown user takes no longer.
+    /// Whether a password matches a stored hash. Without a stored hash, the same work is done for nothing. After a
+    /// wrong guess at a hash of an earlier, cheaper cost, the rest of today's work is done for nothing, too. So an
+    /// unknown user takes no longer.
     pub async fn verify(&self, password: &str, stored: Option<&str>, turn: &Turn) -> Result<bool, Error> {
         let parsed = read_phc(stored.unwrap_or(&self.nobody)).ok_or(HashFailure::Malformed).map_err(Error::internal)?;
         let (cost, salt, expected) = parsed;
@@ -125,7 +126,7 @@ impl Hasher {
         Ok(matches.await? & stored.is_some())
     }
 
-    /// Does other slow work of a password on the same bounded threads.
+    /// Does other slow work for a password on the same bounded threads.
     pub async fn work<T: Send + 'static>(
         &self,
         turn: &Turn,
@@ -153,10 +154,10 @@ impl Hasher {
         done.await.map_err(Error::internal)?.map_err(Error::internal)
     }
 
-    /// Refuses a caller who would be refused a slot right now: before anything is read for it.
+    /// Refuses a caller who would be refused a slot right now, before anything is read for them.
     ///
-    /// The refusal is told after `REFUSAL_DELAY`, or at once if the caller would not wait for it. Whoever comes again after each
-    /// refusal takes less of the processors from callers who are hashed for.
+    /// The refusal comes after `REFUSAL_DELAY`, or at once if the caller would not wait for it. The delay keeps callers
+    /// who retry after each refusal from taking processor time from other callers.
     pub async fn refuse_beyond(&self, turn: &Turn) -> Result<(), Error> {
         let Err(none) = self.slots.expect(turn, self.estimate()) else { return Ok(()) };
         if turn.patience.is_none_or(|patience| patience > REFUSAL_DELAY) {
@@ -165,7 +166,7 @@ impl Hasher {
         Err(refused(none))
     }
 
-    /// Waits for a slot, unless the wait is expected to take longer than the caller would.
+    /// Waits for a slot, unless the expected wait is longer than the caller's own.
     async fn slot(&self, turn: &Turn) -> Result<Slot, Error> {
         self.slots.take(turn, self.estimate()).await.map_err(refused)
     }
@@ -186,7 +187,7 @@ fn observe(average: &AtomicU64, took: Duration) {
     average.store(old - old / 8 + took / 8, Ordering::Relaxed);
 }
 
-/// The memory is kept from one hash to the next: fresh pages would cost more than the hash itself saves.
+/// The memory is kept for the next hash: fresh pages would cost more time than the hash itself.
 fn digest(cost: Cost, password: &str, salt: &[u8], memory: &mut Vec<Block>) -> Result<[u8; HASH_LENGTH], HashFailure> {
     let params = cost.params().map_err(HashFailure::Argon2)?;
     if memory.len() < params.block_count() {
@@ -242,10 +243,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_guess_at_a_hash_of_an_earlier_cost_is_followed_by_the_rest_of_todays_work() {
+    async fn a_wrong_guess_at_a_cheaper_hash_costs_the_work_of_today() {
         let today = Cost { memory: 256, passes: 2, lanes: 1 };
         let stored = Hasher::new(CHEAP, 1).hash("correct", [7; 16], &turn(1)).await.unwrap();
-        // The memory that is kept for the next hash tells how large the largest was.
+        // The memory that is kept for the next hash shows the size of the largest one.
         for (password, memory) in [("correct", 64), ("wrong", 256 - 64 / 2)] {
             let hasher = Hasher::new(today, 1);
             assert_eq!(hasher.verify(password, Some(&stored), &turn(1)).await.unwrap(), password == "correct");
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_that_cost_nothing_is_told_after_a_delay_to_whoever_waits_for_it() {
+    async fn a_refusal_without_work_is_delayed_for_callers_who_wait() {
         let hasher = Hasher::new(CHEAP, 1);
         let _held = hasher.slot(&turn(1)).await.unwrap();
         hasher.average.store(Duration::from_secs(2).as_micros() as u64, Ordering::Relaxed);
@@ -283,9 +284,9 @@ mod tests {
         }
     }
 
-    /// The fault that this queue ends: whoever guessed over many connections had right hasher refused.
+    /// A fault before this queue: guesses over many connections had other callers' right passwords refused.
     #[tokio::test(flavor = "multi_thread")]
-    async fn guessers_of_one_network_do_not_have_the_right_ones_of_others_refused() {
+    async fn guesses_from_one_network_do_not_refuse_callers_of_others() {
         const DEAR: Cost = Cost { memory: 19_456, passes: 2, lanes: 1 };
         const GUESSERS: u8 = 100;
         let hasher = Arc::new(Hasher::new(DEAR, 1));
@@ -304,7 +305,7 @@ mod tests {
                 })
             })
             .collect();
-        // The line is as long as one network can make it once somebody of it is refused.
+        // The line is as long as one network can make it once a caller of that network is refused.
         while hasher.slots.expect(&turn(1), hasher.estimate()).is_ok() {
             tokio::task::yield_now().await;
         }
@@ -313,7 +314,7 @@ mod tests {
         }
         over.store(true, Ordering::Relaxed);
         let refused = futures::future::join_all(guessers).await.into_iter().map(Result::unwrap).sum::<u32>();
-        assert!(refused > 0, "nobody was refused, so there was no line");
+        assert!(refused > 0, "no caller was refused, so there was no line");
     }
 
     proptest! {
@@ -324,7 +325,7 @@ mod tests {
             let today = Cost { memory, passes, lanes: 1 };
             let stored = Cost { memory: stored_memory, passes: stored_passes, lanes: 1 };
             let done = stored.work() + today.rest_after(&stored).map_or(0, |rest| rest.work());
-            // A hash has 8 blocks at least.
+            // A hash has at least 8 blocks.
             let least = 8 * u64::from(passes);
             prop_assert!(done + least > today.work());
             prop_assert!(done <= today.work().max(stored.work()));

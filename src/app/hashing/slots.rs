@@ -1,4 +1,4 @@
-//! The slots at which slow work is done, and who waits for one: by turns of pools, then of callers' networks.
+//! The slots for slow work, and the queue for them: callers take turns by pool, then by network.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::limits::fair_queue::{Bounds, FairQueue};
 
 /// The longest expected wait for a slot.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Others who come later can have their turn before: nobody waits for so long though.
+/// Later callers can be served first; after this time a caller is refused.
 const LONGEST_OVERTAKEN: Duration = Duration::from_secs(2);
-/// So many may wait: in all more than both doors let in, for what is met first is to be the wait that is expected, by pool and
-/// network, or a network's own bound. Else one pool's callers from many networks would leave no room for other pools.
+/// Most waiting callers: in all more than both doors let in, so that the expected wait, or a network's own bound, is
+/// the limit that callers meet first. Else one pool's callers from many networks would leave no room for other pools.
 const BOUNDS: Bounds = Bounds { most: 16_384, most_of_one: 256 };
 
-/// There is none in time.
+/// No slot becomes free in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSlot;
 
-/// So many slots.
+/// A number of slots and the queue for them.
 #[derive(Clone, Debug)]
 pub struct Slots {
     shared: Arc<Mutex<State>>,
@@ -33,7 +33,7 @@ pub struct Slots {
 struct State {
     free: u32,
     waiting: FairQueue<UserPoolId, Network, Waiter>,
-    /// Numbers tell waiters apart.
+    /// The number of the last waiter; numbers tell waiters apart.
     last: u64,
 }
 
@@ -43,23 +43,23 @@ struct Waiter {
     call: oneshot::Sender<Slot>,
 }
 
-/// A slot that is taken, until it is dropped: then the next one has it.
+/// A taken slot. When it is dropped, the next waiter gets it.
 #[derive(Debug)]
 pub struct Slot(Option<Slots>);
 
 impl Slots {
-    /// All of them free.
+    /// With all slots free.
     pub fn new(slots: u32) -> Self {
         let state = State { free: slots, waiting: FairQueue::new(BOUNDS), last: 0 };
         Self { shared: Arc::new(Mutex::new(state)), slots }
     }
 
-    /// A panic while the lock is held leaves no half of a change: each is one call of the queue or one number.
+    /// A panic while the lock is held leaves no half-made change: each change is one call of the queue or one number.
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long somebody would wait who came now, if that is not too long.
+    /// How long a caller would wait who came now, if that is not too long. `one` is the expected time of one piece of work.
     pub fn expect(&self, turn: &Turn, one: Duration) -> Result<Duration, NoSlot> {
         self.expected(&self.state(), turn, one)
     }
@@ -75,13 +75,13 @@ impl Slots {
         if expected > longest { Err(NoSlot) } else { Ok(expected) }
     }
 
-    /// Waits for a slot, where one piece of work is expected to take so long.
+    /// Waits for a slot; `one` is the expected time of one piece of work.
     pub async fn take(&self, turn: &Turn, one: Duration) -> Result<Slot, NoSlot> {
         let (number, slot) = {
             let mut state = self.state();
             self.expected(&state, turn, one)?;
             if state.free > 0 {
-                // Whoever gives a slot back gives it to who waits: none is free while somebody does.
+                // A slot that is given back goes to the next waiter: none is free while a caller waits.
                 state.free -= 1;
                 return Ok(Slot(Some(self.clone())));
             }
@@ -97,7 +97,7 @@ impl Slots {
         called.map_err(|_| NoSlot)?.map_err(|_| NoSlot)
     }
 
-    /// Gives a slot to the next one who still waits.
+    /// Gives the slot to the next caller who still waits.
     fn give_back(self) {
         loop {
             let next = {
@@ -109,7 +109,7 @@ impl Slots {
             let Some(waiter) = next else { return };
             match waiter.call.send(Slot(Some(self.clone()))) {
                 Ok(()) => return,
-                // Who hung up has not got it; the slot is still the one that is given back here.
+                // A caller who hung up did not get it; the slot is still the one to give back.
                 Err(mut slot) => slot.0 = None,
             }
         }
@@ -124,7 +124,7 @@ impl Drop for Slot {
     }
 }
 
-/// Leaves the queue when it is dropped, for whatever reason the wait has ended.
+/// Leaves the queue when it is dropped, however the wait ends.
 struct Waiting<'a> {
     slots: &'a Slots,
     turn: &'a Turn,
@@ -150,7 +150,7 @@ mod tests {
         Turn { pool: UserPoolId::new(pool), network, patience: None }
     }
 
-    /// Lets everybody who can go on do so.
+    /// Lets every task that can go on do so.
     async fn settle() {
         for _ in 0..20 {
             tokio::task::yield_now().await;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slot_that_is_given_back_is_the_next_ones() {
+    async fn a_returned_slot_goes_to_the_next_caller() {
         let slots = Slots::new(1);
         let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let waiting = tokio::spawn({
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_in_a_long_line_is_refused_and_who_comes_from_elsewhere_is_not() {
+    async fn a_long_line_refuses_its_own_network_and_no_other() {
         let slots = Slots::new(1);
         let _held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let flood: Vec<_> = (0..30)
@@ -185,7 +185,7 @@ mod tests {
             })
             .collect();
         settle().await;
-        // A second is ten pieces of work.
+        // One second is ten pieces of work.
         assert_eq!(flood.iter().filter(|flooder| flooder.is_finished()).count(), 20);
         assert_eq!(slots.expect(&turn("one", 1), ONE), Err(NoSlot));
         assert_eq!(slots.expect(&turn("one", 2), ONE), Ok(ONE * 2));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_who_hangs_up_while_waiting_is_not_counted_any_more_and_takes_no_slot_along() {
+    async fn a_caller_who_hangs_up_leaves_the_queue_and_keeps_no_slot() {
         let slots = Slots::new(1);
         let held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let (first, other) = (turn("one", 1), turn("one", 2));
@@ -204,7 +204,7 @@ mod tests {
         assert!(futures::poll!(&mut waiting).is_pending());
         drop(waiting);
         assert!(slots.state().waiting.is_empty());
-        // One that was called and hangs up before it hears of it.
+        // A waiter who gets a slot and hangs up before they notice.
         let mut waiting = Box::pin(slots.take(&first, ONE));
         let mut next = Box::pin(slots.take(&other, ONE));
         assert!(futures::poll!(&mut waiting).is_pending());
@@ -216,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_for_which_all_that_doors_let_in_waits_refuses_no_other_pool() {
+    fn a_pool_with_a_full_queue_refuses_no_other_pool() {
         let slots = Slots::new(64);
         slots.state().free = 0;
-        // Both doors, by default.
+        // As many as both doors let in by default.
         for number in 0..2 * 4_096 {
             let turn = turn("one", u8::try_from(number % 250).unwrap());
             assert!(slots.expect(&turn, Duration::from_micros(1)).is_ok(), "{number} wait");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_whoever_comes_later() {
+    async fn no_caller_waits_for_ever_behind_later_ones() {
         let slots = Slots::new(1);
         let _held = slots.take(&turn("one", 1), ONE).await.unwrap();
         let began = tokio::time::Instant::now();

@@ -11,7 +11,7 @@ use crate::proto::v1::{AdminDisableProviderForUserRequest, AdminDisableProviderF
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Unties an identity from its user, or takes the password of a user of the pool itself.
+/// Removes the link between an identity and its user, or the password of a user of the pool itself.
 pub async fn admin_disable_provider_for_user(
     app: &App,
     caller: &Caller,

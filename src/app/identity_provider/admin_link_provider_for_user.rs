@@ -10,7 +10,7 @@ use crate::proto::v1::{AdminLinkProviderForUserRequest, AdminLinkProviderForUser
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Ties an identity at an external provider to a user.
+/// Links an identity at an external provider to a user.
 pub async fn admin_link_provider_for_user(
     app: &App,
     caller: &Caller,

@@ -11,7 +11,7 @@ use crate::proto::v1::{AdminResetUserPasswordRequest, AdminResetUserPasswordResp
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Takes a user's password back, ends its sessions, and sends it a code with which it can choose another.
+/// Removes a user's password, ends its sessions, and sends a code with which the user can set a new one.
 pub async fn admin_reset_user_password(
     app: &App,
     caller: &Caller,

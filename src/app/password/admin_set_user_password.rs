@@ -14,7 +14,7 @@ use crate::store::cache::PoolView;
 use crate::store::commit::Commit;
 use crate::store::loaded::LoadedUser;
 
-/// A password that conforms to the policy, hashed.
+/// A hashed password that conforms to the policy.
 pub struct Prepared {
     found: FirstRead<(Arc<PoolView>, LoadedUser)>,
     forms: PasswordForms,
@@ -28,7 +28,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &AdminSetUserPasswordR
     Ok(Prepared { found: FirstRead::new((pool, user)), forms })
 }
 
-/// Gives a user a password: for good, or until it has chosen its own.
+/// Sets a user's password: permanently, or until the user sets their own.
 pub async fn admin_set_user_password(
     app: &App,
     caller: &Caller,

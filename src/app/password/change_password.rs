@@ -22,9 +22,9 @@ use crate::tokens::access_token::AccessToken;
 pub struct Prepared {
     token: AccessToken,
     found: FirstRead<Found>,
-    /// The password before, unless there is none or it is not to be heard.
+    /// The comparison of the previous password; absent if the user has none or the guess is refused without it.
     comparison: Option<Comparison>,
-    /// The next one, unless the one before is in the way.
+    /// The new password; absent if the change is refused without it.
     forms: Option<PasswordForms>,
     _alone: OneGuess,
 }
@@ -35,10 +35,10 @@ struct Found {
     limited: Option<Limited>,
 }
 
-/// Checks both passwords, compares the one and hashes the other.
+/// Checks both passwords, compares the previous one and hashes the new one.
 pub async fn prepare(app: &App, caller: &Caller, request: &ChangePasswordRequest) -> Result<Prepared, Failure> {
     let token = verified(app, request.access_token()).await?;
-    // Guesses count apart from those at the user's names: a stolen token locks nobody out of signing in.
+    // These guesses are counted apart from sign-ins: a thief of a token can't lock the user out of signing in.
     let alone = app.guesses.begin(format!("previous password of {}", token.sub).as_bytes(), caller.patience).await?;
     let found = read(app, &token).await?;
     let at = app.clock.now();
@@ -63,7 +63,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &ChangePasswordRequest
     Ok(Prepared { token, found: FirstRead::new(found), comparison, forms, _alone: alone })
 }
 
-/// Changes the password of the user of an access token, who shows that it knows the one before.
+/// Changes the password of the access token's user, who proves to know the previous one.
 pub async fn change_password(
     app: &App,
     caller: &Caller,
@@ -102,7 +102,7 @@ async fn read(app: &App, token: &AccessToken) -> Result<Found, Failure> {
     Ok(Found { signed_in: signed_in_with(app, token, wanted).await?, limited })
 }
 
-/// Checks what costs no hash.
+/// Checks that need no hash.
 fn check(Found { signed_in, limited }: &Found, request: &ChangePasswordRequest, at: Timestamp) -> Result<(), Error> {
     let (pool, user) = (&signed_in.pool, &signed_in.user);
     rules::check(&pool.state, &user.state, request.previous_password.as_deref(), request.proposed_password())?;
@@ -117,12 +117,12 @@ impl Found {
         self.signed_in.attempts.map(|attempts| attempts.attempts)
     }
 
-    /// Whether too many wrong ones came already.
+    /// The refusal if there were too many wrong guesses already.
     fn refuse_locked(&self, at: Timestamp) -> Option<Refused> {
         rules::refuse_locked(self.attempts().as_ref(), at)
     }
 
-    /// Whether the password before is another, or too many wrong ones came already.
+    /// The refusal if the previous password is wrong, or if there were too many wrong guesses already.
     fn refuse_previous(&self, comparison: Option<&Comparison>, at: Timestamp) -> Result<Option<Refused>, Failure> {
         if let Some(locked) = self.refuse_locked(at) {
             return Ok(Some(locked));
@@ -133,7 +133,7 @@ impl Found {
     }
 }
 
-/// Records the refusal, counts what counts, and answers.
+/// Records the refusal, counts the guess, and answers.
 async fn refuse(
     app: &App,
     caller: &Caller,

@@ -13,14 +13,14 @@ use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
 use crate::store::commit::OperationalRow;
 
-/// A guess whose password is hashed, if it is right.
+/// A checked guess at a code; if it is right, with the new password hashed.
 pub struct Prepared<'a> {
     by_name: ByName<'a>,
     found: FirstRead<NamedThroughClient>,
     forms: Option<PasswordForms>,
 }
 
-/// Checks the guess; only after a right one the password is hashed.
+/// Checks the guess. Only if it is right is the password hashed.
 pub async fn prepare<'a>(
     app: &App,
     caller: &Caller,
@@ -41,7 +41,7 @@ pub async fn prepare<'a>(
     Ok(Prepared { by_name, found: FirstRead::new(named), forms })
 }
 
-/// Gives a user another password, by the code that was sent to it.
+/// Sets a user's new password, with the code that was sent to them.
 pub async fn confirm_forgot_password(
     app: &App,
     caller: &Caller,
@@ -56,20 +56,21 @@ pub async fn confirm_forgot_password(
             let password = forms.seal(app, Owner::of(&named.found.pool, user))?;
             rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions)
         }
-        (Ok(()), None) => return Err(Error::internal("nobody has proved itself").into()),
+        (Ok(()), None) => return Err(Error::internal("a right code without a user").into()),
     };
     codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, networks(app, &named)).await?;
     Ok(ConfirmForgotPasswordResponse {})
 }
 
-/// Whoever signed in with the password before is as strange from now on as everybody else, but for who has shown the code.
+/// Networks that signed in with the old password become unknown again, except the one that has shown the code.
 fn networks(app: &App, named: &NamedThroughClient) -> Vec<OperationalRow> {
     let (sub, network) = (named.sub(), named.whence.network.clone());
     let forgotten = app.settings.recovery_ends_sessions.then_some(OperationalRow::NetworksForgotten(sub));
     forgotten.into_iter().chain([OperationalRow::NetworkFamiliar { sub, network }]).collect()
 }
 
-/// Whether the code is right. Refused before where the password does not conform, which costs no guess, or too many came.
+/// Whether the code is right. A password that does not conform is refused first, which costs no guess; so are too many
+/// guesses.
 fn prove(
     app: &App,
     request: &ConfirmForgotPasswordRequest,

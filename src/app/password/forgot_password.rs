@@ -7,9 +7,9 @@ use crate::domain::user::forgot_password as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ForgotPasswordRequest, ForgotPasswordResponse};
 
-/// Sends a user a code with which it can choose another password.
+/// Sends a user a code with which they can set a new password.
 ///
-/// Where the client hides who exists, everybody who gets no code is answered, counted and recorded as if there were one.
+/// If the client hides which users exist, a caller without a code is answered, counted and recorded as if there were one.
 pub async fn forgot_password(
     app: &App,
     caller: &Caller,

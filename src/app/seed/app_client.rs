@@ -1,4 +1,4 @@
-//! An app client of a given id.
+//! An app client with a given id.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 
-/// An app client as it should be.
+/// An app client as the seed describes it.
 pub struct SeededClient {
-    /// Its pool.
+    /// The pool that the client belongs to.
     pub pool_id: UserPoolId,
-    /// Its id.
+    /// The client's id, as the seed gives it.
     pub id: ClientId,
-    /// How it is created.
+    /// The request that creates the client.
     pub create: CreateUserPoolClientRequest,
-    /// The same choices for a client that is there.
+    /// The request that changes an existing client to the same settings.
     pub update: UpdateUserPoolClientRequest,
 }
 
-/// Creates the client, or changes its settings where they differ, as UpdateUserPoolClient does.
+/// Creates the client, or changes settings that differ, as UpdateUserPoolClient does.
 pub async fn seed_client(app: &App, caller: &Caller, wanted: &SeededClient) -> Result<(), Error> {
     let found = settled_alone(|| find_or_create(app, caller, wanted))
         .await
@@ -36,7 +36,7 @@ pub async fn seed_client(app: &App, caller: &Caller, wanted: &SeededClient) -> R
     settled_alone(|| update_user_pool_client(app, caller, &wanted.update)).await.map(drop)
 }
 
-/// The client if it was there.
+/// The client, if it existed already.
 async fn find_or_create(
     app: &App,
     caller: &Caller,
@@ -53,7 +53,7 @@ async fn find_or_create(
     Ok(found)
 }
 
-/// The secret of a client is chosen once.
+/// The secret of an existing client can't be changed.
 fn refuse_other_secret(pool: &PoolView, client: &ClientView, wanted: &SeededClient) -> Result<(), Error> {
     let secret = clients::secret(pool, &client.state)?;
     let is_other = match &wanted.create.client_secret {

@@ -1,4 +1,4 @@
-//! A group of a given name.
+//! A group with a given name.
 
 use crate::app::App;
 use crate::app::caller::Caller;
@@ -8,7 +8,7 @@ use crate::app::seed::settled_alone;
 use crate::domain::error::{Error, Exception};
 use crate::proto::v1::{CreateGroupRequest, UpdateGroupRequest};
 
-/// Creates the group, or changes its settings where they differ, as UpdateGroup does.
+/// Creates the group, or changes settings that differ, as UpdateGroup does.
 pub async fn seed_group(app: &App, caller: &Caller, wanted: &CreateGroupRequest) -> Result<(), Error> {
     match settled_alone(|| create_group(app, caller, wanted)).await {
         Err(error) if error.exception == Exception::GroupExistsException => {}

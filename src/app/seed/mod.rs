@@ -1,5 +1,5 @@
-//! What `userpool dev --seed` asks for: pools, app clients, groups and users whose ids are given. Each is made if it is not
-//! there, and changed where it differs; what is there and not asked for stays as it is.
+//! The entries of `userpool dev --seed`: pools, app clients, groups and users with given ids. Missing ones are created,
+//! different ones are changed; whatever the seed does not name stays as it is.
 
 pub mod app_client;
 pub mod group;
@@ -12,7 +12,7 @@ use crate::app::Failure;
 use crate::app::attempts::{settled, settled_with};
 use crate::domain::error::{Error, Exception};
 
-/// Runs what a seed needs of an operation. Nobody else is at work, so collisions that go on have another reason.
+/// Runs an operation for a seed. No other caller is active, so repeated collisions have another cause.
 async fn settled_alone<Answer, Attempt>(attempt: impl Fn() -> Attempt) -> Result<Answer, Error>
 where
     Attempt: Future<Output = Result<Answer, Failure>>,
@@ -20,7 +20,7 @@ where
     settled(Exception::ConcurrentModificationException, attempt).await
 }
 
-/// The same of an operation that has slow work.
+/// The same for an operation with slow work.
 async fn settled_alone_with<Prepared, Answer, Prepare, Attempt>(
     prepare: impl Fn() -> Prepare,
     attempt: impl Fn(Arc<Prepared>) -> Attempt,
@@ -32,7 +32,7 @@ where
     settled_with(Exception::ConcurrentModificationException, prepare, attempt).await
 }
 
-/// Says why an id can't be had: attempts to create something under it collided again and again, and nobody else is at work.
+/// Says why an id can't be used: all attempts to create something with it collided, and no other caller is active.
 fn refused_id(error: Error, which: &str) -> Error {
     if error.exception == Exception::ConcurrentModificationException {
         let message = format!("{which} is, or was, another one's: ids are never used again, give another.");

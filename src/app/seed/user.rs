@@ -19,15 +19,15 @@ use crate::proto::v1::{
 use crate::store::cache::PoolView;
 use crate::store::loaded::LoadedUser;
 
-/// A user as it should be.
+/// A user as the seed describes it.
 pub struct SeededUser {
-    /// Its id, if it is given.
+    /// The id, if the seed gives one.
     pub sub: Option<Sub>,
-    /// How it is created, with its password and without an invitation.
+    /// The request that creates the user, with its password and without an invitation.
     pub create: AdminCreateUserRequest,
-    /// The same password for a user who is there. Permanent means confirmed.
+    /// The request that sets the same password for an existing user. Permanent means confirmed.
     pub password: AdminSetUserPasswordRequest,
-    /// The names of the groups that it is in.
+    /// The names of the groups that the user is in.
     pub groups: Vec<String>,
 }
 
@@ -40,9 +40,9 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
         let (pool_id, username) = (wanted.create.user_pool_id(), wanted.create.username());
         match settled_alone(|| named_user(app, pool_id, username)).await {
             Ok((pool, user)) if is_named(&pool, &user, wanted) => change(app, caller, wanted, &pool, &user).await?,
-            // It is what another user is found by as well.
+            // An alias or address of another user matches the name.
             Ok(_) => return Err(refusal),
-            // Not the name is taken, but an address that others sign in with.
+            // The name is free, but an address is taken that other users sign in with.
             Err(error) if error.exception == Exception::UserNotFoundException => return Err(refusal),
             Err(error) => return Err(error),
         }
@@ -68,7 +68,7 @@ async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), E
     created.await.map(drop).map_err(|error| refused_id(error, "The sub of the user"))
 }
 
-/// Whether the name that is wanted is the user's own: the user name, or an address where addresses are names.
+/// Whether the name belongs to this user: as the user name, or as an address if addresses are the user names.
 fn is_named(pool: &PoolView, user: &LoadedUser, wanted: &SeededUser) -> bool {
     let rules = &pool.name_rules;
     let own = rules.normalise(user.state.username()) == rules.normalise(wanted.create.username());
@@ -109,7 +109,7 @@ async fn change(
     Ok(())
 }
 
-/// Whether the password is the user's, and as lasting as it should be. One hash, where setting it again would cost more.
+/// Whether the user has this password, and as permanently as wanted. Costs one hash; setting it again would cost more.
 async fn has_password(
     app: &App,
     caller: &Caller,
@@ -124,7 +124,7 @@ async fn has_password(
     app.hasher.verify(wanted.password(), Some(&stored), &caller.turn(&pool.id)).await
 }
 
-/// The attributes that are not yet as they should be: one that is can be immutable.
+/// The attributes that differ. Equal ones are left out, because they may be immutable.
 fn differing(user: &User, wanted: &[AttributeType]) -> Vec<AttributeType> {
     let shown = user.shown_attributes();
     let value = |name: &str| shown.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);

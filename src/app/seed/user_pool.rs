@@ -1,4 +1,4 @@
-//! A pool of a given id.
+//! A pool with a given id.
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ use crate::store::cache::PoolView;
 use crate::store::error::StoreError;
 use crate::store::read::Wanted;
 
-/// A pool as it should be.
+/// A pool as the seed describes it.
 pub struct SeededUserPool {
-    /// Its id.
+    /// The pool's id, as the seed gives it.
     pub id: UserPoolId,
-    /// How it is created.
+    /// The request that creates the pool.
     pub create: CreateUserPoolRequest,
-    /// The same choices for a pool that is there.
+    /// The request that changes an existing pool to the same settings.
     pub update: UpdateUserPoolRequest,
 }
 
-/// Creates the pool, or changes its settings where they differ, as UpdateUserPool does, and adds attributes that are new.
+/// Creates the pool, or changes settings that differ, as UpdateUserPool does, and adds new attributes.
 pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<(), Error> {
     let found = settled_alone(|| find_or_create(app, caller, wanted))
         .await
@@ -47,7 +47,7 @@ pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool)
     Ok(())
 }
 
-/// The pool if it was there.
+/// The pool, if it existed already.
 async fn find_or_create(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<Option<Arc<PoolView>>, Failure> {
     match app.store.read(&wanted.id, None, Wanted::default()).await {
         Ok(found) => Ok(Some(found.pool)),
@@ -60,7 +60,7 @@ async fn find_or_create(app: &App, caller: &Caller, wanted: &SeededUserPool) -> 
     }
 }
 
-/// How users are named is chosen once.
+/// The rules for user names of an existing pool can't be changed.
 fn refuse_other_names(pool: &UserPool, wanted: &CreateUserPoolRequest) -> Result<(), Error> {
     let settings = &pool.settings;
     let differs = [
@@ -81,12 +81,12 @@ fn is_case_sensitive(configuration: Option<UsernameConfigurationType>) -> bool {
     configuration.is_none_or(|configuration| configuration.case_sensitive())
 }
 
-/// The custom attributes that the pool does not have yet. Those that it has are what they are.
+/// The custom attributes that the pool does not have yet. Existing ones can't be changed.
 fn new_attributes(pool: &UserPool, asked: &[SchemaAttributeType]) -> Result<Vec<SchemaAttributeType>, Error> {
     let mut added = Vec::new();
     for attribute in asked {
         let schema = attributes::schema::schema(std::slice::from_ref(attribute), u32::MAX)?;
-        // The prefix of a custom attribute is not written.
+        // Requests name a custom attribute without its prefix.
         let is_asked = |known: &&SchemaAttributeType| known.name().rsplit(':').next() == attribute.name.as_deref();
         let Some(wanted) = schema.iter().rfind(is_asked) else { continue };
         match pool.schema.iter().find(|known| known.name == wanted.name) {

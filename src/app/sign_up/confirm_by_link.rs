@@ -1,4 +1,4 @@
-//! Confirmation by the link of an e-mail, which is no operation of the API: the browser of a user calls.
+//! Confirmation by the link of an e-mail. It is no operation of the API: a user's browser calls it.
 
 use crate::app::caller::Caller;
 use crate::app::sign_up::confirm_sign_up::{Proof, confirm};
@@ -7,7 +7,8 @@ use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::proto::v1::ConfirmSignUpRequest;
 
-/// Confirms a user by what its link says. The pool is that of the link's address, and the client must be one of it.
+/// Confirms a user by the parameters of their link. The pool is the one in the link's address, and the client must
+/// belong to it.
 pub async fn confirm_by_link(
     app: &App,
     caller: &Caller,

@@ -15,7 +15,7 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 
-/// Confirms a user by the code that was sent to it.
+/// Confirms a user by the code that was sent to them.
 pub async fn confirm_sign_up(
     app: &App,
     caller: &Caller,
@@ -24,12 +24,12 @@ pub async fn confirm_sign_up(
     confirm(app, caller, request, Proof::Secret).await
 }
 
-/// What a caller shows beside the code.
+/// What a caller proves besides the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// That it knows the client's secret, if there is one.
+    /// The client's secret, if the client has one.
     Secret,
-    /// Nothing: a person followed the link that the pool sends. That person's browser knows no secret.
+    /// Nothing: the user followed the link that the pool sends. Their browser does not know the secret.
     Link,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn confirm(
     let by_name = ByName::find(app, request.client_id(), request.username(), secret, CodePurpose::SignUp).await?;
     let named = by_name.read(app, caller).await?;
     let found = &named.found;
-    // Whoever guesses codes without the client's secret gets no further where no link was sent.
+    // Without links, guessing codes requires the client's secret.
     if proof == Proof::Link && !found.pool.state.confirms_with_link() {
         return Err(expired().into());
     }
@@ -55,7 +55,7 @@ pub(super) async fn confirm(
     match (prove(app, request, &by_name, &named), &found.user) {
         (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?,
         (Ok(sent), Some(user)) => {
-            // Only after the right code, so that a wrong one takes as long at a name that nobody has.
+            // Read only after a right code, so that a wrong one takes as long for a name without a user.
             let alias_owner = alias_owner(app, &by_name.pool_id, found, user, sent).await?;
             let proved = Proved {
                 user: &user.state,
@@ -66,7 +66,7 @@ pub(super) async fn confirm(
             let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
             settle(app, &origin, &named, sent, confirmation, alias_owner.as_ref()).await?;
         }
-        (Ok(_), None) => return Err(Error::internal("nobody has proved itself").into()),
+        (Ok(_), None) => return Err(Error::internal("a right code without a user").into()),
     }
     Ok(ConfirmSignUpResponse::default())
 }
@@ -84,7 +84,7 @@ fn prove<'a>(
     rules::prove(user, &named.guessed(hash, app.clock.now()))
 }
 
-/// Another user who holds the address that the code proves, where that is an alias.
+/// Another user with the address that the code proves, if addresses are aliases.
 async fn alias_owner(
     app: &App,
     pool_id: &UserPoolId,
@@ -100,8 +100,8 @@ async fn alias_owner(
     Ok(owner.filter(|owner| owner.state.sub != user.state.sub))
 }
 
-/// Writes what the right code changes. The code itself is kept until it is old: the user is confirmed now, so it confirms
-/// nobody again, but who has it, and whoever's answer was lost, can be told so.
+/// Writes the result of a right code. The code is kept until it expires: it can't confirm the user again, but a caller
+/// who has it, or whose answer was lost, can be told that the user is confirmed.
 async fn settle(
     app: &App,
     origin: &Origin,
@@ -112,7 +112,7 @@ async fn settle(
 ) -> Result<(), Failure> {
     let Confirmation { decision, alias_owner_events } = confirmation;
     let (at, purpose) = (app.clock.now(), CodePurpose::SignUp);
-    // That the code was right is asserted whatever it changes: whoever is refused now learns that it is.
+    // The right code is asserted in any case: even a refused caller learns that it was right.
     let tried =
         Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
     let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false)).collect();

@@ -7,9 +7,9 @@ use crate::domain::user::resend_confirmation_code as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ResendConfirmationCodeRequest, ResendConfirmationCodeResponse};
 
-/// Sends an unconfirmed user another code; the one before is of no use any more.
+/// Sends an unconfirmed user a new code; the previous one becomes invalid.
 ///
-/// Where the client hides who exists, everybody who gets no code is answered, counted and recorded as if there were one.
+/// If the client hides which users exist, a caller without a code is answered, counted and recorded as if there were one.
 pub async fn resend_confirmation_code(
     app: &App,
     caller: &Caller,

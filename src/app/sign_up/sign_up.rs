@@ -48,7 +48,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Res
     Ok(Prepared { client_id, pool_id, sub, found, forms })
 }
 
-/// Registers a user who is not confirmed yet, and sends it a code.
+/// Registers an unconfirmed user, and sends them a code.
 pub async fn sign_up(
     app: &App,
     caller: &Caller,
@@ -138,7 +138,7 @@ fn response(sub: Sub, delivery: Option<(Medium, String)>) -> SignUpResponse {
     }
 }
 
-/// The names that a registration would claim at once, each with the attribute that it is, in the form that is compared.
+/// The names that a registration would take at once, normalised, each with its attribute.
 fn names_to_claim<'a>(rules: &NameRules, request: &'a SignUpRequest) -> Vec<(Option<&'a str>, String)> {
     let addresses = request.user_attributes.iter().filter(|it| rules.username_attributes.contains(it.name()));
     let addresses = addresses.map(|it| (Some(it.name()), it.value()));

@@ -1,4 +1,4 @@
-//! What every change of attributes ends with: no name of another's is taken, codes are kept, everything is written.
+//! The end of every change of attributes: refuses names that other users have, stores codes, writes everything.
 
 use crate::app::codes::{self, NewCode};
 use crate::app::{App, Failure};
@@ -15,26 +15,26 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::Wanted;
 
-/// Whose attributes change, and who changes them.
+/// A change of a user's attributes.
 pub struct Change<'a> {
-    /// The pool.
+    /// The pool that the user is in.
     pub pool: &'a PoolView,
-    /// The user.
+    /// The user, before the change.
     pub user: &'a LoadedUser,
-    /// Where the change comes from.
+    /// The origin of what is written.
     pub origin: &'a Origin,
-    /// Whether an administrator changes them, whose codes are not limited by address.
+    /// Whether an administrator makes the change; the limits of codes per address don't apply to them.
     pub by_administrator: bool,
-    /// The time.
+    /// The time of the change.
     pub at: Timestamp,
 }
 
-/// Two codes that nobody knows yet.
+/// Two new codes, one per medium.
 pub fn fresh_codes(app: &App) -> FreshCodes {
     FreshCodes { email: app.random.code(), phone_number: app.random.code() }
 }
 
-/// Refuses events by which a user would be found by another's name.
+/// Refuses events that would give the user a name of another user.
 pub async fn refuse_taken_names(app: &App, change: &Change<'_>, events: &[Event]) -> Result<(), Error> {
     let rules = &change.pool.name_rules;
     let added = change.user.state.names_added_by(events, rules, change.at);
@@ -50,7 +50,7 @@ pub async fn refuse_taken_names(app: &App, change: &Change<'_>, events: &[Event]
 }
 
 impl Change<'_> {
-    /// Writes what was decided, together with the answer, which is made of where codes go.
+    /// Writes the decision, with an answer that is made of the places codes are sent to.
     pub async fn settle<Answer: prost::Message>(
         &self,
         app: &App,

@@ -7,7 +7,7 @@ use crate::domain::user::delete_user as rules;
 use crate::proto::v1::{DeleteUserRequest, DeleteUserResponse};
 use crate::store::commit::Commit;
 
-/// Deletes the user of an access token: its key is destroyed, nothing personal of it is left.
+/// Deletes the access token's user: its key is destroyed, so that none of its personal data can be read.
 pub async fn delete_user(
     app: &App,
     caller: &Caller,

@@ -7,7 +7,7 @@ use crate::app::{App, Failure};
 use crate::domain::user::delete_user_attributes as rules;
 use crate::proto::v1::{DeleteUserAttributesRequest, DeleteUserAttributesResponse};
 
-/// Takes attributes of the user of an access token away.
+/// Deletes attributes of the access token's user.
 pub async fn delete_user_attributes(
     app: &App,
     caller: &Caller,

@@ -5,7 +5,7 @@ use crate::app::user::signed_in::signed_in;
 use crate::app::{App, Failure, shapes};
 use crate::proto::v1::{GetUserRequest, GetUserResponse};
 
-/// Shows a user itself, as far as its client may read.
+/// Shows the access token's user, with the attributes that the client may read.
 pub async fn get_user(app: &App, _: &Caller, request: &GetUserRequest) -> Result<GetUserResponse, Failure> {
     let signed_in = signed_in(app, request.access_token()).await?;
     let user = &signed_in.user.state;

@@ -12,7 +12,7 @@ use crate::proto::v1::{GetUserAttributeVerificationCodeRequest, GetUserAttribute
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Sends the user of an access token a code that proves an address.
+/// Sends the access token's user a code that verifies an address.
 pub async fn get_user_attribute_verification_code(
     app: &App,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! The user of an access token, with proof that the token still counts: one read.
+//! The user of an access token, with proof that the token is still valid: one read.
 
 use std::sync::Arc;
 
@@ -18,65 +18,66 @@ use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{VersionedAttempts, Wanted};
 use crate::tokens::access_token::AccessToken;
 
-/// A user who has shown an access token.
+/// The user of a valid access token.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    /// Its pool.
+    /// The pool that issued the token.
     pub pool: Arc<PoolView>,
-    /// The client that the token was made for.
+    /// The client that the token was issued to.
     pub client: Arc<ClientView>,
-    /// The user.
+    /// The user that the token names.
     pub user: LoadedUser,
     /// The id of that client.
     pub client_id: ClientId,
     /// The session that the token belongs to.
     pub session: Uuid,
-    /// The user's code for the purpose that was asked for.
+    /// The user's code for the purpose in `Wanted`, if there is one.
     pub code: Option<SentCode>,
-    /// Wrong passwords that were asked for.
+    /// The count of wrong passwords, if `Wanted` asks for it.
     pub attempts: Option<VersionedAttempts>,
-    /// What is remembered of the rate that was asked for.
+    /// The stored state of the rate in `Wanted`, if there is one.
     pub arrival: Option<Arrival>,
 }
 
 impl SignedIn {
-    /// The origin of what the user does with the token.
+    /// The origin of what the user writes with the token.
     pub fn origin(&self, caller: &Caller) -> Origin {
         caller.origin(ActorKind::User, self.user.state.sub.to_string(), Some(self.session.to_string()))
     }
 }
 
-/// An access token whose signature and time are good: whether it still counts, the read will say.
+/// An access token with a valid signature that has not expired. Whether it was revoked is known only after the read.
 pub async fn verified(app: &App, token: &str) -> Result<AccessToken, Failure> {
     app.access_tokens.verify(&app.store, token, app.clock.now()).await
 }
 
-/// Finds the user of an access token. Fails if the token is not ours, is old, its user is gone, or its session is over.
+/// Finds the user of an access token. Fails if the token is not ours, has expired, its user is deleted, or its session
+/// has ended.
 pub async fn signed_in(app: &App, token: &str) -> Result<SignedIn, Failure> {
     signed_in_with(app, &verified(app, token).await?, Wanted::default()).await
 }
 
-/// The refusal of a token whose session is over.
+/// The refusal of a token whose session has ended.
 pub fn revoked() -> Error {
     Error::not_authorized("Access Token has been revoked")
 }
 
-/// Finds the user of a verified token, with what is wanted beside it.
+/// Finds the user of a verified token, with whatever else `wanted` asks to read.
 pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) -> Result<SignedIn, Failure> {
     let wanted = Wanted { session: Some(token.session), sub: Some(token.sub), ..wanted };
     let found = match app.store.read(&token.pool_id, Some(&token.client_id), wanted).await {
-        // A token of a client that is gone is a token that was revoked.
+        // A token of a deleted client counts as revoked.
         Err(StoreError::NotFound(_)) => return Err(revoked().into()),
         found => found?,
     };
     let user = found.user.ok_or_else(Error::no_such_user)?;
     let session = found.session.filter(|session| session.sub == token.sub && session.client_id == token.client_id);
     let session = session.ok_or_else(revoked)?;
-    // Disabling ends sessions as well: that the user is disabled says more.
+    // Disabling ends sessions, too: "disabled" is the more helpful answer.
     if !user.state.enabled {
         return Err(Error::not_authorized("User is disabled.").into());
     }
-    // So does taking a password back.
+    // The same holds for a password that was reset.
     if user.state.status == UserStatus::ResetRequired {
         return Err(Error::password_reset_required().into());
     }

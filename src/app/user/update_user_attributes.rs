@@ -8,7 +8,7 @@ use crate::domain::user::codes::Delivery;
 use crate::domain::user::update_user_attributes as rules;
 use crate::proto::v1::{UpdateUserAttributesRequest, UpdateUserAttributesResponse};
 
-/// Sets attributes of the user of an access token, and sends codes to addresses that have to be proved.
+/// Sets attributes of the access token's user, and sends codes to addresses that have to be verified.
 pub async fn update_user_attributes(
     app: &App,
     caller: &Caller,

@@ -13,7 +13,7 @@ use crate::proto::v1::{VerifyUserAttributeRequest, VerifyUserAttributeResponse};
 use crate::store::commit::{Commit, Kept};
 use crate::store::read::Wanted;
 
-/// Proves an address of the user of an access token by the code that was sent to it.
+/// Verifies an address of the access token's user by the code that was sent to it.
 pub async fn verify_user_attribute(
     app: &App,
     caller: &Caller,
@@ -28,13 +28,13 @@ pub async fn verify_user_attribute(
     let (sub, at, origin) = (user.state.sub, app.clock.now(), signed_in.origin(caller));
     let address = address_to_prove(&user.state, medium).unwrap_or_default();
     let hash = codes::hash(&pool.keys, sub, purpose, address, request.code());
-    // Who has shown a token is the user, wherever it is.
+    // A caller with a valid token is the user, on any network.
     let guesser = Guesser { network: &[], source: Source::Familiar, is_known: true };
     let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };
     let guess = rules::verify_user_attribute(&user.state, medium, &guessed);
     let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
     let row = tried.row(guess.code);
-    // Only who has proved the address is told that another user has it.
+    // Only a caller who has proved the address learns that another user has it.
     let change = Change { pool, user, origin: &origin, by_administrator: false, at };
     refuse_taken_names(app, &change, guess.decision.happened()).await?;
     let commit = Commit::about(pool, &origin, at).decided(user, guess.decision).always(row);

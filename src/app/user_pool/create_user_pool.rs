@@ -18,24 +18,24 @@ use crate::tokens::signing_keys;
 const ID_ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ID_LENGTH: usize = 9;
 
-/// A pool's id and its keys.
+/// A new pool's id and keys.
 pub struct Prepared {
     id: UserPoolId,
     made: MadeKeys,
 }
 
-/// Makes the keys of a pool of a new id.
+/// Makes the keys of a pool with a new id.
 pub async fn prepare(app: &App, caller: &Caller, _: &CreateUserPoolRequest) -> Result<Prepared, Failure> {
     let region = caller.region.as_deref().unwrap_or(&app.identity.region);
     prepare_with(app, UserPoolId::new(format!("{region}_{}", app.random.text(ID_ALPHABET, ID_LENGTH)))).await
 }
 
-/// Makes the keys of a pool of this id.
+/// Makes the keys of a pool with this id.
 pub(crate) async fn prepare_with(app: &App, id: UserPoolId) -> Result<Prepared, Failure> {
     Ok(Prepared { made: make_keys(app, &id).await?, id })
 }
 
-/// Creates a user pool with its keys. Collides if the id is, or was, another pool's.
+/// Creates a user pool with its keys. Collides if another pool has or had the id.
 pub async fn create_user_pool(
     app: &App,
     caller: &Caller,
@@ -53,14 +53,14 @@ pub async fn create_user_pool(
         request: request.clone(),
     });
     let origin = caller.developer_origin();
-    // Nobody is named in a pool that does not exist yet, so the rules for names are of no account.
+    // The pool has no users yet, so the rules for names don't matter.
     let commit = Commit::about_new_pool(id, &made.keys, NameRules::default(), &origin, at)
         .operational(made.wrapped.iter().cloned().map(OperationalRow::Key));
     let settlement = commit.decided_showing(&NewPool, decision, |pool| {
         Ok(CreateUserPoolResponse { user_pool: Some(shapes::user_pool(id, pool, 0)) })
     });
     app.store.settle(settlement).await.map_err(|failure| match failure {
-        // Nothing was read that could be old: the id is taken, and the next try takes another.
+        // Nothing that was read can be stale: the id is taken, and the next try uses another.
         Failure::Store(StoreError::Stale) => Failure::Outdated,
         failure => failure,
     })

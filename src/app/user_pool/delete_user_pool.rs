@@ -8,7 +8,7 @@ use crate::proto::v1::{DeleteUserPoolRequest, DeleteUserPoolResponse};
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Deletes a pool: nobody finds it from now on, its keys are destroyed, and its rows are purged.
+/// Deletes a pool: it is not found any more, its keys are destroyed, and its rows are purged later.
 pub async fn delete_user_pool(
     app: &App,
     caller: &Caller,

@@ -12,7 +12,7 @@ use crate::proto::v1::{GetSigningCertificateRequest, GetSigningCertificateRespon
 use crate::store::read::Wanted;
 use crate::tokens::certificate::certificate;
 
-/// Shows the certificate of the key with which the pool signs now.
+/// Shows the certificate of the pool's current signing key.
 pub async fn get_signing_certificate(
     app: &App,
     _: &Caller,

@@ -6,7 +6,7 @@ use crate::domain::ids::UserPoolId;
 use crate::proto::v1::{GetUserPoolMfaConfigRequest, GetUserPoolMfaConfigResponse};
 use crate::store::read::Wanted;
 
-/// Shows the second factors of a pool.
+/// Shows the MFA settings of a pool.
 pub async fn get_user_pool_mfa_config(
     app: &App,
     _: &Caller,

@@ -9,7 +9,7 @@ use crate::proto::v1::{SetUserPoolMfaConfigRequest, SetUserPoolMfaConfigResponse
 use crate::store::commit::Commit;
 use crate::store::read::Wanted;
 
-/// Chooses the second factors of a pool and shows them.
+/// Sets the MFA settings of a pool and shows them.
 pub async fn set_user_pool_mfa_config(
     app: &App,
     caller: &Caller,

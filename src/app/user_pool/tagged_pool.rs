@@ -1,4 +1,4 @@
-//! What the operations on tags begin with: the pool that an ARN names.
+//! The first step of the operations on tags: reads the pool that an ARN names.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::domain::ids::{UserPoolArn, UserPoolId};
 use crate::store::cache::PoolView;
 use crate::store::read::Wanted;
 
-/// Reads the pool of an ARN. Account and region must be the pool's own.
+/// Reads the pool of an ARN, whose account and region must be the pool's own.
 pub async fn tagged_pool(app: &App, arn: &str) -> Result<Arc<PoolView>, Failure> {
     let parsed = UserPoolArn::parse(arn)
         .ok_or_else(|| Error::invalid_parameter(format!("{arn} is not the ARN of a user pool.")))?;

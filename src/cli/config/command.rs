@@ -1,4 +1,4 @@
-//! `userpool config`: looks at a configuration without starting anything.
+//! `userpool config`: checks a configuration without starting anything.
 
 use clap::{Args, Subcommand};
 
@@ -13,11 +13,11 @@ pub struct ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Says whether `serve` would take a configuration, and all that is wrong with it. Nothing is connected to.
+    /// Says whether `serve` accepts a configuration, and lists all problems. It connects to nothing.
     Check(Box<ConfigArguments>),
 }
 
-/// Does it.
+/// Checks the configuration and prints what is wrong.
 pub fn run(command: ConfigCommand) -> anyhow::Result<()> {
     match command.command {
         Command::Check(arguments) => {

@@ -67,7 +67,7 @@ pub struct ConnectionSettings {
 }
 
 impl ConnectionSettings {
-    /// The limits, with a problem for each setting that is out of range.
+    /// The limits; adds a problem for each setting that is out of range.
     pub(super) fn limits(self, checked: &mut Checked<'_>) -> Limits {
         let default = Limits::default();
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -101,7 +101,7 @@ impl ConnectionSettings {
             longest_idle: seconds("connections.longest-idle", self.longest_idle, default.longest_idle),
             ping: seconds("connections.ping", self.ping, default.ping),
         };
-        // With less, the largest body would be refused to whoever has another call under way.
+        // With less memory, a caller with one large body under way would be refused a second one.
         let least = 2 * LARGEST_BODY;
         let is_small = limits.share_of(limits.bodies) < least;
         let is_in_range = BODIES.contains(&bodies) && SHARES.contains(&share);

@@ -59,11 +59,11 @@ pub struct LimitSettings {
     /// How many replicas share the quotas and the codes of a client, which each counts by itself [default: 1].
     #[arg(long = "limits-replicas", env = "USERPOOL_LIMITS_REPLICAS", value_name = "NUMBER")]
     pub replicas: Option<u32>,
-    /// Of what pools and users hold.
+    /// How much pools and users may hold.
     #[command(flatten)]
     #[serde(flatten)]
     pub counts: CountSettings,
-    /// Quotas.
+    /// Calls a second, by category of operations.
     #[command(flatten)]
     pub quotas: QuotaSettings,
 }
@@ -122,12 +122,12 @@ quotas! {
 }
 
 impl LimitSettings {
-    /// What they allow.
+    /// The allowances of these settings, with defaults for absent ones.
     pub fn allowances(&self) -> Allowances {
         self.allowances_over(Allowances::default())
     }
 
-    /// What they allow, and where they say nothing, what others do.
+    /// The allowances of these settings, with `default` for absent ones.
     pub fn allowances_over(&self, default: Allowances) -> Allowances {
         Allowances {
             codes_to_address: self.codes_to_address.unwrap_or(default.codes_to_address),
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_sets_is_the_default_that_is_documented() {
+    fn absent_settings_have_the_documented_defaults() {
         assert_eq!(LimitSettings::default().allowances(), Allowances::default());
         for (category, figure) in DOCUMENTED {
             assert_eq!(QuotaFigures::default().of(*category), *figure, "{category:?}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_what_is_allowed() {
+    fn set_limits_are_applied() {
         let settings = LimitSettings {
             codes_to_address: Some(0),
             quotas: QuotaSettings { user_read: Some(7), ..QuotaSettings::default() },

@@ -83,42 +83,42 @@ pub struct Settings {
     /// How logs look: `text` or `json` [default: text].
     #[arg(long, env = "USERPOOL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
-    /// The database.
+    /// The database and its connections, in section `[database]`.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// TLS of both listeners.
+    /// Certificates of both listeners, in section `[tls]`.
     #[command(flatten)]
     pub tls: TlsSettings,
-    /// Kafka.
+    /// Brokers and topics of events, in section `[kafka]`.
     #[command(flatten)]
     pub kafka: KafkaSettings,
-    /// How often something may happen, and how many there may be.
+    /// Limits and quotas, in section `[limits]`.
     #[command(flatten)]
     pub limits: LimitSettings,
-    /// What callers may take.
+    /// What callers may use of the listeners, in section `[connections]`.
     #[command(flatten)]
     pub connections: ConnectionSettings,
-    /// What a password's hash costs.
+    /// The cost of a password's hash, in section `[password-hash]`.
     #[command(flatten)]
     pub password_hash: PasswordHashSettings,
-    /// The mail relay; in a file only, like the next.
+    /// The mail relay, in section `[email]`. Only a file can set it; there are no flags.
     #[arg(skip)]
     #[serde(skip_serializing)]
     pub email: Option<EmailSettings>,
-    /// The SMS gateway.
+    /// The SMS gateway, in section `[sms]`. Only a file can set it; there are no flags.
     #[arg(skip)]
     #[serde(skip_serializing)]
     pub sms: Option<SmsSettings>,
 }
 
-/// How logs look.
+/// The format of the log on standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// A line for a person.
+    /// A line of text per event, for people.
     #[default]
     Text,
-    /// An object a line, for collectors.
+    /// A JSON object per event, for collectors.
     Json,
 }
 
@@ -189,47 +189,29 @@ pub struct PasswordHashSettings {
     pub lanes: Option<u32>,
 }
 
-/// Why there are no settings.
+/// The reason why settings can't be used.
+#[allow(missing_docs, reason = "the messages say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("the configuration file {path} can't be read: {source}")]
-    Unreadable {
-        /// Which.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
+    Unreadable { path: String, source: std::io::Error },
     /// The file holds a secret, and others can read it.
     #[error("the configuration file {path} has {name}: {source}")]
-    Exposed {
-        /// Which.
-        path: String,
-        /// The setting that is a secret.
-        name: &'static str,
-        /// Why it can't be there.
-        source: SecretFileError,
-    },
-    /// The file is no TOML, or holds what nobody knows. The line itself may hold a secret and is not shown.
+    Exposed { path: String, name: &'static str, source: SecretFileError },
+    /// The file is not TOML, or has an unknown key. The line itself may hold a secret and is not shown.
     #[error("{path}, line {line}: {reason}")]
-    File {
-        /// Which.
-        path: String,
-        /// Where.
-        line: usize,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Settings can't be put together. They were read before, so this has no cause that is known.
-    #[error("the settings can't be put together: {0}")]
+    File { path: String, line: usize, reason: String },
+    /// The settings can't be merged. Each source was read before, so no cause of this is known.
+    #[error("the settings can't be merged: {0}")]
     Together(String),
-    /// They are read, and something in them is wrong.
+    /// The settings were read, but some are wrong.
     #[error(transparent)]
     Problems(#[from] Problems),
 }
 
 impl ConfigArguments {
-    /// All settings, those of the command line and of variables over those of the file.
+    /// All settings; flags and variables take precedence over the file.
     pub fn settings(&self) -> Result<Settings, ConfigError> {
         match &self.config {
             Some(path) => self.settings.clone().over(Settings::read(path)?),
@@ -244,7 +226,7 @@ impl ConfigArguments {
 }
 
 impl Settings {
-    /// Reads a file.
+    /// Reads a configuration file. A file with secrets must not be readable by others.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let named = || path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: named(), source })?;
@@ -260,7 +242,7 @@ impl Settings {
         }
     }
 
-    /// A setting that is a secret itself, if there is one.
+    /// The name of a setting that is a secret, if there is one.
     fn secret(&self) -> Option<&'static str> {
         let (email, sms) = (self.email.as_ref(), self.sms.as_ref());
         let property = |(name, _): &(String, Secret)| is_secret_property(name);
@@ -275,7 +257,7 @@ impl Settings {
         .find_map(|(name, is_there)| is_there.then_some(name))
     }
 
-    /// Reads the text of a file. An error is the line and what is wrong there.
+    /// Parses the text of a file. An error has the line and the reason.
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -283,9 +265,9 @@ impl Settings {
         })
     }
 
-    /// These, and where they say nothing, others.
+    /// These settings; `others` fill in absent ones.
     fn over(self, mut others: Self) -> Result<Self, ConfigError> {
-        // These two have no flags, so what the file says is all there is.
+        // These two have no flags, so only the file can set them.
         let (email, sms) = (others.email.take(), others.sms.take());
         let table =
             |settings| toml::Table::try_from(settings).map_err(|error| ConfigError::Together(error.to_string()));
@@ -308,18 +290,18 @@ fn lay_over(below: &mut toml::Table, above: toml::Table) {
     }
 }
 
-/// Whether a property of librdkafka is a secret itself: neither the path of one, nor how it is used, nor a certificate.
+/// Whether a property of librdkafka is a secret itself: paths, modes of use and certificates are none.
 fn is_secret_property(name: &str) -> bool {
     [".password", ".passphrase", ".secret", ".key.pem", ".oauthbearer.config"].iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a URL has a password, before the host or as a parameter. One that is no URL may have any.
+/// Whether a URL has a password, before the host or as a parameter. A malformed one counts as having one.
 fn has_password(url: &Secret) -> bool {
     Url::parse(&url.0)
         .map_or(true, |url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
 }
 
-/// A network, or an address as the network of this one.
+/// A network, or an address as a network of one.
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse().map(|address: std::net::IpAddr| IpNet::from(address));
     text.parse().or_else(|_| address()).map_err(|_| format!("`{text}` is neither an address nor a network"))
@@ -361,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_others_can_read_holds_no_secret() {
+    fn a_file_with_secrets_must_not_be_readable_by_others() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("userpool.toml");
@@ -390,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn properties_that_are_secrets_are_told_from_those_that_belong_to_one() {
+    fn secret_properties_are_told_apart_from_related_ones() {
         for name in [
             "sasl.password",
             "ssl.key.password",
@@ -431,7 +413,7 @@ mod tests {
         Line::try_parse_from([&["userpool"], arguments].concat()).unwrap().config.settings
     }
 
-    /// Every flag's key in the file: the flag, or section and rest.
+    /// The file's key of every flag: the flag itself, or a section and the rest.
     fn keys(table: &toml::Table, prefix: &str) -> Vec<String> {
         let nested = |(key, value): (&String, &toml::Value)| match value {
             toml::Value::Table(table) if key != "properties" => keys(table, &format!("{prefix}{key}-")),
@@ -543,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_the_file_and_what_they_leave_out_stays() {
+    fn flags_take_precedence_over_the_file() {
         let flags = line(&["--region", "eu-north-1", "--kafka-prefix=q.", "--tls-terminated-elsewhere"]);
         let merged = flags.over(Settings::parse(EVERYTHING).unwrap()).unwrap();
         assert_eq!((merged.region.as_deref(), merged.kafka.prefix.as_deref()), (Some("eu-north-1"), Some("q.")));

@@ -1,4 +1,4 @@
-//! What a server is made of, once its settings are found to be complete and safe.
+//! The checked configuration of a server: its settings are complete and safe.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -23,51 +23,51 @@ use crate::secret_file::{self, SecretFileError};
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
 
-/// A configuration without contradictions; its files were read.
+/// A consistent configuration; the files that it names were read.
 #[derive(Debug)]
 pub struct ServerConfig {
-    /// Where gRPC listens.
+    /// The address of the gRPC listener.
     pub grpc_addr: SocketAddr,
-    /// Where HTTP listens.
+    /// The address of the HTTP listener.
     pub http_addr: SocketAddr,
-    /// TLS of both; without it, a proxy terminates it, or nobody comes from elsewhere.
+    /// TLS of both listeners; absent if a proxy terminates it, or if both listen only on the loopback.
     pub tls: Option<Arc<Tls>>,
-    /// Names in ids and tokens.
+    /// Names that are part of ids and tokens.
     pub identity: Identity,
-    /// Whose word about a caller's address counts.
+    /// Proxies that we believe about the caller's address.
     pub proxies: TrustedProxies,
-    /// What callers may take.
+    /// What callers may use of the listeners.
     pub limits: Limits,
-    /// The database.
+    /// The URL of the Postgres database, with its password if it has one.
     pub database_url: Secret,
-    /// How many connections to it.
+    /// Most connections to the database.
     pub connections: u32,
-    /// The master keys.
+    /// The keys that wrap all other keys, from the master keys' file.
     pub master_keys: Arc<MasterKeys>,
-    /// Kafka, if there is any.
+    /// Brokers and topics; absent if no brokers are set.
     pub kafka: Option<KafkaConfig>,
-    /// What a hash costs.
+    /// The cost of one password hash.
     pub cost: Cost,
-    /// How many passwords are hashed at once.
+    /// Number of threads that hash passwords.
     pub hashing_threads: u32,
-    /// What operations may do.
+    /// The operator's settings for all pools.
     pub app_settings: app::Settings,
-    /// By which way messages leave.
+    /// How messages are delivered.
     pub delivery: Way,
-    /// For how many months facts are kept.
+    /// For how many months activity, such as sign-ins, is kept.
     pub activity_months: u32,
-    /// For how long a stopping server goes on accepting.
+    /// How long a stopping server still accepts connections.
     pub shutdown_pause: Duration,
-    /// How logs look.
+    /// The format of the log on standard error.
     pub log_format: LogFormat,
-    /// What whoever starts it should know.
+    /// Warnings to log at start.
     pub cautions: Vec<Caution>,
 }
 
-/// Something that is right, and less than it may look.
+/// A setting that is allowed, but less safe than it may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caution {
-    /// Nobody looks whose certificate the database shows.
+    /// The database's certificate is not verified.
     DatabaseUnverified,
 }
 
@@ -75,93 +75,89 @@ impl fmt::Display for Caution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DatabaseUnverified => {
-                "database.url has sslmode=require, which verifies nothing: whoever is on the way can be the database, and reads and changes everything; use sslmode=verify-full with sslrootcert"
+                "database.url has sslmode=require, which verifies nothing: an attacker on the network can pose as the database, and read and change everything; use sslmode=verify-full with sslrootcert"
             }
         })
     }
 }
 
-/// Something that is wrong with settings.
+/// A problem with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// What has no default is missing.
+    /// A required setting is missing.
     #[error("{0} is missing: set {1}, --{0} or the key in the configuration file")]
     Missing(&'static str, &'static str),
-    /// Not an address of the right form.
+    /// The address is malformed.
     #[error("public-url is an address such as https://users.example.com, without `?` and `#`")]
     PublicUrl,
-    /// Tokens would name an issuer whose keys anybody on the way can replace.
-    #[error("public-url has no TLS: use https, or set tls-terminated-elsewhere if callers inside a mesh reach it so")]
+    /// Tokens would name an issuer whose keys an attacker on the network can replace.
+    #[error("public-url has no TLS: use https, or set tls-terminated-elsewhere if only callers inside a mesh use it")]
     PublicUrlWithoutTls,
-    /// Passwords would travel in the clear.
+    /// Passwords would cross the network unencrypted.
     #[error(
         "{0} can be reached from elsewhere and has no TLS: set tls.certificate and tls.key, listen on 127.0.0.1, or set tls-terminated-elsewhere if a proxy in front has it"
     )]
     ListenerWithoutTls(SocketAddr),
-    /// One of the two alone.
+    /// Only one of the two files is set.
     #[error("tls.certificate and tls.key belong together")]
     HalfOfTls,
-    /// Nobody could show a certificate.
+    /// Without TLS, no caller can present a certificate.
     #[error("tls.client-ca is of no use without TLS: set tls.certificate and tls.key")]
     ClientCaWithoutTls,
-    /// The proxy's own certificate would speak for everybody behind it.
+    /// The proxy's own certificate would authenticate every caller behind it.
     #[error(
         "tls.client-ca and tls-terminated-elsewhere exclude each other: certificates would be those of the proxy, not of callers"
     )]
     ClientCaBehindProxy,
-    /// Not usable.
+    /// The files of TLS can't be used.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
-    /// The database's URL is none. What it is might hold a password.
+    /// The database's URL is malformed. It may hold a password, so it is not shown.
     #[error("database.url is not a URL of Postgres")]
     DatabaseUrl,
-    /// What users are would travel in the clear.
+    /// Users' data would cross the network unencrypted.
     #[error(
-        "the database is on another machine and need not be asked by TLS: add sslmode=verify-full to database.url, or set database.without-tls if the way there is safe"
+        "the database is on another machine and may be reached without TLS: add sslmode=verify-full to database.url, or set database.without-tls if the network is safe"
     )]
     DatabaseWithoutTls,
-    /// The key by which the database knows this server.
+    /// The file of the private key with which this server authenticates to the database.
+    #[allow(missing_docs, reason = "the message says it")]
     #[error("database.url: sslkey {path}: {source}")]
-    DatabaseKey {
-        /// Which file.
-        path: String,
-        /// Why it can't be used.
-        source: SecretFileError,
-    },
-    /// Out of range.
+    DatabaseKey { path: String, source: SecretFileError },
+    /// A number outside of its range.
     #[error("{0} is between {1} and {2}")]
     Range(&'static str, u64, u64),
-    /// Who is alone could not send what everybody may.
+    /// A single caller could not send the largest bodies that are allowed.
     #[error(
         "connections.share of connections.bodies is less than {0} MiB: one address has no room for two of the largest requests"
     )]
     SmallShare(usize),
-    /// Not 12 digits.
+    /// The account id is malformed.
     #[error("account-id has 12 digits")]
     AccountId,
-    /// Not a word of ids.
+    /// The region is malformed.
     #[error("region is made of small letters, digits and dashes, at most 40 of them")]
     Region,
-    /// A hash that is too cheap.
+    /// The cost of a hash is too low.
     #[error(
         "password-hash is too weak: memory is at least 7168 KiB, and memory times passes at least 35840 (OWASP's recommendations)"
     )]
     WeakHash,
-    /// Parameters that argon2id doesn't take.
+    /// argon2id does not accept the parameters.
     #[error("password-hash is not possible: {0}")]
     Hash(String),
-    /// Kafka's settings.
+    /// The settings of Kafka are wrong.
     #[error("kafka: {0}")]
     Kafka(#[from] kafka::ConfigError),
-    /// The master keys.
+    /// The file of the master keys can't be used.
     #[error(transparent)]
     MasterKeys(#[from] MasterKeysError),
-    /// How messages leave.
+    /// The settings of the mail relay or of the SMS gateway are wrong.
     #[error(transparent)]
     Delivery(#[from] SettingsError),
 }
 
-/// Everything that is wrong, a line each.
+/// All problems, one per line.
 #[derive(Debug)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -178,7 +174,7 @@ const DEFAULT_GRPC_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4A
 const DEFAULT_HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8080);
 
 impl ServerConfig {
-    /// Checks settings and reads the files that they name. All that is wrong is found at once.
+    /// Checks settings and reads the files that they name. Reports all problems at once.
     pub fn new(settings: Settings) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut checked = Checked(&mut problems);
@@ -201,7 +197,7 @@ impl ServerConfig {
         let delivery = Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from);
         let delivery = checked.take(delivery);
         let hashing_threads = checked.hashing_threads(settings.hashing_threads);
-        // Two are the least: a worker may hold one while a command commits.
+        // At least two: a worker may hold one while a command commits.
         let connections = checked.range("database.connections", settings.database.connections, 20, 2..=1_000);
         let months = settings.activity_months;
         let activity_months = checked.range("activity-months", months, DEFAULT_RETENTION_MONTHS, 1..=1_200);
@@ -249,7 +245,7 @@ fn master_keys(file: Option<&Path>) -> Result<Arc<MasterKeys>, Problem> {
     Ok(Arc::new(MasterKeys::read(file)?))
 }
 
-/// Collects problems.
+/// Collects problems while settings are checked.
 pub(super) struct Checked<'a>(&'a mut Vec<Problem>);
 
 impl Checked<'_> {
@@ -263,7 +259,7 @@ impl Checked<'_> {
         }
     }
 
-    /// The names that ids and tokens contain.
+    /// The names that are part of ids and tokens.
     fn identity(
         &mut self,
         url: Option<&str>,
@@ -280,7 +276,7 @@ impl Checked<'_> {
         Some(Identity { public_url: public_url?, account_id, region })
     }
 
-    /// As many as there are cores, unless it is said.
+    /// The number of cores, unless set.
     fn hashing_threads(&mut self, asked: Option<u32>) -> u32 {
         let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
         self.range("hashing-threads", asked, cores, 1..=1_024)
@@ -291,7 +287,7 @@ impl Checked<'_> {
         Duration::from_secs(u64::from(self.range("shutdown-pause", seconds, 5, 0..=300)))
     }
 
-    /// What is counted to assert a limit bounds how high the limit may be.
+    /// Asserting a limit counts rows, so the limits themselves are bounded.
     fn counts(&mut self, settings: &CountSettings) -> Counts {
         let default = Counts::default();
         Counts {
@@ -383,10 +379,10 @@ fn is_region(region: &str) -> bool {
     (1..=40).contains(&region.len()) && region.bytes().all(allowed)
 }
 
-/// The URL, and what is to be said about it.
+/// The URL, and a caution about it if there is one.
 fn database_url(url: Option<Secret>, without_tls: bool) -> Result<(Secret, Option<Caution>), Problem> {
     let url = url.ok_or(Problem::Missing("database-url", "USERPOOL_DATABASE_URL"))?;
-    // The parser of URLs takes any scheme.
+    // The URL parser accepts any scheme.
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.0.starts_with(scheme)) {
         return Err(Problem::DatabaseUrl);
     }
@@ -404,7 +400,7 @@ fn database_url(url: Option<Secret>, without_tls: bool) -> Result<(Secret, Optio
     Ok((url, verifies_nothing.then_some(Caution::DatabaseUnverified)))
 }
 
-/// The file of a URL's `sslkey`, by either of the names that the driver reads.
+/// The path of a URL's `sslkey`, by either of the names that the driver reads.
 fn client_key(url: &Secret) -> Option<String> {
     let url = Url::parse(&url.0).ok()?;
     let mut pairs = url.query_pairs();
@@ -426,7 +422,7 @@ fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem>
     Ok(Some(config))
 }
 
-/// OWASP's recommendations for argon2id trade memory against passes; the least of them bounds what may be set.
+/// OWASP's recommendations for argon2id trade memory against passes; the lowest of them is the minimum.
 fn cost(settings: &PasswordHashSettings) -> Result<Cost, Problem> {
     const LEAST_MEMORY: u32 = 7_168;
     const LEAST_WORK: u64 = 35_840;
@@ -453,7 +449,7 @@ mod tests {
         settings
     }
 
-    /// What is wrong with a configuration that is right but for some settings.
+    /// The problems of a configuration that is right except for these settings.
     fn problems(top: &str, database_url: &str, sections: &str) -> Vec<String> {
         let directory = tempfile::tempdir().unwrap();
         let keys = directory.path().join("keys");
@@ -474,12 +470,12 @@ mod tests {
     }
 
     #[test]
-    fn little_is_enough_and_everything_else_has_its_default() {
+    fn minimal_settings_are_enough() {
         assert_eq!(problems(LOCAL, DATABASE, ""), Vec::<String>::new());
     }
 
     #[test]
-    fn what_is_missing_is_named_all_at_once() {
+    fn all_missing_settings_are_named_at_once() {
         let Err(Problems(problems)) = ServerConfig::new(Settings::default()) else { panic!("nothing is missing") };
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         for name in ["public-url", "database-url", "master-keys-file", "0.0.0.0:50051", "0.0.0.0:8080"] {
@@ -511,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_asked_for_certificates_by_a_server_that_has_one_and_no_proxy_before_it() {
+    fn client_certificates_need_tls_without_a_proxy() {
         let with = |top: &str, more: &str| {
             problems(&format!("{LOCAL}\n{top}"), DATABASE, &format!("[tls]\nclient-ca = '/nowhere'\n{more}"))
         };
@@ -525,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_url_is_one_of_https_unless_it_is_this_machine() {
+    fn the_public_url_needs_https_except_on_this_machine() {
         let with = |url: &str| problems(&LOCAL.replace("https://users.example/", url), DATABASE, "");
         for url in ["https://users.example:8443/a/b", "http://localhost:8080", "http://[::1]:1", "http://127.0.0.1"] {
             assert_eq!(with(url), Vec::<String>::new(), "{url}");
@@ -537,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_elsewhere_is_asked_by_tls() {
+    fn a_remote_database_needs_tls() {
         let with = |url: &str, sections: &str| problems(LOCAL, url, sections);
         only(&with("postgres://db.example/users", ""), "the database is on another machine");
         only(&with("postgres://db.example/users?sslmode=prefer", ""), "the database is on another machine");
@@ -550,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_nobody_verifies_is_told() {
+    fn an_unverified_database_is_warned_of() {
         let told = |mode: &str, without_tls: bool, host: &str| {
             let url = Secret(format!("postgres://{host}/users?sslmode={mode}"));
             database_url(Some(url), without_tls).map(|(_, caution)| caution).map_err(|problem| problem.to_string())
@@ -597,7 +593,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_is_at_least_as_dear_as_the_recommendations() {
+    fn a_hash_costs_at_least_the_recommendations() {
         let with = |hash: &str| problems(LOCAL, DATABASE, &format!("[password-hash]\n{hash}"));
         only(&with("passes = 1"), "password-hash is too weak");
         only(&with("memory = 7167\npasses = 100"), "password-hash is too weak");
@@ -607,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_has_its_bounds() {
+    fn all_other_settings_have_bounds() {
         for (line, beginning) in [
             ("hashing-threads = 0", "hashing-threads is between 1 and"),
             ("activity-months = 0", "activity-months is between 1 and"),

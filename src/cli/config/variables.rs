@@ -1,4 +1,4 @@
-//! Variables that look like settings and are none: a typing error would otherwise be found in production.
+//! Variables that look like settings but aren't: otherwise a typing error would be noticed only in production.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use clap::CommandFactory;
 use crate::cli::Cli;
 
 const PREFIX: &str = "USERPOOL_";
-/// What Kubernetes tells every container about a service of the name `userpool`.
+/// Variables that Kubernetes sets in every container for a service with the name `userpool`.
 const OF_KUBERNETES: [&str; 2] = ["USERPOOL_SERVICE_", "USERPOOL_PORT"];
 
-/// Names of variables of this process that begin as ours do and mean nothing to any command.
+/// Variables of this process with our prefix that no command knows.
 pub fn unknown_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     unknown(names, &known_variables(&Cli::command()))
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_no_command_has_is_named() {
+    fn an_unknown_variable_is_named() {
         let names = ["USERPOOL_PUBLIC_ULR", "USERPOOL_PUBLIC_URL", "USERPOOL_TOKEN", "USERPOOL_PORT_80_TCP", "PATH"];
         let names = names.into_iter().map(str::to_owned);
         assert_eq!(unknown(names, &known_variables(&Cli::command())), ["USERPOOL_PUBLIC_ULR"]);

@@ -1,4 +1,4 @@
-//! `dev.env`: everything that clients on this machine need, in the form of a shell's assignments.
+//! `dev.env`: everything that clients on this machine need, as a shell's assignments.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,15 @@ const NAME: &str = "dev.env";
 
 /// The variables that `userpool dev` writes.
 #[derive(Clone, Default)]
+#[allow(missing_docs, reason = "the names are those of the variables")]
 pub struct EnvironmentFile {
-    /// `AWS_ACCESS_KEY_ID`.
     pub access_key_id: String,
-    /// `AWS_SECRET_ACCESS_KEY`.
     pub secret_access_key: String,
-    /// `AWS_REGION`.
     pub region: String,
-    /// `USERPOOL_GRPC_ADDR`.
     pub grpc_addr: String,
-    /// `USERPOOL_HTTP_ADDR`.
     pub http_addr: String,
-    /// `USERPOOL_KAFKA_BROKERS`.
     pub kafka_brokers: String,
-    /// `USERPOOL_DATABASE_URL`.
     pub database_url: String,
-    /// `USERPOOL_MASTER_KEYS_FILE`.
     pub master_keys_file: String,
     /// Whether the database is the private one of the data directory.
     pub own_database: bool,
@@ -36,7 +29,7 @@ const OWN_DATABASE: &str = "# The database is private to this data directory.";
 const OWN_BROKER: &str = "# The broker runs inside the process.";
 
 impl EnvironmentFile {
-    /// What the last run wrote; nothing where there is no such file.
+    /// The variables of the last run; empty if there is no file.
     pub fn read(data_dir: &Path) -> Self {
         let text = std::fs::read_to_string(data_dir.join(NAME)).unwrap_or_default();
         let values: BTreeMap<_, _> =
@@ -56,12 +49,13 @@ impl EnvironmentFile {
         }
     }
 
-    /// Whether a URL is that of the private database: a shell that has read the file names it too, and means no other.
+    /// Whether a URL is that of the private database. A shell that has read the file sets it, too, and means the same
+    /// database.
     pub fn is_own_database(&self, url: &str) -> bool {
         self.own_database && self.database_url == url
     }
 
-    /// The same of the broker in the process.
+    /// The same for the broker in the process.
     pub fn is_own_broker(&self, brokers: &str) -> bool {
         self.own_broker && self.kafka_brokers == brokers
     }

@@ -1,4 +1,4 @@
-//! `userpool dev`: everything on this machine, with nothing to set up.
+//! `userpool dev`: everything on this machine, without any setup.
 
 pub mod environment_file;
 pub mod postgres;
@@ -43,19 +43,19 @@ use crate::store::{self, Store};
 
 const CONNECTIONS: u32 = 20;
 
-/// Where data and listeners are.
+/// Where data is stored, and where the server listens.
 #[derive(Debug, Args)]
 pub struct DevArguments {
-    /// Where data and credentials are kept.
+    /// The directory for data and credentials.
     #[arg(long, default_value = ".userpool")]
     data_dir: PathBuf,
-    /// Where gRPC listens.
+    /// Address and port of the gRPC listener.
     #[arg(long, default_value = "127.0.0.1:50051")]
     grpc_addr: SocketAddr,
-    /// Where HTTP listens.
+    /// Address and port of the HTTP listener.
     #[arg(long, default_value = "127.0.0.1:8080")]
     http_addr: SocketAddr,
-    /// Listens on other addresses than the loopback, without TLS: a proxy or mesh in front terminates it.
+    /// Allows other addresses than the loopback, without TLS: a proxy or mesh in front terminates it.
     #[arg(long)]
     tls_terminated_elsewhere: bool,
     /// A database to use instead of a private one.
@@ -64,7 +64,7 @@ pub struct DevArguments {
     /// Kafka brokers to use instead of the one in the process.
     #[arg(long, env = "USERPOOL_KAFKA_BROKERS")]
     kafka_brokers: Option<String>,
-    /// Put before the names of topics.
+    /// A prefix for the names of topics.
     #[arg(long, env = "USERPOOL_KAFKA_PREFIX", default_value = "")]
     kafka_prefix: String,
     /// Master keys to use instead of those in the data directory.
@@ -79,10 +79,10 @@ pub struct DevArguments {
     /// The region in ids and ARNs.
     #[arg(long, env = "USERPOOL_REGION", default_value = "us-east-1")]
     region: String,
-    /// A file with pools, app clients, groups and users to begin with: made unless they are there.
+    /// A file with pools, app clients, groups and users that are created unless they exist.
     #[arg(long, env = "USERPOOL_SEED", value_name = "FILE")]
     seed: Option<PathBuf>,
-    /// Lets groups with members be deleted.
+    /// Allows groups with members to be deleted.
     #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS")]
     delete_groups_with_members: bool,
     /// Limits calls as `serve` does: by the network of the caller as well, and by quotas.
@@ -94,7 +94,7 @@ pub struct DevArguments {
 }
 
 impl DevArguments {
-    /// What is said, and for the rest what is usual here or in production.
+    /// The allowances that are set, with the defaults of development or of production for the rest.
     fn allowances(&self) -> Allowances {
         self.limits.allowances_over(if self.production_limits {
             Allowances::default()
@@ -103,7 +103,7 @@ impl DevArguments {
         })
     }
 
-    /// There is no TLS here: only the loopback is safe, unless a proxy in front has it.
+    /// There is no TLS here: only the loopback is safe, unless a proxy in front terminates it.
     fn refuse_exposure(&self) -> anyhow::Result<()> {
         let exposed = [self.grpc_addr, self.http_addr].into_iter().find(|address| !address.ip().is_loopback());
         if let Some(address) = exposed.filter(|_| !self.tls_terminated_elsewhere) {
@@ -115,7 +115,7 @@ impl DevArguments {
     }
 }
 
-/// Runs until Ctrl-C.
+/// Starts everything, and runs until Ctrl-C.
 pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
     telemetry::init_logs(LogFormat::Text);
     let stop = shutdown::at_signal()?;
@@ -173,7 +173,7 @@ async fn serve(
     kafka.check()?;
     let relay = Relay::new(store, kafka, random.uuid().to_string());
     if broker.is_some() {
-        // The broker in the process forgets everything with it, so it is filled from the start of the logs.
+        // The broker in the process starts empty, so it is filled from the start of the logs.
         relay.rewind().await?;
     }
     if let Some(seed) = seed {
@@ -193,13 +193,13 @@ async fn serve(
         limits: Limits::default(),
         activity_months: DEFAULT_RETENTION_MONTHS,
     };
-    // Nobody balances calls between processes of development: there is nothing to pause for.
+    // No balancer watches a development server, so it stops without a pause.
     let served = server::serve(listeners, services, Shutdown::new(stop, Duration::ZERO)).await;
     drop(broker);
     served
 }
 
-/// The database with today's schema, ready to be written to.
+/// The database with the current schema, ready to be written to.
 async fn open_store(database_url: &str, keys_file: &Path) -> anyhow::Result<Store> {
     let database = store::connect(database_url, CONNECTIONS, store::ConnectionRole::Api)
         .await
@@ -211,7 +211,7 @@ async fn open_store(database_url: &str, keys_file: &Path) -> anyhow::Result<Stor
     Ok(store)
 }
 
-/// Where events leave to: brokers that were named, or one in this process.
+/// Where events are sent: to the brokers in the arguments, or to one in this process.
 fn kafka(
     arguments: &DevArguments,
     previous: &EnvironmentFile,
@@ -239,7 +239,7 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str) -> Arc<App> {
     App::with_settings(store, identity, Hasher::new(Cost::default(), slots), settings)
 }
 
-/// The line for which whoever starts this waits.
+/// Prints the line that says that the server is ready; scripts wait for it.
 fn tell_ready(file: &EnvironmentFile, written: &Path) -> anyhow::Result<()> {
     println!(
         "userpool dev is ready: gRPC on {}, HTTP on http://{}, Kafka on {}, messages on http://{}/dev/messages, variables in {}",
@@ -274,7 +274,7 @@ async fn service_account(store: &Store, previous: &EnvironmentFile) -> anyhow::R
     Ok((account, secret.0))
 }
 
-/// The master keys in the data directory, made at the first start.
+/// The master keys in the data directory; the first start makes them.
 fn own_master_keys(data_dir: &Path, random: &Random) -> anyhow::Result<PathBuf> {
     let path = data_dir.join("master.keys");
     if !path.exists() {

@@ -9,11 +9,11 @@ use crate::proto::events::{AppClientCreated, AppClientSettings};
 use crate::proto::presence::EmptyField;
 use crate::proto::v1;
 
-/// What the command brings beside the request.
+/// The request, and the secret that was made outside the rules.
 pub struct CreateUserPoolClient {
     /// The client's secret, if it has one.
     pub client_secret: Option<Sealed>,
-    /// What was asked for.
+    /// The request as the caller sent it.
     pub request: v1::CreateUserPoolClientRequest,
 }
 
@@ -33,7 +33,7 @@ pub fn create_user_pool_client(pool: &UserPool, command: CreateUserPoolClient) -
     }
 }
 
-/// The settings with what Cognito fills in.
+/// The settings, with Cognito's defaults filled in.
 fn settings_of(request: v1::CreateUserPoolClientRequest) -> AppClientSettings {
     settings::chosen!(request, {
         client_name: request.client_name.unwrap_or_default(),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_has_the_defaults_of_cognito() {
+    fn absent_settings_get_cognitos_defaults() {
         let client = client(&some_pool(), v1::CreateUserPoolClientRequest::default());
         let settings = &client.settings;
         assert_eq!((settings.refresh_token_validity, settings.auth_session_validity), (30, 3));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_left_empty_on_purpose_has_nothing_in_it() {
+    fn a_list_that_is_named_as_empty_stays_empty() {
         let decide = |pool: &UserPool, fields: &[EmptyField]| {
             let given_empty = EmptyField::named(fields.iter().map(|field| (*field, true)));
             create_user_pool_client(
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(client.readable(), Permitted::Only(&[]));
         assert!(matches!(client.writer(), Writer::Client(Permitted::Only(&[]))));
         assert!(!client.settings.default_auth_flows);
-        // What has entries is not empty, whatever is said of it.
+        // A list with entries is not empty, even if `given_empty` names it.
         let given_empty = EmptyField::named(fields.map(|field| (field, true)));
         let read_attributes = texts(&["email"]);
         let contradiction = v1::CreateUserPoolClientRequest { given_empty, read_attributes, ..Default::default() };
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_can_not_do_yet_is_refused_by_its_name() {
+    fn unbuilt_features_are_refused_by_name() {
         let propagates = v1::CreateUserPoolClientRequest {
             enable_propagate_additional_user_context_data: Some(true),
             ..Default::default()

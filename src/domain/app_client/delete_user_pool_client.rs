@@ -5,7 +5,7 @@ use crate::domain::decision::{Decision, NoFacts};
 use crate::proto::events::AppClientDeleted;
 use crate::proto::events::app_client_event::Event;
 
-/// Ends a client. Its tokens die with it: they are good only while it is there.
+/// Deletes a client. Its tokens end with it: they are valid only while the client exists.
 pub fn delete_user_pool_client(_: &AppClient) -> Decision<Event, NoFacts, ()> {
     Decision::events(vec![Event::Deleted(AppClientDeleted {})], ())
 }

@@ -1,4 +1,4 @@
-//! An app client: what an app may do in its pool, and for how long its tokens live.
+//! An app client: what an app may do in its pool, and how long its tokens live.
 
 pub mod create_user_pool_client;
 pub mod delete_user_pool_client;
@@ -18,12 +18,12 @@ use crate::proto::events::AppClientSettings;
 use crate::proto::events::app_client_event::Event;
 use crate::proto::json;
 
-/// What an app client is.
+/// The state of an app client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppClient {
-    /// Its id.
+    /// 26 characters of `[0-9a-z]`, unique across pools.
     pub client_id: ClientId,
-    /// What its owner chose.
+    /// The settings that were chosen, with Cognito's defaults filled in.
     pub settings: AppClientSettings,
     /// Its secret, sealed under the pool's key.
     pub client_secret: Option<Sealed>,
@@ -48,7 +48,7 @@ impl Aggregate for AppClient {
             }),
             Event::SettingsChanged(changed) => state.map(|client| {
                 let new = changed.settings.clone().unwrap_or_default();
-                // Members of a message that were written by it are read by it.
+                // `merged` can't fail here: the same message type wrote these members.
                 let settings = json::merged(&client.settings, &changed.changed, &new).unwrap_or(new);
                 Self { settings, modified_at: at, ..client }
             }),
@@ -57,26 +57,24 @@ impl Aggregate for AppClient {
     }
 }
 
-/// What settings are chosen for.
+/// The context in which settings are checked.
 struct Choice<'a> {
-    /// The pool.
     pool: &'a UserPool,
-    /// The pool's id.
     user_pool_id: &'a str,
     /// Whether the client has a secret.
     has_secret: bool,
-    /// What is done to the client, as a refusal names it.
+    /// `creating` or `updating`, for the text of a refusal.
     act: &'static str,
 }
 
-/// A life of tokens in seconds.
+/// Lifetimes of tokens, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Of an access token: 5 minutes to a day.
+    /// Of access tokens: 5 minutes to 1 day.
     pub access: i64,
-    /// Of an ID token: 5 minutes to a day.
+    /// Of ID tokens: 5 minutes to 1 day.
     pub id: i64,
-    /// Of a refresh token: an hour to ten years.
+    /// Of refresh tokens: 1 hour to 10 years.
     pub refresh: i64,
 }
 
@@ -97,40 +95,40 @@ impl AppClient {
             name => name == flow,
         };
         let flows = &self.settings.explicit_auth_flows;
-        // Before the newer names there was no choice about refreshing.
+        // The older names of flows offer no choice about refreshing: it is allowed.
         let older = !flows.is_empty() && flows.iter().all(|allowed| !allowed.starts_with("ALLOW_"));
         older && flow == "REFRESH_TOKEN_AUTH" || flows.iter().any(|allowed| named(allowed))
     }
 
-    /// The attributes that it may read.
+    /// The attributes that an app may read through the client.
     pub fn readable(&self) -> Permitted<'_> {
         permitted(&self.settings.read_attributes, self.settings.reads_no_attributes)
     }
 
-    /// Who writes attributes through it.
+    /// The writer of attribute changes that come through the client.
     pub fn writer(&self) -> Writer<'_> {
         Writer::Client(permitted(&self.settings.write_attributes, self.settings.writes_no_attributes))
     }
 
-    /// Whether each refresh gives a new refresh token, and for how many seconds the old one still counts.
+    /// For how many seconds a replaced refresh token stays valid; `None` if the client does not rotate refresh tokens.
     pub fn rotation_grace(&self) -> Option<i64> {
         let rotation = self.settings.refresh_token_rotation.as_ref();
         let enabled = rotation.filter(|rotation| rotation.feature() == "ENABLED");
         enabled.map(|rotation| i64::from(rotation.retry_grace_period_seconds()))
     }
 
-    /// Whether refusals must not tell if a user exists.
+    /// Whether refusals must not reveal if a user exists.
     pub fn hides_users(&self) -> bool {
         self.settings.prevent_user_existence_errors.as_deref() == Some("ENABLED")
     }
 }
 
-/// A list of attributes as a client has it: without entries it means all, unless it was left empty on purpose.
+/// A client's list of attributes. An empty list means all attributes, unless it was left empty on purpose.
 fn permitted(listed: &[String], none: bool) -> Permitted<'_> {
     if listed.is_empty() && !none { Permitted::All } else { Permitted::Only(listed) }
 }
 
-/// The lives that settings give.
+/// The lifetimes that settings give to tokens, with defaults for absent ones.
 fn lifetimes(settings: &AppClientSettings) -> Lifetimes {
     let units = settings.token_validity_units.clone().unwrap_or_default();
     let seconds = |value: Option<i32>, unit: Option<&str>, default_unit: i64, default: i64| match value {
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_its_creation_makes_a_client_and_its_deletion_ends_it() {
+    fn only_creation_makes_a_client_and_deletion_ends_it() {
         let changed = || Event::SettingsChanged(AppClientSettingsChanged::default());
         let deleted = || Event::Deleted(AppClientDeleted {});
         assert!(yields(&[changed()]).is_none());
@@ -187,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_settings_take_the_place_of_old_ones_and_absent_ones_are_taken_back() {
+    fn changed_settings_replace_old_ones_and_absent_ones_are_removed() {
         let changed = Event::SettingsChanged(AppClientSettingsChanged {
             changed: texts(&["callback_urls", "enable_token_revocation", "refresh_token_validity"]),
             settings: Some(AppClientSettings { refresh_token_validity: 9, ..Default::default() }),

@@ -1,18 +1,18 @@
-//! What may be chosen for a client's part in OAuth: grants, scopes, providers, and the addresses that users are sent to.
+//! Rules for a client's OAuth settings: grants, scopes, providers, and the URLs that users are redirected to.
 
 use crate::domain::app_client::Choice;
 use crate::domain::error::{Error, Exception};
 use crate::proto::events::AppClientSettings;
 
 const STANDARD_SCOPES: [&str; 5] = ["phone", "email", "openid", "profile", "aws.cognito.signin.user.admin"];
-/// The provider that is the pool itself.
+/// The provider name that stands for the pool's own users.
 const OWN_PROVIDER: &str = "COGNITO";
-/// What a browser calls the machine that it runs on.
+/// The host names by which a browser reaches its own machine.
 const THIS_MACHINE: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Schemes that a browser runs or shows instead of leaving the page for an app.
 const NO_APPS: [&str; 6] = ["javascript", "data", "vbscript", "blob", "file", "about"];
 
-/// Refuses choices that contradict each other, and addresses to which no user may be sent.
+/// Refuses settings that contradict each other, and URLs to which users must not be redirected.
 pub(super) fn check(choice: &Choice<'_>, settings: &AppClientSettings) -> Result<(), Error> {
     check_grants(choice, settings)?;
     check_scopes(settings)?;
@@ -53,7 +53,7 @@ fn check_grants(choice: &Choice<'_>, settings: &AppClientSettings) -> Result<(),
     Ok(())
 }
 
-/// A client that acts for itself has no user about whom the standard scopes could tell.
+/// A client with `client_credentials` has no user, so it can't have the standard scopes, which describe a user.
 fn check_scopes(settings: &AppClientSettings) -> Result<(), Error> {
     let own = settings.allowed_oauth_flows.iter().any(|flow| flow == "client_credentials");
     for scope in &settings.allowed_oauth_scopes {
@@ -69,7 +69,8 @@ fn check_scopes(settings: &AppClientSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// An address is absolute and without a fragment: of HTTPS, of an app's own scheme, or for tests of this machine.
+/// A redirect URL is absolute and has no fragment. Its scheme is HTTPS, an app's own, or for tests HTTP to this
+/// machine.
 fn check_url(url: &str) -> Result<(), Error> {
     let refused = |what: &str| Err(Error::invalid_parameter(format!("{url} {what}")));
     let Some((scheme, rest)) = url.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -92,13 +93,13 @@ fn is_this_machine(host: &str) -> bool {
     THIS_MACHINE.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
-/// RFC 3986, 3.1.
+/// Whether a text is the scheme of a URI (RFC 3986, 3.1).
 fn is_scheme(text: &str) -> bool {
     let in_scheme = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '-' | '.');
     text.starts_with(|character: char| character.is_ascii_alphabetic()) && text.chars().all(in_scheme)
 }
 
-/// The host of what follows the scheme, if there is one and it can't be taken for another.
+/// The host in the part after the scheme; `None` if there is none or it is ambiguous.
 fn host(rest: &str) -> Option<&str> {
     let authority = rest.strip_prefix("//")?.split(['/', '?', '\\']).next()?;
     if authority.contains('@') {
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_acts_for_itself_has_a_secret_and_nothing_of_users() {
+    fn client_credentials_need_a_secret_and_exclude_user_flows() {
         let flow = |has_secret, settings: &AppClientSettings| {
             let (exception, message) = refusal(checked(has_secret, settings));
             assert_eq!(exception, Exception::InvalidOAuthFlowException);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_for_users_has_somewhere_to_send_them() {
+    fn flows_of_users_need_a_callback_url() {
         checked(false, &grants(&["code", "implicit"], &STANDARD_SCOPES)).unwrap();
         for flow in ["code", "implicit"] {
             let nowhere = AppClientSettings { callback_urls: Vec::new(), ..grants(&[flow], &["openid"]) };
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_part_names_grants_and_scopes() {
+    fn a_client_that_uses_oauth_names_grants_and_scopes() {
         let part = |settings| AppClientSettings { allowed_oauth_flows_user_pool_client: Some(true), ..settings };
         checked(false, &part(grants(&["code"], &["openid"]))).unwrap();
         for lacking in [grants(&[], &["openid"]), grants(&["code"], &[]), grants(&[], &[])] {
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_sent_to_https_to_apps_and_for_tests_to_this_machine() {
+    fn users_are_redirected_to_https_to_apps_and_to_this_machine() {
         for good in [
             "https://app.example.com",
             "https://app.example.com:8443/in?a=b",

@@ -1,10 +1,11 @@
-//! What may be chosen for a client: defaults, bounds and what belongs together.
+//! Rules for a client's settings: defaults, bounds and combinations.
 
 use crate::domain::app_client::{Choice, DAY, HOUR, MINUTE, lifetimes, oauth, permitted};
 use crate::domain::error::Error;
 use crate::proto::events::AppClientSettings;
 
-/// The settings that a request chooses, with what Cognito fills in: creating and updating name them alike.
+/// The settings of a request, with Cognito's defaults filled in. Requests to create and to update have the same field
+/// names.
 macro_rules! chosen {
     ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {{
         let rotation = $request.refresh_token_rotation.as_ref();
@@ -22,7 +23,7 @@ macro_rules! chosen {
             auth_session_validity: $request.auth_session_validity.unwrap_or(3),
             access_token_validity: $request.access_token_validity,
             id_token_validity: $request.id_token_validity,
-            // What is shown of a client that chose nothing says no more when it is given back.
+            // Empty units are shown where none were chosen. A caller who sends them back chooses none either.
             token_validity_units: $request.token_validity_units.filter(|units| *units != Default::default()),
             read_attributes: $request.read_attributes,
             write_attributes: $request.write_attributes,
@@ -51,7 +52,7 @@ pub fn default_flows(rotates: bool) -> Vec<String> {
     flows.into_iter().filter(|flow| !rotates || *flow != "ALLOW_REFRESH_TOKEN_AUTH").map(str::to_owned).collect()
 }
 
-/// Refuses values that contradict each other or the pool, and those whose feature is not built.
+/// Refuses values that contradict each other or the pool, and values whose feature is not built.
 pub fn check(choice: &Choice<'_>, settings: &AppClientSettings) -> Result<(), Error> {
     check_lifetimes(settings)?;
     check_flows(settings)?;
@@ -86,7 +87,7 @@ fn check_lifetimes(settings: &AppClientSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// The older names of flows can't stand beside the newer ones.
+/// Older and newer names of flows can't be mixed.
 fn check_flows(settings: &AppClientSettings) -> Result<(), Error> {
     let flows = &settings.explicit_auth_flows;
     let newer = flows.iter().filter(|flow| flow.starts_with("ALLOW_")).count();

@@ -9,8 +9,8 @@ use crate::proto::events::{AppClientSettings, AppClientSettingsChanged};
 use crate::proto::presence::EmptyField;
 use crate::proto::{json, v1};
 
-/// Decides a change of settings. As in Cognito, what is not given goes back to its default; a list that is left empty on
-/// purpose has nothing in it.
+/// Decides a change of settings. As in Cognito, an absent setting goes back to its default; a list that is left empty
+/// on purpose stays empty.
 pub fn update_user_pool_client(
     pool: &UserPool,
     client: &AppClient,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_says_what_changed_and_what_is_not_given_goes_back_to_its_default() {
+    fn the_event_names_changes_and_absent_settings_go_back_to_their_defaults() {
         let (pool, client) = created();
         let request = v1::UpdateUserPoolClientRequest {
             refresh_token_validity: Some(7),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_left_empty_on_purpose_is_a_change_and_one_that_is_not_given_takes_it_back() {
+    fn emptying_a_list_is_a_change_and_leaving_it_out_restores_the_default() {
         let (pool, client) = created();
         let stream = StreamId::new("clients/client");
         let updated = |client: &AppClient, given_empty: Vec<String>| {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_creation_refuses_an_update_refuses_too() {
+    fn an_update_refuses_whatever_creation_refuses() {
         let (pool, client) = created();
         let request = v1::UpdateUserPoolClientRequest { write_attributes: texts(&["shoe"]), ..Default::default() };
         let message = refused_parameter(update_user_pool_client(&pool, &client, request));

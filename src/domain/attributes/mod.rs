@@ -1,4 +1,4 @@
-//! The attributes of users: what conforms to the schema of a pool, who may write it and who may read it.
+//! The attributes of users: which values conform to a pool's schema, who may write them and who may read them.
 
 pub mod schema;
 
@@ -8,25 +8,25 @@ use crate::domain::addresses::{is_email, is_phone_number};
 use crate::domain::error::{Error, Exception};
 use crate::proto::v1;
 
-/// Attributes by name.
+/// Values by the full name of their attribute, such as `custom:age`.
 pub type Attributes = BTreeMap<String, String>;
 
 /// Attributes that only the server writes.
 const SERVER_WRITTEN: [&str; 2] = ["sub", "identities"];
-/// Attributes that say whether another is verified: administrators may write them, users may not.
+/// Attributes that say whether another attribute is verified. Administrators may write them, users may not.
 const VERIFICATION_FLAGS: [&str; 2] = ["email_verified", "phone_number_verified"];
 
-/// What a client may read or write.
+/// The attributes that a client may read or write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permitted<'a> {
-    /// Every attribute that clients may.
+    /// Every attribute that a client can be allowed to read or write.
     All,
-    /// These of them.
+    /// The attributes with these names.
     Only(&'a [String]),
 }
 
 impl Permitted<'_> {
-    /// Whether an attribute is among them.
+    /// Whether an attribute is permitted.
     pub fn includes(self, name: &str) -> bool {
         match self {
             Permitted::All => true,
@@ -35,17 +35,17 @@ impl Permitted<'_> {
     }
 }
 
-/// Who writes attributes.
+/// The writer of attributes: it decides which ones may be written.
 #[derive(Clone, Copy, Debug)]
 pub enum Writer<'a> {
     /// A user through a client that may write these attributes.
     Client(Permitted<'a>),
-    /// An administrator.
+    /// An administrator, who may write all attributes except those that only the server writes.
     Administrator,
 }
 
-/// Takes attributes as written and answers them by name, if they conform to the schema and the writer may write them.
-/// Whether required ones are there is another question: [`require`].
+/// Checks written attributes against the schema and the writer's rights, and returns them by name. [`require`] checks
+/// whether required attributes are missing.
 pub fn conform(
     schema: &[v1::SchemaAttributeType],
     written: &[v1::AttributeType],
@@ -60,14 +60,14 @@ pub fn conform(
     Ok(attributes)
 }
 
-/// What Cognito says of an attribute that is to be changed and that the schema lacks, or nothing of one that it has. What a
-/// user is created with is told in other words: [`writable`].
+/// Cognito's message about an attribute that is to be changed but is not in the schema; `None` if the schema has it. At
+/// a user's creation the message is another: see [`writable`].
 pub fn missing_in_schema(schema: &[v1::SchemaAttributeType], name: &str) -> Option<String> {
     let is_known = schema.iter().any(|known| known.name() == name);
     (!is_known).then(|| format!("user.{name}: Attribute does not exist in the schema."))
 }
 
-/// The attribute of a name, if the pool has it and the writer may write it.
+/// The schema's attribute of this name, if the writer may write it.
 pub fn writable<'a>(
     schema: &'a [v1::SchemaAttributeType],
     name: &str,
@@ -79,12 +79,12 @@ pub fn writable<'a>(
     Ok(known)
 }
 
-/// Refuses to change an attribute that has its value for good.
+/// Refuses to change an attribute whose value is immutable.
 pub fn refuse_immutable(known: &v1::SchemaAttributeType) -> Result<(), Error> {
     if known.mutable.unwrap_or(true) { Ok(()) } else { Err(cannot_be_updated(known.name())) }
 }
 
-/// Refuses to take an attribute away that every user must have.
+/// Refuses to remove an attribute that every user must have.
 pub fn refuse_required(known: &v1::SchemaAttributeType) -> Result<(), Error> {
     if known.required() { Err(unconforming(&is_required(known.name()))) } else { Ok(()) }
 }
@@ -94,7 +94,7 @@ pub fn cannot_be_updated(name: &str) -> Error {
     Error::invalid_parameter(format!("user.{name}: Attribute cannot be updated."))
 }
 
-/// The attribute that a flag says something of, if the name is that of a flag.
+/// The attribute that a verification flag describes, if the name is that of a flag.
 pub fn flagged(name: &str) -> Option<&str> {
     if VERIFICATION_FLAGS.contains(&name) { name.strip_suffix("_verified") } else { None }
 }
@@ -178,7 +178,7 @@ fn within(name: &str, what: &str, number: i64, min: Option<i64>, max: Option<i64
     Ok(())
 }
 
-/// The required attributes that are not there, or empty.
+/// The required attributes that are absent or empty.
 pub fn missing<'a>(
     schema: &'a [v1::SchemaAttributeType],
     attributes: Option<&'a Attributes>,
@@ -189,7 +189,7 @@ pub fn missing<'a>(
         .filter(move |name| attributes.and_then(|it| it.get(*name)).is_none_or(String::is_empty))
 }
 
-/// Whether every required attribute is there and not empty.
+/// Refuses attributes of which a required one is absent or empty.
 pub fn require(schema: &[v1::SchemaAttributeType], attributes: &Attributes) -> Result<(), Error> {
     let missing: Vec<_> = missing(schema, Some(attributes)).map(is_required).collect();
     if missing.is_empty() { Ok(()) } else { Err(unconforming(&missing.join("; "))) }
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn who_writes_decides_what_may_be_written() {
+    fn the_writer_decides_which_attributes_may_be_written() {
         let attempt = |name: &str, value: &str, writer| {
             conform(&shop(), &written(&[(name, value)]), writer).map(drop).map_err(|error| error.exception)
         };
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_reads_what_it_lists_and_what_is_implied() {
+    fn a_client_reads_the_attributes_that_it_lists_and_the_implied_ones() {
         let all = |name: &str| readable(&shop(), Permitted::All, name);
         assert!(all("email") && all("custom:age") && !all("dev:custom:rank"));
         let listed = texts(&["email", "dev:custom:rank"]);

@@ -1,4 +1,4 @@
-//! The schema of a pool: the standard attributes, and those that it adds.
+//! The schema of a pool: the standard attributes, and the custom ones that the pool adds.
 
 use crate::domain::attributes::SERVER_WRITTEN;
 use crate::domain::error::{Error, Exception};
@@ -28,7 +28,7 @@ const STANDARD: [(&str, &str, &str, &str); 21] = [
     ("updated_at", "Number", "0", ""),
     ("identities", "String", "", ""),
 ];
-/// As long as a text can be, and as a bound of its length.
+/// The most characters of a text attribute, and the largest bound that a length can have.
 const LONGEST_TEXT: i64 = 2048;
 
 fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttributeType {
@@ -46,7 +46,8 @@ fn standard((name, kind, min, max): (&str, &str, &str, &str)) -> v1::SchemaAttri
     }
 }
 
-/// A schema as the API shows it. What only the server writes shows no bounds; pools of earlier releases have some.
+/// A schema as the API shows it. Attributes that only the server writes show no bounds; pools of earlier releases store
+/// some.
 pub fn shown(schema: &[v1::SchemaAttributeType]) -> Vec<v1::SchemaAttributeType> {
     let mut shown = schema.to_vec();
     for attribute in shown.iter_mut().filter(|attribute| attribute.name() == "identities") {
@@ -55,7 +56,7 @@ pub fn shown(schema: &[v1::SchemaAttributeType]) -> Vec<v1::SchemaAttributeType>
     shown
 }
 
-/// The whole schema of a pool: the standard attributes, changed as asked for, and the custom ones, so many at most.
+/// The whole schema of a pool: the standard attributes with the requested changes, and at most `most` custom ones.
 pub fn schema(asked: &[v1::SchemaAttributeType], most: u32) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut schema: Vec<_> = STANDARD.into_iter().map(standard).collect();
     let mut seen = std::collections::BTreeSet::new();
@@ -72,7 +73,7 @@ pub fn schema(asked: &[v1::SchemaAttributeType], most: u32) -> Result<Vec<v1::Sc
     Ok(schema)
 }
 
-/// The custom attributes by which a schema grows, as they are stored.
+/// The custom attributes that are added to a schema, as they are stored.
 pub fn added(
     schema: &[v1::SchemaAttributeType],
     asked: &[v1::SchemaAttributeType],
@@ -80,7 +81,7 @@ pub fn added(
 ) -> Result<Vec<v1::SchemaAttributeType>, Error> {
     let mut grown = schema.to_vec();
     for attribute in asked {
-        // With and without the prefix of those that only developers see, a name is one name.
+        // A name is unique with and without the prefix `dev:`.
         let names = ["custom:", "dev:custom:"].map(|prefix| format!("{prefix}{}", attribute.name()));
         if let Some(known) = grown.iter().find(|known| names.iter().any(|name| known.name() == name)) {
             let (name, taken) = (&names[0], known.name());
@@ -88,7 +89,7 @@ pub fn added(
         }
         grown.push(custom(attribute)?);
     }
-    // The operation that adds some lists no exception about limits.
+    // AddCustomAttributes declares no exception about limits.
     bounded(&grown, most, Exception::InvalidParameterException)?;
     Ok(grown.split_off(schema.len()))
 }
@@ -113,7 +114,7 @@ fn merge_standard(known: &mut v1::SchemaAttributeType, asked: &v1::SchemaAttribu
         )));
     }
     if SERVER_WRITTEN.contains(&name.as_str()) {
-        // The schema of another pool, as it was shown, has them as they are.
+        // A request may repeat the standard attributes as another pool shows them.
         let other = |asked: Option<bool>, known: Option<bool>| asked.is_some() && asked != known;
         let changed = other(asked.required, known.required) || other(asked.mutable, known.mutable);
         return if changed { Err(invalid_schema(&name, "can't be changed")) } else { Ok(()) };
@@ -163,8 +164,8 @@ fn custom(asked: &v1::SchemaAttributeType) -> Result<v1::SchemaAttributeType, Er
     })
 }
 
-/// Refuses bounds that no value is within, and those that are no numbers. Bounds of another type than the attribute's mean
-/// nothing. Lengths begin at 0; values of numbers may be below it.
+/// Refuses bounds that are no numbers and bounds that no value satisfies. Bounds of another type than the attribute's
+/// are ignored. Lengths are at least 0; numbers may be negative.
 fn check_bounds(asked: &v1::SchemaAttributeType, kind: &str, full_name: &str) -> Result<(), Error> {
     match kind {
         "String" => {
@@ -188,7 +189,7 @@ fn check_bounds(asked: &v1::SchemaAttributeType, kind: &str, full_name: &str) ->
     }
 }
 
-/// A bound, which is a number in text.
+/// Parses a bound, which the API writes as text.
 fn bound(text: Option<String>, least: i64, constraints: &str, name: &str) -> Result<Option<i64>, Error> {
     let Some(text) = text else { return Ok(None) };
     match text.parse::<i64>() {
@@ -250,7 +251,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_only_the_server_writes_shows_no_bounds() {
+    fn attributes_that_only_the_server_writes_show_no_bounds() {
         let before = lengths("identities", "0", "2048");
         let none = Some(v1::StringAttributeConstraintsType::default());
         assert_eq!(shown(std::slice::from_ref(&before))[0].string_attribute_constraints, none);
@@ -261,7 +262,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_schema_that_can_not_be_is_refused() {
+    fn an_impossible_schema_is_refused() {
         assert!(refusal(schema(&[of_type("a", "String"), of_type("a", "String")], 50)).1.contains("named twice"));
         let optional = v1::SchemaAttributeType { required: Some(false), ..asked("sub") };
         let mutable = v1::SchemaAttributeType { mutable: Some(true), ..asked("sub") };
@@ -284,7 +285,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_standard_attribute_keeps_its_type_and_is_for_everybody() {
+    fn a_standard_attribute_keeps_its_type_and_is_not_developer_only() {
         let developer_only = v1::SchemaAttributeType { developer_only_attribute: Some(true), ..asked("email") };
         for other in [of_type("email", "Number"), developer_only] {
             let message = "You can not change AttributeDataType or set developerOnlyAttribute for standard schema attribute email";
@@ -315,7 +316,7 @@ pub(super) mod tests {
         for good in [lengths("email", "2048", "2048"), lengths("shoe", "0", "0"), values("size", "-5", "-4")] {
             assert!(schema(&[good], 50).is_ok());
         }
-        // Bounds of another type than the attribute's say nothing.
+        // Bounds of another type than the attribute's are ignored.
         let text = v1::SchemaAttributeType {
             number_attribute_constraints: values("x", "2", "1").number_attribute_constraints,
             ..of_type("email", "String")

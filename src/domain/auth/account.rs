@@ -1,4 +1,4 @@
-//! Who signs in, and whether the state of the account lets them.
+//! The account that signs in, and whether its state allows a sign-in.
 
 use crate::domain::app_client::AppClient;
 use crate::domain::error::{Error, Exception};
@@ -7,18 +7,16 @@ use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::SignInRefusal;
 
-/// Who signs in, where, and through what.
+/// A user who signs in, with their pool and the client that they use.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Account<'a> {
-    /// The user's pool.
     pub pool: &'a UserPool,
-    /// The client that is used.
     pub client: &'a AppClient,
-    /// The user.
     pub user: &'a User,
 }
 
-/// Whether the state of a user lets in who has proved to be them.
+/// Whether the account's state allows a sign-in, once the user has proved who they are.
 pub fn may_sign_in(pool: &UserPool, user: &User, at: Timestamp) -> Result<(), (SignInRefusal, Error)> {
     if !user.enabled {
         return Err((SignInRefusal::Disabled, Error::not_authorized("User is disabled.")));
@@ -29,7 +27,7 @@ pub fn may_sign_in(pool: &UserPool, user: &User, at: Timestamp) -> Result<(), (S
             Err((SignInRefusal::NotConfirmed, error))
         }
         UserStatus::ResetRequired => Err((SignInRefusal::ResetRequired, Error::password_reset_required())),
-        // As in Cognito, a change of the user by an administrator gives it time anew.
+        // As in Cognito, any change of the user by an administrator restarts the time.
         UserStatus::ForceChangePassword if at >= pool.temporary_password_ends(user.modified_at) => {
             let message = "Temporary password has expired and must be reset by an administrator.";
             Err((SignInRefusal::TemporaryPasswordExpired, Error::not_authorized(message)))

@@ -1,19 +1,19 @@
-//! The challenges by their names: what a sign-in asks for before it gives tokens.
+//! The challenges by name: what a sign-in asks for before it gives tokens.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::error::Error;
 
-/// A challenge that is built.
+/// A challenge that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChallengeName {
-    /// The password is temporary: the user chooses its own.
+    /// The password is temporary: the user must choose a new one.
     #[serde(rename = "NEW_PASSWORD_REQUIRED")]
     NewPasswordRequired,
 }
 
 impl ChallengeName {
-    /// The challenge that is answered.
+    /// The challenge of this name. Refuses names that don't exist and challenges that are not built.
     pub fn of(name: &str) -> Result<Self, Error> {
         match name {
             "NEW_PASSWORD_REQUIRED" => Ok(Self::NewPasswordRequired),

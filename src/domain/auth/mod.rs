@@ -1,10 +1,10 @@
-//! Signing in, as rules: what a flow or a challenge proves, what comes next, and what a session is.
+//! The rules of signing in: what a flow or a challenge proves, which step comes next, and what a session is.
 //!
 //! ```text
 //!   flow or answer ──▶ factor: is it proved? ──▶ proofs so far ──▶ next ──▶ a challenge, or tokens
 //! ```
-//! A flow, or the answer to a challenge, brings something that a [`factor`] judges. What was proved is added to the
-//! [`session::Proofs`] of the sign-in, and what follows is a function of them and of the account ([`steps::next`]).
+//! A flow, or the answer to a challenge, carries a proof that a [`factor`] judges. An accepted proof is added to the
+//! [`session::Proofs`] of the sign-in; the next step follows from them and the account alone ([`steps::next`]).
 
 pub mod account;
 pub mod challenge;
@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::error::Error;
 
-/// A flow of InitiateAuth that is built.
+/// A flow of InitiateAuth or AdminInitiateAuth that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthFlow {
-    /// `USER_PASSWORD_AUTH`: name and password in the request.
+    /// `USER_PASSWORD_AUTH`: user name and password in the request.
     #[serde(rename = "USER_PASSWORD_AUTH")]
     UserPassword,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
@@ -33,7 +33,7 @@ pub enum AuthFlow {
 }
 
 impl AuthFlow {
-    /// The flow that InitiateAuth was asked for.
+    /// The flow that a request to InitiateAuth names.
     pub fn of_initiate_auth(name: &str) -> Result<Self, Error> {
         match name {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
@@ -47,7 +47,7 @@ impl AuthFlow {
         }
     }
 
-    /// The flow that AdminInitiateAuth was asked for.
+    /// The flow that a request to AdminInitiateAuth names.
     pub fn of_admin_initiate_auth(name: &str) -> Result<Self, Error> {
         match name {
             "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH" => Ok(Self::AdminUserPassword),
@@ -65,7 +65,7 @@ impl AuthFlow {
     }
 }
 
-/// The refusal of a flow that the client does not list. A trusted server is not told which.
+/// The refusal of a flow that the client does not allow. A trusted server is not told which flow.
 pub fn flow_not_enabled(flow: AuthFlow, is_by_server: bool) -> Error {
     Error::invalid_parameter(match is_by_server {
         true => "Auth flow not enabled for this client".to_owned(),
@@ -73,7 +73,7 @@ pub fn flow_not_enabled(flow: AuthFlow, is_by_server: bool) -> Error {
     })
 }
 
-/// A parameter of `AuthParameters` that a flow can't do without.
+/// A parameter of `AuthParameters` that the flow requires.
 pub fn required_parameter<'a>(
     parameters: &'a std::collections::BTreeMap<String, String>,
     name: &'static str,

@@ -1,4 +1,4 @@
-//! Refreshing: whether a refresh token still counts, and what becomes of it where the client rotates them.
+//! Refreshing: whether a refresh token is still valid, and which one replaces it if the client rotates refresh tokens.
 //!
 //! ```text
 //!   token n of the session         counter = n              counter = n + 1, within grace     later
@@ -11,38 +11,39 @@ use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
 
-/// A session as far as refreshing asks.
+/// The parts of a session that refreshing depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshableSession {
-    /// The user's generation when it began.
+    /// The user's token generation when the session began.
     pub token_generation: i64,
-    /// When its refresh tokens end.
+    /// When the session's refresh tokens expire.
     pub expires_at: Timestamp,
-    /// Which of them counts.
+    /// Which of its refresh tokens is valid: 0 at first, one more with each rotation.
     pub counter: i32,
-    /// Since when the one before does not.
+    /// When the token before it was replaced; the grace period starts then.
     pub replaced_at: Option<Timestamp>,
 }
 
-/// What a good refresh token gives.
+/// The result of presenting a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
     /// New tokens; the refresh token stays.
     Kept,
     /// New tokens and the next refresh token.
     Rotated,
-    /// The token was replaced a moment ago: new tokens and the refresh token that replaced it.
+    /// The token was replaced within the grace period: new tokens and the refresh token that replaced it.
     Repeated,
-    /// The token was replaced long ago: somebody has a copy, so the session ends.
+    /// The token was replaced before that: it may have been copied, so the session ends.
     Reused,
 }
 
-/// Whether a client allows to refresh. One that rotates refresh tokens does so by that: the flow must not be among its flows.
+/// Whether a client allows refreshing by the flow REFRESH_TOKEN_AUTH or by rotation. A client that rotates must not
+/// list the flow.
 pub fn is_permitted(client: &AppClient) -> bool {
     client.rotation_grace().is_some() || client.allows(AuthFlow::RefreshToken.name())
 }
 
-/// Decides what the `presented`-th refresh token of a session gives.
+/// Decides the result of the `presented`-th refresh token of a session.
 pub fn refresh(
     client: &AppClient,
     user: &User,
@@ -53,11 +54,11 @@ pub fn refresh(
     if at >= session.expires_at {
         return Err(Error::not_authorized("Refresh Token has expired"));
     }
-    // Disabling ends sessions as well: that the user is disabled says more.
+    // Disabling a user ends their sessions as well; the message about the user says more.
     if !user.enabled {
         return Err(Error::not_authorized("User is disabled."));
     }
-    // So does taking a password back.
+    // So does an administrator's reset of the password.
     if user.status == UserStatus::ResetRequired {
         return Err(Error::password_reset_required());
     }
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_kept_rotated_repeated_within_the_grace_period_or_ends_its_family() {
+    fn a_token_is_kept_rotated_repeated_within_the_grace_period_or_ends_its_session() {
         let at = |seconds| Timestamp(0).plus_seconds(seconds);
         let outcome = |client: &AppClient, session: RefreshableSession, presented, seconds| {
             refresh(client, &user(), &session, presented, at(seconds)).unwrap()
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_revoked_or_disabled_one_is_refused() {
+    fn expired_and_revoked_tokens_and_disabled_users_are_refused() {
         let message = |user: &User, session: &RefreshableSession, seconds| {
             refresh(&client(None), user, session, 0, Timestamp(0).plus_seconds(seconds)).unwrap_err().message
         };

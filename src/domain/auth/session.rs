@@ -1,4 +1,4 @@
-//! Sessions: of a sign-in between two steps ([`ChallengeSession`]), and of one that is complete ([`Session`]).
+//! Sessions: of a sign-in between two steps ([`ChallengeSession`]), and of a completed sign-in ([`Session`]).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,57 +12,58 @@ use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user_pool::NameRules;
 
-/// What a sign-in has proved so far. It may be nothing: then it has asked for a first proof.
+/// What a sign-in has proved so far. It can be empty: then the sign-in has only asked for a first proof.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proofs {
-    /// The password that the user knows.
+    /// The password that the user has proved to know.
     #[serde(rename = "password_id", default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordId>,
 }
 
 impl Proofs {
-    /// The same with a password that the user knows, in the place of any before.
+    /// The same proofs with this password, in place of any earlier one.
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
         self
     }
 
-    /// Whether they still hold for a user who has this password: another one ends a sign-in that proved the one before.
+    /// Whether the proofs still hold for a user with this password: a new password ends a sign-in that proved the old
+    /// one.
     pub fn hold(&self, password: Option<PasswordId>) -> bool {
         self.password.is_none_or(|proved| Some(proved) == password)
     }
 }
 
-/// A sign-in between two steps: the content of Cognito's `Session`. It exists in the challenge token alone.
+/// A sign-in between two steps: the content of Cognito's `Session`. It is stored in the challenge token only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChallengeSession {
-    /// Spent with the first answer that has an outcome.
+    /// A random id that is spent by the first answer with an outcome, so that a session is answered once.
     pub nonce: Uuid,
-    /// The step that is open.
+    /// The challenge that is to be answered.
     pub challenge: ChallengeName,
     /// The flow that the sign-in began with.
     pub flow: AuthFlow,
-    /// The client that it goes through.
+    /// The app client that the sign-in goes through.
     pub client_id: ClientId,
-    /// Who signs in.
+    /// The user who signs in.
     pub sub: Sub,
-    /// What was proved so far.
+    /// The proofs given so far.
     #[serde(flatten)]
     pub proofs: Proofs,
-    /// Who stands for the name that it began at, as the network of its beginning calls it: what is told of wrong passwords
-    /// is counted under it. A token of an earlier release has none.
+    /// The stand-in for the user name that the sign-in began with, as seen from the caller's network: wrong passwords
+    /// that callers are told about are counted under it. Absent in tokens of earlier releases.
     #[serde(default)]
     pub told: Option<Sub>,
-    /// Until when an answer is taken.
+    /// When the session stops accepting an answer.
     pub expires_at: Timestamp,
 }
 
-/// Until when a challenge through a client that is issued at a time can be answered.
+/// When a challenge that a client is issued at this time expires.
 pub fn expires_at(client: &AppClient, at: Timestamp) -> Timestamp {
     at.plus_seconds(i64::from(client.settings.auth_session_validity) * 60)
 }
 
-/// What is known of an answer when its session is checked.
+/// The facts about an answer that its session is checked against.
 pub struct Answer<'a> {
     /// The challenge that is answered.
     pub challenge: ChallengeName,
@@ -70,18 +71,19 @@ pub struct Answer<'a> {
     pub client: &'a AppClient,
     /// The user of the session.
     pub user: &'a User,
-    /// The password that the user has now.
+    /// The password that the user has now, if any.
     pub password: Option<PasswordId>,
-    /// The name that came with the answer.
+    /// The user name in the answer.
     pub username: &'a str,
-    /// How names are compared.
+    /// The pool's rules for comparing names.
     pub name_rules: &'a NameRules,
-    /// The time.
+    /// When the answer is given.
     pub at: Timestamp,
 }
 
 impl ChallengeSession {
-    /// Whether the session is of this answer. One that has replaced a password is not: its proof does not hold any more.
+    /// Whether the session belongs to this answer. A session that has replaced the password does not: its proof no
+    /// longer holds.
     pub fn fits(&self, answer: &Answer<'_>) -> bool {
         let user = answer.user;
         let named = user.names(answer.name_rules).contains(&answer.name_rules.normalise(answer.username));
@@ -92,7 +94,7 @@ impl ChallengeSession {
             && named
     }
 
-    /// Whether a session that fits is still good: its time is not over, and its user may sign in.
+    /// Whether a session that fits is still valid: it has not expired, and its user is not disabled.
     pub fn check(&self, answer: &Answer<'_>) -> Result<(), Error> {
         if answer.at >= self.expires_at {
             return Err(Error::not_authorized("Invalid session for the user, session is expired."));
@@ -101,29 +103,29 @@ impl ChallengeSession {
     }
 }
 
-/// One complete sign-in and its refresh token.
+/// A completed sign-in and its refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Its id: the `event_id` of its tokens.
+    /// The session's id: the `event_id` of its tokens.
     pub event_id: Uuid,
-    /// Who signed in.
+    /// The user who signed in.
     pub sub: Sub,
-    /// The client that it went through.
+    /// The app client that the sign-in went through.
     pub client_id: ClientId,
-    /// The user's generation when it began. It ends when the user has a later one.
+    /// The user's token generation when the session began. The session ends when the user has a later one.
     pub token_generation: i64,
-    /// When it began.
+    /// When the sign-in was completed: the claim `auth_time` of its tokens.
     pub auth_time: Timestamp,
-    /// When its refresh token ends.
+    /// When its refresh token expires.
     pub expires_at: Timestamp,
-    /// Which of its refresh tokens counts: 0 at first, one more with each rotation.
+    /// Which of its refresh tokens is valid: 0 at first, one more with each rotation.
     pub refresh_counter: i32,
-    /// Since when the refresh token before does not count.
+    /// When the previous refresh token was replaced; `None` before the first rotation.
     pub replaced_at: Option<Timestamp>,
 }
 
 impl Session {
-    /// A session that begins.
+    /// Begins a session of a user through a client.
     pub fn begin(event_id: Uuid, client: &AppClient, user: &User, at: Timestamp) -> Self {
         Self {
             event_id,
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_has_proved_no_password_is_good_whatever_the_password() {
+    fn a_session_without_a_proved_password_fits_any_password() {
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
         assert!(checked(&unproved, &user(&[invited("jane", &[])]), "jane", 0).is_ok());
     }

@@ -1,4 +1,4 @@
-//! The verifier of Cognito's SRP: 3072-bit group of RFC 3526, its padding, its way to hash the password.
+//! The verifier of Cognito's SRP: the 3072-bit group of RFC 3526, with Cognito's padding and password hash.
 
 use std::sync::LazyLock;
 
@@ -29,10 +29,10 @@ static GROUP: LazyLock<FixedMontyParams<{ U3072::LIMBS }>> = LazyLock::new(|| {
     FixedMontyParams::new_vartime(prime)
 });
 
-/// What the server keeps to check a password by SRP.
+/// What the server stores to check a password by SRP.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SrpVerifier {
-    /// 16 random bytes.
+    /// 16 random bytes, new for each password.
     pub salt: [u8; 16],
     /// `g^x mod N`, big-endian.
     #[serde(with = "crate::proto::json::base64")]
@@ -60,7 +60,7 @@ pub fn verifier(pool_name: &str, user_id: &str, password: &str, salt: [u8; 16]) 
     SrpVerifier { salt, verifier: verifier.to_be_bytes().as_ref().to_vec() }
 }
 
-/// A number as Cognito hashes it: without leading zeros, and with one in front where the first bit is set.
+/// A number in the form that Cognito hashes: without leading zeros, but with one in front if the first bit is set.
 fn padded(number: &[u8]) -> Vec<u8> {
     let significant = number.iter().position(|byte| *byte != 0).map_or(&number[number.len()..], |at| &number[at..]);
     let mut padded = Vec::with_capacity(significant.len() + 1);
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    /// Made with an independent implementation on arbitrary-precision integers; see docs/adr/0004.
+    /// The vectors come from an independent implementation on arbitrary-precision integers; see docs/adr/0004.
     #[test]
     fn the_verifier_is_what_cognitos_clients_expect() {
         for (salt, expected) in VECTORS {
@@ -99,7 +99,7 @@ mod tests {
     include!("srp_vectors.rs");
 
     proptest! {
-        /// The form is that of a signed number of arbitrary precision: what clients hash.
+        /// The form is that of a signed number of arbitrary precision, which clients hash.
         #[test]
         fn any_number_is_padded_as_a_positive_one(number in prop::collection::vec(any::<u8>(), 0..40)) {
             let padded = padded(&number);

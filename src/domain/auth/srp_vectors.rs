@@ -1,4 +1,4 @@
-/// Salt and verifier of the password above.
+/// Salts and verifiers of the password above.
 const VECTORS: [(&str, &str); 4] = [
     (
         "0102030405060708090a0b0c0d0e0f10",

@@ -1,4 +1,4 @@
-//! What a sign-in needs next: a function of what was proved and of the account, and of nothing else.
+//! The next step of a sign-in: a function of the proofs and the account alone.
 //!
 //! ```text
 //!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
@@ -11,21 +11,21 @@ use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::session::Proofs;
 use crate::domain::user::UserStatus;
 
-/// What comes next.
+/// The next step of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// A challenge.
+    /// The user must answer this challenge first.
     Challenge(ChallengeName),
-    /// Nothing is left: the session begins.
+    /// Nothing is missing: the session begins.
     Tokens,
 }
 
-/// A flow came to its end without a proof.
+/// A sign-in has no proof, and no challenge that asks for one is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a sign-in that has proved nothing asks for no challenge that is built")]
 pub struct NothingProved;
 
-/// The step after what was proved, for an account that may be used.
+/// The step after these proofs, for an account that may sign in.
 pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved> {
     match (proofs.password, account.user.status) {
         (None, _) => Err(NothingProved),
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_proved_nothing_gets_no_tokens() {
+    fn a_sign_in_without_a_proof_gets_no_tokens() {
         for user in [user(&[signed_up("jane", &[]), confirmed(&[])]), user(&[invited("jane", &[])])] {
             assert_eq!(after(Proofs::default(), &user), Err(NothingProved));
         }

@@ -1,4 +1,4 @@
-//! What tokens say of a user's groups.
+//! The claims about a user's groups in tokens.
 
 use crate::domain::group::Group;
 
@@ -7,13 +7,13 @@ use crate::domain::group::Group;
 pub struct GroupClaims<'a> {
     /// The names of all groups, the one with the best rank first.
     pub groups: Vec<&'a str>,
-    /// The roles of those that have one, each once, in the same order.
+    /// The roles of the groups that have one, each once, in the same order.
     pub roles: Vec<&'a str>,
-    /// The role of the best rank; none where groups of that rank name different ones.
+    /// The role of the best-ranked groups; `None` if groups of that rank name different roles.
     pub preferred_role: Option<&'a str>,
 }
 
-/// What the groups of a user amount to. A lower precedence is a better rank, and none is behind all.
+/// The claims that a user's groups yield. A lower precedence is a better rank; a group without one ranks last.
 pub fn claims(groups: &[Group]) -> GroupClaims<'_> {
     let mut ranked: Vec<&Group> = groups.iter().collect();
     ranked.sort_by_key(|group| (rank(group), group.name.as_str()));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_without_groups_has_claims() {
+    fn a_user_without_groups_has_no_group_claims() {
         assert_eq!(claims(&[]), GroupClaims { groups: Vec::new(), roles: Vec::new(), preferred_role: None });
     }
 
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_has_a_preferred_role_only_where_all_name_the_same() {
+    fn a_tie_has_a_preferred_role_only_if_all_groups_name_the_same() {
         for precedence in [Some(1), None] {
             let same = [named("a", precedence, Some("role")), named("b", precedence, Some("role"))];
             assert_eq!((claims(&same).roles, claims(&same).preferred_role), (vec!["role"], Some("role")));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_without_a_role_takes_none_away() {
+    fn a_group_without_a_role_does_not_change_the_preferred_role() {
         let groups = [named("a", Some(0), None), named("b", Some(1), Some("role"))];
         assert_eq!(claims(&groups).preferred_role, Some("role"));
         assert_eq!(claims(&groups[..1]).preferred_role, None);

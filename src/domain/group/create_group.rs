@@ -7,7 +7,7 @@ use crate::proto::events::group_event::Event;
 use crate::proto::events::{GroupCreated, GroupSettings};
 use crate::proto::v1;
 
-/// Decides whether a group may be created, beside the one that has its name already.
+/// Decides whether a group may be created. `namesake` is the group that already has its name, if any.
 pub fn create_group(namesake: Option<&Group>, request: v1::CreateGroupRequest) -> Decision<Event, NoFacts, ()> {
     if namesake.is_some() {
         let message = "A group with the name already exists.";
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_has_what_was_asked_for() {
+    fn a_group_has_the_requested_settings() {
         let decision = create_group(None, request());
         decision.answer.unwrap();
         let settings = GroupSettings {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_given_once() {
+    fn a_group_name_is_unique() {
         let existing = group(READERS, &[created("readers", GroupSettings::default())]);
         let refusal = refused(create_group(Some(&existing), request()));
         assert_eq!(refusal, (Exception::GroupExistsException, "A group with the name already exists.".to_owned()));

@@ -6,18 +6,18 @@ use crate::domain::group::Group;
 use crate::proto::events::GroupDeleted;
 use crate::proto::events::group_event::Event;
 
-/// What is known of a group's members when it is to be deleted.
+/// What is known about the members of a group that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Members {
-    /// Nobody is in it.
+    /// The group has no members.
     None,
-    /// Somebody is in it.
+    /// The group has at least one member.
     Some,
-    /// The server's setting lets groups end with their members.
+    /// The server's setting allows the deletion of groups with members.
     Irrelevant,
 }
 
-/// Decides whether a group may end.
+/// Decides whether a group may be deleted.
 pub fn delete_group(_: &Group, members: Members) -> Decision<Event, NoFacts, ()> {
     match members {
         Members::None | Members::Irrelevant => Decision::events(vec![Event::Deleted(GroupDeleted {})], ()),
@@ -35,7 +35,7 @@ mod tests {
     use crate::proto::events::GroupSettings;
 
     #[test]
-    fn a_group_ends_without_members_or_where_they_do_not_matter() {
+    fn a_group_is_deleted_if_it_has_no_members_or_they_do_not_matter() {
         let readers = group(READERS, &[created("readers", GroupSettings::default())]);
         for members in [Members::None, Members::Irrelevant] {
             let decision = delete_group(&readers, members);

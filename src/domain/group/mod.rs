@@ -1,7 +1,7 @@
-//! A group: a name that users of a pool can be put under, with a role and a rank.
+//! A group: a named set of users of a pool, with a role and a rank.
 //!
-//! Who is in a group stands in the streams of its members, by the group's id: so a membership never outlives its group, and
-//! a million members cost a group nothing.
+//! Memberships are recorded in the streams of the members, by the group's id. So a membership never outlives its group,
+//! and a million members cost a group nothing.
 
 pub mod claims;
 pub mod create_group;
@@ -17,14 +17,14 @@ use crate::proto::events::GroupSettings;
 use crate::proto::events::group_event::Event;
 use crate::proto::json;
 
-/// What a group is.
+/// The state of a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Its id.
+    /// A random id, so that a later group of the same name is another group.
     pub id: GroupId,
     /// Its name, unique in its pool while it exists.
     pub name: String,
-    /// What its owner chose.
+    /// The settings that were chosen: description, role and precedence.
     pub settings: GroupSettings,
     /// When it was created.
     pub created_at: Timestamp,
@@ -38,7 +38,7 @@ impl Aggregate for Group {
 
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
         match event {
-            // A stream of a group is named by its id; any other name is no group.
+            // A group's stream is named by its id; a stream of another name yields no group.
             Event::Created(created) => GroupId::parse(stream.owner()).map(|id| Self {
                 id,
                 name: created.name.clone(),
@@ -48,7 +48,7 @@ impl Aggregate for Group {
             }),
             Event::SettingsChanged(changed) => state.map(|group| {
                 let new = changed.settings.clone().unwrap_or_default();
-                // Members of a message that were written by it are read by it.
+                // `merged` can't fail here: the same message type wrote these members.
                 let settings = json::merged(&group.settings, &changed.changed, &new).unwrap_or(new);
                 Self { settings, modified_at: at, ..group }
             }),
@@ -74,7 +74,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_event_changes_what_it_says_and_nothing_else() {
+    fn each_event_changes_only_what_it_names() {
         let settings = GroupSettings { description: Some("may read".to_owned()), precedence: Some(3), role_arn: None };
         let mut events = vec![created("readers", settings.clone())];
         let mut expected =
@@ -92,7 +92,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_a_stream_of_a_group_makes_one() {
+    fn only_the_stream_of_a_group_yields_a_group() {
         let event = created("readers", GroupSettings::default());
         assert_eq!(given::<Group>(&StreamId::new("groups/readers"), &[event]), None);
         let changed = Event::SettingsChanged(GroupSettingsChanged::default());

@@ -7,7 +7,7 @@ use crate::proto::events::group_event::Event;
 use crate::proto::events::{GroupSettings, GroupSettingsChanged};
 use crate::proto::{json, v1};
 
-/// Decides a change of settings. What is not given stays as it is.
+/// Decides a change of settings. Absent settings stay as they are.
 pub fn update_group(group: &Group, request: v1::UpdateGroupRequest) -> Decision<Event, NoFacts, ()> {
     match changed(group, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_changes_and_the_rest_stays() {
+    fn given_settings_change_and_absent_ones_stay() {
         let request = v1::UpdateGroupRequest { precedence: Some(0), ..Default::default() };
         let decision = update_group(&readers(), request);
         decision.answer.unwrap();
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_so_already_is_no_event() {
+    fn an_update_without_a_change_has_no_event() {
         let same = v1::UpdateGroupRequest { description: Some("may read".to_owned()), ..Default::default() };
         for request in [v1::UpdateGroupRequest::default(), same] {
             let decision = update_group(&readers(), request);

@@ -11,7 +11,8 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserGroupJoined, UserGroupLeft};
 
-/// Puts a user into a group, if that is not one group too many; nothing happens to one who is in it. Groups that have ended are left behind at this occasion.
+/// Adds a user to a group, up to the most groups that a user may be in; a member stays as it is. Memberships in deleted
+/// groups are removed with the same event.
 pub fn admin_add_user_to_group(
     user: &User,
     group: &Group,
@@ -40,7 +41,7 @@ mod tests {
     use crate::proto::events::GroupSettings;
 
     #[test]
-    fn a_user_joins_once_and_leaves_what_has_ended() {
+    fn a_user_joins_once_and_leaves_deleted_groups() {
         let readers = group(READERS, &[created("readers", GroupSettings::default())]);
         let joined = |id: GroupId, name: &str| {
             Event::GroupJoined(UserGroupJoined { group_id: id.to_string(), group_name: name.to_owned() })
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_in_so_many_groups_and_those_that_have_ended_do_not_count() {
+    fn the_groups_of_a_user_are_limited_and_deleted_ones_do_not_count() {
         let readers = group(READERS, &[created("readers", GroupSettings::default())]);
         let groups = [1, 2].map(|id| GroupId(uuid::Uuid::from_u128(id)));
         let joined = |id: &GroupId| {

@@ -20,21 +20,21 @@ use crate::proto::events::{
 };
 use crate::proto::v1;
 
-/// A user to be created, whose name and attributes conform. Required attributes may be missing: the user gives them with
-/// its first password.
+/// A user to be created, with a valid name and valid attributes. Required attributes may be missing: the user provides
+/// them together with their first password.
 #[derive(Clone, PartialEq)]
 pub struct Invitee {
     /// The user name: the `sub` where an address is the name.
     pub username: String,
-    /// The attributes.
+    /// The attributes, without the verification flags.
     pub attributes: Attributes,
-    /// The names of the attributes that the administrator vouches for.
+    /// The names of the attributes that the administrator declares verified.
     pub verified: BTreeSet<String>,
-    /// The names of those of which the administrator says that nobody has proved them. Of others nothing is said.
+    /// The names of the attributes that the administrator declares unverified. Other addresses get no flag.
     pub unverified: BTreeSet<String>,
 }
 
-/// Checks name and attributes.
+/// Checks the name and the attributes of a request.
 pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) -> Result<Invitee, Error> {
     let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, Writer::Administrator)?;
     let flags = ["email", "phone_number"].map(|name| (name, attributes.remove(&format!("{name}_verified"))));
@@ -55,7 +55,8 @@ pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) 
     Ok(Invitee { username, attributes, verified, unverified })
 }
 
-/// Every name that a request could claim, in the form that is compared. Which of them it does claim says [`conflicts`].
+/// Every name that a request could claim, in the form that is compared. [`conflicts`] decides which of them it does
+/// claim.
 pub fn possible_names(rules: &NameRules, request: &v1::AdminCreateUserRequest) -> Vec<String> {
     let stands_for_name =
         |name: &str| rules.alias_attributes.contains(name) || rules.username_attributes.contains(name);
@@ -64,12 +65,12 @@ pub fn possible_names(rules: &NameRules, request: &v1::AdminCreateUserRequest) -
     names.filter(|name| !name.is_empty()).map(|name| rules.normalise(name)).collect()
 }
 
-/// An alias that the new user takes from another one.
+/// An alias that the new user takes from another user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TakenAlias {
-    /// Which attribute it is.
+    /// The attribute that holds the alias.
     pub attribute: &'static str,
-    /// Its value, in the form that is compared.
+    /// The alias, in the form that is compared.
     pub name: String,
 }
 
@@ -79,8 +80,8 @@ impl std::fmt::Debug for TakenAlias {
     }
 }
 
-/// Compares what the new user claims with the names that are taken: aliases to be taken from others, if that is asked for
-/// and possible, or the refusal.
+/// Compares the names of the new user with those that are taken. Returns the aliases to be taken from other users, if
+/// the request forces that and they can be taken; otherwise a refusal.
 pub fn conflicts(
     rules: &NameRules,
     invitee: &Invitee,
@@ -95,7 +96,7 @@ pub fn conflicts(
         if !taken.contains(&name) {
             continue;
         }
-        // What counts without a proof can't be taken away by taking the proof away.
+        // An alias that needs no proof can't be taken, because taking an alias means removing its proof.
         let movable = rules.alias_attributes.contains(attribute) && attribute != "preferred_username";
         if !(movable && force_alias_creation) {
             return Err(address_exists(attribute));
@@ -107,12 +108,12 @@ pub fn conflicts(
 
 fn claimed_aliases(rules: &NameRules, invitee: &Invitee) -> Vec<(&'static str, String)> {
     let event = created(invitee.clone(), None);
-    // Only the names are of interest, and they depend neither on the sub nor on the time.
+    // Only the names matter, and they depend neither on the sub nor on the time.
     let user = User::apply(None, &StreamId::user(Sub(uuid::Uuid::nil())), &event, Timestamp(0));
     user.map(|user| user.aliases(rules)).unwrap_or_default()
 }
 
-/// What happens to a user from whom aliases are taken. Refused if a name is not an alias of that kind there.
+/// The events of a user who loses these aliases. Refused if the user holds such a name in another way.
 pub fn release_aliases(owner: &User, rules: &NameRules, taken: &[TakenAlias]) -> Result<Vec<Event>, Error> {
     let names = owner.names(rules);
     let mut released = Vec::new();
@@ -134,19 +135,19 @@ fn address_exists(attribute: &str) -> Error {
     exists(format!("An account with the given {attribute} already exists."))
 }
 
-/// How invitations travel.
+/// The media by which an invitation is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invitations {
-    /// None is sent.
+    /// The request suppresses the invitation.
     Suppressed,
-    /// By SMS if there is a phone number: nothing else was asked for.
+    /// The request names no medium: SMS, if there is a phone number.
     Unsaid,
-    /// By these media, for each of which there must be an address.
+    /// The media that the request names; each needs an address.
     By(BTreeSet<&'static str>),
 }
 
 impl Invitations {
-    /// What a request asks for.
+    /// The choice in a request.
     pub fn of(request: &v1::AdminCreateUserRequest) -> Self {
         if request.message_action() == "SUPPRESS" {
             return Self::Suppressed;
@@ -157,7 +158,7 @@ impl Invitations {
         if media.is_empty() { Self::Unsaid } else { Self::By(media) }
     }
 
-    /// The media with the addresses that attributes have for them.
+    /// The media with their addresses from these attributes.
     pub fn addresses<'a>(&self, attributes: &'a Attributes) -> Result<Vec<(Medium, &'a str)>, Error> {
         let address = |medium: Medium| {
             let address = attributes.get(medium.attribute()).filter(|address| !address.is_empty());
@@ -179,20 +180,20 @@ fn undeliverable(medium: Medium) -> Error {
     Error::new(Exception::CodeDeliveryFailureException, message)
 }
 
-/// The temporary password and what goes out with it.
+/// A temporary password, and how the user is told.
 pub struct TemporaryPassword {
-    /// Its two forms.
+    /// The hash and the SRP verifier, both sealed.
     pub password: Password,
-    /// The password itself, for the invitation.
+    /// The password in plain text, for the invitation.
     pub text: String,
-    /// What the user signs in with, as the invitation calls it.
+    /// The name for signing in, as the invitation shows it.
     pub username: String,
-    /// How the invitation travels.
+    /// The media by which the invitation is sent.
     pub invitations: Invitations,
 }
 
-/// What a user that an administrator named signs in with. Nobody types a sub: where an address is the name, it is the address
-/// that the administrator wrote, or else the first that the user has.
+/// The name that an invited user signs in with. A sub is too long to type: where an address is the name, it is the
+/// address that the administrator wrote, or else the user's first one.
 pub fn sign_in_name<'a>(rules: &NameRules, user: &'a User, asked: &str) -> &'a str {
     let addresses = ["email", "phone_number"].into_iter().filter(|it| rules.username_attributes.contains(*it));
     let addresses: Vec<_> = addresses.filter_map(|it| user.attribute(it)).filter(|value| !value.is_empty()).collect();
@@ -201,7 +202,7 @@ pub fn sign_in_name<'a>(rules: &NameRules, user: &'a User, asked: &str) -> &'a s
 }
 
 impl TemporaryPassword {
-    /// Messages to a user with these attributes, and the facts about them.
+    /// The messages to a user with these attributes, and the facts that record them.
     pub fn invitation(&self, pool: &UserPool, attributes: &Attributes) -> Result<(Vec<Message>, Vec<Activity>), Error> {
         let addresses = self.invitations.addresses(attributes)?;
         let messages = addresses
@@ -232,8 +233,8 @@ pub fn admin_create_user(
     }
 }
 
-/// What an administrator says of addresses that nobody has proved: an event of its own, because the one of the creation knows
-/// only those that are.
+/// The addresses that the administrator declares unverified. This is an event of its own, because the creation event
+/// lists only verified ones.
 fn said_unproved(invitee: &Invitee) -> Option<Event> {
     let unverified: Vec<_> = invitee.unverified.iter().cloned().collect();
     let personal = Some(UserPersonal::default());
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_proof_is_shown_what_the_administrator_says_and_else_nothing() {
+    fn a_verification_flag_shows_only_what_the_administrator_declared() {
         let pool = with_aliases(&[]);
         let shown = |attributes: &[(&str, &str)]| {
             let decision =
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_the_name_is_an_attribute_whose_flag_counts() {
+    fn an_address_as_name_is_an_attribute_with_its_flag() {
         let pool = by_address(&["email"]);
         let jane = some(&pool, EMAIL.1, &[("email_verified", "true")]);
         assert_eq!(jane.username, JANE.to_string());
@@ -346,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_names_what_its_user_signs_in_with() {
+    fn an_invitation_shows_the_name_for_signing_in() {
         let both = by_address(&["email", "phone_number"]).name_rules();
         let sub = JANE.to_string();
         let jane = user(&[signed_up(&sub, &[EMAIL, PHONE])]);
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_goes_where_it_is_asked_to_go() {
+    fn an_invitation_goes_to_the_requested_media() {
         let pool = with_aliases(&[]);
         let sent = |invitations: Invitations, attributes: &[(&str, &str)]| {
             let decision = admin_create_user(&pool, some(&pool, "jane", attributes), &temporary(invitations));
@@ -396,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_read_from_the_request() {
+    fn the_media_are_read_from_the_request() {
         let of = |media: &[&str], action: Option<&str>| {
             Invitations::of(&v1::AdminCreateUserRequest {
                 desired_delivery_mediums: texts(media),
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_is_refused() {
+    fn a_taken_name_is_refused() {
         let pool = with_aliases(&["email"]);
         let refusal_of = |pool: &UserPool, invitee: &Invitee, taken: &[&str], force| {
             refusal(conflicts(&pool.name_rules(), invitee, &texts(taken), force))
@@ -446,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_user_prefers_to_be_called_is_not_taken_away() {
+    fn a_preferred_username_of_another_user_is_not_taken() {
         let rules = with_aliases(&["email", "preferred_username"]).name_rules();
         let owner = user(&[signed_up("joan", &[("preferred_username", EMAIL.1)])]);
         let taken = [TakenAlias { attribute: "email", name: EMAIL.1.to_owned() }];
@@ -456,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn all_names_that_could_be_claimed_are_asked_for() {
+    fn all_names_that_could_be_claimed_are_looked_up() {
         let rules = with_aliases(&["email"]).name_rules();
         assert_eq!(possible_names(&rules, &request("jane", &[EMAIL, PHONE, ("name", "J")])), ["jane", EMAIL.1]);
         let rules = by_address(&["phone_number"]).name_rules();

@@ -8,8 +8,8 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserPasswordRemoved, UserProviderUnlinked};
 
-/// Unties an external identity from its user. From a user of the pool itself it takes the password, for good: such a user
-/// sets none itself. Nothing more happens to one whose password was taken before.
+/// Unlinks an external identity from its user. A user of the pool itself loses their password instead and can't set a
+/// new one. Nothing happens if the password was already removed.
 pub fn admin_disable_provider_for_user(user: &User, identity: &ProviderIdentity) -> Decision<Event, Activity, ()> {
     if identity.provider_name != OWN_PROVIDER {
         let link = user.identities.iter().find(|linked| linked.is_of(identity));
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn one_link_is_untied_and_the_others_stay() {
+    fn one_identity_is_unlinked_and_the_others_stay() {
         let mut events = vec![signed_up("jane", &[])];
         for value in ["1", "2"] {
             let source = identity("ADFS", "email", value);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_of_the_pool_itself_loses_its_password() {
+    fn a_user_of_the_pool_itself_loses_their_password() {
         let mut events = vec![signed_up("jane", &[])];
         let by_name = identity(OWN_PROVIDER, "email", "jane");
         assert!(
@@ -76,6 +76,6 @@ mod tests {
         assert!(again.events.is_empty() && again.answer.is_ok());
         let never = User { password: None, ..user(&events[..1]) };
         let decision = admin_disable_provider_for_user(&never, &own);
-        assert_eq!(decision.events, [Event::PasswordRemoved(UserPasswordRemoved {})], "it could set one");
+        assert_eq!(decision.events, [Event::PasswordRemoved(UserPasswordRemoved {})], "the user could have set one");
     }
 }

@@ -6,7 +6,7 @@ use crate::proto::events::UserDisabled;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Bars a user from signing in and ends every session. Nothing happens to one who is disabled already.
+/// Disables a user and ends all their sessions. Nothing happens if the user is disabled already.
 pub fn admin_disable_user(user: &User) -> Decision<Event, Activity, ()> {
     let disabled = UserDisabled { token_generation: user.token_generation + 1 };
     Decision::events(user.enabled.then_some(Event::Disabled(disabled)).into_iter().collect(), ())

@@ -6,7 +6,8 @@ use crate::proto::events::UserEnabled;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Lets a disabled user sign in again. Its old sessions stay over. Nothing happens to one who is enabled already.
+/// Lets a disabled user sign in again. Sessions that were ended stay ended. Nothing happens if the user is enabled
+/// already.
 pub fn admin_enable_user(user: &User) -> Decision<Event, Activity, ()> {
     Decision::events((!user.enabled).then_some(Event::Enabled(UserEnabled {})).into_iter().collect(), ())
 }
@@ -18,7 +19,7 @@ mod tests {
     use crate::proto::events::UserDisabled;
 
     #[test]
-    fn an_enabled_user_may_sign_in_and_its_old_sessions_stay_over() {
+    fn an_enabled_user_may_sign_in_and_old_sessions_stay_ended() {
         let mut events = vec![signed_up("jane", &[]), confirmed(&[])];
         assert!(admin_enable_user(&user(&events)).events.is_empty());
         events.push(Event::Disabled(UserDisabled { token_generation: 2 }));

@@ -9,10 +9,10 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{ProviderIdentityPersonal, UserProviderLinked};
 use crate::proto::v1::ProviderUserIdentifierType;
 
-/// The longest value that tells users of a provider apart.
+/// The most characters of a value that identifies a user of a provider.
 const LONGEST_VALUE: usize = 2_048;
 
-/// What a request calls a user of, with all that is needed to find one.
+/// The identity that a request names, with all members that are needed to find it.
 pub fn identity(name: &str, given: Option<&ProviderUserIdentifierType>) -> Result<ProviderIdentity, Error> {
     let given = given.cloned().unwrap_or_default();
     let needed = |member: &str, value: Option<String>| {
@@ -22,14 +22,14 @@ pub fn identity(name: &str, given: Option<&ProviderUserIdentifierType>) -> Resul
     let provider_name = needed("ProviderName", given.provider_name)?;
     let attribute_value = needed("ProviderAttributeValue", given.provider_attribute_value)?;
     let attribute_name = match given.provider_attribute_name.filter(|name| !name.is_empty()) {
-        // A user of the pool itself is known by its name alone.
+        // For a user of the pool itself, the name is enough.
         None if provider_name == OWN_PROVIDER => SUBJECT.to_owned(),
         attribute_name => needed("ProviderAttributeName", attribute_name)?,
     };
     Ok(ProviderIdentity { provider_name, attribute_name, attribute_value })
 }
 
-/// The identity to link. One of the pool itself can't be.
+/// The identity to be linked. A user of the pool itself is refused.
 pub fn source(given: Option<&ProviderUserIdentifierType>) -> Result<ProviderIdentity, Error> {
     let source = identity("SourceUser", given)?;
     if source.provider_name == OWN_PROVIDER {
@@ -43,19 +43,19 @@ pub fn source(given: Option<&ProviderUserIdentifierType>) -> Result<ProviderIden
     Ok(source)
 }
 
-/// What the command brings.
+/// The parameters of the command.
 pub struct LinkProvider {
-    /// The identity.
+    /// The external identity that is to be linked.
     pub source: ProviderIdentity,
-    /// Whether it stands for some user already.
+    /// Whether the identity is already linked to a user.
     pub is_linked: bool,
-    /// The id of the link.
+    /// The id of the new link.
     pub link_id: String,
-    /// How many identities can stand for a user.
+    /// The most identities that one user can have.
     pub most: u32,
 }
 
-/// Decides whether an external identity stands for a user from now on.
+/// Decides whether an external identity is linked to a user.
 pub fn admin_link_provider_for_user(user: &User, command: LinkProvider) -> Decision<Event, Activity, ()> {
     let LinkProvider { source, is_linked, link_id, most } = command;
     if user.identities.iter().any(|identity| identity.is_of(&source)) {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_is_named_in_full_but_for_users_of_the_pool_itself() {
+    fn an_external_identity_needs_all_members_and_a_pool_user_only_a_name() {
         let missing = |given: Option<&ProviderUserIdentifierType>| refusal(identity("SourceUser", given).map(drop)).1;
         assert_eq!(missing(None), "Missing required parameter SourceUser.ProviderName");
         let no_value = given("Google", Some(SUBJECT), "");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_that_nobody_has_is_linked_and_claimed() {
+    fn an_unlinked_identity_is_linked_and_claimed() {
         let events = vec![signed_up("jane", &[])];
         let decision = admin_link_provider_for_user(&user(&events), link("1"));
         decision.answer.unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_stands_for_one_user_and_a_user_has_five() {
+    fn an_identity_has_one_user_and_a_user_at_most_five_identities() {
         let mut events = vec![signed_up("jane", &[])];
         let taken = LinkProvider { is_linked: true, ..link("1") };
         let message = "SourceUser is already linked to another user.".to_owned();

@@ -7,7 +7,7 @@ use crate::proto::events::UserGroupLeft;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Takes a user out of a group; nothing happens to one who is not in it.
+/// Removes a user from a group; nothing happens if the user is not a member.
 pub fn admin_remove_user_from_group(user: &User, group: &Group) -> Decision<Event, Activity, ()> {
     let left = UserGroupLeft { group_id: group.id.to_string(), group_name: Some(group.name.clone()) };
     let events = user.groups.contains(&group.id).then_some(Event::GroupLeft(left));

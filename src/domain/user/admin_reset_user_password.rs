@@ -13,21 +13,22 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserPasswordReset, UserSignedOut};
 
-/// What the command brings.
+/// The parameters of the command.
 pub struct ResetPassword<'a> {
-    /// The code.
+    /// The code to be sent, in plain text.
     pub code: &'a str,
-    /// The one that was sent before, by whoever's wish.
+    /// The code that was sent before, whoever requested it.
     pub before: Option<&'a SentCode>,
-    /// The time.
+    /// When the command is decided.
     pub at: Timestamp,
 }
 
-/// Takes the password back, ends every session, and sends the user a code with which it can choose another: answers where
-/// that goes.
+/// Resets the password, ends every session, and sends the user a code for choosing a new password. The answer says
+/// where the code goes.
 ///
-/// Nobody can keep an administrator from it. Who can't be sent a code, because none of its addresses is verified, because it
-/// is disabled, or because others had so many codes sent to it, loses its password all the same. Who lost it before is only
+/// Nothing can block an administrator's reset. A user who can't be sent a code still loses their password: no verified
+/// address, a disabled account, or too many codes that others requested. If the password was reset before, the user is
+/// only sent another code, and a code that can't be sent is a refusal.
 /// sent another code, and there a code that can't be sent is a refusal.
 pub fn admin_reset_user_password(
     pool: &UserPool,
@@ -54,7 +55,7 @@ pub fn admin_reset_user_password(
 fn delivery(pool: &UserPool, user: &User, command: &ResetPassword<'_>) -> Result<Delivery, Error> {
     let ways = match pool.recovery() {
         Recovery::ByUser(ways) => ways,
-        // An administrator is at it.
+        // An administrator requests this code, so it may go by either medium.
         Recovery::ByAdministrator => vec![Medium::Sms, Medium::Email],
     };
     let delivery = contact(user, &ways).map_err(refusal)?;
@@ -82,7 +83,7 @@ mod tests {
         Event::SignedOut(UserSignedOut { token_generation: 2 })
     }
 
-    /// What becomes of a user who is sent no code.
+    /// The events of a user who is sent no code.
     fn without_a_code(user: &User, command: &ResetPassword<'_>) -> Vec<Event> {
         let decision = admin_reset_user_password(&pool(verifying_both()), user, command);
         assert_eq!(decision.answer.unwrap(), None);
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_taken_back_once_and_each_time_a_code_goes_out() {
+    fn the_password_is_reset_once_and_each_call_sends_a_code() {
         let pool = pool(verifying_both());
         let jane = user(&events(&["email"]));
         let decision = admin_reset_user_password(&pool, &jane, &FIRST);
@@ -102,13 +103,13 @@ mod tests {
 
         let again = user(&[events(&["email"]), decision.events].concat());
         assert_eq!((again.status, again.password.clone()), (UserStatus::ResetRequired, jane.password));
-        assert_eq!(again.token_generation, 2, "whoever is signed in is no longer");
+        assert_eq!(again.token_generation, 2, "every session has ended");
         let decision = admin_reset_user_password(&pool, &again, &FIRST);
         assert_eq!((decision.events.len(), decision.messages.len()), (0, 1));
     }
 
     #[test]
-    fn an_administrator_can_where_only_an_administrator_can() {
+    fn an_administrator_can_reset_where_users_can_not_recover() {
         let admin_only = v1::RecoveryOptionType { priority: Some(1), name: Some("admin_only".to_owned()) };
         let setting = v1::AccountRecoverySettingType { recovery_mechanisms: vec![admin_only] };
         let request = v1::CreateUserPoolRequest { account_recovery_setting: Some(setting), ..verifying_both() };
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn who_can_not_be_sent_a_code_loses_its_password_all_the_same() {
+    fn a_user_who_can_not_be_sent_a_code_still_loses_their_password() {
         let disabled = User { enabled: false, ..user(&events(&["email"])) };
         for user in [user(&events(&[])), disabled] {
             assert_eq!(without_a_code(&user, &FIRST), [reset(), signed_out()]);
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_others_had_sent_keep_no_administrator_from_it() {
+    fn codes_that_others_requested_do_not_block_an_administrator() {
         let before = SentCode { sent: Tally { familiar: 5, strange: 0 }, ..sent_code() };
         let within = ResetPassword { before: Some(&before), at: at(3_599), ..FIRST };
         assert_eq!(without_a_code(&user(&events(&["email"])), &within), [reset(), signed_out()]);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lost_its_password_before_is_sent_a_code_or_the_reason_is_told() {
+    fn a_second_reset_sends_a_code_or_tells_why_not() {
         let refusal = |verified: &[&str], familiar| {
             let before = SentCode { sent: Tally { familiar, strange: 0 }, ..sent_code() };
             let command = ResetPassword { before: Some(&before), at: at(1), ..FIRST };
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_password_of_its_own_has_none_to_be_taken_back() {
+    fn a_user_without_a_password_of_their_own_can_not_be_reset() {
         let pool = pool(verifying_both());
         let temporary = [events(&["email"]), vec![temporary_password()]].concat();
         let unconfirmed = vec![signed_up("jane", &[("email", "jane@example.com")])];

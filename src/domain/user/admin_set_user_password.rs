@@ -6,7 +6,7 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{PasswordChosenBy, UserPasswordChanged, UserTemporaryPasswordSet};
 
-/// Sets the password of a user in whatever state: for good, so that it may use its account, or until it has chosen its own.
+/// Sets a user's password in any state: permanently, so that the user may sign in, or until they choose their own.
 pub fn admin_set_user_password(password: Password, permanent: bool) -> Decision<Event, Activity, ()> {
     let Password { hash, srp_verifier } = password;
     let event = if permanent {
@@ -33,12 +33,12 @@ mod tests {
         let decision = admin_set_user_password(password, permanent);
         decision.answer.unwrap();
         let user = user(&[before, &decision.events].concat());
-        assert_eq!(user.modified_at, at(before.len() as i64), "the time of a temporary password begins anew");
+        assert_eq!(user.modified_at, at(before.len() as i64), "the time of a temporary password starts again");
         (user.status, user.password.unwrap().srp_verifier.0)
     }
 
     #[test]
-    fn a_password_is_for_good_or_until_another_is_chosen_whatever_was_before() {
+    fn a_password_is_permanent_or_temporary_in_any_state() {
         for before in [
             vec![signed_up("jane", &[])],
             vec![signed_up("jane", &[]), confirmed(&[])],

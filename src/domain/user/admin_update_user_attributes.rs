@@ -6,8 +6,8 @@ use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes, set_a
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1;
 
-/// Sets attributes of a user, and what is known of the proof of its addresses: whoever says that an address is verified
-/// spares the user the code.
+/// Sets attributes of a user, and whether their addresses are verified: an administrator who declares an address
+/// verified saves the user the code.
 pub fn admin_update_user_attributes(
     pool: &UserPool,
     user: &User,

@@ -1,4 +1,4 @@
-//! What each event makes of a user.
+//! How each event changes a user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,7 +95,7 @@ impl User {
     fn created_by_administrator(stream: &StreamId, event: &UserCreatedByAdministrator, at: Timestamp) -> Option<Self> {
         let password = Password::of(&event.password_hash, &event.srp_verifier);
         let user = Self::created(stream, event.personal.as_ref(), UserStatus::ForceChangePassword, password, at)?;
-        // Unlike who signs up, who is created may have an address of whose proof nothing is said.
+        // Unlike a user who signs up, a created user may have an address without a verification flag.
         let mut user = Self { unflagged: ADDRESSES.map(str::to_owned).into(), ..user };
         user.prove(&event.verified_attributes);
         Some(user)
@@ -108,7 +108,7 @@ impl User {
         password: Option<Password>,
         at: Timestamp,
     ) -> Option<Self> {
-        // A stream of a user is named by its sub; any other name is no user.
+        // A user's stream is named by the sub; a stream of another name yields no user.
         let sub = Sub(stream.owner().parse().ok()?);
         Some(Self {
             sub,

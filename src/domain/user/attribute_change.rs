@@ -1,4 +1,4 @@
-//! How attributes change, whoever changes them: what may be written, what becomes of proofs, which codes go out.
+//! How attributes change: what may be written, which proofs are lost, and which codes are sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,16 +15,16 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserAttributeChangeRequested, UserAttributesDeleted, UserAttributesSet, UserPersonal};
 use crate::proto::v1;
 
-/// Codes for the addresses that a change may have to prove.
+/// New codes for the addresses that a change may have to prove.
 pub struct FreshCodes {
-    /// For the e-mail address.
+    /// The code for the e-mail address.
     pub email: String,
-    /// For the phone number.
+    /// The code for the phone number.
     pub phone_number: String,
 }
 
 impl FreshCodes {
-    /// The code for an address of a medium.
+    /// The code for this medium.
     pub fn for_medium(&self, medium: Medium) -> &str {
         match medium {
             Medium::Email => &self.email,
@@ -33,20 +33,19 @@ impl FreshCodes {
     }
 }
 
-/// What a decision about attributes answers: where codes go.
+/// A decision about attributes. Its answer lists where codes go.
 pub type AttributeDecision = Decision<Event, Activity, Vec<Delivery>>;
 
-/// A change that conforms to the schema and that its writer may make.
+/// A change that conforms to the schema and to the writer's rights.
 struct Asked {
-    /// Values to set.
     set: Attributes,
-    /// Attributes to take away: those with an empty value.
+    /// Attributes to be removed: those that were written with an empty value.
     removed: BTreeSet<String>,
-    /// What an administrator says of the proof of an address.
+    /// The verification flags that an administrator has written, by the address's attribute.
     flags: BTreeMap<String, bool>,
 }
 
-/// Decides a change of attributes. An empty value takes an attribute away.
+/// Decides a change of attributes. An empty value removes an attribute.
 pub fn set_attributes(
     pool: &UserPool,
     user: &User,
@@ -60,7 +59,7 @@ pub fn set_attributes(
     }
 }
 
-/// Decides to take attributes away.
+/// Decides the removal of attributes.
 pub fn delete_attributes(pool: &UserPool, user: &User, names: &[String], writer: Writer<'_>) -> AttributeDecision {
     let event = deletable(pool, names, writer).and_then(|removed| {
         refuse_nameless(pool, user, &removed)?;
@@ -107,7 +106,7 @@ fn asked(pool: &UserPool, user: &User, written: &[v1::AttributeType], writer: Wr
     Ok(Asked { set, removed, flags })
 }
 
-/// Whether a writer may take an attribute away.
+/// Whether a writer may remove an attribute.
 fn removable(pool: &UserPool, name: &str, writer: Writer<'_>) -> Result<(), Error> {
     let known = attributes::writable(&pool.schema, name, writer)?;
     if attributes::flagged(name).is_some() {
@@ -117,7 +116,7 @@ fn removable(pool: &UserPool, name: &str, writer: Writer<'_>) -> Result<(), Erro
     attributes::refuse_required(known)
 }
 
-/// Where an address is the name, one must be left.
+/// Refuses to remove the last address where an address is the user name.
 fn refuse_nameless(pool: &UserPool, user: &User, removed: &BTreeSet<String>) -> Result<(), Error> {
     let names = &pool.settings.username_attributes;
     let taken = names.iter().find(|name| removed.contains(*name) && user.attribute(name).is_some());
@@ -130,8 +129,8 @@ fn refuse_nameless(pool: &UserPool, user: &User, removed: &BTreeSet<String>) -> 
     }
 }
 
-/// A preferred name that is an alias counts at once: so it may neither come before its user has proved anything, nor stand
-/// in the place of an address.
+/// A preferred name that is an alias counts at once. So an unconfirmed user may not set it, and it may not look like an
+/// address.
 fn refuse_early_or_mistaken(pool: &UserPool, user: &User, set: &Attributes) -> Result<(), Error> {
     let rules = pool.name_rules();
     let is_alias = rules.alias_attributes.contains("preferred_username");
@@ -163,7 +162,7 @@ fn change(pool: &UserPool, user: &User, asked: Asked, codes: &FreshCodes) -> Res
             }
         }
     }
-    // What is as it was is no change, unless another value is asked for.
+    // An unchanged value is no change, unless another value waits for its proof.
     set.retain(|name, value| user.attribute(name) != Some(value) || user.requested.contains_key(name));
     verified.retain(|name| !user.verified.contains(name));
     let is_said_first = |name: &String| user.unflagged.contains(name) && !set.contains_key(name);
@@ -186,7 +185,7 @@ fn change(pool: &UserPool, user: &User, asked: Asked, codes: &FreshCodes) -> Res
     Ok(Decision::events(events, deliveries).with_activity(activity).with_messages(messages))
 }
 
-/// What an administrator says of the proof of an address that does not change, or that comes with its proof.
+/// Applies an administrator's flag to an address that stays as it is or that changes together with its flag.
 fn flag_address(
     user: &User,
     set: &Attributes,
@@ -208,7 +207,7 @@ fn flag_address(
     Ok(())
 }
 
-/// Whether the old value stays until a code has proved the new one. Who has not confirmed yet could not enter one.
+/// Whether the old value stays until a code proves the new one. An unconfirmed user couldn't enter such a code.
 fn must_prove_before(pool: &UserPool, user: &User, attribute: &str) -> bool {
     let settings = pool.settings.user_attribute_update_settings.as_ref();
     let listed = settings.is_some_and(|settings| {
@@ -217,7 +216,8 @@ fn must_prove_before(pool: &UserPool, user: &User, attribute: &str) -> bool {
     listed && user.status != UserStatus::Unconfirmed
 }
 
-/// Whether a code goes to an address that has changed already. Who has not confirmed yet asks for the one of its sign-up.
+/// Whether a code is sent to an address that has already changed. An unconfirmed user requests the code of the sign-up
+/// instead.
 fn proves_after(pool: &UserPool, user: &User, attribute: &str) -> bool {
     let listed = pool.verifies(attribute);
     listed && user.status != UserStatus::Unconfirmed
@@ -231,7 +231,7 @@ fn change_requested(attribute: &str, address: &str) -> Event {
     })
 }
 
-/// The event that takes attributes away, if the user has any of them.
+/// The event that removes attributes, if the user has any of them.
 fn deletion(user: &User, removed: &BTreeSet<String>) -> Option<Event> {
     let there = |name: &&String| user.attribute(name).is_some() || user.requested.contains_key(*name);
     let attributes: Vec<_> = removed.iter().filter(there).cloned().collect();
@@ -274,7 +274,7 @@ mod tests {
         set_attributes(pool, user, &written(attributes), writer, &codes())
     }
 
-    /// What becomes of Jane, and where codes go.
+    /// Jane after a decision, and where codes go.
     fn after(decision: AttributeDecision) -> (User, Vec<Delivery>) {
         let deliveries = decision.answer.unwrap();
         let told: Vec<_> = decision.messages.iter().map(|message| (message.medium, message.to.clone())).collect();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_was_is_no_change() {
+    fn an_unchanged_value_is_no_change() {
         let decision = set(&pool(verifying_both()), &jane(), &[("email", OLD), ("name", "Jane")], ANYTHING);
         assert!(decision.events.is_empty() && decision.messages.is_empty() && decision.answer.unwrap().is_empty());
     }
@@ -318,7 +318,7 @@ mod tests {
         );
         assert_eq!(deliveries.len(), 2);
 
-        // Whoever takes the old one again asks for nothing any more.
+        // A user who sets the old address again withdraws the request.
         let waiting = user(&[story(), events.clone()].concat());
         let decision = set(&pool, &waiting, &[("email", OLD)], ANYTHING);
         assert!(decision.messages.is_empty());
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_says_what_is_proved() {
+    fn an_administrator_declares_addresses_verified() {
         let pool = proving_before(&["email", "phone_number"]);
         let admin = |attributes: &[(&str, &str)]| set(&pool, &jane(), attributes, Writer::Administrator);
         let (changed, deliveries) = after(admin(&[("email", NEW), ("email_verified", "true")]));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_whose_proof_nothing_was_said_is_unproved_once_that_is_said() {
+    fn an_address_without_a_flag_gets_one_once_it_is_declared() {
         let pool = pool(Default::default());
         let created = [invited("jane", &[("email", OLD)])];
         let after = |attributes: &[(&str, &str)], writer| {
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_not_confirmed_yet_is_sent_no_code_that_it_could_not_enter() {
+    fn an_unconfirmed_user_is_sent_no_code_that_they_could_not_enter() {
         let unconfirmed = user(&story()[..1]);
         for pool in [proving_before(&["email"]), pool(verifying_both())] {
             let decision = set(&pool, &unconfirmed, &[("email", NEW)], Writer::Administrator);
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_written_or_taken_away_is_refused() {
+    fn forbidden_changes_and_removals_are_refused() {
         let pool = schema();
         let only = texts(&["email"]);
         let immutable = "user.custom:born: Attribute cannot be updated.";
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_signs_in_with_changes_and_does_not_go() {
+    fn an_address_as_name_can_change_but_not_be_removed() {
         let names = texts(&["email", "phone_number"]);
         let pool = pool(v1::CreateUserPoolRequest { username_attributes: names, ..Default::default() });
         let delete = |user: &User, names: &[&str]| delete_attributes(&pool, user, &texts(names), ANYTHING);

@@ -12,14 +12,14 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{PasswordChangeRefusal, PasswordChosenBy, UserPasswordChangeRefused, UserPasswordChanged};
 
-/// A refusal because of the password before. It is recorded.
+/// A refusal because of the previous password. It is recorded.
 #[derive(Debug)]
 pub struct Refused {
-    /// What is recorded.
+    /// The fact to be recorded in `activity`.
     pub activity: Activity,
-    /// What counts.
+    /// How the guess counts towards the lock-out.
     pub hearing: Hearing,
-    /// What the caller reads.
+    /// The refusal for the caller.
     pub error: Error,
 }
 
@@ -34,13 +34,13 @@ pub fn check(pool: &UserPool, user: &User, previous: Option<&str>, proposed: &st
     password_policy::check(&pool.password_policy(), proposed)
 }
 
-/// Whether too many wrong passwords came before: asked before one is hashed.
+/// Refuses if too many wrong passwords came before. Called before a password is hashed.
 pub fn refuse_locked(attempts: Option<&Attempts>, at: Timestamp) -> Option<Refused> {
     lockout::is_locked(attempts, at)
         .then(|| refused(PasswordChangeRefusal::Locked, Hearing::Unheard, Error::limit_exceeded()))
 }
 
-/// Whether the password before is another. A wrong one counts.
+/// Refuses if the previous password does not match. A wrong password counts.
 pub fn refuse_wrong(matches: bool, attempts: Option<&Attempts>, at: Timestamp) -> Option<Refused> {
     let failed = Hearing::Wrong { attempts: lockout::after_failure(attempts, at), by_name: None };
     let error = Error::not_authorized("Incorrect username or password.");
@@ -52,7 +52,7 @@ fn refused(reason: PasswordChangeRefusal, hearing: Hearing, error: Error) -> Ref
     Refused { activity, hearing, error }
 }
 
-/// The user has another password. Its sessions go on, the one that changed it among them.
+/// Sets the new password. All sessions go on, including the one that changed it.
 pub fn change_password(password: Password) -> Decision<Event, Activity, ()> {
     let changed = UserPasswordChanged {
         by: PasswordChosenBy::User.into(),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_new_password_conforms_and_the_one_before_is_named() {
+    fn the_new_password_conforms_and_the_previous_one_is_required() {
         let pool = pool(Default::default());
         assert!(check(&pool, &jane(), Some("x"), PROPOSED).is_ok());
         let weak = refusal(check(&pool, &jane(), Some("x"), "weak"));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lost_its_password_to_an_administrator_sets_none_itself() {
+    fn a_user_whose_password_was_removed_cannot_set_one() {
         let removed = User { password: None, password_removed: true, ..jane() };
         for previous in [None, Some("x")] {
             let refusal = refusal(check(&pool(Default::default()), &removed, previous, PROPOSED));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_temporary_password_changes_it_by_its_challenge() {
+    fn a_temporary_password_is_changed_only_by_its_challenge() {
         let temporary = user(&[signed_up("jane", &[]), temporary_password()]);
         let message = "User password cannot be reset in the current state.".to_owned();
         let refusal = refusal(check(&pool(Default::default()), &temporary, Some("x"), PROPOSED));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_another_in_both_forms() {
+    fn both_forms_of_the_password_are_replaced() {
         let password = Password { hash: Sealed(b"newer".to_vec()), srp_verifier: Sealed(b"other".to_vec()) };
         let decision = change_password(password.clone());
         decision.answer.unwrap();

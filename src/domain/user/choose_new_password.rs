@@ -17,12 +17,12 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{UserNewPasswordChosen, UserPersonal};
 use crate::proto::v1::AttributeType;
 
-/// What the names of attributes begin with among the parameters of the challenge and its responses.
+/// The prefix of attribute names in the parameters of the challenge and in its responses.
 const PREFIX: &str = "userAttributes.";
-/// Attributes whose value needs a proof or stands for the name: once given, they are not changed on the way in.
+/// Attributes whose value needs a proof or is the user name: once given, the challenge can't change them.
 const ADDRESSES: [&str; 2] = ["email", "phone_number"];
 
-/// What the challenge tells: the attributes that there are, as far as the client may read them, and those that are missing.
+/// The parameters of the challenge: the attributes that the client may read, and the names of missing required ones.
 pub fn parameters(pool: &UserPool, client: &AppClient, user: &User) -> BTreeMap<String, String> {
     let missing = attributes::missing(&pool.schema, user.attributes.known());
     let missing: Vec<_> = missing.map(|name| format!("{PREFIX}{name}")).collect();
@@ -52,7 +52,7 @@ pub fn possible_names(rules: &NameRules, written: &[AttributeType]) -> Vec<Strin
     written.map(|it| rules.normalise(it.value())).collect()
 }
 
-/// Checks everything that can be checked before the password is hashed, and answers the attributes to be set.
+/// Checks everything that can be checked before the password is hashed, and returns the attributes to be set.
 pub fn check(
     pool: &UserPool,
     client: &AppClient,
@@ -88,7 +88,7 @@ pub fn check(
     }
 }
 
-/// What is there already stays if it is required, an address, or can't be changed at all.
+/// Refuses to change an existing attribute that is required, an address, or immutable.
 fn permit(pool: &UserPool, user: &User, name: &str) -> Result<(), Error> {
     if user.attribute(name).is_none_or(str::is_empty) {
         return Ok(());
@@ -103,7 +103,7 @@ fn permit(pool: &UserPool, user: &User, name: &str) -> Result<(), Error> {
     }
 }
 
-/// The end of a temporary password: the user is confirmed, with attributes as they were checked and a password of its own.
+/// The end of a temporary password: the user is confirmed, with the checked attributes and a password of their own.
 pub fn choose_new_password(attributes: Attributes, password: Password) -> Decision<Event, Activity, ()> {
     let chosen = Event::NewPasswordChosen(UserNewPasswordChosen {
         personal: Some(UserPersonal { username: None, attributes }),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_challenge_tells_what_is_there_and_what_is_missing() {
+    fn the_challenge_lists_existing_and_missing_attributes() {
         let pool = some_pool();
         let client =
             client(&pool, v1::CreateUserPoolClientRequest { read_attributes: texts(&["email"]), ..Default::default() });
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_may_not_write_or_is_there_already_stays() {
+    fn existing_attributes_and_those_that_the_client_may_not_write_stay() {
         let pool = some_pool();
         let there = [("nickname", "J"), ("email", "j@example.com"), ("custom:badge", "7"), ("name", "Jane")];
         let jane = user(&[invited("jane", &there)]);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_another_user_has_is_refused() {
+    fn a_name_of_another_user_is_refused() {
         let pool = some_pool();
         let jane = user(&[invited("jane", &[("nickname", "J")])]);
         let given = [("preferred_username", "j")];
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_must_not_stand_where_an_address_would() {
+    fn a_name_must_not_look_like_an_address() {
         let alias_attributes = texts(&["preferred_username", "email", "phone_number"]);
         let pool = pool(v1::CreateUserPoolRequest { alias_attributes, ..Default::default() });
         let jane = user(&[invited("jane", &[])]);
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn only_who_has_a_temporary_password_chooses_a_new_one_this_way() {
+    fn only_a_user_with_a_temporary_password_chooses_one_this_way() {
         let pool = some_pool();
         let own = user(&[signed_up("jane", &[("nickname", "J")]), confirmed(&[])]);
         assert_eq!(refusal(checked(&pool, &own, &[], &[])).1, "Invalid session for the user.");
     }
 
     #[test]
-    fn a_new_password_confirms() {
+    fn a_new_password_confirms_the_user() {
         let events = vec![invited("jane", &[("nickname", "J")])];
         let attributes = [("name".to_owned(), "Jane".to_owned())].into();
         let decision = choose_new_password(attributes, password("own"));

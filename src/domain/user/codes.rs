@@ -1,4 +1,4 @@
-//! Codes that prove something: how long one is good, how often one may be guessed, how often one is sent.
+//! Codes that prove something: how long a code is valid, how often it may be guessed, how often one is sent.
 
 use subtle::ConstantTimeEq;
 
@@ -11,51 +11,52 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, UserCodeRefused, UserCodeSent};
 
-/// So many wrong guesses of one source spend a code for it: ten at most are made at a code.
+/// This many wrong guesses from one source spend a code for that source. So a code gets at most ten guesses.
 pub const MOST_GUESSES: i32 = 5;
-/// So many codes go out to a user, for a purpose, in an hour, at the wish of one source.
+/// The most codes per user, purpose and hour that one source can request.
 const MOST_SENT: i32 = 5;
 const HOUR: i64 = 60 * 60;
-/// So long after its end a code still says how many were sent in its hour: a code ends no sooner than its hour begins.
+/// How many seconds an expired code is kept, because it says how many codes were sent in its hour. The hour began no
+/// later than the code expired.
 pub const COUNTS_SECONDS: i64 = HOUR;
 
 /// Where a code goes: the medium and the address.
 pub type Delivery = (Medium, String);
 
-/// A code that was sent, as it is kept.
+/// A code that was sent, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentCode {
-    /// Keyed hash of the code, with the address that it proves.
+    /// A keyed hash of the code and the address that it proves.
     pub hash: Vec<u8>,
-    /// The attribute that it proves.
+    /// The attribute that the code proves.
     pub attribute: String,
-    /// From which network it was asked for, by keyed hash.
+    /// A keyed hash of the network that requested the code.
     pub asked_from: Option<Vec<u8>>,
-    /// Wrong guesses so far, those of that network apart.
+    /// Wrong guesses so far, from familiar and from other networks.
     pub attempts: Tally,
-    /// Until when it is good.
+    /// When the code expires.
     pub expires_at: Timestamp,
-    /// How many codes were sent in this hour, this one included: at the wish of familiar networks, and of others.
+    /// How many codes were sent in this hour, including this one, at the request of familiar and of other networks.
     pub sent: Tally,
-    /// When the hour began.
+    /// When the hour of `sent` began.
     pub window_began: Timestamp,
 }
 
-/// Where somebody is who guesses at a code.
+/// The network from which a code is guessed.
 #[derive(Clone, Copy, Debug)]
 pub struct Guesser<'a> {
-    /// The network, by keyed hash.
+    /// A keyed hash of the network.
     pub network: &'a [u8],
-    /// Whether the user is known to be there.
+    /// Whether the user has signed in lately from this network.
     pub source: Source,
-    /// Whether the user is known to be anywhere.
+    /// Whether the user has signed in lately from any network.
     pub is_known: bool,
 }
 
 impl SentCode {
-    /// Where a guess comes from, as this code sees it. Of a user who is known somewhere, from there or not: whoever else asks
-    /// for a code takes no guess of the user's by that. Of one who is known nowhere, from the network that asked for the code
-    /// or not.
+    /// The source of a guess at this code. If the user is known on some network, the source says whether the guess
+    /// comes from there: so a stranger who requests a code uses up none of the user's guesses. If the user is known
+    /// nowhere, the network that requested the code is the familiar one.
     fn source(&self, guesser: Guesser<'_>) -> Source {
         let has_asked = || self.asked_from.as_deref() == Some(guesser.network);
         if guesser.source == Source::Strange && !guesser.is_known && has_asked() {
@@ -69,7 +70,7 @@ impl SentCode {
         self.attempts.of(self.source(guesser)) >= MOST_GUESSES
     }
 
-    /// The wrong guesses with one more from a guesser.
+    /// The wrong guesses after one more by this guesser.
     pub fn attempts_with(&self, guesser: Guesser<'_>) -> Tally {
         self.attempts.and_one(self.source(guesser))
     }
@@ -78,50 +79,50 @@ impl SentCode {
 /// A guess at a code.
 #[derive(Clone, Debug)]
 pub struct Guessed<'a> {
-    /// The code that is kept for the user, if one is.
+    /// The code that is stored for the user, if any.
     pub sent: Option<&'a SentCode>,
-    /// What is kept of the name through which is guessed, where the caller may not learn who exists: what a wrong guess
-    /// reads follows from that alone, so that it is the same whether or not somebody has the name.
+    /// The code that is stored for the name, where the caller may not learn which users exist. The answer to a wrong
+    /// guess follows from it alone, so it is the same whether or not a user has the name.
     pub by_name: Option<&'a SentCode>,
-    /// Whether the caller may not learn who exists.
+    /// Whether the answer must not reveal which users exist.
     pub hides_users: bool,
-    /// The guess, hashed as the code was.
+    /// The guess, hashed like the code.
     pub hash: Vec<u8>,
-    /// Where it comes from.
+    /// The network that the guess comes from.
     pub guesser: Guesser<'a>,
-    /// The time.
+    /// When the guess is made.
     pub at: Timestamp,
 }
 
-/// What becomes of a code.
+/// How a guess changes a stored code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeOutcome {
-    /// It stays as it is, and nothing is written.
+    /// The code stays as it is, and nothing is written.
     Kept,
-    /// One more wrong guess.
+    /// The code gets one more wrong guess.
     Guessed,
-    /// It stays as it is, and the guesses that were seen are asserted.
+    /// The code stays as it is; the commit asserts the number of guesses.
     Asserted,
-    /// It is used up; the guesses that were seen are asserted.
+    /// The code is used up; the commit asserts the number of guesses.
     Spent,
 }
 
-/// Why a code proves nothing, as the caller reads it.
+/// Why a code proves nothing, as the caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeFault {
-    /// It is old, used, or was never sent.
+    /// The code has expired, was used, or was never sent.
     Expired,
-    /// Too many wrong guesses came before.
+    /// Too many wrong guesses were made before.
     Exhausted,
-    /// It is not the one that was sent; so many wrong guesses there are with this one.
+    /// The guess is not the code that was sent.
     Wrong {
-        /// The wrong guesses.
+        /// How many wrong guesses were made, including this one.
         attempts: i32,
     },
 }
 
 impl CodeFault {
-    /// What is recorded: a wrong guess counts.
+    /// The fact to be recorded, for a wrong guess.
     fn fact(self, purpose: CodePurpose) -> Option<Activity> {
         match self {
             Self::Expired | Self::Exhausted => None,
@@ -131,7 +132,7 @@ impl CodeFault {
         }
     }
 
-    /// What the caller reads.
+    /// The error for the caller.
     fn error(self) -> Error {
         match self {
             Self::Expired => expired(),
@@ -141,38 +142,38 @@ impl CodeFault {
     }
 }
 
-/// What a guess at a code comes to.
+/// The outcome of a guess at a code.
 #[derive(Debug)]
 pub struct Guess {
-    /// About the user who guesses.
+    /// The decision about the user who guesses.
     pub decision: Decision<Event, Activity, ()>,
-    /// What becomes of the code.
+    /// How the guess changes the user's code.
     pub code: CodeOutcome,
-    /// What becomes of what is kept of the name.
+    /// How the guess changes the code that is stored for the name.
     pub by_name: CodeOutcome,
 }
 
 impl Guess {
-    /// The code is right, and this follows.
+    /// A right code, with the events that follow.
     pub fn right(events: Vec<Event>) -> Self {
         Self { decision: Decision::events(events, ()), code: CodeOutcome::Spent, by_name: CodeOutcome::Kept }
     }
 
-    /// A refusal that leaves the code as it is.
+    /// A refusal that leaves both codes as they are.
     pub fn refuse(error: Error) -> Self {
         Self { decision: Decision::refuse(error), code: CodeOutcome::Kept, by_name: CodeOutcome::Kept }
     }
 
-    /// The refusal of a right code. That it was right is asserted like any proof.
+    /// A refusal despite a right code. The commit asserts that the code was right, as for any proof.
     pub fn refuse_proved(error: Error) -> Self {
         Self { code: CodeOutcome::Asserted, ..Self::refuse(error) }
     }
 }
 
-/// The refusal of a guess that proves nothing: what is read, and what counts.
+/// The refusal of a guess that proves nothing: the error, and how it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What the caller reads.
+    /// The error that the caller is told.
     pub shown: CodeFault,
     code: CodeOutcome,
     by_name: CodeOutcome,
@@ -184,14 +185,14 @@ impl Fault {
         Self { shown, code, by_name: CodeOutcome::Kept }
     }
 
-    /// The guess with what it comes to.
+    /// The outcome of the guess.
     pub fn guess(self, purpose: CodePurpose) -> Guess {
         let decision = Decision::refuse(self.shown.error()).with_activity(self.shown.fact(purpose));
         Guess { decision, code: self.code, by_name: self.by_name }
     }
 }
 
-/// The refusal of a code that is old, was used or was never sent.
+/// The refusal of a code that has expired, was used or was never sent.
 pub fn expired() -> Error {
     Error::new(Exception::ExpiredCodeException, "Invalid code provided, please request a code again.")
 }
@@ -202,10 +203,11 @@ pub fn mismatch() -> Error {
 }
 
 impl<'a> Guessed<'a> {
-    /// The code that was sent, if the guess is that one, in time and in number.
+    /// Returns the code that was sent, if the guess matches it in time and within the limit of guesses.
     ///
-    /// Where the caller may not learn who exists, only who shows the very code learns that one was sent, and when it is old.
-    /// Any other guess reads as the guesses through this name say, and counts for the user as well.
+    /// Where the caller may not learn which users exist, only a guess that matches the code reveals that a code was
+    /// sent, or has expired. The answer to any other guess depends on the guesses through this name, and the guess
+    /// counts for the user as well.
     pub fn check(&self) -> Result<&'a SentCode, Fault> {
         if self.hides_users { self.check_hidden() } else { self.check_openly().map_err(Fault::of_user) }
     }
@@ -219,14 +221,14 @@ impl<'a> Guessed<'a> {
         let compared = self.sent.map(|sent| self.compare(sent));
         match compared {
             Some(Ok(sent)) if self.at < sent.expires_at => return Ok(sent),
-            // Somebody has it, so it may be told that it is old.
+            // The guess matches, so the caller has the code and may learn that it has expired.
             Some(Ok(_)) => {
                 return Err(Fault { code: CodeOutcome::Asserted, ..Fault::of_user(CodeFault::Expired) });
             }
             _ => {}
         }
-        // Where no code is kept one more guess at it is counted all the same, and where it is used up nothing changes: so all
-        // guesses write as much.
+        // If no code is stored, the guess is counted anyway; if the code is used up, its count is asserted. So all
+        // guesses write the same amount.
         let is_used_up = matches!(compared, Some(Err(CodeFault::Exhausted)));
         let code = if is_used_up { CodeOutcome::Asserted } else { CodeOutcome::Guessed };
         let exhausted = self.by_name.is_some_and(|kept| kept.is_exhausted(self.guesser));
@@ -248,7 +250,7 @@ impl<'a> Guessed<'a> {
     }
 }
 
-/// How long a code is good for.
+/// How long a code is valid, in seconds.
 pub fn lifetime_seconds(purpose: CodePurpose) -> i64 {
     match purpose {
         CodePurpose::SignUp | CodePurpose::VerifyEmail | CodePurpose::VerifyPhoneNumber => 24 * HOUR,
@@ -256,7 +258,7 @@ pub fn lifetime_seconds(purpose: CodePurpose) -> i64 {
     }
 }
 
-/// What a code is for that proves an address of a medium.
+/// The purpose of a code that proves an address of this medium.
 pub fn verification(medium: Medium) -> CodePurpose {
     match medium {
         Medium::Email => CodePurpose::VerifyEmail,
@@ -264,12 +266,12 @@ pub fn verification(medium: Medium) -> CodePurpose {
     }
 }
 
-/// What is recorded of a code that is sent.
+/// The fact that records a sent code.
 pub fn sent(purpose: CodePurpose, medium: Medium) -> Activity {
     Activity::CodeSent(UserCodeSent { purpose: purpose.into(), delivery_medium: medium.name().to_owned() })
 }
 
-/// Refuses another code where so many went out within the hour at the wish of the same source.
+/// Refuses another code if this source has already requested the most codes of the hour.
 pub fn refuse_too_many(before: Option<&SentCode>, source: Source, at: Timestamp) -> Result<(), Error> {
     let many = within_the_hour(before, at).is_some_and(|before| before.sent.of(source) >= MOST_SENT);
     if many { Err(Error::limit_exceeded()) } else { Ok(()) }
@@ -279,32 +281,32 @@ fn within_the_hour(before: Option<&SentCode>, at: Timestamp) -> Option<&SentCode
     before.filter(|before| at < before.window_began.plus_seconds(HOUR))
 }
 
-/// What keeps the first wrong guess at a code that was never sent: no guess has its hash.
+/// The record for the first wrong guess at a code that was never sent. Its hash matches no guess.
 pub fn never_sent(network: Option<&[u8]>, at: Timestamp) -> SentCode {
     SentCode {
         hash: Vec::new(),
         attribute: String::new(),
         asked_from: network.map(<[u8]>::to_vec),
         attempts: Tally::default().and_one(Source::Familiar),
-        // As long as guesses are remembered at which no code was ever sent.
+        // How long guesses are remembered if no code was ever sent.
         expires_at: at.plus_seconds(HOUR),
         sent: Tally::default(),
         window_began: at,
     }
 }
 
-/// Who wishes a code.
+/// A request for a code.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
-    /// Whether the user is known to be there.
+    /// Whether the user is known on the network of the caller.
     pub source: Source,
-    /// The network of the caller, by keyed hash.
+    /// A keyed hash of the caller's network.
     pub network: Option<&'a [u8]>,
-    /// The time.
+    /// When the code is requested.
     pub at: Timestamp,
 }
 
-/// A code that is sent now, by its hash. Refused when there were too many in the hour.
+/// The record of a code that is sent now. Refused if too many codes were sent in this hour.
 pub fn one_more(
     before: Option<&SentCode>,
     purpose: CodePurpose,
@@ -346,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn five_codes_go_out_in_an_hour_at_the_wish_of_a_source_and_then_a_new_hour_begins() {
+    fn each_source_can_request_five_codes_in_an_hour() {
         let next = |before: Option<&SentCode>, source, now| {
             let code = one_more(before, CodePurpose::SignUp, Medium::Email, Vec::new(), wish(source, now))?;
             Ok::<_, Error>((code.sent.familiar, code.sent.strange, code.window_began))
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asked_for_a_code_guesses_apart_from_everybody_else_and_ten_guesses_are_all() {
+    fn the_requester_of_a_code_has_guesses_of_their_own_and_ten_are_the_most() {
         let after = |familiar, strange, guesser| {
             let sent = SentCode { attempts: Tally { familiar, strange }, ..sent_code() };
             guessed(Some(&sent), b"right", guesser, 0).check().map(drop).map_err(|fault| fault.shown)
@@ -404,7 +406,8 @@ mod tests {
         for (familiar, strange, guesser) in [(5, 0, HERE), (0, 5, ELSEWHERE), (5, 5, HERE), (5, 5, ELSEWHERE)] {
             assert_eq!(after(familiar, strange, guesser), Err(CodeFault::Exhausted), "{familiar} {strange}");
         }
-        // Of a user who is known elsewhere, who asks for a code is a stranger; the user is at home, whoever asked.
+        // If the user is known elsewhere, the network that requested the code is a stranger's, and the user at home is
+        // familiar.
         let (home, asker) =
             (Guesser { source: Source::Familiar, is_known: true, ..ELSEWHERE }, Guesser { is_known: true, ..HERE });
         for sent in [sent_code(), SentCode { asked_from: None, ..sent_code() }] {
@@ -416,7 +419,7 @@ mod tests {
         assert_eq!(sent.attempts_with(ELSEWHERE), Tally { familiar: 0, strange: 1 });
     }
 
-    /// What a guess comes to that is hidden: what is read, what becomes of the code and of what is kept of the name.
+    /// The outcome of a guess with hidden users: the error, and how both codes change.
     fn hidden(
         sent: Option<&SentCode>,
         by_name: Option<&SentCode>,
@@ -428,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_hidden_only_the_very_code_tells_that_one_was_sent() {
+    fn where_users_are_hidden_only_the_right_code_reveals_that_one_was_sent() {
         use CodeOutcome::{Asserted, Guessed, Kept};
         let counted = |familiar| SentCode { attempts: Tally { familiar, strange: 0 }, ..sent_code() };
         assert_eq!(hidden(Some(&counted(4)), None, b"right", 99), Ok(()));
@@ -436,7 +439,7 @@ mod tests {
         assert_eq!(hidden(Some(&counted(4)), None, b"right", 100), Err((CodeFault::Expired, Asserted, Kept)));
         let by_name = never_sent(Some(HERE.network), at(7));
         let second = CodeFault::Wrong { attempts: 2 };
-        // A user's code, old or not, used up or not, and nobody's read alike.
+        // The answers about codes of users, in any state, and about codes of unknown names are the same.
         for (sent, code) in [(Some(&counted(0)), Guessed), (Some(&counted(5)), Asserted), (None, Guessed)] {
             for now in [99, 100] {
                 assert_eq!(hidden(sent, Some(&by_name), b"wrong", now), Err((second, code, Guessed)));

@@ -8,9 +8,10 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{PasswordChosenBy, UserPasswordChanged, UserSignedOut};
 
-/// Whether a code proves that somebody may choose another password: asked before that is hashed.
+/// Checks that a code allows the user to choose a new password, before that is hashed.
 ///
-/// Who may not learn who exists is told of the code alone, which is kept for a name that nobody has as for one of a user.
+/// A caller who may not learn which users exist is told about the code alone. For an unknown name a code is stored as
+/// for a user.
 pub fn prove<'a>(user: Option<&'a User>, guessed: &Guessed<'_>) -> Result<&'a User, Box<Guess>> {
     let standing = standing(user);
     if !guessed.hides_users
@@ -19,12 +20,12 @@ pub fn prove<'a>(user: Option<&'a User>, guessed: &Guessed<'_>) -> Result<&'a Us
         return Err(Box::new(Guess::refuse(error)));
     }
     guessed.check().map_err(|fault| Box::new(fault.guess(CodePurpose::ForgotPassword)))?;
-    // Read like a wrong guess, so it counts like one.
+    // The answer is that of a wrong guess, so it counts like one.
     let mismatch = || Guess { by_name: CodeOutcome::Guessed, ..Guess::refuse_proved(codes::mismatch()) };
     standing.map_err(|_| Box::new(mismatch()))
 }
 
-/// Whether the account is in a state in which another password can be chosen.
+/// Checks that the state of the account allows a new password.
 fn standing(user: Option<&User>) -> Result<&User, Error> {
     let user = user.ok_or_else(Error::no_such_user)?;
     if !user.enabled {
@@ -37,8 +38,8 @@ fn standing(user: Option<&User>) -> Result<&User, Error> {
     }
 }
 
-/// The password that was chosen instead of the forgotten one. Whoever else knew the forgotten one, or signed up with
-/// somebody's address, is signed out with it, if the server's setting has it so.
+/// Replaces the forgotten password. If the server is set up so, all sessions end: those of anyone else who knew the
+/// password, or who signed up with this user's address.
 pub fn confirm_forgot_password(user: &User, password: Password, ends_sessions: bool) -> Guess {
     let changed = Event::PasswordChanged(UserPasswordChanged {
         by: PasswordChosenBy::Recovery.into(),
@@ -79,7 +80,7 @@ mod tests {
     const MISMATCH: &str = "Invalid verification code provided, please try again.";
 
     #[test]
-    fn the_right_code_of_a_user_in_use_or_reset_lets_it_choose_another_password() {
+    fn the_right_code_lets_a_confirmed_or_reset_user_choose_a_password() {
         let reset = user(&[signed_up("jane", &[]), confirmed(&[]), reset()]);
         for user in [jane(), reset] {
             for hides_users in [true, false] {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
+    fn a_wrong_code_counts_for_an_unknown_name_as_for_a_user() {
         let jane = jane();
         for user in [Some(&jane), None] {
             let guess = attempt(user, Some(&sent()), b"wrong", true).unwrap_err();
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn who_can_not_choose_a_password_is_told_so_only_where_users_are_not_hidden() {
+    fn why_a_user_can_not_choose_a_password_is_told_only_where_users_are_not_hidden() {
         let disabled = User { enabled: false, ..jane() };
         let unconfirmed = user(&[signed_up("jane", &[])]);
         let temporary = user(&[signed_up("jane", &[]), temporary_password()]);

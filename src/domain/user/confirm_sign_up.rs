@@ -9,18 +9,18 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, ConfirmedBy, UserAliasReleased, UserConfirmed};
 
-/// The two users that a confirmation can change.
+/// The decisions about both users whom a confirmation can change.
 pub struct Confirmation {
-    /// About the user who confirms.
+    /// The decision about the user who confirms.
     pub decision: Decision<Event, Activity, ()>,
-    /// What happens to the user who had the alias.
+    /// The events of the user who had the alias.
     pub alias_owner_events: Vec<Event>,
 }
 
-/// The code that proves that a user may be confirmed.
+/// Checks the code that confirms a user.
 ///
-/// Who may not learn who exists is told of the code alone, and a name that nobody has reads like one that a code was sent
-/// to. Only who shows the code that was sent reads in which state the account is.
+/// A caller who may not learn which users exist is told about the code alone: the answer for an unknown name is the
+/// same as for a name with a code. The state of the account is told only to a caller who shows the right code.
 pub fn prove<'a>(user: Option<&User>, guessed: &Guessed<'a>) -> Result<&'a SentCode, Box<Guess>> {
     let standing = standing(user);
     let checked = || guessed.check().map_err(|fault| Box::new(fault.guess(CodePurpose::SignUp)));
@@ -33,7 +33,7 @@ pub fn prove<'a>(user: Option<&User>, guessed: &Guessed<'a>) -> Result<&'a SentC
     }
 }
 
-/// Whether the account is in a state in which it can be confirmed.
+/// Checks that the state of the account allows the confirmation.
 fn standing(user: Option<&User>) -> Result<(), Error> {
     let user = user.ok_or_else(Error::no_such_user)?;
     if user.status != UserStatus::Unconfirmed {
@@ -43,23 +43,23 @@ fn standing(user: Option<&User>) -> Result<(), Error> {
     if user.enabled { Ok(()) } else { Err(Error::not_authorized("User is disabled.")) }
 }
 
-/// The right code, and what it can change.
+/// A right code, with everything that it can change.
 pub struct Proved<'a> {
-    /// Who has shown it.
+    /// The user who has entered it.
     pub user: &'a User,
-    /// The code.
+    /// The stored code, which names the proved attribute.
     pub sent: &'a SentCode,
-    /// Another user whose alias the proved address is.
+    /// Another user who has the proved address as an alias.
     pub alias_owner: Option<&'a User>,
-    /// Whether it is taken from that user.
+    /// Whether the alias is taken from that user.
     pub force_alias_creation: bool,
 }
 
-/// Decides what the right code changes, in a pool with these rules for names.
+/// Decides what the right code changes, under the pool's rules for names.
 pub fn confirm_sign_up(rules: &NameRules, proved: &Proved<'_>) -> Confirmation {
     let Proved { user, sent: SentCode { attribute, .. }, alias_owner, force_alias_creation } = *proved;
     let name = user.attribute(attribute).map(|value| rules.normalise(value)).unwrap_or_default();
-    // What the other one has without a proof can't be taken away by taking the proof away.
+    // A name that the other user holds without a proof can't be taken, because taking it means removing its proof.
     let movable = |owner: &User| force_alias_creation && owner.has_by_proof(rules, attribute, &name);
     if alias_owner.is_some_and(|owner| !movable(owner)) {
         let decision = Decision::refuse(name_exists(rules, attribute));
@@ -83,7 +83,7 @@ mod tests {
     use crate::proto::events::UserCodeRefused;
     use crate::proto::v1::CreateUserPoolRequest;
 
-    /// What becomes of Jane who has shown the right code.
+    /// The outcome after Jane has entered the right code.
     fn shown(alias_owner: Option<&User>, force_alias_creation: bool) -> Confirmation {
         let alias_attributes = texts(&["email", "preferred_username"]);
         let pool = pool(CreateUserPoolRequest { alias_attributes, ..Default::default() });
@@ -103,12 +103,12 @@ mod tests {
         SentCode { attempts: Tally { familiar, strange: 0 }, ..sent() }
     }
 
-    /// A guess from where the code was asked for. Where users are hidden, as much is kept of the name.
+    /// A guess from the network that requested the code. Where users are hidden, the name has an equal code.
     fn command<'a>(sent: Option<&'a SentCode>, hash: &[u8], hides_users: bool) -> Guessed<'a> {
         Guessed { sent, by_name: sent, hides_users, hash: hash.to_vec(), guesser: HERE, at: at(99) }
     }
 
-    /// A guess that proves nothing: what becomes of the code, and the refusal.
+    /// A guess that proves nothing: how the code changes, and the refusal.
     fn wrong(user: Option<&User>, command: &Guessed<'_>) -> (CodeOutcome, Exception, String) {
         let guess = prove(user, command).unwrap_err();
         let counts = [guess.code, guess.by_name].contains(&CodeOutcome::Guessed);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_code_counts_for_a_name_that_nobody_has_as_for_one_of_a_user() {
+    fn a_wrong_code_counts_for_an_unknown_name_as_for_a_user() {
         let jane = jane();
         for (user, hides_users) in [(Some(&jane), false), (Some(&jane), true), (None, true)] {
             let code = used(3);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn five_wrong_guesses_spend_a_code_even_for_who_then_knows_it() {
+    fn after_five_wrong_guesses_even_the_right_code_is_refused() {
         let (jane, fourth, fifth) = (jane(), used(4), used(5));
         let limit = kept(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.");
         let hidden = (CodeOutcome::Asserted, limit.1, limit.2.clone());
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_code_and_none_read_the_same() {
+    fn an_expired_code_and_a_missing_one_read_the_same() {
         let expired = kept(Exception::ExpiredCodeException, "Invalid code provided, please request a code again.");
         let (jane, sent) = (jane(), sent());
         assert_eq!(wrong(Some(&jane), &command(None, b"right", false)), expired);
@@ -176,7 +176,7 @@ mod tests {
             let at_its_end = Guessed { at: at(100), ..command(Some(&sent), guess, false) };
             assert_eq!(wrong(Some(&jane), &at_its_end), expired);
         }
-        // Where it is hidden, an old code and none read like one that is on its way, but for who has it.
+        // With hidden users, an expired or missing code reads like a wrong guess, except to a caller who has the code.
         for user in [Some(&jane), None] {
             assert_eq!(wrong(user, &command(None, b"right", true)), counted());
             let wrong_and_old = Guessed { at: at(100), ..command(Some(&sent), b"wrong", true) };
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_user_has_without_a_proof_is_not_taken_by_force() {
+    fn a_name_that_another_user_holds_without_a_proof_is_not_taken() {
         let held = [("email", "jane@example.com"), ("preferred_username", "jane@example.com")];
         for (attributes, proved) in [(&held[1..], &[][..]), (&held[..], &["email"])] {
             let owner = user(&[signed_up("joan", attributes), confirmed(proved)]);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn who_can_not_be_confirmed_is_told_so_where_users_are_hidden_only_with_the_code() {
+    fn where_users_are_hidden_the_state_of_an_account_is_told_only_with_the_code() {
         let unknown = kept(Exception::UserNotFoundException, "User does not exist.");
         assert_eq!(wrong(None, &command(None, b"wrong", false)), unknown);
         let disabled = User { enabled: false, ..jane() };

@@ -6,7 +6,7 @@ use crate::proto::events::UserDeleted;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Ends a user. Its key is destroyed with the event, so that nothing personal is left in the log.
+/// Deletes a user. Their key is destroyed with the event, so that no personal value in the log can be read.
 pub fn delete_user(_: &User) -> Decision<Event, Activity, ()> {
     Decision::events(vec![Event::Deleted(UserDeleted {})], ())
 }
@@ -17,7 +17,7 @@ mod tests {
     use crate::domain::testing::{signed_up, user};
 
     #[test]
-    fn a_user_ends_in_whatever_state() {
+    fn a_user_can_be_deleted_in_any_state() {
         let jane = user(&[signed_up("jane", &[])]);
         for user in [User { enabled: false, ..jane.clone() }, jane] {
             let decision = delete_user(&user);

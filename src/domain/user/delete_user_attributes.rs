@@ -5,7 +5,7 @@ use crate::domain::user::User;
 use crate::domain::user::attribute_change::{AttributeDecision, delete_attributes};
 use crate::domain::user_pool::UserPool;
 
-/// Takes attributes of a user away, as far as its client may write them.
+/// Removes attributes of a user, as far as the client may write them.
 pub fn delete_user_attributes(pool: &UserPool, client: &AppClient, user: &User, names: &[String]) -> AttributeDecision {
     delete_attributes(pool, user, names, client.writer())
 }

@@ -11,19 +11,19 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// What the command brings.
+/// The parameters of the command.
 pub struct ForgotPassword<'a> {
-    /// The name as the caller wrote it.
+    /// The user name as the caller wrote it.
     pub username: &'a str,
-    /// Whether the caller may not learn who exists.
+    /// Whether the answer must not reveal which users exist.
     pub hides_users: bool,
-    /// A keyed hash of the name.
+    /// A keyed hash of the name, from which a simulated address is made.
     pub disguise: &'a [u8],
-    /// The code.
+    /// The code to be sent, in plain text.
     pub code: &'a str,
 }
 
-/// Why nothing is sent, as the caller reads it, if it may.
+/// The refusal when no code is sent, for callers who may learn the reason.
 pub fn refusal(withheld: Withheld) -> Error {
     match withheld {
         Withheld::UnknownUser => Error::no_such_user(),
@@ -36,12 +36,12 @@ pub fn refusal(withheld: Withheld) -> Error {
     }
 }
 
-/// The refusal of a password that can't be chosen in the state of the account.
+/// The refusal of a new password in the present state of the account.
 pub fn cannot_be_reset() -> Error {
     Error::not_authorized("User password cannot be reset in the current state.")
 }
 
-/// Where a code to choose another password goes: the first of these ways whose address is verified.
+/// Where a code for a new password goes: the first of these media whose address is verified.
 pub fn contact(user: &User, ways: &[Medium]) -> Result<Delivery, Withheld> {
     if !user.enabled {
         return Err(Withheld::Disabled);
@@ -55,11 +55,11 @@ pub fn contact(user: &User, ways: &[Medium]) -> Result<Delivery, Withheld> {
         user.verified.contains(attribute).then(|| (*medium, address.to_owned()))
     };
     let delivery = ways.iter().find_map(verified).ok_or(Withheld::NoContact)?;
-    // It must confirm first: another password would not let it in.
+    // The user must confirm first: a new password would not let them sign in.
     if user.status == UserStatus::Unconfirmed { Err(Withheld::State) } else { Ok(delivery) }
 }
 
-/// The message and the fact of a code to choose another password.
+/// The message and the fact of a code for a new password.
 pub fn send(pool: &UserPool, user: &User, delivery: Delivery, code: &str) -> Decision<Event, Activity, Delivery> {
     let (medium, address) = &delivery;
     let message = verification_message(&pool.settings, *medium, address, user.username(), code);
@@ -67,7 +67,7 @@ pub fn send(pool: &UserPool, user: &User, delivery: Delivery, code: &str) -> Dec
     Decision::events(Vec::new(), delivery).with_activity([fact]).with_messages([message])
 }
 
-/// Decides whether a code to choose another password is sent, and where to.
+/// Decides whether a code for a new password is sent, and where to.
 pub fn forgot_password(
     pool: &UserPool,
     user: Option<&User>,
@@ -75,7 +75,7 @@ pub fn forgot_password(
 ) -> Decision<Event, Activity, Requested> {
     let ways = match pool.recovery() {
         Recovery::ByUser(ways) => ways,
-        // Of the pool, whoever asks: it tells nothing of a user.
+        // This depends on the pool alone, so it reveals nothing about a user.
         Recovery::ByAdministrator => {
             return Decision::refuse(Error::not_authorized("Contact administrator to reset password."));
         }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_goes_to_the_first_address_of_the_pools_order_that_is_proved() {
+    fn the_code_goes_to_the_first_verified_address_in_the_pools_order() {
         let both = jane(&["email", "phone_number"]);
         let email_first = recovering_by(&[(2, "verified_phone_number"), (1, "verified_email")]);
         let phone_first = recovering_by(&[(1, "verified_phone_number"), (2, "verified_email")]);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gets_no_code_is_told_so_unless_it_may_not_learn_who_exists() {
+    fn the_reason_for_no_code_is_told_unless_users_are_hidden() {
         let unknown = (Exception::UserNotFoundException, "User does not exist.".to_owned());
         assert_eq!(withheld(None), [unknown]);
         let disabled = User { enabled: false, ..jane(&["email"]) };
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_can_leave_it_to_administrators_whoever_asks() {
+    fn a_pool_can_leave_recovery_to_administrators() {
         let pool = recovering_by(&[(1, "admin_only")]);
         let message = "Contact administrator to reset password.".to_owned();
         let refusal = (Exception::NotAuthorizedException, message);

@@ -9,13 +9,13 @@ use crate::domain::user_pool::UserPool;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// The address of a medium that waits to be proved: the one that was asked for, else the one that is there.
+/// The address of a medium that waits for its proof: the requested new one, or else the present one.
 pub fn address_to_prove(user: &User, medium: Medium) -> Option<&str> {
     let attribute = medium.attribute();
     user.requested(attribute).or_else(|| user.attribute(attribute)).filter(|address| !address.is_empty())
 }
 
-/// Sends a code to the address of a user that waits to be proved.
+/// Sends a code to the address of a user that waits for its proof.
 pub fn get_user_attribute_verification_code(
     pool: &UserPool,
     user: &User,
@@ -38,7 +38,7 @@ mod tests {
     use crate::domain::testing::{confirmed, pool, refused_parameter, signed_up, user, verifying_both};
 
     #[test]
-    fn the_code_goes_to_the_address_that_waits_to_be_proved() {
+    fn the_code_goes_to_the_address_that_waits_for_its_proof() {
         let pool = pool(verifying_both());
         let jane = user(&[signed_up("jane", &[("email", "old@example.com")]), confirmed(&["email"])]);
         let requested = [("email".to_owned(), Personal::Known("new@example.com".to_owned()))].into();

@@ -18,7 +18,7 @@ mod tests {
     use crate::domain::testing::{signed_up, user};
 
     #[test]
-    fn each_sign_out_begins_another_generation() {
+    fn each_sign_out_begins_a_new_generation() {
         let mut events = vec![signed_up("jane", &[])];
         for token_generation in 2..5 {
             let decision = global_sign_out(&user(&events));

@@ -1,4 +1,4 @@
-//! Identities at external providers that stand for a user.
+//! Identities at external providers that are linked to a user.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -8,62 +8,62 @@ use crate::domain::personal::Personal;
 use crate::domain::time::Timestamp;
 use crate::proto::events::UserProviderLinked;
 
-/// The name under which the API knows the users of the pool itself, beside the names of external providers.
+/// The provider name of the pool's own users in the API.
 pub const OWN_PROVIDER: &str = "Cognito";
-/// The attribute that stands for a provider's own subject.
+/// The attribute name of a provider's own subject.
 pub const SUBJECT: &str = "Cognito_Subject";
-/// What the claims of identities begin with, in the namespace that they share with names.
+/// The first character of claims of identities, in the namespace that they share with user names.
 pub(super) const CLAIM_MARK: char = '\u{1f}';
 
-/// The providers whose name says what they are.
+/// The providers whose type follows from their name.
 const SOCIAL: [&str; 4] = ["Facebook", "Google", "LoginWithAmazon", "SignInWithApple"];
 
-/// Who somebody is at a provider.
+/// A user's identity at a provider.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProviderIdentity {
-    /// The provider.
+    /// The provider's name in the pool, such as `Google`.
     pub provider_name: String,
-    /// The claim of the provider's that tells its users apart.
+    /// The provider's claim that identifies its users.
     pub attribute_name: String,
     /// The value of that claim.
     pub attribute_value: String,
 }
 
 impl ProviderIdentity {
-    /// What is claimed for the identity, so that it stands for one user of its pool only.
+    /// The name that the identity claims, so that it is linked to one user of the pool only.
     pub fn claim(&self) -> String {
         claim(&self.provider_name, &self.attribute_name, &self.attribute_value)
     }
 
-    /// The kind of the provider, as far as it follows from what is known: the social ones have fixed names, and only SAML
-    /// providers tell their users apart by a claim of choice.
+    /// The provider's type, as far as it is known: social providers have fixed names, and only SAML providers identify
+    /// users by a claim of choice.
     pub fn provider_type(&self) -> Option<&str> {
         let social = SOCIAL.into_iter().find(|name| *name == self.provider_name);
         social.or_else(|| (self.attribute_name != SUBJECT).then_some("SAML"))
     }
 }
 
-/// A hash, so that the claim of a value of any length fits its index.
+/// Hashed, so that a value of any length fits into the index.
 fn claim(provider_name: &str, attribute_name: &str, attribute_value: &str) -> String {
-    // As JSON, so that no two lists of parts are alike.
+    // As JSON, so that different parts never yield the same text.
     let parts = json!([provider_name, attribute_name, attribute_value]).to_string();
     format!("{CLAIM_MARK}{}", hex::encode(digest(&SHA256, parts.as_bytes())))
 }
 
-/// An identity that stands for a user.
+/// An identity that is linked to a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkedIdentity {
-    /// The link's own id.
+    /// The id of the link.
     pub link_id: String,
-    /// The provider.
+    /// The provider's name in the pool, such as `Google`.
     pub provider_name: String,
-    /// The kind of the provider, where it was known.
+    /// The provider's type, if it was known.
     pub provider_type: Option<String>,
-    /// The claim of the provider's that tells its users apart.
+    /// The provider's claim that identifies its users.
     pub attribute_name: String,
     /// The value of that claim.
     pub attribute_value: Personal<String>,
-    /// Since when.
+    /// When the identity was linked.
     pub linked_at: Timestamp,
 }
 
@@ -84,7 +84,7 @@ impl LinkedIdentity {
         Some(claim(&self.provider_name, &self.attribute_name, value))
     }
 
-    /// Whether this is the link of an identity.
+    /// Whether this link is that of the identity.
     pub fn is_of(&self, identity: &ProviderIdentity) -> bool {
         self.provider_name == identity.provider_name
             && self.attribute_name == identity.attribute_name
@@ -92,7 +92,7 @@ impl LinkedIdentity {
     }
 }
 
-/// The attribute `identities`: what is known, and nothing where it is not.
+/// The attribute `identities`, without erased values.
 pub fn shown(identities: &[LinkedIdentity]) -> Value {
     let known = |identity: &LinkedIdentity| {
         let value = identity.attribute_value.known()?;
@@ -108,7 +108,7 @@ pub fn shown(identities: &[LinkedIdentity]) -> Value {
     identities.iter().filter_map(known).collect()
 }
 
-/// The claim `identities` of an ID token: the same, with flags and times as texts.
+/// The claim `identities` of an ID token: the same, with flags and times as text.
 pub fn token_claim(identities: &[LinkedIdentity]) -> Value {
     let mut shown = shown(identities);
     for identity in shown.as_array_mut().into_iter().flatten() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_erased_identity_nothing_is_shown_or_claimed() {
+    fn an_erased_identity_shows_and_claims_nothing() {
         let erased = linked(Personal::Erased);
         assert_eq!(erased.claim(), None);
         assert_eq!(shown(std::slice::from_ref(&erased)), json!([]));
@@ -166,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_a_provider_is_told_where_it_follows_from_the_link() {
+    fn the_type_of_a_provider_is_known_where_it_follows_from_the_link() {
         assert_eq!(identity("Google", SUBJECT, "1").provider_type(), Some("Google"));
         assert_eq!(identity("ADFS", "email", "1").provider_type(), Some("SAML"));
         assert_eq!(identity("ADFS", SUBJECT, "1").provider_type(), None);
     }
 
     #[test]
-    fn no_two_identities_claim_the_same() {
+    fn different_identities_have_different_claims() {
         let claims = [
             identity("a", "b", "c"),
             identity("a", "bc", ""),

@@ -1,4 +1,4 @@
-//! ListUsers: how a filter is read, what it looks for, and which attributes are shown.
+//! ListUsers: how a filter is parsed, what it searches for, and which attributes are shown.
 
 use uuid::Uuid;
 
@@ -10,11 +10,11 @@ use crate::proto::v1;
 /// One attribute compared with a value: `email = "jane@example.com"`, `family_name ^= "D"`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// What is compared.
+    /// The attribute on the left of the operator.
     pub attribute: SearchAttribute,
-    /// How.
+    /// The operator, for equality or a prefix.
     pub comparison: Comparison,
-    /// With what.
+    /// The value in quotation marks, unescaped.
     pub value: String,
 }
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for Filter {
 }
 
 impl std::fmt::Display for Filter {
-    /// The filter in one way of writing it.
+    /// Shows the filter in one canonical form.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let operator = match self.comparison {
             Comparison::Equal => "=",
@@ -40,20 +40,20 @@ impl std::fmt::Display for Filter {
 pub enum Comparison {
     /// `=`: the whole value.
     Equal,
-    /// `^=`: its beginning.
+    /// `^=`: the beginning of the value.
     Prefix,
 }
 
-/// What a list looks for, as a range of an index.
+/// What a list searches for, as a range of an index.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Search {
     /// Users by `sub`, from the first id to the last, both included.
     Subs(Uuid, Uuid),
     /// Users with one value of an attribute.
     Value(SearchAttribute, String),
-    /// Users with values of an attribute from the first on, before the second.
+    /// Users with values of an attribute from the first value on, and before the second.
     Values(SearchAttribute, String, String),
-    /// Nobody.
+    /// A filter that no user can match.
     Nobody,
 }
 
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Search {
     }
 }
 
-/// Reads a filter. One that is empty, or only of spaces, filters nothing.
+/// Parses a filter. An empty one, or one of spaces only, filters nothing.
 pub fn parse_filter(text: &str) -> Result<Option<Filter>, Error> {
     let text = text.trim();
     if text.is_empty() {
@@ -79,7 +79,7 @@ pub fn parse_filter(text: &str) -> Result<Option<Filter>, Error> {
     Ok(Some(Filter { attribute, comparison, value }))
 }
 
-/// The attribute's name, in quotation marks or without, and what follows.
+/// The attribute's name, with or without quotation marks, and the rest of the text.
 fn attribute_name(text: &str) -> Option<(&str, &str)> {
     if let Some(quoted) = text.strip_prefix('"') {
         return quoted.split_once('"');
@@ -93,7 +93,7 @@ fn comparison(text: &str) -> Option<(Comparison, &str)> {
     prefix.or_else(|| text.strip_prefix('=').map(|rest| (Comparison::Equal, rest)))
 }
 
-/// A value in quotation marks, with nothing behind it. A backslash stands before a quotation mark or a backslash in it.
+/// A value in quotation marks, with nothing after it. A backslash escapes a quotation mark or a backslash.
 fn value(text: &str) -> Option<String> {
     let quoted = text.strip_prefix('"')?;
     let mut value = String::new();
@@ -102,7 +102,7 @@ fn value(text: &str) -> Option<String> {
         match character {
             '"' => return characters.as_str().is_empty().then_some(value),
             '\\' => value.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
-            // No text in the database can have it, so nobody is found by it, and it would be refused there.
+            // No text in the database can contain it, and Postgres refuses it in a parameter.
             '\0' => return None,
             other => value.push(other),
         }
@@ -110,7 +110,7 @@ fn value(text: &str) -> Option<String> {
     None
 }
 
-/// What a filter looks for in a pool.
+/// What a filter searches for in a pool.
 pub fn search(filter: Option<&Filter>, rules: &NameRules) -> Search {
     let Some(Filter { attribute, comparison, value }) = filter else {
         return Search::Subs(Uuid::nil(), Uuid::max());
@@ -133,7 +133,7 @@ pub fn search(filter: Option<&Filter>, rules: &NameRules) -> Search {
     }
 }
 
-/// The first and the last id whose text begins so; nothing where none can.
+/// The first and the last id with this prefix; `None` if no id can have it.
 fn subs_from(prefix: &str) -> Option<(Uuid, Uuid)> {
     let filled = |filler: char| {
         let form = Uuid::nil().to_string();
@@ -144,7 +144,7 @@ fn subs_from(prefix: &str) -> Option<(Uuid, Uuid)> {
     filled('0').zip(filled('f'))
 }
 
-/// The first text behind all that begin with a prefix, in the order of characters.
+/// The first text after all texts with this prefix, in the order of characters.
 fn after_prefix(prefix: &str) -> String {
     let mut end: Vec<char> = prefix.chars().collect();
     while let Some(last) = end.pop() {
@@ -153,16 +153,16 @@ fn after_prefix(prefix: &str) -> String {
             return end.into_iter().collect();
         }
     }
-    // No value has so many characters, so all of them are before this.
+    // Longer than any value, so it is after all of them.
     std::iter::repeat_n(char::MAX, LONGEST_SEARCHABLE + 1).collect()
 }
 
 fn following(character: char) -> Option<char> {
-    // The surrogates between these two are no characters.
+    // The surrogates between these two are not characters.
     if character == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(u32::from(character) + 1) }
 }
 
-/// Checks that the attributes that are asked for can be had: of the pool's schema.
+/// Checks that the requested attributes are in the pool's schema.
 pub fn check_attributes_to_get(schema: &[v1::SchemaAttributeType], names: &[String]) -> Result<(), Error> {
     let exists = |name: &String| schema.iter().any(|attribute| attribute.name() == name);
     if names.iter().all(exists) { Ok(()) } else { Err(not_there()) }
@@ -172,7 +172,7 @@ fn not_there() -> Error {
     Error::invalid_parameter("One or more requested attributes do not exist.")
 }
 
-/// The attributes of a user that are asked for; all of them where none is named. As in Cognito, each has to be there.
+/// The requested attributes of a user, or all if none is named. As in Cognito, the user must have each of them.
 pub fn attributes_to_get(shown: Vec<v1::AttributeType>, names: &[String]) -> Result<Vec<v1::AttributeType>, Error> {
     if names.is_empty() {
         return Ok(shown);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_reads_as_in_cognito() {
+    fn an_invalid_filter_is_refused_as_in_cognito() {
         let unreadable = [
             "email",
             "\"email\"",
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn only_attributes_that_exist_and_are_there_can_be_had() {
+    fn only_attributes_that_a_user_has_can_be_requested() {
         let schema = attributes::schema::schema(&[], 50).unwrap();
         check_attributes_to_get(&schema, &texts(&["sub", "email", "email_verified"])).unwrap();
         let missing = "One or more requested attributes do not exist.".to_owned();
@@ -316,7 +316,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_as_a_filter_is_read_as_it_was_meant(value in "[^\0]{0,60}", prefix: bool, spaces in "[ \t\n]{0,3}") {
+        fn a_written_filter_is_parsed_to_its_parts(value in "[^\0]{0,60}", prefix: bool, spaces in "[ \t\n]{0,3}") {
             let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
             for attribute in SearchAttribute::ALL {
                 let operator = if prefix { "^=" } else { "=" };
@@ -336,7 +336,7 @@ mod tests {
         }
 
         #[test]
-        fn the_range_of_a_prefix_holds_what_begins_with_it_and_nothing_else(prefix in "\\PC{0,4}", text in "\\PC{0,8}", rest in "\\PC{0,4}") {
+        fn the_range_of_a_prefix_holds_exactly_the_texts_with_it(prefix in "\\PC{0,4}", text in "\\PC{0,8}", rest in "\\PC{0,4}") {
             let end = after_prefix(&prefix);
             for value in [format!("{prefix}{rest}"), text] {
                 prop_assert_eq!(prefix <= value && value < end, value.starts_with(&prefix), "{:?} {:?}", prefix, value);

@@ -1,4 +1,4 @@
-//! A user: who it is, what it can sign in with, and in which state its account is.
+//! A user: their identity, the names and passwords that they sign in with, and the state of their account.
 
 pub mod admin_add_user_to_group;
 pub mod admin_confirm_sign_up;
@@ -48,50 +48,52 @@ use crate::domain::user::identities::LinkedIdentity;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
 
-/// Attributes that can be proved, each with a flag beside it that says whether it is.
+/// Attributes that can be verified. Each has a flag beside it.
 const ADDRESSES: [&str; 2] = ["email", "phone_number"];
-/// Attributes that can stand for a user's name.
+/// Attributes that can serve as a user name.
 const ALIASES: [&str; 3] = ["email", "phone_number", "preferred_username"];
 
-/// The refusal of an address or name by which another user is found. Where addresses are names it reads as at a sign-up.
+/// The refusal of an address or name that another user has. Where addresses are names, the message is that of a
+/// sign-up.
 pub fn name_exists(rules: &NameRules, attribute: &str) -> Error {
     let given = if rules.username_attributes.contains(attribute) { "given " } else { "" };
     let message = format!("An account with the {given}{attribute} already exists.");
     Error::new(Exception::AliasExistsException, message)
 }
 
-/// What a user is.
+/// The state of a user.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
-    /// Its id.
+    /// A random UUID that is never used again: the claim `sub`.
     pub sub: Sub,
-    /// The name that it was created with.
+    /// The user name at creation.
     pub username: Personal<String>,
-    /// In which state the account is.
+    /// The state of the account, as `UserStatus` shows it.
     pub status: UserStatus,
-    /// Whether it may be used at all.
+    /// Whether the account is enabled; a disabled user can't sign in.
     pub enabled: bool,
-    /// What is known of the person, without `sub` and the verification flags.
+    /// The attributes, without `sub` and the verification flags.
     pub attributes: Personal<Attributes>,
-    /// The names of the attributes that are proved.
+    /// The names of the verified attributes.
     pub verified: BTreeSet<String>,
-    /// The addresses of whose proof nobody has said anything: no flag of them is shown.
+    /// The addresses whose verification was never declared: they have no flag.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unflagged: BTreeSet<String>,
-    /// Values that attributes are to have once a code has proved them.
+    /// New values that wait for a code to prove them, by attribute.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub requested: BTreeMap<String, Personal<String>>,
-    /// What it can sign in with.
+    /// The password; `None` if the user has none.
     pub password: Option<Password>,
-    /// Whether an administrator took the password away: it has none until an administrator sets one.
+    /// Whether an administrator removed the password: then only an administrator can set a new one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_removed: bool,
-    /// The identities at external providers that stand for it.
+    /// The identities at external providers that are linked to the user.
     #[serde(default)]
     pub identities: Vec<LinkedIdentity>,
-    /// Sessions of an earlier generation are over.
+    /// Raised to end sessions: a session of an earlier generation is over.
     pub token_generation: i64,
-    /// The groups that it was put into. One that has ended since may still be among them; it names nothing any more.
+    /// The groups that the user was added to. Groups that were deleted since may still be listed; their ids mean
+    /// nothing.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<GroupId>,
     /// When it was created.
@@ -100,38 +102,38 @@ pub struct User {
     pub modified_at: Timestamp,
 }
 
-/// A password as it is kept: both forms are made when it is set, sealed under the user's key.
+/// A stored password. Both forms are made when it is set, and sealed under the user's key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Password {
-    /// The argon2id hash, a PHC string.
+    /// The argon2id hash as a PHC string.
     pub hash: Sealed,
-    /// Salt and verifier for SRP.
+    /// The salt and verifier for SRP.
     pub srp_verifier: Sealed,
 }
 
 impl Password {
-    /// The two forms as an event has them; without a hash there is no password.
+    /// The two forms in an event; `None` if the hash is empty.
     pub(super) fn of(hash: &[u8], srp_verifier: &[u8]) -> Option<Self> {
         (!hash.is_empty()).then(|| Self { hash: Sealed(hash.to_vec()), srp_verifier: Sealed(srp_verifier.to_vec()) })
     }
 }
 
-/// The state of an account, as `UserStatus` shows it.
+/// The state of an account, as the API's `UserStatus` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum UserStatus {
-    /// Signed up, nothing proved yet.
+    /// Signed up, not confirmed yet.
     Unconfirmed,
-    /// In use.
+    /// Confirmed: the account can be used.
     Confirmed,
-    /// An administrator took the password back: a code must be asked for, and another password chosen.
+    /// An administrator reset the password: the user must request a code and choose a new password.
     ResetRequired,
-    /// With a temporary password, which the user has to replace at the first sign-in.
+    /// The user has a temporary password and must choose a new one at the first sign-in.
     ForceChangePassword,
 }
 
 impl UserStatus {
-    /// Cognito's name of the state.
+    /// The value of `UserStatus` in the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unconfirmed => "UNCONFIRMED",
@@ -143,23 +145,23 @@ impl UserStatus {
 }
 
 impl User {
-    /// An attribute's value, if it is there.
+    /// The value of an attribute, if the user has one.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.known().and_then(|attributes| attributes.get(name)).map(String::as_str)
     }
 
-    /// The value that an attribute is to have once a code has proved it.
+    /// The value that an attribute will have once a code proves it.
     pub fn requested(&self, name: &str) -> Option<&str> {
         self.requested.get(name).and_then(Personal::known).map(String::as_str)
     }
 
-    /// The name, empty once it is erased.
+    /// The user name; empty once it is erased.
     pub fn username(&self) -> &str {
         self.username.known().map_or("", String::as_str)
     }
 
-    /// All attributes as the API shows them: `sub` first, verification flags beside what they are about, if anybody has said
-    /// or proved anything of it.
+    /// All attributes as the API shows them: `sub` first, and a verification flag before each address whose
+    /// verification was declared or proved.
     pub fn shown_attributes(&self) -> Vec<(String, String)> {
         let mut shown = vec![("sub".to_owned(), self.sub.to_string())];
         for (name, value) in self.attributes.known().into_iter().flatten() {
@@ -174,7 +176,7 @@ impl User {
         shown
     }
 
-    /// The names that events would add to those by which the user is found, each with the attribute that it is.
+    /// The names that events would add to the user, each with its attribute.
     pub fn names_added_by(&self, events: &[Event], rules: &NameRules, at: Timestamp) -> BTreeMap<String, &'static str> {
         let stream = StreamId::user(self.sub);
         let after = replay(Some(self.clone()), &stream, events.iter().map(|event| (event, at)));
@@ -185,14 +187,14 @@ impl User {
         values.filter(|(value, _)| added.contains(value)).collect()
     }
 
-    /// The names by which the user is found: claims of its pool, in the form that is compared. An address that is spelled in
-    /// an unusual way is claimed in the older form as well, by which servers of the release before look for it.
+    /// The names by which the user is found, in the form that is compared; the user claims them in the pool. An address
+    /// with an unusual spelling is also claimed in its older form, which servers of the previous release look up.
     pub fn names(&self, rules: &NameRules) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         if let Some(username) = self.username.known() {
             names.extend([rules.normalise(username), rules.folded(username)]);
         }
-        // The sub finds its user in every pool.
+        // In every pool, the sub is a name of its user.
         names.insert(self.sub.to_string());
         for (attribute, name) in self.aliases(rules) {
             names.extend(self.attribute(attribute).map(|value| rules.folded(value)));
@@ -202,21 +204,21 @@ impl User {
         names
     }
 
-    /// Whether a name is the user's by the proof of an attribute and by nothing else, so that it goes with the proof.
+    /// Whether the user holds a name only by the proof of this attribute, and would lose it with the proof.
     pub fn has_by_proof(&self, rules: &NameRules, attribute: &str, name: &str) -> bool {
         let mut unproved = self.clone();
         unproved.verified.remove(attribute);
         self.names(rules).contains(name) && !unproved.names(rules).contains(name)
     }
 
-    /// The attributes that stand for the name, each with its value in the form that is compared.
+    /// The attributes that serve as names, each with its value in the form that is compared.
     pub fn aliases(&self, rules: &NameRules) -> Vec<(&'static str, String)> {
         let stands_for_name = |attribute: &str| {
             rules.username_attributes.contains(attribute)
                 || rules.alias_attributes.contains(attribute)
                     && (attribute == "preferred_username" || self.verified.contains(attribute))
         };
-        // What an identity claims begins with a character that no name may begin with.
+        // The claim of an identity begins with a character that no name may begin with.
         let is_name = |value: &&str| !value.is_empty() && !value.starts_with(identities::CLAIM_MARK);
         let aliases = ALIASES.into_iter().filter(|it| stands_for_name(it));
         aliases

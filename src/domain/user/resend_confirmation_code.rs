@@ -13,17 +13,17 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// What the command brings.
+/// The parameters of the command.
 pub struct ResendConfirmationCode<'a> {
-    /// The client that is used.
+    /// The app client that the request names.
     pub client_id: &'a ClientId,
-    /// The name as the caller wrote it.
+    /// The user name as the caller wrote it.
     pub username: &'a str,
-    /// Whether the caller may not learn who exists.
+    /// Whether the answer must not reveal which users exist.
     pub hides_users: bool,
-    /// A keyed hash of the name.
+    /// A keyed hash of the name, from which a simulated address is made.
     pub disguise: &'a [u8],
-    /// The code.
+    /// The code to be sent, in plain text.
     pub code: &'a str,
 }
 
@@ -46,7 +46,7 @@ pub fn resend_confirmation_code(
     withheld::answer(pool, request, sent, refusal)
 }
 
-/// Where another code goes: to the address that the user was to prove when it signed up.
+/// Where another code goes: to the address that the user was to verify at the sign-up.
 fn contact(pool: &UserPool, user: &User) -> Result<Delivery, Withheld> {
     if user.status != UserStatus::Unconfirmed {
         return Err(Withheld::State);
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// What is read openly; where users are hidden, all of it reads like a code that is on its way.
+    /// The refusal where users are not hidden. Where they are hidden, the answer is always that a code was sent.
     fn withheld(pool: &UserPool, user: Option<&User>) -> (Exception, String) {
         let hidden = ask(pool, user, true);
         assert!(hidden.messages.is_empty() && hidden.events.is_empty());
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn there_must_be_somebody_to_confirm_and_an_address_to_prove() {
+    fn a_resend_needs_an_unconfirmed_user_with_an_address() {
         let pool = verifying(&["email"]);
         let unknown = (Exception::UserNotFoundException, "User does not exist.".to_owned());
         assert_eq!(withheld(&pool, None), unknown);

@@ -9,7 +9,7 @@ use crate::proto::events::UserTemporaryPasswordSet;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 
-/// Whether a user waits for its first sign-in and may be invited again.
+/// Checks that a user has not signed in yet and may be invited again.
 pub fn check(user: &User) -> Result<(), Error> {
     if user.status != UserStatus::ForceChangePassword {
         let message = format!("The invitation can't be sent again: the user's status is {}.", user.status.name());
@@ -22,7 +22,7 @@ pub fn check(user: &User) -> Result<(), Error> {
     if user.enabled { Ok(()) } else { Err(Error::not_authorized("User is disabled.")) }
 }
 
-/// Decides whether a user is invited again, with a temporary password whose time begins anew.
+/// Decides whether a user is invited again, with a new temporary password.
 pub fn resend_invitation(pool: &UserPool, user: &User, temporary: &TemporaryPassword) -> Decision<Event, Activity, ()> {
     let attributes = user.attributes.known().cloned().unwrap_or_default();
     let invited = check(user).and_then(|()| temporary.invitation(pool, &attributes));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn another_temporary_password_goes_out_and_the_one_before_is_of_no_use() {
+    fn a_new_temporary_password_replaces_the_one_before() {
         let events = vec![invited("jane", &[("email", "jane@example.com")])];
         let decision = resend_invitation(&pool(Default::default()), &user(&events), &temporary(&["EMAIL"]));
         decision.answer.unwrap();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_waits_for_the_first_sign_in_and_can_be_reached_is_invited_again() {
+    fn only_a_reachable_user_before_their_first_sign_in_is_invited_again() {
         let pool = pool(Default::default());
         let resent = |user: &User, media: &[&'static str]| refused(resend_invitation(&pool, user, &temporary(media)));
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);

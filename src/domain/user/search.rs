@@ -1,41 +1,33 @@
-//! What users are found by in a list: the searchable attributes of a user, in the form that is compared.
+//! The attributes by which users are found in lists, in the form that is compared.
 
 use std::collections::BTreeSet;
 
 use crate::domain::user::User;
 use crate::domain::user_pool::NameRules;
 
-/// So much of a value can be searched for. A filter has at most 256 characters, and none of them becomes more than two when
-/// its case is folded, so no filter can tell a longer value from a shorter one; and a row still fits into an index.
+/// The most characters of a value that can be searched. A filter has at most 256 characters, and case folding at most
+/// doubles each, so no filter can distinguish longer values; and a row still fits into an index.
 pub const LONGEST_SEARCHABLE: usize = 520;
 
-/// An attribute that a list can be filtered by.
+/// An attribute that a list can be filtered by. [`Self::name`] is its name in a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum SearchAttribute {
-    /// The user name.
     Username,
-    /// The e-mail address.
     Email,
-    /// The phone number.
     PhoneNumber,
-    /// The full name.
     Name,
-    /// The first name.
     GivenName,
-    /// The last name.
     FamilyName,
-    /// The name that the user prefers.
     PreferredUsername,
-    /// The state of the account.
     UserStatus,
     /// Whether the account may be used: `Enabled` or `Disabled`.
     Status,
-    /// The user's id.
     Sub,
 }
 
 impl SearchAttribute {
-    /// Each of them.
+    /// Every attribute that a filter can name.
     pub const ALL: [Self; 10] = [
         Self::Username,
         Self::Email,
@@ -49,7 +41,7 @@ impl SearchAttribute {
         Self::Sub,
     ];
 
-    /// Its name in a filter.
+    /// The attribute's name in a filter.
     pub fn name(self) -> &'static str {
         match self {
             Self::Username => "username",
@@ -65,8 +57,8 @@ impl SearchAttribute {
         }
     }
 
-    /// The form in which values are compared. A user name keeps its case where the pool tells cases apart, `status` always,
-    /// everything else never.
+    /// The form in which values are compared. A user name keeps its case if the pool is case-sensitive; `status` always
+    /// keeps it; all other values are folded.
     pub fn compared(self, rules: &NameRules, value: &str) -> String {
         let folded = match self {
             Self::Username => !rules.case_sensitive,
@@ -74,7 +66,7 @@ impl SearchAttribute {
             _ => true,
         };
         if folded {
-            // One character after the other: a prefix stays a prefix, which a final sigma would not.
+            // Folded one character at a time, so that a prefix stays a prefix; a final sigma would break that.
             value.chars().flat_map(char::to_lowercase).take(LONGEST_SEARCHABLE).collect()
         } else {
             value.chars().take(LONGEST_SEARCHABLE).collect()
@@ -82,11 +74,11 @@ impl SearchAttribute {
     }
 }
 
-/// What a user is found by: an attribute with its value as it is compared.
+/// An attribute by which a user is found, with its value in the form that is compared.
 pub type SearchEntry = (SearchAttribute, String);
 
 impl User {
-    /// What the user is found by, but for its `sub`, which is the key of every user anyway.
+    /// The searchable values of the user, without `sub`, which is the key of every user.
     pub fn search_entries(&self, rules: &NameRules) -> BTreeSet<SearchEntry> {
         let value = |attribute: SearchAttribute| match attribute {
             SearchAttribute::Username => self.username.known().map(String::as_str),
@@ -112,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_found_by_its_name_its_state_and_its_standard_attributes() {
+    fn a_user_is_found_by_name_state_and_standard_attributes() {
         let attributes = [
             ("email", "Jane@Example.com"),
             ("family_name", "Doe"),
@@ -144,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_that_is_not_there_is_not_found_and_an_empty_one_is() {
+    fn an_empty_attribute_is_found_and_an_absent_one_is_not() {
         let jane = user(&[signed_up("jane", &[("name", "")])]);
         let found = entries(&NameRules::default(), &jane);
         assert!(found.contains(&("name", String::new())));

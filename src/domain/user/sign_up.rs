@@ -16,12 +16,12 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
-/// A registration whose name, password and attributes conform.
+/// A registration with a valid name, password and attributes.
 #[derive(Clone, PartialEq)]
 pub struct Registration {
     /// The user name: the `sub` where an address is the name.
     pub username: String,
-    /// The attributes.
+    /// The attributes, including an address that serves as the name.
     pub attributes: Attributes,
 }
 
@@ -45,7 +45,7 @@ pub fn registration(
     if pool.name_rules().alias_attributes.contains("preferred_username")
         && attributes.contains_key("preferred_username")
     {
-        // It would be an alias at once, and nobody has proved anything yet.
+        // It would be an alias at once, but the user has proved nothing yet.
         return Err(early_preferred_name());
     }
     attributes::require(&pool.schema, &attributes)?;
@@ -55,12 +55,12 @@ pub fn registration(
 const EARLY_PREFERRED_NAME: &str = "Preferred username cannot be provided for unconfirmed account, since user pool is configured for \
     preferred username alias.";
 
-/// The refusal of a preferred name that would be an alias before its user has proved anything.
+/// The refusal of a preferred name that would be an alias before the user has proved anything.
 pub fn early_preferred_name() -> Error {
     Error::invalid_parameter(EARLY_PREFERRED_NAME)
 }
 
-/// A name must not stand where the address of somebody else would.
+/// Refuses a name that has the form of another user's possible address.
 fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Error> {
     let mistaken = |attribute: &str, is: fn(&str) -> bool| rules.alias_attributes.contains(attribute) && is(name);
     let form = if mistaken("email", addresses::is_email) {
@@ -75,7 +75,8 @@ fn refuse_lookalike(rules: &NameRules, what: &str, name: &str) -> Result<(), Err
     )))
 }
 
-/// A preferred name that is an alias counts at once, without a proof: it must not stand where an address would, either.
+/// A preferred name that is an alias counts at once, without a proof, so it must not have the form of an address
+/// either.
 pub fn refuse_lookalike_alias(rules: &NameRules, set: &Attributes) -> Result<(), Error> {
     match set.get("preferred_username") {
         Some(preferred) if rules.alias_attributes.contains("preferred_username") => {
@@ -89,7 +90,8 @@ pub fn refuse_lookalike_alias(rules: &NameRules, set: &Attributes) -> Result<(),
 pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut Attributes) -> Result<String, Error> {
     let rules = pool.name_rules();
     if rules.username_attributes.is_empty() {
-        // A name may look like a `sub`: one that is another user's is taken, because all names are claimed in one namespace.
+        // A name may look like a `sub`. If it is another user's sub, it is taken, because all names share one
+        // namespace.
         refuse_lookalike(&rules, "Username", asked)?;
         return Ok(asked.to_owned());
     }
@@ -110,10 +112,10 @@ pub(super) fn name_of(pool: &UserPool, sub: Sub, asked: &str, attributes: &mut A
     Ok(sub.to_string())
 }
 
-/// The ways of the code of a sign-up, the phone before the e-mail.
+/// The media for the code of a sign-up; the phone is preferred.
 pub const SIGN_UP_WAYS: [Medium; 2] = [Medium::Sms, Medium::Email];
 
-/// Where the code of a sign-up goes: the first address that the pool verifies.
+/// The medium for the code of a sign-up: the first whose address the pool verifies.
 pub fn code_medium(pool: &UserPool, attributes: &Attributes) -> Option<Medium> {
     let verifies = |medium: Medium| {
         let attribute = medium.attribute();
@@ -122,26 +124,26 @@ pub fn code_medium(pool: &UserPool, attributes: &Attributes) -> Option<Medium> {
     SIGN_UP_WAYS.into_iter().find(|medium| verifies(*medium))
 }
 
-/// What the command brings.
+/// The parameters of the command.
 pub struct SignUp {
-    /// What was checked.
+    /// The name and the attributes, already checked.
     pub registration: Registration,
-    /// The password in its two forms.
+    /// The password in both stored forms.
     pub password: Password,
-    /// The client that is used.
+    /// The app client that the user signs up through.
     pub client_id: String,
-    /// The code, if one is sent.
+    /// The code, in case one is sent.
     pub code: String,
 }
 
-/// What a registration answers.
+/// The answer to a registration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SignedUp {
-    /// How the code travels and where to, if one is sent.
+    /// The medium and the address of the code, if one is sent.
     pub code_delivery: Option<(Medium, String)>,
 }
 
-/// Decides a registration.
+/// Decides a registration: creates the user, and sends a code if the pool verifies an address.
 pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, SignedUp> {
     let Registration { username, attributes } = command.registration;
     let medium = code_medium(pool, &attributes);
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn required_attributes_are_required() {
+    fn missing_required_attributes_are_refused() {
         let nickname =
             v1::SchemaAttributeType { name: Some("nickname".to_owned()), required: Some(true), ..Default::default() };
         let pool = pool(v1::CreateUserPoolRequest { schema: vec![nickname], ..Default::default() });
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_address_is_refused_where_an_address_is_the_name() {
+    fn where_an_address_is_the_name_other_names_are_refused() {
         for (attributes, message) in [
             (&["email"][..], "Username should be an email."),
             (&["phone_number"], "Username should be a phone number."),
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn who_signs_up_is_recorded_with_both_forms_of_the_password() {
+    fn a_sign_up_records_both_forms_of_the_password() {
         let pool = pool(v1::CreateUserPoolRequest::default());
         let decision = sign_up_in(&pool, &[("email", "jane@example.com")]);
         assert_eq!(decision.events, [crate::domain::testing::signed_up("jane", &[("email", "jane@example.com")])]);

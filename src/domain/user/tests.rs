@@ -1,4 +1,4 @@
-//! What events make of a user, what it is found by, and what is shown of it.
+//! How events change a user, by which names it is found, and which attributes it shows.
 
 use super::*;
 use crate::domain::testing::{
@@ -45,7 +45,7 @@ fn asked_for(email: &str) -> Event {
     })
 }
 
-/// The same events once their key is destroyed.
+/// The same events after their key was destroyed.
 fn erased(mut events: Vec<Event>) -> Vec<Event> {
     for event in &mut events {
         match event {
@@ -62,7 +62,7 @@ fn erased(mut events: Vec<Event>) -> Vec<Event> {
 }
 
 #[test]
-fn each_event_changes_what_it_says_and_nothing_else() {
+fn each_event_changes_only_what_it_names() {
     let mut expected = User {
         sub: JANE,
         username: Personal::Known("jane".to_owned()),
@@ -169,7 +169,7 @@ fn each_event_changes_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn each_act_of_an_administrator_changes_what_it_says_and_nothing_else() {
+fn each_act_of_an_administrator_changes_only_what_it_names() {
     let mut events = vec![invited("jane", &[("email", "j@example.com")])];
     let mut expected = user(&events);
     assert_eq!((expected.status, expected.enabled), (UserStatus::ForceChangePassword, true));
@@ -233,7 +233,7 @@ fn linked(id: &str) -> Event {
 }
 
 #[test]
-fn nothing_but_its_creation_makes_a_user_and_only_in_a_stream_of_one() {
+fn only_creation_makes_a_user_and_only_in_the_stream_of_a_user() {
     let stream = StreamId::user(JANE);
     let set = set(&[("name", "Jane")], &[], &[]);
     let later = [confirmed(&[]), rehashed(), released("email"), chosen(&[]), linked("one"), reset(), set];
@@ -268,7 +268,7 @@ fn erased_events_yield_the_same_user_without_the_person() {
 }
 
 #[test]
-fn an_erased_user_of_an_administrator_has_links_of_nobody() {
+fn an_erased_user_has_links_without_identities() {
     let unlinked = Event::ProviderUnlinked(UserProviderUnlinked { link_id: "one".to_owned() });
     let events = vec![invited("jane", &ADDRESSES), chosen(&[("name", "J")]), linked("one"), linked("two"), unlinked];
     let (known, erased) = (user(&events), user(&erased(events)));
@@ -285,7 +285,7 @@ fn an_erased_user_of_an_administrator_has_links_of_nobody() {
 }
 
 #[test]
-fn an_alias_can_not_pass_for_a_linked_identity() {
+fn an_alias_can_not_pose_as_a_linked_identity() {
     let claim = LinkedIdentity::linked(&link("one"), at(0)).claim().unwrap();
     let events = [signed_up("jane", &[("preferred_username", claim.as_str())])];
     assert_eq!(names(&rules(true, &["preferred_username"], &[]), &events), ["jane"]);
@@ -294,7 +294,7 @@ fn an_alias_can_not_pass_for_a_linked_identity() {
 }
 
 #[test]
-fn a_user_without_a_password_gets_none_by_hashing_again() {
+fn hashing_again_gives_no_password_to_a_user_without_one() {
     let Event::SignedUp(mut event) = signed_up("jane", &[]) else { unreachable!() };
     event.password_hash = Vec::new();
     assert_eq!(user(&[Event::SignedUp(event), rehashed()]).password, None);
@@ -355,7 +355,7 @@ fn an_empty_address_is_no_name() {
 }
 
 #[test]
-fn attributes_are_shown_with_what_is_known_of_their_proof() {
+fn attributes_are_shown_with_their_verification_flags() {
     let shown = user(&[signed_up("jane", &ADDRESSES), confirmed(&["phone_number"])]).shown_attributes();
     let expected = [
         ("sub", JANE.to_string()),
@@ -369,7 +369,7 @@ fn attributes_are_shown_with_what_is_known_of_their_proof() {
 }
 
 #[test]
-fn nothing_is_shown_of_a_proof_of_which_nothing_was_said() {
+fn an_address_without_a_declared_flag_shows_none() {
     let created = invited("jane", &[("email", "j@example.com"), ("phone_number", "+12025550123")]);
     let flags = |later: &[Event]| {
         let shown = user(&[std::slice::from_ref(&created), later].concat()).shown_attributes();

@@ -6,7 +6,7 @@ use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes, set_a
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1;
 
-/// Sets attributes of a user, as far as its client may write them.
+/// Sets attributes of a user, as far as the client may write them.
 pub fn update_user_attributes(
     pool: &UserPool,
     client: &AppClient,

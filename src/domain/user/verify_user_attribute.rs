@@ -7,13 +7,13 @@ use crate::domain::user::codes::{self, Guess, Guessed};
 use crate::proto::events::UserAttributeVerified;
 use crate::proto::events::user_event::Event;
 
-/// The medium of an attribute that a code can prove.
+/// The medium of an attribute that a code can verify.
 pub fn medium_of(attribute: &str) -> Result<Medium, Error> {
     let medium = [Medium::Email, Medium::Sms].into_iter().find(|medium| medium.attribute() == attribute);
     medium.ok_or_else(|| Error::invalid_parameter("Only email and phone_number can be verified by a code."))
 }
 
-/// Decides whether a code proves an address. The guess is hashed with the address that waits to be proved.
+/// Decides whether a code proves an address. The guess is hashed together with the address that waits for its proof.
 pub fn verify_user_attribute(user: &User, medium: Medium, guessed: &Guessed<'_>) -> Guess {
     if let Err(fault) = guessed.check() {
         return fault.guess(codes::verification(medium));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_code_proves_the_address_that_is_there_or_the_one_that_was_asked_for() {
+    fn the_right_code_proves_the_present_or_the_requested_address() {
         let proved = right(&events());
         assert_eq!((proved.attribute("email"), proved.verified.contains("email")), (Some("old@example.com"), true));
         let changed = right(&[events(), vec![asked_for("new@example.com")]].concat());
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_code_counts_and_five_spend_it() {
+    fn five_wrong_codes_spend_a_code() {
         let attempt = |sent: Option<&SentCode>, hash: &[u8]| {
             let guess = guess(&user(&events()), sent, hash);
             assert_eq!(guess.decision.events, []);

@@ -1,5 +1,5 @@
-//! Codes that somebody asks for and nobody is sent: what is told and recorded of them where the caller may not learn who
-//! exists.
+//! Requests for a code that is not sent: what is answered and recorded where the caller may not learn which users
+//! exist.
 
 use crate::domain::addresses::is_email;
 use crate::domain::decision::Decision;
@@ -11,12 +11,12 @@ use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, CodeWithholding, UserCodeWithheld};
 
-/// What somebody is told who asks for a code.
+/// The answer to a caller who requests a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requested {
     /// Where the code went, or would have gone.
     pub delivery: Delivery,
-    /// Whether it went.
+    /// Whether a code was sent; `false` if the delivery is simulated.
     pub is_sent: bool,
 }
 
@@ -27,16 +27,16 @@ pub enum Withheld {
     UnknownUser,
     /// The account is disabled.
     Disabled,
-    /// The account is in a state in which a code would be of no use.
+    /// A code would be useless in the state of the account.
     State,
-    /// There is no address to which this code could go.
+    /// The user has no address for this code.
     NoContact,
-    /// So many went there already.
+    /// Too many codes were sent there already.
     Limit,
 }
 
 impl Withheld {
-    /// What is recorded.
+    /// The fact that records why no code was sent.
     pub fn fact(self, purpose: CodePurpose) -> Activity {
         let reason = match self {
             Self::UnknownUser => CodeWithholding::UnknownUser,
@@ -49,22 +49,23 @@ impl Withheld {
     }
 }
 
-/// Who asks for a code, and what for.
+/// A request for a code.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// What the code is for.
     pub purpose: CodePurpose,
-    /// The name as the caller wrote it.
+    /// The user name as the caller wrote it.
     pub username: &'a str,
-    /// Whether the caller may not learn who exists.
+    /// Whether the answer must not reveal which users exist.
     pub hides_users: bool,
-    /// A keyed hash of the name: what is told of nobody follows from it, and from nothing that a caller knows.
+    /// A keyed hash of the name. The simulated address of an unknown user follows from it, and a caller can't compute
+    /// it.
     pub disguise: &'a [u8],
-    /// The ways by which codes for this purpose go, the first that a user can be reached by counts.
+    /// The media that codes for this purpose can use; the first one that reaches the user counts.
     pub ways: &'a [Medium],
 }
 
-/// The answer to a request: what was sent, or that something was, or why nothing is.
+/// The answer to a request: a sent code, a simulated delivery, or the reason why none is sent.
 pub fn answer(
     pool: &UserPool,
     request: Request<'_>,
@@ -82,12 +83,12 @@ pub fn answer(
     }
 }
 
-/// First letters of people's addresses and of the domains of mailboxes, about as often as they occur.
+/// First letters of addresses and of mailbox domains, about as often as they occur.
 const LOCAL_PARTS: &[u8] = b"aaaaabbbccccddddeeefgghhiijjjjjkkklllmmmmmmnnnopprrrsssssstttuvwyz";
 const DOMAINS: &[u8] = b"ggggggggggggggggggggyyyyhhhhhoooooiiiaaamlpwtcebsnrduf";
 
-/// Where a code would go if it went: by a way that leads to users of this pool, to an address such as people have. Where the
-/// name is an address, it is that one, as it would be a user's.
+/// A simulated delivery: a medium that this pool's users have, and an address that a person could have. If the name is
+/// an address, it is that one, as it would be for a user.
 fn simulated_delivery(pool: &UserPool, request: &Request<'_>) -> Delivery {
     let medium = simulated_medium(pool, request.ways, request.username);
     let named = medium_of(request.username).filter(|named| *named == medium);
@@ -110,7 +111,7 @@ fn number(random: &[u8]) -> u64 {
     random.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The medium of which a name is an address.
+/// The medium for which the name is an address.
 fn medium_of(name: &str) -> Option<Medium> {
     match name {
         name if name.starts_with('+') => Some(Medium::Sms),
@@ -119,8 +120,8 @@ fn medium_of(name: &str) -> Option<Medium> {
     }
 }
 
-/// The first way by which users have proved an address when they signed up, or the one of them whose address the name is.
-/// Where users prove none there, an e-mail is the likelier one.
+/// The first medium whose address users verify at the sign-up, or the medium for which the name is an address. Where
+/// users verify none, e-mail is assumed.
 fn simulated_medium(pool: &UserPool, ways: &[Medium], username: &str) -> Medium {
     let mut likely: Vec<_> = ways.iter().copied().filter(|way| pool.verifies(way.attribute())).collect();
     if likely.is_empty() {
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_nobody_has_the_form_of_what_is_told_of_somebody() {
+    fn a_simulated_delivery_has_the_form_of_a_real_one() {
         let (medium, address) = told(&["email"], &PHONE_FIRST, "jane");
         assert!(medium == Medium::Email && mask(medium, &address).len() == "j***@e***".len(), "{address}");
         let named = "jane@company.com";
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_nobody_is_each_time_the_same_and_follows_from_nothing_that_is_known() {
+    fn a_simulated_delivery_is_stable_and_can_not_be_predicted() {
         let (mut emails, mut numbers) = (BTreeSet::new(), BTreeSet::new());
         for key in 0..200_u8 {
             let hash: [u8; 32] =
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_nobody_came_by_a_way_that_leads_to_somebody() {
+    fn a_simulated_delivery_uses_a_medium_that_users_have() {
         let both = ["email", "phone_number"];
         for name in ["jane", "jane@company.com", "+12025550123"] {
             assert_eq!(told(&both, &[Medium::Sms], name).0, Medium::Sms, "{name}");
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn why_nothing_is_sent_is_recorded_where_it_is_not_told() {
+    fn the_reason_for_no_code_is_recorded_where_it_is_not_told() {
         let pool = pool(CreateUserPoolRequest::default());
         let asking = |hides_users| {
             let purpose = CodePurpose::SignUp;

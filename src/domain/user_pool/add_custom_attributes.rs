@@ -7,7 +7,7 @@ use crate::proto::events::CustomAttributesAdded;
 use crate::proto::events::user_pool_event::Event;
 use crate::proto::v1;
 
-/// Decides which attributes users can have from now on. They can be neither changed nor removed later.
+/// Decides which custom attributes are added to a pool. They can be neither changed nor removed later.
 pub fn add_custom_attributes(
     pool: &UserPool,
     asked: &[v1::SchemaAttributeType],
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_binds_every_later_write() {
+    fn added_attributes_constrain_every_later_write() {
         let level = v1::SchemaAttributeType {
             number_attribute_constraints: Some(v1::NumberAttributeConstraintsType {
                 min_value: Some("1".to_owned()),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_added_is_refused_and_nothing_of_it_is_there() {
+    fn an_invalid_addition_is_refused_as_a_whole() {
         let refused =
             |asked: &[v1::SchemaAttributeType]| refused_parameter(add_custom_attributes(&some_pool(), asked, 50));
         let taken = "custom:age: Existing attribute already has name custom:age.";
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_standard_attribute_is_free_with_the_prefix() {
+    fn a_custom_attribute_may_have_the_name_of_a_standard_one() {
         assert!(grown(&[asked("email", "Boolean")]).schema.iter().any(|known| known.name() == "custom:email"));
     }
 }

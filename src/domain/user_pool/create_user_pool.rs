@@ -9,21 +9,21 @@ use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{SigningKeyAdded, UserPoolCreated, UserPoolSettings};
 use crate::proto::v1;
 
-/// What the command brings beside the request: names and keys that were made outside the rules.
+/// The request, and the ids and keys that were made outside the rules.
 pub struct CreateUserPool {
     /// The region that the id starts with.
     pub region: String,
-    /// The account in the ARN.
+    /// The account in the pool's ARN.
     pub account_id: String,
     /// The `iss` of the pool's tokens.
     pub issuer: String,
     /// The keys that sign its tokens, one for each use.
     pub signing_keys: Vec<SigningKeyAdded>,
-    /// When they start to sign.
+    /// When the keys start to sign.
     pub at: Timestamp,
-    /// How many custom attributes a pool can have.
+    /// The most custom attributes that a pool can have.
     pub most_custom_attributes: u32,
-    /// What was asked for.
+    /// The request as the caller sent it.
     pub request: v1::CreateUserPoolRequest,
 }
 
@@ -56,7 +56,7 @@ fn created(command: &CreateUserPool) -> Result<UserPoolCreated, Error> {
     let required = |name: &str| schema.iter().any(|attribute| attribute.name() == name && attribute.required());
     let aliases = |name: &str| settings.alias_attributes.iter().any(|alias| alias == name);
     if required("preferred_username") && aliases("preferred_username") {
-        // As an alias it can't be given before the account is confirmed.
+        // As an alias, it can't be given before the account is confirmed.
         return Err(Error::invalid_parameter("preferred_username can be required or an alias, not both."));
     }
     Ok(UserPoolCreated {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_begins_with_its_keys_from_the_time_of_its_creation() {
+    fn a_pool_has_its_keys_from_its_creation_on() {
         let key = |kid: &str, purpose: SigningKeyUse| SigningKeyAdded {
             kid: kid.to_owned(),
             r#use: purpose.into(),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_has_the_defaults_of_cognito() {
+    fn absent_settings_get_cognitos_defaults() {
         let settings = pool(v1::CreateUserPoolRequest::default()).settings;
         let policies = settings.policies.unwrap();
         let policy = policies.password_policy.unwrap();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_given_password_policy_what_is_not_named_is_not_required() {
+    fn a_given_password_policy_requires_only_what_it_names() {
         let policy = v1::PasswordPolicyType { minimum_length: Some(12), ..Default::default() };
         let policies = v1::UserPoolPolicyType { password_policy: Some(policy), ..Default::default() };
         let pool = pool(v1::CreateUserPoolRequest { policies: Some(policies), ..Default::default() });
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_given_in_one_place_shows_in_both() {
+    fn a_message_text_shows_in_both_of_its_fields() {
         let settings = pool(v1::CreateUserPoolRequest {
             email_verification_message: Some("older {####}".to_owned()),
             verification_message_template: Some(v1::VerificationMessageTemplateType {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_field_for_the_life_of_temporary_passwords_says_nothing_else_beside_the_newer_one() {
+    fn both_fields_for_the_life_of_temporary_passwords_must_agree() {
         let days = |newer: Option<i32>, older: Option<i32>| v1::CreateUserPoolRequest {
             policies: Some(v1::UserPoolPolicyType {
                 password_policy: Some(v1::PasswordPolicyType {
@@ -258,7 +258,7 @@ mod tests {
             (Some(3), None, 3),
             (None, Some(5), 5),
             (None, None, 7),
-            // 0 says nothing.
+            // 0 counts as absent.
             (Some(0), None, 7),
             (None, Some(0), 7),
             (Some(0), Some(0), 7),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_factor_that_can_be_asked_for_is_there() {
+    fn optional_mfa_needs_a_second_factor() {
         let optional =
             || v1::CreateUserPoolRequest { mfa_configuration: Some("OPTIONAL".to_owned()), ..Default::default() };
         assert!(refusal_of(optional()).contains("can't disable all MFAs"));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_e_mails_are_sent_from_must_be_addresses() {
+    fn senders_of_e_mails_must_be_addresses() {
         let email = |from: Option<&str>, reply_to: Option<&str>| v1::CreateUserPoolRequest {
             email_configuration: Some(v1::EmailConfigurationType {
                 from: from.map(str::to_owned),
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_can_not_do_yet_is_refused_by_its_name() {
+    fn unbuilt_features_are_refused_by_name() {
         let none = v1::CreateUserPoolRequest::default;
         let policies = |policies| Some(policies);
         let requests = [

@@ -6,7 +6,7 @@ use crate::domain::user_pool::UserPool;
 use crate::proto::events::UserPoolDeleted;
 use crate::proto::events::user_pool_event::Event;
 
-/// Ends a pool with everything in it, unless it is protected.
+/// Deletes a pool with everything in it, unless it is protected.
 pub fn delete_user_pool(pool: &UserPool) -> Decision<Event, NoFacts, ()> {
     if pool.settings.deletion_protection.as_deref() == Some("ACTIVE") {
         return Decision::refuse(Error::invalid_parameter(
@@ -23,7 +23,7 @@ mod tests {
     use crate::proto::v1::CreateUserPoolRequest;
 
     #[test]
-    fn a_pool_ends_unless_it_is_protected() {
+    fn a_pool_is_deleted_unless_it_is_protected() {
         let decision = delete_user_pool(&pool(CreateUserPoolRequest::default()));
         decision.answer.unwrap();
         assert_eq!(decision.events, [Event::Deleted(UserPoolDeleted {})]);

@@ -23,22 +23,22 @@ use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{SigningKeyUse, UserPoolSettings};
 use crate::proto::{json, v1};
 
-/// What a user pool is.
+/// The state of a user pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserPool {
-    /// Its name.
+    /// The pool's display name; it need not be unique.
     pub name: String,
-    /// The region that its id starts with.
+    /// The region that the pool's id starts with.
     pub region: String,
-    /// The account in its ARN.
+    /// The account in the pool's ARN.
     pub account_id: String,
     /// The `iss` of its tokens.
     pub issuer: String,
-    /// What its owner chose.
+    /// The settings that were chosen, with Cognito's defaults filled in.
     pub settings: UserPoolSettings,
-    /// All attributes that its users can have.
+    /// All attributes that users of the pool can have.
     pub schema: Vec<v1::SchemaAttributeType>,
-    /// The keys that sign its tokens.
+    /// The keys that sign the pool's tokens, retired ones included.
     pub signing_keys: Vec<SigningKey>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -46,12 +46,12 @@ pub struct UserPool {
     pub modified_at: Timestamp,
 }
 
-/// A key that signs tokens, in its time.
+/// A key that signs tokens for some time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SigningKey {
-    /// The `kid` of its tokens.
+    /// The `kid` in the header of its tokens.
     pub kid: String,
-    /// What it signs.
+    /// The kind of tokens that the key signs.
     pub purpose: TokenUse,
     /// The RSA modulus, base64url.
     pub n: String,
@@ -59,24 +59,23 @@ pub struct SigningKey {
     pub e: String,
     /// The private key as PKCS #8, sealed under the pool's key.
     pub private_key: Sealed,
-    /// From when on it signs.
+    /// When the key starts to sign.
     pub active_from: Timestamp,
-    /// Until when it signs: its successor's `active_from`.
+    /// When the key stops to sign: the `active_from` of its successor.
     pub retired_at: Option<Timestamp>,
 }
 
-/// What a token is for: its `token_use`.
+/// The kind of a token: its claim `token_use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum TokenUse {
-    /// An ID token.
     Id,
-    /// An access token.
     Access,
 }
 
 impl TokenUse {
-    /// The claim's value.
+    /// The value of the claim `token_use`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -104,7 +103,7 @@ impl Aggregate for UserPool {
             }),
             Event::SettingsChanged(changed) => state.map(|pool| {
                 let new = changed.settings.clone().unwrap_or_default();
-                // Members of a message that were written by it are read by it.
+                // `merged` can't fail here: the same message type wrote these members.
                 let settings = json::merged(&pool.settings, &changed.changed, &new).unwrap_or(new);
                 let name = changed.name.clone().unwrap_or(pool.name);
                 Self { settings, name, modified_at: at, ..pool }
@@ -147,29 +146,29 @@ impl Aggregate for UserPool {
 }
 
 impl UserPool {
-    /// The pool's ARN.
+    /// The ARN of the pool, made of region, account and id.
     pub fn arn(&self, id: &UserPoolId) -> String {
         format!("arn:aws:cognito-idp:{}:{}:userpool/{id}", self.region, self.account_id)
     }
 
-    /// Whether a code that is sent at sign-up proves an attribute.
+    /// Whether the pool verifies this attribute by the code of a sign-up.
     pub fn verifies(&self, attribute: &str) -> bool {
         self.settings.auto_verified_attributes.iter().any(|verified| verified == attribute)
     }
 
-    /// Whether a sign-up by e-mail is confirmed by a link.
+    /// Whether a sign-up by e-mail is confirmed by a link instead of a code.
     pub fn confirms_with_link(&self) -> bool {
         let template = self.settings.verification_message_template.as_ref();
         template.is_some_and(|it| it.default_email_option() == "CONFIRM_WITH_LINK")
     }
 
-    /// The key that signs tokens of a use at a time.
+    /// The key that signs tokens of a kind at this time.
     pub fn signing_key(&self, purpose: TokenUse, at: Timestamp) -> Option<&SigningKey> {
         let mut keys = self.signing_keys.iter().filter(|key| key.purpose == purpose);
         keys.rfind(|key| key.active_from <= at && key.retired_at.is_none_or(|retired| at < retired))
     }
 
-    /// How names of its users are compared and which attributes stand for a name. Fixed at creation.
+    /// How user names are compared, and which attributes serve as names. Fixed at creation.
     pub fn name_rules(&self) -> NameRules {
         let set = |names: &[String]| names.iter().cloned().collect();
         NameRules {
@@ -179,14 +178,14 @@ impl UserPool {
         }
     }
 
-    /// Whether SMS is one of its second factors: as it was chosen, or else where the pool can send SMS.
+    /// Whether SMS is a second factor: as it was chosen, or by default if the pool can send SMS.
     pub fn has_sms_mfa(&self) -> bool {
         let settings = &self.settings;
         let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
         asked_for && settings::has_sms_factor(settings)
     }
 
-    /// How a user whose password is forgotten can choose another.
+    /// How a user can replace a forgotten password.
     pub fn recovery(&self) -> Recovery {
         let setting = self.settings.account_recovery_setting.as_ref();
         let mut mechanisms = setting.map(|it| it.recovery_mechanisms.clone()).unwrap_or_default();
@@ -202,14 +201,14 @@ impl UserPool {
         Recovery::ByUser(if ways.is_empty() { vec![Medium::Sms, Medium::Email] } else { ways })
     }
 
-    /// The rules for passwords.
+    /// The password policy of the pool.
     pub fn password_policy(&self) -> v1::PasswordPolicyType {
         self.settings.policies.as_ref().and_then(|policies| policies.password_policy).unwrap_or_default()
     }
 
-    /// Until when a temporary password is good that was set, or whose user was changed, at a time.
+    /// When a temporary password expires. `set_at` is when it was set, or when its user was changed last.
     pub fn temporary_password_ends(&self, set_at: Timestamp) -> Timestamp {
-        // 0 says nothing; earlier releases kept it.
+        // 0 counts as absent; pools of earlier releases may store it.
         let given = |days: &i32| *days > 0;
         let older = self.settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
         let newer = self.password_policy().temporary_password_validity_days;
@@ -221,36 +220,36 @@ impl UserPool {
 /// How a forgotten password is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
-    /// The user is sent a code, by the first of these ways whose address it has proved.
+    /// The user is sent a code, by the first of these media whose address is verified.
     ByUser(Vec<Medium>),
-    /// Only an administrator can help.
+    /// Only an administrator can reset the password.
     ByAdministrator,
 }
 
-/// How user names of a pool are compared and what stands for one.
+/// How user names of a pool are compared, and which attributes serve as names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameRules {
-    /// Whether names differ by case.
+    /// Whether user names differ by case.
     pub case_sensitive: bool,
-    /// Attributes that stand for the name once they are verified (`preferred_username` at once).
+    /// Attributes that serve as names once they are verified (`preferred_username` at once).
     pub alias_attributes: BTreeSet<String>,
-    /// Attributes one of which is the name.
+    /// Attributes of which one is the user name.
     pub username_attributes: BTreeSet<String>,
 }
 
 impl NameRules {
-    /// The form of a name that is compared. Where addresses are names, all spellings of a mailbox are one.
+    /// The form in which a name is compared. Where addresses are names, all spellings of a mailbox have the same form.
     pub fn normalise(&self, name: &str) -> String {
         let addresses = self.alias_attributes.contains("email") || self.username_attributes.contains("email");
         let mailbox = if addresses { addresses::mailbox(name) } else { None };
         match mailbox.map(|mailbox| self.folded(&mailbox)) {
-            // Small letters can be composed in other ways than capital ones.
+            // Lower-case letters can be composed in other ways than upper-case ones.
             Some(folded) => addresses::mailbox(&folded).unwrap_or(folded),
             None => self.folded(name),
         }
     }
 
-    /// A name without its case, where that makes no difference: all that releases compared before mailboxes had one form.
+    /// A name without its case, if the pool ignores case. Earlier releases compared this form.
     pub fn folded(&self, name: &str) -> String {
         if self.case_sensitive { name.to_owned() } else { name.to_lowercase() }
     }
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_its_creation_makes_a_pool_and_its_deletion_ends_it() {
+    fn only_creation_makes_a_pool_and_deletion_ends_it() {
         let deleted = || Event::Deleted(UserPoolDeleted {});
         let changed = || Event::SettingsChanged(UserPoolSettingsChanged::default());
         assert!(yields(&[key("one", SigningKeyUse::Id, 0), changed()]).is_none());
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_settings_take_the_place_of_old_ones_and_absent_ones_are_taken_back() {
+    fn changed_settings_replace_old_ones_and_absent_ones_are_removed() {
         let settings = |text: Option<&str>, subject: Option<&str>| UserPoolSettings {
             sms_verification_message: text.map(str::to_owned),
             email_verification_subject: subject.map(str::to_owned),
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_takes_over_from_the_one_before_of_the_same_use() {
+    fn a_new_key_retires_the_previous_one_of_the_same_use() {
         let pool = yields(&[
             created(),
             key("id", SigningKeyUse::Id, 0),
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_password_lives_by_the_newer_field_or_else_by_the_older_one() {
+    fn the_newer_field_for_the_life_of_temporary_passwords_takes_precedence() {
         let days = |newer: Option<i32>, older: Option<i32>| {
             let password_policy = newer
                 .map(|it| v1::PasswordPolicyType { temporary_password_validity_days: Some(it), ..Default::default() });
@@ -399,13 +398,13 @@ mod tests {
         assert_eq!(by_name.normalise("Jane@Example.com"), "Jane@Example.com", "it is a name like any other here");
     }
 
-    /// What spells a mailbox in another way: nothing that a reader would see, or nothing that a mail relay would.
+    /// Spells a mailbox in another way: invisibly to a reader, or insignificantly to a mail relay.
     fn spelled(local: &str, domain: &str, ways: &[u8]) -> String {
         let other = |(index, letter): (usize, char)| match ways.get(index).copied().unwrap_or_default() % 4 {
             1 => letter.to_uppercase().to_string(),
             2 => format!("{letter}\u{ad}"),
             3 if letter.is_ascii_lowercase() => {
-                // The letter of full width: those stand in the order of ASCII.
+                // A full-width letter; these stand in the order of ASCII.
                 char::from_u32(letter as u32 - 'a' as u32 + 0xff41).unwrap_or(letter).to_string()
             }
             _ => letter.to_string(),
@@ -415,7 +414,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_form_is_its_own_form(name in ".{0,24}", local in "\\PC{1,8}", domain in "\\PC{1,12}", sensitive in any::<bool>()) {
+        fn a_normalised_name_stays_the_same(name in ".{0,24}", local in "\\PC{1,8}", domain in "\\PC{1,12}", sensitive in any::<bool>()) {
             for name in [name, format!("{local}@{domain}")] {
                 let once = addresses(sensitive).normalise(&name);
                 prop_assert_eq!(addresses(sensitive).normalise(&once), once);

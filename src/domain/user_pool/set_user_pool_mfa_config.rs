@@ -7,8 +7,8 @@ use crate::proto::events::user_pool_event::Event;
 use crate::proto::events::{UserPoolSettings, UserPoolSettingsChanged};
 use crate::proto::{json, v1};
 
-/// Decides a pool's second factors. Each one that the request does not name is off from now on; what it does not say about
-/// one that it names stays, and so do whether a second factor is asked for, and passkeys.
+/// Decides a pool's second factors. A factor that the request does not name is turned off. Absent parts of a named
+/// factor stay as they are, and so do the MFA configuration and passkeys.
 pub fn set_user_pool_mfa_config(
     pool: &UserPool,
     request: v1::SetUserPoolMfaConfigRequest,
@@ -54,7 +54,7 @@ fn chosen(current: &UserPoolSettings, request: &v1::SetUserPoolMfaConfigRequest)
     }
 }
 
-/// Refuses a choice of factors that contradicts whether one is asked for.
+/// Refuses factors that contradict the MFA configuration.
 fn check(chosen: &UserPoolSettings, request: &v1::SetUserPoolMfaConfigRequest) -> Result<(), Error> {
     let sms = request.sms_mfa_configuration.is_some();
     let (app, email) = (request.software_token_mfa_configuration, request.email_mfa_configuration.is_some());
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_factor_is_kept_as_it_is_given_and_the_event_says_what_changed() {
+    fn every_factor_is_stored_as_given_and_the_event_names_changes() {
         let request = v1::SetUserPoolMfaConfigRequest {
             sms_mfa_configuration: sms(Some("SMS {####}"), Some(sender())),
             software_token_mfa_configuration: app(true),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_that_is_not_named_is_off_and_what_others_need_stays() {
+    fn a_factor_that_is_not_named_is_turned_off_and_shared_settings_stay() {
         let all = v1::SetUserPoolMfaConfigRequest {
             sms_mfa_configuration: sms(Some("SMS {####}"), Some(sender())),
             email_mfa_configuration: email(),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_tier_has_no_email_factor_and_no_passkeys_and_can_not_be_gone_back_to_with_them() {
+    fn the_tier_lite_excludes_email_factors_and_passkeys() {
         let lite = pool(v1::CreateUserPoolRequest { user_pool_tier: Some("LITE".to_owned()), ..Default::default() });
         let with_email = v1::SetUserPoolMfaConfigRequest { email_mfa_configuration: email(), ..mode("OPTIONAL") };
         let with_passkeys = v1::SetUserPoolMfaConfigRequest { web_authn_configuration: passkeys(), ..mode("OFF") };

@@ -1,4 +1,4 @@
-//! What may be chosen for a pool: defaults, and the values that are refused until their feature is there.
+//! Rules for a pool's settings: defaults, and values that are refused until their feature is built.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use crate::domain::message::{CODE_PLACE, NamedAddress, USERNAME_PLACE};
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
-/// The settings that a request chooses: creating and updating name them alike, but for how users are named and for what an
-/// update leaves as it is.
+/// The settings of a request. Requests to create and to update have the same field names, except for the fields about
+/// user names and those that an update leaves as they are.
 macro_rules! chosen {
     ($request:ident, { $($own:ident: $value:expr),* $(,)? }) => {
         UserPoolSettings {
@@ -34,7 +34,7 @@ macro_rules! chosen {
 }
 pub(super) use chosen;
 
-/// Takes a number of days that is 0 for one that is not given, as Cognito does.
+/// Treats 0 days as absent, as Cognito does.
 pub fn without_zeros(mut settings: UserPoolSettings) -> UserPoolSettings {
     let given = |days: Option<i32>| days.filter(|days| *days > 0);
     if let Some(policy) = settings.policies.as_mut().and_then(|policies| policies.password_policy.as_mut()) {
@@ -46,12 +46,12 @@ pub fn without_zeros(mut settings: UserPoolSettings) -> UserPoolSettings {
     settings
 }
 
-/// Fills in what Cognito fills in where the owner says nothing. How a forgotten password is recovered is shown only where it
-/// was chosen, so its default is none of these: it acts where there is none.
+/// Fills in Cognito's defaults. The recovery of forgotten passwords is not filled in, because it is shown only if it
+/// was chosen; its default applies when it is absent.
 pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     let policies = settings.policies.get_or_insert_default();
     let given = policies.password_policy.take();
-    // The older field for the life of temporary passwords counts where the newer one is not given.
+    // The older field for the life of temporary passwords counts if the newer one is absent.
     let older_days = settings.admin_create_user_config.as_ref().and_then(|it| it.unused_account_validity_days);
     policies.password_policy = Some(password_policy_with_defaults(given, older_days));
     policies
@@ -62,14 +62,15 @@ pub fn with_defaults(mut settings: UserPoolSettings) -> UserPoolSettings {
     settings.user_pool_tier.get_or_insert_with(|| "ESSENTIALS".to_owned());
     settings.lambda_config.get_or_insert_default();
     if settings.mfa_configuration.as_deref() == Some("OFF") {
-        // Without a second factor there is nothing to be chosen about it.
+        // Without a second factor, nothing about one is stored.
         settings.sms_mfa_enabled = None;
         settings.software_token_mfa_configuration = None;
         settings.email_mfa_configuration = None;
     }
     let template = settings.verification_message_template.get_or_insert_default();
     template.default_email_option.get_or_insert_with(|| "CONFIRM_WITH_CODE".to_owned());
-    // The texts stand in two places of the API and are one value: what is given in one shows in the other.
+    // The API has each of these texts in two fields with one value: a text that is given in one field shows in the
+    // other.
     share(&mut settings.sms_verification_message, &mut template.sms_message);
     share(&mut settings.email_verification_message, &mut template.email_message);
     share(&mut settings.email_verification_subject, &mut template.email_subject);
@@ -94,7 +95,7 @@ fn share(one: &mut Option<String>, other: &mut Option<String>) {
     }
 }
 
-/// A pool without a policy gets the whole default; in a given policy what is not named is not required.
+/// The default policy for a pool without one. In a given policy, rules that are not named are not required.
 fn password_policy_with_defaults(
     given: Option<v1::PasswordPolicyType>,
     older_days: Option<i32>,
@@ -112,7 +113,7 @@ fn password_policy_with_defaults(
     }
 }
 
-/// Refuses values that contradict each other, and those whose feature is not built.
+/// Refuses values that contradict each other, and values whose feature is not built.
 pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
     refuse_unbuilt(settings)?;
     if !settings.alias_attributes.is_empty() && !settings.username_attributes.is_empty() {
@@ -140,14 +141,14 @@ pub fn check(settings: &UserPoolSettings) -> Result<(), Error> {
     check_tags(&settings.user_pool_tags)
 }
 
-/// Refuses what a request for a whole pool must not say. A pool that says so from before goes on as it is.
+/// Refuses settings that a request for a whole pool must not contain. Pools that already have them stay as they are.
 pub fn check_given(settings: &UserPoolSettings) -> Result<(), Error> {
     let admin = settings.admin_create_user_config.as_ref();
     check_invitations(admin.and_then(|admin| admin.invite_message_template.as_ref()))?;
     let policy = settings.policies.as_ref().and_then(|policies| policies.password_policy.as_ref());
     let newer = policy.and_then(|policy| policy.temporary_password_validity_days);
     let older = admin.and_then(|admin| admin.unused_account_validity_days);
-    // The newer one counts where it is there: another value beside it would be without effect.
+    // The newer field takes precedence, so a different value in the older one would have no effect.
     if newer.zip(older).is_some_and(|(newer, older)| newer != older) {
         return Err(Error::invalid_parameter(
             "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays",
@@ -156,7 +157,7 @@ pub fn check_given(settings: &UserPoolSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Without its name or its password nobody accepts an invitation.
+/// An invitation is useless without the user name or the password.
 fn check_invitations(template: Option<&v1::MessageTemplateType>) -> Result<(), Error> {
     let texts = template.map(|it| [("EmailMessage", &it.email_message), ("SMSMessage", &it.sms_message)]);
     let lacks = |text: &str| !(text.contains(USERNAME_PLACE) && text.contains(CODE_PLACE));
@@ -169,12 +170,12 @@ fn check_invitations(template: Option<&v1::MessageTemplateType>) -> Result<(), E
     }
 }
 
-/// Whether codes by SMS are a second factor: as it was chosen, or else where the pool can send SMS.
+/// Whether SMS codes are a second factor: as it was chosen, or by default if the pool can send SMS.
 pub fn has_sms_factor(settings: &UserPoolSettings) -> bool {
     settings.sms_mfa_enabled.unwrap_or(settings.sms_configuration.is_some())
 }
 
-/// Where a second factor can be asked for, there is one.
+/// Refuses MFA that is optional or required but has no second factor.
 fn check_factors(settings: &UserPoolSettings) -> Result<(), Error> {
     let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
     let app = settings.software_token_mfa_configuration.is_some_and(|app| app.enabled());
@@ -188,7 +189,7 @@ fn check_factors(settings: &UserPoolSettings) -> Result<(), Error> {
 
 const MOST_TAGS: usize = 50;
 
-/// Refuses more tags than a pool can have, and keys of the prefix that AWS keeps for itself.
+/// Refuses more tags than a pool can have, and keys with the prefix that AWS reserves.
 pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
     if tags.keys().any(|key| key.to_lowercase().starts_with("aws:")) {
         return Err(Error::invalid_parameter("Tag keys must not start with aws:."));
@@ -199,7 +200,7 @@ pub fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What e-mails will have in their headers must be addresses: later it would be too late to say so.
+/// Refuses senders that are no addresses: in the headers of an e-mail it would be too late.
 fn check_senders(settings: &UserPoolSettings) -> Result<(), Error> {
     let Some(email) = &settings.email_configuration else { return Ok(()) };
     let refused = |what: &str| Err(Error::invalid_parameter(format!("EmailConfiguration.{what}")));
@@ -212,7 +213,7 @@ fn check_senders(settings: &UserPoolSettings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what the pool's tier does not have: the lowest one has neither e-mail as a second factor nor passkeys.
+/// Refuses settings that the pool's tier lacks: LITE has neither e-mail as a second factor nor passkeys.
 pub fn check_tier(settings: &UserPoolSettings) -> Result<(), Error> {
     let unavailable = [
         (settings.email_mfa_configuration.is_some(), "EmailMfaConfiguration"),
@@ -228,7 +229,7 @@ pub fn check_tier(settings: &UserPoolSettings) -> Result<(), Error> {
     }
 }
 
-/// Each way of recovery has its own rank, and an administrator is the only one or none.
+/// Each way of recovery needs a priority of its own, and `admin_only` excludes all others.
 fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
     let mechanisms = settings.account_recovery_setting.as_ref().map(|it| it.recovery_mechanisms.as_slice());
     let mechanisms = mechanisms.unwrap_or_default();
@@ -249,7 +250,7 @@ fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
     }
 }
 
-/// Values that would change who gets in, or what a user is sent, before the server can act on them.
+/// Refuses values that would change who can sign in, or what users are sent, until the server supports them.
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
     let refused = [
         (settings.lambda_config.as_ref().is_some_and(|it| *it != v1::LambdaConfigType::default()), "LambdaConfig"),
@@ -278,7 +279,7 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
     refuse_given(&refused)
 }
 
-/// Refuses parts of a request that came to Cognito later and whose features are not built.
+/// Refuses parts of a request that are newer in Cognito and whose features are not built.
 pub fn refuse_later_parts(parts: [(bool, &str); 4]) -> Result<(), Error> {
     refuse_given(&parts)
 }

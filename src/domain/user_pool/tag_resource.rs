@@ -7,7 +7,7 @@ use crate::domain::user_pool::{UserPool, settings};
 use crate::proto::events::UserPoolTagged;
 use crate::proto::events::user_pool_event::Event;
 
-/// Sets tags; a key that the pool has already gets the new value.
+/// Sets tags. The value of an existing key is replaced.
 pub fn tag_resource(pool: &UserPool, tags: BTreeMap<String, String>) -> Decision<Event, NoFacts, ()> {
     let current = &pool.settings.user_pool_tags;
     let all = current.iter().chain(&tags).map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_set_one_by_one_and_removed_likewise() {
+    fn tags_are_set_and_removed_one_by_one() {
         let before = tagged(&[("a", "1"), ("b", "2")]);
         let decision = tag_resource(&before, tags(&[("b", "3"), ("c", "")]));
         let pool = after(before, decision);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_has_at_most_fifty_tags_and_none_of_the_prefix_that_is_kept_for_aws() {
+    fn a_pool_has_at_most_fifty_tags_and_none_with_the_prefix_of_aws() {
         let fifty: Vec<_> = (0..50).map(|index| format!("k{index}")).collect();
         let fifty: Vec<_> = fifty.iter().map(|key| (key.as_str(), "")).collect();
         let full = tagged(&fifty);

@@ -8,8 +8,9 @@ use crate::proto::events::{UserPoolSettings, UserPoolSettingsChanged};
 use crate::proto::presence::EmptyField;
 use crate::proto::{json, v1};
 
-/// Decides a change of settings. As in Cognito, what is not given goes back to its default. How users are named stays, and so
-/// do tags and what guards an account, passwords' rules and the second factor: no update weakens those in silence.
+/// Decides a change of settings. As in Cognito, an absent setting goes back to its default. The rules for user names
+/// stay, and so do tags, the password policy, the second factor and other protections of accounts: no update weakens
+/// these silently.
 pub fn update_user_pool(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Decision<Event, NoFacts, ()> {
     match changed(pool, request) {
         Ok(None) => Decision::events(Vec::new(), ()),
@@ -39,8 +40,8 @@ fn changed(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> Result<Option
     Ok((!changed.is_empty()).then_some(UserPoolSettingsChanged { changed, settings: Some(settings), name }))
 }
 
-/// The settings with those policies that the pool has, where none are given. The life of temporary passwords is a part of
-/// them that has an older field beside them.
+/// The settings with the pool's policies, where the request gives none. The life of temporary passwords, one of them,
+/// also has an older field.
 fn keeping_policies(pool: &UserPool, mut settings: UserPoolSettings) -> UserPoolSettings {
     let given = settings.policies.take().unwrap_or_default();
     let current = pool.settings.policies.clone().unwrap_or_default();
@@ -66,7 +67,7 @@ fn settings_of(pool: &UserPool, request: v1::UpdateUserPoolRequest) -> UserPoolS
         alias_attributes: pool.settings.alias_attributes.clone(),
         username_attributes: pool.settings.username_attributes.clone(),
         username_configuration: pool.settings.username_configuration,
-        // These are SetUserPoolMfaConfig's.
+        // SetUserPoolMfaConfig sets these.
         sms_mfa_enabled: pool.settings.sms_mfa_enabled,
         software_token_mfa_configuration: pool.settings.software_token_mfa_configuration,
         email_mfa_configuration: pool.settings.email_mfa_configuration.clone(),
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_event_says_what_changed_and_what_is_not_given_goes_back_to_its_default() {
+    fn the_event_names_changes_and_absent_settings_go_back_to_their_defaults() {
         let before = created();
         let request = v1::UpdateUserPoolRequest {
             pool_name: Some("friends".to_owned()),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_guards_accounts_stays_until_an_update_says_otherwise() {
+    fn protections_of_accounts_stay_until_an_update_changes_them() {
         let before = pool(v1::CreateUserPoolRequest {
             policies: policies(policy(20, Some(3))),
             mfa_configuration: Some("OPTIONAL".to_owned()),
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_field_for_the_life_of_temporary_passwords_changes_it_alone() {
+    fn the_older_field_changes_only_the_life_of_temporary_passwords() {
         let before = pool(v1::CreateUserPoolRequest { policies: policies(policy(20, Some(3))), ..Default::default() });
         let days = |days: i32| v1::UpdateUserPoolRequest {
             admin_create_user_config: Some(v1::AdminCreateUserConfigType {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_stay_until_others_or_none_are_given() {
+    fn tags_stay_until_a_request_names_tags() {
         let before = pool(v1::CreateUserPoolRequest { user_pool_tags: tags("old"), ..Default::default() });
         assert_eq!(update_user_pool(&before, v1::UpdateUserPoolRequest::default()).events, []);
         let others = v1::UpdateUserPoolRequest { user_pool_tags: tags("new"), ..Default::default() };
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn how_a_password_is_recovered_goes_back_to_what_is_not_shown() {
+    fn an_absent_recovery_setting_is_removed() {
         let recovery_mechanisms =
             vec![v1::RecoveryOptionType { name: Some("verified_email".to_owned()), priority: Some(1) }];
         let chosen = Some(v1::AccountRecoverySettingType { recovery_mechanisms });
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn how_users_are_named_stays() {
+    fn the_rules_for_user_names_stay() {
         let before = created();
         let decision = update_user_pool(&before, v1::UpdateUserPoolRequest::default());
         let after = apply(&before, &decision.events);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_creation_refuses_an_update_refuses_too() {
+    fn an_update_refuses_whatever_creation_refuses() {
         let update = |request| refused_parameter(update_user_pool(&created(), request));
         let mfa = v1::UpdateUserPoolRequest { mfa_configuration: Some("ON".to_owned()), ..Default::default() };
         assert!(update(mfa).starts_with("MfaConfiguration ON"));

@@ -1,4 +1,4 @@
-//! What is published next of one log, and what is put aside.
+//! What is published next from a log, and what is parked.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,39 +9,39 @@ use crate::kafka::relay::publish::Fate;
 use crate::store::feed::{Cursor, FeedRow, Log};
 use crate::store::parked::{Parking, Retried, Settled};
 
-/// Rows of one log in the order of its feed: each is published, or parked.
+/// Rows of one log in the order of its feed. Each is published or parked.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Which log.
+    /// The log that the rows come from.
     pub log: Log,
-    /// How many rows there were.
+    /// The number of rows.
     rows: usize,
-    /// What is to be published.
+    /// The records to be published.
     pub entries: Vec<Entry>,
-    /// What is parked.
+    /// The events to be parked.
     pub parked: Vec<Parking>,
-    /// Where the log is relayed up to, once this is done.
+    /// The position of the checkpoint once the batch is done.
     pub reached: Option<Cursor>,
-    /// When the first of what is not relayed happened.
+    /// When the oldest event of the batch happened.
     pub oldest: Option<Timestamp>,
 }
 
-/// A record, and the event that it is of, as it is parked if the brokers refuse it.
+/// A record with its event, which is parked if the brokers refuse the record.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// The record.
+    /// The CloudEvent of the event.
     pub record: Arc<Record>,
     event: Parking,
 }
 
 impl Batch {
-    /// Whether there were as many rows as are read at once: more may wait.
+    /// Whether as many rows were read as one read returns, so that more may wait.
     pub(super) fn is_full(&self, most: i64) -> bool {
         i64::try_from(self.rows).is_ok_and(|rows| rows >= most)
     }
 
-    /// Makes records of rows, of so many bytes at most. What can't be one is parked, and so is what follows it under its key, or
-    /// follows what is parked already.
+    /// Makes records of at most `largest` bytes from rows. A row that can't be a record is parked, and so are all later
+    /// rows of its key and rows of a key that is already parked.
     pub(super) fn new(log: Log, rows: Vec<FeedRow>, mut parked_keys: HashSet<String>, largest: usize) -> Self {
         let oldest = rows.first().map(|row| row.at);
         let reached = rows.last().map(|row| row.cursor.clone());
@@ -63,7 +63,7 @@ impl Batch {
         batch
     }
 
-    /// Parks what was not published after all.
+    /// Parks the events whose records were not published.
     pub(super) fn settle(&mut self, fates: impl Iterator<Item = Fate>) {
         let mut published = Vec::with_capacity(self.entries.len());
         for (entry, fate) in self.entries.drain(..).zip(fates) {
@@ -95,23 +95,23 @@ fn event(log: Log, row: &FeedRow, key: String) -> Parking {
 fn refused(event: Parking, why: &Poison) -> Parking {
     tracing::error!(
         log = event.log.name(), kind = event.kind, id = %event.event_id, key = event.key,
-        "an event is parked, and what follows it under its key: {why}"
+        "an event is parked, with all later events of its key: {why}"
     );
     Parking { why: Some(why.to_string()), ..event }
 }
 
-/// Events that were parked and are tried again, each key in its order.
+/// Parked events that are tried again, each key in its order.
 #[derive(Debug)]
 pub(super) struct Retrial {
-    /// How many rows there were.
+    /// The number of events.
     rows: usize,
-    /// What is to be published.
+    /// The records to be published.
     pub entries: Vec<Entry>,
     settled: Settled,
 }
 
 impl Retrial {
-    /// Makes records of what is tried again. What can't be one stays parked, and so does the rest of its key.
+    /// Makes records from parked events. An event that can't be a record stays parked, and so does the rest of its key.
     pub(super) fn new(log: Log, retried: Vec<Retried>, largest: usize) -> Self {
         let mut trial = Self { rows: retried.len(), entries: Vec::new(), settled: Settled::default() };
         let mut failed = HashSet::new();
@@ -120,7 +120,7 @@ impl Retrial {
                 continue;
             }
             let Some(row) = row else {
-                tracing::error!(log = log.name(), id = %event_id, key, "a parked event is in its log no more: it is left out");
+                tracing::error!(log = log.name(), id = %event_id, key, "a parked event is no longer in its log and is skipped");
                 trial.settled.published.push((user_pool_id, event_id, key));
                 continue;
             };
@@ -137,12 +137,12 @@ impl Retrial {
         trial
     }
 
-    /// Whether there were as many rows as are read at once: more may wait.
+    /// Whether as many events were read as one read returns, so that more may wait.
     pub(super) fn is_full(&self, most: i64) -> bool {
         i64::try_from(self.rows).is_ok_and(|rows| rows >= most)
     }
 
-    /// What became of all of it.
+    /// The outcome for every event.
     pub(super) fn settled(mut self, fates: impl Iterator<Item = Fate>) -> Settled {
         for (Entry { record, event }, fate) in self.entries.into_iter().zip(fates) {
             let Parking { user_pool_id, event_id, key, .. } = event;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_published_is_parked_with_what_follows_it_and_the_rest_goes_on() {
+    fn an_unpublishable_event_is_parked_with_later_ones_of_its_key() {
         let batch = batch(&["pool/joan"]);
         assert_eq!(ids(batch.entries.iter().map(|entry| &entry.event)), [1, 3]);
         assert_eq!(ids(batch.parked.iter()), [2, 4, 5]);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_brokers_refuse_is_parked_with_what_follows_it() {
+    fn a_record_that_brokers_refuse_is_parked_with_later_ones_of_its_key() {
         let mut batch = batch(&[]);
         batch.settle([Fate::Refused, Fate::Follows, Fate::Published].into_iter());
         assert_eq!(ids(batch.entries.iter().map(|entry| &entry.event)), [5]);

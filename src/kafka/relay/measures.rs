@@ -1,4 +1,4 @@
-//! What an operator sees of the relay.
+//! The metrics of the relay.
 
 use std::time::{Duration, Instant};
 
@@ -18,17 +18,17 @@ const OLDEST_WRITER: &str = "userpool_feed_oldest_writer_seconds";
 
 const ASK_FOR_WRITERS: Duration = Duration::from_secs(1);
 const WARN_OF_WRITERS: Duration = Duration::from_secs(10);
-/// No command's transaction takes so long.
+/// Longer than the transaction of any command.
 const OLD_WRITER_SECONDS: f64 = 5.0;
 
-/// Says what the metrics mean.
+/// Registers the descriptions of the metrics.
 pub(super) fn describe() {
     describe_counter!(PUBLISHED, "Events that this replica published");
     describe_gauge!(LAG, "Age of the oldest event that is not published; 0 on replicas that do not relay");
-    describe_counter!(ERRORS, "How often the relay began again");
+    describe_counter!(ERRORS, "Restarts of the relay after an error");
     describe_gauge!(
         PARKED,
-        "Events that can't be published, and those that follow them under their keys; 0 on replicas that do not relay"
+        "Events that can't be published, and later events of their keys; 0 on replicas that do not relay"
     );
     describe_gauge!(
         OLDEST_WRITER,
@@ -46,19 +46,19 @@ pub(super) fn count_error() {
     counter!(ERRORS).increment(1);
 }
 
-/// So many events of a log are parked.
+/// Sets the number of parked events of a log.
 pub(super) fn parked(log: Log, events: u64) {
     gauge!(PARKED, "log" => log.name()).set(events as f64);
 }
 
-/// The lag of a log whose oldest event that is not published is so old.
+/// Sets the lag of a log, by the time of its oldest unpublished event.
 pub(super) fn lag(log: Log, oldest: Option<Timestamp>) {
     let now = Clock.now();
     let millis = oldest.map_or(0, |at| now.0.saturating_sub(at.0).max(0));
     gauge!(LAG, "log" => log.name()).set(millis as f64 / 1000.0);
 }
 
-/// This replica does not relay: whoever does knows what waits.
+/// Resets the metrics, because this replica does not relay; the replica that does reports them.
 pub(super) fn forget() {
     for log in Log::ALL {
         lag(log, None);
@@ -66,7 +66,7 @@ pub(super) fn forget() {
     }
 }
 
-/// Watches for transactions that hold the feed up.
+/// Watches for transactions that block the feed.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
     asked: Option<Instant>,
@@ -74,7 +74,7 @@ pub(super) struct Writers {
 }
 
 impl Writers {
-    /// Looks at the oldest writer, once a second at most.
+    /// Checks the oldest writing transaction, once a second at most.
     pub(super) async fn observe(&mut self, store: &Store) {
         if !is_over(self.asked, ASK_FOR_WRITERS) {
             return;
@@ -83,7 +83,7 @@ impl Writers {
         let oldest = match store.oldest_writer().await {
             Ok(oldest) => oldest,
             Err(error) => {
-                tracing::debug!(%error, "the oldest writer is not known");
+                tracing::debug!(%error, "the oldest writer is unknown");
                 return;
             }
         };
@@ -98,7 +98,7 @@ impl Writers {
     }
 }
 
-/// As a number: what is not known is none, and least of all 0.
+/// The age in seconds. An unknown age is NaN, not 0.
 fn age(oldest: &OldestWriter) -> f64 {
     match oldest {
         OldestWriter::None => 0.0,
@@ -107,7 +107,7 @@ fn age(oldest: &OldestWriter) -> f64 {
     }
 }
 
-/// Whether something was so long ago.
+/// Whether the last time is at least this long ago.
 pub(super) fn is_over(last: Option<Instant>, interval: Duration) -> bool {
     last.is_none_or(|last| last.elapsed() >= interval)
 }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_that_is_not_known_is_no_number() {
+    fn an_unknown_age_is_not_a_number() {
         assert!(age(&OldestWriter::Unknown).is_nan());
         assert_eq!(age(&OldestWriter::None), 0.0);
         assert_eq!(age(&OldestWriter::Known { seconds: 7.5, whose: String::new() }), 7.5);

@@ -2,19 +2,21 @@
 //!
 //! One replica relays at a time. It holds the lease `relay-0` and a producer with the transactional id `relay-0`, and
 //! repeats: read a batch after the checkpoints, publish it in one Kafka transaction, move the checkpoints in one SQL
-//! transaction. What makes this safe whenever it stops:
+//! transaction. It can stop at any point safely:
 //!
-//! - Taking the lease changes its token, so from then on a predecessor can't move a checkpoint; then the checkpoints are
-//!   read; then connecting fences the predecessor's producer and aborts what it has in flight. Whatever it did publish
-//!   after the checkpoint is published again: twice, never not at all.
-//! - Whoever connected late, with a lease that another one has taken since, renews it before it publishes, and so finds out.
-//! - After any error the producer is thrown away and the lease given up: a replica that reaches Kafka takes over, or this
-//!   one begins again from the checkpoint, after a pause that grows.
+//! - Taking the lease changes its token, so from then on a predecessor can't move a checkpoint. Only then are the
+//!   checkpoints read. Then connecting fences the predecessor's producer and aborts its open transaction. Events that it
+//!   published after the checkpoint are published again: twice, but never not at all.
+//! - A replica that connects late, after another one has taken the lease, notices, because it renews the lease before
+//!   it publishes.
+//! - After any error the producer is dropped and the lease released: a replica that reaches Kafka takes over, or this
+//!   one starts again from the checkpoint, after a pause that grows.
 //!
-//! An event that can't be published as a whole (see [`Poison`](crate::kafka::cloud_event::Poison)) is parked: named in
-//! `relay_parked`, in the transaction that moves the checkpoint behind it, with an error in the log of the server. What follows
-//! under its key joins it there, so that no consumer sees a key's events out of order; all other keys go on. An operator has
-//! what is parked tried again; whoever relays does it, from the first of a key to the first that fails again.
+//! An event that can't be published as a whole (see [`Poison`](crate::kafka::cloud_event::Poison)) is parked: it is
+//! named in `relay_parked`, in the transaction that moves the checkpoint past it, and the server logs an error. Later
+//! events of its key are parked too, so that no consumer sees a key's events out of order; all other keys go on. An
+//! operator can have parked events tried again. The relaying replica does so, from the first event of a key to the next
+//! one that fails.
 
 mod batch;
 mod measures;
@@ -38,9 +40,10 @@ use crate::store::leases::Lease;
 use pause::Pause;
 use tenure::Tenure;
 
-/// The lease, and with the prefix the transactional id. More relays, each with its share of the keys, would have more.
+/// The lease, and with the prefix the transactional id. With several relays, each would have a share of the keys and a
+/// lease of its own.
 const SHARD: &str = "relay-0";
-/// A relay that is killed is replaced after this time at most, one that stops at once.
+/// A killed relay is replaced after this time at most; one that stops is replaced at once.
 const LEASE: Duration = Duration::from_secs(5);
 /// How often a replica that does not relay asks for the lease.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -54,7 +57,7 @@ pub struct Relay {
     holder: String,
 }
 
-/// Why a tenure ended before it was told to.
+/// Why a tenure ended early.
 #[derive(Debug, thiserror::Error)]
 enum RelayError {
     #[error("another replica holds the lease")]
@@ -69,16 +72,16 @@ enum RelayError {
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// The name under which a log's checkpoint is kept.
+/// The name of a log's checkpoint.
 pub fn reader(log: Log) -> String {
     format!("relay/{}", log.name())
 }
 
-/// Forgets the relay, unless some replica relays: nothing waits for it any more, and one that starts later begins at the start of
-/// both logs. Answers whether it did.
+/// Forgets the relay's checkpoints, unless a replica relays: nothing waits for the relay any more, and one that starts
+/// later begins at the start of both logs. Returns whether it did.
 ///
-/// It does so under the lease of the relay, so that no replica begins meanwhile, and one that relayed before moves no checkpoint
-/// after it.
+/// It holds the lease of the relay meanwhile, so that no replica starts, and a replica that relayed before can't move a
+/// checkpoint afterwards.
 pub async fn forget(store: &Store) -> Result<bool, StoreError> {
     let holder = format!("relay forget/{}", Random::default().uuid());
     let Some(lease) = store.lease(SHARD, &holder, LEASE).await? else { return Ok(false) };
@@ -95,27 +98,27 @@ async fn forget_readers(store: &Store) -> Result<(), StoreError> {
 }
 
 impl Relay {
-    /// A relay of this store's logs. The holder names this process to whoever looks at the lease; relays of one holder are
-    /// told apart.
+    /// A relay of this store's logs. `holder` names this process to operators who look at the lease; relays with the
+    /// same holder are still told apart.
     pub fn new(store: Store, config: KafkaConfig, holder: String) -> Self {
-        // A process that comes back under its name must not take the lease of one that is still going.
+        // A process that restarts under its old name must not take over a lease that another one still uses.
         let holder = format!("{holder}/{}", Random::default().uuid());
         Self { store, config: Arc::new(config), holder }
     }
 
-    /// Where it publishes.
+    /// The brokers, topics and settings that the relay publishes with.
     pub fn config(&self) -> Arc<KafkaConfig> {
         self.config.clone()
     }
 
-    /// Forgets what was published and what was parked: the relay begins at the start of both logs. For brokers that keep
-    /// nothing.
+    /// Forgets the checkpoints and the parked events, so that the relay begins at the start of both logs. For brokers
+    /// that store nothing.
     pub async fn rewind(&self) -> Result<(), StoreError> {
         forget_readers(&self.store).await?;
         self.enter().await
     }
 
-    /// Makes the relay known as a reader of both logs: from then on nothing is deleted that it has not published.
+    /// Registers the relay as a reader of both logs: from then on no fact is deleted that it has not published.
     pub async fn enter(&self) -> Result<(), StoreError> {
         for log in Log::ALL {
             self.store.enter_reader(&reader(log)).await?;
@@ -123,7 +126,7 @@ impl Relay {
         Ok(())
     }
 
-    /// Relays until it is told to stop. It never fails: whatever is away, it waits for.
+    /// Relays until it is told to stop. It never fails: it waits for anything that is unavailable.
     pub async fn run(self, stop: CancellationToken) {
         measures::describe();
         let mut pause = Pause::default();
@@ -144,7 +147,7 @@ impl Relay {
                         RelayError::Producer(cause) if cause.is_fenced() => {
                             tracing::warn!(%error, "the relay was replaced by another replica");
                         }
-                        _ => tracing::warn!(%error, ?wait, "events wait: the relay begins again"),
+                        _ => tracing::warn!(%error, ?wait, "events wait: the relay failed and starts again"),
                     }
                     wait
                 }
@@ -153,7 +156,7 @@ impl Relay {
         }
     }
 
-    /// Relays for as long as that is possible. Answers whether this replica had the lease.
+    /// Relays for as long as that is possible. Returns whether this replica had the lease.
     async fn lead(
         &self,
         stop: &CancellationToken,

@@ -1,4 +1,4 @@
-//! How long the relay waits after an error: longer after each, and not as long as its neighbours.
+//! The pauses of the relay after errors: they grow, and they differ between replicas.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::environment::Random;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Counts errors since something last went well.
+/// Counts the errors since the last success.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     failures: u32,
@@ -15,7 +15,7 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    /// The next pause: between half and the whole of a time that doubles with each.
+    /// The next pause: between half and all of a time that doubles with each error.
     pub(super) fn next(&mut self) -> Duration {
         let whole = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
@@ -23,7 +23,7 @@ impl Pause {
         whole.mul_f64(0.5 + f64::from(random) / 512.0)
     }
 
-    /// Something went well.
+    /// Starts again with the shortest pause, after a success.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
+    fn pauses_grow_to_a_bound_and_start_again() {
         let mut pause = Pause::default();
         let first = pause.next();
         assert!(first >= SHORTEST / 2 && first <= SHORTEST, "{first:?}");

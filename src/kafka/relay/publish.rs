@@ -1,4 +1,4 @@
-//! Publishing: all of a batch in one transaction, and where that is refused as too large, one by one.
+//! Publishes a batch in one transaction, or its records one by one if the brokers refuse the batch as too large.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,20 +12,18 @@ use crate::kafka::producer::{ProducerError, TransactionalProducer};
 /// A record on its way to a topic.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
-    /// Where to.
     pub topic: Arc<str>,
-    /// What.
     pub record: Arc<Record>,
 }
 
-/// What became of a record.
+/// The outcome for a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It is on Kafka.
+    /// The record is on Kafka.
     Published,
-    /// The brokers refuse it for its size.
+    /// The brokers refuse the record as too large.
     Refused,
-    /// It follows one of its key that was refused, and was not sent.
+    /// The record was not sent, because an earlier one of its key was refused.
     Follows,
 }
 
@@ -47,8 +45,8 @@ pub(super) fn together(
     producer.publish(records, give_up).map(|()| producer)
 }
 
-/// Publishes each record in a transaction of its own: brokers refuse what goes together together, and which of it is too large
-/// they don't say. If it stops on the way, what is published comes again, as any batch can.
+/// Publishes each record in a transaction of its own: brokers refuse a batch as a whole and don't say which record is
+/// too large. If it stops halfway, the published records are published again, as can happen with any batch.
 pub(super) fn one_by_one(
     config: &KafkaConfig,
     records: &[Outgoing],

@@ -1,4 +1,4 @@
-//! The time between taking the lease and giving it up.
+//! The time from taking the lease to giving it up.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::store::feed::{Cursor, Log};
 use crate::store::leases::Lease;
 use crate::store::parked::Parking;
 
-/// Rows of a log that are read at once: what bounds the memory.
+/// The most rows of a log that are read at once, which bounds the memory.
 const BATCH: i64 = 500;
-/// How long the relay waits for the news of a commit before it looks for itself.
+/// How long the relay waits for news of a commit before it reads the logs anyway.
 const IDLE: Duration = Duration::from_millis(100);
-/// The time from the beginning of a batch to that of the next, unless the first was full: an event that comes alone is
-/// published at once, and those of a busy server share transactions, here and on Kafka.
+/// The time from the start of one batch to the start of the next, unless the first was full: a single event is
+/// published at once, and on a busy server events share transactions, in Postgres and on Kafka.
 const PACE: Duration = Duration::from_millis(50);
 /// How often the lease is renewed.
 const RENEW: Duration = Duration::from_millis(1500);
-/// How often the lease and the lag are looked at while a call to Kafka goes on.
+/// How often the lease and the lag are checked during a call to Kafka.
 const TICK: Duration = Duration::from_millis(500);
-/// How long a batch that is under way may take once the relay is told to stop.
+/// How long a batch may still take once the relay is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often it is looked whether something that is parked is to be tried again.
+/// How often the relay checks for parked events to be tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A tenure of the lease.
+/// The time during which this replica holds the lease.
 pub(super) struct Tenure<'a> {
     store: &'a Store,
     config: &'a Arc<KafkaConfig>,
@@ -46,19 +46,19 @@ pub(super) struct Tenure<'a> {
     renewed: Instant,
     stop: &'a CancellationToken,
     logs: Vec<Position>,
-    /// When it was last looked whether something is to be tried again.
+    /// When the relay last checked for parked events to be tried again.
     retried: Option<Instant>,
     writers: Writers,
 }
 
-/// Where a log stands.
+/// The progress of a log.
 struct Position {
     log: Log,
     topic: Arc<str>,
     cursor: Cursor,
-    /// When the first of what is not relayed happened.
+    /// When the oldest unpublished event happened.
     oldest: Option<Timestamp>,
-    /// How many of its events are parked. Nobody else parks any, or takes any out.
+    /// The number of parked events. Only this tenure changes it.
     parked: u64,
 }
 
@@ -75,7 +75,7 @@ impl Position {
 }
 
 impl<'a> Tenure<'a> {
-    /// A tenure that begins now.
+    /// A tenure that starts now.
     pub(super) fn new(
         store: &'a Store,
         config: &'a Arc<KafkaConfig>,
@@ -107,7 +107,7 @@ impl<'a> Tenure<'a> {
             }
             self.writers.observe(self.store).await;
             self.retry(producer).await?;
-            // What comes while the feeds are read is news as well.
+            // Events that are committed during the read count as news too.
             let news = self.store.wake().wait_for_events(IDLE);
             let mut batches = self.read().await?;
             if batches.is_empty() {
@@ -128,7 +128,7 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// Finds where it stands, makes the topics that are missing, and connects.
+    /// Reads the checkpoints, creates missing topics, and connects.
     async fn begin(
         &mut self,
         producer: &mut Option<TransactionalProducer>,
@@ -151,11 +151,11 @@ impl<'a> Tenure<'a> {
         let config = Arc::clone(self.config);
         let connect = move |give_up: &CancellationToken| publish::connect(&config, give_up);
         *producer = Some(self.in_thread(Duration::ZERO, connect).await??);
-        // If another relay took the lease meanwhile, it is that one's producer that was just fenced, and wrongly.
+        // If another relay took the lease meanwhile, its producer was just fenced by mistake.
         self.renew().await
     }
 
-    /// Publishes batches, and notes in each what became of its events.
+    /// Publishes batches, and records in each the outcome for its events.
     async fn send(
         &mut self,
         producer: &mut Option<TransactionalProducer>,
@@ -174,7 +174,7 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// The next batch of each log that has one, in the order of the logs.
+    /// The next batch of each log that has rows, in the order of the logs.
     async fn read(&mut self) -> Result<Vec<Batch>, RelayError> {
         let largest = self.config.largest_record();
         let mut batches = Vec::new();
@@ -197,15 +197,15 @@ impl<'a> Tenure<'a> {
         Ok(batches)
     }
 
-    /// Publishes records, and answers what became of each: all are published, but for those that the brokers refuse for their
-    /// size.
+    /// Publishes records and returns the outcome for each: they are published, unless the brokers refuse one as too
+    /// large.
     async fn publish(
         &mut self,
         producer: &mut Option<TransactionalProducer>,
         records: Vec<Outgoing>,
     ) -> Result<Vec<Fate>, RelayError> {
         let published = vec![Fate::Published; records.len()];
-        // It is there: it was put back after the last batch.
+        // There is a producer: it was put back after the last batch.
         let Some(connected) = producer.take_if(|_| !records.is_empty()) else { return Ok(published) };
         let records: Arc<[Outgoing]> = records.into();
         let together = Arc::clone(&records);
@@ -216,7 +216,7 @@ impl<'a> Tenure<'a> {
                 Ok(published)
             }
             Err(error) if error.is_too_large() => {
-                tracing::warn!(%error, "the brokers take something of a batch only by itself, or not at all: it goes one by one");
+                tracing::warn!(%error, "the brokers refuse a batch as too large: its records are sent one by one");
                 let config = Arc::clone(self.config);
                 let publish = move |give_up: &CancellationToken| publish::one_by_one(&config, &records, give_up);
                 let (connected, fates) = self.in_thread(GRACE, publish).await??;
@@ -227,7 +227,7 @@ impl<'a> Tenure<'a> {
         }
     }
 
-    /// Moves the checkpoints behind what was published or parked.
+    /// Moves the checkpoints past the events that were published or parked.
     async fn move_on(&mut self, batches: &[Batch]) -> Result<(), RelayError> {
         let reached = || batches.iter().filter_map(|batch| batch.reached.clone().map(|cursor| (batch, cursor)));
         let moves: Vec<(String, Cursor)> = reached().map(|(batch, cursor)| (reader(batch.log), cursor)).collect();
@@ -245,7 +245,7 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// Tries again what somebody has marked of what is parked.
+    /// Retries the parked events that an operator has marked.
     async fn retry(&mut self, producer: &mut Option<TransactionalProducer>) -> Result<(), RelayError> {
         if self.logs.iter().all(|position| position.parked == 0) || !measures::is_over(self.retried, RETRY) {
             return Ok(());
@@ -258,7 +258,7 @@ impl<'a> Tenure<'a> {
         Ok(())
     }
 
-    /// The same of one log. Answers whether it came to the end of what is marked.
+    /// Retries those of one log. Returns whether none is left.
     async fn retry_log(
         &mut self,
         index: usize,
@@ -279,17 +279,17 @@ impl<'a> Tenure<'a> {
             return Err(RelayError::LeaseLost);
         }
         for (_, id, key, why) in &settled.failed {
-            tracing::error!(log = log.name(), %id, key, "a parked event was tried again and stays: {why}");
+            tracing::error!(log = log.name(), %id, key, "a parked event was tried again and failed: {why}");
         }
         measures::count_published(log, published);
         let position = &mut self.logs[index];
         position.parked(position.parked.saturating_sub(settled.published.len() as u64));
-        // What joined a key in the meantime goes next.
+        // Events that were parked under the key meanwhile are tried next.
         Ok(!is_full && settled.published.is_empty())
     }
 
-    /// Runs what blocks in a thread and holds the lease meanwhile. The work is told to give up when the lease is lost, when
-    /// nobody waits for it any more, and when the relay has been told to stop for so long.
+    /// Runs blocking work in a thread, and keeps the lease meanwhile. The work is told to give up when the lease is
+    /// lost, when no caller waits for it any more, or when the grace period after a request to stop is over.
     async fn in_thread<T: Send + 'static>(
         &mut self,
         grace: Duration,
@@ -331,8 +331,8 @@ impl<'a> Tenure<'a> {
         }
     }
 
-    /// Renews the lease if that is due. A database that does not answer now does not end the work: whether the lease was
-    /// held is asked again when the checkpoints move.
+    /// Renews the lease if that is due. An unavailable database does not end the work, because moving the checkpoints
+    /// checks the lease again.
     async fn is_lost(&mut self) -> bool {
         if self.renewed.elapsed() < RENEW {
             return false;
@@ -340,7 +340,7 @@ impl<'a> Tenure<'a> {
         match self.renew().await {
             Err(RelayError::LeaseLost) => true,
             Err(error) => {
-                tracing::debug!(%error, "the lease is not renewed");
+                tracing::debug!(%error, "the lease could not be renewed");
                 false
             }
             Ok(()) => false,
@@ -349,7 +349,7 @@ impl<'a> Tenure<'a> {
 
     async fn renew(&mut self) -> Result<(), RelayError> {
         match self.store.lease(SHARD, &self.lease.holder, LEASE).await? {
-            // Another token means that it had expired: somebody may have had it since.
+            // Another token means that the lease had expired, and that another replica may have held it since.
             Some(lease) if lease.token == self.lease.token => {
                 self.renewed = Instant::now();
                 Ok(())
@@ -358,7 +358,7 @@ impl<'a> Tenure<'a> {
         }
     }
 
-    /// Keeps the lag right while nothing is published.
+    /// Updates the lag while nothing is published.
     async fn measure(&mut self) {
         for position in &mut self.logs {
             if position.oldest.is_none()
@@ -372,7 +372,7 @@ impl<'a> Tenure<'a> {
     }
 }
 
-/// Drops what may block when it is dropped, as a producer does.
+/// Drops a value, such as a producer, whose destructor may block.
 fn close<T: Send + 'static>(closing: T) {
     drop(tokio::task::spawn_blocking(move || drop(closing)));
 }

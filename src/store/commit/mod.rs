@@ -1,9 +1,9 @@
-//! The one way that logs, claims, read models and the outbox are written.
+//! The only way in which logs, claims, read models and the outbox are written.
 //!
-//! A [`Commit`] takes everything of a transaction at once: decisions with the version of each stream that they were made
-//! from, and operational rows. Sealing, applying and encoding happen before the transaction begins; inside it there are
-//! only writes, in one order: streams by id, claims by kind and key, read models in the order of
-//! their streams, the rest.
+//! A [`Commit`] contains everything of a transaction: decisions, with the version of each stream that they were made
+//! from, and operational rows. Sealing, applying and encoding happen before the transaction begins. Inside it there are
+//! only writes, in a fixed order: streams by id, claims by kind and key, read models in the order of their streams,
+//! then the rest.
 
 mod operational;
 mod read_models;
@@ -44,119 +44,111 @@ use write::{Failed, Stage};
 
 /// An operational row of a commit.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum OperationalRow {
-    /// A new data key.
+    /// A new data key, wrapped.
     Key(WrappedKey),
-    /// A code that was sent; it takes the place of an earlier one for the same purpose.
+    /// A code that was sent. It replaces an earlier one for the same purpose.
     Code {
-        /// Whose.
         sub: Sub,
-        /// What for.
         purpose: CodePurpose,
-        /// Which of the two that are kept.
+        /// Whether the code counts for the user or for the name.
         kept: Kept,
-        /// The code.
         code: SentCode,
-        /// The hash of the code before, as the decision saw it. Collides if another was sent or that one spent meanwhile.
+        /// The hash of the previous code that the decision saw. Collides if another code was sent or this one was spent
+        /// since.
         before: Option<Vec<u8>>,
     },
-    /// A code that is of no use any more, if there is one.
-    CodeDropped {
-        /// Whose.
-        sub: Sub,
-        /// What for.
-        purpose: CodePurpose,
-    },
-    /// What a guess made of a code. Collides if another guess or another code came since the decision saw it: so a limit of
-    /// guesses is asserted by the right one as well as by the wrong ones.
+    /// Deletes a code that can't be used any more, if there is one.
+    CodeDropped { sub: Sub, purpose: CodePurpose },
+    /// The effect of a guess on a code. Collides if another guess or another code came since the decision read it: so
+    /// right guesses assert the limit of guesses just as wrong ones do.
     CodeTried {
-        /// Whose.
         sub: Sub,
-        /// What for.
         purpose: CodePurpose,
-        /// Which of the two that are kept.
+        /// Whether the code counts for the user or for the name.
         kept: Kept,
-        /// The hash of the code, as the decision saw it.
+        /// The hash of the code that the decision saw.
         hash: Vec<u8>,
-        /// Its wrong guesses, likewise.
+        /// The wrong guesses that the decision saw.
         attempts: Tally,
-        /// What becomes of it.
+        /// How the guess changes the code.
         outcome: Trial,
     },
-    /// A password was replaced or taken away: wrong guesses at it are forgotten, wherever they came from, and a code to replace
-    /// it is of no use any more, unless the commit says itself what becomes of that.
+    /// A password was replaced or removed: all wrong guesses at it are forgotten, and a code for a new password becomes
+    /// invalid, unless the commit itself changes that code.
     PasswordReplaced {
-        /// Whose.
         sub: Sub,
-        /// Whether a code becomes useless by it.
+        /// Whether a code for a new password becomes invalid.
         voids_code: bool,
     },
-    /// One more of each of these. Fails with [`StoreError::Limited`] where a limit is reached.
+    /// Counts one more of each of these. Fails with [`StoreError::Limited`] if a limit is reached.
     RatesSpent(Vec<Limited>),
-    /// Something that is limited may still happen. Fails with [`StoreError::Limited`] otherwise.
+    /// Asserts that a limit is not reached. Fails with [`StoreError::Limited`] otherwise.
     RateAsserted(Limited),
-    /// A session that begins.
+    /// Begins a session of a user.
     SessionBegun(Session),
-    /// A challenge token is used up. Fails with [`StoreError::Spent`] if it already is.
+    /// Spends a challenge token. Fails with [`StoreError::Spent`] if it is already spent.
     NonceSpent {
-        /// What is used once.
+        /// The nonce of the challenge token.
         nonce: Uuid,
-        /// Whose.
+        /// The user whom the token is for.
         sub: Sub,
-        /// Until when the token could be used otherwise.
+        /// When the token would expire.
         expires_at: Timestamp,
     },
-    /// Wrong passwords are forgotten: a user's, and those at the name. Collides if another came in the meantime.
+    /// Forgets wrong passwords, those at the user and those at the name. Collides if another one came since the
+    /// decision.
     FailuresForgotten {
-        /// Whose.
         sub: Sub,
-        /// Who stands for the name as this network calls it, if it began with one: what is told of it is forgotten as well.
+        /// The stand-in for the name, if the sign-in began with a name: wrong passwords that are told by name are
+        /// forgotten too.
         told: Option<Sub>,
-        /// From where, or at what: see [`Failures::counted`](crate::store::read::Failures::counted).
+        /// The value of [`Failures::counted`](crate::store::read::Failures::counted): a source, or `previous_password`.
         source: &'static str,
-        /// The version that the decision saw; 0 if there were none.
+        /// The row's version that the decision saw; 0 if there was none.
         version: i64,
     },
-    /// Somebody has signed up or in from a network, given by its keyed hash.
+    /// A user has signed up or in from a network.
     NetworkFamiliar {
-        /// Who.
         sub: Sub,
-        /// From where.
+        /// The network's keyed hash.
         network: Vec<u8>,
     },
-    /// All networks of a user are forgotten.
+    /// Forgets all familiar networks of a user.
     NetworksForgotten(Sub),
-    /// Nothing, in the time that it takes to assert a user: for nobody, who may not be told from a user by time.
+    /// Writes nothing, but takes the time of asserting a user, so that an unknown name can't be distinguished by time.
     AsIfUser,
-    /// Nothing, in the time that it takes to write a message.
+    /// Writes nothing, but takes the time of writing a message.
     AsIfSent,
 }
 
-/// A code of a user is kept, or of whoever stands for a name; and beside it what callers are told who may not learn which.
+/// Which of two codes a row is: the code of a user or of a name's stand-in, and beside it the one that answers follow
+/// from where users are hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// What decides.
+    /// The code that decides.
     ForUser,
-    /// What is told.
+    /// The code that the caller's answer depends on.
     ByName,
 }
 
 impl Kept {
-    /// A purpose, as it stands in the table.
+    /// The value of the column `purpose`.
     pub(crate) fn purpose(self, purpose: CodePurpose) -> String {
         let ending = if self == Self::ByName { "_BY_NAME" } else { "" };
         format!("{}{ending}", purpose.as_str_name())
     }
 }
 
-/// What becomes of a code by a guess.
+/// How a guess changes a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
     /// It was wrong: these are the guesses now.
     Wrong(Tally),
-    /// Nothing: the wrong guesses that were seen are asserted.
+    /// The code stays as it is; the count of wrong guesses is asserted.
     Asserted,
-    /// It was right, and the code is used up. That it was sent still counts.
+    /// It was right, and the code is spent. The code still counts as sent.
     Spent,
 }
 
@@ -185,7 +177,7 @@ struct Change<A: Aggregate> {
     version: i64,
     events: Vec<A::Event>,
     key: Option<Arc<DataKey>>,
-    /// Whether whoever acts is the one whom the stream is about.
+    /// Whether the actor is the user whom the stream is about.
     own: bool,
 }
 
@@ -226,7 +218,7 @@ impl Commit {
         }
     }
 
-    /// Whether there is nothing to be written. A version that is asserted for nothing need not be.
+    /// Whether there is nothing to write. Versions alone need no transaction.
     fn is_empty(&self) -> bool {
         self.changes.iter().all(|change| change.is_empty())
             && self.activity.is_empty()
@@ -234,32 +226,34 @@ impl Commit {
             && self.operational.is_empty()
     }
 
-    /// Asserts that the pool, and the client where there is one, are still what the decision was made from.
+    /// Asserts that the pool, and the client if there is one, still have the version that the decision was made from.
     pub fn decided_from(mut self, pool: &PoolView, client: Option<&ClientView>) -> Self {
         self.asserted.push((StreamId::pool(), pool.version));
         self.asserted.extend(client.map(|client| (StreamId::client(&client.state.client_id), client.version)));
         self
     }
 
-    /// Asserts that a group is still what the decision was made from, and keeps it from ending until the commit is done.
+    /// Asserts that a group still has the version that the decision was made from, and keeps it from being deleted
+    /// until the commit is done.
     pub fn in_group(mut self, group: &LoadedGroup) -> Self {
         self.asserted.push((StreamId::group(group.state.id), group.version));
         self
     }
 
-    /// Asserts that nobody is in a group at the end of the commit, which ends the group.
+    /// Asserts that a group has no members when the commit deletes it.
     pub fn without_members(mut self, group: GroupId) -> Self {
         self.empty_groups.push(group);
         self
     }
 
-    /// Asserts that the pool has no more of this than so many once the commit is done. Whoever adds to the same pool waits.
+    /// Asserts that the pool has at most `most` objects of a kind after the commit. Commits that add to the same pool
+    /// wait for each other.
     pub fn at_most(mut self, most: u32, counted: Counted) -> Self {
         self.counted.push((counted, most));
         self
     }
 
-    /// The rates that this commit spends or asserts.
+    /// The limits that this commit spends or asserts.
     fn rates(&self) -> Vec<Limited> {
         let limited = |row: &OperationalRow| match row {
             OperationalRow::RatesSpent(rates) => rates.clone(),
@@ -269,7 +263,7 @@ impl Commit {
         self.operational.iter().flat_map(limited).collect()
     }
 
-    /// Operational rows that accepting the command means.
+    /// Adds operational rows that are written if the command is accepted.
     pub fn operational(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
         self.operational.extend(rows);
         self
@@ -277,7 +271,7 @@ impl Commit {
 }
 
 impl Store {
-    /// Writes a commit. Once begun it runs to its end, whatever becomes of the caller.
+    /// Writes a commit. Once begun it runs to its end, even if the caller goes away.
     async fn run_to_its_end(&self, commit: Commit) -> Result<(), StoreError> {
         let (patience, rates) = (commit.origin.patience, commit.rates());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
@@ -296,15 +290,15 @@ impl Store {
 
     async fn write(&self, rows: &Rows, patience: Option<Duration>) -> Result<(), StoreError> {
         let written = match write::write(&self.connections, rows).await {
-            // The server had ended the connection while nobody looked, and those that are left were looked at.
+            // The server had ended the connection while it was idle. The other idle ones have been checked since.
             Err(Failed { error, stage: Stage::Begins }) if error.is_connection_lost() => {
-                tracing::debug!(%error, "a commit begins once more");
+                tracing::debug!(%error, "a commit is started again");
                 write::write(&self.connections, rows).await
             }
             written => written,
         };
         match written {
-            // The answer was lost on the way: the first event tells whether the transaction was.
+            // The answer was lost on the way: the first event tells whether the transaction was committed.
             Err(Failed { error, stage: Stage::Commits }) if error.is_connection_lost() => {
                 match (rows.marker(), rows.activity.first().map(ActivityRow::recorded)) {
                     (Some(marker), _) => {
@@ -321,7 +315,7 @@ impl Store {
     }
 }
 
-/// Where the first event of a commit stands, to tell later whether it was written.
+/// The place of a commit's first event, to find out later whether it was written.
 #[derive(Clone, Debug)]
 struct Marker {
     pool_id: UserPoolId,

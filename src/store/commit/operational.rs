@@ -1,4 +1,5 @@
-//! Operational rows of a commit: keys, codes, limits, sessions, what is used once. A statement that spends a limit asserts it.
+//! Operational rows of a commit: keys, codes, limits, sessions, nonces. A statement that spends a limit also asserts
+//! it.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -15,7 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::keys::WrappedKey;
 use crate::store::{sessions, to_database};
 
-/// Writes one row of a commit of the time `at`.
+/// Writes one row of a commit that was decided at `at`.
 pub(super) async fn write(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -233,20 +234,20 @@ async fn forget_networks(connection: &mut PgConnection, pool: &UserPoolId, sub: 
     Ok(())
 }
 
-/// Runs a statement that finds no row, for the time that it takes.
+/// Runs a statement that finds no row, only for the time that it takes.
 async fn nothing(connection: &mut PgConnection, statement: &'static str, pool: &UserPoolId) -> Result<(), StoreError> {
     sqlx::query(statement).bind(pool.as_str()).bind(Uuid::nil()).execute(connection).await?;
     Ok(())
 }
 
-/// A code that was spent stays until its hour is over, so that a right code does not give the right to five more. What is
-/// left of the hash is no code's, and each time another.
+/// A spent code stays until its hour is over, so that using a code doesn't allow five more. Its hash is replaced by a
+/// random value that matches no code.
 const TRY_CODE: &str = "
 update codes set attempts = $7, strange_attempts = $8,
     hash = case when $9 then sha256(hash) else hash end, expires_at = case when $9 then window_began else expires_at end
 where user_pool_id = $1 and sub = $2 and purpose = $3 and hash = $4 and attempts = $5 and strange_attempts = $6";
 
-/// What guesses at a password that is no more have left behind, and a code to replace it. That it was sent still counts.
+/// Deletes the wrong guesses at a replaced password, and spends a code for a new one. The code still counts as sent.
 const REPLACE_PASSWORD: &str = "
 with voided as (
     update codes set hash = sha256(hash), expires_at = window_began
@@ -254,7 +255,7 @@ with voided as (
 )
 delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')";
 
-/// That there were none is asserted like any number of them.
+/// The absence of failures is asserted too, as version 0.
 const FORGET_FAILURES: &str = "
 with told as (
     delete from sign_in_failures where user_pool_id = $1 and sub = $5 and source = 'by_name'
@@ -272,7 +273,7 @@ const ASSERT_RATES: &str = "
 select assert_rate($1, kind, key, $2, share, period)
 from unnest($3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) as r (kind, key, share, period)";
 
-/// Counts or asserts what is limited, always in the same order, so that no two commits wait for each other.
+/// Counts or asserts limits, always in the same order, so that two commits never deadlock.
 async fn rates(
     connection: &mut PgConnection,
     statement: &'static str,

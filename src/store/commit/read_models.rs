@@ -1,4 +1,4 @@
-//! Claims, read models and what follows from them, as each aggregate's description says.
+//! Writes claims, read models and derived rows, as the aggregates' descriptions say.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -10,7 +10,7 @@ use crate::store::models::search::run;
 use crate::store::models::statements::Place;
 use crate::store::models::{Claims, Directory, Modelled};
 
-/// Releases and claims names, and enters and leaves directories.
+/// Releases and claims names, and adds to and removes from directories.
 pub(super) async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     for following in &rows.following {
         if let Some(claims) = &following.model.claims {
@@ -63,8 +63,9 @@ async fn enter_directory(
     Ok(())
 }
 
-/// Writes the rows of states, in the order of their streams. What has ended takes more with it, as its description says: a
-/// pool its keys, and the purge begins; a user its key and every row that could tell who it was.
+/// Writes the rows of states, in the order of their streams. An aggregate that ends takes more with it, as its
+/// description says: a pool takes its keys and starts the purge; a user takes their key and every row that could
+/// identify them.
 pub(super) async fn write(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     for row in &rows.models {
         let (pool, id) = (rows.pool_id.as_str(), row.stream.owner());
@@ -80,8 +81,8 @@ pub(super) async fn write(connection: &mut PgConnection, rows: &Rows) -> Result<
     Ok(())
 }
 
-/// Who left and who joined which group, and the like. A group that ends has nobody in it, unless it may end with its members:
-/// whoever put somebody into it has committed by now, for its row could not be deleted before.
+/// Writes memberships that began or ended. A deleted group has no members, unless it may be deleted with them: a
+/// command that added one has committed by now, because the group's row could not be deleted before.
 pub(super) async fn write_children(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     let pool = rows.pool_id.as_str();
     for following in &rows.following {
@@ -103,7 +104,7 @@ pub(super) async fn write_children(connection: &mut PgConnection, rows: &Rows) -
     Ok(())
 }
 
-/// What users are found by, and the like: only values that changed.
+/// Writes the search values that changed.
 pub(super) async fn write_search(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     for following in &rows.following {
         let Some(search) = &following.model.search else { continue };

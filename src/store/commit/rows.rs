@@ -1,4 +1,4 @@
-//! From decisions to rows: sealing, applying, encoding. No database here.
+//! Turns decisions into rows: seals, applies, encodes. There is no database here.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -54,13 +54,13 @@ pub(crate) struct ActivityRow {
 }
 
 impl ActivityRow {
-    /// By what it is found again once it is written.
+    /// What the fact is found by after it is written.
     pub(in crate::store) fn recorded(&self) -> Recorded {
         Recorded { id: self.event_id, at: self.at }
     }
 }
 
-/// A read-model row, or the end of one.
+/// A read-model row, or its deletion.
 pub(super) struct ModelRow {
     pub stream: StreamId,
     pub model: &'static Model,
@@ -69,21 +69,20 @@ pub(super) struct ModelRow {
     pub state: Option<Value>,
 }
 
-/// What follows from states of one kind of aggregate besides their rows, each with the id of whose it is: only what differs
-/// from before.
+/// The derived rows of one kind of aggregate that changed, each with the id of its aggregate.
 pub(super) struct Following {
     pub model: &'static Model,
-    /// Those that begin.
+    /// Ids that begin to exist.
     pub begun: Vec<String>,
-    /// Those that end.
+    /// Ids that cease to exist.
     pub ended: Vec<String>,
-    /// Names.
+    /// Names with the ids that release them.
     pub released: Vec<(String, String)>,
     pub claimed: Vec<(String, String)>,
-    /// What they name of other aggregates.
+    /// Ids of other aggregates, such as groups that are left.
     pub left: Vec<(Uuid, String)>,
     pub joined: Vec<(Uuid, String)>,
-    /// What they are found by.
+    /// Search values with the ids that lose them.
     pub forgotten: Vec<(SearchEntry, String)>,
     pub searchable: Vec<(SearchEntry, String)>,
 }
@@ -95,27 +94,27 @@ pub(super) struct OutboxRow {
     pub kind: &'static str,
     pub sealed: Sealed,
     pub medium: &'static str,
-    /// Which code it carries.
+    /// The purpose of the code in the message, if it has one.
     pub purpose: Option<&'static str>,
     pub expires_at: OffsetDateTime,
 }
 
-/// Everything of a transaction, ready to be written.
+/// Everything that a transaction writes.
 pub(super) struct Rows {
     pub pool_id: UserPoolId,
     pub at: OffsetDateTime,
     pub asserted: Vec<(StreamId, i64)>,
     pub log: Vec<LogRow>,
-    /// Groups in which nobody may be when they end.
+    /// Groups that must not have members when they are deleted.
     pub empty_groups: Vec<GroupId>,
-    /// How many of what the pool may have in the end.
+    /// The most objects of a kind that the pool may have after the commit.
     pub counted: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
-    /// By aggregate, in the order of their claims.
+    /// By kind of aggregate, in the order in which they are claimed.
     pub following: Vec<Following>,
-    /// Users whose invitation lets nobody in any more.
+    /// Users whose waiting invitation has become invalid.
     pub outdated_invitations: Vec<Sub>,
-    /// Users who have another password than before, or none: a code to choose another is of no use any more.
+    /// Users whose password was replaced or removed: a code for a new one becomes invalid.
     pub changed_passwords: Vec<Sub>,
     pub activity: Vec<ActivityRow>,
     pub outbox: Vec<OutboxRow>,
@@ -171,8 +170,8 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
     Ok(builder.rows)
 }
 
-/// The code that a message carries, where the same commit keeps it: what it is for, and its end. After that the message is
-/// of no use.
+/// The purpose and the end of the code that a message carries, if the same commit stores that code. After its end the
+/// message is useless.
 fn carried_code(rows: &[OperationalRow], sub: Sub, message: &Message) -> Option<(CodePurpose, Timestamp)> {
     message.code.as_ref()?;
     rows.iter().find_map(|row| match row {
@@ -185,7 +184,7 @@ fn carried_code(rows: &[OperationalRow], sub: Sub, message: &Message) -> Option<
     })
 }
 
-/// Whether a commit says itself what becomes of a user's code for another password.
+/// Whether a commit itself changes a user's code for a new password.
 fn settles_password_code(rows: &[OperationalRow], of: Sub) -> bool {
     rows.iter().any(|row| {
         matches!(row,
@@ -194,17 +193,17 @@ fn settles_password_code(rows: &[OperationalRow], of: Sub) -> bool {
     })
 }
 
-/// What a message is for whoever writes the outbox: an invitation carries a code that is none of the table, a password.
+/// The column `kind` of a message. An invitation carries no code but a temporary password.
 fn kind(message: &Message, carries_code: bool) -> &'static str {
     if message.code.is_some() && !carries_code { outbox::INVITATION } else { outbox::MESSAGE }
 }
 
-/// What has happened to one stream, whichever aggregate it is of.
+/// The changes of one stream, independent of its aggregate.
 pub(super) trait Pending: std::fmt::Debug + Send + Sync {
-    /// Whether nothing has: the stream is only to be as it was.
+    /// Whether there are none: only the version of the stream is asserted.
     fn is_empty(&self) -> bool;
 
-    /// Adds its rows.
+    /// Adds the rows of the changes to the builder.
     fn prepare(self: Box<Self>, builder: &mut Builder<'_>) -> Result<(), StoreError>;
 }
 
@@ -227,16 +226,16 @@ impl<A: Modelled> Pending for Change<A> {
     }
 }
 
-/// A commit on its way to rows.
+/// Builds the rows of a commit.
 pub(super) struct Builder<'a> {
     random: &'a Random,
     at: Timestamp,
     origin: &'a Origin,
     keys: &'a PoolKeys,
     name_rules: &'a NameRules,
-    /// Whether nothing can be sealed under the pool's keys any more.
+    /// Whether the pool is deleted, so that nothing can be sealed under its keys any more.
     pool_ends: bool,
-    /// The key of the one who is decided about, if that one has a key and lives on.
+    /// The key of the user whom the commit is about, if the user is not deleted.
     living_key: Option<Arc<DataKey>>,
     rows: Rows,
 }
@@ -247,11 +246,11 @@ impl Rows {
             self.following.push(Following::of(model));
             self.following.len() - 1
         });
-        // Found there, or put there a line above.
+        // The index was found, or added above.
         &mut self.following[index]
     }
 
-    /// Brings all rows into the one order in which they are written.
+    /// Sorts all rows into the fixed order of writing.
     fn sort(&mut self) {
         self.log.sort_by(|one, other| (&one.stream, one.version).cmp(&(&other.stream, other.version)));
         self.asserted.sort();
@@ -296,20 +295,20 @@ impl Following {
     }
 }
 
-/// What is in one set and not in another, each with the id of whose it is.
+/// The elements of one set that another set lacks, each with the id of its aggregate.
 fn differing<T: Ord + Clone>(id: &str, of: &BTreeSet<T>, without: &BTreeSet<T>) -> Vec<(T, String)> {
     of.difference(without).map(|value| (value.clone(), id.to_owned())).collect()
 }
 
 impl Builder<'_> {
-    /// Adds the rows of one stream. Answers whether what it is about still exists.
+    /// Adds the rows of one stream. Returns whether its aggregate still exists.
     fn change<A: Modelled>(&mut self, change: Change<A>) -> Result<bool, StoreError> {
         let Change { stream, before, version, events, key, own } = change;
         for (index, event) in (1_i64..).zip(&events) {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
         }
         let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
-        // A stream of another form is of no such aggregate, and has no row.
+        // A stream of another form belongs to no such aggregate and has no row.
         if Model::of_stream(&stream) == Some(A::MODEL) {
             self.follow(&stream, before.as_ref(), after.as_ref());
             let state = after.as_ref().map(serde_json::to_value).transpose().map_err(StoreError::Unwritable)?;
@@ -319,7 +318,7 @@ impl Builder<'_> {
         Ok(after.is_some())
     }
 
-    /// The rows beside that of the state itself.
+    /// Adds the rows that are derived from the state.
     fn follow<A: Modelled>(&mut self, stream: &StreamId, before: Option<&A>, after: Option<&A>) {
         let derived = |state: Option<&A>| state.map(|state| state.derived(self.name_rules)).unwrap_or_default();
         let (old, new) = (derived(before), derived(after));
@@ -396,7 +395,7 @@ impl Builder<'_> {
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
         }
-        // A user's own address is sealed under the user's key, everybody else's under the pool's.
+        // The user's own address is sealed under the user's key; an address of anybody else, under the pool's.
         let own = key.filter(|_| own && is_own(&self.origin.actor));
         let address = self
             .origin
@@ -426,12 +425,12 @@ fn seal_address(address: IpAddr, pool: &UserPoolId, stream: &StreamId, key: &Dat
     key.seal(place, random.uuid(), address.to_string().as_bytes())
 }
 
-/// The stream to which facts about an owner belong, for sealing.
+/// The stream that facts about an owner are sealed for.
 fn address_of(owner: &str) -> StreamId {
     StreamId::new(format!("activity/{owner}"))
 }
 
-/// A fact as a row. Without a key the caller's address is not kept.
+/// A fact as a row. Without a key, the caller's address is not stored.
 pub(crate) fn activity_row<Activity: EventPayload>(
     pool: &UserPoolId,
     owner: &str,

@@ -1,4 +1,4 @@
-//! From a decision to an answer: a commit takes a decision whole, and the answer is had by settling the commit.
+//! From a decision to an answer: a commit takes a whole decision, and settling the commit returns the answer.
 
 use std::sync::Arc;
 
@@ -17,20 +17,20 @@ use crate::store::loaded::{Loaded, LoadedUser};
 use crate::store::models::{Identifies, Modelled};
 use crate::store::seal::DataKey;
 
-/// What a decision is about: a stream, and what it was when the rules saw it.
+/// The subject of a decision: a stream, and its state as the rules saw it.
 pub trait Subject {
-    /// The aggregate.
+    /// The aggregate that the stream belongs to.
     type State: Modelled;
-    /// Facts about it that decide nothing.
+    /// The type of facts about the subject.
     type Activity;
 
-    /// Its stream.
+    /// The stream that the events are appended to.
     fn stream(&self) -> StreamId;
 
-    /// What it was. `None` if it did not exist.
+    /// The state before the decision; `None` if the subject did not exist.
     fn before(&self) -> Option<&Self::State>;
 
-    /// Puts what happened to it into a commit.
+    /// Adds the outcome of a decision to a commit.
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, Self::Activity>);
 }
 
@@ -40,18 +40,18 @@ pub type Event<S> = <<S as Subject>::State as Aggregate>::Event;
 /// A pool that does not exist yet.
 pub struct NewPool;
 
-/// What does not exist yet, by its id.
+/// An aggregate that does not exist yet, by its id.
 pub struct New<Id>(pub Id);
 
-/// A user who does not exist yet.
+/// A user that does not exist yet.
 pub struct NewUser<'a> {
-    /// Its id.
+    /// The id that the new user gets.
     pub sub: Sub,
-    /// Its data key.
+    /// The data key that was made for the new user.
     pub key: &'a Arc<DataKey>,
 }
 
-/// Who stands for a name that nobody has. Nothing happens to it and nobody writes to it: a commit keeps the facts alone, with
+/// The stand-in for a name that no user has. It gets no events and no messages: a commit only stores the facts, with
 /// the caller's address sealed under the pool's key.
 pub struct Nobody(pub Sub);
 
@@ -102,7 +102,7 @@ impl<Id: Identifies> Subject for New<Id> {
     }
 
     fn enter(&self, commit: &mut Commit, happened: Happened<Event<Self>, NoFacts>) {
-        // What has a key is entered with it, or its personal part would not be sealed.
+        // An aggregate with a key is entered together with it; otherwise its personal part would not be sealed.
         const { assert!(!Id::Aggregate::MODEL.has_key) };
         commit.change(Change::of(self, 0, happened.events));
     }
@@ -215,7 +215,7 @@ impl Subject for Nobody {
 }
 
 impl Commit {
-    /// What happens to another user than the one who is decided about, if the command is accepted.
+    /// Adds events of another user than the subject, written if the command is accepted.
     pub fn other_user(mut self, other: &LoadedUser, events: Vec<user_event::Event>) -> Self {
         let change = Change::of(other, other.version, events);
         self.change(Change { key: Some(other.key.clone()), ..change });
@@ -239,8 +239,8 @@ impl Commit {
         self.messages.extend(happened.messages.into_iter().map(|message| (sub, key.clone(), message)));
     }
 
-    /// Takes a decision whole. What the commit held before is what accepting the command means: of a refusal, only its facts are
-    /// written.
+    /// Takes a whole decision. Everything added to the commit before is only written if the command is accepted; of a
+    /// refusal, only the facts are written.
     pub fn decided<S: Subject, Answer>(
         mut self,
         subject: &S,
@@ -254,7 +254,7 @@ impl Commit {
         Settlement { commit: self, answer }
     }
 
-    /// The same, with an answer that shows what the subject has become.
+    /// The same, with an answer that shows the subject's new state.
     pub fn decided_showing<S: Subject, Answer, Shown>(
         self,
         subject: &S,
@@ -281,7 +281,7 @@ impl Commit {
     }
 }
 
-/// A commit with the decision in it and the answer that the caller gets once it is written.
+/// A commit with its decision, and the answer that the caller gets once it is written.
 #[must_use = "what was decided is lost unless the store settles it"]
 #[derive(Debug)]
 pub struct Settlement<Answer> {
@@ -290,12 +290,12 @@ pub struct Settlement<Answer> {
 }
 
 impl<Answer> Settlement<Answer> {
-    /// The same with another answer.
+    /// The same commit with another answer.
     pub fn map<Other>(self, answer: impl FnOnce(Answer) -> Other) -> Settlement<Other> {
         self.and_then(|given| Ok(answer(given)))
     }
 
-    /// The same with another answer. If none can be made, nothing is written.
+    /// The same commit with another answer. If that fails, nothing is written.
     pub fn and_then<Other>(mut self, answer: impl FnOnce(Answer) -> Result<Other, Error>) -> Settlement<Other> {
         let answer = match self.answer.map(answer) {
             Ok(Err(failed)) => {
@@ -307,7 +307,7 @@ impl<Answer> Settlement<Answer> {
         Settlement { commit: self.commit, answer }
     }
 
-    /// The same with rows that are written whatever the answer is: a wrong guess counts.
+    /// Adds rows that are written for any answer, such as the count of a wrong guess.
     pub fn always(mut self, rows: impl IntoIterator<Item = OperationalRow>) -> Self {
         self.commit.operational.extend(rows);
         self
@@ -315,12 +315,12 @@ impl<Answer> Settlement<Answer> {
 }
 
 impl Store {
-    /// Writes what was decided and answers. A refusal's facts are written too, and nothing is where nothing was decided. The
-    /// answer to a named command is stored in the same transaction.
+    /// Writes the decision and returns the answer. The facts of a refusal are written too; an empty decision writes
+    /// nothing. The answer to a command with an idempotency key is stored in the same transaction.
     ///
     /// Fails with [`StoreError::Stale`](crate::store::error::StoreError::Stale) or
-    /// [`StoreError::Claimed`](crate::store::error::StoreError::Claimed) if somebody else was first: read again and decide
-    /// anew.
+    /// [`StoreError::Claimed`](crate::store::error::StoreError::Claimed) if another commit was first: then read again
+    /// and decide anew.
     pub async fn settle<Answer: prost::Message>(&self, settlement: Settlement<Answer>) -> Result<Answer, Failure> {
         let Settlement { mut commit, answer } = settlement;
         if commit.is_empty() {

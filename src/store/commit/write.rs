@@ -1,4 +1,4 @@
-//! The transaction itself: writes only, in one order. Nothing is loaded after the first of them.
+//! The transaction itself: only writes, in a fixed order. Nothing is read after the first of them.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -16,20 +16,19 @@ use crate::store::outbox::INVITATION;
 
 /// A commit that failed.
 pub(super) struct Failed {
-    /// Why.
     pub error: StoreError,
-    /// How far it had come.
+    /// How far the commit had come.
     pub stage: Stage,
 }
 
 /// How far a commit had come when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Nothing was asked of the database that leaves a trace.
+    /// No statement was sent that could leave a trace.
     Begins,
-    /// Its transaction was open: it ended with its connection, and nothing of it is there.
+    /// Its transaction was open. It ended with its connection, and nothing of it remains.
     Writes,
-    /// It was told to commit.
+    /// `COMMIT` was sent: the outcome is unknown.
     Commits,
 }
 
@@ -87,10 +86,10 @@ async fn write_rows(connection: &mut PgConnection, rows: &Rows) -> Result<(), St
     Ok(())
 }
 
-/// Whether the event of a marker is in the log: the transaction whose answer was lost was committed.
+/// Whether the event of a marker is in the log, which means that the transaction whose answer was lost was committed.
 ///
-/// That transaction may still be on its way to its end. A row of the same key waits for it: where it can be written, the
-/// transaction was rolled back, and this one is too.
+/// That transaction may still be running. Inserting a row with the same key waits for it: if the insert succeeds, the
+/// transaction was rolled back, and the insert is rolled back too.
 pub(super) async fn is_committed(database: &Database, marker: &Marker) -> Result<bool, StoreError> {
     let mut lent = database.lend().await?;
     let committed = is_in_log(&mut lent, marker).await;
@@ -123,14 +122,15 @@ async fn is_in_log(lent: &mut Lent<'_>, marker: &Marker) -> Result<bool, StoreEr
     Ok(written.rows_affected() == 0 && found.unwrap_or(false))
 }
 
-/// The streams that must be as they were read, by the statement that sees to it.
+/// The streams whose version is asserted, by the statement that asserts it.
 #[derive(Default)]
 struct Asserted<'a> {
-    /// The pool's version: the statement of the events asserts it.
+    /// The pool's version, asserted together with appending events.
     pool: Option<i64>,
-    /// A client's version, likewise.
+    /// A client's version, asserted in the same way.
     client: Option<(&'a str, i64)>,
-    /// By a statement of its own each: those whose rows are held, and all where nothing goes to the log.
+    /// Each is asserted by a statement of its own: those whose rows are locked, and all of them if no events are
+    /// appended.
     alone: Vec<&'a (StreamId, i64)>,
 }
 
@@ -157,7 +157,7 @@ async fn assert_version(
     stream: &StreamId,
     version: i64,
 ) -> Result<(), StoreError> {
-    // No commit asserts what is of no known kind.
+    // A stream of an unknown kind can't have been read, so its version is out of date.
     let model = Model::of_stream(stream).ok_or(StoreError::Stale)?;
     let statement = AssertSqlSafe(model.assert_version());
     sqlx::query(statement)
@@ -170,8 +170,8 @@ async fn assert_version(
     Ok(())
 }
 
-/// Events, if pool and client are as they were read: a round trip less for every command, or two. In scalars, because
-/// Postgres would plan a statement with three more arrays anew at each run.
+/// Appends events, if pool and client still have the version that was read: that saves every command a round trip or
+/// two. The versions are scalars, because Postgres would plan a statement with three more arrays anew at each run.
 const APPEND: &str = "
 with asserted as materialized (
     select case when $10 is not null then
@@ -209,19 +209,19 @@ async fn append(connection: &mut PgConnection, rows: &Rows, asserted: &Asserted<
     Ok(())
 }
 
-/// Holds the pool's row until the commit is done: of all who add what the pool may have so many of, one counts at a time.
-/// Nobody else waits for it but who changes the pool itself: all others only read the row.
+/// Locks the pool's row until the commit is done, so that commits that add limited objects count one after the other.
+/// Only changes of the pool itself wait for the lock; all others just read the row.
 async fn hold_pool(connection: &mut PgConnection, pool: &UserPoolId) -> Result<(), StoreError> {
     let held = sqlx::query("select from pools where user_pool_id = $1 for no key update")
         .bind(pool.as_str())
         .fetch_optional(connection)
         .await?;
-    // It was deleted while this one waited.
+    // The pool was deleted while this commit waited.
     held.map(drop).ok_or(StoreError::Stale)
 }
 
-/// Asserts that there are not too many, with those of this commit. A statement behind the one that waited for the pool, so
-/// that it sees all that were added before.
+/// Asserts that there are not too many, including those of this commit. It is a statement after the one that waited for
+/// the pool, so that it sees everything that was added before.
 async fn assert_within(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -233,7 +233,7 @@ async fn assert_within(
     Ok(())
 }
 
-/// Appends facts. Also used where a fact is all that there is to write.
+/// Appends facts. Also used for facts that are written outside a commit.
 pub(crate) async fn append_activity(
     connection: &mut PgConnection,
     pool: &UserPoolId,
@@ -259,7 +259,7 @@ pub(crate) async fn append_activity(
     Ok(())
 }
 
-/// Drops invitations that wait and let nobody in any more, before new ones are written.
+/// Deletes waiting invitations that have become invalid, before new ones are written.
 async fn drop_invitations(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     if rows.outdated_invitations.is_empty() {
         return Ok(());

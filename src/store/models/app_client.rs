@@ -1,10 +1,10 @@
-//! App clients: found across pools by their id.
+//! App clients, which are found across pools by their id.
 
 use crate::domain::app_client::AppClient;
 use crate::domain::ids::{ClientId, StreamId};
 use crate::store::models::{Bound, Counted, Directory, Identifies, Key, Model, Modelled};
 
-/// How many app clients there may be.
+/// The limit on the app clients of a pool.
 pub const BOUND: Bound = Bound {
     counted: Counted::Clients,
     name: "clients",

@@ -1,4 +1,4 @@
-//! Groups: each claims its name, which never changes. Who is in one stands with the users.
+//! Groups. Each claims its name, which never changes. Memberships are kept with the users.
 
 use crate::domain::group::Group;
 use crate::domain::ids::{GroupId, StreamId};
@@ -7,7 +7,7 @@ use crate::store::models::{Bound, Claims, Counted, Derived, Identifies, Key, Mod
 
 const ID: Key = Key::Uuid("group_id");
 
-/// How many groups there may be. They are counted by their names.
+/// The limit on the groups of a pool, which are counted by their names.
 pub const BOUND: Bound = Bound {
     counted: Counted::Groups,
     name: "groups",
@@ -18,7 +18,7 @@ pub const BOUND: Bound = Bound {
 impl Modelled for Group {
     const MODEL: &'static Model = &Model {
         claims: Some(Claims { table: "group_names", owner: ID, constraint: "group_names_pkey" }),
-        // Whoever ends the group waits, and then sees who joined it.
+        // A deletion of the group waits, and then sees who joined it.
         is_held: true,
         bound: Some(BOUND),
         ..Model::of::<Self>("groups", "groups", ID)

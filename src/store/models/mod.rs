@@ -1,7 +1,7 @@
-//! Each aggregate described once: its read model, what follows from its states besides, and what its end drops.
+//! The description of each aggregate: its read model, its derived rows, and what its end deletes.
 //!
-//! Commits, replay, rebuild, verify, purge, fill and erasure go through the descriptions: a new aggregate is a file here and a
-//! line in [`MODELS`]. Names of tables and columns stand in the descriptions only; statements are made of them.
+//! Commits, replay, rebuild, verify, purge, fill and erasure use the descriptions: a new aggregate is a file here and a
+//! line in [`MODELS`]. Names of tables and columns are only in the descriptions; statements are built from them.
 
 pub mod app_client;
 pub mod group;
@@ -31,197 +31,196 @@ use crate::domain::user_pool::{NameRules, UserPool};
 use crate::store::history::HistoryError;
 use crate::store::models::replayed::{Replayed, StreamRows};
 
-/// The aggregates. Whatever locks their tables takes them in this order: [`Model::in_lock_order`].
+/// The aggregates. Code that locks all their tables uses the order of [`Model::in_lock_order`].
 pub static MODELS: [&Model; 4] = [UserPool::MODEL, AppClient::MODEL, User::MODEL, Group::MODEL];
 
-/// An aggregate of which the store keeps a read model.
+/// An aggregate with a read model.
 pub trait Modelled: Aggregate + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Its description.
+    /// The description of the aggregate.
     const MODEL: &'static Model;
 
-    /// Its stream.
+    /// The stream that holds its events.
     fn stream(&self) -> StreamId;
 
-    /// What follows from a state besides its own row.
+    /// The rows that are derived from a state, beside its own row.
     fn derived(&self, _rules: &NameRules) -> Derived {
         Derived::default()
     }
 
-    /// What a change means beyond its rows.
+    /// The effects of a change beyond its rows.
     fn consequences(_before: Option<&Self>, _after: Option<&Self>) -> Consequences {
         Consequences::default()
     }
 }
 
-/// The id of an aggregate.
+/// The id of an aggregate, which names its stream.
 pub trait Identifies {
-    /// Which aggregate.
+    /// The aggregate that the id belongs to.
     type Aggregate: Modelled;
 
-    /// The stream of the one with this id.
+    /// The stream of the aggregate with this id.
     fn stream(&self) -> StreamId;
 }
 
 /// How the store keeps an aggregate.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// Its kind: the first part of its streams, which are `<kind>/<id>`, or the stream itself where a pool has one of it.
+    /// The first part of its streams, which are `<kind>/<id>`, or the whole stream if a pool has only one.
     pub kind: &'static str,
-    /// The table of its read model: pool, key, version, revision, state.
+    /// The table of its read model, with the columns pool, key, version, revision and state.
     pub table: &'static str,
-    /// The column that tells its rows of a pool apart.
+    /// The column that identifies its rows within a pool.
     pub key: Key,
     /// The names that it claims in its pool.
     pub claims: Option<Claims>,
-    /// Where its pool is found by its id.
+    /// The table that finds its pool by its id.
     pub directory: Option<Directory>,
-    /// What it names of another aggregate.
+    /// The rows about other aggregates that it names, such as memberships.
     pub children: Option<Children>,
-    /// What it is found by in lists.
+    /// The values by which lists find it.
     pub search: Option<Search>,
-    /// Whether its row is held by whoever asserts it, so that it can't end before that commit is done.
+    /// Whether commits that assert its version lock its row, so that it can't be deleted before they are done.
     pub is_held: bool,
-    /// Whether each has a data key of its own, which seals what is personal.
+    /// Whether each one has a data key of its own, which seals personal values.
     pub has_key: bool,
-    /// How many of it a pool may have.
+    /// The limit on how many a pool may have.
     pub bound: Option<Bound>,
-    /// What its end drops besides what follows from its state.
+    /// What its end deletes, beside its derived rows.
     pub end: End,
-    /// What migrations have left to be filled.
+    /// The fills that migrations have requested.
     pub fills: &'static [Fill],
-    /// What its events yield.
+    /// Replays the events of one stream.
     pub(in crate::store) replay: fn(StreamRows<'_>) -> Result<Replayed, HistoryError>,
-    /// What follows from a state that is read from its row.
+    /// Derives the values of a state in a row.
     pub(in crate::store) derive: fn(Value, &NameRules) -> serde_json::Result<Derived>,
 }
 
-/// The column of an aggregate's id. Ids come as texts, from the names of streams.
+/// The key column of an aggregate. Ids come as text, from the names of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// None: a pool has one.
+    /// No column: a pool has only one.
     Pool,
-    /// A text.
+    /// A text column of this name.
     Text(&'static str),
-    /// A UUID.
+    /// A UUID column of this name.
     Uuid(&'static str),
 }
 
-/// Names in a pool that one at a time has: a table of pool, name and the one whose it is.
+/// Names that only one aggregate of a pool can have: a table with the columns pool, name and owner.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Claims {
-    /// The table.
     pub table: &'static str,
-    /// The column of whose it is.
+    /// The column of the id that holds the name.
     pub owner: Key,
-    /// The constraint that a second claim violates.
+    /// The unique constraint of pool and name.
     pub constraint: &'static str,
 }
 
-/// Ids that are unique across pools: a table of id and pool.
+/// Ids that are unique across pools: a table with the columns id and pool.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Directory {
-    /// The table.
     pub table: &'static str,
-    /// The column of the id.
     pub id: &'static str,
-    /// The constraint that a second one of the id violates.
+    /// The unique constraint of the id.
     pub constraint: &'static str,
-    /// What it is called where it is found to be wrong.
+    /// The table's name in reports of `userpool log verify`.
     pub name: &'static str,
 }
 
-/// What an aggregate names of another one, as rows: a table of pool, the other, and whose they are.
+/// Rows about other aggregates that one names: a table with the columns pool, other id and owner.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Children {
-    /// The table.
     pub table: &'static str,
-    /// The column of the other one's id, a UUID.
+    /// The column of the other aggregate's id, a UUID.
     pub other: &'static str,
-    /// The column of whose they are.
+    /// The column of the id that names the other one.
     pub owner: Key,
-    /// What is wrong where a row is missing.
+    /// The report of a missing row.
     pub missing: fn(Uuid) -> String,
-    /// What is wrong where there is a row too many.
+    /// The report of a superfluous row.
     pub superfluous: fn(Uuid) -> String,
 }
 
-/// What an aggregate is found by in lists: a table of pool, attribute, value, and whose they are. It has no index by the latter.
+/// Values by which lists find an aggregate: a table with the columns pool, attribute, value and owner, without an index
+/// by owner.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the names say it")]
 pub struct Search {
-    /// The table.
     pub table: &'static str,
-    /// The column of whose they are.
+    /// The column of the id that has the value.
     pub owner: Key,
 }
 
-/// How many a pool may have, counted by rows of a table.
+/// A limit on how many a pool may have, counted by the rows of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// What commits call it.
+    /// The kind of object, for commits.
     pub counted: Counted,
-    /// Its name in the database's refusal.
+    /// The name that the database's error contains.
     pub name: &'static str,
-    /// The table.
+    /// The table whose rows are counted.
     pub table: &'static str,
-    /// What the caller reads who would be one too many.
+    /// The message for a caller who reaches the limit.
     pub refusal: &'static str,
 }
 
-/// What the end of one drops besides what follows from its state.
+/// What the end of an aggregate deletes, beside its derived rows.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// Its row.
+    /// Only its own row.
     Row,
-    /// Its row, its data key and every operational row that names it as a user.
+    /// Its row, its data key, and every operational row about it as a user.
     User,
-    /// Its row, and what these statements say of its pool.
+    /// Its row, and what these statements do for its pool (`$1`).
     With(&'static [&'static str]),
 }
 
-/// What a migration has left to be filled, under the name in `unfilled_read_models`.
+/// A fill that a migration has requested, by its name in `unfilled_read_models`.
 #[derive(Clone, Copy, Debug)]
 pub struct Fill {
-    /// The name.
+    /// The name that the migration wrote.
     pub name: &'static str,
-    /// What.
+    /// The derived rows that are filled.
     pub what: Filled,
 }
 
-/// What can be filled from the rows of read models.
+/// Derived rows that can be filled from the rows of read models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// What they are found by.
+    /// The values by which lists find it.
     Search,
-    /// The names that they claim.
+    /// The names that it claims.
     Claims,
 }
 
-/// What a pool may have so many of, each in a stream of its own.
+/// Objects of which a pool may have a limited number, each with a stream of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Counted {
-    /// Groups.
     Groups,
-    /// App clients.
     Clients,
 }
 
-/// What follows from a state besides its own row.
+/// The values that are derived from a state, beside its own row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Derived {
-    /// The names that it claims.
+    /// The names that it claims in its pool.
     pub names: BTreeSet<String>,
-    /// What it names of another aggregate, by id.
+    /// The ids of other aggregates that it names.
     pub children: BTreeSet<Uuid>,
-    /// What it is found by.
+    /// The values by which lists find it.
     pub search: BTreeSet<SearchEntry>,
 }
 
-/// What a change means beyond its rows.
+/// The effects of a change beyond its rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consequences {
-    /// There is another password than before, or none: a code to choose another is of no use any more.
+    /// The password was replaced or removed, so a code for a new one becomes invalid.
     pub password_replaced: bool,
-    /// An invitation lets nobody in any more.
+    /// An invitation has become invalid.
     pub invitation_outdated: bool,
 }
 
@@ -232,7 +231,7 @@ impl PartialEq for Model {
 }
 
 impl Model {
-    /// A read model and nothing besides.
+    /// A model that has only a read model.
     pub const fn of<A: Modelled>(kind: &'static str, table: &'static str, key: Key) -> Self {
         Self {
             kind,
@@ -252,7 +251,7 @@ impl Model {
         }
     }
 
-    /// What a stream is about, if this release knows it.
+    /// The model of a stream's aggregate, if this release knows it.
     pub fn of_stream(stream: &StreamId) -> Option<&'static Self> {
         let (kind, id) = stream.as_str().split_once('/').unzip();
         let kind = kind.unwrap_or(stream.as_str());
@@ -278,7 +277,7 @@ impl Model {
         Self::shared_last(MODELS.iter().flat_map(own))
     }
 
-    /// The same tables, those of an aggregate together.
+    /// The same tables, grouped by aggregate.
     pub fn in_reading_order() -> Vec<&'static str> {
         let own = |model: &&'static Self| [Some(model.table), model.claims.map(|claims| claims.table)];
         Self::shared_last(MODELS.iter().flat_map(own))
@@ -291,7 +290,7 @@ impl Model {
         own.chain(children).chain(search).chain(directories).flatten().collect()
     }
 
-    /// Its own tables.
+    /// The tables of this aggregate's own rows.
     pub fn tables(&self) -> impl Iterator<Item = &'static str> {
         let Self { table, claims, directory, children, search, .. } = *self;
         [
@@ -306,7 +305,7 @@ impl Model {
     }
 }
 
-/// Whether a constraint of this name keeps claims or ids apart.
+/// Whether a constraint of this name makes claims or ids unique.
 pub(super) fn is_claim(constraint: &str) -> bool {
     let constraints = MODELS.iter().flat_map(|model| {
         [model.claims.map(|claims| claims.constraint), model.directory.map(|directory| directory.constraint)]
@@ -315,7 +314,7 @@ pub(super) fn is_claim(constraint: &str) -> bool {
 }
 
 impl Counted {
-    /// How many there may be, and how they are counted.
+    /// The limit, and how it is counted.
     pub(super) fn bound(self) -> Bound {
         match self {
             Self::Groups => group::BOUND,
@@ -323,12 +322,12 @@ impl Counted {
         }
     }
 
-    /// What has this name.
+    /// The kind whose limit has this name.
     pub(super) fn by_name(name: &str) -> Option<Self> {
         MODELS.iter().filter_map(|model| model.bound).find(|bound| bound.name == name).map(|bound| bound.counted)
     }
 
-    /// What the caller reads who would be one too many.
+    /// The refusal for a caller who reaches the limit.
     pub(super) fn refusal(self) -> Error {
         Error::new(Exception::LimitExceededException, self.bound().refusal)
     }
@@ -339,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_of_the_aggregate_whose_kind_and_form_it_has() {
+    fn a_stream_belongs_to_the_aggregate_of_its_kind_and_form() {
         let sub = Uuid::nil();
         for (stream, kind) in [
             ("pool".to_owned(), Some("pool")),
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_has_one_bound_and_is_known_by_the_name_in_it() {
+    fn each_limited_kind_has_one_bound_and_is_found_by_its_name() {
         for counted in [Counted::Groups, Counted::Clients] {
             let bound = counted.bound();
             assert_eq!(bound.counted, counted);

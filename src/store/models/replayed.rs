@@ -1,4 +1,4 @@
-//! What the events of a stream yield, whichever aggregate they are of.
+//! The result of replaying a stream, independent of its aggregate.
 
 use std::sync::Arc;
 
@@ -12,36 +12,36 @@ use crate::store::seal::DataKey;
 
 /// The rows of a stream, from its first event on.
 pub struct StreamRows<'a> {
-    /// The pool.
+    /// The id of the stream's pool.
     pub pool: &'a UserPoolId,
-    /// The stream.
+    /// The name of the stream.
     pub stream: &'a StreamId,
-    /// Its rows.
+    /// All rows of the stream, in order.
     pub rows: Vec<history::Row>,
-    /// What opens the personal part of its events, if it is still there.
+    /// The key of the events' personal parts, if it still exists.
     pub key: Option<&'a Arc<DataKey>>,
-    /// How names are compared, in a pool that lives.
+    /// The rules for comparing names, unless the pool was deleted.
     pub rules: Option<&'a NameRules>,
 }
 
-/// What they yield.
+/// The result of replaying a stream.
 #[derive(Default)]
 pub struct Replayed {
     /// The version of the last event.
     pub version: i64,
-    /// The revision of `apply` that it comes from.
+    /// The revision of `apply` that computed the state.
     pub revision: i32,
-    /// What the read model holds; nothing once it has ended.
+    /// The content of the read model; `None` if the aggregate has ended.
     pub state: Option<Value>,
-    /// What follows from the state besides.
+    /// The values that are derived from the state.
     pub derived: Derived,
-    /// How many events there are.
+    /// The number of events.
     pub events: usize,
-    /// The first version that is missing.
+    /// The first version without an event, if there is a gap.
     pub gap: Option<i64>,
 }
 
-/// Applies the events of a stream.
+/// Replays the events of a stream.
 pub fn replay<A: Modelled>(stream: StreamRows<'_>) -> Result<Replayed, HistoryError> {
     let StreamRows { pool, stream, rows, key, rules } = stream;
     let events = history::events::<A::Event>(rows, pool, stream, key)?;
@@ -58,7 +58,7 @@ pub fn replay<A: Modelled>(stream: StreamRows<'_>) -> Result<Replayed, HistoryEr
     })
 }
 
-/// What follows from a state that is read from its row.
+/// The values that are derived from the state in a row.
 pub fn derive<A: Modelled>(state: Value, rules: &NameRules) -> serde_json::Result<Derived> {
     Ok(serde_json::from_value::<A>(state)?.derived(rules))
 }

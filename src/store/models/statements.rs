@@ -1,19 +1,20 @@
-//! The statements that follow from a description. All names in them come from descriptions; values are parameters, ids as texts.
+//! The statements that are built from a description. All names in them come from descriptions; values are parameters,
+//! and ids are texts.
 
 use crate::store::models::tables::{self, UserColumn, delete_some};
 use crate::store::models::{Bound, Children, Claims, Directory, End, Key, Model, Search};
 
-/// Which of two tables a statement writes to.
+/// The table that a statement writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The table that commands use. What is there already is no contradiction.
+    /// The table that commands use. Rows that exist already are no error.
     Current,
-    /// The one that a rebuild fills and then puts in its place.
+    /// The table that a rebuild fills, and that then replaces the current one.
     Rebuilt,
 }
 
 impl Place {
-    /// The name of a table there.
+    /// The name of this version of a table.
     pub fn of(self, table: &str) -> String {
         match self {
             Self::Current => table.to_owned(),
@@ -30,7 +31,7 @@ impl Place {
 }
 
 impl Key {
-    /// The column, or what stands for it.
+    /// The column's name, or a constant if there is no column.
     pub fn column(self) -> &'static str {
         match self {
             Self::Pool => "'pool'",
@@ -45,12 +46,12 @@ impl Key {
         }
     }
 
-    /// That it is the id in a parameter.
+    /// The condition that the column is the id in a parameter.
     fn is(self, parameter: &str) -> String {
         format!("{} = {}", self.column(), self.one(parameter))
     }
 
-    /// That it is among the ids in a parameter.
+    /// The condition that the column is among the ids in a parameter.
     fn is_among(self, parameter: &str) -> String {
         format!("{} = any({})", self.column(), self.many(parameter))
     }
@@ -64,7 +65,7 @@ impl Key {
     }
 }
 
-/// Of the model itself: `$1` is the pool, unless it says otherwise.
+/// Statements about the model itself. `$1` is the pool unless stated otherwise.
 impl Model {
     /// Fails unless a stream `$1` is at version `$2`; in pool `$3`, with id `$4`.
     pub fn assert_version(&self) -> String {
@@ -85,7 +86,7 @@ impl Model {
         )
     }
 
-    /// Drops the row of an id `$2`, and whatever ends with it.
+    /// Deletes the row of an id `$2`, and everything that ends with it.
     pub fn end(&self) -> Vec<String> {
         let mut statements =
             vec![format!("delete from {} where user_pool_id = $1 and {}", self.table, self.key.is("$2"))];
@@ -103,7 +104,7 @@ impl Model {
         statements
     }
 
-    /// Rows into a new table: `$2` ids, `$3` versions, `$4` revisions, `$5` states.
+    /// Inserts rows into a new table: `$2` ids, `$3` versions, `$4` revisions, `$5` states.
     pub fn insert_rebuilt(&self) -> String {
         let table = Place::Rebuilt.of(self.table);
         let (column, value) = match self.key {
@@ -123,7 +124,7 @@ impl Model {
         format!("select {column}::text, state from {table} where user_pool_id = $1 and {among}")
     }
 
-    /// Takes the rows of ids `$2` out of the new tables that have an index by them.
+    /// Deletes the rows of ids `$2` from the new tables that have an index by them.
     pub fn forget_rebuilt(&self) -> Vec<String> {
         let keyed = self.keyed().map(|(table, key)| {
             format!("delete from {} where user_pool_id = $1 and {}", Place::Rebuilt.of(table), key.is_among("$2"))
@@ -139,10 +140,10 @@ impl Model {
         )
     }
 
-    /// The streams that rows of a table name and that have no event, by their table.
+    /// For each table, the streams that its rows name but that have no event.
     pub fn without_stream(&self) -> Vec<(&'static str, String)> {
         let kind = self.kind;
-        // A pool without events is one that never was.
+        // A pool without events never existed.
         let keyed = self.keyed().filter(|(_, key)| *key != Key::Pool).map(|(table, key)| {
             let column = key.column();
             let statement = format!(
@@ -154,7 +155,7 @@ impl Model {
         keyed.collect()
     }
 
-    /// The tables whose rows are found by its id, with the column of it.
+    /// The tables whose rows are found by its id, with the id's column.
     fn keyed(&self) -> impl Iterator<Item = (&'static str, Key)> {
         let claims = self.claims.map(|claims| (claims.table, claims.owner));
         let children = self.children.map(|children| (children.table, children.owner));
@@ -162,7 +163,8 @@ impl Model {
         [Some((self.table, self.key)), claims, children, directory].into_iter().flatten()
     }
 
-    /// The next rows `$3` behind a pool `$1` and an id `$2`, held against changes: pool, id, state. An empty id is before all.
+    /// The next `$3` rows after a pool `$1` and an id `$2`, locked against changes: pool, id, state. An empty id comes
+    /// first.
     pub fn page(&self) -> String {
         let (table, column) = (self.table, self.key.column());
         let after = match self.key {
@@ -175,7 +177,7 @@ impl Model {
         )
     }
 
-    /// Drops `$2` rows of a pool that was deleted, by each of its tables. The pool's own row went with its end.
+    /// Deletes `$2` rows of a deleted pool, for each of its tables. The pool's own row was deleted with the pool.
     pub fn purge(&self) -> Vec<String> {
         let pool = "user_pool_id";
         let own = (self.key != Key::Pool).then(|| (self.table, vec![pool, self.key.column()]));
@@ -189,8 +191,8 @@ impl Model {
 }
 
 impl Claims {
-    /// Claims names `$2` for ids `$3`. A violated constraint would write the name into the database's own log; a name that is
-    /// left out does not.
+    /// Claims names `$2` for ids `$3`, and leaves out taken ones. A violated constraint would write the name into the
+    /// database's own log.
     pub fn claim(&self, place: Place) -> String {
         let (table, owner, owners) = (place.of(self.table), self.owner.column(), self.owner.many("$3"));
         format!(
@@ -199,18 +201,18 @@ impl Claims {
         )
     }
 
-    /// Releases a name `$2` of an id `$3`.
+    /// Releases the name `$2` of the id `$3`.
     pub fn release(&self) -> String {
         format!("delete from {} where user_pool_id = $1 and name = $2 and {}", self.table, self.owner.is("$3"))
     }
 
-    /// What ids `$2` hold: id and name.
+    /// The names that ids `$2` hold: id and name.
     pub fn select(&self) -> String {
         let (table, owner, among) = (self.table, self.owner.column(), self.owner.is_among("$2"));
         format!("select {owner}::text, name from {table} where user_pool_id = $1 and {among}")
     }
 
-    /// Claims names `$2` for ids `$3` that do not hold them yet. Answers the ids whose name another one has.
+    /// Claims names `$2` for ids `$3` that do not hold them yet. Returns the ids whose name is taken.
     pub fn fill(&self) -> String {
         let (table, owner, owners) = (self.table, self.owner.column(), self.owner.many("$3"));
         format!(
@@ -226,25 +228,25 @@ impl Claims {
 }
 
 impl Directory {
-    /// Enters ids `$2`.
+    /// Adds ids `$2` to the directory.
     pub fn enter(&self, place: Place) -> String {
         let (table, id) = (place.of(self.table), self.id);
         format!("insert into {table} ({id}, user_pool_id) select unnest($2::text[]), $1")
     }
 
-    /// Takes an id `$2` out.
+    /// Removes an id `$2`.
     pub fn leave(&self) -> String {
         format!("delete from {} where user_pool_id = $1 and {} = $2", self.table, self.id)
     }
 
-    /// Which of the ids `$2` are there.
+    /// Which of the ids `$2` are in the directory.
     pub fn select(&self) -> String {
         format!("select {id} from {} where user_pool_id = $1 and {id} = any($2)", self.table, id = self.id)
     }
 }
 
 impl Children {
-    /// Enters the others `$2` of ids `$3`.
+    /// Inserts the other ids `$2` of ids `$3`.
     pub fn enter(&self, place: Place) -> String {
         let Self { other, .. } = self;
         let (table, owner, owners) = (place.of(self.table), self.owner.column(), self.owner.many("$3"));
@@ -255,7 +257,7 @@ impl Children {
         )
     }
 
-    /// Takes the others `$2` of ids `$3` out.
+    /// Deletes the other ids `$2` of ids `$3`.
     pub fn leave(&self) -> String {
         let Self { table, other, .. } = self;
         let (owner, owners) = (self.owner.column(), self.owner.many("$3"));
@@ -265,13 +267,13 @@ impl Children {
         )
     }
 
-    /// What is there of ids `$2`: id and other.
+    /// The rows of ids `$2`: id and other id.
     pub fn select(&self) -> String {
         let (table, owner, among) = (self.table, self.owner.column(), self.owner.is_among("$2"));
         format!("select {owner}::text, {} from {table} where user_pool_id = $1 and {among}", self.other)
     }
 
-    /// Fails unless nobody names the other `$3` in pool `$2`; `$1` says what is asserted.
+    /// Fails if any row names the other id `$3` in pool `$2`; `$1` names the assertion.
     pub fn assert_none(&self) -> String {
         let Self { table, other, .. } = self;
         format!(
@@ -282,7 +284,7 @@ impl Children {
 }
 
 impl Search {
-    /// Enters attributes `$2` with values `$3` of ids `$4`.
+    /// Inserts attributes `$2` with values `$3` of ids `$4`.
     pub fn enter(&self, place: Place) -> String {
         let (table, owner, owners) = (place.of(self.table), self.owner.column(), self.owner.many("$4"));
         let on_conflict = place.on_conflict();
@@ -293,7 +295,7 @@ impl Search {
         )
     }
 
-    /// Takes the same out.
+    /// Deletes the same rows.
     pub fn leave(&self, place: Place) -> String {
         let (table, owner, owners) = (place.of(self.table), self.owner.column(), self.owner.many("$4"));
         format!(
@@ -302,7 +304,7 @@ impl Search {
         )
     }
 
-    /// Which of the same are missing: id and attribute.
+    /// Which of the same rows are missing: id and attribute.
     pub fn missing(&self) -> String {
         let (table, owner, owners) = (self.table, self.owner.column(), self.owner.many("$4"));
         format!(
@@ -314,7 +316,7 @@ impl Search {
 }
 
 impl Bound {
-    /// Fails if pool `$1` has more than `$2`. Counts no further than that.
+    /// Fails if pool `$1` has more than `$2` rows. Counts no further than that.
     pub fn assert_within(&self) -> String {
         let Self { name, table, .. } = self;
         format!(

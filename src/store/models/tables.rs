@@ -1,48 +1,49 @@
-//! Every table of the schema: whose it is, and of operational ones when their rows go.
+//! Every table of the schema: its owner, and for operational tables when their rows expire.
 
 use crate::domain::lockout::FORGET_SECONDS;
 use crate::domain::user::codes::COUNTS_SECONDS;
 use crate::store::models::MODELS;
 
-/// A network from which a user has not signed in for so long is strange again.
+/// A network becomes strange this many seconds after the user's last sign-in from it.
 const FAMILIAR_SECONDS: i64 = 30 * 24 * 60 * 60;
-/// More than the clocks of replicas differ by.
+/// More seconds than the clocks of replicas differ by.
 const CLOCKS_DIFFER_SECONDS: i64 = 60 * 60;
-/// So long after its end a message that was given up can still be looked at.
+/// How many seconds an abandoned message is kept after its end, so that an operator can look at it.
 const DEAD_MESSAGE_SECONDS: i64 = 30 * 24 * 60 * 60;
 
-/// A table of a pool's data that follows from no event: outside verify and rebuild.
+/// A table of a pool's data that is not derived from events, so verify and rebuild ignore it.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationalTable {
-    /// Its name.
+    /// The table's name in the schema.
     pub name: &'static str,
-    /// Its key.
+    /// The columns of the primary key.
     pub key: &'static [&'static str],
-    /// Which of its rows end with a user.
+    /// The column by which rows of a user are deleted with the user.
     pub user: Option<UserColumn>,
-    /// When a row's time is over.
+    /// When a row expires; `None` if rows stay.
     pub over: Option<Over>,
-    /// Which rows the purge of a deleted pool takes: all, if nothing is said.
+    /// A further condition for the rows that the purge of a deleted pool deletes; `None` for all rows.
     pub purged: Option<&'static str>,
 }
 
-/// How a row names its user.
+/// The column that names the user of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserColumn {
-    /// By `sub`.
+    /// The column `sub`, a UUID.
     Sub,
-    /// By `owner`, which may name something else as well: what a row must fulfil besides, if anything.
+    /// The column `owner`, which may also name something else. The text is a further condition for rows of users, or
+    /// empty.
     Owner(&'static str),
 }
 
-/// When a row's time is over: so many seconds after the time in a column.
+/// When a row expires: this many seconds after the time in a column.
 #[derive(Clone, Copy, Debug)]
 pub struct Over {
-    /// The column.
+    /// The column with the time.
     pub column: &'static str,
-    /// The seconds.
+    /// Seconds after that time; 0 if the row expires at it.
     pub seconds: i64,
-    /// What the row must fulfil besides; `$1` is the time before which it is over.
+    /// A further condition; `$1` is the time before which the row has expired.
     pub besides: &'static str,
 }
 
@@ -65,33 +66,33 @@ impl OperationalTable {
         Self { over: Some(over), ..self }
     }
 
-    /// Drops `$2` rows that are over before the time `$1`, the oldest first. Nothing for a table whose rows stay.
+    /// Deletes `$2` rows that expired before `$1`, oldest first. `None` for a table whose rows stay.
     pub fn sweep(&self) -> Option<(String, Over)> {
         let Over { column, besides, .. } = self.over?;
         let statement = delete_some(self.name, self.key, &format!("{column} < $1{besides} order by {column}"));
         Some((statement, self.over?))
     }
 
-    /// Drops `$2` rows of a pool `$1`.
+    /// Deletes `$2` rows of a pool `$1`.
     pub fn purge(&self) -> String {
         delete_some(self.name, self.key, &format!("user_pool_id = $1{}", self.purged.unwrap_or_default()))
     }
 }
 
-/// Drops `$2` rows of a table, those that fulfil a condition.
+/// Deletes `$2` rows of a table that meet a condition.
 pub fn delete_some(table: &str, key: &[&str], which: &str) -> String {
     let key = key.join(", ");
     format!("delete from {table} where ({key}) in (select {key} from {table} where {which} limit $2)")
 }
 
-/// The operational tables, in the order in which the end of a user goes through them.
+/// The operational tables, in the order in which the end of a user deletes from them.
 pub static OPERATIONAL: [OperationalTable; 11] = [
     OperationalTable::of_user("sessions", &["user_pool_id", "event_id"], UserColumn::Sub)
         .over(Over::after("expires_at", 0)),
-    // A code that is over answers as one that is not there, but counts among those that were sent.
+    // An expired code is refused like a missing one, but it still counts as sent.
     OperationalTable::of_user("codes", &["user_pool_id", "sub", "purpose"], UserColumn::Sub)
         .over(Over::after("expires_at", COUNTS_SECONDS)),
-    // A challenge token whose time is over is refused for that, spent or not. Other replicas' clocks may differ.
+    // An expired challenge token is refused, spent or not. The clocks of other replicas may differ.
     OperationalTable::of_user("used_nonces", &["user_pool_id", "nonce"], UserColumn::Sub)
         .over(Over::after("expires_at", CLOCKS_DIFFER_SECONDS)),
     OperationalTable::of_user("sign_in_failures", &["user_pool_id", "sub", "source"], UserColumn::Sub).over(UNLOCKED),
@@ -107,7 +108,7 @@ pub static OPERATIONAL: [OperationalTable; 11] = [
     }),
     OperationalTable::of_user("mailbox", &["user_pool_id", "id"], UserColumn::Owner("")),
     OperationalTable {
-        // The answer of the deletion itself tells nothing of the pool, and is given again for a day like any other.
+        // The answer of the deletion itself reveals nothing about the pool, and is stored for a day like any other.
         purged: Some(" and operation <> 'DeleteUserPool'"),
         ..OperationalTable::of_pool("stored_answers", &["access_key_id", "operation", "idempotency_key"])
             .over(Over::after("expires_at", 0))
@@ -115,11 +116,11 @@ pub static OPERATIONAL: [OperationalTable; 11] = [
     OperationalTable::of_user("keys", &["user_pool_id", "key_id"], UserColumn::Owner(" and kind = 'user'")),
 ];
 
-/// Failures are over once the last of them is long ago and nobody is locked by them.
+/// Failures expire a day after the last one, unless the user is still locked.
 const UNLOCKED: Over =
     Over { column: "last_at", seconds: FORGET_SECONDS, besides: " and (locked_until is null or locked_until < $1)" };
 
-/// The tables that hold no rows of an aggregate and are no pool's operational rows, each with the module that keeps it.
+/// All other tables, each with the module that keeps it.
 const OTHERS: [(&str, &str); 11] = [
     ("log", "history"),
     ("activity", "activity"),
@@ -131,22 +132,23 @@ const OTHERS: [(&str, &str); 11] = [
     ("unfilled_read_models", "fill"),
     ("service_accounts", "service_accounts"),
     ("service_account_certificates", "account_certificates"),
-    // Of the library that runs migrations.
+    // A table of the library that runs migrations.
     ("_sqlx_migrations", "system"),
 ];
 
-/// Whose a table is.
+/// The owner of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// An aggregate's, by its kind: written by commits, proved by `verify`, made anew by `rebuild`, dropped by the purge.
+    /// An aggregate, by its kind: written by commits, checked by `verify`, computed again by `rebuild`, deleted by the
+    /// purge.
     Aggregate(&'static str),
-    /// A pool's operational rows.
+    /// Operational rows of a pool.
     Operational,
-    /// A module of the store.
+    /// The module of the store that keeps the table.
     Module(&'static str),
 }
 
-/// All tables that somebody owns. What the schema has besides is forgotten by whatever goes through them.
+/// All tables with an owner. Code that goes through all tables would miss one without.
 pub fn owners() -> impl Iterator<Item = (&'static str, Owner)> {
     let aggregates = MODELS.iter().flat_map(|model| model.tables().map(|table| (table, Owner::Aggregate(model.kind))));
     let operational = OPERATIONAL.iter().map(|table| (table.name, Owner::Operational));

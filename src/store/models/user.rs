@@ -1,4 +1,4 @@
-//! Users: named, searched for, members of groups, and erased with everything that could tell who they were.
+//! Users: found by name and in lists, members of groups, and erased with everything that could identify them.
 
 use crate::domain::ids::StreamId;
 use crate::domain::personal::Sealed;
@@ -19,7 +19,7 @@ impl Modelled for User {
             superfluous: |group| format!("is among the members of groups/{group} and not in it"),
         }),
         search: Some(Search { table: "user_search", owner: SUB }),
-        // Whoever deletes the user waits, and then finds all that the commit writes about it.
+        // A deletion of the user waits, and then finds everything that the commit writes about the user.
         is_held: true,
         has_key: true,
         end: End::User,
@@ -41,7 +41,7 @@ impl Modelled for User {
 
     fn consequences(before: Option<&Self>, after: Option<&Self>) -> Consequences {
         let (Some(before), Some(after)) = (before, after) else {
-            // With a user who ends, all messages and codes end.
+            // When a user is deleted, all their messages and codes are deleted anyway.
             return Consequences::default();
         };
         let invited = invited_with(before);
@@ -52,12 +52,12 @@ impl Modelled for User {
     }
 }
 
-/// Which password there is, however it is hashed.
+/// The present password; hashing it again does not change it.
 fn password(user: &User) -> Option<&Sealed> {
     user.password.as_ref().map(|password| &password.srp_verifier)
 }
 
-/// The password that an invitation carries, if one is of use.
+/// The password in a waiting invitation, if the invitation is still valid.
 fn invited_with(user: &User) -> Option<Option<&Sealed>> {
     (user.status == UserStatus::ForceChangePassword).then_some(password(user))
 }

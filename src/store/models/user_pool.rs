@@ -1,4 +1,4 @@
-//! User pools: one stream each, whose end begins the purge of everything else.
+//! User pools. Each has one stream, and its end starts the purge of everything else.
 
 use crate::domain::ids::StreamId;
 use crate::domain::user_pool::UserPool;

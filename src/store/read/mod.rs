@@ -1,7 +1,7 @@
 //! The one read that every operation about a user makes.
 //!
-//! It finds the user by name, by `sub` or by session, and returns the current versions of pool and client with their rows
-//! where these differ from what is cached: so nothing that is cached can be stale, on any replica.
+//! It finds the user by name, by `sub` or by session. It returns the current versions of pool and client, with their
+//! rows if these differ from the cached ones; so cached rows are never stale, on any replica.
 
 mod parts;
 
@@ -32,47 +32,47 @@ use crate::store::read::parts::{Asked, Shape, UserRow, Versioned, time};
 use crate::store::seal::DataKey;
 use crate::store::{Store, history, streams};
 
-/// What to find beside pool and client.
+/// What a read looks for, beside pool and client.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted<'a> {
-    /// The user of this name or alias, in the form that is compared.
+    /// The user with this name or alias, in the form that is compared.
     pub name: Option<&'a str>,
-    /// The user of this id.
+    /// The user with this id.
     pub sub: Option<Sub>,
-    /// The session of this id, and its user.
+    /// The session with this id, and its user.
     pub session: Option<Uuid>,
-    /// Wrong passwords so far.
+    /// The wrong passwords of this kind so far.
     pub failures: Option<Failures>,
-    /// Whether the user has signed in lately from the network with this keyed hash.
+    /// Whether the user has signed in lately from this network, given by its keyed hash.
     pub network: Option<&'a [u8]>,
     /// The user's code for this purpose.
     pub code: Option<CodePurpose>,
-    /// Who stands for the name: what is counted is its where there is no such user.
+    /// The stand-in for the name: guesses are counted under it if no user has the name.
     pub nobody: Option<Sub>,
-    /// Who stands for the name as this network calls it: what is told to callers who may not learn who exists is its, whoever
-    /// has the name.
+    /// The stand-in for the name as seen from the caller's network: where users are hidden, answers follow from the
+    /// guesses under it, whether or not a user has the name.
     pub told: Option<Sub>,
-    /// How often something limited happened lately.
+    /// The state of this limit.
     pub rate: Option<&'a Limited>,
     /// Which of these names are taken.
     pub taken: &'a [String],
-    /// The group of this name.
+    /// The group with this name.
     pub group: Option<&'a str>,
-    /// The groups that the user is in.
+    /// Whether to read the user's groups.
     pub groups: bool,
 }
 
-/// Which wrong passwords.
+/// The kind of wrong passwords.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failures {
-    /// At a sign-in; from familiar networks apart from those of strangers.
+    /// At a sign-in, counted separately for familiar and strange networks.
     SignIn,
-    /// The password before, at a change of the password.
+    /// The previous password, at a change of the password.
     PreviousPassword,
 }
 
 impl Failures {
-    /// Under which name those from a source are counted.
+    /// The value of the column `source` for guesses from this source.
     pub fn counted(self, source: Source) -> &'static str {
         match self {
             Self::SignIn => source.name(),
@@ -81,57 +81,57 @@ impl Failures {
     }
 }
 
-/// Attempts with the version that a change of them asserts.
+/// The attempts, with the version that a change of them asserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionedAttempts {
-    /// The attempts.
+    /// The wrong passwords in the row.
     pub attempts: Attempts,
-    /// The row's version.
+    /// The version of the row.
     pub version: i64,
 }
 
-/// What a read found, at one moment.
+/// The result of a read, all of one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The pool.
+    /// The pool, always current.
     pub pool: Arc<PoolView>,
-    /// The client that was asked for.
+    /// The client, if one was named.
     pub client: Option<Arc<ClientView>>,
-    /// The user.
+    /// The user, if one was found.
     pub user: Option<LoadedUser>,
-    /// The session.
+    /// The session, if it was wanted and exists.
     pub session: Option<Session>,
-    /// When the user last signed in from the caller's network, if lately.
+    /// When the user last signed in from the caller's network, if that was lately.
     pub familiar_since: Option<Timestamp>,
-    /// Whether the user has signed in lately from anywhere, where that was asked.
+    /// Whether the user has signed in lately from any network, if that was wanted.
     pub is_known: bool,
-    /// Wrong passwords that came from such a source.
+    /// The wrong passwords from the caller's kind of source.
     pub attempts: Option<VersionedAttempts>,
-    /// Those at the name, whoever has it.
+    /// The wrong passwords at the name, whether or not a user has it.
     pub attempts_by_name: Option<Attempts>,
-    /// The code.
+    /// The wanted code of the user, or of the name's stand-in.
     pub code: Option<SentCode>,
-    /// What is kept of codes that were asked for by the name, whoever has it.
+    /// The code that is stored for the name, whether or not a user has it.
     pub code_by_name: Option<SentCode>,
-    /// What is remembered of the rate.
+    /// The state of the wanted limit.
     pub arrival: Option<Arrival>,
-    /// The names that are taken.
+    /// Which of the asked names are taken.
     pub taken: Vec<String>,
-    /// The group that was asked for.
+    /// The group with the wanted name.
     pub group: Option<LoadedGroup>,
-    /// The groups that the user is in, if they were asked for.
+    /// The user's groups, if they were wanted.
     pub groups: Vec<Group>,
 }
 
 impl Snapshot {
-    /// Whether the user is known to be where the call comes from.
+    /// Whether the call comes from a network where the user is known.
     pub fn source(&self) -> Source {
         if self.familiar_since.is_some() { Source::Familiar } else { Source::Strange }
     }
 }
 
 impl Store {
-    /// The pool of a client: from memory, or by the directory the first time.
+    /// The pool of a client: cached, or from the directory the first time.
     pub async fn pool_of_client(&self, client: &ClientId) -> Result<UserPoolId, StoreError> {
         if let Some(pool) = self.cache.directory.get(client) {
             return Ok(pool);
@@ -146,7 +146,7 @@ impl Store {
         Ok(pool)
     }
 
-    /// What is cached of a pool, loaded if nothing is. Only for what never changes of a pool: its keys and its name rules.
+    /// The cached pool, loaded if needed. Only for values that never change: its keys and its rules for names.
     pub async fn pool_hint(&self, id: &UserPoolId) -> Result<Arc<PoolView>, StoreError> {
         match self.cache.pools.get(id) {
             Some(pool) => Ok(pool),
@@ -154,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Reads what is wanted of a pool, at one moment. Fails if there is no such pool, or no such client in it.
+    /// Reads what is wanted of a pool, all at one moment. Fails if the pool, or the client in it, does not exist.
     pub async fn read(
         &self,
         pool_id: &UserPoolId,
@@ -222,7 +222,7 @@ impl Store {
         let state = self.current::<UserPool>(id, &StreamId::pool(), row.revision, state, None, "pools").await?;
         let keys = match cached {
             Some(cached) => cached.keys.clone(),
-            // A pool without keys is one that somebody deleted a moment ago.
+            // A pool without keys was deleted a moment ago.
             None => {
                 let keys = self.pool_keys(&self.database, id).await?;
                 Arc::new(keys.ok_or_else(|| NotFound::Pool(id.clone()))?)
@@ -274,7 +274,7 @@ impl Store {
         Ok(LoadedGroup { state, version: row.version })
     }
 
-    /// The state of a group's row.
+    /// The state in a group's row.
     pub(super) async fn current_group(
         &self,
         pool: &UserPoolId,
@@ -285,7 +285,7 @@ impl Store {
         self.current::<Group>(pool, &StreamId::group(id), revision, state, None, "groups").await
     }
 
-    /// The state of a row; one that another revision of `apply` wrote is computed again from its stream.
+    /// The state in a row. If another revision of `apply` wrote it, it is computed again from its stream.
     pub(super) async fn current<A: Aggregate + serde::de::DeserializeOwned>(
         &self,
         pool: &UserPoolId,
@@ -301,11 +301,11 @@ impl Store {
         let mut lent = self.database.lend().await?;
         let events = streams::load(lent.connection(), pool, stream, key).await;
         let events = lent.settled(events)?;
-        // A row without a living state in its stream is one that somebody deleted a moment ago.
+        // A row whose stream yields no state was deleted a moment ago.
         history::replay(stream, &events).0.ok_or(StoreError::Stale)
     }
 
-    /// A pool's keys, as long as there is such a pool.
+    /// The keys of a pool that exists.
     pub(super) async fn pool_keys(
         &self,
         database: impl sqlx::PgExecutor<'_>,
@@ -329,7 +329,7 @@ impl Store {
 }
 
 impl Store {
-    /// What is remembered of something that is limited.
+    /// The stored state of a limit.
     pub async fn arrival(&self, pool: &UserPoolId, limited: &Limited) -> Result<Option<Arrival>, StoreError> {
         let query = || {
             sqlx::query("select arrival from rates where user_pool_id = $1 and kind = $2 and key = $3")
@@ -343,7 +343,8 @@ impl Store {
         }
     }
 
-    /// About how many users a pool has: from the planner's statistics, exact while they are few. Never counts a large pool.
+    /// The approximate number of users of a pool: from the planner's statistics, exact if there are few. Never counts a
+    /// large pool.
     pub async fn estimated_users(&self, pool: &UserPoolId) -> Result<i32, StoreError> {
         const COUNTED: i64 = 1_000;
         let few: i64 =

@@ -1,7 +1,8 @@
-//! The parts of the one read. What can be read is one part: what it selects and joins, what it binds, how it is decoded.
+//! The parts of the one read. A part is something that can be read: its columns, joins and parameters, and how it is
+//! decoded.
 //!
-//! A read is put together from the parts that are wanted, because each join costs, also where nothing is looked for in it. A
-//! combination of parts has always the same text, so that each connection prepares it once.
+//! A read is built from the wanted parts only, because each join costs time even if it finds nothing. Equal sets of
+//! parts have the same text, so that each connection prepares it once.
 
 use std::sync::OnceLock;
 
@@ -27,18 +28,18 @@ use crate::store::error::StoreError;
 use crate::store::from_database;
 use crate::store::read::{Failures, VersionedAttempts, Wanted};
 
-/// What is asked of a pool.
+/// The parameters of a read.
 pub(super) struct Asked<'a> {
     pub pool_id: &'a UserPoolId,
-    /// The version that is cached, if one is.
+    /// The cached version, if any.
     pub pool_version: Option<i64>,
     pub client_id: Option<&'a ClientId>,
-    /// The version that is cached, if one is.
+    /// The cached version, if any.
     pub client_version: Option<i64>,
     pub wanted: Wanted<'a>,
 }
 
-/// What a row holds, part by part. What was not asked for is as if there were none.
+/// The content of a row, part by part. Parts that were not wanted are empty.
 #[derive(Default)]
 pub(super) struct Found<'r> {
     pub pool: Versioned<'r>,
@@ -57,7 +58,7 @@ pub(super) struct Found<'r> {
     pub groups: Vec<(GroupId, i32, Box<RawValue>)>,
 }
 
-/// A row of a read model. Without a state it is what is cached at this version.
+/// A row of a read model. It has no state if the cached version is current.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Versioned<'r> {
     pub version: i64,
@@ -65,7 +66,7 @@ pub(super) struct Versioned<'r> {
     pub state: Option<&'r RawValue>,
 }
 
-/// A user's row with its wrapped key.
+/// A user's row with the wrapped key.
 pub(super) struct UserRow<'r> {
     pub sub: Sub,
     pub row: Versioned<'r>,
@@ -75,22 +76,22 @@ pub(super) struct UserRow<'r> {
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// One of the things that can be read.
+/// A part of the read.
 struct Part {
-    /// By what other parts call the table that it joins.
+    /// The alias of its table, by which other parts refer to it.
     alias: &'static str,
     is_wanted: fn(&Asked<'_>) -> bool,
-    /// What it selects. `?1` is the first value that it binds itself.
+    /// The columns that it selects. `?1` is the first of its own parameters.
     columns: &'static str,
-    /// What it joins, beside the other parts that are wanted.
+    /// The joins that it needs, depending on the other parts.
     joins: fn(Shape) -> String,
-    /// How many values it binds.
+    /// How many parameters it has.
     values: usize,
     bind: for<'q> fn(Statement<'q>, &Asked<'q>) -> Statement<'q>,
     decode: for<'r> fn(&'r PgRow, &mut Found<'r>) -> Result<(), StoreError>,
 }
 
-/// The order is that of the joins: each may name those before it.
+/// The order of the joins: each part may refer to those before it.
 static PARTS: [Part; 14] = [
     POOL,
     CLIENT,
@@ -156,7 +157,7 @@ const SESSION: Part = Part {
     },
 };
 
-/// Whose name it is: the user's part reads who that is.
+/// The owner of a name; the user's part reads the user.
 const NAME: Part = Part {
     alias: "n",
     is_wanted: |asked| asked.wanted.name.is_some(),
@@ -167,7 +168,7 @@ const NAME: Part = Part {
     decode: |_, _| Ok(()),
 };
 
-/// The user, by whatever means it is found.
+/// The user, found by name, `sub` or session.
 const USER: Part = Part {
     alias: "u",
     is_wanted: |asked| {
@@ -232,7 +233,7 @@ const ATTEMPTS: Part = Part {
     },
 };
 
-/// What is counted by the name beside what is counted for the user.
+/// The count under the name, beside the one of the user.
 const ATTEMPTS_BY_NAME: Part = Part {
     alias: "an",
     is_wanted: |asked| asked.wanted.told.is_some() && (ATTEMPTS.is_wanted)(asked),
@@ -272,7 +273,7 @@ const CODE: Part = Part {
     },
 };
 
-/// What is kept of the name beside what is kept of the user.
+/// The code that is stored for the name, beside that of the user.
 const CODE_BY_NAME: Part = Part {
     alias: "cn",
     is_wanted: |asked| asked.wanted.told.is_some() && (CODE.is_wanted)(asked),
@@ -357,12 +358,12 @@ const GROUPS: Part = Part {
     },
 };
 
-/// Which parts a read has.
+/// The set of parts of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape(usize);
 
 impl Shape {
-    /// The parts that are wanted.
+    /// The set of the wanted parts.
     pub fn of(asked: &Asked<'_>) -> Self {
         let bits = PARTS.iter().enumerate().map(|(index, part)| usize::from((part.is_wanted)(asked)) << index);
         Self(bits.sum())
@@ -376,7 +377,7 @@ impl Shape {
         self.parts().any(|part| part.alias == alias)
     }
 
-    /// The text with which these parts are read, at one moment.
+    /// The statement that reads these parts at one moment.
     pub fn text(self) -> &'static str {
         static TEXTS: [OnceLock<String>; 1 << PARTS.len()] = [const { OnceLock::new() }; 1 << PARTS.len()];
         TEXTS[self.0].get_or_init(|| self.compose())
@@ -399,12 +400,12 @@ impl Shape {
         format!("select {columns}\nfrom pools p\n{joins}where p.user_pool_id = $1")
     }
 
-    /// A statement with its values.
+    /// The statement with its parameters.
     pub fn statement<'q>(self, asked: &Asked<'q>) -> Statement<'q> {
         self.parts().fold(sqlx::query(self.text()), |statement, part| (part.bind)(statement, asked))
     }
 
-    /// What a row of these parts holds.
+    /// Decodes a row of these parts.
     pub fn decode(self, row: &PgRow) -> Result<Found<'_>, StoreError> {
         let mut found = Found::default();
         for part in self.parts() {
@@ -414,7 +415,7 @@ impl Shape {
     }
 }
 
-/// A part's text, its values numbered behind those of the parts before it.
+/// The text of a part, with its parameters numbered after those of the parts before it.
 fn numbered(text: &str, before: usize) -> String {
     let mut pieces = text.split('?');
     let mut numbered = pieces.next().unwrap_or_default().to_owned();
@@ -451,7 +452,7 @@ fn session(row: &PgRow) -> Result<Option<Session>, StoreError> {
     }))
 }
 
-/// Failures, the last of them, the end of the lock, the version.
+/// The failures, the time of the last one, the end of the lock, and the version.
 fn attempts(row: &PgRow, columns: [&str; 4]) -> Result<Option<VersionedAttempts>, StoreError> {
     let [failures, last_at, locked_until, version] = columns;
     let Some(version) = row.try_get::<Option<i64>, _>(version)? else { return Ok(None) };
@@ -510,10 +511,10 @@ mod tests {
     }
 
     #[test]
-    fn each_part_names_the_values_that_it_binds_and_no_others() {
+    fn each_part_names_exactly_the_parameters_that_it_binds() {
         for (index, part) in PARTS.iter().enumerate() {
             let own = format!("{} {}", part.columns, (part.joins)(Shape(1 << index)));
-            // The pool is named behind all joins.
+            // The pool's parameter comes after all joins.
             let named: BTreeSet<_> = (1..=9).filter(|value| own.contains(&format!("?{value}"))).collect();
             let first = if part.alias == "p" { 2 } else { 1 };
             assert_eq!(named, (first..=part.values).collect(), "{own}");
@@ -521,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_joins_what_is_wanted_and_nothing_else() {
+    fn a_read_joins_only_the_wanted_parts() {
         let (id, name) = (ClientId::new("client"), "name".to_owned());
         let by_token = Wanted { session: Some(Uuid::nil()), sub: Some(Sub(Uuid::nil())), ..Wanted::default() };
         let by_token = text(Some(&id), &by_token);
@@ -543,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn each_shape_has_a_statement_of_its_own_that_stays() {
+    fn each_shape_has_a_constant_statement_of_its_own() {
         let (id, taken) = (ClientId::new("client"), ["name".to_owned()]);
         let limited = Limited { kind: RateKind::GuessesByCaller, key: vec![0], rate: Rate::an_hour(1).unwrap() };
         let (mut texts, mut shapes) = (BTreeSet::new(), BTreeSet::new());

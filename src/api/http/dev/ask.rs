@@ -1,4 +1,4 @@
-//! The console asks operations as every caller does, by the pipeline, and as somebody who may only read.
+//! The console calls operations through the pipeline as every caller does, as an account that may only read.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::domain::ids::AccessKeyId;
 use crate::proto::descriptor_pool;
 use crate::store::service_accounts::{Role, ServiceAccount};
 
-/// What a page of a list has at most.
+/// Most items on a page of a list.
 pub(super) const PAGE: i32 = 25;
 
 /// The answer of an operation that only reads.
@@ -41,7 +41,7 @@ pub(super) async fn ask<Req: Request>(app: &Arc<App>, request: Req) -> Result<Re
     Req::Response::decode(answer).map_err(|error| Failed(Error::internal(error)))
 }
 
-/// An account that no table has: the pipeline lets it read, and nothing else.
+/// An account that is in no table: the pipeline allows it to read, and nothing else.
 fn reader(app: &App) -> ServiceAccount {
     ServiceAccount {
         access_key_id: AccessKeyId::new("console"),
@@ -53,7 +53,7 @@ fn reader(app: &App) -> ServiceAccount {
     }
 }
 
-/// The answer to a request, in Cognito's names.
+/// The response of an operation, in Cognito's names.
 pub(super) fn answer<Req: Request>(response: &Req::Response) -> Result<Value, Failed> {
     let name = Req::OPERATION.info().response;
     let descriptor = descriptor_pool().get_message_by_name(name);

@@ -1,4 +1,4 @@
-//! The clients of a pool. Their secrets are not shown, only how to ask for them.
+//! The clients of a pool. Pages don't show their secrets, only the command that does.
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::api::operation::Operation;
 use crate::pages::console::{Link, Record, Shown, Table};
 use crate::proto::v1::*;
 
-/// `GET /dev/pools/<pool>/clients`.
+/// `GET /dev/pools/<pool>/clients`: a page of the list.
 pub(super) async fn list(
     State(console): State<Console>,
     Path(pool): Path<String>,
@@ -50,7 +50,7 @@ pub(super) async fn list(
     page(StatusCode::OK, &Record { tables: vec![table], commands, ..in_pool(&pool, &name, "Clients", "/clients") })
 }
 
-/// `GET /dev/pools/<pool>/clients/<client>`.
+/// `GET /dev/pools/<pool>/clients/<client>`: the settings, and commands to change them.
 pub(super) async fn client(
     State(console): State<Console>,
     Path((pool, client)): Path<(String, String)>,

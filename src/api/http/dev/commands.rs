@@ -1,5 +1,5 @@
-//! The commands that make things like those that are there, and that change them. What an operation answers has the names of what
-//! others take, so a request is what of an answer its message has a place for.
+//! The commands that copy, change and delete what a page shows. Responses and requests use the same names, so a request
+//! is made of those members of a response that its message has, too.
 
 use serde_json::{Map, Value, json};
 
@@ -7,13 +7,13 @@ use crate::api::operation::Operation;
 use crate::pages::command::Command;
 use crate::proto::descriptor_pool;
 
-/// A call of an operation, as a shell takes it.
+/// A call of an operation as a shell command.
 pub(super) fn command(title: impl Into<String>, operation: Operation, request: &Value) -> Command {
     let info = operation.info();
     Command::new(title, info.name, info.path, request)
 }
 
-/// A request that asks for something like what is shown.
+/// A request for something with the settings of what is shown.
 pub(super) fn like(operation: Operation, shown: &Value) -> Map<String, Value> {
     let descriptor = descriptor_pool().get_message_by_name(operation.info().request);
     let takes = |name: &str| descriptor.as_ref().is_some_and(|message| message.get_field_by_json_name(name).is_some());
@@ -21,7 +21,7 @@ pub(super) fn like(operation: Operation, shown: &Value) -> Map<String, Value> {
     members.filter(|(name, _)| takes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// What makes a pool, changes it, and ends it.
+/// Commands that copy, change and delete a pool.
 pub(super) fn of_pool(pool: &Value) -> Vec<Command> {
     let (id, name) = (&pool["Id"], &pool["Name"]);
     let mut update = like(Operation::UpdateUserPool, pool);
@@ -39,7 +39,7 @@ pub(super) fn of_pool(pool: &Value) -> Vec<Command> {
     ]
 }
 
-/// The attributes that a pool has beyond those that all have, as they are asked for.
+/// The attributes that a pool has beyond the standard ones, in the form of a request.
 fn chosen_attributes(schema: &Value) -> Vec<Value> {
     let attributes = schema.as_array().into_iter().flatten();
     let chosen = attributes.filter_map(|attribute| {
@@ -53,7 +53,7 @@ fn chosen_attributes(schema: &Value) -> Vec<Value> {
     chosen.collect()
 }
 
-/// What makes a client, changes it, and ends it.
+/// Commands that copy, change and delete a client.
 pub(super) fn of_client(client: &Value, has_secret: bool) -> Vec<Command> {
     let named = json!({ "UserPoolId": client["UserPoolId"], "ClientId": client["ClientId"] });
     let mut create = like(Operation::CreateUserPoolClient, client);
@@ -70,7 +70,7 @@ pub(super) fn of_client(client: &Value, has_secret: bool) -> Vec<Command> {
     ]
 }
 
-/// What makes a group, changes it, fills it, and ends it.
+/// Commands that copy, change and delete a group, and add users to it.
 pub(super) fn of_group(group: &Value) -> Vec<Command> {
     let named = json!({ "UserPoolId": group["UserPoolId"], "GroupName": group["GroupName"] });
     let update = Value::Object(like(Operation::UpdateGroup, group));
@@ -84,7 +84,7 @@ pub(super) fn of_group(group: &Value) -> Vec<Command> {
     ]
 }
 
-/// What makes a user, changes it, and ends it.
+/// Commands that copy, change and delete a user.
 pub(super) fn of_user(pool: &str, user: &Value) -> Vec<Command> {
     let name = &user["Username"];
     let named = json!({ "UserPoolId": pool, "Username": name });
@@ -96,7 +96,7 @@ pub(super) fn of_user(pool: &str, user: &Value) -> Vec<Command> {
         request
     };
     let attributes = user["UserAttributes"].as_array().into_iter().flatten();
-    // Nobody chooses these.
+    // The server sets these two.
     let own = attributes.filter(|attribute| attribute["Name"] != "sub" && attribute["Name"] != "identities");
     let attributes = with(json!({ "UserAttributes": own.collect::<Vec<_>>() }));
     let turn = match user["Enabled"] == json!(false) {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::api::aws_json::decode::decode;
 
-    /// The request in a command is one of its operation.
+    /// Asserts that the operation accepts the request in a command.
     fn assert_is_taken(operation: Operation, request: &Value) {
         let message = descriptor_pool().get_message_by_name(operation.info().request).unwrap();
         let decoded = decode(&message, request.to_string().as_bytes());
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_what_its_operation_takes_and_nothing_else() {
+    fn a_request_has_only_members_of_its_message() {
         let pool = json!({ "Id": "us-east-1_a", "Name": "tour", "Arn": "arn", "AutoVerifiedAttributes": ["email"] });
         let update = Value::Object(like(Operation::UpdateUserPool, &pool));
         assert_eq!(update, json!({ "AutoVerifiedAttributes": ["email"] }));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_asked_for_by_the_names_that_whoever_makes_a_pool_gives_them() {
+    fn schema_attributes_have_the_names_of_the_request() {
         let schema = json!([
             { "Name": "sub", "Required": true }, { "Name": "email", "Required": true }, { "Name": "name", "Required": false },
             { "Name": "custom:team" }, { "Name": "dev:custom:plan", "DeveloperOnlyAttribute": true },
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn no_command_has_what_nobody_chooses() {
+    fn no_command_sets_generated_attributes() {
         let user = json!({ "Username": "jane", "Enabled": true, "UserAttributes": [
             { "Name": "sub", "Value": "1" }, { "Name": "email", "Value": "jane@example.com" },
         ]});

@@ -1,4 +1,4 @@
-//! The last events as they leave for Kafka: records that the relay's own code makes, of the rows that it reads.
+//! The last events as the relay sends them to Kafka: its own code makes the records from the same rows.
 
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -22,12 +22,12 @@ use crate::store::Store;
 use crate::store::feed::{Cursor, FeedRow, Log};
 use crate::store::wake::Wake;
 
-/// What a page shows at most.
+/// Most events on a page.
 const MOST_SHOWN: usize = 25;
-/// What is looked for at once for those who wait.
+/// Most rows read at a time for an open stream.
 const MOST_NEWS: i64 = 50;
 
-/// What is asked for.
+/// The parameters of the page.
 #[derive(Deserialize)]
 pub(super) struct Filter {
     #[serde(default)]
@@ -43,12 +43,12 @@ impl Filter {
         Log::ALL.into_iter().find(|log| log.name() == self.log).unwrap_or(Log::Directory)
     }
 
-    /// The pool, if one is asked for. What is no id of a pool is the id of none.
+    /// The pool of the filter, if there is one. A malformed id is replaced by one that matches no pool.
     fn pool(&self) -> Option<UserPoolId> {
         (!self.pool.is_empty()).then(|| UserPoolId::parse(&self.pool).unwrap_or_else(|| UserPoolId::new("?")))
     }
 
-    /// Where the same is asked for, with one thing more.
+    /// The address with the same filter and one parameter more.
     fn address(&self, path: &str, more: (&str, &str)) -> String {
         address(path, &[("log", self.log().name()), ("pool", &self.pool), more])
     }
@@ -59,7 +59,7 @@ pub(super) async fn events(State(console): State<Console>, Query(filter): Query<
     let (log, pool, store) = (filter.log(), filter.pool(), &console.app.store);
     let before = filter.before.as_deref().and_then(place);
     let end = Cursor::end();
-    // What comes while the list is read comes by the stream.
+    // Events that are written while the list is read come by the stream.
     let last = store.feed_backwards(log, &end, None, 1).await?.pop().map_or_else(Cursor::start, |row| row.cursor);
     let limit = MOST_SHOWN as i64 + 1;
     let mut rows = store.feed_backwards(log, before.as_ref().unwrap_or(&end), pool.as_ref(), limit).await?;
@@ -93,7 +93,7 @@ pub(super) async fn events(State(console): State<Console>, Query(filter): Query<
     page(StatusCode::OK, &shown)
 }
 
-/// `GET /dev/events/stream`: what happens from now on, or after the last that was seen.
+/// `GET /dev/events/stream`: events from now on, or after the last one that the browser saw.
 pub(super) async fn stream(
     State(console): State<Console>,
     headers: HeaderMap,
@@ -112,7 +112,7 @@ pub(super) async fn stream(
     Ok(console.streams.open(&headers, store, feed))
 }
 
-/// The rows of a log, each once, from a place on.
+/// The rows of a log after a place, each once.
 struct Feed {
     log: Log,
     pool: Option<UserPoolId>,
@@ -157,13 +157,13 @@ fn view(log: Log, row: &FeedRow, largest: usize) -> console::Event {
     }
 }
 
-/// The body with line breaks, or as it is.
+/// The body as indented JSON, or unchanged if it is not JSON.
 fn readable(body: &[u8]) -> String {
     let json = serde_json::from_slice::<Value>(body);
     json.map_or_else(|_| String::from_utf8_lossy(body).into_owned(), |json| format!("{json:#}"))
 }
 
-/// A place in the feed, as addresses have it.
+/// A place in the feed, in the form that addresses use.
 fn written(cursor: &Cursor) -> String {
     format!("{}.{}.{}.{}", cursor.epoch, cursor.tx, cursor.ord, cursor.at.0)
 }
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_was_written_and_nothing_else_is_one() {
+    fn places_are_read_back_and_other_texts_are_refused() {
         let cursor = Cursor { epoch: 2, tx: u64::MAX.to_string(), ord: 7, at: Timestamp(1_700_000_000_123) };
         assert_eq!(place(&written(&cursor)), Some(cursor));
         for other in ["", "1.2.3", "1.2.3.4.5", "1.-2.3.4", "1.18446744073709551616.3.4", "a.2.3.4", "1.2.3.4\0"] {

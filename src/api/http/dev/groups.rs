@@ -1,4 +1,4 @@
-//! The groups of a pool, and who is in them.
+//! The groups of a pool, and their users.
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -15,7 +15,7 @@ use crate::api::operation::Operation;
 use crate::pages::console::{Link, Record, Shown, Table};
 use crate::proto::v1::*;
 
-/// `GET /dev/pools/<pool>/groups`.
+/// `GET /dev/pools/<pool>/groups`: a page of the list.
 pub(super) async fn list(
     State(console): State<Console>,
     Path(pool): Path<String>,
@@ -38,14 +38,14 @@ pub(super) async fn list(
     page(StatusCode::OK, &Record { tables: vec![table], commands, ..in_pool(&pool, &name, "Groups", "/groups") })
 }
 
-/// Which group.
+/// The parameters of a group's page.
 #[derive(Deserialize)]
 pub(super) struct Named {
     #[serde(default)]
     name: String,
 }
 
-/// `GET /dev/pools/<pool>/group?name=<name>`.
+/// `GET /dev/pools/<pool>/group?name=<name>`: the settings and the users, and commands to change them.
 pub(super) async fn group(
     State(console): State<Console>,
     Path(pool): Path<String>,
@@ -69,7 +69,7 @@ pub(super) async fn group(
         title: Some("Members".to_owned()),
         columns: rows::USER_COLUMNS.to_vec(),
         rows: members.users.iter().map(|user| rows::user(&pool, user)).collect(),
-        empty: "Nobody is in this group yet.",
+        empty: "This group has no users yet.",
         first: paged.first(&path, &parameters),
         next: next(members.next_token, &path, &parameters),
     };

@@ -1,4 +1,4 @@
-//! The development mailbox: as a page for a person, as JSON for a test.
+//! The development mailbox: a page for people, JSON for tests.
 
 use std::collections::VecDeque;
 
@@ -28,13 +28,14 @@ use crate::store::error::StoreError;
 use crate::store::mailbox::{Delivered, MailboxPlace, MessageKind, Sought};
 use crate::store::wake::Wake;
 
-/// What a program is told at most.
+/// Most messages in a JSON answer.
 const MOST_TOLD: i64 = 100;
-/// What a page shows at most.
+/// Most messages on a page.
 const MOST_SHOWN: usize = 20;
-/// What is looked for at once for those who wait.
+/// Most messages read at a time for an open stream.
 const MOST_NEWS: i64 = 50;
-/// Messages have the time of their delivery, and are seen when that is committed: those of the last seconds may still come.
+/// A message bears the time of its delivery but is visible only after its commit: messages of the last seconds may
+/// still appear.
 const LATE_SECONDS: i64 = 5;
 
 #[derive(Deserialize)]
@@ -42,7 +43,7 @@ pub(super) struct Recipient {
     to: Option<String>,
 }
 
-/// What a page is asked for.
+/// The parameters of the page.
 #[derive(Deserialize)]
 struct Filter {
     #[serde(default)]
@@ -55,7 +56,7 @@ struct Filter {
     after: Option<String>,
 }
 
-/// `GET /dev/messages?to=<address>`: the newest first. A browser gets a page, everybody else JSON.
+/// `GET /dev/messages?to=<address>`: the newest first. Browsers get a page, other clients JSON.
 pub(super) async fn messages(
     State(console): State<Console>,
     headers: HeaderMap,
@@ -98,7 +99,7 @@ fn as_json(delivered: &Delivered) -> Value {
 async fn shown(console: &Console, uri: &Uri) -> Result<Response, Failed> {
     let Query(filter) = Query::<Filter>::try_from_uri(uri)?;
     let before = filter.before.as_deref().and_then(place);
-    // What arrives while the list is read comes by the stream.
+    // Messages that arrive while the list is read come by the stream.
     let now = console.app.clock.now();
     let mut found = console.app.store.mailbox_before(&filter.sought(), before, MOST_SHOWN as i64 + 1).await?;
     let goes_on = found.len() > MOST_SHOWN;
@@ -133,7 +134,7 @@ impl Filter {
         }
     }
 
-    /// Where the same is asked for, with one thing more.
+    /// The address with the same filter and one parameter more.
     fn address(&self, path: &str, more: (&str, &str)) -> String {
         address(path, &[("to", &self.to), ("pool", &self.pool), ("kind", &self.kind), more])
     }
@@ -141,7 +142,7 @@ impl Filter {
 
 const MEDIA: [Medium; 2] = [Medium::Email, Medium::Sms];
 
-/// By the way, and by what they are for.
+/// The choices of the filter: first the media, then the kinds of message.
 fn kinds(chosen: &str) -> Vec<Choice> {
     let media = MEDIA.map(|medium| (medium.name(), medium_name(medium)));
     let kinds = MessageKind::ALL.map(|kind| (kind.name(), kind_name(kind)));
@@ -171,7 +172,7 @@ fn kind_name(kind: MessageKind) -> &'static str {
     }
 }
 
-/// Where a page of older messages begins.
+/// The place at which a page of older messages begins.
 fn place(text: &str) -> Option<MailboxPlace> {
     let (at, id) = text.split_once('.')?;
     Some(MailboxPlace { at: Timestamp(at.parse().ok()?), id: id.parse().ok()? })
@@ -200,7 +201,7 @@ fn view(delivered: Delivered) -> console::Message {
     }
 }
 
-/// `GET /dev/messages/<pool>/<id>/body`: the HTML of an e-mail, for a frame that lets it do nothing.
+/// `GET /dev/messages/<pool>/<id>/body`: the HTML of an e-mail, for a sandboxed frame.
 pub(super) async fn body(
     State(console): State<Console>,
     Path((pool, id)): Path<(String, Uuid)>,
@@ -212,7 +213,7 @@ pub(super) async fn body(
     Ok(with_policy(StatusCode::OK, MAIL_POLICY, rendered(&Paper { html })?))
 }
 
-/// `GET /dev/messages/stream`: what arrives from now on, or after the last that was seen.
+/// `GET /dev/messages/stream`: messages from now on, or after the last one that the browser saw.
 pub(super) async fn stream(State(console): State<Console>, headers: HeaderMap, uri: Uri) -> Result<Response, Failed> {
     let Query(filter) = Query::<Filter>::try_from_uri(&uri)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(filter.after.as_deref());
@@ -225,7 +226,7 @@ pub(super) async fn stream(State(console): State<Console>, headers: HeaderMap, u
 struct Arrivals {
     sought: Sought,
     since: Timestamp,
-    /// What was shown of the time in which others may still come.
+    /// Messages already sent, of the period in which others may still appear.
     known: VecDeque<(Timestamp, Uuid)>,
 }
 

@@ -1,5 +1,6 @@
-//! The development console, under `/dev`: messages as their readers see them, pools and what is in them, and events as they leave
-//! for Kafka. It is there under `userpool dev` alone, changes nothing, and answers only who asked for this server.
+//! The development console, under `/dev`: messages as their readers see them, pools and their contents, and events as
+//! they leave for Kafka. Only `userpool dev` serves it; it changes nothing, and answers only requests addressed to this
+//! server.
 
 mod address;
 mod ask;
@@ -32,17 +33,17 @@ use crate::pages::console::{Problem, Section};
 use crate::pages::{CONSOLE_SCRIPT, CONSOLE_STYLE, ICON, STYLE};
 use crate::store::error::StoreError;
 
-/// Pages have our own style and script, connect to us, and are shown in no frame.
+/// Pages load our own style and script, connect only to us, and can't be shown in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-/// The markup of an e-mail is shown with its styles and pictures, as its reader sees it, and can do nothing: it runs no script, is
-/// of no origin, and is shown in our own frames. Its links open elsewhere.
+/// An e-mail is shown with its styles and pictures, as its reader sees it, but sandboxed: it runs no script, has no
+/// origin, and is shown only in our own frames. Its links open in a new window.
 const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; form-action 'none'; \
                            base-uri 'none'; frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
-/// Nothing else is a page.
+/// For everything that is not a page.
 const NO_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What the console stands on.
+/// State of the console's handlers.
 #[derive(Clone, Debug)]
 struct Console {
     app: Arc<App>,
@@ -50,7 +51,7 @@ struct Console {
     streams: Streams,
 }
 
-/// All of it. What goes on by itself ends when the token is cancelled.
+/// All routes of the console. Open streams end when the token is cancelled.
 pub(super) fn routes(app: Arc<App>, kafka: Arc<KafkaConfig>, stopping: CancellationToken) -> Router {
     let console = Console { app, kafka, streams: Streams::new(stopping) };
     Router::new()
@@ -66,7 +67,7 @@ pub(super) fn routes(app: Arc<App>, kafka: Arc<KafkaConfig>, stopping: Cancellat
         .route("/dev/pools/{user_pool_id}/users", get(users::list))
         .route("/dev/pools/{user_pool_id}/users/{sub}", get(users::user))
         .route("/dev/pools/{user_pool_id}/groups", get(groups::list))
-        // Names of groups may be anything that a path is not.
+        // Names of groups may hold characters that a path can't.
         .route("/dev/pools/{user_pool_id}/group", get(groups::group))
         .route("/dev/events", get(events::events))
         .route("/dev/events/stream", get(events::stream))
@@ -80,14 +81,14 @@ async fn begin() -> Redirect {
     Redirect::to("/dev/messages")
 }
 
-/// What pages load beside themselves.
+/// The style, the script and the icon that pages load.
 async fn asset(kind: &'static str, text: String) -> Response {
     let mut response = with_policy(StatusCode::OK, NO_POLICY, text);
     response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
     response
 }
 
-/// A page, whole.
+/// A complete page, with the policy of pages.
 fn page(status: StatusCode, template: &impl Template) -> Result<Response, Failed> {
     Ok(with_policy(status, POLICY, rendered(template)?))
 }
@@ -96,7 +97,7 @@ fn rendered(template: &impl Template) -> Result<String, Failed> {
     template.render().map_err(|error| Failed(Error::internal(error)))
 }
 
-/// HTML that may do what a policy says. It is never kept: it holds codes, and what it shows changes.
+/// HTML with a content security policy. Browsers must not cache it: it holds codes, and its contents change.
 fn with_policy(status: StatusCode, policy: &'static str, body: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
@@ -109,12 +110,12 @@ fn with_policy(status: StatusCode, policy: &'static str, body: String) -> Respon
     (status, headers, body).into_response()
 }
 
-/// Why a page can't be shown.
+/// The error that keeps a page from being shown.
 #[derive(Debug)]
 struct Failed(Error);
 
 impl Failed {
-    /// What is looked for is not there.
+    /// The thing that the address names does not exist.
     fn missing(message: &'static str) -> Self {
         Self(Error::new(Exception::ResourceNotFoundException, message))
     }
@@ -146,7 +147,7 @@ impl IntoResponse for Failed {
         }
         let (status, title) = match error.exception {
             Exception::ResourceNotFoundException | Exception::UserNotFoundException => {
-                (StatusCode::NOT_FOUND, "This is not there")
+                (StatusCode::NOT_FOUND, "This does not exist")
             }
             exception => (status::http_status(exception), "This can't be shown"),
         };

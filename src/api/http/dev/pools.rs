@@ -1,4 +1,4 @@
-//! Pools: the list of them, one of them, and what the pages of what is in one have in common.
+//! Pools: their list, the page of one, and helpers for all pages inside a pool.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::pages::Moment;
 use crate::pages::console::{Choice, Fact, Link, Record, Shown, Tab, Table};
 use crate::proto::v1::*;
 
-/// The most pools to choose from in a form. Any other is chosen by the links of its own page.
+/// Most pools that a form offers. For other pools, their own pages link to the filtered lists.
 const MOST_CHOICES: i32 = 60;
-/// The beginning of the addresses of pools.
+/// Path prefix of all pages of pools.
 pub(super) const POOLS: &str = "/dev/pools";
 
-/// Which page of a list.
+/// The parameter that selects a page of a list.
 #[derive(Deserialize)]
 pub(super) struct Paged {
     page: Option<String>,
@@ -37,13 +37,13 @@ impl Paged {
         self.page.clone().filter(|token| !token.is_empty())
     }
 
-    /// The address of the first page, from any other.
+    /// The address of the first page, unless this is the first.
     pub(super) fn first(&self, path: &str, parameters: &[(&str, &str)]) -> Option<String> {
         self.token().map(|_| address(path, parameters))
     }
 }
 
-/// The address of the page that a token begins.
+/// The address of the page that begins at a token.
 pub(super) fn next(token: Option<String>, path: &str, parameters: &[(&str, &str)]) -> Option<String> {
     token.map(|token| address(path, &[parameters, &[("page", token.as_str())]].concat()))
 }
@@ -74,7 +74,7 @@ pub(super) async fn list(State(console): State<Console>, Query(paged): Query<Pag
     page(StatusCode::OK, &Record { title: "Pools".to_owned(), tables: vec![table], commands, ..Record::default() })
 }
 
-/// `GET /dev/pools/<pool>`: what it is set to.
+/// `GET /dev/pools/<pool>`: the settings of a pool.
 pub(super) async fn pool(State(console): State<Console>, Path(id): Path<String>) -> Result<Response, Failed> {
     let response = ask(&console.app, DescribeUserPoolRequest { user_pool_id: Some(id) }).await?;
     let answered = answer::<DescribeUserPoolRequest>(&response)?;
@@ -107,7 +107,7 @@ fn sign_in_names(pool: &UserPoolType) -> Shown {
     })
 }
 
-/// A page of something in a pool: `part` is the tab that it belongs to.
+/// A page inside a pool; `part` is the path of the tab that it belongs to.
 pub(super) fn in_pool(id: &str, name: &str, title: &str, part: &str) -> Record {
     let tab = |text: &str, href: String, current: bool| Tab { link: Link::new(href, text), current };
     let parts = [("Settings", ""), ("Clients", "/clients"), ("Users", "/users"), ("Groups", "/groups")];
@@ -121,12 +121,12 @@ pub(super) fn in_pool(id: &str, name: &str, title: &str, part: &str) -> Record {
     Record { title: title.to_owned(), trail, tabs, ..Record::default() }
 }
 
-/// An address of a pool's.
+/// The address of a page inside a pool.
 pub(super) fn at(id: &str, path: &str) -> String {
     format!("{POOLS}/{}{path}", encoded(id))
 }
 
-/// The name of a pool that is there.
+/// The name of a pool that exists.
 pub(super) async fn name(app: &Arc<App>, id: &str) -> Result<String, Failed> {
     let found = ask(app, DescribeUserPoolRequest { user_pool_id: Some(id.to_owned()) }).await?;
     Ok(found.user_pool.and_then(|pool| pool.name).unwrap_or_default())
@@ -148,18 +148,18 @@ pub(super) async fn choices(app: &Arc<App>, chosen: &str) -> Result<Vec<Choice>,
     Ok(choices)
 }
 
-/// What is known of something.
+/// A name with its value, for a page's table.
 pub(super) fn fact(name: impl Into<String>, value: Shown) -> Fact {
     Fact { name: name.into(), value }
 }
 
-/// A time of the API's.
+/// A time from a response.
 pub(super) fn moment(at: Option<ProtoTimestamp>) -> Shown {
     let at = at.map(|at| Timestamp(at.seconds.saturating_mul(1000).saturating_add(i64::from(at.nanos / 1_000_000))));
     at.map_or(Shown::Text(String::new()), |at| Shown::Time(Moment::from(at)))
 }
 
-/// An answer as it is read.
+/// A response as indented JSON.
 pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}")
 }

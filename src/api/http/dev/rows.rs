@@ -5,10 +5,10 @@ use crate::api::http::dev::pools::{at, moment};
 use crate::pages::console::{Link, Shown};
 use crate::proto::v1::{AttributeType, GroupType, UserType};
 
-/// What of a user is shown in lists.
+/// The columns of lists of users.
 pub(super) const USER_COLUMNS: [&str; 4] = ["Name", "Address", "Status", "Created"];
 
-/// A user in a list.
+/// A user as a row of a list.
 pub(super) fn user(pool: &str, user: &UserType) -> Vec<Shown> {
     let value = |name: &str| value(&user.attributes, name);
     let href = at(pool, &format!("/users/{}", encoded(value("sub"))));
@@ -22,10 +22,10 @@ pub(super) fn user(pool: &str, user: &UserType) -> Vec<Shown> {
     ]
 }
 
-/// What of a group is shown in lists.
+/// The columns of lists of groups.
 pub(super) const GROUP_COLUMNS: [&str; 4] = ["Name", "Precedence", "Description", "Created"];
 
-/// A group in a list.
+/// A group as a row of a list.
 pub(super) fn group(pool: &str, group: GroupType) -> Vec<Shown> {
     let href = address(&at(pool, "/group"), &[("name", group.group_name())]);
     vec![
@@ -36,7 +36,7 @@ pub(super) fn group(pool: &str, group: GroupType) -> Vec<Shown> {
     ]
 }
 
-/// The value of an attribute; nothing if there is none.
+/// The value of an attribute; empty if there is none.
 pub(super) fn value<'a>(attributes: &'a [AttributeType], name: &str) -> &'a str {
     attributes.iter().find(|attribute| attribute.name() == name).map(AttributeType::value).unwrap_or_default()
 }

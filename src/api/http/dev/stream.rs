@@ -1,7 +1,8 @@
-//! What arrives while a page is open: server-sent events.
+//! Server-sent events: news for a page that is open.
 //!
-//! A stream is an answer that goes on, so it is bounded as no other is: there are few of them, each ends after a while, and all end
-//! when the server stops. Browsers ask again by themselves and say what they have seen, so a stream that ends loses nothing.
+//! A stream is an answer without an end, so it has limits of its own: there are few streams, each ends after a while,
+//! and all end when the server stops. Browsers reconnect by themselves and say what they have seen, so a stream that
+//! ends loses nothing.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -21,35 +22,35 @@ use crate::api::http::dev::Failed;
 use crate::store::Store;
 use crate::store::wake::Wake;
 
-/// Streams at once: the console in more tabs than anybody looks at.
+/// Most streams at once: more than a person has tabs open.
 pub(super) const MOST: usize = 16;
 /// A stream ends after this time, like a connection without a call.
 const LONGEST: Duration = Duration::from_secs(300);
-/// What other processes do is looked for so often.
+/// How often a stream looks for changes by other processes.
 pub(super) const POLL: Duration = Duration::from_millis(500);
-/// Who has gone is noticed when this can't be written.
+/// How often a sign of life is written; if that fails, the reader has gone.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
-/// A browser whose stream has ended asks again after this time.
+/// A browser whose stream has ended reconnects after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Something new, and the place behind it.
+/// A piece of news, and the place after it.
 pub(super) struct Item {
-    /// What a browser says that it has seen.
+    /// The id that a browser sends when it reconnects, to say what it has seen.
     pub(super) id: String,
-    /// What is shown.
+    /// HTML that the page inserts.
     pub(super) html: String,
 }
 
-/// Where new things come from.
+/// Where the news of a stream comes from.
 pub(super) trait Source: Send + 'static {
-    /// What is new since it was looked for before.
+    /// The news since the last call.
     fn look(&mut self, store: &Store) -> impl Future<Output = Result<Vec<Item>, Failed>> + Send;
 
-    /// Ends when there may be something. What happens from this call on counts.
+    /// Ends when there may be news; notices everything from the moment of this call.
     fn news(wake: &Wake) -> BoxFuture<'_, ()>;
 }
 
-/// The streams of the server.
+/// The open streams of the server.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
     places: Arc<Semaphore>,
@@ -57,19 +58,19 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// None yet. They end when the token is cancelled.
+    /// Without open streams. Streams end when the token is cancelled.
     pub(super) fn new(stopping: CancellationToken) -> Self {
         Self { places: Arc::new(Semaphore::new(MOST)), stopping }
     }
 
-    /// A stream of what comes from a source, or the refusal of one.
+    /// A stream of the news of a source, or a refusal.
     pub(super) fn open(&self, headers: &HeaderMap, store: Store, source: impl Source) -> Response {
         if is_of_another_page(headers) {
-            return (StatusCode::FORBIDDEN, "Only the console's own pages may follow what arrives.\n").into_response();
+            return (StatusCode::FORBIDDEN, "Only the console's own pages may open this stream.\n").into_response();
         }
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let later = [(header::RETRY_AFTER, HeaderValue::from_static("5"))];
-            return (StatusCode::SERVICE_UNAVAILABLE, later, "Too many pages follow what arrives.\n").into_response();
+            return (StatusCode::SERVICE_UNAVAILABLE, later, "Too many streams are open.\n").into_response();
         };
         let following =
             Following { store, source, items: VecDeque::new(), life: Life::new(self.stopping.clone()), _place: place };
@@ -77,7 +78,7 @@ impl Streams {
     }
 }
 
-/// How long a stream goes on.
+/// The end of a stream: its time, or the end of the server.
 struct Life {
     end: Instant,
     stopping: CancellationToken,
@@ -97,13 +98,13 @@ impl Life {
     }
 }
 
-/// A page of elsewhere can't read a stream, but it could keep all places for itself.
+/// A page of another origin can't read a stream, but it could occupy all places.
 fn is_of_another_page(headers: &HeaderMap) -> bool {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     site.is_some_and(|site| site != b"same-origin" && site != b"none")
 }
 
-/// One stream, which looks for what is new when its reader has taken what there was.
+/// One stream. It looks for news after its reader has taken the last ones.
 struct Following<S> {
     store: Store,
     source: S,
@@ -113,7 +114,7 @@ struct Following<S> {
 }
 
 fn events<S: Source>(following: Following<S>) -> impl Stream<Item = Result<Event, Infallible>> {
-    // It is said at once, so that the browser knows that the stream is open.
+    // Sent at once, so that the browser knows that the stream is open.
     let begin = stream::once(async { Ok(Event::default().retry(AGAIN).comment("open")) });
     let items = stream::unfold(following, |mut following| async move {
         let item = following.next().await?;
@@ -122,7 +123,7 @@ fn events<S: Source>(following: Following<S>) -> impl Stream<Item = Result<Event
     futures::StreamExt::chain(begin, items)
 }
 
-/// As JSON, because what is shown may hold what no event may.
+/// JSON, because the HTML may contain line breaks and events can't.
 fn event(item: &Item) -> Event {
     let event = Event::default().event("item").id(&item.id);
     event.json_data(&item.html).unwrap_or_default()
@@ -148,7 +149,7 @@ impl<S: Source> Following<S> {
                 }
                 Ok(items) => self.items.extend(items),
                 Err(Failed(error)) => {
-                    tracing::warn!(cause = ?error.cause, "what arrives can't be read");
+                    tracing::warn!(cause = ?error.cause, "the news of a stream can't be read");
                     return None;
                 }
             }
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_the_console_and_programs_follow() {
+    fn only_pages_of_the_console_and_programs_may_open_streams() {
         let headers = |site: &'static str| {
             HeaderMap::from_iter([("sec-fetch-site".parse().unwrap(), HeaderValue::from_static(site))])
         };
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_shown_is_one_line_whatever_it_holds() {
+    async fn any_html_is_sent_as_one_line() {
         let html = "a\r\nb\rc\n\nevent: other\ndata: d";
         let item = Item { id: "1".to_owned(), html: html.to_owned() };
         let answer = Sse::new(stream::iter([Ok::<_, Infallible>(event(&item))])).into_response();

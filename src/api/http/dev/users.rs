@@ -1,4 +1,4 @@
-//! The users of a pool. They are named by their `sub`s, for their names may be anything that an address is not.
+//! The users of a pool. Addresses name them by their `sub`, because user names may hold characters that an address can't.
 
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -16,14 +16,14 @@ use crate::api::operation::Operation;
 use crate::pages::console::{Link, Record, Search, Shown, Table};
 use crate::proto::v1::*;
 
-/// Who is looked for.
+/// The search of the list.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     #[serde(default)]
     find: String,
 }
 
-/// `GET /dev/pools/<pool>/users?find=<name, address or filter>`.
+/// `GET /dev/pools/<pool>/users?find=<name, address or filter>`: a page of the list.
 pub(super) async fn list(
     State(console): State<Console>,
     Path(pool): Path<String>,
@@ -43,7 +43,7 @@ pub(super) async fn list(
     let nobody = if wanted.find.is_empty() {
         "This pool has no user yet. The command below makes one."
     } else {
-        "Nobody is found."
+        "No user matches."
     };
     let table = Table {
         columns: rows::USER_COLUMNS.to_vec(),
@@ -65,13 +65,14 @@ pub(super) async fn list(
         "Username": "jane",
         "UserAttributes": [{ "Name": "email", "Value": "jane@example.com" }, { "Name": "email_verified", "Value": "true" }],
     });
-    let commands = vec![command("Make a user, who is sent an invitation", Operation::AdminCreateUser, &make)];
+    let commands = vec![command("Make a user and send an invitation", Operation::AdminCreateUser, &make)];
     let record =
         Record { search: Some(search), tables: vec![table], commands, ..in_pool(&pool, &name, "Users", "/users") };
     page(StatusCode::OK, &record)
 }
 
-/// What is looked for as ListUsers takes it: a filter is one already; anything else is the beginning of a name or an address.
+/// The search as a filter of ListUsers: a text that is a filter stays as it is; any other is the beginning of a name or
+/// an address.
 fn filter(find: &str) -> Option<String> {
     let find = find.trim();
     let attribute = match find {
@@ -84,7 +85,7 @@ fn filter(find: &str) -> Option<String> {
     Some(format!("{attribute} ^= \"{}\"", find.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// `GET /dev/pools/<pool>/users/<sub>`.
+/// `GET /dev/pools/<pool>/users/<sub>`: the attributes and the groups, and commands to change them.
 pub(super) async fn user(
     State(console): State<Console>,
     Path((pool, sub)): Path<(String, String)>,
@@ -106,7 +107,7 @@ pub(super) async fn user(
         title: Some("Groups".to_owned()),
         columns: rows::GROUP_COLUMNS.to_vec(),
         rows: found.groups.into_iter().map(|group| rows::group(&pool, group)).collect(),
-        empty: "In no group.",
+        empty: "This user is in no group.",
         first: paged.first(&path, &[]),
         next: next(found.next_token, &path, &[]),
     };
@@ -140,7 +141,7 @@ mod tests {
     use crate::domain::user::list_users::parse_filter;
 
     #[test]
-    fn what_is_typed_is_a_filter_whatever_it_is() {
+    fn any_search_becomes_a_valid_filter() {
         assert_eq!(filter("  "), None);
         assert_eq!(filter("jane").as_deref(), Some("username ^= \"jane\""));
         assert_eq!(filter("jane@").as_deref(), Some("email ^= \"jane@\""));

@@ -1,4 +1,4 @@
-//! The answers to challenges: one file a challenge.
+//! The answers to challenges: one file per challenge.
 
 mod new_password;
 
@@ -15,27 +15,27 @@ use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::store::metadata::Origin;
 
-/// The answer to a challenge, as it came.
+/// The answer to a challenge, as the caller sent it.
 pub struct Response<'a> {
-    /// The pool.
+    /// The pool that the client belongs to, or that the server names.
     pub pool_id: UserPoolId,
-    /// The client.
+    /// The client that the request names.
     pub client_id: ClientId,
     /// The challenge, by its name.
     pub challenge_name: &'a str,
-    /// The challenge token.
+    /// The challenge token, unopened.
     pub session: Option<&'a str>,
-    /// The answers.
+    /// The members of `ChallengeResponses`, by name.
     pub responses: &'a BTreeMap<String, String>,
-    /// Who answers, from where.
+    /// The caller, for what the answer writes.
     pub origin: Origin,
-    /// Where the person is, as a trusted server says that answers for it.
+    /// For a trusted server: what it says about the person it answers for.
     pub server: Option<Server<'a>>,
 }
 
 /// An answer whose slow work is done.
 pub enum Prepared<'a> {
-    /// Another password, hashed.
+    /// The answer to NEW_PASSWORD_REQUIRED, with the new password hashed.
     NewPassword(Box<NewPassword<'a>>),
 }
 
@@ -49,7 +49,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
 }
 
 impl Prepared<'_> {
-    /// Takes the answer.
+    /// Runs one attempt to settle the answer: the next challenge, or tokens.
     pub async fn settle<Given: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Given, Failure> {
         match self {
             Self::NewPassword(answer) => answer.settle(app, caller).await,
@@ -58,12 +58,12 @@ impl Prepared<'_> {
 }
 
 impl<'a> Response<'a> {
-    /// The challenge token, which every challenge that is built needs.
+    /// The challenge token; all challenges so far need it.
     pub fn session(&self) -> Result<&'a str, Error> {
         self.session.ok_or_else(|| Error::invalid_parameter("Missing required parameter Session"))
     }
 
-    /// An answer that is needed.
+    /// A member of the responses that the challenge requires.
     pub fn required(&self, name: &'static str) -> Result<&'a str, Error> {
         required_parameter(self.responses, name)
     }

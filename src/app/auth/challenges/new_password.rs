@@ -24,25 +24,25 @@ use crate::store::loaded::LoadedUser;
 use crate::store::read::{Failures, Snapshot, Wanted};
 use crate::tokens::challenge_token;
 
-/// An answer whose password is hashed.
+/// An answer whose new password is hashed.
 pub struct NewPassword<'a> {
     asked: Asked<'a>,
     found: FirstRead<Snapshot>,
     forms: PasswordForms,
 }
 
-/// An answer as it came.
+/// An answer as the caller sent it.
 struct Asked<'a> {
     response: Response<'a>,
     username: &'a str,
     password: &'a str,
     written: Vec<AttributeType>,
-    /// The sign-in that the answer is about, if it brings one of the pool.
+    /// The sign-in of the challenge token, if the token is one of this pool.
     session: Option<ChallengeSession>,
     whence: Whence,
 }
 
-/// What the answer may change.
+/// A checked answer, and what it may change.
 struct Checked<'a> {
     client: Arc<ClientView>,
     session: &'a ChallengeSession,
@@ -106,7 +106,7 @@ impl Asked<'_> {
 }
 
 impl NewPassword<'_> {
-    /// Replaces a temporary password by the user's own, and goes on with the sign-in.
+    /// Replaces a temporary password by the user's own, and continues the sign-in.
     pub async fn settle<Given: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Given, Failure> {
         let asked = &self.asked;
         let found = self.found.or(asked.read(app)).await?;

@@ -1,4 +1,4 @@
-//! The flows that begin a sign-in: one file a flow.
+//! The flows that begin a sign-in: one file per flow.
 
 mod password;
 pub mod refresh;
@@ -14,27 +14,27 @@ use crate::domain::auth::AuthFlow;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::store::metadata::Origin;
 
-/// A flow as it was asked for.
+/// A flow as the caller asked for it.
 pub struct Asked<'a> {
-    /// The flow.
+    /// The flow that `AuthFlow` names.
     pub flow: AuthFlow,
-    /// The pool.
+    /// The pool that the client belongs to, or that the server names.
     pub pool_id: UserPoolId,
-    /// The client.
+    /// The client that the request names.
     pub client_id: ClientId,
-    /// Who asks.
+    /// The caller, for what the flow writes.
     pub origin: Origin,
-    /// The trusted server that signs the person in, if one does.
+    /// The trusted server that signs the person in; absent if the client does so itself.
     pub server: Option<Server<'a>>,
-    /// What the flow needs, by the names of `AuthParameters`.
+    /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
 }
 
 /// A flow whose slow work is done.
 pub enum Prepared<'a> {
-    /// A password was compared.
+    /// A password flow, with the password compared.
     Password(Box<Guess<'a>>),
-    /// Refreshing has none.
+    /// A refresh, which has no slow work.
     Refresh(Box<Asked<'a>>),
 }
 
@@ -49,7 +49,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
 }
 
 impl Prepared<'_> {
-    /// Begins the sign-in, or refreshes.
+    /// Begins the sign-in, or refreshes tokens.
     pub async fn settle<Response: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Response, Failure> {
         match self {
             Self::Password(guess) => guess.settle(app, caller).await,

@@ -30,7 +30,7 @@ use crate::store::metadata::Origin;
 use crate::store::read::{Failures, Snapshot, Wanted};
 use crate::store::seal::{FieldClass, Place};
 
-/// One guess at one name, whose password is compared already.
+/// One guess of a password at one name; the password is compared already.
 pub struct Guess<'a> {
     asked: Asked<'a>,
     username: &'a str,
@@ -44,7 +44,7 @@ pub struct Guess<'a> {
     _alone: OneGuess,
 }
 
-/// Compares the password, unless it is not to be heard.
+/// Compares the password, unless the guess will be refused without it.
 pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Guess<'a>, Failure> {
     let username = required_parameter(asked.parameters, "USERNAME")?;
     let password = required_parameter(asked.parameters, "PASSWORD")?;
@@ -54,7 +54,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
     let stands_for_name = clients::nobody(&hint.keys, &name);
     let whence = Whence::of_person(&hint.keys, caller, asked.server);
     let told = clients::told(&hint.keys, &name, &whence.network);
-    // Those of one network: who guesses from elsewhere holds nobody up.
+    // Only guesses from the same network queue: guesses from elsewhere delay no other caller.
     let alone = app.guesses.begin(&[stands_for_name.0.as_bytes(), &*whence.network].concat(), caller.patience).await?;
     let mut guess = Guess {
         asked,
@@ -90,7 +90,7 @@ impl Guess<'_> {
         app.store.read(&self.asked.pool_id, Some(&self.asked.client_id), wanted).await
     }
 
-    /// The client, if it may ask, and the limit that the guess spends.
+    /// The client, if it may sign in this way, and the limit that the guess spends.
     fn check(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<(Arc<ClientView>, Option<Limited>), Error> {
         let Asked { flow, client_id, server, parameters, .. } = &self.asked;
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
@@ -99,7 +99,8 @@ impl Guess<'_> {
         if !client.state.allows(flow.name()) {
             return Err(flow_not_enabled(*flow, server.is_some()));
         }
-        // None where the user is known to be, so that nobody else there can keep it out; nor of a server.
+        // No limit from networks that the user is known on, so that others there can't lock them out; nor for a trusted
+        // server.
         let is_limited = found.source() == Source::Strange && client.state.client_secret.is_none();
         let limited = self.whence.guess(app).filter(|_| is_limited);
         match limited.as_ref().and_then(|limited| limited.rate.wait(found.arrival, at)) {
@@ -145,8 +146,8 @@ impl Guess<'_> {
 }
 
 impl Guess<'_> {
-    /// Hashes the password again if its cost is not today's. It is known only now, and the sign-in does not depend on it. One
-    /// that is replaced in the next step is left.
+    /// Hashes the password again if its cost is outdated. The password is known only now, and the sign-in does not
+    /// depend on it. A password that the next step replaces is left as it is.
     async fn rehash_if_outdated(&self, app: &App, caller: &Caller, pool: &PoolView, user: &LoadedUser) {
         let stays = user.state.status != UserStatus::ForceChangePassword;
         let outdated = matches!(stored_hash(pool, user), Ok(Some(stored)) if app.hasher.is_outdated(&stored));
@@ -165,7 +166,7 @@ impl Guess<'_> {
         let password_hash = user.key.seal(place, app.random.uuid(), hash.as_bytes()).0;
         let event = Event::PasswordRehashed(UserPasswordRehashed { password_hash });
         let decision = Decision::events(vec![event], ());
-        // The name of the command, if it has one, is the sign-in's, whose answer is stored already.
+        // The idempotency key belongs to the sign-in, whose answer is stored already.
         let origin = Origin { command: None, ..self.asked.origin.clone() };
         app.store.settle(Commit::about(pool, &origin, app.clock.now()).decided(user, decision)).await
     }

@@ -1,4 +1,4 @@
-//! Refreshing: one read; no write and no event unless the client rotates refresh tokens.
+//! Refreshes tokens: one read; no write and no event unless the client rotates refresh tokens.
 
 use crate::app::auth::flows::Asked;
 use crate::app::auth::tokens::{refresh_token, tokens};
@@ -19,23 +19,23 @@ use crate::store::read::{Snapshot, Wanted};
 use crate::tokens::refresh_token as sealed;
 use crate::tokens::refresh_token::RefreshToken;
 
-/// How a client proves itself beside the token.
+/// The client's proof of its secret, besides the token.
 pub enum Proof<'a> {
-    /// `SECRET_HASH` of InitiateAuth.
+    /// `SECRET_HASH` of InitiateAuth, by the user's name or `sub`.
     Hash(Option<&'a str>),
-    /// `ClientSecret` of GetTokensFromRefreshToken.
+    /// `ClientSecret` of GetTokensFromRefreshToken, as plain text.
     Secret(Option<&'a str>),
 }
 
-/// One refresh.
+/// One refresh, by either operation.
 pub struct Refreshing<'a> {
-    /// The pool.
+    /// The pool that the client belongs to, or that the server names.
     pub pool_id: &'a UserPoolId,
-    /// The client.
+    /// The client that the request names; the token must be its own.
     pub client_id: &'a ClientId,
     /// The refresh token as it came.
     pub token: &'a str,
-    /// How the client proves itself.
+    /// The client's proof of its secret.
     pub proof: Proof<'a>,
 }
 
@@ -56,13 +56,13 @@ pub async fn by_flow(app: &App, caller: &Caller, asked: &Asked<'_>) -> Result<Au
         return Err(flow_not_enabled(AuthFlow::RefreshToken, server.is_some()).into());
     }
     refreshing.refresh(app, caller, &found, &client, presented).await.map_err(|failure| match failure {
-        // A client that has stopped rotating has tokens that were replaced. These operations don't know the exception.
+        // A client that has stopped rotating still has replaced tokens. These operations don't have the exception.
         Failure::Refused(error) if error.exception == Exception::RefreshTokenReuseException => revoked().into(),
         failure => failure,
     })
 }
 
-/// GetTokensFromRefreshToken.
+/// Refreshes by GetTokensFromRefreshToken, which may rotate the refresh token.
 pub async fn by_token(
     app: &App,
     caller: &Caller,
@@ -96,7 +96,8 @@ impl Refreshing<'_> {
             Proof::Secret(secret) => clients::check_client_secret(&found.pool, &client.state, secret),
             Proof::Hash(hash) => {
                 let Some(user) = &found.user else {
-                    // The hash is about a name, and there is none: that the token counts no more says why.
+                    // The hash covers a user name, and without a user there is none; the refusal then says that the
+                    // token is revoked.
                     return clients::require_secret_hash(&found.pool, &client.state, hash);
                 };
                 let names = [user.state.username(), &user.state.sub.to_string()];
@@ -144,7 +145,7 @@ impl Refreshing<'_> {
         Ok(tokens)
     }
 
-    /// Ends the session of a token that was used after it was replaced, and answers the refusal.
+    /// Ends the session of a token that was used after it was replaced, and gives the refusal.
     async fn end_family(
         &self,
         app: &App,

@@ -1,4 +1,4 @@
-//! Whose processes the programs of Postgres are.
+//! The system account that runs the programs of Postgres.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::error::PostgresError;
 
-/// Who runs the server: this process's own user, or the one that root drops to.
+/// The account that runs the server: this process's own user, or the one that root drops to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account(Option<Ids>);
 
@@ -22,7 +22,7 @@ struct Ids {
 }
 
 impl Account {
-    /// The account for a cluster in this directory, whether or not there is one yet.
+    /// The account for a cluster in this directory; the directory may not exist yet.
     pub fn for_cluster(directory: &Path) -> Result<Self, PostgresError> {
         let owner = std::fs::metadata(directory).ok().map(|found| Ids { user: found.uid(), group: found.gid() });
         if !geteuid().is_root() {
@@ -41,7 +41,7 @@ impl Account {
         Ok(Self(Some(Ids { user: user.uid.as_raw(), group: user.gid.as_raw() })))
     }
 
-    /// A command of this account, without input, with nothing in its surroundings that would change what Postgres does.
+    /// A command that runs as this account, without input and without variables that change what Postgres does.
     pub fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         // Its own process group: Ctrl-C at the terminal reaches `userpool dev`, which then stops the server in order.
@@ -49,7 +49,7 @@ impl Account {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PG")) {
             command.env_remove(name);
         }
-        // Messages that can be searched for, and initdb need not guess a time zone.
+        // Messages in English, and a time zone that initdb need not guess.
         command.env("LC_ALL", "C").env("TZ", "UTC");
         if let Some(Ids { user, group }) = self.0 {
             // This also clears the supplementary groups.
@@ -63,7 +63,7 @@ impl Account {
         self.0.map_or(Ok(()), |Ids { user, group }| chown(path, Some(user), Some(group)))
     }
 
-    /// Whether the account gets into a directory. Asked of the system, which knows modes, lists and mounts.
+    /// Whether the account can enter a directory. The system answers that, which knows modes, ACLs and mounts.
     pub async fn reaches(self, directory: &Path) -> bool {
         let mut command = self.command("/bin/sh");
         command.args(["-c", "cd -- \"$1\"", "sh"]).arg(directory).stdout(Stdio::null()).stderr(Stdio::null());

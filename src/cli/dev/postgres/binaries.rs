@@ -1,4 +1,4 @@
-//! The Postgres servers of this machine.
+//! The installed Postgres servers of this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::OLDEST;
 use super::account::Account;
 use super::error::PostgresError;
 
-/// Where packages put their versions side by side, each with a `bin`: Debian, Fedora, Homebrew, Postgres.app.
+/// Folders with one directory per version, each with a `bin`: Debian, Fedora, Homebrew, Postgres.app.
 const VERSIONED: [&str; 5] = [
     "/usr/lib/postgresql",
     "/usr",
@@ -23,7 +23,7 @@ const VERSIONED: [&str; 5] = [
 pub(super) struct Binaries(BTreeMap<u32, PathBuf>);
 
 impl Binaries {
-    /// Everything that can be found and that the account can run.
+    /// All servers that are found and that the account can run.
     pub async fn of_this_machine(account: Account) -> Self {
         let mut directories = Vec::new();
         for folder in VERSIONED {
@@ -37,7 +37,7 @@ impl Binaries {
         Self::among(&directories, account).await
     }
 
-    /// The servers in some directories. Of two with the same major version the first counts.
+    /// The servers in these directories. If two have the same major version, the first counts.
     pub async fn among(directories: &[PathBuf], account: Account) -> Self {
         let mut found = BTreeMap::new();
         for directory in directories {
@@ -50,7 +50,7 @@ impl Binaries {
         Self(found)
     }
 
-    /// The newest, for a new cluster.
+    /// The newest server, for a new cluster.
     pub fn newest(&self) -> Result<&Path, PostgresError> {
         match self.0.last_key_value() {
             Some((&version, directory)) if version >= OLDEST => Ok(directory),
@@ -59,7 +59,7 @@ impl Binaries {
         }
     }
 
-    /// Those of one major version, for the cluster that it made.
+    /// The server of the major version that made the cluster.
     pub fn of_version(&self, made_by: u32, place: &Path) -> Result<&Path, PostgresError> {
         self.newest()?;
         self.0.get(&made_by).map(PathBuf::as_path).ok_or_else(|| {

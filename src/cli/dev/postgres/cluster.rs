@@ -1,4 +1,4 @@
-//! The files of the database: where they are, whose they are, and how they are made.
+//! The files of the database: where they are, who owns them, and how they are made.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -15,20 +15,20 @@ use crate::environment::Random;
 /// The name of the database and of its user.
 pub(super) const NAME: &str = "userpool";
 
-/// A cluster, made or still to be made.
+/// A cluster, which may not be made yet.
 #[derive(Debug)]
 pub(super) struct Cluster {
-    /// Where it is.
+    /// The directory with the files of Postgres.
     pub directory: PathBuf,
-    /// Who runs its server.
+    /// The account that runs its server.
     pub account: Account,
     data_dir: PathBuf,
-    /// Kept elsewhere, and the data directory does not know of it yet.
+    /// Whether it is outside of the data directory, and not noted there yet.
     is_new_elsewhere: bool,
 }
 
 impl Cluster {
-    /// The cluster of a data directory: inside, unless root's substitute can't get there.
+    /// The cluster of a data directory: inside it, unless the account that root drops to can't enter it.
     pub async fn locate(data_dir: &Path, elsewhere: &Path) -> Result<Self, PostgresError> {
         let inside = data_dir.join("postgres");
         let account = Account::for_cluster(&inside)?;
@@ -53,12 +53,12 @@ impl Cluster {
         }
     }
 
-    /// The server's log.
+    /// The path of the server's log.
     pub fn log(&self) -> PathBuf {
         self.data_dir.join("postgres.log")
     }
 
-    /// The file with the port of last time.
+    /// The path of the file with the last port.
     pub fn port_file(&self) -> PathBuf {
         self.data_dir.join("postgres.port")
     }
@@ -67,14 +67,15 @@ impl Cluster {
         self.data_dir.join("postgres.password")
     }
 
-    /// The path with something at its end.
+    /// The path of the cluster with `end` appended.
     fn beside(&self, end: &str) -> PathBuf {
         let mut path = self.directory.clone().into_os_string();
         path.push(end);
         path.into()
     }
 
-    /// A cluster elsewhere whose data directory was deleted, to start afresh, is in the way but not ours to destroy.
+    /// Moves an outside cluster aside if its data directory was deleted to start afresh: it is in the way, but not ours
+    /// to delete.
     pub fn set_aside_if_orphaned(&self) -> Result<(), PostgresError> {
         if !self.is_new_elsewhere || !self.directory.exists() {
             return Ok(());
@@ -85,7 +86,7 @@ impl Cluster {
         std::fs::rename(&self.directory, &aside).map_err(PostgresError::io("move", &self.directory))
     }
 
-    /// The major version that made the cluster; none if there is no cluster yet.
+    /// The major version that made the cluster; absent if there is no cluster yet.
     pub fn version(&self) -> Result<Option<u32>, PostgresError> {
         let path = self.directory.join("PG_VERSION");
         match std::fs::read_to_string(&path) {
@@ -101,7 +102,7 @@ impl Cluster {
         PostgresError::NotACluster { place: self.directory.clone() }
     }
 
-    /// The password of a cluster that is there.
+    /// The password of an existing cluster.
     pub fn password(&self) -> Result<String, PostgresError> {
         let path = self.password_file();
         match std::fs::read_to_string(&path) {
@@ -111,18 +112,18 @@ impl Cluster {
         }
     }
 
-    /// Makes the cluster, whole or not at all, and returns its password.
+    /// Makes the cluster, completely or not at all, and returns its password.
     pub async fn initialise(&self, binaries: &Path, random: &Random) -> Result<String, PostgresError> {
         let password = random.text(b"abcdefghijklmnopqrstuvwxyz0123456789", 32);
         write_private(&self.password_file(), &password)?;
         if !self.directory.starts_with(&self.data_dir) {
             self.note_location()?;
         }
-        // A run that is killed in here leaves only this behind, and the next one begins again.
+        // A run that is killed from here on leaves only this directory, and the next run starts again.
         let staging = self.beside(".new");
         remove(&staging)?;
         DirBuilder::new().mode(0o700).create(&staging).map_err(PostgresError::io("create", &staging))?;
-        // The account of the server may not read the data directory, so it gets the password here.
+        // The server's account may not read the data directory, so the password is copied here.
         let password_file = staging.join("password");
         write_private(&password_file, &password)?;
         for path in [&password_file, &staging] {
@@ -139,7 +140,7 @@ impl Cluster {
 
     async fn run_initdb(&self, initdb: &Path, data: &Path, password: &Path) -> Result<(), PostgresError> {
         let mut reason = String::new();
-        // Not every system has the first; both compare bytes, and UTF-8 is the encoding either way.
+        // Not every system has the first locale; both compare bytes, and the encoding is UTF-8 either way.
         for locale in ["C.UTF-8", "C"] {
             let mut command = self.account.command(initdb);
             command.args(["--encoding=UTF8", "--auth=scram-sha-256", "--no-instructions", "--no-sync"]);
@@ -157,10 +158,10 @@ impl Cluster {
         Err(PostgresError::NotInitialised { place: self.directory.clone(), reason })
     }
 
-    /// Tells a person who looks into the data directory where the cluster is.
+    /// Notes in the data directory where the cluster is, for people who look for it.
     fn note_location(&self) -> Result<(), PostgresError> {
         if let Some(folder) = self.directory.parent().filter(|folder| !folder.exists()) {
-            // Whatever root's umask is, the account of the server has to get through.
+            // Independent of root's umask: the server's account has to enter it.
             let created = std::fs::create_dir_all(folder);
             let opened = created.and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)));
             opened.map_err(PostgresError::io("create", folder))?;
@@ -169,7 +170,7 @@ impl Cluster {
         std::fs::write(&note, format!("{}\n", self.directory.display())).map_err(PostgresError::io("write", &note))
     }
 
-    /// The log, to go on writing. It starts again once it is large, for nobody rotates it.
+    /// The log, opened for appending. It is emptied once it is large, because it is not rotated.
     pub fn open_log(&self) -> Result<File, PostgresError> {
         const LARGE: u64 = 16 * 1024 * 1024;
         let path = self.log();
@@ -195,7 +196,7 @@ fn write_private(path: &Path, content: &str) -> Result<(), PostgresError> {
     file.and_then(|mut file| writeln!(file, "{content}")).map_err(PostgresError::io("write", path))
 }
 
-/// Removes a file or a directory that may not be there.
+/// Removes a file or a directory, if it exists.
 fn remove(path: &Path) -> Result<(), PostgresError> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {

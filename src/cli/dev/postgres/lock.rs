@@ -1,4 +1,4 @@
-//! One `userpool dev` to a data directory.
+//! The lock that allows one `userpool dev` per data directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use super::error::PostgresError;
 
-/// Held as long as it lives; the system releases it when the process ends, however that happens.
+/// The lock, held until this is dropped; the system also releases it when the process ends in any way.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
 
 impl Lock {
-    /// Takes the lock or says who has it.
+    /// Takes the lock, or says which process holds it.
     pub fn take(data_dir: &Path) -> Result<Self, PostgresError> {
         let path = data_dir.join("dev.lock");
-        // Not truncated: the process that holds the lock wrote its number there.
+        // Not truncated: it contains the number of the process that holds the lock.
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(PostgresError::io("open", &path))?;
         match file.try_lock() {
@@ -36,7 +36,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing is not enough: a child that is just being started has the file too, until it runs its program.
+        // Closing is not enough: a child that is just starting has the file open, too, until it runs its program.
         let _ = self.file.unlock();
     }
 }

@@ -5,12 +5,12 @@
 //! - `postgres/`: the cluster itself. As root the server runs as user `postgres` (else `nobody`, or as the owner of a
 //!   cluster that is already there), because Postgres refuses root. If that user can't reach the data directory, for
 //!   example below a home directory of mode 0700, the cluster is `/var/lib/userpool-dev/<hash of the path>` instead;
-//! - `postgres.location`: that other place, where there is one;
-//! - `postgres.password`, `postgres.port`: of the database user `userpool`, and of last time;
-//! - `postgres.log`: what the server says, readable whoever runs it;
-//! - `dev.lock`: locked as long as a `userpool dev` runs on this data directory.
+//! - `postgres.location`: the path of that other place, if there is one;
+//! - `postgres.password`, `postgres.port`: the password of the database user `userpool`, and the last port;
+//! - `postgres.log`: the server's log, readable whichever account runs the server;
+//! - `dev.lock`: locked while a `userpool dev` runs on this data directory.
 //!
-//! Whoever holds the lock may stop a server that it finds running: only a killed `userpool dev` can have left it.
+//! The holder of the lock may stop a server that it finds running: only a killed `userpool dev` can have left it.
 
 mod account;
 mod binaries;
@@ -35,22 +35,23 @@ use server::Server;
 /// The oldest major version that the schema runs on.
 const OLDEST: u32 = 15;
 
-/// Where clusters go that their server's user could not reach in the data directory.
+/// The folder for clusters whose server account could not enter the data directory.
 const ELSEWHERE: &str = "/var/lib/userpool-dev";
 
-/// A running Postgres that belongs to one data directory. Dropping it asks the server to stop without waiting for it.
+/// A running Postgres that belongs to one data directory. When dropped, it tells the server to stop and does not wait
+/// for it.
 #[derive(Debug)]
 pub struct PrivatePostgres {
-    // Fields are dropped in this order: the server is told to stop before the lock goes.
+    // Fields are dropped in this order: the server is told to stop before the lock is released.
     server: Server,
     password: String,
     _lock: Lock,
 }
 
 impl PrivatePostgres {
-    /// Starts the server of this data directory and makes the cluster and the database first where they are missing.
+    /// Starts the server of this data directory. First makes the cluster and the database if they are missing.
     ///
-    /// A server that a killed run left behind is stopped before. When this returns, the database accepts connections.
+    /// A server that a killed run left behind is stopped first. When this returns, the database accepts connections.
     /// Dropping the future stops what it started.
     pub async fn start(data_dir: &Path) -> Result<Self, PostgresError> {
         Self::start_with(data_dir, Path::new(ELSEWHERE)).await
@@ -84,7 +85,7 @@ impl PrivatePostgres {
         format!("postgres://{user}:{password}@127.0.0.1:{port}/{}", cluster::NAME)
     }
 
-    /// Stops the server in order: open connections end, everything is written, the process is gone when this returns.
+    /// Stops the server in order: open connections end, everything is written, and the process has ended when this returns.
     pub async fn stop(mut self) -> Result<(), PostgresError> {
         self.server.stop().await
     }

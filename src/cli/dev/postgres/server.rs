@@ -1,4 +1,4 @@
-//! The process of the server, from its first breath to its last.
+//! The process of the server, from its start to its end.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -18,10 +18,11 @@ use super::error::{PostgresError, telling_line};
 use super::leftover::{GLANCE, PATIENCE, SIGNALS};
 use crate::environment::Random;
 
-/// How long a server may take until it accepts connections; after a crash it first reads its log.
+/// How long a server may take to accept connections; after a crash it first replays its log.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// What the server is told beside its port. `postgresql.conf` stays as initdb wrote it, for a person to change the rest.
+/// Settings of the server besides its port. `postgresql.conf` stays as initdb wrote it, so that people can change other
+/// settings.
 const SETTINGS: [&str; 11] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -32,23 +33,23 @@ const SETTINGS: [&str; 11] = [
     "log_destination=stderr",
     "logging_collector=off",
     "ssl=off",
-    // Commits reach the operating system, so they outlive a killed server; only a crash of the machine can lose them.
-    // Development data is worth less than the milliseconds that every commit would wait for the disk.
+    // Commits reach the operating system, so they survive a killed server; only a crash of the machine can lose them.
+    // For development data, that is worth the milliseconds that every commit saves.
     "fsync=off",
-    // Kept on: a write of a page that a kill interrupts may be half done.
+    // Kept on: a kill may leave a page half written.
     "full_page_writes=on",
 ];
 
-/// A running server. Dropping it sends the signal of a fast shutdown and does not wait.
+/// A running server. When dropped, it is sent the signal of a fast shutdown; nothing waits for it.
 #[derive(Debug)]
 pub(super) struct Server {
     process: Child,
     port: u16,
 }
 
-/// Why a server is not ready.
+/// The reason why a server is not ready.
 enum NotReady {
-    /// It ended; what it said.
+    /// The server has ended; this is its log.
     Ended(String),
     Failed(PostgresError),
 }
@@ -73,13 +74,13 @@ impl Server {
                     return Ok(server);
                 }
                 Err(NotReady::Failed(error)) => {
-                    // The first error is the one to tell.
+                    // Only the first error is reported.
                     let _ = server.stop().await;
                     return Err(error);
                 }
                 Err(NotReady::Ended(log)) => log,
             };
-            // Somebody took the port in between, or the children of a killed server are still on their way out.
+            // Another program took the port meanwhile, or children of a killed server have not ended yet.
             let passes = ["Address already in use", "is still in use"].iter().any(|reason| log.contains(reason));
             if !passes || Instant::now() >= deadline {
                 return Err(PostgresError::NotStarted { reason: telling_line(&log), log: cluster.log() });
@@ -93,14 +94,14 @@ impl Server {
         let output = cluster.open_log()?;
         let errors = output.try_clone().map_err(PostgresError::io("open", &cluster.log()))?;
         let mut command = cluster.account.command(&program);
-        // The data directory comes first, where the search for leftovers looks for it.
+        // The data directory comes first: the search for leftover servers expects it there.
         command.arg("-D").arg(&cluster.directory).arg("-c").arg(format!("port={port}"));
         command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
         let process = command.stdout(output).stderr(errors).spawn().map_err(PostgresError::io("run", &program))?;
         Ok(Self { process, port })
     }
 
-    /// The port that it listens on.
+    /// The port that the server listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -114,7 +115,7 @@ impl Server {
             }
             match timeout(PATIENCE, self.open_database(password)).await {
                 Ok(Ok(())) => return Ok(()),
-                // 57P03: it is starting up. Anything else that it answers is final.
+                // 57P03: the server is starting. Any other error is final.
                 Ok(Err(error)) if code(&error).is_some_and(|code| code != "57P03") => {
                     return Err(NotReady::Failed(error.into()));
                 }
@@ -128,7 +129,7 @@ impl Server {
         }
     }
 
-    /// Connects to the database, which is made if it is missing.
+    /// Connects to the database, and creates it if it is missing.
     async fn open_database(&self, password: &str) -> sqlx::Result<()> {
         let options = PgConnectOptions::new_without_pgpass()
             .host("127.0.0.1")
@@ -137,7 +138,7 @@ impl Server {
             .password(password)
             .ssl_mode(PgSslMode::Disable);
         match PgConnection::connect_with(&options.clone().database(NAME)).await {
-            // 3D000: there is no such database.
+            // 3D000: the database does not exist.
             Err(error) if code(&error).as_deref() == Some("3D000") => {
                 let mut connection = PgConnection::connect_with(&options.database("postgres")).await?;
                 connection.execute("create database userpool").await?;
@@ -147,7 +148,7 @@ impl Server {
         }
     }
 
-    /// Fast shutdown, then the immediate one, and at last by force; returns when the process is gone.
+    /// Stops the server: a fast shutdown, then an immediate one, then by force. Returns when the process has ended.
     pub async fn stop(&mut self) -> Result<(), PostgresError> {
         for signal in SIGNALS.into_iter().chain([Signal::SIGKILL]) {
             self.signal(signal);
@@ -160,9 +161,9 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        // There is an id as long as the process was not waited for, so it can't be anybody else's.
+        // The process was not waited for, so its id can't belong to another one.
         if let Some(pid) = self.process.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // It can fail only because the process has just ended, which is what it is for.
+            // Fails only if the process has just ended by itself.
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
@@ -178,10 +179,10 @@ fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(Into::into)
 }
 
-/// The port of last time, so that addresses which people keep stay good, or another one that is free.
+/// The last port, so that addresses that people noted stay valid, or else another free one.
 fn free_port(remembered: &Path, random: &Random) -> Result<u16, PostgresError> {
     let last = std::fs::read_to_string(remembered).ok().and_then(|port| port.trim().parse::<u16>().ok());
-    // Below the range that systems give to outgoing connections, where it could be taken at the next start.
+    // Below the range of outgoing connections, which could occupy the port at the next start.
     let others = std::iter::repeat_with(|| 20_000 + u16::from_be_bytes(random.bytes()) % 12_000).take(100);
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     last.into_iter().filter(|port| *port != 0).chain(others).find(is_free).map_or_else(
@@ -193,7 +194,7 @@ fn free_port(remembered: &Path, random: &Random) -> Result<u16, PostgresError> {
     )
 }
 
-/// What the log says from a position on. Without it there is nothing to tell.
+/// The log from a position on; empty if it can't be read.
 fn read_from(log: &Path, position: u64) -> String {
     let mut said = Vec::new();
     let read = File::open(log).and_then(|mut file| {

@@ -1,4 +1,4 @@
-//! All of it against the real server of this machine, as root or as anybody else.
+//! Tests against the real server of this machine, as root or as any other user.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use super::error::telling_line;
 use super::leftover::serves;
 use super::{PostgresError, PrivatePostgres};
 
-/// Says to the test that plays a `userpool dev` where it works.
+/// The variable that gives the data directory to the test that plays a `userpool dev`.
 const VICTIM: &str = "USERPOOL_TEST_POSTGRES_DATA_DIR";
 
-/// A temporary data directory with its place for clusters that can't be inside.
+/// A temporary data directory, with a folder for clusters that can't be inside it.
 struct Bench {
     folder: TempDir,
 }
@@ -31,7 +31,7 @@ impl Bench {
         open(folder.path(), 0o755);
         let bench = Self { folder };
         std::fs::create_dir(bench.data_dir()).unwrap();
-        // Whatever the umask is.
+        // Independent of the umask.
         open(&bench.data_dir(), 0o755);
         bench
     }
@@ -74,7 +74,7 @@ async fn write(server: &PrivatePostgres, text: &'static str) {
     let mut connection = PgConnection::connect(&server.url()).await.unwrap();
     sqlx::query("create table if not exists notes (note text)").execute(&mut connection).await.unwrap();
     sqlx::query("insert into notes values ($1)").bind(text).execute(&mut connection).await.unwrap();
-    // No farewell: the connection breaks, as those of a killed process do.
+    // Not closed: the connection breaks, as those of a killed process do.
 }
 
 fn main_process(cluster: &Path) -> Option<i32> {
@@ -82,7 +82,7 @@ fn main_process(cluster: &Path) -> Option<i32> {
     content.lines().next()?.trim().parse().ok()
 }
 
-/// Every process of the cluster, found by where it works.
+/// Every process of the cluster, found by its working directory.
 #[cfg(target_os = "linux")]
 fn processes(cluster: &Path) -> Vec<String> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
@@ -99,7 +99,7 @@ async fn until(what: &str, mut happened: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Another process that runs a `userpool dev`, as far as Postgres is concerned. It is killed when this is dropped.
+/// Another process that plays a running `userpool dev`. It is killed when this is dropped.
 struct Victim(Child);
 
 impl Drop for Victim {
@@ -146,7 +146,7 @@ async fn the_second_start_finds_what_the_first_wrote() {
     #[cfg(target_os = "linux")]
     assert!(processes(&bench.cluster()).len() > 3);
 
-    // A connection that is open does not hold up the end.
+    // An open connection does not delay the stop.
     let connection = PgConnection::connect(&url).await.unwrap();
     let begin = Instant::now();
     server.stop().await.unwrap();
@@ -168,7 +168,7 @@ async fn the_second_start_finds_what_the_first_wrote() {
 }
 
 #[tokio::test]
-async fn another_port_serves_when_that_of_last_time_is_taken() {
+async fn another_port_is_used_if_the_last_one_is_taken() {
     let bench = Bench::new();
     bench.start().await.unwrap().stop().await.unwrap();
     let port = std::fs::read_to_string(bench.data_dir().join("postgres.port")).unwrap().trim().to_owned();
@@ -180,7 +180,7 @@ async fn another_port_serves_when_that_of_last_time_is_taken() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_is_taken_over() {
+async fn a_server_left_by_a_killed_run_is_taken_over() {
     let bench = Bench::new();
     let victim = victim(&bench);
     until("the start of the victim", async || bench.data_dir().join("ready").exists()).await;
@@ -199,7 +199,7 @@ async fn what_a_killed_run_left_is_taken_over() {
     assert!(!serves(left, &bench.cluster()).await);
     assert_eq!(query(&server, "select note from notes").await, ["before the kill"]);
 
-    // The server itself is killed, its children a moment ahead of the next start.
+    // The server itself is killed; its children may still run when the next one starts.
     write(&server, "before the crash").await;
     let crashed = main_process(&bench.cluster()).unwrap();
     kill(Pid::from_raw(crashed), Signal::SIGKILL).unwrap();
@@ -210,7 +210,7 @@ async fn what_a_killed_run_left_is_taken_over() {
     assert_eq!(query(&server, "select note from notes").await, ["before the kill", "before the crash"]);
     server.stop().await.unwrap();
 
-    // A stranger has the number that a stale file names.
+    // Another program has the process number in a stale file.
     std::fs::write(bench.cluster().join("postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
     bench.start().await.unwrap().stop().await.unwrap();
 }
@@ -222,13 +222,13 @@ async fn a_dropped_server_ends_by_itself() {
     let pid = main_process(&bench.cluster()).unwrap();
     drop(server);
     until("the end of the server", async || !serves(pid, &bench.cluster()).await).await;
-    // So does one whose start is given up half-way.
+    // So does a server whose start is given up half-way.
     let _ = tokio::time::timeout(Duration::from_millis(60), bench.start()).await;
     bench.start().await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_is_named_in_one_sentence() {
+async fn obstacles_are_named_in_one_sentence() {
     let bench = Bench::new();
     std::fs::create_dir_all(bench.cluster()).unwrap();
     std::fs::write(bench.cluster().join("letter.txt"), "mine").unwrap();
@@ -271,13 +271,13 @@ async fn a_cluster_that_its_account_could_not_reach_goes_elsewhere() {
     assert!(!bench.cluster().exists());
     assert_eq!(std::fs::metadata(bench.data_dir()).unwrap().mode() & 0o777, 0o700);
 
-    // It stays there, even when the way inside opens later.
+    // The cluster stays there, even if the data directory can be entered later.
     open(&bench.data_dir(), 0o755);
     let server = bench.start().await.unwrap();
     assert_eq!(query(&server, "select note from notes").await, ["out there"]);
     server.stop().await.unwrap();
 
-    // A data directory that was moved is told where its database is; one that was deleted starts afresh.
+    // A moved data directory is refused with the place of its database; after a deleted one, everything starts afresh.
     let moved = bench.data_dir().with_extension("moved");
     std::fs::rename(bench.data_dir(), &moved).unwrap();
     let error = PrivatePostgres::start_with(&moved, &bench.elsewhere()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The text of a seed: YAML, of which JSON is a part, with the place of everything in it.
+//! The text of a seed: YAML, which includes JSON, with the place of everything in it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,35 +7,35 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use saphyr_parser::Marker;
 
-/// Larger files are refused before they are read: thousands of users fit.
+/// Largest file in bytes; larger ones are refused unread. Thousands of users fit.
 pub const LARGEST_FILE: u64 = 4 * 1024 * 1024;
-/// Something that is wrong in a seed, and where.
+/// A problem in a seed, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The place of the member or the text at fault.
     pub place: Position,
-    /// What. Never the value of a secret.
+    /// The sentence about the problem. It never contains the value of a secret.
     pub message: String,
 }
 
-/// A place in a seed: in the text, and in what the text says.
+/// A place in a seed: in the text, and in the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
-    /// The line, from 1 on.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The column in characters, from 1 on.
+    /// The column in characters, counted from 1.
     pub column: usize,
-    /// The members on the way there, such as `UserPools[0].Users[2].Password`. Nothing for the file itself.
+    /// The path of members, such as `UserPools[0].Users[2].Password`. Empty for the file itself.
     pub path: String,
 }
 
 impl Position {
-    /// Where something begins.
+    /// The place at which something begins.
     pub fn at(marker: Marker, path: impl Into<String>) -> Self {
         Self { line: marker.line(), column: marker.col() + 1, path: path.into() }
     }
 
-    /// What is wrong here.
+    /// A problem at this place.
     pub fn problem(&self, message: impl Into<String>) -> Problem {
         Problem { place: self.clone(), message: message.into() }
     }
@@ -52,7 +52,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The text of a file that is UTF-8, as YAML and JSON are here.
+/// The text of a file; YAML and JSON must be UTF-8 here.
 pub fn text(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
@@ -62,11 +62,11 @@ pub fn text(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// A text in which escapes of JSON stand for characters as those of YAML do: JSON writes what is beyond U+FFFF as a pair.
+/// A text whose JSON escapes are valid in YAML: JSON writes characters beyond U+FFFF as a pair of escapes.
 pub fn with_whole_escapes(text: &str) -> Cow<'_, str> {
     #[expect(clippy::expect_used, reason = "a test has the pattern compiled")]
     static PAIR: LazyLock<Regex> = LazyLock::new(|| {
-        // An escaped backslash begins no other escape.
+        // An escaped backslash does not begin another escape.
         Regex::new(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
             .expect("a pattern that compiles")
     });

@@ -1,7 +1,7 @@
-//! `userpool dev --seed`: pools, app clients, groups and users from one file, for tests that begin with something.
+//! `userpool dev --seed`: pools, app clients, groups and users from one file, for tests that need existing data.
 //!
-//! The file is read, and rehearsed by the rules that need no database, before anything is started; then it is applied by the
-//! same use cases as calls are, before the server says that it is ready.
+//! The file is read, and rehearsed with the rules that need no database, before anything is started. Then the use cases
+//! of the API apply it, before the server says that it is ready.
 
 mod document;
 mod read;
@@ -31,14 +31,14 @@ use crate::cli::dev::seed::read::Pool;
 use crate::domain::error::{Error, Exception};
 use crate::store::service_accounts::ServiceAccount;
 
-/// A file that was read and is sound.
+/// A seed that was read and rehearsed without problems.
 pub struct Seed {
     file: PathBuf,
     pools: Vec<Pool>,
 }
 
 impl Seed {
-    /// Reads a file. An error says all that is wrong, each with its line.
+    /// Reads a file. The error lists all problems, each with its line.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let bytes = bytes_of(file).with_context(|| format!("the seed {} can't be read", file.display()))?;
         match parse(&bytes) {
@@ -50,7 +50,7 @@ impl Seed {
         }
     }
 
-    /// Makes what is not there and changes what differs, as a service account.
+    /// Creates what is missing and changes what differs, as a service account.
     pub async fn apply(&self, app: &App, account: ServiceAccount) -> anyhow::Result<()> {
         let caller = caller(app, account);
         for pool in &self.pools {
@@ -82,13 +82,13 @@ impl Seed {
                 _ => refused(&user.user.place, error),
             })
         });
-        // As many at once as there are threads that hash: nobody has to wait for a place, and so is refused one.
+        // As many at once as there are hashing threads: then no call waits for a thread and is refused.
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);
         users.buffered(at_once).try_collect().await
     }
 }
 
-/// Reads and rehearses what a file says.
+/// Reads and rehearses the contents of a file.
 fn parse(bytes: &[u8]) -> Result<Vec<Pool>, Vec<Problem>> {
     let text = document::text(bytes).map(document::with_whole_escapes);
     let document = text.and_then(|text| yaml::load(&text)).map_err(|problem| vec![problem])?;
@@ -117,7 +117,7 @@ fn refused(place: &Position, error: Error) -> Problem {
     }
 }
 
-/// The service account of this data directory, which does what the file says.
+/// The service account of this data directory, which applies the file.
 fn caller(app: &App, account: ServiceAccount) -> Caller {
     Caller {
         developer: Some(Developer { account, credential: Credential::Secret }),

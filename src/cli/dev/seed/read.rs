@@ -1,4 +1,4 @@
-//! From a document to the requests that it stands for, each checked by the constraints that its operation declares.
+//! From a document to requests, each checked by the constraints of its operation.
 
 use prost_reflect::MessageDescriptor;
 use serde_json::{Map, Value as Json};
@@ -18,37 +18,37 @@ use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::proto::descriptor_pool;
 use crate::proto::v1::{AdminCreateUserRequest, AdminSetUserPasswordRequest, CreateGroupRequest};
 
-/// Something to be made, and where the file says so.
+/// A value, and its place in the file.
 pub struct Placed<T> {
-    /// Where.
+    /// The place at which the value begins.
     pub place: Position,
-    /// What.
+    /// The request or the seeded item itself.
     pub value: T,
 }
 
-/// A pool with all that is in it.
+/// A pool with everything in it.
 pub struct Pool {
-    /// The pool itself.
+    /// The pool without its contents.
     pub pool: Placed<SeededUserPool>,
-    /// Its clients.
+    /// The app clients of the pool.
     pub clients: Vec<Placed<SeededClient>>,
-    /// Its groups.
+    /// The groups of the pool.
     pub groups: Vec<Placed<CreateGroupRequest>>,
-    /// Its users.
+    /// The users of the pool.
     pub users: Vec<User>,
 }
 
-/// A user, with the places of what is most often wrong with one.
+/// A user, with the places of its most frequent problems.
 pub struct User {
-    /// The user.
+    /// The user with the place of its mapping.
     pub user: Placed<SeededUser>,
-    /// Where its password stands.
+    /// The place of its password.
     pub password: Position,
-    /// Where its groups stand.
+    /// The place of its list of groups.
     pub groups: Position,
 }
 
-/// Reads a document, or says all that is wrong with its form; and if nothing is, with its values.
+/// Reads a document. Returns all problems with its form, or, if there are none, all problems with its values.
 pub fn pools(document: &Node) -> Result<Vec<Pool>, Vec<Problem>> {
     let mut walk = Walk::default();
     let file = walk.item(document, &shape::FILE, "");
@@ -116,7 +116,7 @@ impl Reader {
         }
     }
 
-    /// The request of a type that an item stands for: with those of its members that the type has.
+    /// The request that an item describes: made of those members of the item that the request has.
     fn request<Req: Request + Check>(&mut self, item: &Item<'_>, pool: &str) -> Req {
         match decoded(item, pool).and_then(|request: Req| checks::check(&request).map(|()| request)) {
             Ok(mut request) => {
@@ -135,7 +135,7 @@ impl Reader {
         }
     }
 
-    /// Two requests of one item have members in common: what is wrong with one is told once.
+    /// Two requests of one item can share members: a problem with one is reported once.
     fn push(&mut self, problem: Problem) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
@@ -154,13 +154,13 @@ fn decoded<Req: Request>(item: &Item<'_>, pool: &str) -> Result<Req, Error> {
     Req::decode(decode(&descriptor, Json::Object(json).to_string().as_bytes())?).map_err(Error::internal)
 }
 
-/// A sub in the one form in which it is written everywhere.
+/// A sub, in its canonical form only.
 fn sub_of(text: &str) -> Option<Sub> {
     let sub = Sub(text.parse().ok()?);
     (sub.to_string() == text).then_some(sub)
 }
 
-/// Where a constraint is broken, as near as the violation's path leads: it is Cognito's, such as
+/// The place of a broken constraint, as near as the violation's path leads. The path is Cognito's, such as
 /// `policies.passwordPolicy.minimumLength` or `schema.1.member.name`.
 fn located(item: &Item<'_>, violation: &FieldViolation) -> Problem {
     let (mut node, mut path) = (item.node, item.place.path.clone());

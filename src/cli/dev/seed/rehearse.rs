@@ -1,5 +1,5 @@
-//! All rules that need no database, asked before anything is started or written: of a file with such an error nothing is
-//! made, rather than half of it.
+//! All rules that need no database, checked before anything is started or written: a file with such an error changes
+//! nothing.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::create_user_pool::{CreateUserPool, create_user_pool};
 use crate::limits::Counts;
 
-/// What is wrong with pools, each as if it were new.
+/// The problems of pools, each checked as if it were new.
 pub fn rehearse(pools: &[Pool]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let ids = pools.iter().map(|pool| (pool.pool.value.id.to_string(), &pool.pool.place));
@@ -36,7 +36,7 @@ pub fn rehearse(pools: &[Pool]) -> Vec<Problem> {
     problems
 }
 
-/// What stands in a list under one key more than once.
+/// Problems for keys that occur more than once in a list.
 fn doubles<'a>(what: &str, keyed: impl Iterator<Item = (String, &'a Position)>) -> Vec<Problem> {
     let mut first: BTreeMap<String, &Position> = BTreeMap::new();
     let mut problems = Vec::new();

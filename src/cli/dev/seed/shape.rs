@@ -1,6 +1,6 @@
-//! What may stand in a seed: the members of Cognito's own requests, and the few that a seed adds to them.
+//! The allowed members of a seed: those of Cognito's own requests, and a few that seeds add.
 //!
-//! The reader and the published JSON Schema both follow from here and from the descriptors of those requests.
+//! Both the reader and the published JSON Schema are derived from this and from the descriptors of those requests.
 
 use std::sync::LazyLock;
 
@@ -13,53 +13,53 @@ use crate::proto::descriptor_pool;
 /// A kind of mapping in a seed.
 #[derive(Debug)]
 pub struct Shape {
-    /// What one is.
+    /// Description of the kind in the published schema.
     pub what: &'static str,
-    /// Members of requests that mean here what they mean there.
+    /// Members of requests, with the same meaning as there.
     pub taken: &'static [Taken],
-    /// Members of the seed's own.
+    /// Members that only seeds have.
     pub own: &'static [Own],
 }
 
-/// Members that are taken over from a request.
+/// Members that come from a request.
 #[derive(Debug)]
 pub struct Taken {
-    /// The request.
+    /// Name of the request message, without its package.
     pub request: &'static str,
-    /// Which of its members.
+    /// The members of the request that seeds have.
     pub members: Members,
 }
 
-/// Which members of a request are taken over.
+/// A choice of members of a request.
 #[derive(Debug)]
 pub enum Members {
-    /// All but these.
+    /// All members except these.
     AllBut(&'static [&'static str]),
-    /// These.
+    /// The named members and no others.
     Only(&'static [&'static str]),
 }
 
-/// A member of the seed's own.
+/// A member that only seeds have.
 #[derive(Debug)]
 pub struct Own {
-    /// Its name.
+    /// The member's name in the file.
     pub name: &'static str,
-    /// What it is for.
+    /// Description of the member in the published schema.
     pub what: &'static str,
-    /// What it holds.
+    /// The type of the member's value.
     pub content: Content,
-    /// Whether it must be there.
+    /// Whether the member is required.
     pub required: bool,
 }
 
-/// What a member of the seed's own holds.
+/// The type of a seed's own member.
 #[derive(Clone, Copy, Debug)]
 pub enum Content {
-    /// A text of a form, which is said in words as well.
+    /// A text of a given form.
     Text {
-        /// The form.
+        /// The pattern that the text must match.
         pattern: &'static LazyLock<Regex>,
-        /// The form, as a person reads it.
+        /// The form in words, for error messages.
         form: &'static str,
     },
     /// A list of texts.
@@ -70,9 +70,9 @@ pub enum Content {
 
 /// A member of a shape, found by its name.
 pub enum Member {
-    /// As a request has it.
+    /// A member of a request.
     Field(FieldDescriptor),
-    /// The seed's own.
+    /// A member that only seeds have.
     Own(&'static Own),
 }
 
@@ -86,7 +86,7 @@ static POOL_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[a-z][0-9a-z-]*_[0-
 /// The form of a client's id.
 static CLIENT_ID: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9a-z]{26}$"));
 
-/// The whole file.
+/// The mapping at the top of the file.
 pub static FILE: Shape = Shape {
     what: "What `userpool dev --seed` makes at its start, unless it is there.",
     taken: &[],
@@ -101,10 +101,10 @@ pub static FILE: Shape = Shape {
     ],
 };
 
-/// Any text.
+/// Matches any text, for members without a form.
 static ANY: LazyLock<Regex> = LazyLock::new(|| pattern("^"));
 
-/// A pool.
+/// A pool, with the clients, groups and users inside it.
 pub static USER_POOL: Shape = Shape {
     what: "A user pool, with what CreateUserPool takes.",
     taken: &[Taken { request: "CreateUserPoolRequest", members: Members::AllBut(&[]) }],
@@ -121,7 +121,7 @@ pub static USER_POOL: Shape = Shape {
     ],
 };
 
-/// An app client.
+/// An app client of a pool, with its given id.
 pub static CLIENT: Shape = Shape {
     what: "An app client, with what CreateUserPoolClient takes.",
     taken: &[Taken { request: "CreateUserPoolClientRequest", members: Members::AllBut(&["UserPoolId"]) }],
@@ -133,14 +133,14 @@ pub static CLIENT: Shape = Shape {
     }],
 };
 
-/// A group.
+/// A group of a pool; it has no members of its own.
 pub static GROUP: Shape = Shape {
     what: "A group, with what CreateGroup takes.",
     taken: &[Taken { request: "CreateGroupRequest", members: Members::AllBut(&["UserPoolId"]) }],
     own: &[],
 };
 
-/// A user.
+/// A user of a pool, with a password and groups.
 pub static USER: Shape = Shape {
     what: "A user with a password: confirmed, unless `Permanent` is false, which leaves it to choose another. Nothing is sent to it. An attribute `sub` chooses its id.",
     taken: &[
@@ -156,7 +156,7 @@ pub static USER: Shape = Shape {
 };
 
 impl Shape {
-    /// The member of a name.
+    /// The member with this name.
     pub fn member(&self, name: &str) -> Option<Member> {
         if let Some(own) = self.own.iter().find(|own| own.name == name) {
             return Some(Member::Own(own));
@@ -164,14 +164,14 @@ impl Shape {
         self.fields().find(|field| field.json_name() == name).map(Member::Field)
     }
 
-    /// The members that are taken over from requests.
+    /// The members that come from requests.
     pub fn fields(&self) -> impl Iterator<Item = FieldDescriptor> {
         self.taken.iter().flat_map(Taken::fields)
     }
 }
 
 impl Taken {
-    /// The members, as the request has them.
+    /// The members, as fields of the request.
     pub fn fields(&self) -> impl Iterator<Item = FieldDescriptor> + use<'_> {
         let message: Option<MessageDescriptor> =
             descriptor_pool().get_message_by_name(&format!("userpool.v1.{}", self.request));

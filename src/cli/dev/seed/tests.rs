@@ -1,4 +1,4 @@
-//! What is read of a seed, and what is said of one that is wrong.
+//! How seeds are read, and how problems are reported.
 
 use proptest::prelude::*;
 
@@ -44,18 +44,18 @@ fn lines(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// What is wrong with a text.
+/// The problems of a text.
 fn wrong(text: &str) -> Vec<String> {
     lines(&parse(text.as_bytes()).err().unwrap_or_else(|| panic!("nothing is wrong with {text}")))
 }
 
-/// The whole seed with one thing in it replaced.
+/// The example seed with one text in it replaced.
 fn with(old: &str, new: &str) -> String {
     assert_eq!(WHOLE.matches(old).count(), 1, "{old}");
     WHOLE.replace(old, new)
 }
 
-/// What stands in a pool, in a form that is compared.
+/// The contents of pools, in a form that can be compared.
 fn content(pools: &[Pool]) -> Vec<String> {
     let one = |pool: &Pool| {
         let clients = pool.clients.iter().map(|client| (&client.value.id, &client.value.create, &client.value.update));
@@ -106,7 +106,7 @@ fn members_mean_what_they_mean_in_cognitos_requests() {
 }
 
 #[test]
-fn the_same_as_json_says_the_same() {
+fn a_seed_as_json_means_the_same() {
     let json = r#"{
 	"$schema": "seed.schema.json",
 	"UserPools": [{
@@ -121,7 +121,7 @@ fn the_same_as_json_says_the_same() {
 }
 
 #[test]
-fn a_file_of_another_form_is_told_by_line_and_path() {
+fn malformed_files_are_reported_by_line_and_path() {
     for (text, expected) in [
         (with("PoolName: people", "PoolName: 7"), "4:13: UserPools[0].PoolName: must be a string: put it in quotes."),
         (with("PoolName: people", "PoolName:"), "4:11: UserPools[0].PoolName: must be given a value."),
@@ -157,7 +157,7 @@ fn a_file_of_another_form_is_told_by_line_and_path() {
 }
 
 #[test]
-fn declared_constraints_are_told_where_they_are_broken() {
+fn broken_constraints_are_reported_at_their_place() {
     for (text, expected) in [
         (
             with("MinimumLength: 10", "MinimumLength: 5"),
@@ -187,7 +187,7 @@ fn declared_constraints_are_told_where_they_are_broken() {
 }
 
 #[test]
-fn rules_are_asked_before_anything_is_made() {
+fn rules_are_checked_before_anything_is_created() {
     let weak = with("Correct-horse-1", "correct-1");
     let policy =
         "19:15: UserPools[0].Users[0].Password: Password did not conform with policy: Password not long enough";
@@ -203,7 +203,7 @@ fn rules_are_asked_before_anything_is_made() {
 }
 
 #[test]
-fn an_id_or_a_name_stands_once() {
+fn ids_and_names_are_unique() {
     let second = "- Id: us-east-1_Example02\n  PoolName: others\n  UserPoolClients:\n  - {ClientId: 1example23456789abcdefghij, ClientName: web}\n";
     let of_another_pool = format!("{WHOLE}{second}");
     let expected =
@@ -224,7 +224,7 @@ fn an_id_or_a_name_stands_once() {
 }
 
 #[test]
-fn what_is_no_such_file_is_told() {
+fn texts_that_are_no_seed_are_refused() {
     let twice = with("PoolName: people", "PoolName: people\n  PoolName: people");
     assert_eq!(wrong(&twice), ["5:3: The member stands twice."]);
     let open = wrong("UserPools: [{");
@@ -248,7 +248,7 @@ fn what_is_no_such_file_is_told() {
 }
 
 #[test]
-fn a_file_that_is_too_large_or_not_there_is_told() {
+fn missing_and_large_files_are_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), vec![b'#'; LARGEST_FILE as usize + 1]).unwrap();
     let told = |path: &Path| format!("{:#}", Seed::read(path).err().unwrap());
@@ -265,7 +265,7 @@ fn a_file_that_is_too_large_or_not_there_is_told() {
 }
 
 #[test]
-fn no_secret_is_in_what_is_told() {
+fn no_problem_shows_a_secret() {
     let secrets = [
         with("Password: Correct-horse-1", "Password: hunter2"),
         with("Password: Correct-horse-1", "Password: [hunter2]"),
@@ -278,7 +278,7 @@ fn no_secret_is_in_what_is_told() {
     }
 }
 
-/// Lines as they stand in seeds, in any order.
+/// Lines as seeds have them, in any order.
 fn lines_of_seeds() -> impl Strategy<Value = String> {
     let line = prop_oneof![
         prop::sample::select(WHOLE.lines().collect::<Vec<_>>()).prop_map(str::to_owned),

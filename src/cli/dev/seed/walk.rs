@@ -1,5 +1,5 @@
-//! From a document to JSON that the doors' own decoder reads. Stricter than a door: a member that nobody knows is a slip of
-//! whoever wrote the file, so it is told.
+//! From a document to JSON for the doors' own decoder. Stricter than a door: an unknown member is a mistake in the
+//! file, so it is reported.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value as Json};
@@ -8,25 +8,25 @@ use crate::cli::dev::seed::document::{Position, Problem};
 use crate::cli::dev::seed::shape::{Content, Member, Shape};
 use crate::cli::dev::seed::yaml::{Node, Value};
 
-/// A mapping of a shape that was walked.
+/// A mapping that was walked by its shape.
 pub struct Item<'a> {
-    /// Where it begins.
+    /// The place at which the mapping begins.
     pub place: Position,
-    /// The mapping itself.
+    /// The mapping as it was read.
     pub node: &'a Node,
-    /// Its members, but for lists of items.
+    /// The members of the mapping, except lists of items.
     pub members: Map<String, Json>,
     /// The lists of items, by name.
     pub lists: Vec<(&'static str, Vec<Item<'a>>)>,
 }
 
 impl<'a> Item<'a> {
-    /// A text among the members.
+    /// The text of a member; empty if there is none.
     pub fn text(&self, name: &str) -> &str {
         self.members.get(name).and_then(Json::as_str).unwrap_or_default()
     }
 
-    /// Where a member is, or the item if it has none of that name.
+    /// The place of a member, or of the item if it has no such member.
     pub fn place_of(&self, name: &str) -> Position {
         self.node.member(name).map_or_else(
             || self.place.clone(),
@@ -34,21 +34,21 @@ impl<'a> Item<'a> {
         )
     }
 
-    /// The items of a list.
+    /// The items of a list; empty if there is no such list.
     pub fn list(&self, name: &str) -> &[Item<'a>] {
         self.lists.iter().find(|(known, _)| *known == name).map_or(&[], |(_, items)| items)
     }
 }
 
-/// Walks a document and collects all that is wrong with its form.
+/// Walks a document and collects all problems with its form.
 #[derive(Default)]
 pub struct Walk {
-    /// What is wrong.
+    /// The problems so far, in the order in which they were found.
     pub problems: Vec<Problem>,
 }
 
 impl Walk {
-    /// A mapping of a shape.
+    /// Walks a mapping by its shape.
     pub fn item<'a>(&mut self, node: &'a Node, shape: &'static Shape, path: &str) -> Item<'a> {
         let place = Position::at(node.begins, path);
         let mut item = Item { place, node, members: Map::new(), lists: Vec::new() };
@@ -158,7 +158,7 @@ impl Walk {
         }
     }
 
-    /// One value. What its kind holds beyond JSON's own types, such as base64, is the decoder's business.
+    /// One value. The decoder checks forms beyond JSON's own types, such as base64.
     fn scalar(&mut self, kind: &Kind, node: &Node, path: &str) -> Json {
         if let Kind::Message(descriptor) = kind {
             return self.message(descriptor, node, path);
@@ -169,7 +169,7 @@ impl Walk {
             (Kind::Int64, Value::Integer(number)) => return Json::from(*number),
             (Kind::Int32, Value::Integer(number)) if i32::try_from(*number).is_ok() => return Json::from(*number),
             (_, Value::Null) => "given a value",
-            // Whoever writes a number or a truth where a text belongs has forgotten the quotes.
+            // A number or boolean in place of a text usually lacks its quotes.
             (Kind::String | Kind::Bytes, Value::Bool(_) | Value::Integer(_) | Value::Number) => {
                 "a string: put it in quotes"
             }

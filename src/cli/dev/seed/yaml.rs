@@ -1,4 +1,4 @@
-//! From text to a tree in which everything has its place. YAML's core schema, of which JSON is a part; no tags.
+//! From text to a tree in which everything has its place. YAML's core schema, which includes JSON; no tags.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -6,41 +6,41 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use crate::cli::dev::seed::document::{Position, Problem};
 
-/// So deep lists and mappings may stand in each other: twice what a seed needs.
+/// Most levels of lists and mappings inside each other: twice what a seed needs.
 pub const DEEPEST: usize = 24;
-/// So many nodes may come of aliases: each stands for all that its anchor holds.
+/// Most nodes that aliases may add: each alias stands for everything in its anchor.
 const MOST_ALIASED: usize = 100_000;
 
-/// Something in a document.
+/// A value in a document, with its place.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it begins.
+    /// The place at which the value begins.
     pub begins: Marker,
-    /// What it is.
+    /// The value with its type.
     pub value: Value,
 }
 
-/// What something in a document is.
+/// A value in a document, by type.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Nothing.
+    /// `null`, `~`, or no value at all.
     Null,
-    /// True or false.
+    /// `true` or `false`, without quotes.
     Bool(bool),
-    /// An integer.
+    /// An integer of 64 bits.
     Integer(i64),
-    /// Another number.
+    /// Any other number; its value is not needed.
     Number,
-    /// A text.
+    /// A text, with or without quotes.
     Text(String),
-    /// A list.
+    /// The entries of a list, in their order.
     List(Vec<Node>),
     /// Names with values, in their order.
     Mapping(Vec<(Node, Node)>),
 }
 
 impl Node {
-    /// Its text, if it is one.
+    /// The text of the node, if it is one.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
@@ -48,13 +48,13 @@ impl Node {
         }
     }
 
-    /// The member of a name, if it is a mapping that has one.
+    /// The value of a member, if the node is a mapping that has it.
     pub fn member(&self, name: &str) -> Option<&Self> {
         let Value::Mapping(members) = &self.value else { return None };
         members.iter().find(|(key, _)| key.text() == Some(name)).map(|(_, value)| value)
     }
 
-    /// How many nodes it is.
+    /// The number of nodes in it, itself included.
     fn size(&self) -> usize {
         1 + match &self.value {
             Value::List(entries) => entries.iter().map(Self::size).sum(),
@@ -64,7 +64,7 @@ impl Node {
     }
 }
 
-/// What a text says: one document, in which no member stands twice.
+/// Parses a text: one document, in which no mapping has a member twice.
 pub fn load(text: &str) -> Result<Node, Problem> {
     let mut loader = Loader { open: Vec::new(), anchors: BTreeMap::new(), aliased: 0, documents: Vec::new() };
     for event in Parser::new_from_str(text) {
@@ -93,7 +93,7 @@ struct Open {
     anchor: usize,
     /// The name whose value comes next.
     key: Option<Node>,
-    /// The names that were there.
+    /// The names so far.
     names: HashSet<String>,
     value: Value,
 }
@@ -144,7 +144,7 @@ impl Loader {
     }
 
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
-        // Anchors are numbered from 1 on.
+        // Anchors are numbered from 1.
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -161,7 +161,7 @@ impl Loader {
             }
             (Value::List(entries), _) => entries.push(node),
             (_, None) => open.key = Some(node),
-            // Nothing else is ever open.
+            // Only lists and mappings are ever open.
             (_, Some(_)) => {}
         }
         Ok(())

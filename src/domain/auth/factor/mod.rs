@@ -1,3 +1,4 @@
-//! What can be proved in a sign-in: one file a factor. Each judges what was given and says what is told, recorded and counted.
+//! The factors of a sign-in, one file each. A factor judges the given proof and decides what is answered, recorded and
+//! counted.
 
 pub mod password;

@@ -1,4 +1,4 @@
-//! The password: what follows once it is known whether the given one is the user's.
+//! The password factor: what follows once it is known whether the given password matches.
 
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
@@ -10,39 +10,42 @@ use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::{SignInRefusal, UserSignInRefused};
 
-/// A guess at the password of a name.
+/// A guess at the password of a user name.
 pub struct Guess<'a> {
-    /// The pool.
+    /// The pool that the client belongs to.
     pub pool: &'a UserPool,
     /// The client that is used.
     pub client: &'a AppClient,
-    /// The flow that brings it.
+    /// The flow that carries the guess.
     pub flow: AuthFlow,
-    /// Earlier guesses at the user, or at whoever stands for the name, from such a source.
+    /// Earlier wrong guesses at the user from the same kind of source. For a name without a user, those at its
+    /// stand-in.
     pub attempts: Option<Attempts>,
-    /// Those at the name, whoever has it. They decide nothing but what a caller is told who may not learn who exists.
+    /// Earlier wrong guesses at the name, whether or not a user has it. They only decide what is told to a caller who
+    /// may not learn which users exist.
     pub attempts_by_name: Option<Attempts>,
-    /// The time.
+    /// When the guess is made.
     pub at: Timestamp,
 }
 
-/// A guess that lets nobody in.
+/// The refusal of a guess.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What is recorded.
+    /// The fact to be recorded in `activity`.
     pub activity: UserSignInRefused,
-    /// What counts.
+    /// How the guess counts towards the lock-out.
     pub hearing: Hearing,
     /// What the caller reads.
     pub error: Error,
 }
 
 impl Guess<'_> {
-    /// The refusal of a password that need not be heard: the user is locked, and the caller may learn it. Asked before a
+    /// Refuses a password without looking at it: the user is locked, and the caller may learn it. Called before a
     /// password is hashed.
     ///
-    /// Where the caller may not learn who exists, it is told so if there were as many guesses at this very name. At a user who
-    /// is locked by guesses at its other names the password is hashed as at anybody, and never right.
+    /// Where the caller may not learn which users exist, the lock is told only after as many guesses at this very name.
+    /// For a user who is locked by guesses at their other names, the password is hashed as usual and never counts as
+    /// right.
     pub fn refuse_unheard(&self) -> Option<Refusal> {
         let told = if self.client.hides_users() { self.attempts_by_name } else { self.attempts };
         lockout::is_locked(told.as_ref(), self.at).then(|| {
@@ -51,7 +54,7 @@ impl Guess<'_> {
         })
     }
 
-    /// Judges a guess at a name that nobody has. It counts like one at somebody.
+    /// Judges a guess at a name that no user has. It counts like a guess at a user.
     pub fn judge_at_nobody(&self) -> Refusal {
         self.refuse_locked().unwrap_or_else(|| {
             let error = if self.client.hides_users() { wrong() } else { Error::no_such_user() };
@@ -65,7 +68,7 @@ impl Guess<'_> {
             return Err(Box::new(locked));
         }
         if !matches {
-            // It counts and is recorded as what it is, whatever is told.
+            // The guess is recorded and counted as wrong, whatever the caller is told.
             let error = self.told_anyway(user).unwrap_or_else(wrong);
             return Err(Box::new(self.refused(SignInRefusal::WrongPassword, self.one_more(), error)));
         }
@@ -81,7 +84,7 @@ impl Guess<'_> {
         })
     }
 
-    /// The guesses after one more wrong one.
+    /// How one more wrong guess counts.
     fn one_more(&self) -> Hearing {
         Hearing::Wrong {
             attempts: lockout::after_failure(self.attempts.as_ref(), self.at),
@@ -89,14 +92,14 @@ impl Guess<'_> {
         }
     }
 
-    /// What is told of the name after one more wrong password, where that is what is told.
+    /// The guesses at the name after one more wrong password, where the client hides which users exist.
     fn one_more_by_name(&self) -> Option<Attempts> {
         let told = || lockout::after_failure(self.attempts_by_name.as_ref(), self.at);
         self.client.hides_users().then(told)
     }
 
-    /// What a client that does not hide who exists tells of an account whatever the password: that a code is to be entered
-    /// first, or another password to be chosen. So an app leads its user there who does not know a password of ours.
+    /// The state of an account that a client without hiding tells even after a wrong password: a code must be entered
+    /// first, or a new password chosen. So an app can lead a user to that step even if they don't know a password.
     fn told_anyway(&self, user: &User) -> Option<Error> {
         let is_told = user.enabled && !self.client.hides_users();
         let waits = matches!(user.status, UserStatus::Unconfirmed | UserStatus::ResetRequired);
@@ -151,7 +154,7 @@ mod tests {
         }
     }
 
-    /// Reason, attempts from now on and refusal.
+    /// The reason, the attempts from now on, and the refusal.
     fn told(refusal: Refusal) -> (SignInRefusal, Option<Attempts>, Exception, String) {
         let Refusal { activity, hearing, error } = refusal;
         let attempts = if let Hearing::Wrong { attempts, .. } = hearing { Some(attempts) } else { None };
@@ -162,13 +165,13 @@ mod tests {
     const WRONG: &str = "Incorrect username or password.";
 
     #[test]
-    fn the_right_password_of_a_confirmed_user_proves_who_it_is() {
+    fn the_right_password_of_a_confirmed_user_is_accepted() {
         let (client, user) = (some_client(false), user(&[signed_up("jane", &[]), confirmed(&[])]));
         assert!(guess(&client).judge(&user, true).is_ok());
     }
 
     #[test]
-    fn a_wrong_password_counts_whatever_the_user_is_and_tells_nothing_where_users_are_hidden() {
+    fn a_wrong_password_counts_in_every_state_and_reveals_nothing_where_users_are_hidden() {
         let confirmed = user(&[signed_up("jane", &[]), confirmed(&[])]);
         let unconfirmed = user(&[signed_up("jane", &[])]);
         let reset = User { status: UserStatus::ResetRequired, ..confirmed.clone() };
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_counts_like_somebody_and_reads_the_same_where_users_are_hidden() {
+    fn a_guess_at_an_unknown_name_counts_and_reads_the_same_where_users_are_hidden() {
         let counted = Some(Attempts { failures: 4, last_at: at(100), locked_until: None });
         let of = |hides_users| told(guess(&some_client(hides_users)).judge_at_nobody());
         let hidden = (SignInRefusal::UnknownUser, counted, Exception::NotAuthorizedException, WRONG.to_owned());
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_the_password_learns_what_else_is_in_the_way_and_no_guess_is_counted() {
+    fn a_right_password_shows_what_else_prevents_the_sign_in_and_counts_no_guess() {
         let client = some_client(true);
         let unconfirmed = user(&[signed_up("jane", &[])]);
         let disabled = User { enabled: false, ..unconfirmed.clone() };
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temporary_password_counts_for_as_long_as_it_is_good() {
+    fn a_temporary_password_is_accepted_until_it_expires() {
         let (client, invited) = (some_client(false), user(&[invited("jane", &[])]));
         const DAYS: i64 = 24 * 60 * 60;
         let on = |second| Guess { at: at(second), attempts: None, ..guess(&client) };
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_locked_is_refused_before_anything_else_and_nothing_changes() {
+    fn a_locked_user_is_refused_first_and_nothing_changes() {
         let user = user(&[signed_up("jane", &[]), confirmed(&[])]);
         for hides_users in [false, true] {
             let client = some_client(hides_users);
@@ -263,23 +266,24 @@ mod tests {
     }
 
     #[test]
-    fn where_users_are_hidden_a_lock_is_told_by_the_name_and_holds_for_the_user() {
+    fn where_users_are_hidden_a_lock_holds_for_the_user_and_is_told_by_name() {
         let (client, jane) = (some_client(true), user(&[signed_up("jane", &[]), confirmed(&[])]));
-        // Guesses at another name of hers have locked her: the right password reads as a wrong one, at the first guess here.
+        // Guesses at another name of Jane have locked her: the right password reads as a wrong one, even at the first
+        // guess here.
         let elsewhere = Guess { attempts: locked(101), attempts_by_name: None, ..guess(&client) };
         assert!(elsewhere.refuse_unheard().is_none(), "it takes a hash, as at anybody");
         let Refusal { activity, hearing, error } = refused(&elsewhere, Some(&jane));
         assert_eq!((activity.reason(), &*error.message), (SignInRefusal::Locked, WRONG));
         let by_name = Some(Attempts { failures: 1, last_at: at(100), locked_until: None });
         assert_eq!(hearing, Hearing::Wrong { attempts: elsewhere.attempts.unwrap(), by_name });
-        // Where they are not hidden, that she is locked is told.
+        // Where users are not hidden, the lock is told.
         let open = some_client(false);
         let openly = Guess { attempts: locked(101), attempts_by_name: None, ..guess(&open) };
         assert_eq!(told(refused(&openly, Some(&jane))).3, "Password attempts exceeded");
     }
 
     #[test]
-    fn a_right_password_that_lets_nobody_in_is_asserted() {
+    fn a_right_password_is_asserted_even_if_the_sign_in_is_refused() {
         let (client, unconfirmed) = (some_client(true), user(&[signed_up("jane", &[])]));
         assert_eq!(refused(&guess(&client), Some(&unconfirmed)).hearing, Hearing::Right);
     }
