@@ -1,19 +1,17 @@
-# shellcheck shell=bash
-# Sourced by the scripts beside it: strict mode, where things are, and the installation of what is
-# missing. Nothing here is installed twice, and nothing is installed that the machine has already,
-# from wherever it came.
+# shellcheck shell=bash Sourced by the scripts beside it: strict mode, paths, and the installation
+# of missing tools. Tools that the machine already has, from any source, are not installed again.
 
 set -Eeuo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$ROOT"
 
-# Absolute, because what the scripts start has other working directories.
+# Absolute, because the scripts start programs in other working directories.
 TARGET_DIR="${CARGO_TARGET_DIR:-$ROOT/target}"
 [[ "$TARGET_DIR" == /* ]] || TARGET_DIR="$ROOT/$TARGET_DIR"
 [[ -z "${CARGO_TARGET_DIR:-}" ]] || export CARGO_TARGET_DIR="$TARGET_DIR"
 
-# Everything that is for a person goes to standard error: standard output belongs to results.
+# Messages for people go to standard error; standard output is for results.
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
 die() {
@@ -112,7 +110,7 @@ debian_package_of() {
         echo default-jre-headless
         ;;
     javac)
-        # Of the version of the runtime that is there, which must run what this compiles.
+        # The version of the installed runtime, which must run the compiled classes.
         local major
         for major in "$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)" 21 17 25; do
             if [[ -n "$major" && -n "$(apt-cache --names-only search "^openjdk-$major-jdk-headless\$" 2>/dev/null)" ]]; then
@@ -166,9 +164,8 @@ apt_get() {
         apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
 }
 
-# Installs Debian packages. PostgreSQL's would make and start a cluster of its own, which nobody
-# here uses: where its tools are new to the machine, they are told not to for the time of the
-# installation.
+# Installs Debian packages. PostgreSQL's packages would create and start a cluster that nothing here
+# uses: if they are new to the machine, they are configured not to during the installation.
 apt_install() {
     local settings=/etc/postgresql-common/createcluster.conf quiet_cluster=""
     # Minimal images lack these, and the packages of Java and PostgreSQL fail without them.
@@ -187,8 +184,7 @@ apt_install() {
     return "$status"
 }
 
-# need_packages GROUP...: installs what the groups need and the machine lacks, or says exactly what
-# to install and stops.
+# need_packages GROUP...: installs the missing packages of these groups, or names them and stops.
 need_packages() {
     local group item missing=() packages=() names_of_item=() names=""
     for group in "$@"; do
@@ -205,7 +201,7 @@ need_packages() {
 
     say "missing: $names"
     if [[ "$(id -u)" == 0 ]] || command -v sudo >/dev/null; then
-        # Before the names are chosen: a new machine has no list of packages.
+        # Before the package names are chosen, because a new machine has no package lists.
         apt_get update || die "apt-get update failed; please install: $names"
     fi
     for item in "${missing[@]}"; do
@@ -224,11 +220,11 @@ need_packages() {
     done
 }
 
-# Stops unless there is a Rust toolchain that is new enough; Cargo.toml says what that is.
+# Stops unless there is a Rust toolchain of the version that Cargo.toml requires.
 need_cargo() {
     local wanted found
     wanted="$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)"
-    # rustup puts cargo here, and a shell that was open at that time doesn't know yet.
+    # rustup puts cargo here; a shell that was already open does not have it on its PATH.
     if ! command -v cargo >/dev/null && [[ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]]; then
         export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
@@ -252,7 +248,7 @@ need_venv() {
         python3 -m venv "$directory" >&2 || die "no Python environment could be made in $directory"
         "$directory/bin/pip" install --quiet --disable-pip-version-check --no-input "$@" >&2 ||
             die "pip could not install $*"
-        # Last, so that an interrupted installation is done again.
+        # Written last, so that an interrupted installation is repeated.
         printf '%s\n' "$wanted" >"$directory/.requirements"
     fi
 }

@@ -1,4 +1,5 @@
-//! Calls over gRPC, of operations and of the floor alike: a body goes out, and an answer comes back or a refusal.
+//! Calls over gRPC, of operations and of the floor alike: a request body goes out, and an answer or a refusal comes
+//! back.
 
 use std::net::IpAddr;
 
@@ -18,7 +19,7 @@ use userpool::proto::userpool::v1::Authorization;
 pub enum NoAnswer {
     /// The server has no capacity left: counted, and left out of throughput.
     Refused,
-    /// What must not happen in a run that counts.
+    /// An error that must not happen in a measured run.
     Failed(anyhow::Error),
 }
 
@@ -40,7 +41,7 @@ impl<E: Into<anyhow::Error>> From<Failed<E>> for NoAnswer {
 /// Marks an error as one that ends the run.
 pub struct Failed<E>(pub E);
 
-/// The empty call: a question of the standard health service, which no operation can be cheaper than.
+/// The empty call: `Check` of the standard health service. No operation can be cheaper.
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// A connection to the server, with the credential of a service account.
@@ -90,7 +91,7 @@ impl Caller {
         self.unary(request, call.path).await
     }
 
-    /// The empty call.
+    /// Makes the empty call, the part of every floor that is not work.
     pub async fn empty(&self) -> Result<Bytes, NoAnswer> {
         self.unary(Call::new(Bytes::new()), HEALTH).await
     }

@@ -3,19 +3,19 @@
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// What Postgres loads to count them. Where transactions begin and end is not counted: floors do that as well.
+/// Settings with which Postgres counts statements. The ends of transactions are not counted: floors have them as well.
 pub const SETTINGS: [&str; 2] = ["shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track_utility=off"];
 
-/// A statement of the server's, with what it took.
+/// A statement of the server's, with the time that it took.
 #[derive(Debug, sqlx::FromRow)]
 pub struct Statement {
-    /// Its text.
+    /// Its text, with `$1` for values.
     pub query: String,
     /// How often it ran.
     pub calls: i64,
     /// Milliseconds of one run.
     pub milliseconds: f64,
-    /// Of a hundred parts of the time of all statements of the server, how many it took.
+    /// Its share of the time of all statements of the server, in percent.
     pub share: f64,
 }
 
@@ -25,8 +25,8 @@ pub async fn begin(database: &PgPool) -> sqlx::Result<()> {
     sqlx::query("select pg_stat_statements_reset()").execute(database).await.map(drop)
 }
 
-/// The three that took most of the time since, without those of the floors, each of which names its schema or an alias of
-/// that name.
+/// The three that took most of the time since then. Statements of the floors are left out: each names the floor's
+/// schema or an alias of that name.
 pub async fn three(database: &PgPool) -> sqlx::Result<Vec<Statement>> {
     sqlx::query_as(
         "select regexp_replace(query, '\\s+', ' ', 'g') as query, calls, mean_exec_time as milliseconds,
@@ -41,7 +41,7 @@ pub async fn three(database: &PgPool) -> sqlx::Result<Vec<Statement>> {
 }
 
 impl Statement {
-    /// A line of the table.
+    /// One row of the report's table, in Markdown.
     pub fn line(&self) -> String {
         const SHOWN: usize = 150;
         let shown: String = self.query.chars().take(SHOWN).collect();
@@ -49,7 +49,7 @@ impl Statement {
         format!("{:>5.1} % {:>9} times {:>9.3} ms   {shown}{rest}\n", self.share, self.calls, self.milliseconds)
     }
 
-    /// The same for a program.
+    /// One entry of the JSON report.
     pub fn json(&self) -> Value {
         json!({
             "statement": self.query,

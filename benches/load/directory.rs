@@ -1,20 +1,20 @@
-//! Directories to be listed: user pools of more users than anybody would sign up for a benchmark.
+//! Directories to be listed: user pools of more users than a benchmark could sign up.
 //!
-//! Their users are rows as commits write them, made from one whom the server has created. They are in no log: this database
-//! is not one to be verified.
+//! Their users are rows as commits write them, copied from one whom the server has created. They have no events in the
+//! log, so `log verify` would fail on this database.
 
 use sqlx::PgPool;
 use userpool::proto::v1::*;
 
 use crate::caller::{Caller, NoAnswer, Prepared};
 
-/// So many users are on a page, as many as there can be.
+/// Users on a page: the most that a request may ask for.
 pub const PAGE_SIZE: i32 = 60;
-/// So many users have e-mail addresses that begin alike.
+/// How many users have e-mail addresses with the same beginning.
 const ALIKE: usize = 50;
-/// So many different calls of a kind are made, in turn.
+/// How many different calls of each kind are prepared; loads make them in turn.
 const CALLS: usize = 64;
-/// The user from whom all others are made.
+/// The name of the user that all others are copied from.
 const TEMPLATE: &str = "template";
 
 const SEED: [&str; 2] = [
@@ -32,16 +32,16 @@ const SEED: [&str; 2] = [
 
 /// A user pool to be listed.
 pub struct Directory {
-    /// The pool.
+    /// Id of the user pool.
     pub pool_id: String,
-    /// Calls of ListUsers: the first pages one after the other.
+    /// Calls of ListUsers for the first pages, one after the other.
     pub pages: Vec<Prepared>,
-    /// Calls of ListUsers: users whose e-mail addresses begin alike.
+    /// Calls of ListUsers with a filter, each for the users of one beginning.
     pub filters: Vec<Prepared>,
 }
 
 impl Directory {
-    /// Makes a pool of so many users.
+    /// Makes a pool with this number of users.
     pub async fn create(caller: &Caller, database: &PgPool, users: usize) -> Result<Self, NoAnswer> {
         let pool = CreateUserPoolRequest { pool_name: Some(format!("{users} users")), ..Default::default() };
         let pool_id = caller.call(&pool).await?.user_pool.unwrap_or_default().id.unwrap_or_default();
@@ -55,7 +55,7 @@ impl Directory {
         caller.call(&template).await?;
         seed(database, &pool_id, users).await.map_err(crate::caller::Failed)?;
         let filters = (0..CALLS).map(|number| {
-            // Each but the first and the last has all that it can have.
+            // Each group but the first and the last is full.
             let group = 1 + number % (users / ALIKE).saturating_sub(1).max(1);
             Prepared::new(&list(&pool_id, Some(format!("email ^= \"{group}-\""))))
         });
@@ -80,7 +80,7 @@ fn list(pool_id: &str, filter: Option<String>) -> ListUsersRequest {
     ListUsersRequest { user_pool_id: Some(pool_id.to_owned()), limit: Some(PAGE_SIZE), filter, ..Default::default() }
 }
 
-/// The first pages of a pool.
+/// The calls for the first pages of a pool.
 async fn pages(caller: &Caller, pool_id: &str) -> Result<Vec<Prepared>, NoAnswer> {
     let mut pages = Vec::new();
     let mut request = list(pool_id, None);

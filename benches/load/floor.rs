@@ -1,4 +1,4 @@
-//! The floor under an operation: the sum of what must be done for it, done by this driver with nothing around it.
+//! The floor under an operation: the work that the operation can't avoid, done by this driver with nothing around it.
 //!
 //! One call of a floor is an empty gRPC call to the server, and then one after another: point reads, an argon2id hash, an
 //! exponentiation for SRP, RS256 signatures, and a commit. Reads and commits go to tables of their own in the same
@@ -21,12 +21,12 @@ use uuid::Uuid;
 use crate::caller::{Caller, Failed, NoAnswer};
 use crate::directory::PAGE_SIZE;
 
-/// What must be done for one call.
+/// The work of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Floor {
     /// Reads of one row by its primary key.
     pub reads: usize,
-    /// A read of a page of one of the directories, by primary key.
+    /// The index of the directory of which one page is read by primary key, if any.
     pub page: Option<usize>,
     /// An argon2id hash of production's cost.
     pub hash: bool,
@@ -34,43 +34,43 @@ pub struct Floor {
     pub exponentiation: bool,
     /// RS256 signatures with a key of 2048 bits.
     pub signatures: usize,
-    /// What is written.
+    /// What is written, durably.
     pub commit: Commit,
 }
 
-/// What one call writes, durably.
+/// What one call of a floor writes, durably.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Commit {
-    /// Nothing.
+    /// No write and no transaction.
     #[default]
     None,
-    /// So many rows in one statement.
+    /// Several rows in one statement.
     Statement {
-        /// How many.
+        /// Rows that the statement inserts.
         rows: usize,
     },
-    /// A transaction: so many statements that check something by primary key, then so many that write a row each.
+    /// A transaction: statements that check something by primary key, then statements that write a row each.
     Transaction {
-        /// Reads before the writes.
+        /// Statements that read before the writes.
         checks: usize,
-        /// Rows, each by a statement.
+        /// Statements that each write one row.
         rows: usize,
     },
 }
 
-/// Bytes of a written row, beside its key: about what a row of the log or of facts has.
+/// Bytes of a written row, without its key: about the size of a row of the log or of facts.
 const ROW: usize = 600;
-/// Bytes of a text that is signed: about what a token has.
+/// Bytes of a text that is signed: about the size of a token.
 const TOKEN: usize = 700;
 
 const READ: &str = "select state from floor.users where user_pool_id = $1 and sub = $2";
-/// From the server's own table, which may be too large for a copy.
+/// Reads from the server's own table, which may be too large to copy.
 const PAGE: &str = "select floor.sub, floor.state from users floor
     where floor.user_pool_id = $1 and floor.sub > $2 order by floor.sub limit $3";
 const WRITE: &str =
     "insert into floor.written (user_pool_id, id, body) select $1, id, $3 from unnest($2::uuid[]) as id";
 
-/// What floors work with.
+/// The tables, keys and connections that floors work with.
 pub struct Tools {
     database: Database,
     pool_id: String,
@@ -82,8 +82,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Makes the floor's tables: the users of a pool as they are now, to be read, and an empty one to write to. Directories
-    /// are user pools as well.
+    /// Makes the floor's tables: a copy of a pool's users as they are now, to be read, and an empty table to write to.
+    /// `directories` are ids of user pools too.
     pub async fn new(pool: PgPool, pool_id: &str, directories: Vec<String>) -> anyhow::Result<Self> {
         for statement in [
             "drop schema if exists floor cascade",
@@ -108,7 +108,7 @@ impl Tools {
         Ok(Self { database, pool_id, subs, directories, key, places, random: Random::default() })
     }
 
-    /// Does once what must be done.
+    /// Does the work of one call.
     pub async fn work(&self, floor: Floor, caller: &Caller, number: u64) -> Result<(), NoAnswer> {
         caller.empty().await?;
         for _ in 0..floor.reads {
@@ -130,7 +130,7 @@ impl Tools {
     }
 
     async fn read(&self, connection: &mut PgConnection, number: u64) -> sqlx::Result<()> {
-        // The remainder is an index of the list.
+        // The remainder is a valid index of the list.
         let sub = self.subs[(number % self.subs.len() as u64) as usize];
         sqlx::query(READ).bind(&self.pool_id).bind(sub).fetch_one(connection).await.map(drop)
     }
@@ -178,7 +178,7 @@ impl Tools {
         Ok(())
     }
 
-    /// On as many threads as there are processors, like the server's.
+    /// Runs on as many threads as there are processors, like the server's hashing.
     async fn blocking(&self, work: fn([u8; 16])) -> Result<(), NoAnswer> {
         let place = self.places.clone().acquire_owned().await.map_err(Failed)?;
         let salt = self.random.bytes();
@@ -191,14 +191,14 @@ impl Tools {
     }
 }
 
-/// Open connections, which go from one call to the next without a question.
+/// Open connections, which are handed from call to call without a check.
 struct Database {
     places: Semaphore,
     idle: Mutex<Vec<PgConnection>>,
 }
 
 impl Database {
-    /// As many as the pool may have, opened with its settings.
+    /// Opens as many connections as the pool may have, with the pool's settings.
     async fn connect(pool: &PgPool) -> anyhow::Result<Self> {
         let mut idle = Vec::new();
         for _ in 0..pool.options().get_max_connections() {

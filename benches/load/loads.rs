@@ -4,70 +4,70 @@ use crate::caller::{NoAnswer, Prepared};
 use crate::floor::{Commit, Floor};
 use crate::stage::{Person, Stage};
 
-/// What is called, and measured as one.
+/// One or more operations that are measured together.
 pub struct Load {
-    /// Its name.
+    /// Its name in the report and on the command line, such as `Refresh`.
     pub name: String,
-    /// The ratio to its floor that it should reach, where one was set.
+    /// The ratio to its floor that it should reach; `None` if there is no aim.
     pub aim: Option<f64>,
-    /// The operations that are called in turn; a load of one operation has one.
+    /// The operations, called in turn.
     pub mix: &'static [Operation],
-    /// What it is measured beside.
+    /// What the load is compared with.
     pub beside: Beside,
 }
 
-/// What a load is measured beside.
+/// What a load is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
-    /// The floor under its operations, in slices of its own.
+    /// The floor under its operations, measured in slices of its own.
     Floor,
-    /// The same calls without those who guess passwords meanwhile, each over a connection, all from one address.
+    /// The same calls while nobody guesses passwords. The guessers have a connection each, all from one address.
     Quiet,
 }
 
 /// An operation with its floor.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
-    /// What must be done for it.
+    /// The work that the operation can't avoid.
     pub floor: Floor,
-    /// What is called.
+    /// The call that is measured.
     pub call: Call,
 }
 
-/// A call of the operation of the same name.
+/// A call of the operation of the same name, unless its comment says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
-    /// Of a name that nobody had before.
+    /// With a new name each time.
     SignUp,
-    /// Likewise, with an invitation.
+    /// With a new name each time, and with an invitation.
     AdminCreateUser,
-    /// InitiateAuth by password.
+    /// InitiateAuth with the flow USER_PASSWORD_AUTH.
     SignIn,
-    /// InitiateAuth by refresh token.
+    /// InitiateAuth with the flow REFRESH_TOKEN_AUTH.
     Refresh,
-    /// By access token.
+    /// With an access token that is prepared beforehand.
     GetUser,
-    /// By name.
+    /// By user name, as the service account.
     AdminGetUser,
-    /// Another value of an attribute by which nobody is found.
+    /// Sets a new value of an attribute that is not searchable.
     AdminUpdateUserAttributes,
-    /// ListUsers: a page of one of the directories.
+    /// ListUsers: a page of the directory with this index.
     Page(usize),
-    /// ListUsers: those of a directory whose e-mail begins so.
+    /// ListUsers: a filter on the beginning of `email`, in the directory with this index.
     Filter(usize),
 }
 
-/// Whose turn it is.
+/// Identifies one call of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
-    /// Which worker calls.
+    /// Index of the worker that calls.
     pub worker: usize,
     /// The number of the call in this run.
     pub number: u64,
 }
 
 impl Turn {
-    /// An index of a list of so many: each turn has the next.
+    /// An index into a list of this length, the next one each turn.
     pub fn index(self, many: usize) -> usize {
         // The remainder is smaller than the number of entries.
         (self.number % many as u64) as usize
@@ -75,16 +75,16 @@ impl Turn {
 }
 
 impl Load {
-    /// Whether a directory is listed.
+    /// Whether the load lists a directory.
     pub fn is_list(&self) -> bool {
         self.mix.iter().any(|operation| operation.floor.page.is_some())
     }
 }
 
-/// So many directories of different sizes are listed.
+/// How many directories of different sizes are listed.
 pub const DIRECTORIES: usize = 3;
 
-/// All loads, in the order in which they take their turns; the directories have so many users.
+/// All loads, in the order in which they are measured; `sizes` are the users of each directory.
 pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
     let load = |name: &str, aim, mix| Load { name: name.to_owned(), aim, mix, beside: Beside::Floor };
     let mut loads = vec![
@@ -105,12 +105,12 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
     loads
 }
 
-/// The load of pages of a directory.
+/// The name of the load that reads pages of a directory.
 pub fn page_of(size: usize) -> String {
     format!("ListUsers/page/{size}")
 }
 
-/// The load of filters in a directory.
+/// The name of the load that filters a directory.
 pub fn filter_of(size: usize) -> String {
     format!("ListUsers/filter/{size}")
 }
@@ -153,10 +153,8 @@ const SIGN_IN: Operation = Operation {
     call: Call::SignIn,
 };
 
-/// One read and two tokens.
 const REFRESH: Operation = Operation { floor: Floor { reads: 1, signatures: 2, ..NOTHING }, call: Call::Refresh };
 
-/// One read.
 const GET_USER: Operation = Operation { floor: Floor { reads: 1, ..NOTHING }, call: Call::GetUser };
 
 /// Two reads: the service account, which may have been revoked, and the user.
@@ -181,7 +179,7 @@ const NOTHING: Floor =
     Floor { reads: 0, page: None, hash: false, exponentiation: false, signatures: 0, commit: Commit::None };
 
 impl Call {
-    /// Makes it once.
+    /// Makes the call once.
     pub async fn make(self, stage: &Stage, turn: Turn) -> Result<(), NoAnswer> {
         let caller = &stage.callers[turn.worker];
         match self {
@@ -194,7 +192,7 @@ impl Call {
         }
     }
 
-    /// A call that was encoded before.
+    /// The call, where it was encoded beforehand.
     fn prepared(self, stage: &Stage, turn: Turn) -> &Prepared {
         match self {
             Self::Refresh => &person(stage, turn).refresh,
@@ -211,7 +209,7 @@ fn one_of(calls: &[Prepared], turn: Turn) -> &Prepared {
     &calls[turn.index(calls.len())]
 }
 
-/// One of the users who are this worker's own: no two workers wait for each other at one name.
+/// A user that belongs to this worker alone, so that workers don't wait for each other's locks.
 fn person(stage: &Stage, turn: Turn) -> &Person {
     let workers = stage.callers.len();
     let own = (stage.people.len() - turn.worker).div_ceil(workers);

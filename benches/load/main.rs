@@ -44,7 +44,7 @@ struct Arguments {
     /// Calls that are open at once.
     #[arg(long, default_value_t = 16)]
     concurrency: usize,
-    /// Connections over which others guess passwords, in the load that is about them.
+    /// Connections over which others guess passwords, in the load SignInBesideGuessers.
     #[arg(long, default_value_t = 47)]
     guessers: usize,
     /// Users who sign up before anything is measured.
@@ -53,15 +53,15 @@ struct Arguments {
     /// Users of the directories that are listed: a small one, a middle one and a large one.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     directories: Vec<usize>,
-    /// Which loads: those whose names begin so; all of them if none is named.
+    /// Loads to measure, by the beginning of their names; all if none is named.
     #[arg(value_name = "LOAD")]
     loads: Vec<String>,
-    /// Cargo says so to every benchmark.
+    /// Cargo passes this flag to every benchmark; ignored.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// A directory has at least two pages, and e-mail addresses that begin alike.
+/// The smallest directory: it needs two pages, and e-mail addresses with the same beginning.
 const SMALLEST: usize = 200;
 /// How long each side of a load runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -117,7 +117,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The loads whose names begin so.
+/// The loads whose names begin with one of these.
 fn chosen(all: Vec<Load>, beginnings: &[String]) -> anyhow::Result<Vec<Load>> {
     let begins = |load: &Load, beginning: &String| {
         load.name.get(..beginning.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(beginning))

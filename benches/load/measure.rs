@@ -1,4 +1,4 @@
-//! Measuring: short slices of a load and of its floor in turn, so that both meet the same machine.
+//! Measuring: short slices of a load and of its floor in turn, so that both see the machine in the same state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,16 +11,16 @@ use crate::loads::{Beside, Load, Turn};
 use crate::stage::{Stage, Used};
 use crate::statistics::{percentile, quotient, spread, throughput};
 
-/// What is called in a slice.
+/// Which of the two a slice measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The operation.
+    /// The operation, by the server.
     Served,
-    /// What must be done for it.
+    /// The floor, by the driver.
     Floor,
 }
 
-/// What was seen of one side, in one slice or in all of them.
+/// What was measured of one side, in one slice or in all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// From the first call to the end of the last one.
@@ -29,22 +29,22 @@ pub struct Seen {
     pub latencies: Vec<Duration>,
     /// Calls that the server had no capacity for.
     pub refused: usize,
-    /// Seconds of processors.
+    /// Processor time during the slice.
     pub cpu: Cpu,
 }
 
-/// Seconds of processors, until what a call leaves to be done is done too.
+/// Processor time in seconds, up to the moment when the work that calls leave behind is done too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cpu {
-    /// Of the server.
+    /// Used by the server.
     pub server: f64,
-    /// Of Postgres.
+    /// Used by Postgres, with all its processes.
     pub postgres: f64,
-    /// Of this driver.
+    /// Used by this driver.
     pub driver: f64,
-    /// Of everything else on the machine.
+    /// Used by everything else on the machine.
     pub others: f64,
-    /// How long was looked.
+    /// The length of the measurement.
     pub window: Duration,
 }
 
@@ -69,12 +69,12 @@ impl Seen {
         throughput(self.latencies.len(), self.elapsed)
     }
 
-    /// The time within which so many of a hundred answered calls were done.
+    /// The percentile of the answered calls' times: this percentage took at most as long.
     pub fn within(&self, of_hundred: f64) -> Duration {
         percentile(&self.latencies, of_hundred).unwrap_or_default()
     }
 
-    /// Seconds of processors for each answered call.
+    /// Processor seconds divided by answered calls.
     pub fn a_call(&self, seconds: f64) -> f64 {
         quotient(seconds, self.latencies.len() as f64)
     }
@@ -94,18 +94,18 @@ impl Seen {
 
 /// A load beside its floor.
 pub struct Measured {
-    /// Which.
+    /// The load that was measured.
     pub load: Load,
     /// The operation, over all rounds.
     pub served: Seen,
     /// Its floor, over all rounds.
     pub floor: Seen,
-    /// The ratio of each round.
+    /// The ratio of each round, in order.
     pub ratios: Vec<f64>,
 }
 
 impl Measured {
-    /// Nothing yet.
+    /// Starts with empty measurements.
     pub fn new(load: Load) -> Self {
         Self { load, served: Seen::default(), floor: Seen::default(), ratios: Vec::new() }
     }
@@ -192,8 +192,8 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
     Ok(seen)
 }
 
-/// Guesses without an end, each guess at a name that nobody has. What it is answered does not matter; who is told that there
-/// is no capacity asks again a moment later.
+/// Guesses passwords without end, each at a name that nobody has. Answers don't matter; after a refusal for lack of
+/// capacity the guesser waits a moment.
 async fn guess(stage: Arc<Stage>, guesser: Caller) {
     const MOMENT: Duration = Duration::from_millis(10);
     loop {

@@ -5,10 +5,10 @@ use std::fs;
 use std::iter::Sum;
 use std::ops::Sub;
 
-/// The kernel tells times to programs in hundredths of a second.
+/// The kernel reports times in hundredths of a second.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// Time of processors in ticks, from the start of what it is about.
+/// Processor time in ticks since a process, or the machine, started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticks(pub u64);
 
@@ -32,14 +32,14 @@ impl Sum for Ticks {
     }
 }
 
-/// One process.
+/// One process, as `/proc/<pid>/stat` reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The process that started it.
     pub parent: u32,
-    /// What it used itself.
+    /// Processor time of the process itself.
     pub own: Ticks,
-    /// What its children used that have ended and were waited for.
+    /// Processor time of its children that have ended and were waited for.
     pub ended_children: Ticks,
 }
 
@@ -58,7 +58,7 @@ impl Process {
     }
 }
 
-/// All processes of the machine.
+/// All processes of the machine, by process id.
 #[derive(Clone, Debug, Default)]
 pub struct Processes(BTreeMap<u32, Process>);
 
@@ -69,7 +69,7 @@ impl FromIterator<(u32, Process)> for Processes {
 }
 
 impl Processes {
-    /// Looks at all. One that ends meanwhile is in its parent's sum the next time.
+    /// Reads all processes. The time of one that ends meanwhile is in its parent's sum the next time.
     pub fn now() -> Self {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -77,12 +77,12 @@ impl Processes {
             .collect()
     }
 
-    /// What a process used itself.
+    /// Processor time of a process itself.
     pub fn own(&self, pid: u32) -> Ticks {
         self.0.get(&pid).map(|process| process.own).unwrap_or_default()
     }
 
-    /// What a process and all that descend from it used, those included that have ended.
+    /// Processor time of a process and all its descendants, ended ones included.
     pub fn tree(&self, root: u32) -> Ticks {
         let mut open = vec![root];
         let mut used = Ticks::default();
@@ -96,7 +96,7 @@ impl Processes {
     }
 }
 
-/// What all processors did, from `/proc/stat`: everything but idling and waiting for disks.
+/// The busy time of all processors, from `/proc/stat`: everything but idling and waiting for disks.
 pub fn parse_busy(stat: &str) -> Option<Ticks> {
     let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
     let numbers: Vec<u64> = numbers.map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -104,7 +104,7 @@ pub fn parse_busy(stat: &str) -> Option<Ticks> {
     Some(Ticks(user + nice + system + interrupts + soft_interrupts + stolen))
 }
 
-/// What all processors did until now.
+/// The busy time of all processors until now.
 pub fn busy_now() -> Ticks {
     fs::read_to_string("/proc/stat").ok().and_then(|stat| parse_busy(&stat)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Whether what is measured is what production does: the database's durability and the cost of a stored hash.
+//! Checks that the run measures what production does: the database's durability and the cost of a stored hash.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use userpool::store::Store;
 use userpool::store::read::Wanted;
 use userpool::store::seal::{FieldClass, Place};
 
-/// What a commit must survive: a crash of the machine.
+/// Settings with which a commit survives a crash of the machine.
 pub const REQUIRED: [(&str, &str); 3] = [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on")];
-/// What else tells a reader about the database.
+/// Settings that the report shows beside the required ones.
 const TOLD: [&str; 4] = ["server_version", "shared_buffers", "wal_level", "max_connections"];
 
 /// The beginning of every stored hash of production's cost (OWASP).
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 
-/// The database's settings as it tells them.
+/// The database's settings, by name.
 pub async fn settings(database: &PgPool) -> anyhow::Result<BTreeMap<&'static str, String>> {
     let mut settings = BTreeMap::new();
     for name in REQUIRED.map(|(name, _)| name).into_iter().chain(TOLD) {
@@ -39,7 +39,7 @@ pub fn check_settings(settings: &BTreeMap<&'static str, String>) -> anyhow::Resu
 
 /// The parameters of the hash that the server stored of a user, and a failure unless they are production's.
 pub fn check_hash(stored: &str) -> anyhow::Result<&str> {
-    // What follows the parameters is nobody's business.
+    // Salt and hash follow the parameters; they must not be shown.
     let parameters = stored.rsplitn(3, '$').nth(2).unwrap_or_default();
     ensure!(stored.starts_with(HASH), "a stored hash has the parameters {parameters}: numbers count only with {HASH}");
     let Cost { memory, passes, lanes } = Cost::default();

@@ -1,4 +1,4 @@
-//! What a run tells: a table for a person, JSON for a program.
+//! The report of a run: a table for people, JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,42 +17,42 @@ use crate::statistics::quotient;
 const AIM_RESIDENT: u64 = 64 * 1024;
 /// The time within which a server should be ready.
 const AIM_READY: Duration = Duration::from_secs(1);
-/// A list of the largest directory should take at most so many times as long as one of the smallest.
+/// The aim for lists: the largest directory takes at most this many times as long as the smallest.
 const AIM_GROWTH: f64 = 1.5;
 
-/// A whole run.
+/// All measurements of a run.
 pub struct Run {
     /// How many calls were open at once.
     pub concurrency: usize,
     /// How many users had signed up before.
     pub users: usize,
-    /// How many users the directories have that are listed.
+    /// How many users each listed directory has.
     pub sizes: [usize; DIRECTORIES],
     /// How many slices each side of each load had.
     pub rounds: usize,
-    /// How long a slice was.
+    /// The length of a slice.
     pub length: Duration,
     /// The machine's load averages before the run.
     pub load_before: String,
-    /// The loads.
+    /// The measured loads, in their order.
     pub measured: Vec<Measured>,
     /// The statements that took most of the database's time.
     pub dearest: Vec<Statement>,
 }
 
-/// How a list of users gets slower from the smallest directory to the largest.
+/// How much slower lists get from the smallest directory to the largest.
 struct Growth {
     name: &'static str,
     times: f64,
 }
 
-/// The load averages of the last one, five and fifteen minutes.
+/// The machine's load averages over one, five and fifteen minutes.
 pub fn load_averages() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_ascii_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The processor's name.
+/// The processor's name, from `/proc/cpuinfo`.
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -71,7 +71,7 @@ fn verdict(holds: bool) -> &'static str {
     if holds { "holds" } else { "is missed" }
 }
 
-/// What was found before anybody called.
+/// A line about the server and the database as they were before the first call.
 pub fn facts(facts: &Facts) -> String {
     let mut text = String::new();
     for (name, value) in &facts.settings {
@@ -97,7 +97,7 @@ pub fn facts(facts: &Facts) -> String {
 }
 
 impl Run {
-    /// The table.
+    /// The report as Markdown.
     pub fn table(&self) -> String {
         let mut text = format!(
             "{} processors ({}); load before {}, after {}; {} calls at once, {} users, {} rounds of {:.1} s a side\n\n",
@@ -158,7 +158,7 @@ impl Run {
         Some(measured.served.throughput())
     }
 
-    /// The same for a program.
+    /// The report as JSON.
     pub fn json(&self, facts: &Facts) -> Value {
         let loads = self.measured.iter().map(|measured| {
             let (lowest, highest) = measured.ratio_spread();

@@ -1,4 +1,4 @@
-//! The server under measurement: another process, on the database that it is given.
+//! The server under measurement: another process, on a given database.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -17,14 +17,14 @@ use userpool::cli::dev::environment_file::EnvironmentFile;
 use crate::support::reaper::{End, reaper};
 use crate::support::{free_port, poll_until, tail};
 
-/// How long it may take to start or to stop.
+/// The longest that a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running server.
+/// A running server; stopped when dropped.
 pub struct Server {
     process: Child,
     data: PathBuf,
-    /// From its start to the moment when it said that it can serve.
+    /// The time from its start until `/readyz` said that it can serve.
     pub ready_after: Duration,
 }
 
@@ -56,17 +56,17 @@ impl Server {
         Ok(server)
     }
 
-    /// Its number.
+    /// The id of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where it is, and the credential of its administrator.
+    /// Its addresses, and the credential of its administrator.
     pub fn environment(&self) -> EnvironmentFile {
         EnvironmentFile::read(&self.data)
     }
 
-    /// Stops it and waits until it is gone.
+    /// Stops the server and waits until its process has ended.
     pub fn stop(mut self) -> anyhow::Result<()> {
         self.end()
     }
@@ -99,7 +99,7 @@ fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
-/// Asks `/readyz`. The listener is there before the server serves, so that the question may wait for its answer.
+/// Asks `/readyz`. The listener is open before the server serves, so the answer may take a while.
 async fn is_ready(http: SocketAddr) -> anyhow::Result<bool> {
     let mut connection = match TcpStream::connect(http).await {
         Ok(connection) => connection,

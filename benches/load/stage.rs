@@ -30,13 +30,13 @@ use crate::support::private_directory;
 
 /// The password of every user: it conforms to the default policy.
 const PASSWORD: &str = "Correct-horse-7";
-/// As many connections as the server has.
+/// Connections to the database: as many as the server has.
 const CONNECTIONS: u32 = 20;
 
-/// Where all guessers are.
+/// The one address of all guessers.
 const GUESSERS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// Each worker is at an address of its own, as users are.
+/// The address of a worker: each has its own, as users do.
 fn own_address(worker: usize) -> IpAddr {
     let [high, low] = u16::try_from(worker + 1).unwrap_or(u16::MAX).to_be_bytes();
     IpAddr::from([127, 1, high, low])
@@ -46,75 +46,75 @@ async fn connect_from(environment: &EnvironmentFile, token: &str, from: IpAddr) 
     Caller::connect(&environment.grpc_addr, from, token).await
 }
 
-/// Everything that a load needs. Fields end in the order in which they stand here.
+/// Everything that a load needs. Fields are dropped in the order of their declaration.
 pub struct Stage {
-    /// The server.
+    /// The server, in a process of its own.
     pub server: Server,
-    /// Its database.
+    /// The database cluster of the server.
     pub postgres: Postgres,
     /// One connection for each worker.
     pub callers: Vec<Caller>,
-    /// Who guesses passwords: a connection each, all from one address.
+    /// Callers who guess passwords: a connection each, all from one address.
     pub guessers: Vec<Caller>,
-    /// Who has signed up.
+    /// Users who have signed up.
     pub people: Vec<Person>,
-    /// What is listed.
+    /// Directories to be listed, the smallest first.
     pub directories: Vec<Directory>,
     /// What floors work with.
     pub tools: Tools,
-    /// The database.
+    /// Connections to the server's database, for the driver.
     pub database: PgPool,
     home: Home,
-    /// What was found before anybody called.
+    /// The server and the database as they were before the first call.
     pub facts: Facts,
     names: AtomicU64,
 }
 
-/// A user, with every call that is about it.
+/// A user, with every prepared call about it.
 pub struct Person {
     username: String,
     /// A sign-in by password.
     pub sign_in: Prepared,
-    /// A refresh by its refresh token.
+    /// A refresh, by the user's refresh token.
     pub refresh: Prepared,
-    /// GetUser by its access token.
+    /// GetUser, by the user's access token.
     pub get_user: Prepared,
-    /// AdminGetUser by its name.
+    /// AdminGetUser, by the user's name.
     pub admin_get_user: Prepared,
 }
 
-/// What was found of server and database.
+/// Facts about server and database before the run.
 #[derive(Debug)]
 pub struct Facts {
-    /// The database's settings.
+    /// Settings of the database, by name.
     pub settings: BTreeMap<&'static str, String>,
     /// The parameters of a hash that the server stored.
     pub hash: String,
-    /// From the server's first start, on an empty database, until it was ready.
+    /// The time of the server's first start, on an empty database, until it was ready.
     pub first_ready_after: Duration,
-    /// The same of a start on a database that has its schema.
+    /// The time of a start on a database that has its schema.
     pub ready_after: Duration,
-    /// Resident memory in KiB of the idle server that has not hashed yet.
+    /// Resident memory in KiB of the idle server, before its first hash.
     pub idle_resident: u64,
 }
 
-/// What was used until a moment.
+/// Processor time used up to a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Used {
-    /// By the server.
+    /// Used by the server's process.
     pub server: Ticks,
-    /// By Postgres, all its processes.
+    /// Used by all processes of Postgres.
     pub postgres: Ticks,
-    /// By this driver.
+    /// Used by the driver's process.
     pub driver: Ticks,
-    /// By everything on the machine.
+    /// Used by everything on the machine.
     pub machine: Ticks,
 }
 
 impl Stage {
-    /// Sets the stage for so many workers and guessers, with so many users who have signed up, and directories of these sizes.
+    /// Sets the stage for these numbers of workers, guessers and users, and directories of these sizes.
     pub async fn set(workers: usize, guessers: usize, people: usize, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
-        // Durability is what the server's own defaults are.
+        // Durability is that of Postgres's own defaults.
         let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&dearest::SETTINGS)).await?;
         postgres.create_database("bench");
         let url = postgres.url("bench");
@@ -174,12 +174,12 @@ impl Stage {
         }))
     }
 
-    /// A registration of a name that nobody had before.
+    /// A SignUp with a new name.
     pub fn registration(&self) -> SignUpRequest {
         registration(&self.home.client_id, &self.new_name())
     }
 
-    /// An invitation of a name that nobody had before, by e-mail.
+    /// An AdminCreateUser with a new name and an invitation by e-mail.
     pub fn invitation(&self) -> AdminCreateUserRequest {
         let username = self.new_name();
         AdminCreateUserRequest {
@@ -191,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// A change of a user to what it was not before.
+    /// A change of a user's attribute to a new value.
     pub fn update(&self, person: &Person, number: u64) -> AdminUpdateUserAttributesRequest {
         AdminUpdateUserAttributesRequest {
             user_pool_id: Some(self.home.pool_id.clone()),
@@ -201,7 +201,7 @@ impl Stage {
         }
     }
 
-    /// A sign-in with a wrong password, of a name that nobody had before.
+    /// A sign-in with a wrong password and a new name.
     pub fn guess(&self) -> Prepared {
         let name = self.new_name();
         Prepared::new(&self.home.initiate("USER_PASSWORD_AUTH", &[("USERNAME", &name), ("PASSWORD", "Wrong-horse-7")]))
@@ -211,7 +211,7 @@ impl Stage {
         format!("new-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What was used until now.
+    /// The processor time used until now.
     pub fn used(&self) -> Used {
         let processes = Processes::now();
         Used {
@@ -222,13 +222,13 @@ impl Stage {
         }
     }
 
-    /// Waits until the server has done what it does after calls: messages, events, statistics.
+    /// Waits until the server has finished what calls leave behind: messages, events, statistics.
     pub async fn quiet(&self) {
         quiet(self.server.id()).await;
     }
 }
 
-/// Waits until a process uses less than a tenth of a processor, but not for ever.
+/// Waits, but not for ever, until a process uses less than a tenth of a processor.
 async fn quiet(pid: u32) {
     const LOOKS: usize = 100;
     const PAUSE: Duration = Duration::from_millis(200);

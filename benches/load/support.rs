@@ -1,4 +1,4 @@
-//! Private components of the scenarios that serve here as well: one mechanism starts and cleans up both.
+//! Components of the scenarios that the driver shares: the same code starts them and cleans up.
 
 #![allow(dead_code, reason = "the scenarios use more of it")]
 

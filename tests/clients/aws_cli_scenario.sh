@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2016  # what stands in single quotes are programs for jq
-# A user's life with the AWS CLI, with nothing changed but the endpoint.
+# shellcheck disable=SC2016 # single quotes contain programs for jq A user's life with the AWS CLI,
+# where only the endpoint is changed.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib/flow.sh"
 
@@ -8,7 +8,7 @@ call() {
     # CreateUserPool -> create-user-pool
     local command
     command="$(sed -E 's/([A-Z])/-\L\1/g; s/^-//' <<<"$1")"
-    # One request a call: the CLI's own way with pages is looked at below.
+    # One request per call: the CLI's own pagination is tested below.
     aws cognito-idp "$command" --no-paginate --output json --cli-input-json "$2"
 }
 
@@ -19,7 +19,7 @@ administer
 step "list-user-pools and list-user-pool-clients, by the CLI's own paging"
 create_pool_and_client
 call CreateUserPoolClient "$(json '{UserPoolId: $pool, ClientName: "another"}' --arg pool "$FLOW_POOL")" >/dev/null
-# Pages of one, all of them: --max-results beside it would mean the first alone.
+# All pages, with one entry each: --max-results would return only the first.
 answer="$(aws cognito-idp list-user-pools --output json --cli-input-json '{"MaxResults": 1}')"
 expect "the pool is listed" true "$(jq --arg pool "$FLOW_POOL" 'any(.UserPools[]; .Id == $pool)' <<<"$answer")"
 expect "there is nothing after all pages" null "$(jq .NextToken <<<"$answer")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/bench for a moment: that it measures every load beside its floor, on production's durability.
-# Its server is its own; the one that the other checks share is not needed.
+# A short run of scripts/bench: it measures every load beside its floor, with production's
+# durability. It starts its own server and does not use the shared one.
 
 source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
 

@@ -39,7 +39,7 @@ def expect(what, wanted, found):
 
 
 def client(**credentials):
-    # Without retries: each refusal is looked at once.
+    # Without retries: each refusal is checked once.
     config = botocore.config.Config(retries={"total_max_attempts": 1})
     return boto3.client("cognito-idp", region_name=REGION, config=config, **credentials)
 
@@ -180,7 +180,7 @@ def verify_tokens(pool, app, username, sub, email, tokens):
             key.key,
             algorithms=["RS256"],
             issuer=issuer,
-            # The clocks are one, but whole seconds are rounded.
+            # Both sides use the same clock, but whole seconds are rounded.
             leeway=2,
             options={"require": ["exp", "iat", "iss", "sub"]},
             **arguments,
@@ -554,7 +554,7 @@ def signatures(idp, pool):
     status, answer = post(signed_headers(operation, body), body)
     expect("the status", 200, status)
     expect("the pool", pool, answer["UserPool"]["Id"])
-    # A few minutes are within what clocks differ by.
+    # A difference of a few minutes is accepted.
     age = datetime.timedelta(minutes=5)
     expect("the status", 200, post(signed_headers(operation, body, age=age), body)[0])
 

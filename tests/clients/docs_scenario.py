@@ -32,21 +32,23 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ["docs/grpc.md", "docs/aws-sdks.md", "docs/moving-from-cognito.md", "docs/events.md"]
 PAGES_WITH_SERVERS = ["docs/testing-with-userpool.md"]
 PAGES += PAGES_WITH_SERVERS
-# By `buf generate`, which says itself what is wrong.
+# Files for `buf generate`, which reports mistakes itself.
 READ_BY_COMMANDS = ["buf.gen.yaml"]
-# Compiling the dependencies of an app takes a while.
+# An app's dependencies take a while to compile.
 LONGEST_COMMAND = 400
-# What messages and events take to arrive.
+# How long messages and events take to arrive.
 LONGEST_DELIVERY = 20
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"^Save as `([\w./-]+)`.*:\n\n\Z", re.MULTILINE)
-# Asked again until they show what the page shows: what they read comes a moment later.
+# Commands that are repeated until they print what the page shows, because their data arrives a
+# moment later.
 EVENTUAL = re.compile(r"^(\w+=\$\()?(curl|kcat)\b")
-# As grpcurl, the AWS CLI and `userpool call` begin.
+# How errors of grpcurl, the AWS CLI and `userpool call` begin.
 ERROR = re.compile(r"ERROR:|An error occurred|\w+Exception:")
 
-# Values that differ from run to run, each kind by a name. The order matters: the longer first.
+# Values that differ from run to run, each kind with a name. The order matters: longer ones come
+# first.
 VARYING = [
     (r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "token"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "uuid"),
@@ -61,7 +63,7 @@ VARYING = [
 
 
 def blocks(text):
-    """Pairs of a language or file name, and what is in the block."""
+    """Pairs of a language or file name and the content of the block."""
     for found in FENCE.finditer(text):
         language, content = found.groups()
         if language == "console":
@@ -124,11 +126,11 @@ class Session:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        # What users have in their shells, and an error before a pipe is one.
+        # Aliases work as in a user's shell, and an error before a pipe counts.
         self.run("shopt -s expand_aliases; set -o pipefail")
 
     def run(self, command):
-        """Status and output."""
+        """Runs a command; returns its status and its output."""
         script = self.directory / ".command"
         script.write_text(command + "\n")
         self.bash.stdin.write(f"source ./.command </dev/null; printf '{self.END}%d{self.END}' $?\n".encode())
@@ -168,7 +170,7 @@ def check_workflow(workflow, commands_of_page):
     for job in workflow["jobs"].values():
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step), f"a step that does not one thing: {step}"
-            # What makes the machine ready is there on this one.
+            # This machine already has what these commands install.
             for line in step.get("run", "").splitlines():
                 makes_ready = line.startswith(("rustup ", "cargo build ", "echo ", "pip install "))
                 assert makes_ready or line in commands_of_page, f"no command of the page: {line}"
@@ -180,14 +182,14 @@ def check_compose(compose):
         for other, on in service.get("depends_on", {}).items():
             waits = on["condition"] == "service_healthy"
             assert waits and "healthcheck" in compose["services"][other], f"{name} waits for {other} in vain"
-    # With --help a program says what it would take, and of a flag that it does not know that it does not.
+    # With --help a program accepts known flags, and refuses unknown ones.
     command = [os.environ["USERPOOL_BIN"], *compose["services"]["userpool"]["command"], "--help"]
     checked = subprocess.run(command, text=True, capture_output=True)
     assert checked.returncode == 0, f"{command}: {checked.stderr}"
 
 
 def check_file(name, content, commands_of_page):
-    """What can be said of a file that no command of the page reads."""
+    """Checks a file that no command of the page reads."""
     if not name.endswith((".yaml", ".yml")) or name in READ_BY_COMMANDS:
         return
     document = yaml.safe_load(content)
@@ -203,7 +205,7 @@ def check_file(name, content, commands_of_page):
 
 def run_page(page, directory):
     if page in PAGES_WITH_SERVERS:
-        # Jest looks for one.
+        # Jest needs one.
         (directory / "package.json").write_text("{}")
     session = Session(directory, environment_of(page))
     text = (ROOT / page).read_text()
@@ -238,7 +240,7 @@ def run_command(session, command, shown):
 
 
 def make_directory(directory):
-    """What the pages say is there: a checkout with a running server, and installed packages."""
+    """Provides what the pages assume: a checkout with a running server, and installed packages."""
     checkout = directory / "userpool"
     (checkout / ".userpool").mkdir(parents=True)
     shutil.copy(os.environ["USERPOOL_DEV_ENV"], checkout / ".userpool" / "dev.env")
@@ -250,7 +252,7 @@ def make_directory(directory):
     (directory / "lib").symlink_to(os.environ["JAVA_LIB"])
     for name in ("go.mod", "go.sum"):
         shutil.copy(ROOT / "tests/clients/pages" / name, directory)
-    # The versions that the server has: they are on the machine.
+    # The versions of the server's own dependencies, which are on this machine.
     (directory / "app").mkdir()
     shutil.copy(ROOT / "Cargo.lock", directory / "app")
 
@@ -261,7 +263,7 @@ def too_long(*_):
 
 def main():
     signal.signal(signal.SIGALRM, too_long)
-    # What was compiled for an earlier run is compiled.
+    # Reuses what an earlier run has compiled.
     os.environ["CARGO_TARGET_DIR"] = os.environ["RUST_APP_TARGET"]
     failed = False
     for page in [page for page in PAGES if not sys.argv[1:] or page in sys.argv[1:]]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2016  # what stands in single quotes are programs for jq
-# A user's life with grpcurl, which knows the service by reflection alone.
+# shellcheck disable=SC2016 # single quotes contain programs for jq A user's life with grpcurl,
+# which knows the service only by reflection.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib/flow.sh"
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2016  # what stands in single quotes are programs for jq
-# The events of a user's life, as kcat sees them on the two topics: CloudEvents, in order, without
-# personal data.
+# shellcheck disable=SC2016 # single quotes contain programs for jq The events of a user's life, as
+# kcat sees them on the two topics: CloudEvents, in order, without personal data.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib/flow.sh"
 

@@ -64,7 +64,7 @@ SEED = {
     ]
 }
 
-# A place in the seed, and what must not stand there.
+# A position in the seed, and an invalid value for it.
 WRONG = [
     ([], []),
     (["UserPools"], {}),
@@ -102,7 +102,7 @@ def expect(what, wanted, found):
 
 
 def own_environment():
-    """Nothing of the server that the other checks share."""
+    """Variables without those of the server that the other checks share."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("USERPOOL_", "AWS_"))}
 
 
@@ -114,7 +114,7 @@ def dev(directory, seed):
 
 @contextlib.contextmanager
 def server(directory, seed):
-    """The variables of a server that begins with a seed."""
+    """Starts a server with a seed; gives its variables."""
     with open(directory / "out", "w+") as out, open(directory / "log", "w+") as log:
         process = subprocess.Popen(dev(directory, seed), stdout=out, stderr=log, env=own_environment())
         try:

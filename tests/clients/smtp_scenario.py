@@ -31,7 +31,7 @@ def step(text):
 
 
 def certificate(directory):
-    """A certificate of 127.0.0.1 that signs itself, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "relay")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -57,7 +57,7 @@ def certificate(directory):
 
 
 class Mailbox:
-    """Keeps what arrives, and knows nobody whose name begins with `refused`."""
+    """Keeps the e-mails that arrive, and refuses recipients whose name begins with `refused`."""
 
     def __init__(self):
         self.arrived = []
@@ -88,7 +88,7 @@ async def check(security, files, directory):
     if security == "starttls":
         options |= {"tls_context": context, "require_starttls": True}
     else:
-        # What aiosmtpd asks before it lets somebody sign in is whether there was a STARTTLS.
+        # aiosmtpd allows a sign-in only after STARTTLS, and does not know TLS from the first byte.
         options |= {"auth_require_tls": False}
     relay = await asyncio.get_running_loop().create_server(
         lambda: SMTP(mailbox, **options), "127.0.0.1", 0, ssl=context if security == "tls" else None
@@ -131,7 +131,7 @@ async def check(security, files, directory):
 
 
 def main():
-    # What aiosmtpd thinks of its own settings is for its own users.
+    # aiosmtpd's warnings about its own settings don't matter here.
     warnings.filterwarnings("ignore", module="aiosmtpd")
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as directory:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Terraform's provider for AWS, with nothing changed but the endpoint: what it has made it finds as it made it, after
-# each apply, after a change, and after an import.
+# Terraform's provider for AWS, where only the endpoint is changed: after each apply, after a change and after an
+# import, it finds its resources as it made them.
 
 set -Eeuo pipefail
 
@@ -32,7 +32,7 @@ if [[ -n "$mirror" ]]; then
 fi
 export TF_IN_AUTOMATION=1 TF_INPUT=0 CHECKPOINT_DISABLE=1 TF_VAR_endpoint="http://$USERPOOL_HTTP_ADDR"
 
-# terraform DIRECTORY COMMAND [ARGUMENT...]: its messages are of use only where it fails.
+# terraform DIRECTORY COMMAND [ARGUMENT...]: its messages are shown only if it fails.
 run() {
     local status=0
     terraform -chdir="$WORK/$1" "${@:2}" -no-color >"$WORK/answer" 2>&1 || status=$?
@@ -82,7 +82,7 @@ unchanged made -var changed=true
 step "import"
 begin imported
 terraform -chdir="$WORK/made" show -json >"$WORK/state.json"
-# Who is in which group can't be imported; it is said again.
+# Memberships in groups can't be imported; they are applied again.
 jq -r '
     def identifier: if .type == "aws_cognito_user_pool" then .values.id
         elif .type == "aws_cognito_user_pool_client" then "\(.values.user_pool_id)/\(.values.id)"
@@ -95,7 +95,7 @@ must imported plan -var changed=true -out="$WORK/plan"
 terraform -chdir="$WORK/imported" show -json "$WORK/plan" >"$WORK/plan.json"
 expect "resources to import" "$(grep -c '^import' "$WORK/imported/imports.tf")" \
     "$(jq '[.resource_changes[] | select(.change.importing)] | length' "$WORK/plan.json")"
-# What nobody can read of a user is new to Terraform; nothing else is.
+# Only a user's unreadable attributes are new to Terraform.
 expect "what an import would change" "" "$(jq -r '
     ["password", "message_action", "desired_delivery_mediums"] as $unreadable
     | .resource_changes[] | select(.change.importing) | . as $it

@@ -74,7 +74,7 @@ async fn an_invitation_has_the_texts_of_the_pool_and_goes_by_the_media_that_are_
         (Some(&*format!("SMS for {name}: {TEMPORARY}")), Some("SMS"))
     );
 
-    // Without a word about it, by SMS.
+    // With no medium in the request, it goes by SMS.
     let name = unique("unsaid");
     let (email, phone) = of(&name);
     let values = [("email", email.as_str()), ("phone_number", phone.as_str())];
@@ -88,7 +88,7 @@ async fn an_invitation_has_the_texts_of_the_pool_and_goes_by_the_media_that_are_
     assert_refused(nowhere, "CodeDeliveryFailureException", message);
     assert_refused(pool.admin_get_user(&name).await, "UserNotFoundException", "User does not exist.");
 
-    // Without an address and without a word about it, nobody is told.
+    // Without an address and a medium, no message is sent.
     create(&pool, pool.create_user_request(&name, &[])).await.unwrap();
     let silent = unique("silent");
     let (email, _) = of(&silent);
@@ -157,7 +157,7 @@ async fn an_invitation_is_sent_again_with_another_password() {
     assert_refused(create(&pool, unsaid).await, "CodeDeliveryFailureException", message);
     pool.challenge(&name, TEMPORARY).await;
 
-    // The password that was proved is of no use any more, so neither is the sign-in that it began.
+    // The password that was proved is no longer valid, so the sign-in that it began can't go on.
     create(&pool, again(&name)).await.unwrap();
     let late = pool.api.call(pool.new_password_request(&session, &name, PASSWORD)).await;
     assert_refused(late, "NotAuthorizedException", "Invalid session for the user.");
@@ -193,7 +193,7 @@ async fn an_invitation_that_is_sent_again_names_the_address_that_is_the_name() {
 }
 
 #[tokio::test]
-async fn a_temporary_password_has_an_end_that_an_administrator_moves() {
+async fn a_temporary_password_expires_and_an_administrator_can_extend_it() {
     let pool = Pool::create().await;
     let name = unique("late");
     let email = format!("{name}@example.com");
@@ -214,7 +214,7 @@ async fn a_temporary_password_has_an_end_that_an_administrator_moves() {
         };
         pool.api.call(request).await.unwrap();
     };
-    // Days can't be waited for, so the user was changed so many days earlier.
+    // The test can't wait for days, so it sets the user's last change that many days back.
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let age = async |days: i64| {
         let earlier = sqlx::query(
@@ -230,7 +230,7 @@ async fn a_temporary_password_has_an_end_that_an_administrator_moves() {
     age(1).await;
     let message = "Temporary password has expired and must be reset by an administrator.";
     for _ in 0..6 {
-        // Who knows it is no guesser.
+        // A caller who knows the right password does not count as a guesser.
         assert_refused(pool.sign_in(&name, TEMPORARY).await, "NotAuthorizedException", message);
     }
     let wrong = pool.sign_in(&name, "Wrong-horse-7").await;
@@ -299,7 +299,7 @@ async fn an_alias_moves_to_the_new_user_by_force_only() {
     pool.sign_in(&owner.username, PASSWORD).await.unwrap();
     pool.challenge(&owner.email, TEMPORARY).await;
 
-    // An address that nobody vouches for is no alias yet.
+    // An unverified address is no alias yet.
     let other = unique("other");
     create(&pool, pool.create_user_request(&other, &[("email", &owner.email)])).await.unwrap();
     assert_eq!(pool.admin_get_user(&owner.email).await.unwrap().username(), name);
@@ -307,7 +307,7 @@ async fn an_alias_moves_to_the_new_user_by_force_only() {
 }
 
 #[tokio::test]
-async fn of_two_who_create_a_user_of_one_name_at_the_same_time_one_does() {
+async fn of_two_simultaneous_creations_of_one_name_one_succeeds() {
     let pool = Pool::create().await;
     let name = unique("raced");
     let request = || pool.create_user_request(&name, &[]);

@@ -16,7 +16,7 @@ async fn a_user_is_found_by_name_alias_and_sub() {
     assert_eq!(before.user_status.as_deref(), Some("UNCONFIRMED"));
     assert_eq!(before.enabled, Some(true));
     assert_eq!(before.user_create_date, before.user_last_modified_date);
-    // An address that nobody has proved names nobody.
+    // An unverified address finds no user.
     let unknown = ("UserNotFoundException", "User does not exist.");
     assert_refused(pool.admin_get_user(&email).await, unknown.0, unknown.1);
 

@@ -110,7 +110,7 @@ async fn a_trusted_server_signs_a_user_in_where_the_client_allows_it() {
         "NotAuthorizedException",
         "Incorrect username or password.",
     );
-    // Without the credential of a developer the flow is closed, also through InitiateAuth.
+    // Without a developer's credential the flow is closed, through InitiateAuth as well.
     let open = InitiateAuthRequest {
         client_id: trusted.client_id.clone(),
         auth_flow: Some("ADMIN_USER_PASSWORD_AUTH".into()),
@@ -142,7 +142,7 @@ async fn a_code_is_sent_again_and_the_one_before_is_of_no_use() {
         let message = "Invalid verification code provided, please try again.";
         assert_refused(pool.confirm(&name, &first).await, "CodeMismatchException", message);
     }
-    // Five in an hour, the first included.
+    // Five codes an hour, the first included.
     for sent in 3..=5 {
         pool.api.call(resend.clone()).await.unwrap();
         // A code that is replaced before it has left is not sent at all.
@@ -157,7 +157,7 @@ async fn a_code_is_sent_again_and_the_one_before_is_of_no_use() {
 }
 
 #[tokio::test]
-async fn whether_there_is_a_user_to_send_a_code_to_is_hidden_where_the_client_says_so() {
+async fn a_client_can_hide_whether_a_code_was_resent_to_a_user() {
     let hiding =
         CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
     let pool = Pool::create_with(email_pool(), hiding).await;

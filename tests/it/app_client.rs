@@ -12,7 +12,7 @@ fn describe(pool: &str, client: &str) -> DescribeUserPoolClientRequest {
     DescribeUserPoolClientRequest { user_pool_id: Some(pool.into()), client_id: Some(client.into()) }
 }
 
-/// Asks for a client that is refused. What a client can't be made with, it can't be changed to either.
+/// Asserts that CreateUserPoolClient refuses a request, and that UpdateUserPoolClient refuses the same change.
 async fn refused(pool: &Pool, request: CreateUserPoolClientRequest, exception: &str, message: &str) {
     let client_id = if request.generate_secret() {
         let secret = CreateUserPoolClientRequest { generate_secret: Some(true), ..Default::default() };
@@ -103,7 +103,7 @@ async fn every_field_of_a_client_comes_back() {
 }
 
 #[tokio::test]
-async fn a_client_without_wishes_has_the_defaults() {
+async fn a_client_without_settings_has_the_defaults() {
     let pool = Pool::create().await;
     let client = pool.add_client(CreateUserPoolClientRequest::default()).await;
     assert_eq!(client.client_secret, None);
@@ -138,7 +138,7 @@ async fn a_secret_is_made_or_taken_but_not_both() {
 }
 
 #[tokio::test]
-async fn lives_of_tokens_have_bounds() {
+async fn lifetimes_of_tokens_have_bounds() {
     let pool = Pool::create().await;
     let lives = |access: (i32, &str), id: (i32, &str), refresh: (i32, &str)| CreateUserPoolClientRequest {
         access_token_validity: Some(access.0),
@@ -199,7 +199,7 @@ async fn attributes_must_be_those_of_the_pool() {
         (write(&["family_name", "color"]), "write"),
         (write(&["family_name", "sub"]), "write"),
         (write(&["family_name", "dev:custom:note"]), "write"),
-        // Who may write only these could never sign up.
+        // A client that may write only these attributes could sign nobody up.
         (write(&["email"]), "write"),
     ] {
         let message = format!("Invalid {which} attributes specified while creating a client");
@@ -232,7 +232,7 @@ async fn flows_and_rules_of_oauth_are_checked() {
     let scopes = |scopes: &[&str]| CreateUserPoolClientRequest { allowed_oauth_scopes: texts(scopes), ..own.clone() };
     let message = "openid is not supported with client_credentials flow";
     refused(&pool, scopes(&["openid"]), "InvalidOAuthFlowException", message).await;
-    // The secret of a client is known when it is changed, too.
+    // The secret counts in an update as well.
     let update = |client_id: &Option<String>| UpdateUserPoolClientRequest {
         user_pool_id: Some(pool.id.clone()),
         client_id: client_id.clone(),
@@ -327,7 +327,7 @@ async fn a_client_with_an_empty_list_of_flows_has_none_and_one_without_a_list_th
     pool.verify().await;
 }
 
-/// What an app sees and changes of its user.
+/// What an app reads and writes of its user.
 async fn access(pool: &Pool, person: &Person, client_id: &str) -> (Vec<String>, Result<(), Refusal>) {
     let request = pool.sign_in_request(&person.username, PASSWORD);
     let request = InitiateAuthRequest { client_id: Some(client_id.to_owned()), ..request };
@@ -375,7 +375,7 @@ async fn a_client_with_an_empty_list_of_attributes_sees_or_changes_none_and_one_
     assert_eq!(seen, all);
     changed.unwrap();
 
-    // What a user must have every client may write.
+    // Every client must be able to write a required attribute.
     let schema = vec![SchemaAttributeType { name: Some("email".into()), required: Some(true), ..Default::default() }];
     let strict = Pool::create_with(CreateUserPoolRequest { schema, ..email_pool() }, password_client()).await;
     let create = aws.create_user_pool_client().user_pool_id(&strict.id).client_name("app");
@@ -386,7 +386,7 @@ async fn a_client_with_an_empty_list_of_attributes_sees_or_changes_none_and_one_
     pool.verify().await;
 }
 
-/// What a client shows of its lists, at both doors.
+/// The lists that a client shows, at both doors.
 async fn lists(pool: &Pool, client_id: &str) -> (UserPoolClientType, serde_json::Value) {
     let request = describe(&pool.id, client_id);
     let body = serde_json::json!({ "UserPoolId": pool.id, "ClientId": client_id });
@@ -400,7 +400,7 @@ async fn a_client_that_is_described_and_then_changed_to_what_was_shown_stays_as_
     let pool = Pool::create().await;
     let names = ["ExplicitAuthFlows", "ReadAttributes", "WriteAttributes"];
     let fields = ["explicit_auth_flows", "read_attributes", "write_attributes"];
-    // Each list absent, empty, or with entries.
+    // Each list is absent, empty, or has entries.
     for (given_empty, read_attributes) in
         [(texts(&[]), texts(&[])), (texts(&fields), texts(&[])), (texts(&["write_attributes"]), texts(&["email"]))]
     {
@@ -501,7 +501,7 @@ async fn a_list_that_is_a_set_keeps_each_of_its_texts_once() {
     pool.verify().await;
 }
 
-/// Each address is as long as it may be and there are no more than there may be: all of them together are too much.
+/// Each address has the greatest length and the list has the greatest size: together they are too much.
 #[tokio::test]
 async fn a_change_whose_event_would_be_too_large_for_kafka_is_refused_and_nothing_is_written() {
     let pool = Pool::create().await;

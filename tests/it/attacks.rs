@@ -1,5 +1,5 @@
-//! Attacks: many guesses at once, over many connections and two processes, from one place or several, the right one among the
-//! wrong ones. What must hold is the number of guesses that are heard.
+//! Attacks: many guesses at once, over many connections and two processes, from one address or several, with the right
+//! guess among the wrong ones. The tests bound the number of guesses that are compared.
 
 use std::sync::LazyLock;
 
@@ -21,13 +21,13 @@ const LOCKED: (&str, &str) = ("NotAuthorizedException", "Password attempts excee
 const MISMATCH: &str = "CodeMismatchException";
 const LIMIT: (&str, &str) = ("LimitExceededException", "Attempt limit exceeded, please try after some time.");
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
-/// Where users are, and where strangers are.
+/// The address of users; strangers call from others.
 const HOME: &str = "127.0.0.1";
 const ELSEWHERE: [&str; 3] = ["127.0.0.66", "127.0.0.67", "127.0.0.68"];
-/// Guesses at once.
+/// How many guesses are sent at once.
 const BURST: usize = 320;
 
-/// Somebody at an address of this machine, who calls through the pool's client over some connections to each process.
+/// A caller at an address of this machine, with several connections to each process.
 fn at(pool: &Pool, address: &str) -> Api {
     Api::from(pool.api.processes(), address, 4)
 }
@@ -36,7 +36,7 @@ fn hiding_client() -> CreateUserPoolClientRequest {
     CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() }
 }
 
-/// All of these at once.
+/// Sends all of these requests at once.
 async fn burst<Req: Request>(
     api: &Api,
     requests: impl IntoIterator<Item = Req>,
@@ -44,12 +44,12 @@ async fn burst<Req: Request>(
     join_all(requests.into_iter().map(|request| api.call_once(request))).await
 }
 
-/// How many of these were refused by an exception.
+/// How many of these answers are refusals by this exception.
 fn refused<T>(answers: &[Result<T, Refusal>], exception: &str) -> usize {
     answers.iter().filter(|answer| answer.as_ref().is_err_and(|refusal| refusal.exception == exception)).count()
 }
 
-/// How many guesses were heard: answered as wrong, or taken.
+/// How many guesses were compared: answered as wrong, or accepted.
 fn heard<T>(answers: &[Result<T, Refusal>]) -> usize {
     refused(answers, MISMATCH) + answers.iter().filter(|answer| answer.is_ok()).count()
 }
@@ -72,7 +72,7 @@ fn recover_request(pool: &Pool, username: &str, code: &str) -> ConfirmForgotPass
     }
 }
 
-/// Asks for a code to choose another password, and answers it.
+/// Asks for a code to choose another password, and returns the code.
 async fn forgotten(pool: &Pool, api: &Api, person: &Person, messages: usize) -> String {
     api.call(forgot_request(pool, &person.username)).await.unwrap();
     newest_code(pool, &person.email, messages).await
@@ -82,7 +82,8 @@ async fn newest_code(pool: &Pool, address: &str, messages: usize) -> String {
     pool.api.messages_for(address, messages).await[0]["code"].as_str().unwrap().to_owned()
 }
 
-/// The newest code at an address, once every message of the pool has left: one that is replaced before it leaves never does.
+/// The newest code at an address, once all messages of the pool have left. A code that is replaced before it leaves is
+/// never sent.
 async fn last_code(pool: &Pool, address: &str) -> String {
     let database = PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let all_left = eventually(async || {
@@ -93,7 +94,7 @@ async fn last_code(pool: &Pool, address: &str) -> String {
     newest_code(pool, address, 1).await
 }
 
-/// Wrong codes, and the right one at the end.
+/// Many wrong codes, then the right one.
 fn guesses(code: &str) -> Vec<String> {
     let wrong = (0..1_000_000).map(|number| format!("{number:06}")).filter(|guess| guess != code);
     wrong.take(BURST - 1).chain([code.to_owned()]).collect()
@@ -150,19 +151,19 @@ async fn of_a_burst_of_guesses_at_a_temporary_password_no_more_than_five_are_hea
     let answers = burst(&attacker, requests).await;
     let heard =
         answers.iter().filter(|it| it.as_ref().map_or_else(|refusal| refusal.pair() == WRONG, |_| true)).count();
-    // On a slow machine the first locks, of a second and two, may end within the storm.
+    // On a slow machine the first locks, of one and two seconds, may end during the burst.
     assert!(heard <= 8, "{heard} guesses were heard");
     pool.verify().await;
 }
 
-/// Strangers use up their own guesses and codes, and the owner has his.
+/// Strangers use up only their own guesses and codes; the owner keeps theirs.
 #[tokio::test]
 async fn strangers_use_up_neither_the_guesses_nor_the_codes_of_an_owner() {
     let pool = Pool::create().await;
     let person = pool.person("owner").await;
     pool.sign_in(&person.username, PASSWORD).await.unwrap();
     let (owner, strangers) = (at(&pool, HOME), ELSEWHERE.map(|address| at(&pool, address)));
-    // Five codes at the wish of strangers, and then none.
+    // Strangers get five codes sent, and then none.
     for _ in 0..5 {
         strangers[0].call(forgot_request(&pool, &person.username)).await.unwrap();
     }
@@ -187,7 +188,8 @@ async fn strangers_use_up_neither_the_guesses_nor_the_codes_of_an_owner() {
     pool.verify().await;
 }
 
-/// A stranger's code and guesses take nothing from the owner, whose code it is as well: the newest code in the mailbox is good.
+/// A stranger's code and guesses take nothing from the owner, who can use the same code: the newest one in the mailbox
+/// is valid.
 #[tokio::test]
 async fn an_owner_at_home_uses_the_newest_code_whoever_asked_for_it() {
     let pool = Pool::create().await;
@@ -200,7 +202,7 @@ async fn an_owner_at_home_uses_the_newest_code_whoever_asked_for_it() {
     }
     lock(&pool, &strangers[1], &person.username).await;
     owner.call(recover_request(&pool, &person.username, &code)).await.expect("the owner has guesses of its own");
-    // Who has shown the code is known where it did, and guesses at the password before count for nothing.
+    // The network that has shown the code is familiar now, and earlier wrong passwords are forgotten.
     owner.call(pool.sign_in_request(&person.username, BETTER)).await.expect("the owner is in again");
     let elsewhere = strangers[1].call(pool.sign_in_request(&person.username, BETTER)).await;
     elsewhere.expect("a lock goes with the password that was guessed at");
@@ -208,7 +210,7 @@ async fn an_owner_at_home_uses_the_newest_code_whoever_asked_for_it() {
 }
 
 #[tokio::test]
-async fn strangers_use_up_no_codes_that_an_owner_has_sent_to_the_same_address() {
+async fn strangers_use_up_no_codes_of_an_owner_at_the_same_address() {
     let pool = Pool::create().await;
     let person = pool.person("owner").await;
     let stranger = at(&pool, ELSEWHERE[0]);
@@ -216,7 +218,7 @@ async fn strangers_use_up_no_codes_that_an_owner_has_sent_to_the_same_address() 
         (0..12).map(|_| pool.sign_up_request(&unique("other"), &[("email", &person.email)])).collect();
     let answers = join_all(requests.into_iter().map(|request| stranger.call(request))).await;
     assert_eq!(refused(&answers, LIMIT.0), 3, "ten an hour, the first of which was the owner's own");
-    // However it is spelled.
+    // However the address is spelled.
     let spelled = person.email.replace("example", "EXAM\u{ad}PLE");
     let respelled = pool.sign_up_request(&unique("other"), &[("email", &spelled)]);
     assert_refused(stranger.call(respelled).await, LIMIT.0, LIMIT.1);
@@ -224,9 +226,10 @@ async fn strangers_use_up_no_codes_that_an_owner_has_sent_to_the_same_address() 
     pool.verify().await;
 }
 
-/// What a caller is told follows from what it did itself: else it could find out where a user is known.
+/// An answer depends only on what the caller's own network did; otherwise a caller could find out where a user is
+/// familiar.
 #[tokio::test]
-async fn what_one_network_did_is_not_told_to_another() {
+async fn an_answer_shows_nothing_about_other_networks() {
     let pool = Pool::create_with(email_pool(), hiding_client()).await;
     let person = pool.person("known").await;
     let (home, elsewhere) = (at(&pool, HOME), at(&pool, ELSEWHERE[0]));
@@ -240,7 +243,7 @@ async fn what_one_network_did_is_not_told_to_another() {
     pool.verify().await;
 }
 
-/// Guesses until the caller is told that the user is locked.
+/// Guesses until an answer says that the user is locked.
 async fn lock(pool: &Pool, api: &Api, name: &str) {
     for _ in 0..12 {
         let refusal = api.call(pool.sign_in_request(name, WRONG_PASSWORD)).await.unwrap_err();
@@ -253,7 +256,7 @@ async fn lock(pool: &Pool, api: &Api, name: &str) {
 }
 
 #[tokio::test]
-async fn a_stranger_locks_no_owner_out_and_an_owner_forgives_no_stranger() {
+async fn a_stranger_locks_no_owner_out_and_an_owners_sign_in_unlocks_no_stranger() {
     let pool = Pool::create().await;
     let person = pool.person("owner").await;
     let (owner, stranger) = (at(&pool, HOME), at(&pool, ELSEWHERE[0]));
@@ -268,7 +271,7 @@ async fn a_stranger_locks_no_owner_out_and_an_owner_forgives_no_stranger() {
 }
 
 #[tokio::test]
-async fn a_user_is_locked_by_whatever_name() {
+async fn wrong_passwords_by_all_names_lock_one_user() {
     let aliases = CreateUserPoolRequest {
         alias_attributes: texts(&["email", "phone_number", "preferred_username"]),
         ..email_pool()
@@ -292,14 +295,14 @@ async fn a_user_is_locked_by_whatever_name() {
         for name in names {
             stranger.call(pool.sign_in_request(name, WRONG_PASSWORD)).await.unwrap_err();
         }
-        // Five wrong passwords by five names are five at one user: the right one is not heard now.
+        // Five wrong passwords by five names count at one user: the right one is refused now.
         let told = if hides_users { WRONG } else { LOCKED };
         assert_refused(stranger.call(pool.sign_in_request(&person.username, PASSWORD)).await, told.0, told.1);
         pool.verify().await;
     }
 }
 
-/// What is read by two names of one user, and by two that nobody has: wrong passwords, codes, guesses.
+/// The answers at two names, of one user or of nobody: to wrong passwords, codes and guesses.
 async fn told_by_two_names(pool: &Pool, api: &Api, names: [&str; 2]) -> Vec<String> {
     let mut told = Vec::new();
     let mut tell = |answer: Result<(), Refusal>| told.push(answer.err().map_or("OK".to_owned(), |it| it.message));
@@ -316,7 +319,7 @@ async fn told_by_two_names(pool: &Pool, api: &Api, names: [&str; 2]) -> Vec<Stri
 }
 
 #[tokio::test]
-async fn counts_do_not_tell_two_names_of_a_user_from_two_of_nobody() {
+async fn counts_do_not_show_whether_two_names_are_of_one_user() {
     let aliases = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
     let pool = Pool::create_with(aliases, hiding_client()).await;
     let person = pool.person("two").await;
@@ -330,7 +333,7 @@ async fn counts_do_not_tell_two_names_of_a_user_from_two_of_nobody() {
 }
 
 #[tokio::test]
-async fn where_a_code_would_go_is_not_told_by_a_name_that_nobody_has() {
+async fn a_simulated_destination_looks_real_and_stays_the_same() {
     let pool = Pool::create_with(email_pool(), hiding_client()).await;
     let mut told = std::collections::BTreeSet::new();
     for _ in 0..30 {
@@ -347,7 +350,7 @@ async fn where_a_code_would_go_is_not_told_by_a_name_that_nobody_has() {
 }
 
 #[tokio::test]
-async fn who_takes_an_account_back_has_it_alone() {
+async fn a_user_who_recovers_an_account_has_it_alone() {
     let pool = Pool::create().await;
     let person = pool.person("taken").await;
     let stranger = pool.sign_in(&person.username, PASSWORD).await.unwrap();
@@ -361,7 +364,7 @@ async fn who_takes_an_account_back_has_it_alone() {
     let familiar: i64 = familiar.fetch_one(&database).await.unwrap();
     assert_eq!(familiar, 1, "only who has shown the code is known to be where it did");
 
-    // Another password voids a code that is out; sessions go on.
+    // Another password voids a code that was sent before; sessions go on.
     let tokens = pool.sign_in(&person.username, BETTER).await.unwrap();
     let code = forgotten(&pool, &pool.api, &person, 3).await;
     let change = ChangePasswordRequest {
@@ -407,7 +410,7 @@ async fn a_password_is_changed_five_times_an_hour() {
     pool.verify().await;
 }
 
-/// Two processes with the limits of production, on a database of their own.
+/// Two processes with production's limits, on a database of their own.
 fn limited() -> &'static [Dev; 2] {
     static LIMITED: LazyLock<[Dev; 2]> = LazyLock::new(|| {
         let environment = environment();
@@ -435,14 +438,14 @@ async fn limited_pool(pool: CreateUserPoolRequest, client: CreateUserPoolClientR
 }
 
 #[tokio::test]
-async fn one_network_has_no_more_codes_sent_than_it_may() {
+async fn one_network_has_a_limit_of_codes() {
     let pool = limited_pool(
         CreateUserPoolRequest { auto_verified_attributes: texts(&["phone_number", "email"]), ..Default::default() },
         password_client(),
     )
     .await;
     let [stranger, other, _] = ELSEWHERE.map(|address| at(&pool, address));
-    // At most twenty of them in an hour go out as SMS.
+    // At most twenty of them an hour go out as SMS.
     let requests: Vec<_> =
         (0..30).map(|_| pool.sign_up_request(&unique("sms"), &[("phone_number", &unique_phone())])).collect();
     let answers = join_all(requests.into_iter().map(|request| patiently(&stranger, request))).await;
@@ -453,7 +456,7 @@ async fn one_network_has_no_more_codes_sent_than_it_may() {
     let request = pool.sign_up_request(&unique("sms"), &[("phone_number", &unique_phone())]);
     patiently(&other, request).await.expect("others may");
 
-    // At most ten go to one address, whoever signs up with it from wherever.
+    // At most ten go to one address, whoever signs up with it.
     let address = format!("{}@example.com", unique("victim"));
     let requests: Vec<_> = (0..12).map(|_| pool.sign_up_request(&unique("mail"), &[("email", &address)])).collect();
     let answers = join_all(requests.into_iter().map(|request| patiently(&other, request))).await;
@@ -463,13 +466,13 @@ async fn one_network_has_no_more_codes_sent_than_it_may() {
     pool.verify().await;
 }
 
-/// Calls as an application does: what is refused by capacity or quota is tried again.
+/// Calls as an application does: tries again after a refusal by capacity or quota.
 async fn patiently<Req: Request + Clone>(api: &Api, request: Req) -> Result<Req::Response, Refusal> {
     api.call(request).await
 }
 
 #[tokio::test]
-async fn one_network_guesses_no_more_than_it_may_at_users_whom_it_does_not_know() {
+async fn one_network_has_a_limit_of_guesses_at_unfamiliar_users() {
     let pool = limited_pool(email_pool(), password_client()).await;
     let mut people = Vec::new();
     for _ in 0..30 {
@@ -487,7 +490,7 @@ async fn one_network_guesses_no_more_than_it_may_at_users_whom_it_does_not_know(
     }
     let (stranger, owner) = (at(&pool, ELSEWHERE[0]), at(&pool, ELSEWHERE[1]));
     patiently(&owner, pool.sign_in_request(&people[0], PASSWORD)).await.unwrap();
-    // The owner of one account shares a network with who guesses at all the others.
+    // The owner of one account shares a network with the caller who guesses at all the others.
     let neighbour = pool.sign_in_request(&people[29], PASSWORD);
     patiently(&stranger, neighbour.clone()).await.unwrap();
     let mut heard = 0;
@@ -517,10 +520,10 @@ async fn a_pool_that_uses_up_its_quota_leaves_others_theirs() {
         assert_eq!(refusal.pair(), ("TooManyRequestsException", "Rate exceeded"));
         assert!(refusal.retry_after.is_some());
     });
-    // Thirty a second, of which each of two replicas has half.
+    // Thirty a second; each of two replicas has half.
     assert!(exceeded.count() >= 50, "{}", answers.iter().filter(|answer| answer.is_ok()).count());
     other.api.call_once(list(&other)).await.expect("the quota of another pool");
-    // Who shows no token of the pool uses up nothing of it.
+    // Calls without a token of the pool use up nothing of its quota.
     let forged = GetUserRequest { access_token: Some("forged".to_owned()) };
     let answers = burst(&pool.api, (0..200).map(|_| forged.clone())).await;
     assert_eq!(refused(&answers, "NotAuthorizedException"), 200);
@@ -547,7 +550,7 @@ async fn the_page_of_a_link_spends_the_quota_of_its_operation() {
     pool.verify().await;
 }
 
-/// A stranger writes no more facts about nobody than a pool keeps.
+/// Strangers can't make a pool keep more facts about unknown names than its bound.
 #[tokio::test]
 async fn facts_about_nobody_are_bounded() {
     let pool = Pool::create_with(email_pool(), hiding_client()).await;

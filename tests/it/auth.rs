@@ -24,7 +24,7 @@ async fn a_password_gives_three_tokens() {
     assert_eq!(tokens.token_type.as_deref(), Some("Bearer"));
     assert_eq!(tokens.expires_in, Some(3600));
     assert!(tokens.access_token.is_some() && tokens.id_token.is_some() && tokens.refresh_token.is_some());
-    // The sub stands for the name in every pool.
+    // The `sub` works in the place of the name in every pool.
     pool.sign_in(&person.sub, PASSWORD).await.unwrap();
     pool.verify().await;
 }
@@ -53,7 +53,7 @@ async fn a_wrong_password_and_an_unknown_user_read_the_same_where_users_are_hidd
 }
 
 #[tokio::test]
-async fn what_a_user_has_to_do_first_is_told_whatever_the_password_unless_users_are_hidden() {
+async fn a_users_pending_step_is_told_whatever_the_password_unless_users_are_hidden() {
     const NOT_CONFIRMED: (&str, &str) = ("UserNotConfirmedException", "User is not confirmed.");
     const RESET: (&str, &str) = ("PasswordResetRequiredException", "Password reset required for the user");
     let flows = texts(&["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH"]);
@@ -82,7 +82,7 @@ async fn what_a_user_has_to_do_first_is_told_whatever_the_password_unless_users_
                 };
                 assert_refused(pool.api.call(by_server).await, told.0, told.1);
             }
-            // Each wrong one counts, whatever was told: they lock as anywhere.
+            // Each wrong password counts and locks as anywhere, whatever the answer said.
             let mut told = Vec::new();
             while told.last() != Some(&LOCKED.1.to_owned()) && told.len() < 12 {
                 told.push(pool.sign_in(name, "Wrong-horse-7").await.unwrap_err().message);
@@ -135,7 +135,7 @@ async fn tokens_come_with_parameters_of_no_challenge_at_the_aws_door() {
     }
 }
 
-/// Guesses until the name is locked, whatever the machine's speed: each lock is twice as long as the one before.
+/// Guesses until the name is locked, on a machine of any speed: each lock is twice as long as the one before.
 async fn lock(pool: &Pool, name: &str) {
     for attempt in 0..12 {
         let refusal = pool.sign_in(name, "Wrong-horse-7").await.unwrap_err();
@@ -185,14 +185,14 @@ async fn an_unknown_name_is_locked_as_well() {
 async fn only_the_flows_of_the_client_are_open() {
     let pool = Pool::create().await;
     let person = pool.person("flows").await;
-    // Without any flow a client has those of Cognito's default, which have no password.
+    // A client without flows has those of Cognito's default, which have no password.
     let default = pool.add_client(CreateUserPoolClientRequest::default()).await;
     let mut request = pool.sign_in_request(&person.username, PASSWORD);
     request.client_id = default.client_id;
     let message = "USER_PASSWORD_AUTH flow not enabled for this client";
     assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
 
-    // The older name of a flow opens it too.
+    // The older name of the flow enables it as well.
     let older =
         CreateUserPoolClientRequest { explicit_auth_flows: texts(&["USER_PASSWORD_AUTH"]), ..Default::default() };
     let older = pool.add_client(older).await;
@@ -211,7 +211,7 @@ async fn only_the_flows_of_the_client_are_open() {
 }
 
 #[tokio::test]
-async fn what_a_flow_needs_and_which_flows_are_missing_is_said() {
+async fn missing_parameters_and_flows_are_named() {
     let pool = Pool::create().await;
     let with = |flow: &str, values: &[(&str, &str)]| InitiateAuthRequest {
         auth_flow: Some(flow.into()),
@@ -241,7 +241,7 @@ async fn what_a_flow_needs_and_which_flows_are_missing_is_said() {
 }
 
 #[tokio::test]
-async fn a_trusted_server_reads_what_an_app_would() {
+async fn a_trusted_server_gets_the_answers_of_an_app() {
     let pool = Pool::create().await;
     let flows =
         |flows: &[&str]| CreateUserPoolClientRequest { explicit_auth_flows: texts(flows), ..Default::default() };
@@ -374,17 +374,17 @@ async fn signing_out_everywhere_ends_every_session() {
 }
 
 #[tokio::test]
-async fn an_old_refresh_token_is_of_no_use() {
+async fn an_expired_refresh_token_is_refused() {
     let pool = Pool::create().await;
     let person = pool.person("old-session").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
-    // 30 days can't be waited for, so the end of the session comes to now.
+    // The test can't wait for 30 days, so it ends the session now.
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let aged = sqlx::query("update sessions set expires_at = expires_at - interval '30 days' where user_pool_id = $1");
     assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 1);
     let refused = pool.refresh(tokens.refresh_token()).await;
     assert_refused(refused, "NotAuthorizedException", "Refresh Token has expired");
-    // The access token has a life of its own.
+    // The access token has its own lifetime.
     pool.get_user(tokens.access_token()).await.unwrap();
     pool.verify().await;
 }

@@ -1,4 +1,4 @@
-//! What is no request: a precise refusal each, never the server's own fault, and nothing written.
+//! Invalid input: each gets a precise refusal and never an internal error, and nothing is written.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::support::wire::{self, Answer, Refusal, operations};
 
 const LARGEST: usize = 1024 * 1024;
 
-/// A pool of its own, and a way to see whether anything was written about it.
+/// A pool of a test's own, with a check whether anything was written about it.
 struct Bench {
     server: &'static Shared,
     channel: Channel,
@@ -44,13 +44,13 @@ impl Bench {
         &self.server.address
     }
 
-    /// Rows about the pool in the two logs.
+    /// How many rows the two logs have about the pool.
     async fn written(&self) -> (i64, i64) {
         let count = "select (select count(*) from log where user_pool_id = $1), (select count(*) from activity where user_pool_id = $1)";
         sqlx::query_as(count).bind(&self.pool).fetch_one(&self.database).await.expect("both tables are there")
     }
 
-    /// Nothing was written, and the server did not lose its mind.
+    /// Asserts that nothing was written and that the log shows no fault of the server's.
     async fn assert_untouched(&self, before: (i64, i64)) {
         assert_eq!(self.written().await, before, "something was written");
         let log = self.server.dev.log();
@@ -60,7 +60,7 @@ impl Bench {
         assert!(faults.is_empty(), "the server found itself at fault:\n{}", faults.join("\n"));
     }
 
-    /// A call at the AWS door with any body, signed where that is needed; it must be refused with the exception.
+    /// Calls the AWS door with any body, signed where that is needed. The call must be refused with the exception.
     async fn refused(&self, info: &OperationInfo, body: &[u8], exception: &str) -> String {
         let answer = wire::aws(self.address(), info, body).await;
         assert_refused(&answer, info, exception, &String::from_utf8_lossy(&body[..body.len().min(200)]))
@@ -137,7 +137,7 @@ async fn values_of_other_types_are_refused_by_name() {
     bench.assert_untouched(before).await;
 }
 
-/// Whether a JSON value is one of a field's type, as far as its outside goes.
+/// Whether a JSON value has a field's type, without a look inside objects and lists.
 fn fits(field: &prost_reflect::FieldDescriptor, value: &Value) -> bool {
     use prost_reflect::Kind;
     let scalar = |value: &Value| match field.kind() {
@@ -149,7 +149,7 @@ fn fits(field: &prost_reflect::FieldDescriptor, value: &Value) -> bool {
         _ => false,
     };
     if field.is_map() {
-        // The values of maps in requests are texts, or objects.
+        // Maps in requests have strings as values, or objects.
         let texts =
             matches!(field.kind(), Kind::Message(entry) if entry.map_entry_value_field().kind() == Kind::String);
         return value.as_object().is_some_and(|members| members.is_empty() || texts);
@@ -260,7 +260,7 @@ async fn bytes_that_are_no_message_are_refused_over_grpc() {
                 wire::grpc(&bench.channel, bench.address(), info, Bytes::from_static(body)).await.expect_err(info.name);
             assert_eq!(status.code(), Code::InvalidArgument, "{} {body:?}: {status:?}", info.name);
             let exception = Refusal::of_status(&status).exception;
-            // A field of an unknown number is skipped; then what is required is missing.
+            // A field with an unknown number is skipped; then the required field is missing.
             assert!(
                 ["SerializationException", "InvalidParameterException"].contains(&exception.as_str()),
                 "{exception}"
@@ -273,7 +273,7 @@ async fn bytes_that_are_no_message_are_refused_over_grpc() {
     bench.assert_untouched(before).await;
 }
 
-/// What frames a message is not ours to read, but what is told about it is.
+/// Another library reads the frames of messages, but refusals of wrong frames must be right as well.
 #[tokio::test]
 async fn frames_of_another_form_are_refused_over_grpc() {
     let bench = Bench::new("frames").await;
@@ -326,7 +326,7 @@ async fn random_bytes_are_refused_at_both_doors() {
 }
 
 #[tokio::test]
-async fn targets_methods_and_paths_that_do_not_exist_are_told_so() {
+async fn unknown_targets_methods_and_paths_are_refused() {
     let bench = Bench::new("targets").await;
     let http = bench.address().http;
     let targets = [
@@ -371,7 +371,7 @@ async fn targets_methods_and_paths_that_do_not_exist_are_told_so() {
 }
 
 #[tokio::test]
-async fn the_content_type_decides_nothing() {
+async fn the_content_type_is_ignored() {
     let bench = Bench::new("content-type").await;
     let target = wire::target("SignUp");
     for content_type in [None, Some("application/json"), Some("text/plain"), Some("application/x-amz-cbor-1.1")] {
@@ -393,7 +393,7 @@ async fn the_content_type_decides_nothing() {
 }
 
 #[tokio::test]
-async fn headers_of_any_form_are_borne() {
+async fn malformed_headers_do_no_harm() {
     let bench = Bench::new("headers").await;
     let before = bench.written().await;
     let create = Operation::CreateUserPool.info();
@@ -452,7 +452,7 @@ async fn headers_of_any_form_are_borne() {
     bench.assert_untouched(before).await;
 }
 
-/// Texts that a database, a log or a header would trip over.
+/// Texts that a database, a log or a header could mishandle.
 const ODD: [&str; 7] = ["a\0b", "\0", "\u{feff}a", "a\r\nb: c", "\u{202e}a", "'; drop table log; --", "\u{10ffff}"];
 
 #[tokio::test]
@@ -518,7 +518,7 @@ async fn odd_characters_are_refused_or_kept_but_never_a_fault() {
             let answer = wire::aws(bench.address(), info, request.to_string().as_bytes()).await;
             assert!(answer.status < 500, "{}: {request}: {} {}", info.name, answer.status, answer.text());
             if operation == Operation::CreateUserPool {
-                // The keys of a pool take long to make, and behind both doors is the same.
+                // A pool's keys take long to make, and both doors share the code behind them.
                 continue;
             }
             let answer =
@@ -532,7 +532,7 @@ async fn odd_characters_are_refused_or_kept_but_never_a_fault() {
 }
 
 #[tokio::test]
-async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
+async fn over_long_values_are_refused_with_short_answers() {
     let bench = Bench::new("over-long").await;
     let before = bench.written().await;
     let long = "a".repeat(200_000);
@@ -562,7 +562,7 @@ async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
         let answer = wire::aws(bench.address(), info, request.to_string().as_bytes()).await;
         assert_refused(&answer, info, "InvalidParameterException", "over-long values");
         for (name, value) in &answer.headers {
-            // Clients stop to read at 8 to 64 KiB of headers.
+            // Clients read at most 8 to 64 KiB of headers.
             assert!(value.len() <= 4096, "{}: {name} has {} bytes", info.name, value.len());
         }
         let status = wire::grpc(&bench.channel, bench.address(), info, wire::message_of(info.request, &request)).await;
@@ -571,13 +571,13 @@ async fn over_long_values_are_refused_with_answers_of_a_bearable_size() {
         let size = status.message().len() + status.details().len() * 4 / 3;
         assert!(size <= 8192, "{}: trailers of {size} bytes, more than many clients read", info.name);
     }
-    // A token as long as one may be is only a wrong token.
+    // A token of the greatest length is merely a wrong token.
     let token = json!({ "AccessToken": "a".repeat(131_072) }).to_string();
     bench.refused(Operation::GetUser.info(), token.as_bytes(), "NotAuthorizedException").await;
     bench.assert_untouched(before).await;
 }
 
-/// Tokens of a user who signed in, by name.
+/// The tokens of a user who signed in, by name.
 async fn signed_in(bench: &Bench, client: &str, name: &str) -> Value {
     let address = bench.address();
     let sign_up = json!({
@@ -656,7 +656,7 @@ async fn forged_and_foreign_tokens_are_refused() {
             assert!(message.contains("Access Token"), "{message}");
         }
     }
-    // Another pool's client does not get anywhere with this pool's refresh token, nor with its users.
+    // A client of another pool can use neither this pool's refresh token nor its users.
     let (_, other) = wire::pool_and_client(&bench.channel, bench.address(), "foreign").await;
     let initiate = Operation::InitiateAuth.info();
     for token in
@@ -672,7 +672,7 @@ async fn forged_and_foreign_tokens_are_refused() {
     assert_eq!(good.status, 200, "the user is still signed in: {}", good.text());
 }
 
-/// A new pool that verifies addresses, so that codes are sent, and a client of it.
+/// A new pool that verifies addresses, so that codes are sent, and a client in it.
 async fn pool_with_mail(bench: &Bench) -> (String, String) {
     let pool = json!({ "PoolName": "forged", "AutoVerifiedAttributes": ["email"] });
     let pool = wire::must(&bench.channel, bench.address(), "CreateUserPool", pool).await;
@@ -686,7 +686,7 @@ async fn pool_with_mail(bench: &Bench) -> (String, String) {
 }
 
 #[tokio::test]
-async fn deadlines_of_any_form_are_borne() {
+async fn malformed_deadlines_do_no_harm() {
     let bench = Bench::new("deadlines").await;
     let info = Operation::DescribeUserPool.info();
     let body = v1::DescribeUserPoolRequest { user_pool_id: Some(bench.pool.clone()) }.encode_to_vec();

@@ -1,5 +1,5 @@
-//! Every declared constraint of every operation that is built: one value just inside and one just outside, through both
-//! doors. What is tried comes from the descriptors, so a new operation only adds a valid request to [`requests::base`].
+//! Every declared constraint of every built operation: one value just inside and one just outside, through both doors.
+//! The values are made from the descriptors, so a new operation only needs a valid request in [`requests::base`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,9 +22,9 @@ fn message(info: &OperationInfo, json: &serde_json::Value) -> DynamicMessage {
 
 /// One constraint of one field.
 struct Case {
-    /// The path as Cognito writes it.
+    /// The field's path in Cognito's spelling.
     path: String,
-    /// What a value outside is told.
+    /// The sentence that refuses a value outside.
     sentence: String,
     /// Requests with a value just inside.
     inside: DynamicMessage,
@@ -32,12 +32,12 @@ struct Case {
     outside: DynamicMessage,
     /// The field of the request that the path begins with.
     top: String,
-    /// Whether only gRPC has the field: the AWS door has empty lists in the place of their names.
+    /// Whether only gRPC has the field. The AWS door has empty lists where gRPC has their names in a field.
     only_grpc: bool,
 }
 
 impl Case {
-    /// At how many doors there is something to be tried, gRPC first.
+    /// How many doors are tried; gRPC is the first.
     fn doors(&self) -> usize {
         if self.only_grpc { 1 } else { 2 }
     }
@@ -64,7 +64,7 @@ async fn every_constraint_holds_at_both_doors_and_only_outside() {
     assert!(failures.is_empty(), "{} of {tried} constraints:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A field that comes later without a bound fails here: what is not bounded ends up in an event of any size.
+/// Fails for every new field without a bound, because such a field could make an event of any size.
 #[test]
 fn every_text_list_and_map_of_every_request_has_an_upper_bound() {
     let message = |info: &OperationInfo| descriptor_pool().get_message_by_name(info.request).expect("a message");
@@ -87,7 +87,7 @@ fn every_text_list_and_map_of_every_request_has_an_upper_bound() {
     assert!(unbounded.is_empty(), "{} have no bound:\n{}", unbounded.len(), unbounded.join("\n"));
 }
 
-/// What of a field has no upper bound.
+/// The parts of a field without an upper bound.
 fn lacking_bounds(field: &FieldDescriptor) -> Vec<&'static str> {
     let rules = Rules::of(field);
     let part = |name: &str| rules.as_ref().and_then(|rules| rules.part(name));
@@ -111,7 +111,7 @@ fn lacking_bounds(field: &FieldDescriptor) -> Vec<&'static str> {
     lacking
 }
 
-/// Whether a value has a largest length: directly, by its choices, or by a pattern that nothing longer has.
+/// Whether a value has a greatest length: by a rule, by its choices, or by a pattern.
 fn is_bounded(kind: &Kind, rules: Option<&Rules>) -> bool {
     match kind {
         Kind::String => rules.and_then(|rules| rules.part("string")).is_some_and(|strings| {
@@ -137,7 +137,7 @@ async fn no_request_makes_an_event_that_no_broker_takes() {
     let many = serde_json::json!({ "UserPoolId": pool, "AutoVerifiedAttributes": flags });
     let message = refused(Operation::UpdateUserPool, many).await;
     assert!(message.contains("at 'autoVerifiedAttributes' failed to satisfy constraint"), "{message}");
-    // Each text within its bound, and more than a megabyte together once they are written as JSON.
+    // Each text is within its bound, and together they have more than a megabyte as JSON.
     let text = "\u{1}".repeat(131_072);
     let sms = serde_json::json!({
         "SnsCallerArn": "arn:aws:iam::123456789012:role/sms", "ExternalId": text,
@@ -190,7 +190,8 @@ impl Doors<'_> {
         failures
     }
 
-    /// A second field is broken on purpose, so that nothing happens; the value inside must not be told of beside it.
+    /// A second field is broken on purpose, so that the request changes nothing; the refusal must not name the field
+    /// with the value inside.
     async fn inside(&self, case: &Case, base: &DynamicMessage) -> Vec<String> {
         let mut request = case.inside.clone();
         let guard = break_another_field(&mut request, base, &case.top);
@@ -211,7 +212,7 @@ impl Doors<'_> {
     }
 }
 
-/// Breaks a field other than the given one; answers how the refusal will name it.
+/// Breaks a field other than the given one, and returns the name by which the refusal will report it.
 fn break_another_field(request: &mut DynamicMessage, base: &DynamicMessage, except: &str) -> Option<String> {
     let fields: Vec<_> = base.descriptor().fields().filter(|field| field.name() != except).collect();
     if let Some(required) = fields.iter().find(|field| Rules::of(field).is_some_and(|rules| rules.flag("required"))) {
@@ -272,16 +273,16 @@ impl Rules {
     }
 }
 
-/// `UserPoolId` → `userPoolId`.
+/// Turns `UserPoolId` into `userPoolId`.
 fn lower(name: &str) -> String {
     let (first, rest) = name.split_at(1);
     first.to_lowercase() + rest
 }
 
-/// Puts a message of some depth back into the request that it is a part of.
+/// Puts a nested message back into the request that contains it.
 type Wrap<'a> = &'a dyn Fn(DynamicMessage) -> DynamicMessage;
 
-/// Every constraint of a request and of what it holds.
+/// The cases of every constraint of a request and of its nested messages.
 fn cases(base: &DynamicMessage) -> Vec<Case> {
     let mut cases = Vec::new();
     for field in base.descriptor().fields() {
@@ -321,7 +322,7 @@ fn of_field(
         if let Some(list) = rules.part("repeated") {
             let item = valid_item(field);
             let of_size = |size: i64| Some(Value::List(vec![item.clone(); usize::try_from(size).expect("a size")]));
-            // An empty list is one that is not there.
+            // An empty list counts as absent.
             if let Some(least) = list.number("min_items").filter(|least| *least > 1) {
                 add(at_least(least), of_size(least), of_size(least - 1));
             }
@@ -337,7 +338,7 @@ fn of_field(
             let entry = |index: i64| (map_key(&map, index), valid_map_value(field, &map));
             let of_size = |size: i64| Some(Value::Map((0..size).map(entry).collect()));
             if let Some(most) = map.number("max_pairs") {
-                // More keys than the pattern of keys allows can't be tried alone; the sentence about the size is told too.
+                // More keys than the pattern of keys allows can't be tried alone; the refusal names the size as well.
                 add(at_most(most), of_size(most), of_size(most + 1));
             }
             for (bound, told) in element_bounds(map.part("keys")) {
@@ -365,7 +366,7 @@ fn of_field(
     of_nested(cases, field, &path, rules.as_ref(), &with, top, depth);
 }
 
-/// The constraints inside a message, a list of messages or a map of messages.
+/// The cases inside a message, a list of messages or a map of messages.
 fn of_nested(
     cases: &mut Vec<Case>,
     field: &FieldDescriptor,
@@ -413,14 +414,14 @@ fn at_most(most: i64) -> String {
     format!("Member must have length less than or equal to {most}")
 }
 
-/// A bound of a scalar: what is told of it, and a value on either side.
+/// A bound of a scalar: its sentence, and a value on either side.
 struct Bound {
     sentence: String,
     inside: Value,
     outside: Value,
 }
 
-/// The bounds of elements, each with what is told of an element outside: all that is asked of elements.
+/// The bounds of a list's elements, each with the sentence for an element outside, which names all rules of elements.
 fn element_bounds(rules: Option<Rules>) -> Vec<(Bound, String)> {
     let Some(rules) = rules else { return Vec::new() };
     let strings = rules.part("string").expect("elements with rules are strings");
@@ -473,7 +474,7 @@ fn string_bounds(rules: &Rules) -> Vec<Bound> {
     let pattern = rules.text("pattern");
     let form = pattern.as_deref().map(Form::of);
     let text = |length: i64| Value::String(of_length(form.as_ref(), length));
-    // What the pattern allows at all may be longer than the least length.
+    // The shortest text that the pattern allows may be longer than the least length.
     if let Some(least) = least {
         let inside = form.as_ref().map_or(least, |form| form.shortest(least));
         bounds.push(Bound {
@@ -486,7 +487,7 @@ fn string_bounds(rules: &Rules) -> Vec<Bound> {
         let inside = form.as_ref().map_or(most, |form| most.min(form.longest(most)));
         let outside = form.as_ref().filter(|form| form.longest(most + 1) <= most);
         let outside = match outside {
-            // The pattern allows nothing as long as that, so that both are told.
+            // The pattern allows no text of that length, so the refusal names both.
             Some(_) => Value::String("a".repeat(usize::try_from(most + 1).expect("a length"))),
             None => text(most + 1),
         };
@@ -512,14 +513,14 @@ fn string_bounds(rules: &Rules) -> Vec<Bound> {
     bounds
 }
 
-/// A pattern, with texts that it allows.
+/// A pattern, with texts that match it.
 struct Form {
     regex: Regex,
-    /// A beginning, what can be repeated, and an end.
+    /// The beginning, the part that can be repeated, and the end.
     parts: (&'static str, &'static str, &'static str),
 }
 
-/// Texts that some pattern allows: a beginning, a character that can be repeated, an end.
+/// Texts that match the patterns of the protos: a beginning, a character that can be repeated, an end.
 const TEXTS: [(&str, &str, &str); 14] = [
     ("", "a", ""),
     ("", "1", ""),
@@ -538,12 +539,12 @@ const TEXTS: [(&str, &str, &str); 14] = [
 ];
 
 impl Form {
-    /// In the patterns' own dialect a bracket inside a class is a plain character.
+    /// In the patterns' dialect a bracket inside a class is a plain character; this one needs it escaped.
     fn plain(pattern: &str) -> String {
         pattern.replace("[[", r"[\[")
     }
 
-    /// Whether a text can be too long for a pattern that is anchored at both ends.
+    /// Whether a pattern is anchored at both ends and bounds a text's length.
     fn ends(pattern: &str) -> bool {
         let parsed = regex_syntax::parse(&Self::plain(pattern)).unwrap_or_else(|error| panic!("{pattern}: {error}"));
         parsed.properties().maximum_len().is_some() && pattern.starts_with(r"\A") && pattern.ends_with(r"\z")
@@ -566,17 +567,17 @@ impl Form {
         (text.len() == usize::try_from(length).ok()? && self.regex.is_match(&text)).then_some(text)
     }
 
-    /// The shortest text that the pattern allows, from a length on.
+    /// The shortest matching text with at least this length.
     fn shortest(&self, least: i64) -> i64 {
         (least..least + 100).find(|length| self.text(*length).is_some()).expect("a text that the pattern allows")
     }
 
-    /// The longest text that the pattern allows, up to a length.
+    /// The longest matching text with at most this length.
     fn longest(&self, most: i64) -> i64 {
         (0..=most).rev().find(|length| self.text(*length).is_some()).expect("a text that the pattern allows")
     }
 
-    /// A text that differs from an allowed one in a character; none where everything is allowed.
+    /// A matching text with one wrong character; `None` if the pattern allows every text.
     fn broken(&self, length: i64) -> Option<String> {
         let text = self.text(length).unwrap_or_default();
         let end = text.len().saturating_sub(1);
@@ -636,20 +637,20 @@ fn valid_scalar(kind: &Kind, rules: Option<&Rules>) -> Value {
         Kind::String if rules.is_none_or(is_free) => Value::String("a".to_owned()),
         _ => {
             let bounds = rules.map(bounds).unwrap_or_default();
-            // The last bound stands for all: a choice, or a form at its least length, or the largest number.
+            // The last bound stands for all: a choice, a form at its least length, or the largest number.
             bounds.into_iter().next_back().map_or_else(|| kind.default_value(), |bound| bound.inside)
         }
     }
 }
 
-/// Whether a text may be any, but for its greatest length: a short one stands for all then, so that as many as there may be
-/// fit into a request.
+/// Whether only the greatest length restricts a text. A short one is used then, so that the greatest number of them
+/// fits into a request.
 fn is_free(rules: &Rules) -> bool {
     let strings = rules.part("string");
     strings.is_none_or(|strings| !["min_len", "pattern", "in"].iter().any(|rule| strings.has(rule)))
 }
 
-/// A message in which only what is required is set.
+/// A message with only its required fields.
 fn valid_message(descriptor: &MessageDescriptor) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     for field in descriptor.fields() {

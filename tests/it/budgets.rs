@@ -1,4 +1,4 @@
-//! What a call may cost: the statements that a process sends to its database, counted in its own log of them.
+//! The most statements that each call may send to the database, counted in a log of the process.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,10 +9,10 @@ use crate::support::client::Api;
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
 
-/// So often each call is made.
+/// How often each call is made.
 const ROUNDS: usize = 5;
 
-/// What names the statements that count.
+/// Kinds of statements, each with a text that identifies it.
 const KNOWN: &[(&str, &str)] = &[
     ("read", "select p.version as pool_version"),
     ("sign-in", "insert into sessions"),
@@ -36,8 +36,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("directory", "from client_directory"),
 ];
 
-/// Statements of workers, which come whether anybody calls or not, and after commits. The end of a transaction may be one
-/// of theirs; that a commit is one transaction shows in its one statement for the log.
+/// Statements of background workers, which run without calls and after commits. The end of a transaction may be one of
+/// theirs; the one statement for the log shows that a commit is one transaction.
 const BACKGROUND: &[&str] = &[
     "with due as (",
     "with taken as (delete",
@@ -64,7 +64,7 @@ const BACKGROUND: &[&str] = &[
     "delete from used_nonces where (user_pool_id, nonce) in",
 ];
 
-/// A process on a database of its own, with all that it sends there in its log.
+/// A process on a database of its own that logs every statement.
 async fn counted_process() -> Dev {
     tokio::task::spawn_blocking(|| {
         let environment = environment();
@@ -85,7 +85,7 @@ async fn counted_process() -> Dev {
     .expect("userpool dev starts")
 }
 
-/// Counts the statements of calls, and fails at one that nobody knows.
+/// Counts the statements of calls; panics at an unknown one.
 struct Counter<'a> {
     process: &'a Dev,
     from: usize,
@@ -96,7 +96,7 @@ impl<'a> Counter<'a> {
         Self { process, from: fs::read(&process.log).expect("the process logs").len() }
     }
 
-    /// The kinds of statements since the start. A statement is in the log before its caller has its answer.
+    /// The statements since the start, by kind. A statement is logged before its caller has the answer.
     fn statements(&self) -> BTreeMap<&'static str, usize> {
         let text = fs::read_to_string(&self.process.log).expect("the process logs");
         let mut counted = BTreeMap::new();
@@ -117,7 +117,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     let process = counted_process().await;
     let pool = Pool::create_by(Api::of(std::slice::from_ref(&process)), email_pool(), password_client()).await;
     let person = pool.person("budget").await;
-    // Groups cost a sign-in and a refresh nothing more.
+    // Groups add no statement to a sign-in or a refresh.
     let (user_pool_id, group_name) = (Some(pool.id.clone()), Some("readers".to_owned()));
     let group = CreateGroupRequest { user_pool_id, group_name, ..Default::default() };
     pool.api.call(group.clone()).await.unwrap();
@@ -170,8 +170,8 @@ async fn calls_send_no_more_statements_than_they_may() {
     }
     assert_eq!(counter.statements(), sign_up, "sign-up");
 
-    // A challenge is issued without a write, but that its user is not locked is asserted, as no write does it; what comes of
-    // its answer is one transaction.
+    // Issuing a challenge writes nothing but asserts that the user is not locked. The outcome of its answer is one
+    // transaction.
     let invited: Vec<_> = (0..ROUNDS).map(|_| unique("invited")).collect();
     for name in &invited {
         pool.create_user(name, &[], "Temporary-horse-7").await;
@@ -186,7 +186,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     for (name, session) in invited.iter().zip(&sessions) {
         pool.api.call(pool.new_password_request(session, name, PASSWORD)).await.unwrap();
     }
-    // By another status the user is found elsewhere, and an invitation is of no use.
+    // The change of status moves the user's row in searches, and drops an invitation that waits.
     let answer = each(&[
         "read",
         "event",

@@ -1,4 +1,4 @@
-//! Who may call what: service accounts over gRPC and with signatures.
+//! Which callers may call what: service accounts over gRPC and with signatures.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +17,7 @@ use crate::support::pool::{PASSWORD, Pool, unique};
 const UNKNOWN: (&str, &str) = ("UnrecognizedClientException", "The security token included in the request is invalid.");
 const MISSING: (&str, &str) = ("MissingAuthenticationTokenException", "Missing Authentication Token");
 
-/// Runs the program and answers what it printed.
+/// Runs the program and returns its output, or its sentence of failure.
 async fn run(api: &Api, arguments: &[&str]) -> Result<String, String> {
     let output = api.environment().command().args(arguments).output().await.expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -88,7 +88,7 @@ async fn a_developer_operation_needs_a_bearer_token_of_an_account() {
 }
 
 #[tokio::test]
-async fn each_role_may_do_its_part() {
+async fn each_role_may_call_its_operations() {
     let (pool, other) = (Pool::create().await, Pool::create().await);
     let person = pool.person("roles").await;
     let get = AdminGetUserRequest { user_pool_id: Some(pool.id.clone()), username: Some(person.username) };
@@ -115,10 +115,10 @@ async fn each_role_may_do_its_part() {
     assert_denied(pool.api.call_as(named, describe(&other)).await);
     assert_denied(pool.api.call_as(named, add_client(&other)).await);
     assert_denied(pool.api.call_as(named, create()).await);
-    // What does not exist is not revealed to who may not ask.
+    // A caller without the right to a pool does not learn whether the pool exists.
     let unknown = DescribeUserPoolRequest { user_pool_id: Some("us-east-1_000000000".into()) };
     assert_denied(pool.api.call_as(named, unknown).await);
-    // A message without its pool breaks its constraint before anybody asks whose it is.
+    // A request without its pool breaks the constraint before the account's pools are compared.
     let nameless = pool.api.call_as(named, DescribeUserPoolRequest::default()).await.unwrap_err();
     assert_eq!(nameless.exception, "InvalidParameterException");
     other.verify().await;
@@ -183,7 +183,7 @@ async fn an_operator_gives_a_role_its_pools() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_recorded_of_who_was_refused() {
+async fn a_refusal_is_recorded_under_the_refused_account() {
     let pool = Pool::create().await;
     let reader = service_account(&pool.api, "read-only", &[]).await;
     assert_denied(pool.api.call_as(bearer(&reader).as_deref(), add_client(&pool)).await);
@@ -198,7 +198,7 @@ async fn a_refusal_is_recorded_of_who_was_refused() {
     pool.verify().await;
 }
 
-/// How a request is signed.
+/// The inputs of a signature.
 struct Signing {
     account: Account,
     service: &'static str,
@@ -237,7 +237,7 @@ fn now() -> SystemTime {
 }
 
 async fn send(headers: &[(String, String)], body: &str) -> Answer {
-    // The host is the one that was signed.
+    // The connection goes to the host that was signed.
     let host = headers.iter().find(|(name, _)| name == "host").unwrap().1.parse().unwrap();
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     http::send(host, "POST", "/", &headers, body.as_bytes()).await
@@ -323,7 +323,7 @@ async fn a_signature_covers_headers_body_time_and_service() {
             "{authorization}"
         );
     }
-    // A header that the signature doesn't cover can't carry the target or the time.
+    // An unsigned header can't carry the target or the time.
     let authorization = &headers.iter().find(|(name, _)| name == "authorization").unwrap().1;
     for name in ["host;", "x-amz-date;", ";x-amz-target"] {
         let less = authorization.replace(name, "");

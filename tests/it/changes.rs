@@ -21,7 +21,7 @@ fn update_client(pool: &Pool) -> UpdateUserPoolClientRequest {
 }
 
 #[tokio::test]
-async fn a_pool_gets_new_settings_and_what_is_not_given_goes_back_to_its_default() {
+async fn an_update_of_a_pool_resets_missing_settings_to_their_defaults() {
     let pool = Pool::create().await;
     let before = pool.describe().await;
     let request = UpdateUserPoolRequest {
@@ -39,12 +39,12 @@ async fn a_pool_gets_new_settings_and_what_is_not_given_goes_back_to_its_default
     assert_eq!(after.user_pool_tags["team"], "identity");
     let policy = after.policies.unwrap().password_policy.unwrap();
     assert_eq!((policy.minimum_length, policy.require_symbols), (Some(12), Some(false)));
-    // It was chosen at the creation and not named now.
+    // The creation named it, and the update does not.
     assert_eq!(after.auto_verified_attributes, Vec::<String>::new());
     assert_eq!(after.schema_attributes, before.schema_attributes);
     assert_eq!(after.creation_date, before.creation_date);
 
-    // Read-your-writes at both processes: the next sign-up is under the new policy, wherever it lands.
+    // Both processes read their own and each other's writes: the next sign-up obeys the new policy.
     for _ in 0..2 {
         let short = pool.sign_up_request("short", &[]);
         let short = SignUpRequest { password: Some("Aa1!aaaaa".into()), ..short };
@@ -95,15 +95,15 @@ async fn a_protected_pool_is_not_deleted_and_an_unprotected_one_is_gone_at_once(
     let gone = format!("User pool {} does not exist.", pool.id);
     for _ in 0..2 {
         assert_refused(pool.api.call(delete.clone()).await, "ResourceNotFoundException", &gone);
-        // A process that has met the pool can still check the signature, another one can't.
+        // A process that knows the pool can still check the signature, another one can't.
         let exception = pool.get_user(tokens.access_token()).await.unwrap_err().exception;
         assert_eq!(exception, "NotAuthorizedException");
-        // Who knows a client alone learns nothing of its pool.
+        // A caller who knows only the client learns nothing about its pool.
         let no_client = format!("User pool client {} does not exist.", pool.client_id);
         assert_refused(pool.sign_in(&person.username, PASSWORD).await, "ResourceNotFoundException", &no_client);
     }
     assert!(tables_of(&pool).await.len() > 2);
-    // The purge itself comes to its end with its second sweep.
+    // The purge ends with its second sweep.
     let purged = async || tables_of(&pool).await.iter().all(|table| table == "log" || table == "purges");
     assert!(eventually(purged).await, "everything but the log is purged: {:?}", tables_of(&pool).await);
     pool.verify().await;

@@ -1,4 +1,4 @@
-//! Service accounts that call by a client certificate: which of them count, for what, and until when.
+//! Service accounts that call with a client certificate: which certificates count, for which calls, and until when.
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,14 +36,14 @@ impl Authority {
     }
 }
 
-/// A caller's certificate and key in files.
+/// The files of a caller's certificate and key.
 #[derive(Clone)]
 struct Own {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// A service account, as an operator sees it.
+/// A service account, as the command line shows it.
 struct Account {
     id: String,
     token: String,
@@ -106,7 +106,8 @@ impl Scene {
         Account { id: value("access key id"), token: value("bearer token") }
     }
 
-    /// What the program says of a service account's certificate, on success or not.
+    /// Runs `bind` or `unbind` for a service account and a certificate, and returns the output or the sentence of
+    /// failure.
     fn certificate(&self, command: &str, account: &Account, own: &Own) -> Result<String, String> {
         let certificate = argument(&own.certificate);
         self.program(&["service-account", command, &account.id, "--certificate", certificate])
@@ -116,13 +117,13 @@ impl Scene {
         self.certificate("bind", account, own).expect("it can be bound");
     }
 
-    /// The fingerprint of the one certificate that is bound to an account.
+    /// The fingerprint of the only certificate that is bound to an account.
     fn fingerprint(&self, account: &Account) -> String {
         let [fingerprint] = self.listed(account).try_into().expect("one certificate");
         fingerprint
     }
 
-    /// The fingerprints that the list shows with an account.
+    /// The fingerprints that `service-account list` shows for an account.
     fn listed(&self, account: &Account) -> Vec<String> {
         let listed = self.installation.run(&["service-account", "list"]);
         let lines = listed.lines().skip_while(|line| !line.starts_with(&account.id)).skip(1);
@@ -130,14 +131,14 @@ impl Scene {
         certificates.map(|fingerprint| fingerprint.trim().to_owned()).collect()
     }
 
-    /// What the program prints, or the sentence with which it fails.
+    /// Runs the program and returns its output, or its sentence of failure.
     fn program(&self, arguments: &[&str]) -> Result<String, String> {
         let output = self.installation.output(arguments);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// Calls an operation by the program, with a certificate and a token perhaps.
+    /// Calls an operation by the program, with a certificate and a token if given.
     fn call(&self, own: Option<&Own>, token: Option<&str>, name: &str, request: &Value) -> Result<Value, String> {
         let (grpc, request, ca) = (self.server.grpc.to_string(), request.to_string(), self.server_certificate());
         let mut arguments = vec!["call", name, &request, "--grpc-addr", &grpc, "--tls-ca", argument(&ca)];
@@ -159,7 +160,7 @@ impl Scene {
         created["UserPool"]["Id"].as_str().expect("an id").to_owned()
     }
 
-    /// A connection that shows a certificate, over which calls come one after the other.
+    /// A connection with this certificate, for several calls.
     async fn channel(&self, own: &Own) -> Channel {
         let read = |path: &PathBuf| fs::read(path).expect("it was written");
         let tls = ClientTlsConfig::new()
@@ -169,7 +170,7 @@ impl Scene {
         endpoint.tls_config(tls).expect("certificates").connect().await.expect("the server listens")
     }
 
-    /// Sends a request to the HTTP listener; `None` if there is no handshake.
+    /// Sends a request to the HTTP listener; `None` if the handshake fails.
     async fn https(&self, own: Option<&Own>, request: &str) -> Option<String> {
         let own = own.map(|own| (own.certificate.as_path(), own.key.as_path()));
         https(self.server.http, &self.server_certificate(), own, request).await
@@ -211,13 +212,13 @@ fn a_certificate_calls_as_the_account_that_it_is_bound_to_and_within_its_role() 
     let seen = scene.by(&by_named, "ListUserPools", &json!({ "MaxResults": 10 })).unwrap();
     assert_eq!(seen["UserPools"].as_array().map(Vec::len), Some(1), "{seen}");
 
-    // Who shows a token as well is whoever the token says.
+    // A call with both a certificate and a token counts as the token's account.
     let both = |own: &Own, token: &str| scene.call(Some(own), Some(token), "CreateUserPool", &create);
     both(&by_reader, &admin.token).unwrap();
     assert_denied(both(&by_admin, &reader.token));
     assert_eq!(both(&by_admin, "nothing").unwrap_err(), UNKNOWN);
 
-    // What each did says by which credential.
+    // Each recorded actor says which credential the call had.
     let actors = runtime().block_on(async {
         let database = sqlx::PgPool::connect(&scene.installation.database_url).await.expect("the database is there");
         let statement = "select (metadata->'actor')::text from log where type = 'app_client.created'
@@ -260,7 +261,7 @@ fn a_certificate_counts_only_if_it_verifies_and_is_bound() {
     assert_eq!(scene.by(&stranger, "DescribeUserPool", &describe).unwrap_err(), UNKNOWN);
     assert_eq!(scene.call(None, None, "DescribeUserPool", &describe).unwrap_err(), MISSING);
     scene.call(Some(&stranger), Some(&admin.token), "DescribeUserPool", &describe).unwrap();
-    // Whoever calls what is for everybody needs none, and may have any that verifies.
+    // A call to a public operation needs no certificate, and may have any valid one.
     scene.call(None, None, "SignUp", &sign_up("none")).unwrap();
     scene.by(&stranger, "SignUp", &sign_up("strange")).unwrap();
     scene.by(&own, "SignUp", &sign_up("bound")).unwrap();
@@ -326,7 +327,7 @@ fn at_the_aws_door_a_certificate_is_no_credential() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
-/// Describes a pool over a connection that is there.
+/// Describes a pool over an open connection.
 async fn describe(channel: &Channel, pool: &str) -> Result<(), String> {
     let request = DescribeUserPoolRequest { user_pool_id: Some(pool.to_owned()) };
     let mut client = tonic::client::Grpc::new(channel.clone());
@@ -365,11 +366,11 @@ fn unbinding_and_revoking_are_felt_at_the_next_call_of_a_connection() {
     scene.installation.run(&["service-account", "revoke", &second.id]);
     assert_eq!(again().unwrap_err(), UNKNOWN);
     assert_eq!(scene.listed(&second), Vec::<String>::new());
-    // What was a revoked account's can be another's.
+    // A certificate of a revoked account can be bound to another one.
     scene.bind(&third, &own);
     again().unwrap();
 
-    // The earlier release, which knows no certificates, revokes an account and leaves them.
+    // A server of the earlier release, which knows no certificates, revokes an account and leaves its certificates.
     runtime.block_on(async {
         let database = sqlx::PgPool::connect(&scene.installation.database_url).await.expect("the database is there");
         let statement = "update service_accounts set revoked_at = now() where access_key_id = $1";
@@ -412,7 +413,7 @@ fn a_page_cannot_make_a_browser_call_by_the_certificate_of_its_user() {
     let body = [&[0][..], &length, &message].concat();
     let path = Operation::DescribeUserPool.info().path;
     let uri = format!("https://{}{path}", scene.server.grpc);
-    // Of these a browser asks nobody before it sends them; the last two it would ask for, and is refused.
+    // A browser sends the first three without a preflight. Before the last two it sends one, which is refused.
     for (content_type, expected) in [
         (None, Some(MISSING)),
         (Some("text/plain"), Some(MISSING)),
@@ -459,7 +460,7 @@ fn an_operator_binds_a_certificate_to_one_account_and_all_of_it_is_recorded() {
     let said = scene.certificate("unbind", &second, &own).unwrap_err();
     assert_eq!(said, format!("userpool: the certificate {fingerprint} is not bound to {}", second.id));
 
-    // The file may be gone by then.
+    // The certificate's file may be gone by then.
     let by_fingerprint = |command: &str, account: &Account, fingerprint: &str| {
         scene.program(&["service-account", command, &account.id, "--fingerprint", fingerprint])
     };

@@ -1,4 +1,4 @@
-//! What happens when many want the same at the same time, at two processes.
+//! Many callers want the same thing at the same time, at two processes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::support::pool::{PASSWORD, Pool, by_name, email_pool, password_client,
 const TEMPORARY: &str = "Temporary-horse-7";
 const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
 
-/// How often each exception was answered; `OK` for none.
+/// How often each exception was answered; `OK` counts the successes.
 fn outcomes<T>(answers: &[Result<T, Refusal>]) -> BTreeMap<&str, usize> {
     let mut outcomes = BTreeMap::new();
     for answer in answers {
@@ -29,7 +29,7 @@ async fn one_name_is_given_once() {
     let requests = (0..20).map(|_| pool.api.call_once(pool.sign_up_request(&name, &[])));
     let answers = join_all(requests).await;
     let outcomes = outcomes(&answers);
-    // Who finds no capacity left reads so and may ask again.
+    // A caller for whom there is no capacity is told so, and may try again.
     let refused = ["UsernameExistsException", "TooManyRequestsException"];
     let refused: usize = refused.iter().filter_map(|exception| outcomes.get(exception)).sum();
     assert_eq!((outcomes.get("OK"), refused), (Some(&1), 19), "{outcomes:?}");
@@ -54,7 +54,7 @@ async fn one_alias_is_given_once() {
     let answers = join_all(confirmations).await;
     let expected = BTreeMap::from([("AliasExistsException", 3), ("OK", 1)]);
     assert_eq!(outcomes(&answers), expected);
-    // Each takes it from the one before; in the end somebody has it, and nobody else.
+    // Each user takes the alias from the one before; at the end exactly one has it.
     let forced = users.iter().zip(&codes).map(|(user, code)| {
         let forced = ConfirmSignUpRequest { force_alias_creation: Some(true), ..pool.confirm_request(user, code) };
         pool.api.call(forced)
@@ -67,7 +67,7 @@ async fn one_alias_is_given_once() {
 }
 
 #[tokio::test]
-async fn of_two_new_users_upon_whom_one_address_is_forced_one_has_it() {
+async fn of_two_new_users_who_take_one_alias_by_force_one_has_it() {
     let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     for _ in 0..4 {
@@ -171,7 +171,7 @@ async fn guesses_at_a_code_are_counted_one_by_one() {
 }
 
 #[tokio::test]
-async fn who_signs_out_and_deletes_at_once_does_one_of_both() {
+async fn of_a_simultaneous_sign_out_and_deletion_one_succeeds() {
     let pool = Pool::create().await;
     for _ in 0..4 {
         let person = pool.person("race").await;
@@ -180,7 +180,7 @@ async fn who_signs_out_and_deletes_at_once_does_one_of_both() {
             tokio::join!(pool.delete_user(tokens.access_token()), pool.sign_out(tokens.access_token()));
         let there = pool.admin_get_user(&person.username).await;
         match (&deleted, &signed_out) {
-            // The token was of no use any more when the second one came.
+            // The token no longer counted when the second call came.
             (Ok(_), Err(refusal)) => {
                 assert_eq!(refusal.pair(), ("NotAuthorizedException", "Access Token has been revoked"));
                 assert_eq!(there.unwrap_err().exception, "UserNotFoundException");
@@ -217,7 +217,7 @@ async fn wrong_passwords_at_both_processes_are_counted_one_by_one() {
             .unwrap();
     assert_eq!(usize::try_from(failures).unwrap(), counted, "every guess that was answered is counted, once");
     assert!(counted >= 5 || throttled > 0, "{counted} guesses before the lock");
-    // On a slow machine the first lock of a second may end within the storm; each next one is twice as long.
+    // On a slow machine the first lock, of a second, may end during the burst; each next one is twice as long.
     assert!(counted <= 9, "{counted} guesses got through");
     let recorded: i64 = sqlx::query_scalar(
         "select count(*) from activity where user_pool_id = $1 and owner = $2 and type = 'user.sign_in_refused'",
@@ -240,7 +240,7 @@ async fn sign_ins_at_once_are_sessions_of_their_own() {
     for tokens in &tokens {
         pool.get_user(tokens.access_token()).await.unwrap();
     }
-    // Of many who sign out with the same token one is first, and all sessions end.
+    // Of many sign-outs with the same token one is first, and all sessions end.
     let answers = join_all((0..4).map(|_| pool.sign_out(tokens[0].access_token()))).await;
     assert_eq!(outcomes(&answers), BTreeMap::from([("NotAuthorizedException", 3), ("OK", 1)]));
     for tokens in &tokens {
@@ -250,7 +250,7 @@ async fn sign_ins_at_once_are_sessions_of_their_own() {
 }
 
 #[tokio::test]
-async fn who_signs_in_while_being_deleted_is_gone_all_the_same() {
+async fn a_user_who_signs_in_during_their_deletion_is_gone() {
     let pool = Pool::create().await;
     for _ in 0..4 {
         let person = pool.person("leaving").await;

@@ -17,7 +17,7 @@ fn link_pool() -> CreateUserPoolRequest {
     CreateUserPoolRequest { verification_message_template: Some(template), ..email_pool() }
 }
 
-/// A user of a name that needs escaping, who signed up, and the newest message.
+/// A user with a name that needs escaping, who signed up, and their newest message.
 struct Invited {
     pool: Pool,
     username: String,
@@ -34,7 +34,7 @@ impl Invited {
         Self { pool, username, email, message }
     }
 
-    /// Path and parameters of the link.
+    /// Path and query of the link.
     fn link(&self) -> String {
         let link = self.message["link"].as_str().expect("the message has a link");
         let issuer_path = format!("/{}/confirmUser?", self.pool.id);
@@ -62,7 +62,7 @@ fn title(answer: &Answer) -> String {
     rest.split_once("</h1>").expect("a heading").0.to_owned()
 }
 
-/// What each page must have: a link's page holds a code in its address, and a button that others may not press.
+/// Asserts the headers that each page needs: a code stands in its address, and others must not press its button.
 fn assert_safe(answer: &Answer) {
     let header = |name: &str| answer.headers.get(name).map(String::as_str).unwrap_or_default();
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
@@ -86,7 +86,7 @@ async fn a_link_confirms_once_its_page_is_told_to() {
     let body = format!("<p>Hello {shown}, <a href=\"{address}\">this is your link</a>.</p>");
     assert_eq!(invited.message["body"], body);
 
-    // What looks into e-mails before their readers do confirms nothing.
+    // A program that opens the links of an e-mail before its reader confirms nothing.
     for _ in 0..2 {
         let page = invited.get(&invited.link()).await;
         assert_eq!((page.status, title(&page).as_str()), (200, "Confirm your e-mail address"));
@@ -154,7 +154,7 @@ async fn a_client_with_a_secret_sends_links_that_need_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_link_of_the_pools_confirms_nobody_and_tells_nothing() {
+async fn an_invalid_link_confirms_nobody_and_reveals_nothing() {
     let invited = Invited::to(Pool::create_with(link_pool(), password_client()).await).await;
     let other = Pool::create_with(link_pool(), password_client()).await;
     let link = invited.link();
@@ -163,13 +163,13 @@ async fn what_is_not_a_link_of_the_pools_confirms_nobody_and_tells_nothing() {
     let wrong = if code == "000000" { "111111" } else { "000000" };
     let long = "a".repeat(200);
     let links = [
-        // Incomplete, or not as parameters are.
+        // An incomplete query, or a malformed one.
         path.to_owned(),
         format!("{path}?client_id=&user_name=&confirmation_code="),
         link.replace("confirmation_code=", "code="),
         format!("{path}?client_id=%FF&user_name=%FF&confirmation_code=%FF"),
         link.replace("user_name=", &format!("user_name={long}")),
-        // A wrong code, nobody's name, somebody else's client or pool.
+        // A wrong code, an unknown name, another client, another pool.
         link.replace(code, wrong),
         link.replace("user_name=", "user_name=nobody"),
         link.replace(&invited.pool.client_id, &other.client_id),
@@ -184,7 +184,7 @@ async fn what_is_not_a_link_of_the_pools_confirms_nobody_and_tells_nothing() {
     }
     assert_eq!(invited.status().await, "UNCONFIRMED");
     assert_eq!(title(&invited.get(path).await), "This link is not valid");
-    // The code is that of ConfirmSignUp, for those who take it from the link.
+    // The link's code is valid for ConfirmSignUp as well.
     invited.pool.confirm(&invited.username, code).await.unwrap();
     other.verify().await;
     invited.pool.verify().await;
@@ -206,7 +206,7 @@ async fn five_wrong_links_spend_the_code() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_somebodys_alias_is_not_taken_by_a_link() {
+async fn a_link_takes_no_alias_from_another_user() {
     let aliases = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..link_pool() };
     let pool = Pool::create_with(aliases, password_client()).await;
     let owner = pool.person("owner").await;

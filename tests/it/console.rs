@@ -1,4 +1,4 @@
-//! The development console as a browser asks for it. What a browser makes of it is tested with one, in `tests/clients`.
+//! The development console as a browser requests it. `tests/clients` runs it in a browser.
 
 use std::net::SocketAddr;
 
@@ -16,14 +16,14 @@ use crate::support::stream::Following;
 use crate::support::wire;
 
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-/// A user name, as Cognito takes it.
+/// A user name with markup, which Cognito's rules allow.
 const HOSTILE: &str = "\"><script>alert(1)</script>";
 
 async fn look(http: SocketAddr, path: &str) -> Answer {
     send(http, "GET", path, &[BROWSER], b"").await
 }
 
-/// A page that is there, with what all of them have.
+/// Gets a page, and asserts what all pages have.
 async fn page(http: SocketAddr, path: &str) -> String {
     let answer = look(http, path).await;
     assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -69,7 +69,7 @@ async fn a_message_is_shown_as_its_reader_sees_it_and_nothing_in_it_runs() {
     pool.sign_up(&username, &[("email", &email)]).await.unwrap();
     let code = pool.api.code_for(&email).await;
     let http = pool.api.next().http;
-    // A part of the address is enough, however it is written.
+    // A part of the address is enough, in any case.
     let part = encoded(&email.to_uppercase()[..20]);
     for query in [
         format!("to={}", encoded(&email)),
@@ -163,7 +163,7 @@ async fn a_message_arrives_without_reloading_once_and_only_where_it_is_asked_for
     assert!(items[1].html.contains(&format!("{other}@example.com")), "{items:?}");
     assert_eq!(items.len(), 2, "each comes once: {items:?}");
     assert!(some.items(1).await[0].html.contains(&format!("{other}@example.com")));
-    // Who was away says what was seen last, and hears the rest.
+    // A client that was away names the last event that it saw, and gets the rest.
     let third = unique("third");
     pool.sign_up(&third, &[("email", &format!("{third}@example.com"))]).await.unwrap();
     pool.api.code_for(&format!("{third}@example.com")).await;
@@ -173,7 +173,7 @@ async fn a_message_arrives_without_reloading_once_and_only_where_it_is_asked_for
 }
 
 #[tokio::test]
-async fn pages_of_elsewhere_follow_nothing_and_there_are_few_streams() {
+async fn pages_of_other_origins_get_no_streams_and_streams_are_limited() {
     let http = shared_server().await.address.http;
     for site in ["cross-site", "same-site"] {
         for path in ["/dev/messages/stream", "/dev/events/stream"] {
@@ -186,7 +186,7 @@ async fn pages_of_elsewhere_follow_nothing_and_there_are_few_streams() {
     }
     assert_eq!(Following::open(http, "/dev/messages/stream", &[]).await.status(), 503);
     drop(open);
-    // Who has gone is noticed.
+    // The server notices that a client has gone.
     let is_free = async || Following::open(http, "/dev/messages/stream", &[]).await.status() == 200;
     assert!(eventually(is_free).await);
 }
@@ -241,7 +241,7 @@ async fn events_are_shown_as_they_are_published_and_arrive_without_reloading() {
     assert!(!text.contains(&person.email), "nothing personal is published");
     let items = live.items(1).await;
     assert!(items[0].html.contains("userpool.user.code_sent.v1"), "{items:?}");
-    // The facts are in the other topic.
+    // Facts are in the other topic.
     assert!(!text.contains("userpool.user.code_sent"), "{text}");
     let facts = page(http, &format!("/dev/events?log=activity&pool={}", pool.id)).await;
     assert!(facts.contains("userpool.user.code_sent.v1"));
@@ -280,7 +280,7 @@ async fn lists_are_bounded_and_go_on() {
         assert_eq!((rows(&second), next(&second)), (2, None), "{list}");
         assert!(second.contains("First page"), "{list}");
     }
-    // What is in the lists leads on, whatever it is called.
+    // Links in lists work for any name.
     let users = page(http, &format!("/dev/pools/{}/users?find={}", pool.id, encoded(&format!("{HOSTILE}03")))).await;
     assert_eq!(users.matches("<tr role=\"row\"><td").count(), 1, "{users}");
     let user = users.split("data-column=\"Name\"><a href=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
@@ -295,7 +295,7 @@ async fn lists_are_bounded_and_go_on() {
     pool.verify().await;
 }
 
-/// The request in a command of a page, as the shell and the program would read it.
+/// The request in a command on a page, as the shell and the program would parse it.
 fn request_of(text: &str, command: &str) -> Value {
     let (_, rest) =
         text.split_once(&format!("aws cognito-idp {command} --cli-input-json ")).expect("the command is there");
@@ -311,7 +311,7 @@ fn request_of(text: &str, command: &str) -> Value {
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"))
 }
 
-/// A pool with one of everything, on a server.
+/// A server with a pool that has one of everything.
 struct Furnished {
     address: &'static Address,
     channel: Channel,
@@ -362,14 +362,14 @@ impl Furnished {
         page(self.address.http, &format!("/dev/pools/{}{place}", self.pool)).await
     }
 
-    /// Does what a page says, by the commands of these operations.
+    /// Runs the commands of these operations, as a page shows them.
     async fn follow(&self, text: &str, operations: &[(&str, &str)]) {
         for (operation, command) in operations {
             self.must(operation, request_of(text, command)).await;
         }
     }
 
-    /// All that is set of the pool.
+    /// All settings of the pool.
     async fn settings(&self) -> Value {
         let mut described = self.must("DescribeUserPool", json!({ "UserPoolId": self.pool })).await;
         let pool = described["UserPool"].as_object_mut().expect("a pool");
@@ -379,7 +379,7 @@ impl Furnished {
 }
 
 #[tokio::test]
-async fn the_commands_of_a_pool_change_nothing_of_what_is_as_it_is_and_make_one_like_it() {
+async fn the_commands_of_a_pool_change_nothing_and_can_create_a_copy() {
     let furnished = Furnished::create().await;
     let (before, text) = (furnished.settings().await, furnished.page("").await);
     furnished.follow(&text, &[("UpdateUserPool", "update-user-pool")]).await;
@@ -391,7 +391,7 @@ async fn the_commands_of_a_pool_change_nothing_of_what_is_as_it_is_and_make_one_
 }
 
 #[tokio::test]
-async fn the_commands_of_what_is_in_a_pool_do_what_they_say() {
+async fn the_commands_of_clients_users_and_groups_work() {
     let furnished = Furnished::create().await;
     let text = furnished.page(&format!("/clients/{}", furnished.client)).await;
     assert!(!text.contains(&furnished.secret), "the secret is not shown");

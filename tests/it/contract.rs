@@ -1,5 +1,5 @@
-//! What is promised in the protos, and that the server keeps it: services and operations, what is not built yet, reflection,
-//! health, and browsers.
+//! The promises of the protos, and that the server keeps them: services and operations, operations that are not built,
+//! reflection, health, and browsers.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ use crate::support::refusals::contract::{self, Entry, Sets};
 use crate::support::refusals::method;
 use crate::support::wire::{self, Refusal, operations};
 
-/// Those of the first contract, and RevokeToken and GetTokensFromRefreshToken, which came to Cognito later.
+/// The operations of the first contract, and two that Cognito added later: RevokeToken and GetTokensFromRefreshToken.
 const OPERATIONS: usize = 102;
 
 #[test]
@@ -66,7 +66,7 @@ fn every_rpc_has_a_comment_and_messages_of_its_own() {
 fn fields_have_cognitos_names_and_tell_whether_they_are_set() {
     for message in messages_of_operations() {
         for field in message.fields() {
-            // The one structure that Cognito writes in small letters.
+            // The one structure whose members have lower-case names in Cognito.
             let small = message.name() == "HttpHeader";
             assert!(
                 small || field.json_name().starts_with(|first: char| first.is_ascii_uppercase()),
@@ -97,7 +97,7 @@ fn refusals_are_declared_once_and_reads_list_no_conflicts() {
 }
 
 #[test]
-fn what_two_operations_refuse_alike_is_said_once_in_a_set() {
+fn refusals_shared_by_operations_are_declared_once_in_a_set() {
     let sets = Sets::of(&method(Operation::SignUp.info())).expect("the sets");
     let kind = descriptor_pool().get_enum_by_name("userpool.v1.RefusalSet").expect("their names");
     let declared: BTreeSet<_> = kind.values().map(|value| value.number()).filter(|number| *number != 0).collect();
@@ -106,7 +106,7 @@ fn what_two_operations_refuse_alike_is_said_once_in_a_set() {
     let (mut said, mut included) = (BTreeSet::new(), BTreeSet::new());
     for entry in of_sets.chain(of_operations) {
         match entry {
-            // Of an operation that is not built nothing is said yet but the exception's name.
+            // For an operation that is not built, only the exception's name is declared so far.
             Entry::Own(refusal) if refusal.when.is_empty() => {}
             Entry::Own(refusal) => {
                 assert!(!said.contains(&refusal), "said twice, so it belongs in a set: {refusal:?}");
@@ -120,7 +120,7 @@ fn what_two_operations_refuse_alike_is_said_once_in_a_set() {
     assert_eq!(included, declared, "a set that no operation includes");
 }
 
-/// Every message that a request or a response holds, themselves included.
+/// Every request and response message, and every message inside them.
 fn messages_of_operations() -> Vec<MessageDescriptor> {
     let message = |name: &str| descriptor_pool().get_message_by_name(name).expect("a message");
     let mut open: Vec<_> = operations().flat_map(|info| [message(info.request), message(info.response)]).collect();
@@ -141,7 +141,7 @@ fn messages_of_operations() -> Vec<MessageDescriptor> {
 }
 
 #[tokio::test]
-async fn what_is_not_built_says_so_at_both_doors() {
+async fn an_operation_that_is_not_built_says_so_at_both_doors() {
     let server = shared_server().await;
     let channel = wire::channel(&server.address).await;
     let built = operations().filter(|info| info.built).count();
@@ -271,7 +271,7 @@ async fn a_browser_calls_over_grpc_web() {
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
     assert!(exposed.contains("grpc-status") && exposed.contains("grpc-message"), "{exposed}");
-    // The status stands in the headers, as nothing comes before it, or in the trailers at the end of the body.
+    // The status is in the headers if nothing precedes it, else in the trailers at the end of the body.
     let trailers = String::from_utf8_lossy(&answer.body).into_owned();
     let status = answer.header("grpc-status").map(str::to_owned);
     assert!(status.as_deref() == Some("16") || trailers.contains("grpc-status:16"), "{status:?} {trailers:?}");

@@ -34,7 +34,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The one sentence of a process that ended at once.
+/// The single sentence on standard error of a process that ended at once.
 pub fn sentence_of(mut dev: Dev) -> String {
     assert!(!dev.is_ready(), "it started: {}", dev.output());
     assert_eq!(dev.wait().code(), Some(1));
@@ -51,7 +51,7 @@ fn assert_gone(postmaster: u32) {
     reaper().forget_pid(postmaster);
 }
 
-/// Starts on a data directory of its own database; should this test fail, its server ends too.
+/// Starts on a data directory with its own database. If the test fails, the database server ends too.
 fn start(data: &Path, adjust: impl FnOnce(&mut Command)) -> (Dev, u32) {
     let dev = Dev::start(data, adjust);
     let postmaster = dev.postmaster().expect("it has a database of its own");
@@ -74,7 +74,7 @@ fn a_second_start_finds_the_data_whatever_ended_the_first() {
     assert!(dev.end(Signal::SIGTERM).success(), "{}", dev.log());
     assert_gone(postmaster);
 
-    // The same credential works, at whatever address the second run listens.
+    // The same credential works at the second run's addresses.
     let (mut dev, postmaster) = start(&data, |_| {});
     let second = dev.variables();
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "USERPOOL_TOKEN", "USERPOOL_DATABASE_URL"] {
@@ -82,12 +82,12 @@ fn a_second_start_finds_the_data_whatever_ended_the_first() {
     }
     assert_eq!(call("DescribeUserPool", &wanted, &second)["UserPool"], pool["UserPool"]);
 
-    // Another run on the same directory says who is in its way.
+    // A second run on the same directory names the first one.
     let sentence = sentence_of(Dev::spawn(&data, |_| {}));
     assert!(sentence.contains(&format!("another `userpool dev` (process {}) is running on", dev.id())), "{sentence}");
 
     dev.end(Signal::SIGKILL);
-    // A shell that has read dev.env means this database and this broker, and no others.
+    // Variables from dev.env, as a shell has them after reading it, lead to this database and this broker only.
     let (mut dev, next) = start(&data, |command| {
         command.envs(&second);
     });
@@ -107,7 +107,7 @@ fn a_start_that_is_broken_off_leaves_nothing_behind() {
     let data = data_directory("broken-off");
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut dev = Dev::spawn(&data, |_| {});
-        // As soon as its database server is there, and long before it is ready.
+        // As soon as its database server runs, long before it is ready.
         assert!(poll_until(Duration::from_secs(60), || dev.postmaster().is_some_and(is_alive)), "{}", dev.log());
         let postmaster = dev.postmaster().expect("it was there");
         reaper().watch(postmaster, End::Quit);
@@ -144,7 +144,7 @@ fn assert_variables(data: &Path, variables: &Variables) {
         assert!(address.is_ok_and(|address| address.ip().is_loopback()), "{name} is {}", value(name));
     }
     assert!(value("USERPOOL_DATABASE_URL").starts_with("postgres://"));
-    // It is for a shell to read.
+    // A shell can read the file.
     let script = ". \"$1\" && printf %s \"$USERPOOL_TOKEN\"";
     let shell = Command::new("/bin/sh").args(["-c", script, "sh"]).arg(&file).output().expect("a shell starts");
     assert_eq!(text(&shell.stdout), value("USERPOOL_TOKEN"));
@@ -166,7 +166,7 @@ fn a_port_in_use_is_told_and_nothing_is_left_behind() {
 }
 
 #[test]
-fn what_is_in_the_way_of_the_database_is_told_in_one_sentence() {
+fn an_obstacle_to_the_database_is_told_in_one_sentence() {
     let data = data_directory("version");
     fs::create_dir(data.join("postgres")).expect("the directory is ours");
     fs::write(data.join("postgres/PG_VERSION"), "9\n").expect("the directory is ours");
@@ -314,7 +314,7 @@ fn the_log_is_readable_and_verify_names_what_differs() {
 }
 
 #[test]
-fn arguments_of_another_form_are_told_with_what_would_be_right() {
+fn malformed_arguments_are_refused_with_the_right_form() {
     for arguments in [&[][..], &["nothing"], &["dev", "--grpc-addr", "here"], &["log", "verify", "--pol", "a"]] {
         let output = userpool().args(arguments).output().expect("the binary was built with this test");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

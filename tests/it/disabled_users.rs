@@ -54,7 +54,7 @@ async fn a_disabled_user_is_kept_out_and_its_tokens_are_of_no_use() {
         enable(&pool, &person.sub).await.unwrap();
         assert_eq!(pool.admin_get_user(&person.username).await.unwrap().enabled, Some(true));
     }
-    // Being enabled again brings back nothing that was over.
+    // Enabling a user again brings back no ended session.
     let revoked = ("NotAuthorizedException", "Access Token has been revoked");
     assert_refused(pool.get_user(tokens.access_token()).await, revoked.0, revoked.1);
     let revoked = ("NotAuthorizedException", "Refresh Token has been revoked");

@@ -1,4 +1,4 @@
-//! Pages that say what the code declares are made from it. `UPDATE_DOCUMENTS=1` writes them anew.
+//! Parts of pages that repeat declarations of the code are generated. `UPDATE_DOCUMENTS=1` rewrites them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -60,7 +60,7 @@ fn the_table_of_settings_is_what_serve_takes() {
 }
 
 #[test]
-fn the_configuration_that_is_shown_is_one() {
+fn the_shown_configuration_is_valid() {
     let (_, text) = page("docs/running.md");
     let (_, rest) = text.split_once("```toml\n").expect("a configuration is shown");
     let (shown, _) = rest.split_once("```").expect("it ends");
@@ -71,7 +71,7 @@ fn the_configuration_that_is_shown_is_one() {
     settings.sms.expect("it is shown").check().expect("it is safe");
 }
 
-/// Key, flag, variable and meaning of an argument; the file itself and the help are no settings.
+/// Key, flag, variable and meaning of an argument; `None` for `--config` and `--help`, which are no settings.
 fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
     const SECTIONS: [&str; 6] = ["connections", "database", "kafka", "limits", "password-hash", "tls"];
     let (flag, variable) = (argument.get_long()?, argument.get_env()?.to_str()?);
@@ -100,7 +100,7 @@ fn the_tables_of_events_are_what_the_protos_declare() {
         .flat_map(|message| message.oneofs().filter(|oneof| !oneof.is_synthetic()).collect::<Vec<_>>());
     let fields: Vec<_> = oneofs.flat_map(|oneof| oneof.fields().collect::<Vec<_>>()).collect();
     assert_eq!(fields.len(), EVENT_TYPES.len(), "both are in the order of the protos");
-    // What each oneof is called says which log its events are of.
+    // The name of a oneof says to which of the two logs its events belong.
     for (topic, oneof) in [("directory", "event"), ("activity", "activity")] {
         let mut table = String::from("| `ce_type` | What happened | Fields of the body |\n|---|---|---|\n");
         for (field, event) in fields.iter().zip(EVENT_TYPES) {
@@ -115,7 +115,7 @@ fn the_tables_of_events_are_what_the_protos_declare() {
     }
 }
 
-/// What the protos say of something in a file, in one line.
+/// The comment of the protos on a declaration, in one line.
 pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let information = file.file_descriptor_proto().source_code_info.as_ref().expect("descriptors have comments");
     let location = information.location.iter().find(|location| location.path == path);
@@ -123,7 +123,7 @@ pub fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The part of a page between two markers is what it should be, or is made so.
+/// Asserts that the part of a page between two markers is up to date, or rewrites it.
 fn assert_part_is(name: &str, part: &str, expected: &str) {
     let (path, text) = page(name);
     let (begin, end) = (format!("<!-- {part}:begin -->\n"), format!("<!-- {part}:end -->"));

@@ -1,4 +1,4 @@
-//! What is left of a user who deleted itself: nothing personal, and a log that still replays.
+//! What is left of a user who deleted themselves: nothing personal, and a log that still replays.
 
 use userpool::proto::v1::*;
 
@@ -46,7 +46,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     let dump = async || tokio::task::spawn_blocking(|| environment.postgres.dump(DATABASE)).await.unwrap();
     let before = dump().await;
     for value in &personal {
-        // Otherwise the check below would look for what never was there.
+        // Otherwise the check below would search for values that never existed.
         assert!(before.contains(value.as_str()), "{value} is not in the dump");
     }
     pool.delete_user(tokens.access_token()).await.unwrap();
@@ -54,7 +54,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
     let found = personal.iter().filter(|value| after.contains(value.as_str())).count();
     assert_eq!(found, 0, "personal values in the dump");
     assert!(after.contains(&sub), "the log keeps its shape");
-    // In the forms that a dump has of bytes, too.
+    // Also in the forms in which a dump shows bytes.
     let coded = |value: &str| {
         use base64::Engine;
         [hex::encode(value), base64::engine::general_purpose::STANDARD.encode(value)]
@@ -84,7 +84,7 @@ async fn nothing_personal_is_left_of_a_deleted_user() {
 }
 
 #[tokio::test]
-async fn what_was_known_of_an_invited_user_goes_with_it() {
+async fn everything_about_an_invited_user_goes_with_them() {
     const TEMPORARY: &str = "Temporary-horse-7";
     let pool = Pool::create().await;
     let (name, nick) = (unique("invited"), unique("nick"));

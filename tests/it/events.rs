@@ -5,7 +5,7 @@ use userpool::proto::v1::*;
 use crate::support::events::{ACTIVITY, DIRECTORY, Record, read_until};
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client};
 
-/// The records of a key, once there are so many of them.
+/// The records of a key, once there are at least this many.
 async fn records_of(pool: &Pool, topic: &'static str, owner: &str, count: usize) -> Vec<Record> {
     let key = format!("{}/{owner}", pool.id);
     let wanted = key.clone();
@@ -98,7 +98,7 @@ async fn a_trace_goes_with_its_event() {
     let answer = loop {
         let address = environment.processes[environment.next()].http;
         let answer = crate::support::http::send(address, "POST", "/", &headers, body.to_string().as_bytes()).await;
-        // The scenarios run in parallel: there may be no capacity for this moment.
+        // Scenarios run in parallel, so there may be no capacity at the moment.
         if answer.status == 200 || answer.exception().0 != "TooManyRequestsException" {
             break answer;
         }

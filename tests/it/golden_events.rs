@@ -1,7 +1,7 @@
-//! Events as they stand in logs for ever: a fixture of every type and version is read, and written back the same.
+//! Events as logs hold them for ever: a fixture of every type and version is read, and written back unchanged.
 //!
-//! `UPDATE_FIXTURES=1` writes the fixtures that are missing and touches none that is there: what was written once is what
-//! some log holds.
+//! `UPDATE_FIXTURES=1` writes missing fixtures and changes no existing one, because some log holds what was once
+//! written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -24,14 +24,14 @@ use userpool::proto::events::{
 };
 use userpool::proto::{EVENT_TYPES, EventPayload, EventType, descriptor_pool};
 
-/// Reads and writes payloads of a type, by the aggregate that the type's name begins with.
+/// Calls the generated code of the aggregate with which a type's name begins, to read and write its payloads.
 macro_rules! of_aggregate {
     ($kind:expr, $then:ident) => {
         match $kind.rsplit_once('.') {
             Some(("user_pool", _)) => $then!(user_pool_event::Event, UserPoolEvent, event),
             Some(("app_client", _)) => $then!(app_client_event::Event, AppClientEvent, event),
             Some(("group", _)) => $then!(group_event::Event, GroupEvent, event),
-            // The facts about a user have types like its events.
+            // Types of facts about a user look like those of the user's events.
             Some(("user", field)) if is_field_of("UserEvent", field) => $then!(user_event::Event, UserEvent, event),
             Some(("user", _)) => $then!(user_activity::Activity, UserActivity, activity),
             Some(("developer", _)) => $then!(developer_activity::Activity, DeveloperActivity, activity),
@@ -103,7 +103,7 @@ fn of_kind(field: &FieldDescriptor) -> Value {
         Kind::Bool => Value::Bool(true),
         Kind::Int32 => Value::I32(7),
         Kind::Int64 => Value::I64(7_000),
-        // The first one after the one that is never written.
+        // The first value after the unspecified one.
         Kind::Enum(kind) => {
             Value::EnumNumber(kind.values().map(|value| value.number()).find(|number| *number > 0).unwrap_or(0))
         }
@@ -122,7 +122,7 @@ fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// Each fixture of a folder, by its name without the ending.
+/// The fixtures of a folder, by file name without extension.
 fn fixtures(name: &str) -> BTreeMap<String, Json> {
     let entries = std::fs::read_dir(folder(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let read = entries.map(|entry| {
@@ -140,7 +140,7 @@ fn event_fixtures() -> BTreeMap<String, Json> {
     fixtures("events")
 }
 
-/// Writes a fixture that is not there. Answers whether it is there now.
+/// Writes a fixture if it is missing and may be written. Returns whether it exists now.
 fn exists_or_is_written(folder_name: &str, name: &str, content: impl FnOnce() -> Json) -> bool {
     let path = folder(folder_name).join(format!("{name}.json"));
     if !path.exists() && std::env::var_os("UPDATE_FIXTURES").is_some() {
@@ -151,13 +151,14 @@ fn exists_or_is_written(folder_name: &str, name: &str, content: impl FnOnce() ->
     path.exists()
 }
 
-/// The payload once the key of the person is destroyed.
+/// The payload after the destruction of the user's key.
 fn erased(mut payload: Json) -> Json {
     payload.as_object_mut().and_then(|members| members.remove("personal")).expect("a personal part");
     payload
 }
 
-/// The fixtures of events that are missing, after those that may be were written: once, before any test reads them.
+/// Events without a fixture, after the missing ones were written where that is allowed: done once, before any test
+/// reads them.
 fn missing_events() -> &'static [String] {
     static MISSING: LazyLock<Vec<String>> = LazyLock::new(|| {
         let mut missing = Vec::new();
@@ -188,7 +189,7 @@ fn every_fixture_is_read_and_written_back_the_same() {
     for (name, payload) in event_fixtures() {
         let (kind, version) = name.split_once(".v").expect("a type and a version");
         let known = EventType::by_name(kind).unwrap_or_else(|| panic!("{kind} can't be read any more"));
-        // A later version, and how an earlier one is lifted to it, comes with its own fixture and its own comparison.
+        // A later version, and the conversion of an earlier one to it, gets its own fixture and comparison.
         assert!(matches!(version, "1" | "1.erased"), "{name} is of a version that nobody writes");
         assert_eq!(written_back(kind, &payload), payload, "{name}");
         let has_person = payload.get("personal").is_some();
@@ -210,7 +211,7 @@ fn a_field_that_no_release_knows_is_not_skipped() {
     }
 }
 
-/// What all fixtures of an aggregate yield, one after the other in the order of their fields.
+/// The state after all fixtures of an aggregate, in the order of their fields.
 fn state_of<A: Aggregate + serde::Serialize>(message: &str, prefix: &str, stream: &StreamId, variant: &str) -> Json {
     let fixtures = event_fixtures();
     let fields = events_message(message).fields().map(|field| format!("{prefix}.{}", field.name())).collect::<Vec<_>>();

@@ -176,7 +176,7 @@ async fn groups_are_listed_by_name_a_page_at_a_time() {
         names.extend(page.groups.into_iter().map(|group| group.group_name.unwrap()));
         assert_eq!(page.next_token.is_some(), left > 0);
         request.next_token = page.next_token;
-        // A page goes on where it ended, whatever came in between.
+        // A page goes on after the last entry of the one before, whatever was added in between.
         let _ = create(&pool, named(&pool, "A")).await;
     }
     assert_eq!(names, ["B", "a", "b", "c", "d"]);
@@ -293,7 +293,7 @@ async fn tokens_say_in_which_groups_a_user_is_now() {
         assert_eq!(access["cognito:groups"], id["cognito:groups"]);
         assert_eq!((access.get("cognito:roles"), access.get("cognito:preferred_role")), (None, None));
     }
-    // With the same rank and another role, neither is preferred.
+    // Two groups with the same rank and different roles: no role is preferred.
     let request = UpdateGroupRequest {
         user_pool_id: Some(pool.id.clone()),
         group_name: Some("editors".into()),

@@ -1,4 +1,4 @@
-//! Whether a user exists is hidden in time as well as in the answer.
+//! Answers and their times do not show whether a user exists.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ const SAMPLES: usize = 40;
 const WRONG: &str = "Wrong-horse-7";
 const WRONG_CODE: (&str, &str) = ("CodeMismatchException", "Invalid verification code provided, please try again.");
 
-/// How far two samples are apart, as Kolmogorov and Smirnov measure it: the largest difference, over all durations, between
-/// the shares of either that took at most so long. 0 for equal samples, 1 for two that don't overlap.
+/// The distance of two samples by Kolmogorov and Smirnov: the largest difference, over all durations, between the
+/// shares of either that took at most as long. 0 for equal samples, 1 for samples that don't overlap.
 fn distance(one: &[Duration], other: &[Duration]) -> f64 {
     ahead(one, other).max(ahead(other, one))
 }
 
-/// How much larger the share of the first is that took at most so long.
+/// How much larger the first sample's share is, at most, that took at most a given time.
 fn ahead(first: &[Duration], second: &[Duration]) -> f64 {
     let share = |sample: &[Duration], limit: Duration| {
         sample.iter().filter(|took| **took <= limit).count() as f64 / sample.len() as f64
@@ -28,14 +28,14 @@ fn ahead(first: &[Duration], second: &[Duration]) -> f64 {
     first.iter().map(|limit| share(first, *limit) - share(second, *limit)).fold(0.0, f64::max)
 }
 
-/// The distance that two samples of one distribution exceed once in a million times, after Smirnov: the square root of
-/// `ln(2 / p) / n` for two samples of `n`.
+/// The distance that two samples of one distribution exceed once in a million cases, by Smirnov: the square root of
+/// `ln(2 / p) / n` for two samples of size `n`.
 fn limit(samples: usize) -> f64 {
     ((2.0_f64 / 1e-6).ln() / samples as f64).sqrt()
 }
 
-/// Known and unknown names take times of one distribution. They are measured in turn, so that whatever
-/// else the machine does slows both alike, and a machine under load does not change what can be told apart by chance.
+/// Asserts that the times at known and unknown names have one distribution. They are measured in turn, so that the
+/// machine's other load slows both alike and does not change what chance can tell apart.
 fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration]) {
     let (distance, limit) = (distance(known, unknown), limit(known.len()));
     let median = |sample: &[Duration]| {
@@ -64,14 +64,14 @@ async fn hiding_pool(request: CreateUserPoolRequest) -> Pool {
     Pool::create_with(request, hiding).await
 }
 
-/// How long a wrong password at a name takes to be refused.
+/// The time until a wrong password at a name is refused.
 async fn refusal(pool: &Pool, name: &str) -> Duration {
     let began = Instant::now();
     assert_refused(pool.sign_in(name, WRONG).await, "NotAuthorizedException", "Incorrect username or password.");
     began.elapsed()
 }
 
-/// Each name is guessed at once, since a second guess would meet the count of the first.
+/// Each name gets one guess, since a second one would find the count of the first.
 #[tokio::test]
 async fn a_wrong_password_takes_as_long_at_a_name_that_nobody_has() {
     let pool = hiding_pool(CreateUserPoolRequest::default()).await;
@@ -90,7 +90,7 @@ async fn a_wrong_password_takes_as_long_at_a_name_that_nobody_has() {
     pool.verify().await;
 }
 
-/// How long it takes to be told that a code went out, and that a guess at it is wrong.
+/// The times until a request for a code is answered, and until a wrong guess at it is refused.
 async fn forgotten(pool: &Pool, name: &str) -> (Duration, Duration) {
     let (client_id, username) = (Some(pool.client_id.clone()), Some(name.to_owned()));
     let request =
@@ -129,7 +129,7 @@ async fn a_forgotten_password_takes_as_long_at_a_name_that_nobody_has() {
     pool.verify().await;
 }
 
-/// How long it takes to be told that a guess at the code of a sign-up is wrong, and that another code went out.
+/// The times until a wrong guess at a sign-up's code is refused, and until another code is sent.
 async fn unconfirmed(pool: &Pool, name: &str) -> (Duration, Duration) {
     let began = Instant::now();
     assert_refused(pool.confirm(name, "no-code").await, WRONG_CODE.0, WRONG_CODE.1);

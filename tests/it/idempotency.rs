@@ -1,4 +1,4 @@
-//! Commands that their caller names by `idempotency-key`: done once, and answered again.
+//! Commands with an `idempotency-key`: done once, and then answered with the stored answer.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ async fn the_same_command_under_the_same_key_is_done_once_and_answered_alike() {
     let (key, before) = (key(), clients(&pool).await);
     let first = pool.api.call_named(&key, client(&pool, "app")).await.unwrap();
     for _ in 0..3 {
-        // The processes take turns, and none of them remembers.
+        // Calls alternate between the processes, so the answer comes from the database.
         assert_eq!(pool.api.call_named(&key, client(&pool, "app")).await.unwrap(), first);
     }
     assert_eq!(clients(&pool).await, before + 1);
@@ -99,7 +99,7 @@ async fn of_many_at_the_same_moment_one_runs_and_all_are_answered_by_it() {
     assert_eq!(ids.len(), 1, "{ids:?}");
     assert_eq!(clients(&pool).await, before + 1);
 
-    // Other requests under one key: one of them wins, the others are told.
+    // Different requests under one key: one of them wins, the others are refused.
     let key = self::key();
     let names: Vec<_> = (0..6).map(|index| format!("app {index}")).collect();
     let calls = names.iter().map(|name| pool.api.call_named(&key, client(&pool, name)));
@@ -128,7 +128,7 @@ async fn a_command_that_can_be_done_once_only_is_answered_by_what_it_did() {
     }
     let message = "User cannot be confirmed. Current status is CONFIRMED";
     assert_refused(pool.api.call(request()).await, "NotAuthorizedException", message);
-    // Its answer goes with the user, and the request is not done once more for somebody of the same name.
+    // The stored answer goes with the user, and the request is not repeated for a new user of the same name.
     let delete = AdminDeleteUserRequest { user_pool_id: Some(pool.id.clone()), username: Some(name.clone()) };
     let delete_key = self::key();
     pool.api.call_named(&delete_key, delete.clone()).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_key_of_another_form_is_refused_where_it_counts() {
     let twice = [("authorization", authorization.as_str()), ("idempotency-key", "a"), ("idempotency-key", "b")];
     assert_refused(pool.api.call_with(&twice, client(&pool, "app")).await, "InvalidParameterException", form);
     pool.api.call_named(&longest, client(&pool, "app")).await.unwrap();
-    // A read is what it is, and a public operation has no caller whose key it could be.
+    // A read ignores the key, and so does a public operation, which has no account whose key it could be.
     let describe = DescribeUserPoolRequest { user_pool_id: Some(pool.id.clone()) };
     pool.api.call_named("two words", describe).await.unwrap();
     let (name, key) = (unique("public"), key());
@@ -209,7 +209,7 @@ async fn a_key_of_another_form_is_refused_where_it_counts() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_sealed_and_lives_for_a_day() {
+async fn stored_answers_are_sealed_and_kept_for_a_day() {
     let pool = Pool::create().await;
     let key = key();
     let created = pool.api.call_named(&key, client(&pool, "app")).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_is_stored_is_sealed_and_lives_for_a_day() {
     assert!(!sealed.windows(secret.len()).any(|window| window == secret.as_bytes()));
     assert!((86_000..=86_400).contains(&left), "{left}");
 
-    // Its day is over, whether it has been swept already or not: the key is free.
+    // After a day the key is free again, swept or not.
     let past = Clock.now().plus_seconds(-1).seconds();
     sqlx::query("update stored_answers set expires_at = to_timestamp($2) where idempotency_key = $1")
         .bind(&key)
@@ -278,7 +278,7 @@ async fn a_sign_in_under_a_key_begins_one_session_and_answers_its_tokens() {
 }
 
 #[tokio::test]
-async fn what_a_sign_in_under_a_key_was_answered_goes_with_the_user() {
+async fn the_stored_answer_of_a_sign_in_goes_with_the_user() {
     let pool = Pool::create().await;
     let person = pool.person("erased-tokens").await;
     let sign_in = trusted_sign_in(&pool, &person.username, PASSWORD).await;
@@ -312,7 +312,7 @@ async fn what_a_sign_in_under_a_key_was_answered_goes_with_the_user() {
     pool.verify().await;
 }
 
-/// Whether an answer is sealed under a user's key: it is if it was written together with what happened to the user.
+/// Whether an answer is sealed under a user's key; it is if it was written together with a change of the user.
 async fn is_sealed_for_a_user(pool: &Pool, key: &str) -> bool {
     sqlx::query_scalar(
         "select kind = 'user' from stored_answers join keys using (user_pool_id, key_id) where idempotency_key = $1",

@@ -1,5 +1,6 @@
-//! Imports point one way, as ARCHITECTURE.md draws it, and no two modules need each other. Read from the source itself:
-//! `use` and every path that begins at `crate`, `super` or `self`, those in macros too. Tests may import what they like.
+//! Imports point one way, as ARCHITECTURE.md draws it, and no two modules import each other. Read from the source:
+//! `use` declarations, and every path that begins with `crate`, `super` or `self`, in macros as well. Tests may import
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,14 +10,14 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
 
-/// The picture, from the outside in. What shares a line stands side by side, and none of it imports another.
+/// The layers of the picture, from the outermost inwards. Modules of one layer import none of each other.
 const LAYERS: [&[&str]; 6] =
     [&["cli"], &["api"], &["app"], &["tokens", "delivery", "kafka", "limits", "pages"], &["store"], &["domain"]];
 
-/// What stands beside the picture, with what it imports itself.
+/// Modules beside the layers, each with the modules that it may import.
 const BESIDE: [(&str, &[&str]); 3] = [("proto", &[]), ("environment", &["domain"]), ("secret_file", &[])];
 
-/// What rules may import: they are given the time and the random values.
+/// What `domain` may import: it gets time and random values as arguments.
 const OF_DOMAIN: [&str; 1] = ["proto"];
 
 #[test]
@@ -68,17 +69,17 @@ fn is_downwards(from: &str, to: &str) -> bool {
     }
 }
 
-/// A module by the names on the way to it: `store::commit` is `["store", "commit"]`, and the crate itself is empty.
+/// A module by the names of its path: `store::commit` is `["store", "commit"]`, and the crate itself is empty.
 type Module = Vec<String>;
 
-/// Paths by the two modules side by side that they lead from and to.
+/// Paths, by the pair of sibling modules between which they lead.
 type Edges = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// What the modules of a crate name.
+/// The paths that the modules of a crate name.
 #[derive(Default)]
 struct Imports {
     modules: BTreeSet<Module>,
-    /// What a module gives on with `pub use`: the path that others name, and where it leads.
+    /// Re-exports by `pub use`: from the path that others name to the original one.
     given_on: BTreeMap<Module, Module>,
     /// The paths that each module names.
     named: BTreeSet<(Module, Module)>,
@@ -122,7 +123,7 @@ impl Imports {
         Reader { imports: self, module: module.clone() }.visit_file(&file);
     }
 
-    /// The module in which a path ends, where others give it on.
+    /// The module that defines a path, after re-exports.
     fn home(&self, path: &Module) -> Module {
         let mut path = path.clone();
         let mut seen = BTreeSet::new();
@@ -138,7 +139,7 @@ impl Imports {
         path
     }
 
-    /// Which modules name which others, by the module in which both are. A parent and its child may name each other.
+    /// Which sibling modules name each other's paths, by their parent. A parent and its child may name each other.
     fn edges(&self) -> BTreeMap<Module, Edges> {
         let mut edges: BTreeMap<Module, Edges> = BTreeMap::new();
         for (from, path) in &self.named {
@@ -154,7 +155,7 @@ impl Imports {
     }
 }
 
-/// Modules each of which leads to all others of its circle.
+/// Sets of modules in which each leads to all others.
 fn circles(edges: &Edges) -> BTreeSet<BTreeSet<String>> {
     let reached = |start: &String| {
         let mut reached = BTreeSet::new();
@@ -171,14 +172,14 @@ fn circles(edges: &Edges) -> BTreeSet<BTreeSet<String>> {
     within.map(|name| all[*name].iter().filter(|other| leads_back(other, name)).cloned().collect()).collect()
 }
 
-/// Notes what one module names.
+/// Collects the paths that one module names.
 struct Reader<'a> {
     imports: &'a mut Imports,
     module: Module,
 }
 
 impl Reader<'_> {
-    /// A path from the crate's root, if it begins in this crate.
+    /// A path from the crate's root; `None` if it begins in another crate.
     fn absolute(&self, segments: &[String]) -> Option<Module> {
         let (first, rest) = segments.split_first()?;
         let mut path = match first.as_str() {
@@ -227,11 +228,11 @@ impl Reader<'_> {
         self.name(&segments);
         if is_given_on {
             let known_as = renamed.or_else(|| segments.last().cloned()).expect("a name");
-            // A path that begins elsewhere begins at a child, or in another crate, whose modules are none of these.
+            // Any other path begins at a child module, or in another crate, whose modules are none of these.
             let of_child = || self.module.iter().chain(&segments).cloned().collect();
             let target = self.absolute(&segments).unwrap_or_else(of_child);
             let shown: Module = self.module.iter().chain([&known_as]).cloned().collect();
-            // `pub use name::name` leads into the module that has the name already.
+            // `pub use name::name` leads into the module of that name, which is known already.
             if !target.starts_with(&shown) {
                 self.imports.given_on.insert(shown, target);
             }

@@ -1,5 +1,5 @@
-//! What AWS CDK and Amplify Gen 2 ask for, as CloudFormation calls the API with it. Terraform itself is run by
-//! `tests/clients/terraform_scenario.sh`.
+//! The requests that AWS CDK and Amplify Gen 2 make through CloudFormation. `tests/clients/terraform_scenario.sh` runs
+//! Terraform itself.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn with(mut base: Value, more: Value) -> Value {
     base
 }
 
-/// `new UserPool(this, 'Pool')`.
+/// The request of CDK for `new UserPool(this, 'Pool')`.
 fn cdk_default() -> Value {
     let recovery = json!([
         { "Name": "verified_phone_number", "Priority": 1 },
@@ -40,7 +40,7 @@ fn cdk_default() -> Value {
     )
 }
 
-/// The sender of SMS that CDK makes beside a pool which needs one.
+/// The SMS configuration that CDK adds to a pool that needs one.
 fn sms_configuration() -> Value {
     json!({ "ExternalId": "StackPool1A2B3C4D", "SnsCallerArn": "arn:aws:iam::123456789012:role/pool-sms" })
 }
@@ -82,7 +82,7 @@ fn cdk_customised() -> Value {
     )
 }
 
-/// `defineAuth({ loginWith: { email: true } })`.
+/// The pool of Amplify Gen 2 for `defineAuth({ loginWith: { email: true } })`.
 fn amplify_default() -> Value {
     with(
         messages(),
@@ -106,7 +106,7 @@ fn amplify_default() -> Value {
 
 const SCOPES: [&str; 5] = ["profile", "phone", "email", "openid", "aws.cognito.signin.user.admin"];
 
-/// `pool.addClient('Client')` of CDK.
+/// The request of CDK for `pool.addClient('Client')`.
 fn cdk_client() -> Value {
     json!({
         "ClientName": "Client-AbCdEf", "AllowedOAuthFlows": ["implicit", "code"], "AllowedOAuthScopes": SCOPES,
@@ -126,7 +126,7 @@ fn amplify_client() -> Value {
     )
 }
 
-/// A client of CDK with all that it offers and needs no feature that is missing.
+/// A client of CDK with every property whose feature is built or stored.
 fn cdk_customised_client() -> Value {
     with(
         cdk_client(),
@@ -152,7 +152,7 @@ async fn must(api: &Api, operation: &str, request: &Value) -> Value {
     if answer.body.is_empty() { Value::Null } else { answer.json() }
 }
 
-/// Asserts that what was asked for is shown; what is shown beside it is the server's.
+/// Asserts that the shown value contains everything that was requested; the server may show more.
 #[track_caller]
 fn assert_shown(asked: &Value, shown: &Value, path: &str) {
     match asked {
@@ -165,7 +165,7 @@ fn assert_shown(asked: &Value, shown: &Value, path: &str) {
     }
 }
 
-/// A pool as it was asked for, by the names under which it is shown.
+/// A requested pool, with the names under which the members are shown.
 fn shown_as(request: &Value) -> Value {
     let mut expected = request.clone();
     let members = expected.as_object_mut().expect("an object");
@@ -193,7 +193,7 @@ async fn what_cdk_and_amplify_ask_for_is_taken_and_shown_as_it_was_given() {
         let ids = json!({ "UserPoolId": id, "ClientId": created["ClientId"] });
         let described = must(&api, "DescribeUserPoolClient", &ids).await["UserPoolClient"].clone();
         assert_shown(&client, &described, "UserPoolClient");
-        // The same stack again changes nothing.
+        // Applying the same stack again changes nothing.
         let update = with(client, ids);
         assert_eq!(must(&api, "UpdateUserPoolClient", &update).await["UserPoolClient"], described);
     }
@@ -218,7 +218,7 @@ async fn the_second_factors_of_a_stack_are_set_after_its_pool() {
     assert_eq!(set, factors);
     let pool = json!({ "UserPoolId": id });
     assert_eq!(must(&api, "GetUserPoolMfaConfig", &pool).await, factors);
-    // An update of the stack names all that CDK names, and leaves the factors alone.
+    // An update of the stack names all members that CDK knows, and leaves the factors as they are.
     let mut update = with(cdk_customised(), pool.clone());
     for fixed in ["PoolName", "Schema", "UsernameAttributes"] {
         update.as_object_mut().expect("an object").remove(fixed);

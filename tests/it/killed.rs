@@ -1,5 +1,5 @@
-//! A server that is killed in the middle of its work: what it answered has happened, what it did not answer has happened
-//! whole or not at all.
+//! A server that is killed while it works: each command that it answered is done, and each that it did not answer is
+//! done completely or not at all.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -19,16 +19,16 @@ use crate::support::serve::{Installation, Serve};
 
 const PREFIX: &str = "killed.";
 const DIRECTORY: &str = "killed.userpool.directory";
-/// So many sign up at one moment.
+/// How many callers sign users up at the same time.
 const CALLERS: usize = 12;
-/// So many have an answer when the server is killed.
+/// How many answers there are when the server is killed.
 const ANSWERS: usize = 40;
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("it does not panic")
 }
 
-/// A server that any number of hashes keeps busy, with the relay at work.
+/// A server with the relay at work, which any number of hashes keeps busy.
 fn start(installation: &Installation) -> Serve {
     let brokers = &environment().kafka.bootstrap;
     installation.start(
@@ -62,7 +62,7 @@ async fn sign_up(address: SocketAddr, client: &str, name: &str) -> Option<Answer
     send_if_there(address, "POST", "/", &target, body.to_string().as_bytes()).await
 }
 
-/// Signs users up until the server is there no more. Answers the `sub`s of those who got an answer.
+/// Signs users up until the server is gone. Returns the `sub`s of the users whose sign-up was answered.
 async fn keep_signing_up(
     address: SocketAddr,
     client: String,
@@ -82,13 +82,13 @@ async fn keep_signing_up(
     subs
 }
 
-/// Whose rows a statement finds.
+/// The `sub`s of the rows that a statement finds.
 async fn subs(database: &PgPool, statement: &'static str) -> BTreeSet<String> {
     sqlx::query_scalar::<_, String>(statement).fetch_all(database).await.unwrap().into_iter().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_answered_before_a_server_was_killed_has_signed_up_and_others_have_wholly_or_not_at_all() {
+async fn sign_ups_answered_before_a_kill_are_done_and_others_completely_or_not_at_all() {
     let (installation, mut server, client) = blocking(|| {
         let postgres = &environment().postgres;
         postgres.create_database("killed");
@@ -137,7 +137,7 @@ async fn who_was_answered_before_a_server_was_killed_has_signed_up_and_others_ha
     ] {
         assert_eq!(subs(&database, part).await, signed_up, "{part}");
     }
-    // It goes on where it was: whoever had no answer tries again, and finds out.
+    // The service goes on where it was: a caller without an answer tries again and learns the outcome.
     let again = sign_up(server.http, &client, "user-0-0").await.expect("the server is there again");
     assert_eq!(again.exception().0, "UsernameExistsException");
     let new = sign_up(server.http, &client, "newcomer").await.expect("the server is there again");

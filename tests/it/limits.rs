@@ -1,4 +1,4 @@
-//! What there may be only so many of: a limit holds however many ask at the same time, and at two processes.
+//! Limits on counts: a limit holds for any number of simultaneous requests, at two processes.
 
 use futures::future::join_all;
 use sqlx::{Connection, PgConnection};
@@ -15,7 +15,7 @@ use crate::support::serve::{Installation, Serve};
 const FULL: &str = "LimitExceededException";
 const GROUPS: &str = "The user pool has as many groups as it can have.";
 const CLIENTS: &str = "The user pool has as many app clients as it can have.";
-/// So many ask at once for what there are three of.
+/// How many ask at the same time where three are allowed.
 const MANY: usize = 24;
 
 /// Two servers on a database of their own, with low limits.
@@ -72,7 +72,7 @@ fn client_request(pool: &str) -> CreateUserPoolClientRequest {
     }
 }
 
-/// How many succeeded; all others were refused in this way.
+/// How many succeeded. All others must be refused in this way.
 fn successes<T: std::fmt::Debug>(answers: Vec<Result<T, Refusal>>, refusal: (&str, &str)) -> usize {
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     for answer in refused {
@@ -90,7 +90,7 @@ async fn a_pool_never_has_more_groups_clients_and_attributes_than_it_may() {
     assert_eq!(successes(groups, (FULL, GROUPS)), 3);
     let listed = api.call(ListGroupsRequest { user_pool_id: Some(pool.clone()), ..Default::default() }).await.unwrap();
     assert_eq!(listed.groups.len(), 3);
-    // What ends makes room for one.
+    // Deleting one makes room for another.
     let ended = listed.groups[0].group_name.clone();
     let delete = DeleteGroupRequest { user_pool_id: Some(pool.clone()), group_name: ended };
     api.call(delete).await.unwrap();
@@ -120,7 +120,7 @@ async fn a_pool_never_has_more_groups_clients_and_attributes_than_it_may() {
         ..Default::default()
     };
     assert_refused(api.call(four).await, FULL, message);
-    // A pool's limit is its own.
+    // Each pool has its own limit.
     let other = &new_pool(api).await;
     api.call(group_request(other, "group")).await.unwrap();
     servers.verify().await;
@@ -173,7 +173,7 @@ async fn a_user_is_never_in_more_groups_and_has_no_more_identities_than_it_may()
 }
 
 impl Servers {
-    /// The log and what follows from it agree.
+    /// Asserts that the log and the read models agree.
     async fn verify(self) {
         let verified = tokio::task::spawn_blocking(move || self.installation.run(&["log", "verify"])).await;
         verified.expect("it agrees");
@@ -182,13 +182,13 @@ impl Servers {
 
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
-async fn who_waits_for_a_limit_holds_up_no_user() {
+async fn a_caller_who_waits_for_a_limit_holds_up_no_user() {
     let pool = Pool::create().await;
     let mut other = PgConnection::connect(&pool.api.environment().database_url()).await.unwrap();
     let mut held = other.begin().await.unwrap();
     let hold = sqlx::query("select from pools where user_pool_id = $1 for update").bind(&pool.id);
     hold.execute(&mut *held).await.unwrap();
-    // Whoever adds a group waits, for as long as a statement waits for a lock.
+    // A caller who adds a group waits, but no longer than a statement waits for a lock.
     let unavailable = "The service is temporarily unavailable. Please try again.";
     assert_refused(pool.api.call(group_request(&pool.id, "late")).await, "ServiceUnavailableException", unavailable);
     let person = pool.person("undisturbed").await;
@@ -217,7 +217,7 @@ async fn a_flood_of_refused_calls_leaves_a_few_facts_and_the_rest_in_a_metric() 
             .fetch_one(&mut database)
             .await
             .unwrap();
-    // One more for every twelve seconds that the flood took.
+    // One more for every twelve seconds of the flood.
     let few = i64::from(RECORDED_A_MINUTE.get());
     assert!((few..4 * few).contains(&recorded), "{recorded} facts");
     let metrics = http::get(process.http, "/metrics").await.text();
@@ -225,6 +225,6 @@ async fn a_flood_of_refused_calls_leaves_a_few_facts_and_the_rest_in_a_metric() 
         line.strip_prefix(r#"userpool_unrecorded_refusals_total{exception="UnrecognizedClientException"} "#)
     });
     assert_eq!(counted.and_then(|count| count.parse::<i64>().ok()), Some(200 - recorded), "{metrics}");
-    // The account itself is not held up, and its own refusals are recorded.
+    // The account itself is not blocked, and its own refusals are recorded.
     one.call(ListUserPoolsRequest { max_results: Some(1), next_token: None }).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Identities at external providers that stand for a user.
+//! Identities at external providers that are linked to a user.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +18,7 @@ fn identity(provider: &str, attribute: &str, value: &str) -> ProviderUserIdentif
     }
 }
 
-/// A user of the pool itself, as the operations name it.
+/// Names a user of the pool itself, as the operations do.
 fn native(username: &str) -> ProviderUserIdentifierType {
     ProviderUserIdentifierType { provider_attribute_name: None, ..identity("Cognito", "", username) }
 }
@@ -62,7 +62,7 @@ async fn linked_identities_show_in_the_user_and_in_the_id_token() {
     let expected = [
         ("Google", &google, json!("Google")),
         ("ADFS1", &work, json!("SAML")),
-        // What it is would follow from the provider, which is not there yet.
+        // The provider's type would follow from the provider, which does not exist yet.
         ("Partner", &google, Value::Null),
     ];
     for (index, (provider, value, kind)) in expected.into_iter().enumerate() {
@@ -103,7 +103,7 @@ async fn an_identity_stands_for_one_user_and_a_user_has_five_of_them() {
     let taken = link(&pool, &other.username, identity("ADFS", "email", &value(0))).await;
     assert_refused(taken, "AliasExistsException", "SourceUser is already linked to another user.");
 
-    // Untied from the one it is free for the other; a user may also be named by an identity that stands for it.
+    // Once unlinked from one user it can be linked to another. A linked identity may also name the user.
     unlink(&pool, identity("ADFS", "email", &value(0))).await.unwrap();
     assert_eq!(identities(&pool, &one.username).await.as_array().map(Vec::len), Some(4));
     let missing = unlink(&pool, identity("ADFS", "email", &value(0))).await;
@@ -113,7 +113,7 @@ async fn an_identity_stands_for_one_user_and_a_user_has_five_of_them() {
     pool.api.call(through).await.unwrap();
     assert_eq!(identities(&pool, &other.username).await.as_array().map(Vec::len), Some(2));
 
-    // Of a user who is gone it is free as well.
+    // The deletion of a user frees their identities as well.
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(other.username.clone()));
     pool.api.call(AdminDeleteUserRequest { user_pool_id, username }).await.unwrap();
     link(&pool, &one.username, identity("ADFS", "email", &value(0))).await.unwrap();
@@ -154,7 +154,7 @@ async fn without_its_own_provider_a_user_has_no_password() {
 }
 
 #[tokio::test]
-async fn who_lost_its_password_gets_one_back_from_nobody_but_an_administrator() {
+async fn only_an_administrator_gives_a_user_whose_password_was_removed_a_new_one() {
     let pool = Pool::create().await;
     let person = pool.person("taken").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_temporary_password_that_was_taken_is_neither_replaced_nor_sent_again(
 }
 
 #[tokio::test]
-async fn who_is_linked_to_whom_is_named_in_full() {
+async fn both_users_of_a_link_must_be_named_in_full() {
     let pool = Pool::create().await;
     let person = pool.person("named").await;
     let google = || identity("Google", SUBJECT, "1");

@@ -34,7 +34,7 @@ fn sorted(mut names: Vec<String>) -> Vec<String> {
     names
 }
 
-/// Three users: their names are those of nobody else in the pool.
+/// Three users whose names nobody else in the pool has.
 async fn people(case_sensitive: bool) -> (Pool, Vec<String>) {
     let configuration = UsernameConfigurationType { case_sensitive: Some(case_sensitive) };
     let create = CreateUserPoolRequest { username_configuration: Some(configuration), ..email_pool() };

@@ -72,7 +72,7 @@ fn what_a_child_used_counts_before_and_after_its_end() {
             .collect();
     assert_eq!(before.tree(10), Ticks(137));
     assert_eq!(before.own(10), Ticks(100));
-    // 12 ended and 11 waited for it; then 11 ended and 10 waited for that.
+    // 12 ended and 11 waited for it; then 11 ended and 10 waited for it.
     let after: Processes = [(1, process(0, 5, 0)), (10, process(1, 100, 37))].into_iter().collect();
     assert_eq!(after.tree(10), before.tree(10));
     assert_eq!(after.tree(99), Ticks(0));

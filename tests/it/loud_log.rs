@@ -1,4 +1,4 @@
-//! Nothing secret and nothing personal in logs and metrics, however loud the log is.
+//! Logs and metrics contain nothing secret and nothing personal, even at the most verbose level.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn the_loudest_log_and_the_metrics_hold_no_secret_and_no_address() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Whether a line holds a secret. A code's six digits are one only if they stand alone and are no part of a time.
+/// Whether a line contains a secret. A code's six digits count only if they stand alone and are no part of a time.
 fn stands_in(line: &str, secret: &str) -> bool {
     if secret.len() > 6 {
         return line.contains(secret);
@@ -73,7 +73,7 @@ fn secret_hash(secret: &str, username: &str, client: &str) -> String {
     STANDARD.encode(hmac::sign(&key, format!("{username}{client}").as_bytes()))
 }
 
-/// Lives a user's life at both doors, with what goes wrong in it. Answers all that must not be seen.
+/// Goes through a user's life at both doors, with failures. Returns the values that must not be logged.
 async fn drive(address: &Address) -> Vec<(&'static str, String)> {
     let channel = wire::channel(address).await;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -147,14 +147,14 @@ async fn drive(address: &Address) -> Vec<(&'static str, String)> {
                 continue;
             };
             secrets.push((name, token.to_owned()));
-            // The signature alone proves as much.
+            // The signature alone identifies the token.
             secrets.push((name, token.rsplit('.').next().unwrap_or_default().to_owned()));
         }
     }
     secrets
 }
 
-/// Requests with secrets in them that are refused.
+/// Refused requests that contain secrets.
 fn mistakes(client: &str, hash: &str, sign_up: &Value, code: &str) -> Vec<(Operation, String)> {
     let with = |member: &str, value: Value| {
         let mut changed = sign_up.clone();

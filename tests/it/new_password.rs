@@ -24,7 +24,7 @@ async fn respond(pool: &Pool, request: RespondToAuthChallengeRequest) -> Result<
     Ok(answer.authentication_result.expect("tokens"))
 }
 
-/// An answer is refused, from a trusted server as well.
+/// Asserts that an answer to the challenge is refused, by a trusted server as well.
 async fn refused(pool: &Pool, request: RespondToAuthChallengeRequest, exception: &str, message: &str) {
     let user_pool_id = Some(pool.id.clone());
     let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
@@ -52,7 +52,7 @@ async fn a_new_password_confirms_the_user_and_gives_tokens() {
     let weak = respond(&pool, pool.new_password_request(session, &name, "weak")).await;
     let message = "Password did not conform with policy: Password not long enough";
     assert_refused(weak, "InvalidPasswordException", message);
-    // Nothing came of that, so the session is still good.
+    // The refusal changed nothing, so the session still counts.
     let tokens = respond(&pool, pool.new_password_request(session, &name, PASSWORD)).await.unwrap();
     assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), name);
     pool.refresh(tokens.refresh_token()).await.unwrap();
@@ -72,13 +72,13 @@ async fn wrong_passwords_at_the_name_are_forgotten_once_the_challenge_is_answere
     let email = format!("{name}@example.com");
     let wrong = ("NotAuthorizedException", "Incorrect username or password.");
     pool.create_user(&name, &[("email", &email), ("email_verified", "true")], TEMPORARY).await;
-    // At the name that is signed in at, which needn't be the one that the answer gives.
+    // At the name of the sign-in, which may differ from the name in the answer.
     for _ in 0..4 {
         assert_refused(pool.sign_in(&email, PASSWORD).await, wrong.0, wrong.1);
     }
     let challenge = pool.challenge(&email, TEMPORARY).await;
     respond(&pool, pool.new_password_request(challenge.session(), &name, PASSWORD)).await.unwrap();
-    // The fifth in a row would lock the name.
+    // A fifth in a row would lock the name.
     for _ in 0..4 {
         assert_refused(pool.sign_in(&email, TEMPORARY).await, wrong.0, wrong.1);
     }
@@ -98,7 +98,7 @@ async fn a_session_is_good_once() {
     }));
     let answers = answers.await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
-    // One of the two is used up; the other one was about a password that is gone.
+    // One of the two sessions is used up; the other was for a password that has been replaced.
     let used = answers.iter().position(Result::is_ok).unwrap() % 2;
     let told = |session: usize| if session == used { USED } else { INVALID };
     for (index, refused) in answers.into_iter().enumerate().filter(|(_, answer)| answer.is_err()) {
@@ -150,7 +150,7 @@ async fn a_session_is_of_one_user_one_client_and_one_pool() {
 }
 
 #[tokio::test]
-async fn what_an_answer_needs_is_said() {
+async fn missing_parts_of_an_answer_are_named() {
     let pool = Pool::create().await;
     let name = unique("needs");
     pool.create_user(&name, &[], TEMPORARY).await;
@@ -350,7 +350,7 @@ async fn a_trusted_server_answers_a_challenge() {
 }
 
 #[tokio::test]
-async fn who_is_disabled_or_deleted_meanwhile_gets_no_tokens() {
+async fn a_user_who_is_disabled_or_deleted_meanwhile_gets_no_tokens() {
     let pool = Pool::create().await;
     let name = unique("meanwhile");
     pool.create_user(&name, &[], TEMPORARY).await;

@@ -1,4 +1,4 @@
-//! What one caller can take: connections, calls, memory and time are bounded, and others get theirs meanwhile.
+//! Bounds on one caller: connections, calls, memory and time are limited, and other callers are served meanwhile.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::support::process::PATIENCE;
 use crate::support::serve::{Installation, Serve, argument, https};
 use crate::support::wire;
 
-/// Where a flood comes from, and where somebody else is.
+/// The address of a flood, and the address of another caller.
 const FLOODER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 2));
 const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 3));
-/// Only then is a flood of this machine held to its share.
+/// With these arguments the flood of this machine is held to its share.
 const SHARES: [&str; 2] = ["--connections-without-share", "127.0.0.1"];
-/// A call that nothing holds up takes much less, also beside other tests.
+/// A call that is not held up takes much less, even beside other tests.
 const SOON: Duration = Duration::from_secs(3);
 
-/// A server of its own, with settings.
+/// A server with settings of its own.
 struct Scene {
     installation: Installation,
     server: Serve,
@@ -46,7 +46,7 @@ impl Scene {
         tokio::task::spawn_blocking(start).await.expect("the server starts")
     }
 
-    /// Where it is, with the credential of its administrator.
+    /// The server's address, with the credential of its administrator.
     fn address(&self) -> Address {
         let (id, secret) = self.installation.token.split_once('.').expect("a token has two halves");
         Address {
@@ -59,7 +59,7 @@ impl Scene {
         }
     }
 
-    /// That an ordinary call is answered at both doors, and soon.
+    /// Asserts that an ordinary call is answered soon at both doors.
     async fn assert_serves(&self, from: IpAddr) {
         let began = Instant::now();
         let channel = channel(self.server.grpc, from).await;
@@ -100,13 +100,13 @@ async fn text_until_end(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Whether the other end closes a connection, within a moment.
+/// Whether the other end closes a connection soon.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let read = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut [0; 64])).await;
     matches!(read, Ok(Ok(0) | Err(_)))
 }
 
-/// A call at the AWS door whose body has so many bytes and does not come to its end.
+/// The beginning of a call at the AWS door: a body with this many bytes, which does not end.
 fn unfinished(bytes: usize) -> Vec<u8> {
     let head = format!(
         "POST / HTTP/1.1\r\nhost: a\r\nx-amz-target: AWSCognitoIdentityProviderService.GetUser\r\ncontent-length: {}\r\n\r\n",
@@ -115,7 +115,7 @@ fn unfinished(bytes: usize) -> Vec<u8> {
     [head.into_bytes(), vec![b' '; bytes]].concat()
 }
 
-/// A whole call at the AWS door, and the exception that it is answered.
+/// Makes a complete call at the AWS door and returns the exception of its answer.
 async fn exception(from: IpAddr, to: SocketAddr, padding: usize) -> String {
     let body = format!("{}{{\"AccessToken\": \"a\"}}", " ".repeat(padding));
     let mut stream = connect(from, to).await;
@@ -128,8 +128,8 @@ async fn exception(from: IpAddr, to: SocketAddr, padding: usize) -> String {
     line.unwrap_or_else(|| panic!("no refusal: {answer}")).to_owned()
 }
 
-/// Opens calls whose bodies do not come to their end until a whole one is refused: what is over the share of these is
-/// refused too, whichever is first.
+/// Opens calls with unfinished bodies until a complete call is refused. Some unfinished calls may be refused as well,
+/// if they exceed the share first.
 async fn fill(from: IpAddr, to: SocketAddr, bytes: usize) -> Vec<TcpStream> {
     let (mut open, began) = (Vec::new(), Instant::now());
     loop {
@@ -199,7 +199,7 @@ async fn one_address_gets_its_share_of_connections_and_others_get_in() {
         }
         assert_eq!(closed, 50, "a quarter of forty stays");
         scene.assert_serves(OTHER).await;
-        // What is given back can be had again.
+        // Closed connections make room for new ones.
         drop(flood);
         let began = Instant::now();
         while is_closed(&mut connect(FLOODER, door).await).await {
@@ -223,7 +223,7 @@ async fn one_address_gets_its_share_of_calls_and_health_is_told_however_many_cal
     scene.assert_serves(OTHER).await;
     drop(open);
 
-    // At the other door: two calls whose body does not come, over a connection each.
+    // At the other door: two calls with unfinished bodies, over a connection each.
     let path = Operation::GetUser.info().path;
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc-web+proto\r\ncontent-length: 9\r\n\r\n."
@@ -243,7 +243,7 @@ async fn one_address_gets_its_share_of_calls_and_health_is_told_however_many_cal
     }
     let refused = wire::grpc_as(&other, path, None, body).await.expect_err("the token is none");
     assert_eq!(refused.code(), Code::Unauthenticated);
-    // Health is told at once, and not watched: that is a call like any other.
+    // `Check` is answered at once. `Watch` is refused: it is a call like any other.
     let mut health = HealthClient::new(flooder);
     health.check(HealthCheckRequest::default()).await.expect("it is told however many call");
     let watched = health.watch(HealthCheckRequest::default()).await;
@@ -259,10 +259,10 @@ async fn bodies_on_their_way_take_a_bounded_memory_of_which_one_address_gets_a_s
     let scene = Scene::start("one_caller_bodies", arguments).await;
     let http = scene.server.http;
     let large = MIB - 100;
-    // A quarter of eight, each of almost one.
+    // A quarter of eight MiB, each body of almost one.
     let mut open = fill(FLOODER, http, large).await;
     assert_eq!(exception(OTHER, http, large).await, "NotAuthorizedException");
-    // The rest of all, by a caller who is held to no share: then nobody gets more, at either door.
+    // A caller without a share takes all the rest; then nobody gets more, at either door.
     open.extend(fill(IpAddr::from([127, 0, 0, 1]), http, large).await);
     open.extend(fill(OTHER, http, 10_000).await);
     let other = channel(scene.server.grpc, OTHER).await;
@@ -288,7 +288,7 @@ async fn headers_and_bodies_that_come_slowly_are_not_waited_for() {
         let mut stream = connect(FLOODER, door).await;
         stream.write_all(b"GET /healthz HTTP/1.1\r\n").await.expect("it is read");
         let began = Instant::now();
-        // A byte now and then does not help.
+        // A byte now and then does not prolong the time.
         while !is_closed(&mut stream).await {
             let _ = stream.write_all(b"a").await;
             assert!(began.elapsed() < PATIENCE, "headers are waited for");
@@ -308,14 +308,14 @@ async fn headers_and_bodies_that_come_slowly_are_not_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_are_not_read_are_given_up() {
     let scene = Scene::start("one_caller_reader", &["--connections-longest-answer", "1"]).await;
-    // HTTP/2: the caller opens no window for the answer.
+    // HTTP/2: the caller gives the answer no window.
     let endpoint = Endpoint::from_shared(format!("http://{}", scene.server.grpc)).expect("an address");
     let slow = endpoint.initial_stream_window_size(0).connect().await.expect("the server listens");
     let info = Operation::ListUserPools.info();
     let body = wire::message_of(info.request, &json!({ "MaxResults": 1 }));
     let answer = tokio::time::timeout(PATIENCE, wire::grpc_as(&slow, info.path, Some(&scene.installation.token), body));
     answer.await.expect("the answer is given up").expect_err("it was never taken");
-    // HTTP/1.1: the caller asks again and again, and reads nothing.
+    // HTTP/1.1: the caller keeps sending requests and reads nothing.
     let mut stream = connect(FLOODER, scene.server.http).await;
     let asked = tokio::time::timeout(PATIENCE, async {
         let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100);
@@ -326,7 +326,7 @@ async fn answers_that_are_not_read_are_given_up() {
     scene.end().await;
 }
 
-/// What a server announces for HTTP/2: the values of its settings by their numbers.
+/// The settings that a server announces for HTTP/2, by their numbers.
 async fn announced(door: SocketAddr) -> Vec<(u16, u32)> {
     let mut stream = connect(OTHER, door).await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("it is read");
@@ -351,11 +351,11 @@ async fn streams_and_what_is_sent_unasked_are_bounded_at_both_doors() {
         for expected in [(3, 7), (4, 64 * 1024), (6, 16 * 1024)] {
             assert!(settings.contains(&expected), "{expected:?} is not in {settings:?}");
         }
-        // Eight streams are opened that say nothing more: the eighth is refused.
+        // Opens eight unfinished streams: the eighth is refused.
         let mut stream = connect(OTHER, door).await;
         let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
         for number in 0..8_u8 {
-            // POST and http and / by the static table, and an empty authority.
+            // POST, http and / from the static table, and an empty authority.
             let block = [0x83, 0x86, 0x84, 0x41, 0x00];
             request.extend([0, 0, 5, 1, 4, 0, 0, 0, 1 + 2 * number]);
             request.extend(block);
@@ -379,7 +379,7 @@ async fn streams_and_what_is_sent_unasked_are_bounded_at_both_doors() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_are_closed_and_who_calls_again_is_served() {
+async fn idle_connections_are_closed_and_a_later_call_is_served() {
     let arguments = &["--connections-longest-idle", "1", "--connections-longest-headers", "1"];
     let scene = Scene::start("one_caller_idle", arguments).await;
     let mut stream = connect(OTHER, scene.server.http).await;
@@ -393,7 +393,7 @@ async fn idle_connections_are_closed_and_who_calls_again_is_served() {
     let channel = channel(scene.server.grpc, OTHER).await;
     for _ in 0..3 {
         wire::must(&channel, &scene.address(), "ListUserPools", json!({ "MaxResults": 1 })).await;
-        // Not a condition: what is waited for is that nothing happens.
+        // A fixed wait: the test asserts that nothing happens.
         tokio::time::sleep(Duration::from_millis(2_500)).await;
     }
     scene.end().await;
@@ -415,8 +415,8 @@ fn sign_in(client: &str, name: &str, password: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_guesses_over_many_connections_has_nobody_elses_sign_in_refused() {
-    // So many that their hashes take more than a second, on the fastest machine as well.
+async fn a_guesser_over_many_connections_causes_no_refusals_of_others() {
+    // Enough that their hashes take more than a second on the fastest machine.
     const GUESSERS: usize = 200;
     const RIGHT: usize = 20;
     let arguments = &["--hashing-threads", "2"];
@@ -430,7 +430,7 @@ async fn who_guesses_over_many_connections_has_nobody_elses_sign_in_refused() {
     for number in 0..GUESSERS {
         let channel = channel(scene.server.grpc, FLOODER).await;
         let (over, refused, address) = (over.clone(), refused.clone(), address.clone());
-        // Names that nobody has take the same work, and no two guessers wait for each other.
+        // Unknown names take the same work, and guessers don't wait for each other.
         let guess = sign_in(&client, &format!("nobody-{number}"), "Wrong-horse-1");
         guessers.push(tokio::spawn(async move {
             let info = Operation::InitiateAuth.info();
@@ -439,7 +439,8 @@ async fn who_guesses_over_many_connections_has_nobody_elses_sign_in_refused() {
                 let answer = wire::grpc(&channel, &address, info, body).await.expect_err("it is a guess");
                 if answer.code() == Code::ResourceExhausted {
                     refused.fetch_add(1, Ordering::Relaxed);
-                    // Else their refusals would take the processor from the hashes, on a machine that both share.
+                    // Without a pause, their refusals would take the processor from the hashes, on a machine that both
+                    // share.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -456,7 +457,7 @@ async fn who_guesses_over_many_connections_has_nobody_elses_sign_in_refused() {
         let answer = wire::grpc(&right, &address, info, wire::message_of(info.request, &call)).await;
         signed_in += usize::from(answer.is_ok());
     }
-    // All of them, but for a moment in which a machine that does much else makes no hash in time.
+    // Nearly all: on a busy machine a hash may come too late now and then.
     assert!(signed_in >= RIGHT * 9 / 10, "{signed_in} of {RIGHT} right passwords signed in");
     over.store(true, Ordering::Relaxed);
     for guesser in guessers {

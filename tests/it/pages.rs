@@ -1,4 +1,4 @@
-//! What pages in a browser may ask for and read, and what they may not.
+//! What pages in a browser may request and read, and what they may not.
 
 use crate::support::dev::shared_server;
 use crate::support::http::{Answer, send};
@@ -34,7 +34,7 @@ async fn pages_may_call_the_api_and_read_keys_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn under_dev_codes_and_metrics_are_told_only_to_who_asked_for_this_server() {
+async fn under_dev_codes_and_metrics_are_shown_only_under_names_of_this_server() {
     let http = shared_server().await.address.http;
     let streams = ["/dev/messages/stream", "/dev/events/stream"];
     let pages =
@@ -46,7 +46,7 @@ async fn under_dev_codes_and_metrics_are_told_only_to_who_asked_for_this_server(
             assert!(answer.text().starts_with("This is answered only to requests for"), "{}", answer.text());
         }
         if streams.contains(&path) {
-            // They do not end where they are answered.
+            // Streams don't end when they are answered.
             continue;
         }
         let own = http.to_string();
@@ -54,14 +54,14 @@ async fn under_dev_codes_and_metrics_are_told_only_to_who_asked_for_this_server(
             assert_eq!(send(http, "GET", path, &[("host", host)], b"").await.status, 200, "{host}{path}");
         }
     }
-    // What is for everybody is so by every name.
+    // Public paths answer under every host name.
     for path in ["/healthz", "/readyz"] {
         assert_eq!(send(http, "GET", path, &[("host", "users.example")], b"").await.status, 200, "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_of_production_are_told_by_every_name_and_there_is_no_console() {
+async fn metrics_of_production_are_shown_under_every_name_and_there_is_no_console() {
     let start = || {
         let postgres = &crate::support::dev::shared().postgres;
         postgres.create_database("pages_metrics");

@@ -93,7 +93,7 @@ async fn status(pool: &Pool, username: &str) -> String {
     pool.admin_get_user(username).await.unwrap().user_status.unwrap()
 }
 
-/// The code of the newest message at an address once there are so many.
+/// The code of the newest message at an address, once it has this many messages.
 async fn newest_code(pool: &Pool, address: &str, count: usize) -> String {
     pool.api.messages_for(address, count).await[0]["code"].as_str().unwrap().to_owned()
 }
@@ -164,7 +164,7 @@ async fn five_wrong_guesses_spend_the_code_and_five_codes_the_hour() {
         forgot(&pool, &person.username).await.unwrap();
     }
     assert_refused(forgot(&pool, &person.username).await, LIMIT.0, LIMIT.1);
-    // The last one that was sent is good, and the ones before are not.
+    // The newest code is valid, and the earlier ones are not.
     let newest = newest_code(&pool, &person.email, 6).await;
     if newest != code {
         assert_refused(recover(&pool, &person.username, &code).await, WRONG_CODE.0, WRONG_CODE.1);
@@ -198,7 +198,7 @@ async fn the_pool_says_how_a_password_is_recovered() {
     recover(&pool, &name, &newest_code(&pool, &phone, 2).await).await.unwrap();
     pool.verify().await;
 
-    // Only what is proved counts.
+    // Only a verified address counts.
     let pool = Pool::create_with(recovering(&["verified_email"]), password_client()).await;
     let phone = unique_phone();
     pool.sign_up(&name, &[("email", &email), ("phone_number", &phone)]).await.unwrap();
@@ -255,7 +255,7 @@ async fn where_the_pool_says_nothing_a_proved_phone_number_comes_before_a_proved
     pool.verify().await;
 }
 
-/// What is answered to somebody who asks, guesses and asks again at a name.
+/// The answers to a caller who asks for codes, guesses, and asks again at a name.
 async fn answers(pool: &Pool, name: &str) -> Vec<String> {
     let mut answers = Vec::new();
     let told = |answer: Result<(), Refusal>| answer.err().map_or("OK".to_owned(), |refusal| refusal.exception);
@@ -270,7 +270,7 @@ async fn answers(pool: &Pool, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
+async fn answers_are_the_same_for_every_name_where_users_are_hidden() {
     let hiding =
         CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
     let pool = Pool::create_with(email_pool(), hiding).await;
@@ -295,13 +295,13 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     for name in [&known.username, &temporary.username, &unconfirmed, &unique("nobody")] {
         assert_eq!(answers(&pool, name).await, expected, "{name}");
     }
-    // Only who can choose another password was sent codes.
-    // Only those that no later one had replaced before they left.
+    // Codes go only to users who can choose another password. Of those, a code that a later one replaced before it left
+    // is not sent.
     pool.api.messages_for(&known.email, 2).await;
     assert_eq!(pool.api.mailbox(&temporary.email).await.len(), 1);
     assert_eq!(pool.api.messages_for(&address, 1).await.len(), 1);
 
-    // A name that is taken later begins anew.
+    // A name that is taken later starts with fresh counts.
     let email = format!("{nobody}@example.com");
     pool.sign_up(&nobody, &[("email", &email)]).await.unwrap();
     pool.confirm(&nobody, &pool.api.code_for(&email).await).await.unwrap();
@@ -311,7 +311,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_nobody_came_by_a_way_by_which_the_pool_recovers() {
+async fn a_simulated_delivery_uses_a_medium_by_which_the_pool_recovers() {
     let hiding =
         CreateUserPoolClientRequest { prevent_user_existence_errors: Some("ENABLED".into()), ..password_client() };
     for (mechanism, medium, attribute) in
@@ -345,7 +345,7 @@ async fn what_is_told_of_nobody_came_by_a_way_by_which_the_pool_recovers() {
 }
 
 #[tokio::test]
-async fn who_exists_is_said_openly_where_the_client_does_not_hide_it() {
+async fn answers_show_whether_a_user_exists_where_the_client_does_not_hide_it() {
     let pool = Pool::create().await;
     let nobody = unique("nobody");
     assert_refused(forgot(&pool, &nobody).await, UNKNOWN.0, UNKNOWN.1);
@@ -428,7 +428,7 @@ async fn one_code_chooses_one_password_and_five_go_out_in_an_hour_whoever_is_fir
 }
 
 #[tokio::test]
-async fn who_knows_its_password_changes_it() {
+async fn a_user_who_knows_their_password_changes_it() {
     let pool = Pool::create().await;
     let person = pool.person("changer").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
@@ -456,7 +456,7 @@ async fn a_stolen_token_guesses_no_password_and_locks_nobody_out() {
     let person = pool.person("stolen").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     let mut refusals = Vec::new();
-    // The lock lasts a second at first: on a slow machine it may be over before the next guess.
+    // The first lock lasts a second: on a slow machine it may end before the next guess.
     while refusals.len() < 12 && refusals.last() != Some(&LIMIT.0.to_owned()) {
         let refused = change(&pool, tokens.access_token(), Some("Wrong-horse-7"), BETTER).await.unwrap_err();
         refusals.push(refused.exception);
@@ -490,7 +490,7 @@ async fn a_temporary_password_must_be_changed_by_its_owner() {
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     forgot(&pool, &person.username).await.unwrap();
     let code = newest_code(&pool, &person.email, 2).await;
-    // Temporary is what it is if nothing is said.
+    // A password is temporary unless the request says otherwise.
     set(&pool, &person.username, BETTER, None).await.unwrap();
     assert_eq!(status(&pool, &person.username).await, "FORCE_CHANGE_PASSWORD");
     assert_refused(pool.sign_in(&person.username, PASSWORD).await, WRONG.0, WRONG.1);
@@ -522,7 +522,7 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
     };
     assert_refused(pool.api.call(by_token).await, "NotAuthorizedException", RESET.1);
 
-    // Codes of either origin are the same, and count together: all that a second reset does is to send one.
+    // Codes of both origins are the same and share one count: the only effect of a second reset is to send a code.
     forgot(&pool, &person.username).await.unwrap();
     for _ in 0..3 {
         reset(&pool, &person.username).await.unwrap();
@@ -532,7 +532,7 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
     assert_eq!(status(&pool, &person.username).await, "CONFIRMED");
     let own = pool.sign_in(&person.username, BETTER).await.unwrap();
     pool.get_user(own.access_token()).await.unwrap();
-    // Whoever was signed in before the reset is not any more.
+    // A user who was signed in before the reset is signed out.
     let gone = pool.get_user(tokens.access_token()).await;
     assert_refused(gone, "NotAuthorizedException", "Access Token has been revoked");
     let gone = pool.refresh(tokens.refresh_token()).await;
@@ -541,13 +541,13 @@ async fn a_password_that_was_taken_back_is_replaced_by_a_code() {
 }
 
 #[tokio::test]
-async fn codes_that_anybody_asks_for_keep_no_administrator_from_taking_a_password_back() {
+async fn codes_that_others_requested_keep_no_administrator_from_resetting_a_password() {
     let pool = Pool::create().await;
     let person = pool.person("flooded").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     for sent in 2..7 {
         forgot(&pool, &person.username).await.unwrap();
-        // A code that is replaced before it left is not sent.
+        // A code that is replaced before it leaves is not sent.
         pool.api.messages_for(&person.email, sent).await;
     }
     assert_refused(forgot(&pool, &person.username).await, LIMIT.0, LIMIT.1);
@@ -555,7 +555,7 @@ async fn codes_that_anybody_asks_for_keep_no_administrator_from_taking_a_passwor
     assert_eq!(status(&pool, &person.username).await, "RESET_REQUIRED");
     assert_refused(pool.get_user(tokens.access_token()).await, RESET.0, RESET.1);
     assert_refused(reset(&pool, &person.username).await, LIMIT.0, LIMIT.1);
-    // The sign-up's code and those five: the last one is good, and none came with the reset.
+    // The sign-up's code and those five: the newest is valid, and the reset sent none.
     let messages = pool.api.messages_for(&person.email, 6).await;
     assert_eq!(messages.len(), 6);
     recover(&pool, &person.username, messages[0]["code"].as_str().unwrap()).await.unwrap();
@@ -566,7 +566,7 @@ async fn codes_that_anybody_asks_for_keep_no_administrator_from_taking_a_passwor
 }
 
 #[tokio::test]
-async fn who_can_not_be_sent_a_code_loses_its_password_to_an_administrator_all_the_same() {
+async fn an_administrator_resets_the_password_of_a_user_who_cannot_be_sent_a_code() {
     let pool = Pool::create().await;
     let person = pool.person("barred").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
@@ -581,7 +581,7 @@ async fn who_can_not_be_sent_a_code_loses_its_password_to_an_administrator_all_t
     pool.sign_in(&person.username, BETTER).await.unwrap();
     let gone = pool.get_user(tokens.access_token()).await;
     assert_refused(gone, "NotAuthorizedException", "Access Token has been revoked");
-    // Who waits for its confirmation has no password to be taken back.
+    // An unconfirmed user has no password to reset.
     let waiting = unique("waiting");
     pool.sign_up(&waiting, &[]).await.unwrap();
     assert_refused(reset(&pool, &waiting).await, STATE.0, STATE.1);

@@ -1,4 +1,4 @@
-//! What else can be done with a pool: more attributes, tags, second factors, the certificate.
+//! Further operations on a pool: custom attributes, tags, second factors, the certificate.
 
 use std::collections::BTreeMap;
 
@@ -187,7 +187,7 @@ async fn tags_are_set_listed_and_removed_by_the_pools_arn() {
 }
 
 #[tokio::test]
-async fn tags_that_can_not_be_are_refused() {
+async fn invalid_tags_are_refused() {
     let pool = Pool::create().await;
     let arn = arn(&pool);
     let reserved = pool.api.call(tag(&arn, &[("AWS:owner", "x")])).await;
@@ -238,7 +238,7 @@ async fn an_arn_that_names_no_pool_of_ours_is_refused() {
 }
 
 #[tokio::test]
-async fn whoever_administers_a_pool_tags_that_pool_only() {
+async fn a_pool_admin_tags_that_pool_only() {
     let (pool, other) = (Pool::create().await, Pool::create().await);
     let account = async |role: &str, pools: &[&str]| {
         let mut arguments = vec!["service-account", "create", "--name", "tags", "--role", role];
@@ -324,7 +324,7 @@ async fn every_setting_of_second_factors_comes_back_and_the_pools_description_ag
     assert_eq!(described.sms_authentication_message, sms.sms_authentication_message);
     assert_eq!(described.sms_configuration, sms.sms_configuration);
 
-    // UpdateUserPool without a word about it leaves it on; with one that it is off, the factors go with it.
+    // UpdateUserPool without `MfaConfiguration` leaves it on; `OFF` switches the factors off as well.
     let update = UpdateUserPoolRequest { user_pool_id: Some(pool.id.clone()), ..Default::default() };
     pool.api.call(update.clone()).await.unwrap();
     let after = pool.api.call(read(&pool)).await.unwrap();
@@ -397,7 +397,7 @@ async fn the_certificate_is_of_the_key_that_signs_and_the_same_every_time() {
     let request = |pool: &Pool| GetSigningCertificateRequest { user_pool_id: Some(pool.id.clone()) };
     let certificate = pool.api.call(request(&pool)).await.unwrap().certificate.unwrap();
     for _ in 0..3 {
-        // The processes take turns.
+        // Calls alternate between the processes.
         assert_eq!(pool.api.call(request(&pool)).await.unwrap().certificate.as_deref(), Some(certificate.as_str()));
     }
     assert_ne!(pool.api.call(request(&other)).await.unwrap().certificate.unwrap(), certificate);

@@ -54,7 +54,7 @@ async fn each_refresh_gives_the_next_token_and_an_old_one_ends_the_family() {
 
     let reused = renew(&pool, first.refresh_token()).await;
     assert_refused(reused, "RefreshTokenReuseException", "Refresh token has been invalidated because of reuse");
-    // The thief's copy and the owner's are both dead, and so is every access token of the session.
+    // The thief's copy and the owner's are both void, and so is every access token of the session.
     assert_refused(renew(&pool, third.refresh_token()).await, REVOKED.0, REVOKED.1);
     assert_refused(
         pool.get_user(third.access_token()).await,
@@ -72,7 +72,7 @@ async fn within_the_grace_period_a_repeated_refresh_gives_the_same_next_token_a_
     let person = pool.person("grace").await;
     let first = pool.sign_in(&person.username, PASSWORD).await.unwrap();
     let second = renew(&pool, first.refresh_token()).await.unwrap();
-    // The answer was lost: the app asks once more with what it has.
+    // As if the answer had been lost: the app sends its old token again.
     let repeated = renew(&pool, first.refresh_token()).await.unwrap();
     pool.get_user(repeated.access_token()).await.unwrap();
     renew(&pool, repeated.refresh_token()).await.unwrap();
@@ -126,7 +126,7 @@ async fn a_client_with_a_secret_refreshes_with_it_alone() {
     for wrong in [None, Some("a".repeat(51))] {
         assert_refused(renewed_with(wrong).await, "NotAuthorizedException", "Invalid client secret.");
     }
-    // The secret is right, and the token another client's.
+    // The secret is right, but the token belongs to another client.
     let right = renewed_with(client.client_secret.clone()).await;
     assert_refused(right, "NotAuthorizedException", "Invalid Refresh Token");
     pool.verify().await;
@@ -172,7 +172,7 @@ async fn a_refresh_by_a_client_with_a_secret_needs_the_hash_of_the_tokens_user()
     for name in [&person.username, &person.sub] {
         refresh(token, Some(hash(name))).await.unwrap();
     }
-    // A token that names nobody is told to be one, not a hash to be wrong that was about somebody.
+    // A malformed token is refused as such; the hash is not checked, since there is no user.
     assert_refused(refresh("x", Some(hash(&person.username))).await, "NotAuthorizedException", "Invalid Refresh Token");
     pool.sign_out(tokens.access_token()).await.unwrap();
     assert_refused(refresh(token, Some(hash(&person.username))).await, REVOKED.0, REVOKED.1);
@@ -238,7 +238,7 @@ async fn revoking_a_refresh_token_ends_its_session_and_no_other() {
     assert_refused(pool.get_user(one.access_token()).await, "NotAuthorizedException", "Access Token has been revoked");
     pool.get_user(other.access_token()).await.unwrap();
     pool.refresh(other.refresh_token()).await.unwrap();
-    // Revoking what is revoked is no error (RFC 7009).
+    // Revoking a revoked token is no error (RFC 7009).
     revoke(&pool, &pool.client_id, one.refresh_token(), None).await.unwrap();
     pool.verify().await;
 }
@@ -264,7 +264,7 @@ async fn a_refresh_token_of_a_deleted_user_says_that_they_are_gone() {
             ..Default::default()
         };
         assert_refused(pool.api.call(by_server).await, gone.0, gone.1);
-        // Nothing is left to revoke, which is no error (RFC 7009).
+        // No session is left to revoke, which is no error (RFC 7009).
         revoke(&pool, &pool.client_id, token, None).await.unwrap();
     }
     pool.verify().await;
@@ -322,7 +322,7 @@ async fn a_client_that_allows_no_refresh_gives_none_by_any_operation() {
     assert_refused(renew(&pool, "not.a.token").await, "NotAuthorizedException", message);
     assert_refused(pool.refresh(&token).await, "InvalidParameterException", message);
 
-    // A client that rotates tokens must not list the flow, and refreshes.
+    // A client that rotates tokens can refresh, and must not list the flow.
     let update = |explicit_auth_flows: &[&str], refresh_token_rotation| UpdateUserPoolClientRequest {
         user_pool_id: Some(pool.id.clone()),
         client_id: Some(pool.client_id.clone()),

@@ -1,5 +1,5 @@
-//! What many operations refuse alike; and whether every refusal that an operation declares was met by some scenario, and
-//! none that is not declared. A run leaves what it met: `scripts/test` asks afterwards.
+//! Refusals that many operations share; and whether scenarios met exactly the refusals that operations declare. A run
+//! notes the refusals that it meets, and `scripts/test` compares them afterwards.
 
 use serde_json::{Value, json};
 use userpool::api::operation::{COMMON_EXCEPTIONS, Operation, OperationInfo};
@@ -12,7 +12,7 @@ use crate::support::refusals::{Declared, Met, all_met, built, declared, is_decla
 use crate::support::requests::base;
 use crate::support::wire::{self, Refusal};
 
-/// Calls an operation with a request of JSON, which is refused.
+/// Calls an operation with a JSON request, which must be refused.
 async fn refusal(pool: &Pool, info: &OperationInfo, request: &Value) -> Refusal {
     let process = pool.api.next();
     let address = Address {
@@ -33,7 +33,7 @@ async fn assert_refuses(pool: &Pool, info: &OperationInfo, request: &Value, exce
     assert_eq!((refusal.exception.as_str(), refusal.message.as_str()), (exception, message), "{}", info.name);
 }
 
-/// The built operations that declare a sentence of an exception.
+/// The built operations that declare this sentence of an exception.
 fn declaring(exception: &str, message: &str) -> Vec<&'static OperationInfo> {
     let operations = Operation::ALL.into_iter().filter(|operation| operation.info().built);
     let found: Vec<_> = operations.filter(|operation| is_declared(*operation, exception, message)).collect();
@@ -115,17 +115,18 @@ async fn an_access_token_that_does_not_count_is_refused_by_every_operation() {
     pool.verify().await;
 }
 
-/// What no scenario can bring about by calling: a fault, and being later than others five times.
+/// Exceptions that no scenario can cause by a call: faults, and losing to other callers five times.
 const NOT_BY_CALLING: [Exception; 3] = [
     Exception::InternalErrorException,
     Exception::TooManyRequestsException,
     Exception::ConcurrentModificationException,
 ];
-/// What takes longer than a run, or can't happen and is checked all the same: the rules have tests of it.
+/// Conditions that take longer than a run, or that can't occur and are checked all the same: the rules have tests for
+/// them.
 const NOT_IN_TIME: [&str; 2] = ["expired", "checked, and can't happen"];
-/// How sentences about declared constraints begin.
+/// Part of every sentence about declared constraints.
 const CONSTRAINTS: &str = " validation error";
-/// How sentences begin that any command can answer.
+/// Beginnings of sentences that any command can answer.
 const COMMON_SENTENCES: [&str; 2] = ["The idempotency-key", "The change is too large"];
 
 #[test]

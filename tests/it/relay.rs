@@ -1,7 +1,7 @@
-//! The relay: what reaches Kafka, in which order, and what an absent broker or a second relay does to it.
+//! The relay: which records reach Kafka, in which order, and what an absent broker or a second relay changes.
 //!
-//! Against librdkafka's broker in this process, which fails on demand, and against Apache Kafka, which alone hides the
-//! records of transactions that were aborted.
+//! The tests run against librdkafka's broker in this process, which fails on demand, and against Apache Kafka, which
+//! alone hides the records of aborted transactions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -35,13 +35,13 @@ use crate::support::postgres::Postgres;
 const POOL: &str = "us-east-1_relaytest";
 const LONG: Duration = Duration::from_secs(60);
 
-/// The feed waits for every writing transaction of a cluster, so these tests have one to themselves.
+/// A cluster for these tests alone, because the feed waits for every writing transaction of its cluster.
 fn postgres() -> &'static Postgres {
     static POSTGRES: OnceLock<Postgres> = OnceLock::new();
     POSTGRES.get_or_init(Postgres::start)
 }
 
-/// One Apache Kafka for all tests that leave it running; each has topics with a prefix of its own.
+/// One Apache Kafka for all tests that leave it running; each has its own prefix of topics.
 fn kafka() -> &'static Kafka {
     static KAFKA: OnceLock<Kafka> = OnceLock::new();
     KAFKA.get_or_init(Kafka::start)
@@ -79,7 +79,7 @@ fn embedded() -> EmbeddedBroker {
     EmbeddedBroker::start(&Log::ALL.map(|log| topics::topic(&KafkaConfig::new(""), log))).unwrap()
 }
 
-/// A relay that runs.
+/// A relay that runs in a task of its own.
 struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -93,13 +93,13 @@ impl Running {
         Self { stop, task }
     }
 
-    /// Stops it in order.
+    /// Stops the relay in order.
     async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 
-    /// Ends it as a crash would: it gives nothing back.
+    /// Ends the relay as a crash would: it gives up no lease.
     fn kill(self) {
         self.task.abort();
     }
@@ -140,7 +140,7 @@ async fn append_fact(store: &Store, owner: &str) {
     .unwrap();
 }
 
-/// A record as a consumer got it.
+/// A record as a consumer receives it.
 #[derive(Clone, Debug)]
 struct Received {
     partition: i32,
@@ -155,7 +155,7 @@ impl Received {
     }
 }
 
-/// Reads a topic from its beginning until there is enough, or fails; then looks whether there is more.
+/// Reads a topic from its beginning until there are enough records, or fails; then checks whether there are more.
 async fn consume(
     bootstrap: &str,
     topic: String,
@@ -214,13 +214,13 @@ fn distinct(received: &[Received]) -> usize {
     received.iter().map(|record| &record.headers["ce_id"]).collect::<BTreeSet<_>>().len()
 }
 
-/// Each event once, in the order of its first arrival.
+/// Each event once, in the order of first arrival.
 fn without_repetitions(received: Vec<Received>) -> Vec<Received> {
     let mut seen = BTreeSet::new();
     received.into_iter().filter(|record| seen.insert(record.headers["ce_id"].clone())).collect()
 }
 
-/// Every key has one partition, that which Java would choose, and its versions from 1 without a gap.
+/// Asserts that every key has one partition, the one that Java would choose, and versions from 1 without a gap.
 fn assert_ordered(received: &[Received], users: usize, versions: i64) {
     let mut keys: BTreeMap<&str, Vec<&Received>> = BTreeMap::new();
     for record in received {
@@ -234,7 +234,7 @@ fn assert_ordered(received: &[Received], users: usize, versions: i64) {
     }
 }
 
-/// `Utils.toPositive(Utils.murmur2(key)) % partitions` of Kafka's Java client.
+/// The same as `Utils.toPositive(Utils.murmur2(key)) % partitions` of Kafka's Java client.
 fn partition_in_java(key: &str) -> i32 {
     const MULTIPLIER: u32 = 0x5bd1_e995;
     let bytes = key.as_bytes();
@@ -257,10 +257,10 @@ fn partition_in_java(key: &str) -> i32 {
     (hash & 0x7fff_ffff) as i32 % topics::PARTITIONS
 }
 
-/// Ten users' names.
+/// The names of ten users.
 const USERS: [&str; 10] = ["u0", "u1", "u2", "u3", "u4", "u5", "u6", "u7", "u8", "u9"];
 
-/// Appends versions of all users one after another, a little apart, until it is told to stop; answers the last version.
+/// Appends versions of all users in turn, with a pause after each, until it is stopped. Returns the last version.
 fn writer(store: &Store, first: i64, gap: Duration) -> (CancellationToken, JoinHandle<i64>) {
     let (store, stop) = (store.clone(), CancellationToken::new());
     let stopped = stop.clone();
@@ -323,7 +323,7 @@ async fn events_arrive_once_in_order_and_without_what_is_private() {
         assert_ne!(store.checkpoint(&reader(log)).await.unwrap(), Cursor::start());
     }
 
-    // A broker that has forgotten everything gets everything again.
+    // A broker that has lost everything gets everything again.
     let again = embedded();
     let config = KafkaConfig { brokers: again.bootstrap().to_owned(), ..config };
     let relay = Relay::new(store.clone(), config.clone(), "test".to_owned());
@@ -335,7 +335,7 @@ async fn events_arrive_once_in_order_and_without_what_is_private() {
     task.await.unwrap();
 }
 
-/// Transaction ids are numbers: one with more digits comes later.
+/// Transaction ids are compared as numbers: an id with more digits comes later.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_feed_skips_nothing_where_transaction_ids_get_longer() {
     let store = store("relay_digits").await;
@@ -387,7 +387,7 @@ async fn a_broker_that_is_away_or_fails_delays_events_and_loses_none() {
     assert_ordered(&without_repetitions(directory(&config, "read_committed", 50).await), USERS.len(), 5);
     println!("all events {:?} after the broker came up", up.elapsed());
 
-    // Away in the middle of things, and refusing each kind of request of a transaction.
+    // The broker goes away while events come, and refuses each kind of request of a transaction.
     let (stop, written) = writer(&store, 6, Duration::from_millis(5));
     let refusals = [
         (RDKafkaApiKey::Produce, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION),
@@ -435,7 +435,7 @@ async fn facts_of_a_pool_that_is_purged_while_the_broker_is_away_arrive_when_it_
     let config = config(broker.bootstrap(), "");
     broker.faults().unwrap().broker_down(-1).unwrap();
     let relay = Relay::new(store.clone(), config.clone(), "test".to_owned());
-    // As the server does before anything is purged.
+    // The server does this before it purges anything.
     relay.enter().await.unwrap();
     let stop = CancellationToken::new();
     let task = tokio::spawn(relay.run(stop.clone()));
@@ -472,7 +472,7 @@ async fn facts_of_a_pool_that_is_purged_while_the_broker_is_away_arrive_when_it_
     task.await.unwrap();
 }
 
-/// Appends an event of a user as it should not be: of a type, with a payload.
+/// Appends an invalid event to a user's stream: of this type, with this payload.
 async fn append_odd(store: &Store, user: &str, version: i64, kind: &str, payload: serde_json::Value) {
     sqlx::query(
         "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
@@ -489,7 +489,7 @@ async fn append_odd(store: &Store, user: &str, version: i64, kind: &str, payload
     .unwrap();
 }
 
-/// As a later release that knows a type would find it: the events of that type are of one that this release knows.
+/// Simulates an update to a release that knows a type: changes the events of that type to a known one.
 #[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
 async fn make_known(store: &Store, kind: &str) {
     let mut transaction = store.database().begin().await.unwrap();
@@ -503,7 +503,7 @@ async fn make_known(store: &Store, kind: &str) {
     transaction.commit().await.unwrap();
 }
 
-/// What is parked: the key's user, why, and whether it is to be tried again.
+/// The parked events: the user of the key, the reason, and whether an operator asked to try it again.
 async fn parked(store: &Store) -> Vec<(String, Option<String>, bool)> {
     let parked = store.list_parked(None, 1_000).await.unwrap();
     let user = |key: String| key.strip_prefix(&format!("{POOL}/")).unwrap().to_owned();
@@ -533,7 +533,8 @@ async fn an_event_that_can_not_be_published_is_parked_with_its_key_and_the_rest_
     let next = ("u0".to_owned(), None, false);
     assert_eq!(parked(&store).await, [first.clone(), next.clone()]);
 
-    // What comes later joins it, also by another relay, which was not there; other keys and the other log go on.
+    // Later events of the key join it, also by another relay that was not there at the time; other keys and the other
+    // log go on.
     relay.kill();
     append(&store, &["u0"], 4).await;
     append(&store, &["u1"], 4).await;
@@ -544,7 +545,7 @@ async fn an_event_that_can_not_be_published_is_parked_with_its_key_and_the_rest_
     consume(broker.bootstrap(), topic, "read_committed", |received| received.len() == 1).await;
     until("the next one is parked", || async { parked(&store).await.len() == 3 }).await;
 
-    // Nothing has changed: it is tried again, and stays.
+    // Nothing has changed: it is tried again, and stays parked.
     assert_eq!(store.retry_parked(Some("no such key")).await.unwrap(), 0);
     let key = format!("{POOL}/u0");
     assert_eq!(store.retry_parked(Some(&key)).await.unwrap(), 3);
@@ -615,7 +616,7 @@ async fn records_that_the_brokers_refuse_as_too_large_are_parked_and_the_others_
     assert!(why.starts_with("the brokers refuse its record of 20"), "{why}");
     assert!(found[2].1.is_none() && found[3].1.is_none());
 
-    // Tried again before the topic takes more, it stays, and the relay goes on.
+    // If it is tried again before the topic accepts more, it stays parked, and the relay goes on.
     store.retry_parked(None).await.unwrap();
     until("it was tried again", || async { parked(&store).await.iter().all(|(.., retry)| !retry) }).await;
     assert_eq!(parked(&store).await.len(), 4);
@@ -652,7 +653,7 @@ async fn relays_that_are_killed_while_keys_are_parked_and_tried_again_lose_nothi
         until("all is parked", || async { parked(&store).await.len() == odd.len() * 2 }).await;
         make_known(&store, "user.of_tomorrow").await;
         store.retry_parked(None).await.unwrap();
-        // At another moment of the retry each time, once before it.
+        // At a different moment of the retry each time, once before it.
         until("it goes on", || async { round == 0 || parked(&store).await.len() < odd.len() * 2 }).await;
         relay.kill();
         let relay = Running::start(&store, &config);
@@ -673,7 +674,7 @@ async fn relays_that_are_killed_while_keys_are_parked_and_tried_again_lose_nothi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_parked_is_forgotten_with_the_place_from_which_it_is_read_again() {
+async fn parked_events_are_forgotten_when_the_relay_starts_from_the_beginning() {
     let (store, broker) = (store("relay_parked_rewind").await, embedded());
     let config = config(broker.bootstrap(), "");
     append_odd(&store, "u0", 1, "user.of_tomorrow", serde_json::json!({})).await;
@@ -723,7 +724,7 @@ async fn one_relays_at_a_time_and_another_takes_over() {
 
     let events = directory(&config, "read_committed", USERS.len() * versions as usize).await;
     println!("{versions} versions of ten users, {} records", events.len());
-    // The batch that was under way at the kill may have come twice, and nothing else.
+    // Only the batch that was under way at the kill may have come twice.
     assert!(events.len() <= USERS.len() * versions as usize + 500);
     assert_ordered(&without_repetitions(events), USERS.len(), versions);
     third.stop().await;
@@ -735,7 +736,7 @@ fn records(key: &str, count: usize) -> Vec<Record> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_aborted_or_fenced_is_seen_by_nobody_who_reads_what_is_committed() {
+async fn aborted_and_fenced_records_are_invisible_to_read_committed_consumers() {
     let kafka = blocking(kafka).await;
     let config = config(&kafka.bootstrap, "fenced.");
     let topic = topics::topic(&config, Log::Directory);
@@ -808,7 +809,7 @@ async fn a_relay_that_loses_its_lease_moves_nothing_until_it_has_it_again() {
         store.checkpoint(&reader(Log::Directory)).await.unwrap() != Cursor::start()
     })
     .await;
-    // As if this relay had been asleep and another one had taken its place.
+    // As if another relay had taken the lease while this one was asleep.
     let theft =
         "update leases set holder = 'another', token = token + 1, expires_at = clock_timestamp() + interval '3 s'";
     sqlx::query(theft).execute(store.database()).await.unwrap();
@@ -874,7 +875,7 @@ async fn missing_topics_are_created_as_declared() {
             let results = admin.describe_configs(&topic, &AdminOptions::new()).await.unwrap();
             results.into_iter().next().unwrap().unwrap()
         };
-        // A broker answers the creation a moment before it tells of the topic itself.
+        // A broker confirms the creation a moment before it lists the topic.
         until("the broker knows the topic", || async { described().await.get("retention.ms").is_some() }).await;
         let resource = described().await;
         let value = |name| resource.get(name).and_then(|entry| entry.value.clone()).unwrap();
@@ -906,14 +907,14 @@ async fn the_relay_keeps_up() {
     let backlog = began.elapsed();
     println!("a backlog of {total} events in {backlog:?}: {:.0} a second", total as f64 / backlog.as_secs_f64());
 
-    // One at a time: how long an event takes from its commit to a checkpoint behind it.
+    // One at a time: the time of an event from its commit until the checkpoint is behind it.
     let mut delays = Vec::new();
     let stop_waking = CancellationToken::new();
     let waking = tokio::spawn(store.wake().clone().run(store.clone(), stop_waking.clone()));
     for version in 1..=50 {
         let before = store.checkpoint(&reader(Log::Directory)).await.unwrap();
         append(&store, &["single"], version).await;
-        // As every commit of the server's does, a little later.
+        // Every commit of the server sends this notification shortly afterwards.
         sqlx::query("select pg_notify('userpool', '')").execute(store.database()).await.unwrap();
         let committed = Instant::now();
         while store.checkpoint(&reader(Log::Directory)).await.unwrap() == before {

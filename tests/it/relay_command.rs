@@ -1,5 +1,5 @@
-//! The relay as an operator has it: what is parked, seen and tried again at the command line, and an account of the database that
-//! may not look at others.
+//! The relay for an operator: parked events are counted, listed and tried again at the command line; and an account of
+//! the database that may not see other sessions.
 
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
@@ -13,7 +13,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.expect("it does not panic")
 }
 
-/// An installation whose account owns its database and is nothing else.
+/// An installation whose account owns its database and has no other rights.
 async fn installation(name: &'static str) -> (Installation, PgConnection) {
     let postgres = &blocking(environment).await.postgres;
     let mut owner = PgConnection::connect(&postgres.url("postgres")).await.expect("the database is there");
@@ -48,10 +48,10 @@ const WARNING: &str = "the account of the database is no member of pg_read_all_s
 const OLDEST_WRITER: &str = "userpool_feed_oldest_writer_seconds";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_parked_is_counted_listed_and_tried_again_by_an_operator() {
+async fn parked_events_are_counted_listed_and_tried_again_by_an_operator() {
     let (installation, mut database) = installation("relay_command").await;
     let (installation, mut server) = start(installation, "command.").await;
-    // As a release of tomorrow would write it, with what nobody may see.
+    // An event as a later release would write it, with a private value.
     sqlx::query(
         "insert into log (user_pool_id, stream_id, stream_version, event_id, type, schema_version, payload, metadata, at, epoch, ord)
          values ('us-east-1_parked', 'users/jane', 1, gen_random_uuid(), 'user.signed_out', 1, $1, $2, now(), (select epoch from meta), 0)",

@@ -1,4 +1,4 @@
-//! What a process says about the calls that it serves: nothing secret and nothing personal, however much it is asked to log.
+//! A process logs nothing secret and nothing personal about its calls, at any log level.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::environment::{DevOptions, environment, start_dev};
 use crate::support::http;
 use crate::support::pool::{Pool, email_pool, password_client, secret_hash, unique};
 
-/// A process that logs all that it and its libraries can say.
+/// A process that logs everything that it and its libraries can log.
 async fn talkative_process() -> crate::support::environment::Dev {
     tokio::task::spawn_blocking(|| {
         let environment = environment();
@@ -48,7 +48,7 @@ async fn no_log_at_any_level_shows_a_secret_or_a_person() {
         http::send(process.http, "POST", "/", &headers, body.to_string().as_bytes()).await
     };
 
-    // Sign up and sign in at the one door, at the other, and by the SDK with a signature; well and badly.
+    // Sign-up and sign-in at one door, at the other, and by the SDK with a signature; right and wrong.
     let attributes = json!([{ "Name": "email", "Value": email }, { "Name": "given_name", "Value": given }]);
     let body = json!({
         "ClientId": id, "Username": name, "Password": password, "SecretHash": hash, "UserAttributes": attributes,
@@ -85,7 +85,7 @@ async fn no_log_at_any_level_shows_a_secret_or_a_person() {
     pool.api.aws().admin_get_user().user_pool_id(&pool.id).username(&name).send().await.unwrap();
     pool.sign_out(tokens.access_token()).await.unwrap();
 
-    // An invitation, and the challenge that it leads to.
+    // An invitation, and the challenge that follows from it.
     let [invited, temporary, own] = ["Hidden-invited", "Hidden-temporary-1", "Hidden-own-1"].map(unique);
     pool.create_user(&invited, &[], &temporary).await;
     let session = pool.challenge(&invited, &temporary).await.session.unwrap();
@@ -112,7 +112,7 @@ async fn no_log_at_any_level_shows_a_secret_or_a_person() {
     assert!(log.contains("TRACE"), "the process says what it can");
     let shown = |what: &str, value: &str| {
         let line = log.lines().find(|line| line.contains(value));
-        // The value itself is not shown by the failure either.
+        // The failure's message does not show the value either.
         line.map(|line| format!("{what}: {}", line.replace(value, "<secret>").chars().take(300).collect::<String>()))
     };
     let code_field = format!("\"{code}\"");

@@ -1,4 +1,5 @@
-//! `userpool dev --seed`: what a file names is there when the server is ready, made once, and changed where the file changes.
+//! `userpool dev --seed`: everything that a file names exists when the server is ready, is made once, and changes with
+//! the file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ const SEED: &str = r#"UserPools:
     Permanent: false
 "#;
 
-/// A place for servers that share a database of their own.
+/// A directory and a database for the servers of a test.
 struct House {
     database: String,
     directory: PathBuf,
@@ -66,7 +67,7 @@ impl House {
         file
     }
 
-    /// A server that begins with a seed.
+    /// Starts a server with a seed.
     fn spawn(&self, data: &str, seed: &Path) -> Dev {
         self.spawn_with(data, seed, "warn")
     }
@@ -79,7 +80,7 @@ impl House {
         })
     }
 
-    /// A server that is ready, and logs whatever it can.
+    /// A server that is ready and logs everything.
     fn start(&self, data: &str, seed: &str) -> Dev {
         let file = self.seed(seed);
         let mut dev = self.spawn_with(data, &file, "trace");
@@ -87,7 +88,7 @@ impl House {
         dev
     }
 
-    /// What is said of a seed that can't be applied.
+    /// The output for a seed that can't be applied.
     fn refused(&self, seed: &str) -> String {
         let file = self.seed(seed);
         let sentence = sentence_of(self.spawn("refused", &file));
@@ -96,7 +97,7 @@ impl House {
     }
 }
 
-/// The types of all events in their order.
+/// The types of all events, in order.
 fn events(variables: &Variables) -> Vec<String> {
     let tail = run(&["log", "tail"], variables);
     assert!(tail.status.success(), "{}", text(&tail.stderr));
@@ -128,14 +129,14 @@ fn attribute<'a>(user: &'a Value, name: &str) -> &'a str {
     found.and_then(|attribute| attribute["Value"].as_str()).unwrap_or_default()
 }
 
-/// What a seed says, with one thing in it replaced.
+/// A seed with one part replaced.
 fn with(seed: &str, old: &str, new: &str) -> String {
     assert_eq!(seed.matches(old).count(), 1, "{old}");
     seed.replace(old, new)
 }
 
 #[test]
-fn what_a_seed_names_is_there_when_the_server_is_ready_and_made_once() {
+fn everything_in_a_seed_exists_when_the_server_is_ready_and_is_made_once() {
     let house = House::new("seed_once");
     let mut dev = house.start("data", SEED);
     let variables = dev.variables();
@@ -160,7 +161,7 @@ fn what_a_seed_names_is_there_when_the_server_is_ready_and_made_once() {
         assert!(!log.contains(secret), "a secret is logged");
     }
 
-    // Again, and with another account, whatever server it is.
+    // Again, by the same server and by one with another account.
     for data in ["data", "other"] {
         let mut dev = house.start(data, SEED);
         assert_eq!(events(&dev.variables()), made, "a second start appends nothing");
@@ -195,7 +196,7 @@ fn a_changed_seed_changes_what_differs_and_takes_nothing_away() {
     let before = events(&dev.variables());
     assert!(dev.end(Signal::SIGTERM).success(), "{}", dev.log());
 
-    // Bob is not named any more, nor is the client with a secret.
+    // The file no longer names Bob, nor the client with a secret.
     let (changed, _) = SEED.split_once("  - Username: bob").expect("he is the last");
     let (start, rest) = changed.split_once("  - ClientId: 2example").expect("there is a second client");
     let (_, end) = rest.split_once("  Groups:\n").expect("groups follow");
@@ -235,7 +236,7 @@ fn a_changed_seed_changes_what_differs_and_takes_nothing_away() {
 }
 
 #[test]
-fn what_can_not_be_changed_is_told_by_its_place() {
+fn an_impossible_change_is_told_with_its_position() {
     let house = House::new("seed_fixed");
     let dev = house.start("data", SEED);
     let variables = dev.variables();
@@ -294,7 +295,7 @@ fn what_can_not_be_changed_is_told_by_its_place() {
 #[test]
 fn two_servers_that_start_with_one_seed_make_it_once() {
     let house = House::new("seed_twice");
-    // The schema is there, so that both come to the seed at the same moment.
+    // The schema exists, so that both servers come to the seed at the same moment.
     let mut dev = house.start("first", "UserPools: []");
     assert!(dev.end(Signal::SIGTERM).success(), "{}", dev.log());
     let users =

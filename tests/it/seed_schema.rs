@@ -1,5 +1,5 @@
-//! The published JSON Schema of seeds: made from the shapes that the reader follows and from the constraints that the protos
-//! declare. `UPDATE_DOCUMENTS=1` writes it anew.
+//! The published JSON Schema of seeds: made from the shapes that the reader accepts and from the constraints in the
+//! protos. `UPDATE_DOCUMENTS=1` rewrites it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::documents::comment;
 
 const PAGE: &str = "docs/seed.schema.json";
 
-/// Collects the definitions of all messages that are met.
+/// Collects the definitions of all messages that seeds contain.
 #[derive(Default)]
 struct Schema {
     definitions: BTreeMap<String, Value>,
@@ -69,7 +69,7 @@ impl Schema {
             let list = part("repeated");
             let items = list.as_ref().and_then(|list| self::part(list, "items"));
             let mut schema = json!({ "type": "array", "items": self.value(&field.kind(), items.as_ref()) });
-            // A list without entries is one that is not there.
+            // An empty list counts as absent.
             bounds(&mut schema, list.as_ref(), &[("max_items", "maxItems")]);
             schema
         } else {
@@ -124,12 +124,12 @@ fn object(what: &str, properties: Map<String, Value>, required: Vec<String>) -> 
     schema
 }
 
-/// Whether validators in all languages know the pattern. What they don't, the reader checks alone.
+/// Whether validators in all languages know the pattern. Other patterns are checked by the reader alone.
 fn is_portable(pattern: &str) -> bool {
     !pattern.contains(r"\p{") && !pattern.contains("(?s)")
 }
 
-/// The pattern as JSON Schema has them: bound at both ends by what its dialect knows.
+/// The pattern in JSON Schema's dialect, anchored at both ends.
 fn anchored(pattern: &str) -> String {
     let bare = pattern.strip_prefix(r"\A").and_then(|rest| rest.strip_suffix(r"\z")).unwrap_or(pattern);
     format!("^(?:{bare})$")

@@ -80,7 +80,7 @@ fn a_configuration_is_checked_without_being_used() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "The configuration is complete and safe.\n");
 
-    // A flag wins over the file, and what it says is checked as well.
+    // A flag overrides the file, and its value is checked as well.
     let said = sentences(&check(&["--public-url", "users.example"]));
     assert!(said.len() == 1 && said[0].starts_with("userpool: public-url is an address"), "{said:?}");
 
@@ -134,7 +134,7 @@ async fn both_doors_have_tls_and_a_certificate_that_is_replaced_is_used() {
     })
     .await;
 
-    // The next certificate is another one, and whoever trusts only that is served by it after a while.
+    // The second certificate differs, and after a while a client that trusts only that one is served.
     let (certificate, _) = installation.write_certificate();
     let file = fs::File::options().write(true).open(&certificate).expect("it was written");
     let written = file.metadata().and_then(|metadata| metadata.modified()).expect("files have times");
@@ -146,7 +146,7 @@ async fn both_doors_have_tls_and_a_certificate_that_is_replaced_is_used() {
     }
 }
 
-/// What a server says to a request without TLS: of HTTP, if anything.
+/// The bytes with which a server answers a request without TLS, if any.
 async fn plain(address: SocketAddr) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.ok()?;
@@ -183,7 +183,7 @@ async fn a_server_that_is_told_to_stop_says_so_and_still_answers_then_ends_well(
 async fn a_call_that_is_under_way_is_answered_before_the_server_ends() {
     let (installation, server) = blocking(|| {
         let installation = installation("serve_drain");
-        // Dear hashes, so that a sign-up takes long enough to be under way.
+        // Expensive hashes, so that a sign-up takes long enough to be under way.
         let server = installation.start(&["--password-hash-passes", "40", "--hashing-threads", "1"]);
         (installation, server)
     })
@@ -199,7 +199,7 @@ async fn a_call_that_is_under_way_is_answered_before_the_server_ends() {
             let arguments = ["call", "SignUp", &user.to_string(), "--grpc-addr", &grpc.to_string()].map(str::to_owned);
             installation.output(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
         });
-        // The hash has begun once the process is busy with it.
+        // The hash has begun once the process uses the processor.
         let busy = || cpu_ticks(id);
         let idle = busy();
         assert!(poll_until(PATIENCE, || busy() > idle + 20), "no hash is made");
@@ -276,7 +276,7 @@ fn a_password_is_hashed_again_at_sign_in_once_the_setting_has_changed() {
     }
     let rehashes = || installation.run(&["log", "tail"]).matches("user.password_rehashed").count();
     assert_eq!(rehashes(), 0);
-    // The second time finds the new hash.
+    // The second sign-in finds the new hash.
     for _ in 0..2 {
         let server = installation.start(&["--password-hash-passes", "3"]);
         let tokens = call(&installation, &server, "InitiateAuth", &sign_in, &[]);
@@ -321,7 +321,7 @@ fn where_groups_may_be_deleted_with_members_their_membership_ends_with_them() {
     assert_eq!(groups_of_tokens(), [json!(["readers"]), json!(["readers"])]);
     let groups = call("AdminListGroupsForUser", &jane)["Groups"].clone();
     assert_eq!(groups.as_array().map(Vec::len), Some(1), "{groups}");
-    // Another group of the name has members of its own.
+    // A new group of the same name has its own members.
     call("CreateGroup", &editors);
     assert_eq!(call("ListUsersInGroup", &editors)["Users"], json!([]));
     assert_eq!(groups_of_tokens(), [json!(["readers"]), json!(["readers"])]);
@@ -329,7 +329,7 @@ fn where_groups_may_be_deleted_with_members_their_membership_ends_with_them() {
     assert!(verified.starts_with("Log and read models agree"), "{verified}");
 }
 
-/// How a caller is answered who signs in as somebody.
+/// Where and through which client users sign in.
 struct Doorway {
     name: &'static str,
     grpc: SocketAddr,
@@ -338,7 +338,7 @@ struct Doorway {
 }
 
 impl Doorway {
-    /// Signs in, over a connection of its own; answers the exception, if it is refused.
+    /// Signs in over a new connection; returns the exception if it is refused.
     async fn sign_in(&self, username: &str, password: &str) -> Option<String> {
         let parameters = json!({ "USERNAME": username, "PASSWORD": password });
         let request =
@@ -358,11 +358,11 @@ impl Doorway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_up_in_the_middle_of_a_sign_in_leaves_its_place_to_others() {
+async fn a_caller_who_hangs_up_during_a_sign_in_leaves_their_place_to_others() {
     const BUSY: Option<&str> = Some("TooManyRequestsException");
     let (installation, server) = blocking(|| {
         let installation = installation("serve_hang_up");
-        // Dear hashes, so that the queue is there for long enough.
+        // Expensive hashes, so that the queue lasts long enough.
         let server = installation.start(&["--password-hash-passes", "40", "--hashing-threads", "1"]);
         (installation, server)
     })
@@ -385,7 +385,7 @@ async fn who_hangs_up_in_the_middle_of_a_sign_in_leaves_its_place_to_others() {
     })
     .await;
     let database = sqlx::PgPool::connect(&installation.database_url).await.expect("the database is there");
-    // What became of those who hung up: an unknown name costs the same and is recorded once the hash is made.
+    // How many sign-ins were recorded: one at an unknown name costs the same hash and is recorded after it.
     let recorded = async || -> i64 {
         let count = "select count(*) from activity where user_pool_id = $1 and type = 'user.sign_in_refused'";
         sqlx::query_scalar(count).bind(&pool).fetch_one(&database).await.expect("the table is there")
@@ -398,7 +398,7 @@ async fn who_hangs_up_in_the_middle_of_a_sign_in_leaves_its_place_to_others() {
             let doorway = doorway.clone();
             callers.spawn(async move { doorway.sign_in(&format!("nobody-{number}"), "Wrong-horse-1").await });
         }
-        // The queue is as long as it may be once one of them is refused: somebody's hash is under way, and others wait.
+        // The first refusal shows that the queue is full: one caller's hash is under way, and others wait.
         let mut answered = 0;
         while callers.join_next().await.expect("the queue has an end").expect("it does not panic").as_deref() != BUSY {
             answered += 1;
@@ -410,7 +410,7 @@ async fn who_hangs_up_in_the_middle_of_a_sign_in_leaves_its_place_to_others() {
             outcome = doorway.sign_in("jane", "Correct-horse-1").await;
         }
         assert_eq!(outcome, None, "{name}");
-        // The one whose hash was under way may have come to its end.
+        // The hash that was under way may have been completed.
         let done = recorded().await - before - answered;
         assert!(done <= 1, "{name}: {done} were served who had hung up");
     }
@@ -453,7 +453,8 @@ async fn a_caller_behind_a_trusted_proxy_is_known_by_the_address_that_the_proxy_
     let answer = send(server.http, "POST", "/", &headers, body.as_bytes()).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
 
-    // What 198.51.100.4 says of others counts nothing. The address is sealed under the user's key, who acted himself.
+    // Addresses that 198.51.100.4 names don't count. The address is sealed under the user's key, because the user is
+    // the actor.
     let database = sqlx::PgPool::connect(&installation.database_url).await.expect("the database is there");
     let (stream, sealed, owner): (String, String, String) = sqlx::query_as(
         "select stream_id, metadata->>'address', split_part(stream_id, '/', 2) from log where type = 'user.signed_up'",
@@ -553,7 +554,7 @@ async fn the_code_of_a_sign_up_arrives_by_the_mail_relay_that_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_whether_it_is_ready_is_not_told_what_the_database_said() {
+async fn readiness_does_not_show_what_the_database_said() {
     let (installation, server) = blocking(|| {
         let installation = installation("serve_ready");
         let server = installation.start(&[]);

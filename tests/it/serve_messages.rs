@@ -1,4 +1,4 @@
-//! Messages as a production server sends them: by its configuration, with an operator at the command line.
+//! Messages of a production server: sent by its configuration, and managed by an operator at the command line.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.expect("it does not panic")
 }
 
-/// An installation whose server sends by a relay, and has no SMS gateway.
+/// An installation with a server that has a mail relay and no SMS gateway.
 fn start(relay: SocketAddr) -> (Installation, Serve) {
     let postgres = &shared().postgres;
     postgres.create_database("serve_messages");
@@ -39,7 +39,7 @@ fn call(installation: &Installation, server: &Serve, operation: &str, request: &
     serde_json::from_str(&installation.run(&arguments)).expect("it prints JSON")
 }
 
-/// A pool that proves addresses of a kind; its id and that of a client.
+/// A pool that verifies addresses of one kind. Returns its id and the id of its client.
 fn pool(installation: &Installation, server: &Serve, attribute: &str) -> (String, String) {
     let request = json!({ "PoolName": attribute, "AutoVerifiedAttributes": [attribute] });
     let created = call(installation, server, "CreateUserPool", &request);

@@ -108,7 +108,7 @@ async fn a_name_is_taken_once() {
     let refusal = again.unwrap_err();
     assert_eq!(refusal.pair(), ("UsernameExistsException", "User already exists"));
     assert_eq!(refusal.code, Code::AlreadyExists);
-    // A name of another pool is another name.
+    // The same name in another pool is free.
     let other = Pool::create().await;
     other.sign_up(&person.username, &[("email", &person.email)]).await.unwrap();
     other.verify().await;
@@ -137,7 +137,7 @@ async fn a_uuid_is_a_name_like_others_unless_it_is_the_sub_of_somebody() {
         }
         let created = uuid();
         assert_eq!(pool.create_user(&created, &[], PASSWORD).await.username(), created);
-        // Names and subs are taken from one namespace.
+        // Names and `sub`s share one namespace.
         let folded = sub.to_uppercase();
         for taken in [&name, &sub, &folded].into_iter().take(if case_sensitive { 2 } else { 3 }) {
             assert_refused(pool.sign_up(taken, &[]).await, "UsernameExistsException", "User already exists");
@@ -168,7 +168,7 @@ async fn names_differ_by_case_unless_the_pool_says_otherwise() {
     let upper = person.username.to_uppercase();
     assert_refused(loose.sign_up(&upper, &[]).await, "UsernameExistsException", "User already exists");
     let tokens = loose.sign_in(&upper, PASSWORD).await.unwrap();
-    // It is shown as it was written at first.
+    // It is shown as it was first written.
     assert_eq!(
         loose.get_user(tokens.access_token()).await.unwrap().username.as_deref(),
         Some(person.username.as_str())
@@ -354,7 +354,7 @@ async fn without_an_attribute_to_verify_no_code_is_sent() {
     assert_eq!(signed_up.code_delivery_details, None);
     assert_refused(pool.confirm(&name, "123456").await, OLD_CODE.0, OLD_CODE.1);
     assert_eq!(pool.admin_get_user(&name).await.unwrap().user_status.as_deref(), Some("UNCONFIRMED"));
-    // Another message that was sent later has arrived: this one would have, too.
+    // A message that was sent later has arrived, so this one would have arrived too.
     let other = Pool::create().await;
     let person = other.person("later").await;
     assert_eq!(pool.api.mailbox(&person.email).await.len(), 1);
@@ -458,7 +458,7 @@ async fn resend(pool: &Pool, name: &str) -> Result<CodeDeliveryDetailsType, Refu
     Ok(pool.api.call(request).await?.code_delivery_details.expect("where the code went"))
 }
 
-/// What is read about a name by who guesses, asks for codes until there are no more, and guesses on.
+/// The answers to a caller who guesses at a name, asks for codes until there are no more, and guesses again.
 async fn answers(pool: &Pool, name: &str) -> Vec<String> {
     let told = |refusal: Refusal| format!("{}: {}", refusal.exception, refusal.message);
     let mut answers = Vec::new();
@@ -474,7 +474,7 @@ async fn answers(pool: &Pool, name: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
+async fn answers_are_the_same_for_every_name_where_users_are_hidden() {
     let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
     let [unconfirmed, disabled, without_address] = ["unconfirmed", "disabled", "nowhere"].map(unique);
     let address = |name: &str| format!("{name}@example.com");
@@ -485,7 +485,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(disabled.clone()));
     pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
     let confirmed = pool.person("confirmed").await;
-    // The code that came with the registration was of another hour.
+    // Moves the registration's code into an earlier hour.
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let aged = sqlx::query("update codes set window_began = window_began - interval '1 hour' where user_pool_id = $1");
     assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 3);
@@ -497,7 +497,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
     for name in &names {
         assert_eq!(answers(&pool, name).await, expected.concat(), "{name}");
     }
-    // Only who can be confirmed was sent codes, beside that of the registration.
+    // Besides the registration's code, codes went only to users who can be confirmed.
     pool.api.messages_for(&address(&unconfirmed), 2).await;
     assert_eq!(pool.api.mailbox(&address(&disabled)).await.len(), 1);
     assert_eq!(pool.api.mailbox(&confirmed.email).await.len(), 1);
@@ -505,7 +505,7 @@ async fn who_may_not_learn_who_exists_reads_the_same_of_everybody() {
 }
 
 #[tokio::test]
-async fn who_guesses_often_at_a_name_that_nobody_has_is_stopped_and_the_name_stays_free() {
+async fn guesses_at_a_name_that_nobody_has_are_limited_and_the_name_stays_free() {
     let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
     let name = unique("later");
     for _ in 0..5 {
@@ -519,7 +519,7 @@ async fn who_guesses_often_at_a_name_that_nobody_has_is_stopped_and_the_name_sta
 }
 
 #[tokio::test]
-async fn who_has_the_code_reads_what_becomes_of_it_also_where_users_are_hidden() {
+async fn a_caller_with_the_code_reads_its_outcome_even_where_users_are_hidden() {
     let pool = Pool::create_with(email_pool(), client("ENABLED")).await;
     let mut people = Vec::new();
     for name in ["twice", "late", "disabled"].map(unique) {
@@ -548,7 +548,7 @@ async fn who_has_the_code_reads_what_becomes_of_it_also_where_users_are_hidden()
 }
 
 #[tokio::test]
-async fn who_exists_is_said_openly_where_the_client_does_not_hide_it() {
+async fn answers_show_whether_a_user_exists_where_the_client_does_not_hide_it() {
     let pool = Pool::create_with(email_pool(), client("LEGACY")).await;
     let unknown = ("UserNotFoundException", "User does not exist.");
     let nobody = unique("nobody");
@@ -579,7 +579,7 @@ async fn an_alias_names_the_user_once_it_is_verified() {
         assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), first);
     }
 
-    // Somebody else may have the same address, but it names one user at a time.
+    // Another user may have the same address, but it names one user at a time.
     pool.sign_up(&second, &[("email", &email)]).await.unwrap();
     let messages = pool.api.messages_for(&email, 2).await;
     let second_code = messages[0]["code"].as_str().unwrap().to_owned();
@@ -642,7 +642,7 @@ async fn an_address_can_be_the_name() {
         pool.confirm(address, &pool.api.code_for(address).await).await.unwrap();
         let tokens = pool.sign_in(address, PASSWORD).await.unwrap();
         let user = pool.get_user(tokens.access_token()).await.unwrap();
-        // The name itself is the sub.
+        // The name itself is the `sub`.
         assert_eq!(user.username(), sub);
         assert!(by_name(&user.user_attributes).values().any(|value| value == address));
         pool.sign_in(&sub, PASSWORD).await.unwrap();
@@ -686,13 +686,13 @@ async fn an_unknown_client_is_not_found() {
 }
 
 #[tokio::test]
-async fn an_old_code_is_of_no_use() {
+async fn an_expired_code_is_refused() {
     let pool = Pool::create().await;
     let name = unique("late");
     let email = format!("{name}@example.com");
     pool.sign_up(&name, &[("email", &email)]).await.unwrap();
     let code = pool.api.code_for(&email).await;
-    // A day can't be waited for, so the end of the code comes to now.
+    // The test can't wait for a day, so it ends the code now.
     let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
     let aged = sqlx::query("update codes set expires_at = expires_at - interval '24 hours' where user_pool_id = $1");
     assert_eq!(aged.bind(&pool.id).execute(&database).await.unwrap().rows_affected(), 1);
@@ -747,7 +747,7 @@ async fn a_preferred_name_that_is_an_alias_waits_for_the_confirmation() {
     assert_refused(refused, "InvalidParameterException", message);
     pool.verify().await;
 
-    // Where it is no alias, it is an attribute like others: it names nobody, and two may have the same.
+    // Where the preferred name is no alias, it is an ordinary attribute: it finds no user, and two users may share it.
     let pool = Pool::create().await;
     let (one, other, nick) = (unique("one"), unique("other"), unique("nick"));
     for name in [&one, &other] {
@@ -828,7 +828,7 @@ async fn all_spellings_of_a_mailbox_are_one_name() {
     assert_refused(nowhere, "InvalidParameterException", "Invalid email address format.");
     pool.verify().await;
 
-    // What nobody sees in an address makes no other alias of it.
+    // Invisible characters in an address don't make it another alias.
     let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() };
     let pool = Pool::create_with(request, password_client()).await;
     let (plain, hidden) = (format!("{name}@exämple.com"), format!("{name}@xn--ex\u{ad}mple-cua.com"));
@@ -840,7 +840,7 @@ async fn all_spellings_of_a_mailbox_are_one_name() {
     let taken = AdminCreateUserRequest { message_action: Some("SUPPRESS".to_owned()), ..taken };
     let message = "An account with the given email already exists.";
     assert_refused(pool.api.call(taken.clone()).await, "UsernameExistsException", message);
-    // Whoever loses the alias loses every spelling of it.
+    // A user who loses the alias loses all its spellings.
     pool.api.call(AdminCreateUserRequest { force_alias_creation: Some(true), ..taken.clone() }).await.unwrap();
     for spelled in [plain.clone(), plain.replace("exämple", "EXÄMPLE"), format!("{name}@xn--exmple-cua.com")] {
         assert_eq!(pool.admin_get_user(&spelled).await.unwrap().username(), taken.username(), "{spelled}");

@@ -122,7 +122,7 @@ async fn tokens_have_the_claims_of_the_guide_and_verify_with_the_published_keys(
     assert_eq!(claims["cognito:username"], json!(person.username));
     assert_eq!((&claims["email"], &claims["email_verified"]), (&json!(person.email), &json!(true)));
     assert_eq!(claims["given_name"], json!("Jane"));
-    // A custom attribute is a string whatever its type, standard ones have the types of OpenID Connect.
+    // Custom attributes are strings whatever their type; standard attributes have the types of OpenID Connect.
     assert_eq!(claims["custom:age"], json!("42"));
     assert_eq!(claims["updated_at"], json!(1_700_000_000));
     assert_eq!(claims["address"], json!({ "formatted": "Main St 1" }));

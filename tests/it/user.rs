@@ -16,7 +16,7 @@ const INVALID: (&str, &str) = ("NotAuthorizedException", "Invalid Access Token")
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
 
 #[tokio::test]
-async fn a_user_sees_what_its_client_may_read() {
+async fn a_user_sees_what_their_client_may_read() {
     let schema = vec![
         text_attribute("plan"),
         SchemaAttributeType { developer_only_attribute: Some(true), ..text_attribute("secret") },
@@ -46,7 +46,7 @@ fn decoded(part: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// Signs a token with a key of the forger.
+/// Signs a token with a forger's key.
 fn forged(header: &Value, claims: &Value) -> String {
     let text = format!("{}.{}", encoded(header), encoded(claims));
     let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
@@ -72,7 +72,7 @@ async fn only_an_access_token_of_ours_counts() {
     let payload = |claims: &Value| format!("{}.{}.{}", parts[0], encoded(claims), parts[2]);
     let id_header = decoded(tokens.id_token().split('.').next().unwrap());
     let symmetric = {
-        // The public key as the secret of a symmetric algorithm.
+        // The public key, used as the secret of a symmetric algorithm.
         let key = EncodingKey::from_secret(header["kid"].as_str().unwrap().as_bytes());
         let header = Header { kid: header["kid"].as_str().map(str::to_owned), ..Header::new(Algorithm::HS256) };
         jsonwebtoken::encode(&header, &claims, &key).unwrap()
@@ -119,7 +119,7 @@ async fn only_an_access_token_of_ours_counts() {
 }
 
 #[tokio::test]
-async fn who_deletes_itself_is_gone() {
+async fn a_user_who_deletes_themselves_is_gone() {
     let pool = Pool::create().await;
     let person = pool.person("leaver").await;
     let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
@@ -129,7 +129,7 @@ async fn who_deletes_itself_is_gone() {
         let unknown = ("UserNotFoundException", "User does not exist.");
         assert_refused(pool.get_user(tokens.access_token()).await, unknown.0, unknown.1);
         assert_refused(pool.delete_user(tokens.access_token()).await, unknown.0, unknown.1);
-        // An operation that does not list the exception.
+        // GlobalSignOut does not list UserNotFoundException.
         assert_refused(pool.sign_out(tokens.access_token()).await, REVOKED.0, REVOKED.1);
         assert_refused(pool.refresh(tokens.refresh_token()).await, unknown.0, unknown.1);
         assert_refused(pool.sign_in(&person.username, PASSWORD).await, unknown.0, unknown.1);
@@ -140,7 +140,7 @@ async fn who_deletes_itself_is_gone() {
     }
     assert!(pool.api.mailbox(&person.email).await.is_empty(), "its messages go as well");
 
-    // The name is free again, for somebody else.
+    // The name is free for another user.
     let again = pool.sign_up(&person.username, &[("email", &person.email)]).await.unwrap();
     assert_ne!(again.user_sub(), person.sub);
     let gone = pool.get_user(tokens.access_token()).await;

@@ -1,4 +1,4 @@
-//! Attributes: set, proved, taken away, by a user and by an administrator.
+//! Attributes: set, verified and deleted, by users and by administrators.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -72,7 +72,7 @@ async fn admin_delete(pool: &Pool, username: &str, names: &[&str]) -> Result<(),
     pool.api.call(request).await.map(drop)
 }
 
-/// What a user sees of some of its attributes.
+/// The values of these attributes, as the user sees them.
 async fn shown(pool: &Pool, token: &str, names: &[&str]) -> Vec<Option<String>> {
     let mut shown = by_name(&pool.get_user(token).await.unwrap().user_attributes);
     names.iter().map(|name| shown.remove(*name)).collect()
@@ -86,12 +86,12 @@ async fn token_of(pool: &Pool, name: &str) -> String {
     pool.sign_in(name, PASSWORD).await.unwrap().access_token.unwrap()
 }
 
-/// A pool whose users sign in with their proved e-mail address as well.
+/// A pool whose users can sign in with their verified e-mail address as well.
 fn alias_pool() -> CreateUserPoolRequest {
     CreateUserPoolRequest { alias_attributes: texts(&["email", "preferred_username"]), ..email_pool() }
 }
 
-/// The same, where an address changes only once it is proved.
+/// The same pool, where an address changes only after it is verified.
 fn proving_before(pool: CreateUserPoolRequest) -> CreateUserPoolRequest {
     let settings = UserAttributeUpdateSettingsType { attributes_require_verification_before_update: texts(&["email"]) };
     CreateUserPoolRequest { user_attribute_update_settings: Some(settings), ..pool }
@@ -145,7 +145,7 @@ async fn the_old_address_counts_until_the_new_one_is_proved_where_the_pool_says_
     if mistaken_code != code {
         assert_refused(verify(&pool, &token, "email", &mistaken_code).await, WRONG_CODE.0, WRONG_CODE.1);
     }
-    // Another code goes to the address that waits.
+    // The next code goes to the new address, which waits.
     let delivery = ask_for_code(&pool, &token, "email").await.unwrap();
     assert_eq!(delivery.destination.as_deref(), Some("n***@e***"));
     let code = pool.api.messages_for(&new, 2).await[0]["code"].as_str().unwrap().to_owned();
@@ -154,7 +154,7 @@ async fn the_old_address_counts_until_the_new_one_is_proved_where_the_pool_says_
     pool.sign_in(&new, PASSWORD).await.unwrap();
     assert_eq!(pool.sign_in(&person.email, PASSWORD).await.unwrap_err().exception, "UserNotFoundException");
 
-    // Whoever takes the old one again asks for nothing any more.
+    // A user who returns to the old address cancels the change.
     let third = format!("third-{}", person.email);
     update(&pool, &token, &[("email", &third)]).await.unwrap();
     update(&pool, &token, &[("email", &new)]).await.unwrap();
@@ -165,7 +165,7 @@ async fn the_old_address_counts_until_the_new_one_is_proved_where_the_pool_says_
 }
 
 #[tokio::test]
-async fn an_address_is_the_alias_of_who_proved_it_first() {
+async fn an_address_is_the_alias_of_the_user_who_verified_it_first() {
     for request in [alias_pool(), proving_before(alias_pool())] {
         let pool = Pool::create_with(request, password_client()).await;
         let owner = pool.person("owner").await;
@@ -179,7 +179,7 @@ async fn an_address_is_the_alias_of_who_proved_it_first() {
         assert_refused(admin_update(&pool, &other.username, &proved).await, TAKEN.0, TAKEN.1);
         pool.sign_in(&owner.email, PASSWORD).await.unwrap();
 
-        // A preferred name counts at once.
+        // A preferred name takes effect at once.
         let name = unique("preferred");
         let owners = token_of(&pool, &owner.username).await;
         update(&pool, &owners, &[("preferred_username", &name)]).await.unwrap();
@@ -194,7 +194,7 @@ async fn an_address_is_the_alias_of_who_proved_it_first() {
         delete(&pool, &owners, &["preferred_username"]).await.unwrap();
         update(&pool, &token, &[("preferred_username", &name)]).await.unwrap();
 
-        // Once its owner leaves it, the address is free.
+        // Once its owner gives it up, the address is free.
         admin_update(&pool, &owner.username, &[("email_verified", "false")]).await.unwrap();
         verify(&pool, &token, "email", &code).await.unwrap();
         pool.sign_in(&owner.email, PASSWORD).await.unwrap();
@@ -345,7 +345,7 @@ async fn an_address_that_is_somebodys_name_is_taken_by_nobody_else() {
 }
 
 #[tokio::test]
-async fn of_a_proof_is_shown_what_was_said_of_it() {
+async fn email_verified_is_shown_only_where_it_was_set() {
     let pool = Pool::create().await;
     let flag = async |name: &str| {
         let shown = by_name(&pool.admin_get_user(name).await.unwrap().user_attributes);
@@ -391,7 +391,7 @@ async fn of_a_proof_is_shown_what_was_said_of_it() {
 }
 
 #[tokio::test]
-async fn a_preferred_name_is_for_who_has_confirmed() {
+async fn only_a_confirmed_user_has_a_preferred_name() {
     let aliases = texts(&["email", "preferred_username"]);
     let aliases = CreateUserPoolRequest { alias_attributes: aliases, ..email_pool() };
     let pool = Pool::create_with(aliases, password_client()).await;
@@ -410,7 +410,7 @@ async fn a_preferred_name_is_for_who_has_confirmed() {
 }
 
 #[tokio::test]
-async fn who_writes_decides_what_may_be_written() {
+async fn writable_attributes_depend_on_the_caller() {
     let pool = Pool::create_with(CreateUserPoolRequest { schema: schema(), ..email_pool() }, password_client()).await;
     let person = pool.person_with("writer", &[("given_name", "Jane"), ("custom:born", "1990")]).await;
     let token = token_of(&pool, &person.username).await;
@@ -444,7 +444,7 @@ async fn who_writes_decides_what_may_be_written() {
     assert_refused(sub, invalid, "user.sub: Attribute cannot be updated.");
     let flag = admin_delete(&pool, &person.username, &["email_verified"]).await;
     assert_refused(flag, invalid, "user.email_verified: Attribute cannot be updated.");
-    // All or nothing.
+    // An update changes all attributes or none.
     let both = update(&pool, &token, &[("nickname", "J"), ("custom:born", "1991")]).await;
     assert_refused(both, invalid, immutable);
     assert_eq!(shown(&pool, &token, &["nickname", "custom:born"]).await, [None, Some("1990".to_owned())]);
@@ -472,18 +472,18 @@ async fn who_writes_decides_what_may_be_written() {
 }
 
 #[tokio::test]
-async fn an_administrator_says_what_is_proved() {
+async fn an_administrator_marks_addresses_as_verified() {
     let pool = Pool::create_with(proving_before(alias_pool()), password_client()).await;
     let person = pool.person("managed").await;
     let token = token_of(&pool, &person.username).await;
     let new = new_address(&person);
     let names = ["email", "email_verified"];
-    // Without its proof an address waits for the code.
+    // Without `email_verified` an address waits for its code.
     admin_update(&pool, &person.username, &[("email", &new)]).await.unwrap();
     assert_eq!(shown(&pool, &token, &names).await, some(&[&person.email, "true"]));
     verify(&pool, &token, "email", &pool.api.code_for(&new).await).await.unwrap();
     assert_eq!(shown(&pool, &token, &names).await, some(&[&new, "true"]));
-    // With it no code is sent.
+    // With it, no code is sent.
     admin_update(&pool, &person.username, &[("email", &person.email), ("email_verified", "true")]).await.unwrap();
     assert_eq!(shown(&pool, &token, &names).await, some(&[&person.email, "true"]));
     pool.sign_in(&person.email, PASSWORD).await.unwrap();

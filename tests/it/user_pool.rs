@@ -14,7 +14,7 @@ fn attribute(name: &str, kind: &str) -> SchemaAttributeType {
     SchemaAttributeType { name: Some(name.into()), attribute_data_type: Some(kind.into()), ..Default::default() }
 }
 
-/// A request with a value in every field that a pool can have today.
+/// A request with a value in every field that is accepted today.
 fn everything() -> CreateUserPoolRequest {
     CreateUserPoolRequest {
         pool_name: Some("Every field, of a pool".into()),
@@ -118,7 +118,7 @@ async fn every_field_of_a_pool_comes_back() {
     let asked = everything();
     let pool = Pool::create_with(asked.clone(), password_client()).await;
     let described = pool.describe().await;
-    // Both processes, and the answer of the creation, say the same.
+    // Both processes and the answer of CreateUserPool agree.
     assert_eq!(described, pool.describe().await);
     let asked = asked.clone();
     assert_eq!(described.id.as_deref(), Some(pool.id.as_str()));
@@ -150,7 +150,7 @@ async fn every_field_of_a_pool_comes_back() {
     assert_eq!(described.account_recovery_setting, asked.account_recovery_setting);
     assert_eq!(described.user_pool_tier, asked.user_pool_tier);
 
-    // 20 standard attributes and sub, and the six that were asked for, of which one is a standard one.
+    // 20 standard attributes, `sub`, and the six requested ones, of which one is a standard attribute.
     let find = |name: &str| {
         let found = described.schema_attributes.iter().find(|attribute| attribute.name() == name);
         found.unwrap_or_else(|| panic!("{name}")).clone()
@@ -172,7 +172,7 @@ async fn every_field_of_a_pool_comes_back() {
 }
 
 #[tokio::test]
-async fn a_pool_without_wishes_has_the_defaults() {
+async fn a_pool_without_settings_has_the_defaults() {
     let pool = Pool::create_with(CreateUserPoolRequest::default(), password_client()).await;
     let described = pool.describe().await;
     let policy = described.policies.unwrap().password_policy.unwrap();
@@ -214,10 +214,10 @@ async fn a_pool_without_wishes_has_the_defaults() {
 }
 
 #[tokio::test]
-async fn a_pool_can_be_made_of_what_another_one_shows() {
+async fn a_pool_can_be_created_from_the_description_of_another() {
     let pool = Pool::create_with(CreateUserPoolRequest::default(), password_client()).await;
     let shown = pool.describe().await;
-    // One of the names is longer than those that can be asked for.
+    // One standard attribute has a longer name than a request may have.
     let nameable = |attribute: &&SchemaAttributeType| attribute.name().len() <= 20;
     let schema = shown.schema_attributes.iter().filter(nameable).cloned().collect();
     let request = CreateUserPoolRequest { schema, ..Default::default() };
@@ -228,7 +228,7 @@ async fn a_pool_can_be_made_of_what_another_one_shows() {
 }
 
 #[tokio::test]
-async fn an_update_keeps_what_guards_accounts_and_the_tags_and_takes_the_rest_back() {
+async fn an_update_keeps_protections_and_tags_and_resets_the_rest() {
     let pool = Pool::create_with(everything(), password_client()).await;
     let before = pool.describe().await;
     let none = UpdateUserPoolRequest { user_pool_id: Some(pool.id.clone()), ..Default::default() };
@@ -245,7 +245,7 @@ async fn an_update_keeps_what_guards_accounts_and_the_tags_and_takes_the_rest_ba
     assert!(after.auto_verified_attributes.is_empty());
     let admin = after.admin_create_user_config.unwrap();
     assert_eq!((admin.allow_admin_create_user_only, admin.unused_account_validity_days), (Some(false), Some(3)));
-    // Without its one factor the pool would ask for none: that is told, not done.
+    // Without its only factor the pool would require none: the request is refused.
     let message = "Invalid MFA configuration given, can't disable all MFAs with a required or optional configuration.";
     assert_refused(pool.api.call(none).await, "InvalidParameterException", message);
 
@@ -280,7 +280,7 @@ async fn tags_stay_in_an_update_that_does_not_name_them_and_go_in_one_that_names
 }
 
 #[tokio::test]
-async fn a_number_of_days_that_is_0_is_not_given() {
+async fn a_number_of_days_of_0_counts_as_absent() {
     let days = |newer: i32, older: i32| CreateUserPoolRequest {
         policies: Some(UserPoolPolicyType {
             password_policy: Some(PasswordPolicyType {
@@ -310,7 +310,7 @@ async fn a_number_of_days_that_is_0_is_not_given() {
     }
 }
 
-/// Asks for a pool that is refused. What a pool can't be made with, it can't be changed to either.
+/// Asserts that CreateUserPool refuses a request, and that UpdateUserPool refuses the same change.
 async fn refused(api: &Api, request: CreateUserPoolRequest) -> Refusal {
     let request = CreateUserPoolRequest { pool_name: Some("refused".into()), ..request };
     let update = UpdateUserPoolRequest { user_pool_id: Some(unchanged(api).await), ..same_fields(&request) };
@@ -319,7 +319,7 @@ async fn refused(api: &Api, request: CreateUserPoolRequest) -> Refusal {
     refusal
 }
 
-/// A pool that is there to be changed, in vain.
+/// A pool that the refused updates of the tests name.
 async fn unchanged(api: &Api) -> String {
     static POOL: OnceCell<String> = OnceCell::const_new();
     let create = async || {
@@ -578,7 +578,7 @@ async fn the_region_of_a_signed_call_names_the_pool() {
     assert!(id.starts_with("eu-central-1_"), "{id}");
     assert_eq!(created.arn().unwrap(), format!("arn:aws:cognito-idp:eu-central-1:123456789012:userpool/{id}"));
     assert!(created.creation_date().is_some());
-    // Who asks from another region finds it all the same, and over gRPC as well.
+    // A caller from another region finds it as well, and over gRPC too.
     let described = pool.api.aws().describe_user_pool().user_pool_id(id).send().await.unwrap();
     assert_eq!(described.user_pool().unwrap().name(), Some("elsewhere"));
     let described = pool.api.call(DescribeUserPoolRequest { user_pool_id: Some(id.into()) }).await.unwrap();
@@ -587,7 +587,7 @@ async fn the_region_of_a_signed_call_names_the_pool() {
 }
 
 #[tokio::test]
-async fn a_pool_tells_about_how_many_users_it_has() {
+async fn a_pool_shows_an_estimate_of_its_users() {
     let pool = Pool::create().await;
     for name in ["one", "two", "three"] {
         pool.sign_up(&crate::support::pool::unique(name), &[]).await.unwrap();

@@ -29,10 +29,10 @@ pub struct ConnectionSettings {
     /// How many calls a connection of HTTP/2 has at once [default: 100].
     #[arg(long = "connections-streams", env = "USERPOOL_CONNECTIONS_STREAMS", value_name = "NUMBER")]
     pub streams: Option<u32>,
-    /// How many TLS handshakes each listener has under way; for more, the oldest are given up [default: 256].
+    /// How many TLS handshakes each listener has under way; the oldest is given up for one more [default: 256].
     #[arg(long = "connections-handshakes", env = "USERPOOL_CONNECTIONS_HANDSHAKES", value_name = "NUMBER")]
     pub handshakes: Option<u32>,
-    /// Memory in MiB for the bodies of all requests at once; what does not fit is refused [default: 64].
+    /// Memory in MiB for the bodies of all requests at once; a request that does not fit is refused [default: 64].
     #[arg(long = "connections-bodies", env = "USERPOOL_CONNECTIONS_BODIES", value_name = "MIB")]
     pub bodies: Option<u32>,
     /// How much of each of these one address (of IPv6: 64 bits of it) may have, in percent [default: 25].

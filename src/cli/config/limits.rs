@@ -37,26 +37,26 @@ pub struct CountSettings {
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct LimitSettings {
-    /// Codes in an hour that users and strangers have sent to one address, whoever's user it is [default: 10].
+    /// Codes an hour to one address that users and strangers ask for, whichever user of the pool has it [default: 10].
     #[arg(long = "limits-codes-to-address", env = "USERPOOL_LIMITS_CODES_TO_ADDRESS", value_name = "NUMBER")]
     pub codes_to_address: Option<u32>,
-    /// Codes in an hour that callers of one network (an address of IPv4, 64 bits of one of IPv6) ask for [default: 100].
+    /// Codes an hour that callers of one network ask for: one IPv4 address, or 64 bits of an IPv6 address [default: 100].
     #[arg(long = "limits-codes-by-caller", env = "USERPOOL_LIMITS_CODES_BY_CALLER", value_name = "NUMBER")]
     pub codes_by_caller: Option<u32>,
-    /// Those of them in an hour that go out as SMS [default: 20].
+    /// Codes an hour by SMS that callers of one network ask for [default: 20].
     #[arg(long = "limits-sms-by-caller", env = "USERPOOL_LIMITS_SMS_BY_CALLER", value_name = "NUMBER")]
     pub sms_by_caller: Option<u32>,
-    /// Codes in an hour that are asked for through one app client [default: 5000].
+    /// Codes an hour that are asked for through one app client [default: 5000].
     #[arg(long = "limits-codes-by-client", env = "USERPOOL_LIMITS_CODES_BY_CLIENT", value_name = "NUMBER")]
     pub codes_by_client: Option<u32>,
-    /// Wrong passwords and codes in an hour that come from one network, at users who have not signed in from it lately
+    /// Wrong passwords and codes an hour from one network, at users who have not signed in from it lately
     /// [default: 300].
     #[arg(long = "limits-guesses-by-caller", env = "USERPOOL_LIMITS_GUESSES_BY_CALLER", value_name = "NUMBER")]
     pub guesses_by_caller: Option<u32>,
-    /// Changes of one user's password in an hour that are tried, by ChangePassword [default: 5].
+    /// Calls of ChangePassword an hour by one user, failed ones included [default: 5].
     #[arg(long = "limits-password-changes", env = "USERPOOL_LIMITS_PASSWORD_CHANGES", value_name = "NUMBER")]
     pub password_changes: Option<u32>,
-    /// How many replicas share the quotas and the codes of a client, which each counts by itself [default: 1].
+    /// How many replicas share the quotas and the codes of a client: each counts for itself [default: 1].
     #[arg(long = "limits-replicas", env = "USERPOOL_LIMITS_REPLICAS", value_name = "NUMBER")]
     pub replicas: Option<u32>,
     /// How much pools and users may hold.

@@ -65,22 +65,22 @@ pub struct Settings {
     /// The file with the master keys: a line each, an id and the base64 of 32 bytes, the first is active. Required.
     #[arg(long, env = "USERPOOL_MASTER_KEYS_FILE", value_name = "FILE")]
     pub master_keys_file: Option<PathBuf>,
-    /// How many passwords are hashed at once [default: one a core].
+    /// How many passwords are hashed at once [default: one per core].
     #[arg(long, env = "USERPOOL_HASHING_THREADS", value_name = "NUMBER")]
     pub hashing_threads: Option<u32>,
-    /// For how many months facts such as sign-ins are kept [default: 24].
+    /// How many months facts such as sign-ins are kept [default: 24].
     #[arg(long, env = "USERPOOL_ACTIVITY_MONTHS", value_name = "NUMBER")]
     pub activity_months: Option<u32>,
-    /// For how many seconds a server that was told to stop goes on accepting, so that balancers notice [default: 5].
+    /// How many seconds a server that is told to stop still accepts calls, so that load balancers notice [default: 5].
     #[arg(long, env = "USERPOOL_SHUTDOWN_PAUSE", value_name = "SECONDS")]
     pub shutdown_pause: Option<u64>,
     /// Lets groups with members be deleted, as today's Cognito does; otherwise they have to be empty.
     #[arg(long, env = "USERPOOL_DELETE_GROUPS_WITH_MEMBERS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub delete_groups_with_members: Option<bool>,
-    /// Whether all sessions of a user end when it has chosen another password by a code [default: true].
+    /// Whether all sessions of a user end when they choose another password with a code [default: true].
     #[arg(long, env = "USERPOOL_RECOVERY_ENDS_SESSIONS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub recovery_ends_sessions: Option<bool>,
-    /// How logs look: `text` or `json` [default: text].
+    /// The format of logs: `text` or `json` [default: text].
     #[arg(long, env = "USERPOOL_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// The database and its connections, in section `[database]`.
@@ -178,13 +178,13 @@ pub struct KafkaSettings {
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PasswordHashSettings {
-    /// Memory in KiB [default: 19456].
+    /// Memory of one hash of argon2id, in KiB [default: 19456].
     #[arg(long = "password-hash-memory", env = "USERPOOL_PASSWORD_HASH_MEMORY", value_name = "KIB")]
     pub memory: Option<u32>,
-    /// Passes over it [default: 2].
+    /// How often the memory is passed over [default: 2].
     #[arg(long = "password-hash-passes", env = "USERPOOL_PASSWORD_HASH_PASSES", value_name = "NUMBER")]
     pub passes: Option<u32>,
-    /// Lanes [default: 1].
+    /// Lanes of argon2id, its degree of parallelism [default: 1].
     #[arg(long = "password-hash-lanes", env = "USERPOOL_PASSWORD_HASH_LANES", value_name = "NUMBER")]
     pub lanes: Option<u32>,
 }

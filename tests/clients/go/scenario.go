@@ -1,7 +1,7 @@
-// A user's life with the AWS SDK for Go, with nothing changed but the endpoint; paginators and typed
+// A user's life with the AWS SDK for Go, where only the endpoint is changed; paginators and typed
 // errors.
 //
-// The environment is what `userpool dev` writes to its dev.env.
+// The environment has the variables that `userpool dev` writes to its dev.env.
 package main
 
 import (
@@ -34,7 +34,7 @@ var (
 
 func step(text string) { fmt.Println("  " + text) }
 
-// fail ends the program; main says what was wrong.
+// fail ends the program; main prints the reason.
 func fail(format string, arguments ...any) { panic(failure(fmt.Sprintf(format, arguments...))) }
 
 type failure string
@@ -45,7 +45,7 @@ func expect[T comparable](what string, wanted, found T) {
 	}
 }
 
-// must gives the answer of a call that may not fail.
+// must returns the answer of a call that must not fail.
 func must[T any](answer T, err error) T {
 	if err != nil {
 		fail("%v", err)
@@ -53,7 +53,7 @@ func must[T any](answer T, err error) T {
 	return answer
 }
 
-// refused says that a call must have failed with the exception E; it gives its message.
+// refused checks that a call failed with the exception E, and returns its message.
 func refused[E interface {
 	error
 	smithy.APIError
@@ -78,7 +78,7 @@ func refused[E interface {
 	return exception.ErrorMessage()
 }
 
-// mailedCode gives the newest code in the development mailbox, as soon as there is one.
+// mailedCode returns the newest code in the development mailbox, as soon as there is one.
 func mailedCode(ctx context.Context, address string) string {
 	where := "http://" + os.Getenv("USERPOOL_HTTP_ADDR") + "/dev/messages?" + url.Values{"to": {address}}.Encode()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
@@ -102,7 +102,7 @@ func mailedCode(ctx context.Context, address string) string {
 }
 
 func main() {
-	// As a whole, because no single call has a limit of its own.
+	// For the whole program, because single calls have no limit of their own.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	defer func() {
@@ -115,7 +115,7 @@ func main() {
 			panic(problem)
 		}
 	}()
-	// Without retries: each refusal is looked at once.
+	// Without retries: each refusal is checked once.
 	configuration := must(config.LoadDefaultConfig(ctx, config.WithRetryMaxAttempts(1)))
 	live(ctx, idp.NewFromConfig(configuration))
 }

@@ -1,7 +1,7 @@
-// A user's life with the AWS SDK for JavaScript, with nothing changed but the endpoint; the tokens,
+// A user's life with the AWS SDK for JavaScript, where only the endpoint is changed; the tokens,
 // verified with aws-jwt-verify; paginators and typed errors.
 //
-// The environment is what `userpool dev` writes to its dev.env.
+// The environment has the variables that `userpool dev` writes to its dev.env.
 
 "use strict";
 
@@ -18,15 +18,15 @@ const USERNAME = `rosalind-${STAMP}`;
 const EMAIL = `rosalind.${STAMP}@example.com`;
 const PASSWORD = `Correct-Horse-${STAMP}`;
 
-// Without retries: each refusal is looked at once.
+// Without retries: each refusal is checked once.
 const client = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
 
-/** Sends an operation by its name. */
+/** Sends the operation with this name. */
 function call(operation, input) {
     return client.send(new idp[`${operation}Command`](input));
 }
 
-/** The call must be refused with this class of exception; gives its message. */
+/** The call must be refused with this class of exception; returns its message. */
 async function refused(exception, operation, input) {
     let answer;
     try {
@@ -52,11 +52,11 @@ async function pages(paginator) {
     return found;
 }
 
-/** The two verifiers of a resource server: all that CognitoJwtVerifier checks, of an issuer of our own. */
+/** The two verifiers of a resource server: they check what CognitoJwtVerifier checks, for our own issuer. */
 function verifiers(pool, app) {
     const issuer = `http://${HTTP_ADDR}/${pool}`;
     const fetcher = {
-        // The library's own speaks HTTPS alone.
+        // The library's own fetcher only supports HTTPS.
         async fetch(uri) {
             const response = await fetch(uri, { signal: AbortSignal.timeout(10_000) });
             assert.equal(response.status, 200);
@@ -69,7 +69,7 @@ function verifiers(pool, app) {
             {
                 issuer,
                 jwksUri: `${issuer}/.well-known/jwks.json`,
-                // Of an access token, the client is looked at below: it has no audience.
+                // An access token has no audience; its client is checked below.
                 audience: tokenUse === "id" ? app : null,
                 customJwtCheck: ({ payload }) =>
                     validateCognitoJwtFields(payload, { tokenUse, clientId: app }),

@@ -1,7 +1,7 @@
 // A front end in a real browser: a page of one origin, Chromium, and a server of another origin,
-// called at the AWS door (fetch) and by gRPC-Web (by hand, and with Connect's client).
+// called at the AWS door (fetch) and over gRPC-Web (by hand, and with Connect's client).
 //
-// The environment is what `userpool dev` writes to its dev.env.
+// The environment has the variables that `userpool dev` writes to its dev.env.
 
 "use strict";
 
@@ -21,7 +21,7 @@ const HTTP = `http://${process.env.USERPOOL_HTTP_ADDR}`;
 const TOKEN = process.env.USERPOOL_TOKEN;
 const MODULES = path.join(process.env.NODE_PATH, path.sep);
 
-// Not ASCII, so that every door's way to write a text is seen.
+// Not ASCII, so that the encoding at each door is tested.
 const USERNAME = `ségolène-${STAMP}`;
 const EMAIL = `segolene.${STAMP}@example.com`;
 const PASSWORD = `Correct-Horse-${STAMP}`;
@@ -71,7 +71,7 @@ function fieldsOf(content) {
 
 const textOf = (content, number) => fieldsOf(content).find(([found]) => found === number)?.[1].toString();
 
-/** Of a google.rpc.ErrorInfo: the reason, and the metadata. */
+/** The reason and the metadata of a google.rpc.ErrorInfo. */
 function errorInfo(content) {
     const metadata = fieldsOf(content).filter(([number]) => number === 3);
     return {
@@ -80,7 +80,7 @@ function errorInfo(content) {
     };
 }
 
-/** Of a grpc-status-details-bin: the ErrorInfo of its google.rpc.Status. */
+/** The ErrorInfo in the google.rpc.Status of a grpc-status-details-bin. */
 function errorInfoOfStatus(base64) {
     const details = fieldsOf(Buffer.from(base64, "base64")).filter(([number]) => number === 3);
     const info = details.map(([, any]) => any).find((any) => textOf(any, 1).endsWith("/google.rpc.ErrorInfo"));
@@ -93,7 +93,7 @@ function errorInfoOfStatus(base64) {
 /** The server's own descriptors, by reflection. */
 function descriptors(directory) {
     const file = path.join(directory, "descriptors.binpb");
-    // Without a name: everything.
+    // An empty name lists everything.
     execFileSync("grpcurl", ["-plaintext", "-protoset-out", file, GRPC_ADDR, "describe"], {
         stdio: ["ignore", "ignore", "inherit"],
         timeout: 30_000,
@@ -183,7 +183,7 @@ async function live(page, pool, app, preflights) {
     };
     const grpcRefuses = async (exception, status, method, content, options) => {
         const found = await grpc(method, content, options);
-        // Of an answer without a message, the trailers may be headers: those must be exposed.
+        // An answer without a message may have its trailers as headers, which CORS must expose.
         const trailers = { ...found.headers, ...found.trailers };
         assert.equal(trailers["grpc-status"], String(status), JSON.stringify(found));
         assert.ok(trailers["grpc-message"], "the page can't read grpc-message");
@@ -200,7 +200,7 @@ async function live(page, pool, app, preflights) {
         Password: PASSWORD,
         UserAttributes: [{ Name: "email", Value: EMAIL }],
     };
-    // What the SDKs send beside the necessary: the preflight must allow it.
+    // Headers that SDKs add: the preflight must allow them.
     const headersOfSdks = { "amz-sdk-invocation-id": STAMP, "amz-sdk-request": "attempt=1", "x-amz-user-agent": "a/1" };
     const { UserSub: sub } = await awsAnswers("SignUp", signUp, headersOfSdks);
     assert.match(sub, /^[0-9a-f-]{36}$/);
@@ -324,12 +324,12 @@ async function followLink(browser) {
     const page = await browser.newPage();
     const problems = [];
     page.on("console", (line) => problems.push(line.text()));
-    // As a mail program shows it: what is clicked is what stands in the e-mail.
+    // Shows the e-mail like a mail program, so that the link itself is clicked.
     await page.setContent(body);
     await Promise.all([page.waitForURL(link), page.click("a")]);
     assert.equal(await page.title(), "Confirm your e-mail address");
     assert.equal(await status(), "UNCONFIRMED");
-    // Its style counts: the policy allows it.
+    // The style applies, so the policy allows it.
     assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("button")).cursor), "pointer");
     const confirm = async (heading) => {
         await page.getByRole("button", { name: "Confirm" }).click();
@@ -355,7 +355,7 @@ async function main() {
         const problems = [];
         page.on("pageerror", (error) => problems.push(`error: ${error}`));
         page.on("console", (line) => {
-            // A status that is no success is told there too, and looked at by the scenario.
+            // The console also reports statuses without success, which the scenario checks itself.
             if (line.type() === "error" && !line.text().startsWith("Failed to load resource")) {
                 problems.push(`console: ${line.text()}`);
             }

@@ -1,6 +1,7 @@
 // The development console in a real browser: every page, wide and narrow, light and dark, with what a reader does there.
 //
-// The environment is what `userpool dev` writes to its dev.env. With SCREENSHOTS, pictures of all pages stay in that folder.
+// The environment has the variables that `userpool dev` writes to its dev.env. With SCREENSHOTS, pictures of all pages
+// are kept in that folder.
 
 "use strict";
 
@@ -20,7 +21,7 @@ const SCHEMES = ["light", "dark"];
 
 const client = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
 
-/** Pools with a little of everything, named so that a long word has to find room. */
+/** Pools with a little of everything, and with names of one long word. */
 async function furnish() {
     const { UserPool: pool } = await client.send(
         new idp.CreateUserPoolCommand({
@@ -105,7 +106,7 @@ async function furnish() {
     return { pool: pool.Id, app: app.ClientId, secretive: secretive.ClientId, sub, address, link };
 }
 
-/** A page whose errors count. */
+/** A page whose errors fail the scenario. */
 async function watched(context) {
     const page = await context.newPage();
     const problems = [];
@@ -120,7 +121,7 @@ async function watched(context) {
     return { page, problems };
 }
 
-/** Every page, as it is seen by everybody. */
+/** Checks that hold for every page. */
 async function look(browser, places, pictures) {
     for (const colorScheme of SCHEMES) {
         for (const width of WIDTHS) {
@@ -130,7 +131,7 @@ async function look(browser, places, pictures) {
                 const seen = `${name} at ${width}, ${colorScheme}`;
                 const answer = await page.goto(address);
                 assert.equal(answer.status(), status, seen);
-                // A status that is no success is told in the console, and meant here.
+                // The console reports statuses without success, which are expected here.
                 if (status !== 200) problems.length = 0;
                 for (const details of await page.locator("details").all()) {
                     await details.evaluate((element) => (element.open = true));

@@ -1,4 +1,4 @@
-// What the scenarios beside this file share.
+// Functions that the scenarios beside this file share.
 
 "use strict";
 
@@ -29,7 +29,7 @@ exports.mailedMessage = async function mailedMessage(address) {
     assert.fail(`no message with a code for ${address} came within 20 seconds`);
 };
 
-/** Its code. */
+/** The code of that message. */
 exports.mailedCode = async (address) => (await exports.mailedMessage(address)).code;
 
 /** Chromium, as all scenarios start it. */
@@ -38,7 +38,7 @@ exports.launchChromium = () =>
     require("playwright-core").chromium.launch({
         executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
         headless: true,
-        // A first start on a busy machine.
+        // A first start on a busy machine takes long.
         timeout: 120_000,
         args: [
             "--no-sandbox",

@@ -1,7 +1,6 @@
-# shellcheck shell=bash
-# shellcheck disable=SC2016  # what stands in single quotes are programs for jq
-# Sourced by the scenarios beside this directory: one user's life, from sign-up to deletion, told in
-# terms of one function that each scenario defines for its client:
+# shellcheck shell=bash shellcheck disable=SC2016 # single quotes contain programs for jq Sourced by
+# the scenarios beside this directory: one user's life, from sign-up to deletion, told in terms of
+# one function that each scenario defines for its client:
 #
 #   call OPERATION JSON    prints the answer as JSON; fails, with the error on standard error
 #
@@ -12,8 +11,8 @@ set -Eeuo pipefail
 FLOW_DIR="$(mktemp -d)"
 trap 'rm -rf "$FLOW_DIR"' EXIT
 
-# Each fact of the user's that is personal is unusual enough to be found wherever it turns up.
-# shellcheck disable=SC2034  # the scenarios read them
+# Each personal value of the user is unusual enough to be found wherever it appears. shellcheck
+# disable=SC2034 # the scenarios read them
 {
     FLOW_STAMP="$(date +%s)$$"
     FLOW_USERNAME="zenobia-$FLOW_STAMP"
@@ -30,10 +29,11 @@ fail() {
     exit 1
 }
 
-# json FILTER [--arg NAME VALUE ...]: a request built by jq, so that every value is quoted right.
+# json FILTER [--arg NAME VALUE ...]: builds a request with jq, so that every value is quoted
+# correctly.
 json() { jq -nc "${@:2}" "$1"; }
 
-# field FILTER JSON: a value that must be there.
+# field FILTER JSON: prints a value that must exist.
 field() {
     local value
     value="$(jq -er "$1" <<<"$2")" || fail "no $1 in the answer: $2"
@@ -199,8 +199,8 @@ pages() {
     fail "the pages of $1 have no end"
 }
 
-# What administrators do, and refresh tokens that are revoked and rotated: of another user, in a pool
-# of its own, which is deleted at the end.
+# Operations of administrators, and refresh tokens that are revoked and rotated: for another user,
+# in a separate pool, which is deleted at the end.
 administer() {
     local FLOW_POOL FLOW_CLIENT FLOW_USERNAME="octavia-$FLOW_STAMP" FLOW_EMAIL="octavia.$FLOW_STAMP@example.com"
     local pool user answer flows access refresh next last rotating wanted found

@@ -46,7 +46,7 @@ resource "aws_cognito_user_pool_client" "full" {
     user_data_shared = var.changed
   }
 
-  # Nobody can read whether a secret was made or given, so an import would begin with another client.
+  # The API does not show whether a secret was generated, so an import would replace the client.
   lifecycle {
     ignore_changes = [generate_secret]
   }

@@ -1,4 +1,5 @@
-//! A command under a name whose connection breaks between any two of its statements: tried again, it is done once.
+//! A command with an `idempotency-key` whose connection breaks between any two statements: tried again, it is done
+//! once.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use super::Database;
 use super::commands::{self, app, app_of_cost};
 use super::proxy::Proxy;
 
-/// No command has so many statements.
+/// More statements than any command has.
 const MOST_STATEMENTS: usize = 60;
 
 fn developer(operation: &'static str, key: &str) -> Caller {
@@ -37,7 +38,7 @@ fn developer(operation: &'static str, key: &str) -> Caller {
     Caller { developer, idempotency_key: Some(key.to_owned()), ..commands::caller(operation) }
 }
 
-/// Calls an operation under a name, by the path that every call takes.
+/// Calls an operation under a key, through the same code as every call.
 async fn call_named<Answer: Message + Default>(
     app: &Arc<App>,
     operation: Operation,
@@ -59,8 +60,8 @@ async fn create_client(app: &Arc<App>, pool: &str, key: &str) -> Result<CreateUs
     call_named(app, Operation::CreateUserPoolClient, key, &request).await
 }
 
-/// Runs a command under ever other names, each time with a connection that breaks one statement later, until none breaks.
-/// Each adds one row to a table.
+/// Runs a command under one new key after another. Each time the connection breaks one statement later, until it does
+/// not break. Each run adds one row to a table.
 async fn is_done_once_wherever_it_breaks<Answer: PartialEq + std::fmt::Debug>(
     database: &Database,
     table: &'static str,
@@ -101,7 +102,7 @@ async fn a_named_command_that_breaks_anywhere_is_done_once_and_answered_in_the_e
     is_done_once_wherever_it_breaks(&database, "clients", create).await;
 }
 
-/// How a trusted server signs a user in.
+/// The request with which a trusted server signs a user in.
 async fn trusted_sign_in(app: &App) -> AdminInitiateAuthRequest {
     let pool = commands::create_pool(app, commands::pool_request()).await.expect("a pool");
     let client = commands::create_client(app, &pool).await.expect("a client");
@@ -137,18 +138,18 @@ async fn a_named_sign_in_hashes_a_password_again_whose_cost_is_not_todays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_that_meet_on_their_way_to_the_database_are_one() {
+async fn two_commands_of_one_key_that_meet_at_the_database_are_done_once() {
     let database = Database::create().await;
     let app = app(database.store.clone());
     let pool = commands::create_pool(&app, commands::pool_request()).await.expect("a pool");
-    // The first one's transaction waits for its COMMIT in a slow network while the second one comes.
+    // The first one's transaction waits for its COMMIT, as in a slow network, while the second one comes.
     let proxy = Proxy::start(database.address()).await;
     let slow = commands::app(database.another_store(Some(proxy.address)).await);
     create_client(&slow, &pool, "warm").await.expect("the connections are there");
     let release = proxy.hold_commit();
     let first = create_client(&slow, &pool, "one");
     let second = async {
-        // It has met the row of the first one when it waits for it.
+        // The second one waits for the row of the first one.
         let waits = async || -> bool {
             let waiting: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity
@@ -159,7 +160,7 @@ async fn two_that_meet_on_their_way_to_the_database_are_one() {
             .expect("a count");
             waiting > 0
         };
-        // All but the COMMIT is done, the answer written before everything else and the clients counted at the end.
+        // Everything but the COMMIT is done: the answer was written first, and the clients were counted last.
         let held = async || -> bool {
             let held: i64 = sqlx::query_scalar(
                 "select count(*) from pg_stat_activity

@@ -1,4 +1,4 @@
-//! Codes as they are kept: each counts, whatever becomes of it, and a guess is at the code that it was made for.
+//! Codes as rows: each code counts, whatever becomes of it, and a guess counts for the code at which it was made.
 
 use userpool::domain::error::{Error, Exception};
 use userpool::domain::rate::{Limited, Rate, RateKind};
@@ -33,7 +33,7 @@ impl Scenario {
         self.database.store.commit(self.pool.commit().operational([row]).happened(&self.user, Vec::new())).await
     }
 
-    /// A code in the place of another one, the first of an hour.
+    /// Stores a code in the place of `before`, as the first of its hour.
     async fn send(&self, hash: &[u8], before: Option<&[u8]>) -> Result<(), StoreError> {
         let at = self.pool.now();
         let code = SentCode {
@@ -56,7 +56,7 @@ impl Scenario {
         .await
     }
 
-    /// A guess at a code that had seen so many of one source.
+    /// Stores a wrong guess at a code, with the number of guesses from familiar networks that the caller read.
     async fn guess(&self, hash: &[u8], familiar: i32) -> Result<(), StoreError> {
         let attempts = Tally { familiar, strange: 0 };
         self.tried(hash, familiar, Trial::Wrong(attempts.and_one(Source::Familiar))).await
@@ -87,7 +87,7 @@ async fn of_two_codes_in_the_place_of_one_only_the_first_is_sent_also_where_a_ne
     let scenario = Scenario::create().await;
     scenario.send(b"first", None).await.unwrap();
     assert!(is_stale(scenario.send(b"other", None).await));
-    // Both would be the first of their hour.
+    // Both would be the first code of their hour.
     scenario.send(b"second", Some(b"first")).await.unwrap();
     assert!(is_stale(scenario.send(b"third", Some(b"first")).await));
     assert_eq!(scenario.kept().await.hash, b"second");
@@ -121,7 +121,7 @@ async fn a_right_guess_asserts_the_wrong_ones_that_it_was_read_with() {
     assert!(is_stale(scenario.tried(b"first", 1, Trial::Asserted).await));
 }
 
-/// Many at once take no more than is allowed, and what is refused writes nothing.
+/// Many requests at once spend no more than is allowed, and a refused one writes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_is_spent_by_no_more_than_are_allowed_however_many_come_at_once() {
     let scenario = Scenario::create().await;

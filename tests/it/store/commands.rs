@@ -1,4 +1,4 @@
-//! The use cases on a store of this cluster, called in the process: the rules, the store, and nothing in front of them.
+//! The use cases on a store of this cluster, called in this process: only the rules and the store.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use crate::support::pool::text_attribute;
 pub const PASSWORD: &str = "Correct-horse-1";
 pub const WRONG_PASSWORD: &str = "Wrong-horse-1";
 
-/// An application as a server has it, except that a hash costs next to nothing.
+/// An application as in a server, except that a hash is very cheap.
 pub fn app(store: Store) -> Arc<App> {
     app_with(store, Settings { allowances: Allowances::development(), ..Settings::default() })
 }
 
-/// The same with what an operator chose.
+/// The same, with settings that an operator chose.
 pub fn app_with(store: Store, settings: Settings) -> Arc<App> {
     app_of_cost(store, Cost { memory: 64, passes: 1, lanes: 1 }, settings)
 }
 
-/// The same with hashes of another cost.
+/// The same, with hashes of another cost.
 pub fn app_of_cost(store: Store, cost: Cost, settings: Settings) -> Arc<App> {
     let identity = Identity {
         public_url: "http://127.0.0.1".to_owned(),
@@ -57,7 +57,7 @@ pub async fn call<Request: UseCase>(app: &App, request: Request) -> Answer<Reque
     request.run(app, &caller(Request::OPERATION.info().name)).await.map_err(exception)
 }
 
-/// Which exception an error is. What the server would log of it is printed: a test that fails by it has nothing else to say.
+/// The exception of an error. Prints the log line of the server, since a test that fails here has no other information.
 pub fn exception(error: Error) -> Exception {
     if let Some(cause) = &error.cause {
         eprintln!("{:?}: {cause:?}", error.exception);
@@ -67,7 +67,7 @@ pub fn exception(error: Error) -> Exception {
 
 pub type Answer<T = ()> = Result<T, Exception>;
 
-/// A pool whose users prove their e-mail address, which is an alias then.
+/// A pool whose users verify their e-mail address, which then is an alias.
 pub fn pool_request() -> v1::CreateUserPoolRequest {
     let email = || vec!["email".to_owned()];
     v1::CreateUserPoolRequest {
@@ -96,7 +96,7 @@ pub async fn create_client(app: &App, pool: &str) -> Answer<String> {
     Ok(created.user_pool_client.and_then(|client| client.client_id).expect("a client has an id"))
 }
 
-/// Answers the user's `sub`.
+/// Signs a user up and returns their `sub`.
 pub async fn sign_up(app: &App, client: &str, name: &str, email: &str) -> Answer<String> {
     let email = v1::AttributeType { name: Some("email".to_owned()), value: Some(email.to_owned()) };
     let request = v1::SignUpRequest {
@@ -110,10 +110,10 @@ pub async fn sign_up(app: &App, client: &str, name: &str, email: &str) -> Answer
     Ok(signed_up.user_sub.expect("a user has a sub"))
 }
 
-/// The code that was sent last to each user, by `sub`. Takes the messages out of the outbox.
+/// The last code that was sent to each user, by `sub`. Empties the outbox.
 pub async fn sent_codes(app: &App) -> Vec<(String, String)> {
     let mut codes = Vec::new();
-    // A user's messages come one after the other, and one whose code was replaced is dropped instead.
+    // A user's messages go one after the other; one whose code was replaced is dropped.
     while waiting(app).await {
         let mut claimed = Vec::new();
         for medium in [Medium::Email, Medium::Sms] {
@@ -180,7 +180,7 @@ fn tokens(tokens: Option<v1::AuthenticationResultType>) -> Tokens {
     }
 }
 
-/// Signs in; a temporary password is replaced by itself on the way.
+/// Signs in. Replaces a temporary password on the way.
 pub async fn sign_in(app: &App, client: &str, name: &str, password: &str) -> Answer<Tokens> {
     let answer = initiate(app, client, name, password).await?;
     match answer.session {
@@ -200,7 +200,7 @@ pub fn admin_sign_in_request(pool: &str, client: &str, name: &str) -> v1::AdminI
     }
 }
 
-/// Signs in as a trusted server does it for a user.
+/// Signs in as a trusted server does.
 pub async fn admin_sign_in(app: &App, pool: &str, client: &str, name: &str) -> Answer<Tokens> {
     let request = admin_sign_in_request(pool, client, name);
     Ok(tokens(call(app, request).await?.authentication_result))
@@ -223,7 +223,7 @@ pub async fn new_password(app: &App, client: &str, name: &str, session: &str) ->
     Ok(tokens(call(app, request).await?.authentication_result))
 }
 
-/// Creates a user with a temporary password and a verified address. Answers the user's `sub`.
+/// Creates a user with a temporary password and a verified address. Returns their `sub`.
 pub async fn admin_create(app: &App, pool: &str, name: &str, email: &str, force: bool) -> Answer<String> {
     let attributes = [("email", email), ("email_verified", "true")];
     let request = v1::AdminCreateUserRequest {
@@ -425,7 +425,7 @@ pub async fn recover(app: &App, client: &str, name: &str, code: &str) -> Answer 
     call(app, request).await.map(drop)
 }
 
-/// The same password again, so that others find it.
+/// Changes the password to the same one, so that other commands can still sign in.
 pub async fn change_password(app: &App, token: &str) -> Answer {
     let request = v1::ChangePasswordRequest {
         access_token: Some(token.to_owned()),

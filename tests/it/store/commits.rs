@@ -1,4 +1,4 @@
-//! Commits: all or nothing, collisions told apart, erasure, and what becomes of a commit whose answer is lost.
+//! Commits: all or nothing, collisions told apart, erasure, and the outcome of a commit whose answer is lost.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn an_event_above_the_bound_is_refused_with_all_that_goes_with_it() {
             )
             .await
     };
-    // In base64 it is a third longer.
+    // Base64 makes it a third longer.
     sign_up("small", vec![1; LARGEST_EVENT / 4 * 3 - 3_000]).await.unwrap();
     let error = sign_up("large", vec![1; LARGEST_EVENT / 4 * 3]).await.unwrap_err();
     assert!(matches!(&error, StoreError::EventTooLarge { kind: "user.signed_up", .. }), "{error}");
@@ -96,7 +96,7 @@ async fn a_version_that_was_read_is_asserted_even_where_nothing_is_appended() {
     assert_eq!(history(&database, &other).await, 1);
 }
 
-/// The count of facts and of nonces that are used up.
+/// How many facts and used nonces there are.
 async fn written(database: &Database) -> (i64, i64) {
     (count(database, "activity").await, count(database, "used_nonces").await)
 }
@@ -122,7 +122,7 @@ async fn a_refusal_is_written_with_its_facts_and_without_what_accepting_means() 
     assert_eq!(written(&database).await, (1, 0));
     settle(pool.commit().decided(&user, refuse()).always([spent()])).await;
     assert_eq!(written(&database).await, (1, 1));
-    // Where no answer can be made of an accepted command, nothing has happened.
+    // If no answer can be made of an accepted command, nothing is written.
     let accepted = Decision::events(vec![signed_out(2)], ()).with_activity([fact()]);
     let unanswered = pool.commit().operational([spent()]).decided(&user, accepted);
     settle(unanswered.and_then(|()| Err(Error::no_such_group()))).await;
@@ -131,7 +131,7 @@ async fn a_refusal_is_written_with_its_facts_and_without_what_accepting_means() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_used_once_is_refused_the_second_time_and_swept_long_after_its_end() {
+async fn a_nonce_is_refused_the_second_time_and_swept_long_after_its_end() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
@@ -143,7 +143,7 @@ async fn what_is_used_once_is_refused_the_second_time_and_swept_long_after_its_e
     let results = futures::future::join_all((0..8).map(|_| spend())).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|error| matches!(error, StoreError::Spent)));
-    // By the clock of a replica that is late the token could still be good.
+    // By the clock of a late replica the token could still be valid.
     database.store.sweep(expires_at.plus_seconds(60)).await.unwrap();
     assert!(matches!(spend().await, Err(StoreError::Spent)));
     database.store.sweep(expires_at.plus_seconds(2 * 60 * 60)).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_deleted_user_leaves_its_shape_in_the_log_and_nothing_that_tells_who_i
     assert_eq!((report.streams, report.events), (2, 3));
 }
 
-/// Passes bytes on between the store and Postgres, and once hangs up instead of passing on the answer to COMMIT.
+/// Passes bytes on between the store and Postgres. Once, it hangs up instead of passing on the answer to COMMIT.
 async fn proxy(target: SocketAddr, armed: Arc<AtomicBool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -196,7 +196,7 @@ async fn relay(mut client: TcpStream, mut server: TcpStream, armed: Arc<AtomicBo
                 server.write_all(&from_client[..length]).await.unwrap();
                 let commits = from_client[..length].windows(6).any(|window| window.eq_ignore_ascii_case(b"commit"));
                 if commits && armed.swap(false, Ordering::SeqCst) {
-                    // The answer is waited for, so that the transaction is known to be committed, and kept back.
+                    // The answer is awaited, so that the transaction is certainly committed, and then withheld.
                     assert!(server.read(&mut from_server).await.unwrap() > 0, "Postgres answers");
                     return;
                 }
@@ -233,7 +233,7 @@ async fn a_commit_runs_to_its_end_when_its_caller_goes_away() {
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
     let commit = database.store.commit(pool.commit().happened(&user, vec![signed_out(2)]));
-    // One poll begins it; then the caller is gone.
+    // One poll starts the commit; then the caller goes away.
     let mut commit = Box::pin(commit);
     assert!(futures::poll!(&mut commit).is_pending());
     drop(commit);

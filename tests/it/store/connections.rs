@@ -1,5 +1,5 @@
-//! Connections that are kept for the next statement: what becomes of them when the server ends them, when callers go away in
-//! the middle of their work, and who waits for one.
+//! Connections that are kept for the next statement: what becomes of them when the server ends them or when callers go
+//! away in the middle of their work, and how callers wait for one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use super::{Commits, Database, Happens, Pool, begin, master_keys, signed_out};
 
 const SOON: Duration = Duration::from_secs(3);
 
-/// A store of so many connections.
+/// A store with this many connections.
 async fn small_store(database: &Database, connections: u32) -> Store {
     let pool = store::connect(&database.url, connections, store::ConnectionRole::Api).await.expect("a connection");
     Store::new(pool, Arc::new(master_keys()))
@@ -34,7 +34,7 @@ async fn read_at_once(pool: &Pool, many: usize) {
     assert!(found.iter().all(|found| found.user.is_some()));
 }
 
-/// Ends all connections to the database but one, as a server does that restarts.
+/// Ends all connections to the database but one, like a server that restarts.
 async fn end_all(database: &Database) {
     let another = database.another_store(None).await;
     let ended: i64 = sqlx::query_scalar(
@@ -57,7 +57,7 @@ async fn reads_go_on_when_the_server_has_ended_all_connections() {
         end_all(&database).await;
         read_at_once(&pool, many).await;
     }
-    // What the reads found dead is not there for a commit any more.
+    // Connections that the reads found dead are not used for a commit.
     pool.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("a commit");
 }
 
@@ -110,25 +110,25 @@ async fn a_statement_that_failed_leaves_a_connection_that_works() {
     sqlx::query("lock table users in access exclusive mode").execute(&mut *writer).await.unwrap();
     let wanted = || Wanted { name: Some("jane"), ..Wanted::default() };
     pool.store.read(&pool.id, None, wanted()).await.expect_err("the lock is not to be had in time");
-    // One whose caller goes away in the middle of it.
+    // A connection whose caller goes away in the middle of a statement.
     tokio::time::timeout(Duration::from_millis(50), pool.store.read(&pool.id, None, wanted())).await.unwrap_err();
     writer.rollback().await.unwrap();
     read_at_once(&pool, 4).await;
 }
 
-/// So many call at one moment.
+/// How many callers call at the same time.
 const CALLERS: usize = 12;
-/// So often callers have a time without peace.
+/// How many times the connections are cut for a while.
 const ROUNDS: u64 = 10;
-/// So often all connections are cut in it: those too that are only being made.
+/// How many times all connections are cut in one such phase, also those that are still being made.
 const CUTS: u64 = 12;
 
-/// What callers who call and call were told since it was last looked at.
+/// What callers were answered since the last look.
 #[derive(Default)]
 struct Told {
     refusals: Mutex<BTreeMap<&'static str, usize>>,
     right: AtomicUsize,
-    /// When a call was last refused, or answered for another.
+    /// When a call last failed, or got another call's answer.
     last_wrong: Mutex<Option<Instant>>,
     done: AtomicBool,
 }
@@ -162,7 +162,7 @@ async fn calls_are_answered_a_moment_after_all_connections_were_cut_again_and_ag
         commands::create_client(&direct, &pool).await.unwrap()
     };
     let (stop, told) = (CancellationToken::new(), Arc::new(Told::default()));
-    // Both replicas listen to each other, as those of a server do.
+    // Both replicas listen to each other, as servers do.
     let wakes =
         [&direct, &proxied].map(|app| tokio::spawn(app.store.wake().clone().run(app.store.clone(), stop.clone())));
     let mut callers = Vec::new();
@@ -178,7 +178,7 @@ async fn calls_are_answered_a_moment_after_all_connections_were_cut_again_and_ag
             while !told.done.load(Ordering::SeqCst) {
                 told.count(commands::sub_of(&proxied, &token).await.map(|found| found == sub));
                 told.count(commands::sign_in(&proxied, &client, &name, commands::PASSWORD).await.map(|_| true));
-                // What the other replica commits is told to the connection that listens.
+                // The listening connection hears of the other replica's commits.
                 commands::sign_in(&direct, &client, &name, commands::PASSWORD).await.unwrap();
             }
         }));
@@ -211,9 +211,9 @@ async fn calls_are_answered_a_moment_after_all_connections_were_cut_again_and_ag
     database.assert_verified().await;
 }
 
-/// One that listens is told things that whoever asks a question does not understand.
+/// A listening connection receives notifications, which a call would not understand.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_listens_for_other_processes_has_a_connection_that_no_call_ever_gets() {
+async fn the_listener_has_a_connection_that_no_call_ever_gets() {
     let database = Database::create().await;
     let pool = Pool::create(&small_store(&database, 1).await).await;
     pool.user("jane").await.unwrap();
@@ -230,7 +230,7 @@ async fn who_listens_for_other_processes_has_a_connection_that_no_call_ever_gets
     };
     assert!(crate::support::client::eventually(listens).await, "somebody listens");
     for _ in 0..3 {
-        // The only connection of the pool is there for calls.
+        // Calls get the only connection of the pool.
         read_at_once(&pool, 4).await;
         let channels: i64 = sqlx::query_scalar("select count(*) from pg_listening_channels()")
             .fetch_one(pool.store.database())
@@ -242,19 +242,19 @@ async fn who_listens_for_other_processes_has_a_connection_that_no_call_ever_gets
     tokio::time::timeout(SOON, waking).await.expect("it ends").unwrap();
 }
 
-/// What the other processes see of a lease: whether what was answered as written is there.
+/// How many leases other processes see: whether a write that was answered is really there.
 async fn leases(database: &Database) -> i64 {
     sqlx::query_scalar("select count(*) from leases where name like 'test-%'").fetch_one(database.sql()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_goes_away_while_a_transaction_begins_leaves_none_behind() {
+async fn a_caller_who_goes_away_while_a_transaction_begins_leaves_none_behind() {
     let database = Database::create().await;
     let store = small_store(&database, 1).await;
     let held = store.lease("held", "test", Duration::from_secs(60)).await.unwrap().expect("a lease");
     for number in 1..=20 {
         let mut moving = Box::pin(store.move_checkpoints(&held, &[], &[]));
-        // As far as the network, and no further.
+        // As far as the network and no further.
         for _ in 0..number % 4 + 1 {
             if futures::poll!(&mut moving).is_ready() {
                 break;
@@ -289,7 +289,7 @@ async fn callers_who_hang_up_at_any_moment_leave_connections_that_answer_the_nex
         let (app, client) = (&app, &client);
         async move {
             for round in 0..150_u64 {
-                // From at once to after the answer.
+                // From no time at all to longer than the answer takes.
                 let patience = Duration::from_micros((round * 97 + index as u64 * 31) % 6_000);
                 let _ = tokio::time::timeout(patience, commands::sub_of(app, token)).await;
                 let _ = tokio::time::timeout(patience, commands::sign_in(app, client, name, commands::PASSWORD)).await;

@@ -1,4 +1,4 @@
-//! Connections that break between any two statements of a command: either all of it happened or nothing.
+//! Connections that break between any two statements of a command: the command is done completely or not at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,10 +21,10 @@ fn tables() -> Vec<&'static str> {
     owners().filter(written).map(|(table, _)| table).collect()
 }
 
-/// No command has so many statements.
+/// More statements than any command has.
 const MOST_STATEMENTS: usize = 60;
 
-/// Of each table, how many rows it has and what they are.
+/// For each table, the number of its rows and a digest of them.
 pub type Content = BTreeMap<&'static str, (i64, Option<String>)>;
 
 pub async fn content<'a>(database: &Database, tables: impl IntoIterator<Item = &'a &'static str>) -> Content {
@@ -38,16 +38,17 @@ pub async fn content<'a>(database: &Database, tables: impl IntoIterator<Item = &
     content
 }
 
-/// The tables that changed, and by how many rows.
+/// The tables that changed, with the change in their number of rows.
 fn growth(before: &Content, after: &Content) -> BTreeMap<&'static str, i64> {
     let changed = before.iter().filter(|(table, content)| after[*table] != **content);
     changed.map(|(table, (rows, _))| (*table, after[table].0 - rows)).collect()
 }
 
-/// So long the database is away after a connection broke.
+/// How long the database is away after a connection broke.
 const AWAY: Duration = Duration::from_millis(120);
 
-/// Runs a command over a connection that breaks after so many statements. If the database is away then, it comes back soon.
+/// Runs a command over a connection that breaks after this many statements. If the database is away then, it comes back
+/// soon.
 async fn broken<Subject>(
     proxy: &Proxy,
     app: &App,
@@ -76,10 +77,10 @@ async fn broken<Subject>(
     answer
 }
 
-/// Runs a command again and again, each time with a connection that breaks one statement later, until none breaks. Every
+/// Runs a command repeatedly. Each time the connection breaks one statement later, until it does not break. Every
 /// second time the database is away for a moment as well.
 ///
-/// Each time it is prepared anew at the place that was made once, under a number of its own.
+/// The place is made once; the subject is prepared anew each time, with its own number.
 async fn breaks_anywhere<Place, Subject>(
     place: impl AsyncFn(&App) -> Place,
     prepare: impl AsyncFn(&App, &Place, usize) -> Subject,
@@ -264,7 +265,7 @@ async fn admin_initiate_auth() {
     .await;
 }
 
-/// A refusal that is what the command is to come to.
+/// Turns a refusal that the command should end with into success.
 fn refused_by<T>(answer: Answer<T>, exception: Exception) -> Answer {
     match answer {
         Err(refusal) if refusal == exception => Ok(()),
@@ -317,7 +318,7 @@ async fn refresh_token(app: &App, client: &str, number: usize) -> (String, Strin
     (client, tokens.refresh)
 }
 
-/// A token that was replaced is never used again: whoever got no answer still has the one that counts.
+/// A replaced token is not used again: a caller without an answer still has the token that counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn get_tokens_from_refresh_token() {
     breaks_anywhere(

@@ -1,5 +1,5 @@
-//! Messages on their way out of the outbox: a real database, the real worker, and a mail relay or SMS gateway that does what the
-//! test wants.
+//! Messages on their way out of the outbox: a real database, the real worker, and a mail relay or SMS gateway that a
+//! test controls.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -45,7 +45,7 @@ impl Scenario {
         Self { database, app, pool, client, stop: CancellationToken::new(), workers: Vec::new() }
     }
 
-    /// A worker as another process has it.
+    /// Starts a worker, as another process would.
     async fn work(&mut self, way: &Way) {
         let store = self.database.another_store(None).await;
         self.workers.push(tokio::spawn(worker::run(store, way.clone(), self.stop.clone())));
@@ -61,7 +61,7 @@ impl Scenario {
         self.database.store.list_messages(Selection::default(), 100).await.unwrap()
     }
 
-    /// The reason of the one message that is there, once it was tried.
+    /// The state of the only message after its first attempt: whether it was given up, and the reason.
     async fn reason(&self) -> (bool, String) {
         let mut found = None;
         until("the message was tried", async || {
@@ -73,7 +73,7 @@ impl Scenario {
         found.unwrap()
     }
 
-    /// What waits for another attempt has waited long enough.
+    /// Makes all messages that wait for another attempt due now.
     async fn due_now(&self) {
         sqlx::query("update outbox set next_at = now() where not dead and not sending")
             .execute(self.database.sql())
@@ -85,7 +85,7 @@ impl Scenario {
         sqlx::query(statement).execute(self.database.sql()).await.unwrap();
     }
 
-    /// Workers come to their end when they are told to.
+    /// Stops the workers, which must end.
     async fn end(mut self) {
         self.stop.cancel();
         for worker in self.workers.drain(..) {
@@ -174,7 +174,7 @@ async fn a_relay_on_the_loopback_address_needs_no_tls_if_that_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_is_not_who_it_should_be_gets_nothing() {
+async fn a_relay_with_an_untrusted_certificate_gets_nothing() {
     let relay = Relay::start(Protection::Tls, None).await;
     let mut scenario = Scenario::create().await;
     scenario.work(&by_relay(&relay, json!({ "ca-file": other_ca_file() }))).await;
@@ -192,7 +192,7 @@ async fn a_wrong_password_gives_no_message_up() {
     scenario.work(&by_relay(&relay, json!({ "username": "userpool", "password": "other" }))).await;
     let email = scenario.sign_up("jane").await;
     assert_eq!(scenario.reason().await, (false, "the mail relay refuses this server (535 5.7.8)".to_owned()));
-    // Somebody puts the password right and starts the server again.
+    // An operator corrects the password and restarts the server.
     scenario.work(&by_relay(&relay, json!({ "username": "userpool", "password": "secret" }))).await;
     until("the e-mail arrived", async || {
         scenario.due_now().await;
@@ -261,7 +261,7 @@ async fn a_sender_of_another_domain_is_not_taken_for_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_refused_gets_no_more_attempts_until_an_operator_asks_for_one() {
+async fn a_refused_recipient_gets_no_more_attempts_until_an_operator_asks_for_one() {
     let relay = Relay::start(Protection::Tls, None).await;
     relay.answers(|verb, to| match (verb, to) {
         ("RCPT", "jane@example.com") => Answer::Line("550 5.1.1 <jane@example.com>: nobody of this name".to_owned()),
@@ -307,7 +307,7 @@ async fn a_refusal_for_now_is_tried_again_later() {
     let email = scenario.sign_up("jane").await;
     let reason = "the mail relay does not take the recipient at the moment (451 4.7.1)".to_owned();
     assert_eq!(scenario.reason().await, (false, reason));
-    // A sender that is refused can be put right as well.
+    // A refused sender can be corrected as well.
     relay.answers(|verb, _| match verb {
         "MAIL" => Answer::Line("553 5.7.1 not your address".to_owned()),
         _ => Answer::Usual,
@@ -319,7 +319,7 @@ async fn a_refusal_for_now_is_tried_again_later() {
     })
     .await;
     relay.answers(|_, _| Answer::Usual);
-    // Without any help: the next attempt comes by itself.
+    // The next attempt comes without further action.
     until("the e-mail arrived", async || relay.mails_for(&email).len() == 1).await;
     until("the outbox is empty", async || scenario.outbox().await.is_empty()).await;
     scenario.end().await;
@@ -348,7 +348,7 @@ async fn a_slow_recipient_holds_up_nobody_else_and_its_own_messages_keep_their_o
         _ => Answer::Usual,
     });
     let mut scenario = Scenario::create().await;
-    // Two processes: order and claims rest on the database.
+    // Two processes: order and claims depend on the database.
     for _ in 0..2 {
         let way = by_relay(&relay, json!({ "concurrency": 3 }));
         scenario.work(&way).await;
@@ -396,7 +396,7 @@ async fn an_answer_that_comes_too_late_is_not_taken_for_the_next_messages() {
         outbox.iter().any(|message| message.dead && message.reason.as_deref().unwrap().contains("550 5.1.1"))
     })
     .await;
-    // The relay had jane's e-mail all the same: it comes again, and by its id a mail server can tell.
+    // The relay had taken jane's e-mail: it is sent again, with the same id, so that a mail server can recognise it.
     relay.answers(|_, _| Answer::Usual);
     scenario.due_now().await;
     until("jane's e-mail came again", async || {
@@ -429,7 +429,7 @@ async fn each_message_is_sent_once_by_however_many_processes_and_a_few_at_a_time
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_process_was_sending_when_it_died_another_one_sends() {
+async fn a_message_of_a_process_that_died_is_sent_by_another() {
     let relay = Relay::start(Protection::Tls, None).await;
     relay.answers(|verb, _| if verb == "DATA" { Answer::Wait } else { Answer::Usual });
     let mut scenario = Scenario::create().await;
@@ -444,7 +444,7 @@ async fn what_a_process_was_sending_when_it_died_another_one_sends() {
     assert!(dead.await.unwrap_err().is_cancelled());
     relay.answers(|_, _| Answer::Usual);
     scenario.work(&by_relay(&relay, json!({}))).await;
-    // Not while the claim of the dead process holds; a later message waits for it.
+    // It waits while the dead process's claim holds, and so does a later message.
     commands::resend(&scenario.app, &scenario.client, "jane").await.unwrap();
     let other = scenario.sign_up("john").await;
     until("another's e-mail arrived", async || relay.mails_for(&other).len() == 1).await;
@@ -464,14 +464,14 @@ async fn a_message_that_came_too_late_or_was_replaced_is_not_sent() {
     let replaced = scenario.sign_up("jane").await;
     commands::resend(&scenario.app, &scenario.client, "jane").await.unwrap();
     scenario.sign_up("john").await;
-    // As after a day without a relay: the code is over.
+    // As after a day without a relay: the code has expired.
     for statement in [
         "update codes set expires_at = now() where sub::text in (select owner from outbox group by owner having count(*) = 1)",
         "update outbox o set expires_at = c.expires_at from codes c where c.sub::text = o.owner and c.expires_at <= now()",
     ] {
         scenario.run(statement).await;
     }
-    // Who was confirmed by an administrator needs no code any more.
+    // A user whom an administrator confirmed needs no code.
     let needless = scenario.sign_up("joan").await;
     commands::admin_confirm(&scenario.app, &scenario.pool, "joan").await.unwrap();
     scenario.work(&by_relay(&relay, json!({}))).await;
@@ -494,7 +494,7 @@ async fn an_invitation_whose_password_was_replaced_is_not_sent() {
         commands::admin_create(&app, &pool, name, &email, false).await.unwrap();
         email
     };
-    // As while no relay is there.
+    // As while no relay can be reached.
     let again = invite("jane").await;
     commands::invite_again(&app, &pool, "jane").await.unwrap();
     let set = invite("john").await;
@@ -503,7 +503,7 @@ async fn an_invitation_whose_password_was_replaced_is_not_sent() {
     commands::admin_set_password(&app, &pool, "joan", false).await.unwrap();
     let signed_in = invite("june").await;
     commands::sign_in(&app, &scenario.client, "june", commands::PASSWORD).await.unwrap();
-    // What changes neither password nor status leaves it, and so does what another user does.
+    // A change of neither password nor status leaves the message, and so does a change of another user.
     let waiting = invite("jean").await;
     commands::admin_disable(&app, &pool, "jean").await.unwrap();
     commands::admin_enable(&app, &pool, "jean").await.unwrap();
@@ -531,7 +531,7 @@ async fn an_invitation_that_was_given_up_is_not_revived_once_its_password_was_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_without_a_way_ends_where_it_can_be_seen() {
+async fn a_message_without_a_relay_or_gateway_is_given_up_visibly() {
     let mut scenario = Scenario::create().await;
     scenario.sign_up("jane").await;
     scenario.work(&Way::network(None, None).unwrap()).await;
@@ -542,7 +542,7 @@ async fn a_message_without_a_way_ends_where_it_can_be_seen() {
     let elsewhere = Selection { user_pool_id: Some("us-east-1_elsewhere"), ..dead };
     assert_eq!(store.list_messages(elsewhere, 10).await.unwrap(), []);
     assert_eq!(store.retry_messages(elsewhere, scenario.app.clock.now()).await.unwrap(), 0);
-    // It is kept for a month after its end, and no longer.
+    // It is kept for a month after its end, then deleted.
     let swept = async |days: i64| {
         let now = scenario.app.clock.now().plus_seconds(days * 24 * 60 * 60);
         store.sweep(now).await.unwrap();
@@ -577,7 +577,7 @@ async fn a_relay_of_others_takes_what_is_sent() {
     scenario.end().await;
 }
 
-/// What a gateway was sent, and what it answers.
+/// What a gateway received, and how it answers.
 #[derive(Clone, Default)]
 struct Gateway {
     received: Arc<Mutex<Vec<(HeaderMap, String)>>>,
@@ -672,7 +672,7 @@ async fn a_gateway_refuses_for_good_or_for_now() {
     sign_up_by_phone(&scenario, "jane", "+12025550123").await;
     assert_eq!(scenario.reason().await, (true, "the SMS gateway refuses the message (400)".to_owned()));
     scenario.run("delete from outbox").await;
-    // 200 is not what this gateway says when it has taken a message; and a message goes nowhere else.
+    // This gateway's success status is not 200; and redirects are not followed.
     for status in [503, 401, 200, 307] {
         gateway.answers(status);
         sign_up_by_phone(&scenario, &format!("user{status}"), "+12025550124").await;

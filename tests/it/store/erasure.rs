@@ -1,4 +1,4 @@
-//! What is about a user goes with the user, also what others were writing about it at that moment.
+//! Everything about a user is deleted with the user, including what other commands were writing at that moment.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::proxy::Proxy;
 use super::{Database, begin, commands};
 use crate::support::tables::about_user;
 
-/// Facts stay; the log stays.
+/// Tables whose rows stay: facts. The log stays as well.
 const STAYS: [&str; 1] = ["activity"];
 
 struct Scenario {
@@ -37,7 +37,7 @@ impl Scenario {
         about_user(self.database.sql(), &self.pool, &self.sub).await
     }
 
-    /// Deletes the user while something is under way that holds it up, or not; then that goes on.
+    /// Deletes the user while a command is under way, which may hold the deletion up; then lets the command go on.
     async fn delete_meanwhile(&self, held_up_by: i64, goes_on: impl AsyncFnOnce()) {
         let (app, pool) = (self.app.clone(), self.pool.clone());
         let deletion = tokio::spawn(async move { commands::admin_delete(&app, &pool, "jane").await });
@@ -58,10 +58,10 @@ async fn a_code_that_is_on_its_way_when_its_user_is_deleted_goes_with_the_user()
     let scenario = Scenario::create().await;
     let proxy = Proxy::start(scenario.database.address()).await;
     let other = commands::app(scenario.database.another_store(Some(proxy.address)).await);
-    // Two days later: the first code is over.
+    // Two days later the first code has expired.
     scenario.app.store.sweep(scenario.app.clock.now().plus_seconds(2 * 24 * 60 * 60)).await.unwrap();
     let release = proxy.hold_commit();
-    // The commit of a command that only asserts the user, and whose answer is lost, is in the air.
+    // The commit of a command that only asserts the user is under way, and its answer is lost.
     let resent = commands::resend(&other, &scenario.client, "jane").await;
     assert_eq!(resent, Err(Exception::ServiceUnavailableException));
     scenario.delete_meanwhile(1, async || release.send(()).expect("the proxy waits")).await;
@@ -75,7 +75,7 @@ async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_do
     commands::confirm(&scenario.app, &scenario.client, "jane", &code, false).await.unwrap();
     let wrong = commands::sign_in(&scenario.app, &scenario.client, "jane", commands::WRONG_PASSWORD).await;
     assert_eq!(wrong.map(drop), Err(Exception::NotAuthorizedException));
-    // A sign-in forgets earlier failures: there it is held, in the middle of its statement.
+    // A sign-in forgets earlier failures: it is held there, in the middle of its statement.
     let mut held = begin(scenario.database.sql()).await;
     sqlx::query("select from sign_in_failures for update").execute(&mut *held).await.unwrap();
     let (app, client) = (scenario.app.clone(), scenario.client.clone());
@@ -91,7 +91,7 @@ async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_do
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_nobody_can_open_any_more_is_not_tried_for_ever() {
     let scenario = Scenario::create().await;
-    // As an earlier release could leave it behind.
+    // As an earlier release could leave it.
     sqlx::query("delete from keys where owner = $1")
         .bind(&scenario.sub)
         .execute(scenario.database.sql())

@@ -43,7 +43,7 @@ async fn a_reader_beside_sixteen_writers_with_rollbacks_misses_nothing_and_keeps
     }
 }
 
-/// Appends to a stream of its own, and between commits rolls something back or begins what it ends later.
+/// Appends to a stream of its own; between commits it rolls something back, or begins a transaction that it ends later.
 async fn write(pool: Arc<Pool>, url: String, writer: usize) {
     let mut user = pool.user(&format!("writer-{writer}")).await.expect("a user");
     let mut rolled_back = PgConnection::connect(&url).await.expect("a connection");
@@ -60,7 +60,7 @@ async fn write(pool: Arc<Pool>, url: String, writer: usize) {
     }
 }
 
-/// Reads beside the writers in small batches until it has so many; an event that was skipped never comes.
+/// Reads beside the writers in small batches until it has this many events. A skipped event would never come.
 async fn read_all(store: Store, count: usize) -> Vec<FeedRow> {
     let (mut seen, mut cursor) = (Vec::new(), Cursor::start());
     while seen.len() < count {
@@ -79,7 +79,7 @@ async fn a_writing_transaction_elsewhere_holds_the_feed_up_and_is_named() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let seen = async || database.store.feed(Log::Directory, &Cursor::start(), 10).await.unwrap().len();
-    // Transactions of other tests in this cluster hold up the pool as well, for a moment.
+    // Transactions of other tests in this cluster also hold up the pool for a moment.
     assert!(eventually(async || seen().await == 1).await, "the pool is seen");
     let mut foreign = PgConnection::connect(&cluster().url("postgres")).await.unwrap();
     let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut foreign).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_writing_transaction_elsewhere_holds_the_feed_up_and_is_named() {
     };
     named(&database.store).await;
 
-    // An account that may not look at others says so, and not that there is none.
+    // An account that may not see other sessions says so, instead of saying that there is none.
     for statement in ["create role blind login password 'blind'", "alter role blind noinherit"] {
         sqlx::query(statement).execute(database.sql()).await.unwrap();
     }
@@ -117,7 +117,7 @@ async fn after_a_restore_the_server_asks_for_a_new_epoch_and_then_everything_is_
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     pool.user("before").await.unwrap();
-    // Rows of another cluster have transaction ids that mean nothing here: far ahead of this one's.
+    // Rows from another cluster have transaction ids without meaning here: far ahead of this one's.
     sqlx::query("alter table log disable trigger all").execute(database.sql()).await.unwrap();
     sqlx::query("update log set tx = (900000000000 + length(stream_id))::text::xid8")
         .execute(database.sql())

@@ -1,4 +1,4 @@
-//! Groups in the store: nobody is left in a group that has ended, whichever of two commands was first.
+//! Groups in the store: a deleted group has no members, whichever of two commands came first.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ impl Pool {
     }
 }
 
-/// Memberships in groups that are not there, in pools that are.
+/// How many memberships name a group that does not exist, in pools that exist.
 pub async fn dangling(database: &Database) -> i64 {
     sqlx::query_scalar(
         "select count(*) from memberships m where not exists
@@ -113,7 +113,7 @@ async fn where_the_setting_lets_it_a_group_ends_with_its_members_and_its_success
     database.assert_verified().await;
     assert_eq!(dangling(&database).await, 2, "their streams still name the group, and nothing shows it");
 
-    // At the next occasion the user leaves it behind.
+    // The user's next change of groups removes the old membership.
     commands::join_group(&app, &pool, "jane", "others").await.unwrap();
     assert_eq!(dangling(&database).await, 1);
     commands::join_group(&app, &pool, "john", "readers").await.unwrap();

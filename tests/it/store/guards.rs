@@ -1,4 +1,4 @@
-//! What the database itself refuses, and what `verify` finds.
+//! What the database refuses by itself, and what `verify` finds.
 
 use userpool::store::read::Wanted;
 
@@ -74,10 +74,10 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
     let user = pool.user("jane").await.unwrap();
     other.user("john").await.unwrap();
     pool.delete().await;
-    // Neither the process that deleted the pool nor another one reads more into its rows than that they are on their way.
+    // For the process that deleted the pool and for another one, its rows are no difference: they are being purged.
     assert_eq!(database.store.verify(None).await.unwrap().differences, Vec::<String>::new());
     database.assert_verified().await;
-    // A command that began before may still write.
+    // A command that began earlier may still write.
     database.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.unwrap();
     database.assert_verified().await;
     let filled = fill(database.sql(), pool.id.as_str(), &["log", "pools", "relay_parked"]).await;
@@ -124,7 +124,7 @@ async fn two_processes_that_find_nothing_at_one_moment_have_swept_once() {
     for step in steps {
         step.await.unwrap().unwrap();
     }
-    // A command may live until the second sweep, and write until then.
+    // A command may live, and write, until the second sweep.
     let sweeps: i32 = sqlx::query_scalar("select empty_sweeps from purges").fetch_one(database.sql()).await.unwrap();
     assert_eq!(sweeps, 1);
     assert!(!database.store.purge_step(now).await.unwrap(), "the second sweep has its time");
@@ -173,7 +173,7 @@ async fn rows_of_another_revision_are_computed_again_from_their_streams() {
         let older = format!("update {table} set revision = 0, state = '{{}}'");
         sqlx::query(sqlx::AssertSqlSafe(older)).execute(database.sql()).await.unwrap();
     }
-    // Another process, which remembers nothing of it.
+    // Another process, whose memory is empty.
     let store = database.another_store(None).await;
     let listed = store.list_pools(None, None, 10).await.unwrap();
     assert_eq!(listed.iter().map(|(id, pool)| (id, pool.name.as_str())).collect::<Vec<_>>(), [(&pool.id, "pool")]);

@@ -1,4 +1,4 @@
-//! Names of a database of the release before, once all spellings of a mailbox are one.
+//! Names in a database of the release before, after all spellings of a mailbox became one name.
 
 use userpool::domain::ids::UserPoolId;
 use userpool::proto::events::{UserPoolSettings, UserPoolSettingsChanged, user_pool_event};
@@ -7,7 +7,7 @@ use userpool::store::read::Wanted;
 
 use super::{Commits, Database, Happens, Pool, Sub};
 
-/// Makes addresses aliases in a pool, which a store does not mind.
+/// Makes addresses aliases in a pool, which the store does not check.
 async fn pool_of_addresses(database: &Database) -> Pool {
     let pool = Pool::create(&database.store).await;
     let settings = UserPoolSettings {
@@ -26,7 +26,7 @@ async fn pool_of_addresses(database: &Database) -> Pool {
     pool
 }
 
-/// Whom a name stands for, as a server of this release looks for it.
+/// The user whom a name stands for, by the look-up of this release.
 async fn named(database: &Database, pool: &UserPoolId, typed: &str) -> Option<Sub> {
     let hint = database.another_store(None).await;
     let name = hint.pool_hint(pool).await.unwrap().name_rules.normalise(typed);
@@ -38,7 +38,7 @@ async fn named(database: &Database, pool: &UserPoolId, typed: &str) -> Option<Su
 async fn a_name_that_was_claimed_as_it_was_spelled_is_found_by_its_mailbox_once_the_database_is_migrated() {
     let database = Database::create().await;
     let pool = pool_of_addresses(&database).await;
-    // As the release before: these rules know of no addresses.
+    // As the release before did: its rules know nothing about addresses.
     let jane = pool.user("Jane@EXAM\u{ad}PLE.com").await.unwrap().state.sub;
     let john = pool.user("john@example.com").await.unwrap().state.sub;
     assert_eq!(named(&database, &pool.id, "jane@example.com").await, None);
@@ -53,7 +53,7 @@ async fn a_name_that_was_claimed_as_it_was_spelled_is_found_by_its_mailbox_once_
         assert_eq!(named(&database, &pool.id, "john@EXAMPLE.com").await, Some(john));
         database.assert_verified().await;
     }
-    // Servers of the release before look for it as it was spelled.
+    // Servers of the release before look for the spelling.
     let older = sqlx::query_scalar("select sub from names where name = $1").bind("jane@exam\u{ad}ple.com");
     let older: uuid::Uuid = older.fetch_one(database.sql()).await.unwrap();
     assert_eq!(Sub(older), jane);

@@ -1,4 +1,5 @@
-//! The store against a Postgres cluster of its own: the transaction horizon is the cluster's, so no other test may write in it.
+//! The store against a Postgres cluster of its own: the feed waits for all transactions of a cluster, so no other test
+//! may write there.
 
 mod answers;
 mod codes;
@@ -109,13 +110,13 @@ impl Database {
         self.store.database()
     }
 
-    /// The address at which the database listens.
+    /// The address of the database's server.
     fn address(&self) -> SocketAddr {
         let (_, place) = self.url.split_once('@').expect("a URL with an account");
         place.split('/').next().and_then(|address| address.parse().ok()).expect("an address and a port")
     }
 
-    /// Another store on the database, as another process has it; through a proxy if one is named.
+    /// Another store on the database, as another process has it; through a proxy if given.
     async fn another_store(&self, through: Option<SocketAddr>) -> Store {
         let url = match through {
             Some(proxy) => self.url.replace(&self.address().to_string(), &proxy.to_string()),
@@ -133,7 +134,7 @@ impl Database {
         Store::new(database, Arc::new(master_keys()))
     }
 
-    /// Waits until so many connections wait for a lock that others hold; false if what is going on ends before.
+    /// Waits until this many connections wait for locks; false if the work ends before.
     async fn locked(&self, connections: i64, has_ended: impl Fn() -> bool) -> bool {
         let mut waiting = 0;
         let polled = async {
@@ -166,14 +167,14 @@ impl Database {
         assert!(crate::support::client::eventually(settled).await, "a transaction stays open");
     }
 
-    /// Proof that log and read models agree, by a store that remembers nothing.
+    /// Asserts that log and read models agree, by a store without memory.
     async fn assert_verified(&self) {
         let report = self.another_store(None).await.verify(None).await.expect("the log can be read");
         assert_eq!(report.differences, Vec::<String>::new());
     }
 }
 
-/// A transaction of a test's own.
+/// A transaction of the test itself.
 #[expect(clippy::disallowed_methods, reason = "nobody drops it while it begins")]
 async fn begin<'a>(
     database: impl sqlx::Acquire<'a, Database = sqlx::Postgres>,
@@ -193,7 +194,7 @@ fn origin() -> Origin {
     }
 }
 
-/// What happens in these tests without a rule that decides it.
+/// Appends events that no rule has decided.
 trait Happens {
     fn happened<S: Subject>(self, subject: &S, events: Vec<<S::State as Aggregate>::Event>) -> Settlement<()>;
 }
@@ -204,7 +205,7 @@ impl Happens for Commit {
     }
 }
 
-/// Writes what happened, and tells why it could not.
+/// Commits, and returns the reason of a failure.
 trait Commits {
     fn commit(&self, settlement: Settlement<()>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
@@ -218,7 +219,7 @@ impl Commits for Store {
     }
 }
 
-/// A pool in which users can be made.
+/// A pool in which a test can make users.
 struct Pool {
     store: Store,
     id: UserPoolId,
@@ -249,7 +250,7 @@ impl Pool {
         Clock.now()
     }
 
-    /// Ends the pool to which nothing else has happened.
+    /// Deletes the pool, if nothing else has happened to it.
     async fn delete(&self) {
         let state = userpool::domain::decision::replay(None, &StreamId::pool(), [(&pool_created(), self.now())]);
         let view = PoolView {
@@ -263,7 +264,7 @@ impl Pool {
         self.store.commit(commit).await.expect("the pool is deleted");
     }
 
-    /// A user of a name, committed.
+    /// A committed user with this name.
     async fn user(&self, name: &str) -> Result<LoadedUser, StoreError> {
         let sub = Sub(self.random.uuid());
         let (key, wrapped) = self.keys.generate_user_key(sub.to_string(), &self.random);

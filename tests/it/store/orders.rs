@@ -40,7 +40,7 @@ impl Writer {
     }
 }
 
-/// The versions in the order of the feed, once it shows so many: writers of other tests hold it up for a moment.
+/// The versions in the order of the feed, once it shows this many: writers of other tests hold it up for a moment.
 async fn feed_versions<const COUNT: usize>(database: &Database) -> [i64; COUNT] {
     let complete = async {
         loop {

@@ -1,4 +1,4 @@
-//! What was prepared for an attempt is held to the rules of the moment at which the attempt decides.
+//! Work that was prepared for an attempt is checked by the rules as they are when the attempt decides.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn invitation(pool: &str, password: Option<&str>, resent: bool) -> AdminCreateUs
     }
 }
 
-/// How the first attempt ends, and the one after it, if the policy becomes stricter once the password is hashed.
+/// The outcomes of the first attempt and of the next one, if the policy becomes stricter after the password was hashed.
 async fn attempts(app: &App, request: AdminCreateUserRequest) -> [Failure; 2] {
     let caller = caller("AdminCreateUser");
     let prepared = prepare(app, &caller, &request).await.unwrap();

@@ -1,4 +1,4 @@
-//! A proxy in front of Postgres that breaks connections: one at a chosen statement, or all that there are.
+//! A proxy in front of Postgres that breaks connections: one at a chosen statement, or all at once.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,29 +8,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-/// Frontend messages that run something.
+/// The type of the frontend message Execute, which runs a statement.
 const EXECUTE: u8 = b'E';
 const QUERY: u8 = b'Q';
-/// The one that ends what was sent by Parse, Bind and Execute.
+/// The type of Sync, which ends a sequence of Parse, Bind and Execute.
 const SYNC: u8 = b'S';
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
 
-/// What the proxy is about to do.
+/// What a test has ordered the proxy to do.
 #[derive(Default)]
 struct Plan {
-    /// How many statements are left until the connection is cut; 0 means that none will be.
+    /// How many statements are left until the connection is cut; 0 for no cut.
     left: AtomicUsize,
-    /// Told to hang up on COMMIT: passes it on when it is released.
+    /// If set, the proxy hangs up on the next COMMIT, and passes it on when this is released.
     held: Mutex<Option<oneshot::Receiver<()>>>,
-    /// Whether nobody gets in any more once a connection was cut.
+    /// Whether new connections are refused after the next cut.
     closes: AtomicBool,
-    /// Whether nobody gets in.
+    /// Whether new connections are refused now.
     closed: AtomicBool,
-    /// Changes whenever all are cut.
+    /// Changes whenever all connections are cut.
     cuts: watch::Sender<()>,
 }
 
-/// The proxy. Until it is told otherwise, it passes on what comes.
+/// A running proxy. It passes everything on until it is told otherwise.
 pub struct Proxy {
     pub address: SocketAddr,
     plan: Arc<Plan>,
@@ -47,7 +47,7 @@ impl Proxy {
                     continue;
                 }
                 let server = TcpStream::connect(target).await.expect("Postgres listens");
-                // A statement comes in parts: none waits for the acknowledgement of the one before it.
+                // A statement comes in parts, and none of them waits for the acknowledgement of the one before.
                 for side in [&client, &server] {
                     side.set_nodelay(true).expect("a connection");
                 }
@@ -58,38 +58,38 @@ impl Proxy {
         Self { address, plan }
     }
 
-    /// Cuts the connection that sends the n-th statement from now on, once Postgres has answered it.
+    /// Cuts the connection that sends the n-th statement from now on, after Postgres has answered it.
     pub fn cut_after(&self, statement: usize) {
         self.plan.left.store(statement, Ordering::SeqCst);
     }
 
-    /// Whether a connection was cut since then. Cuts none any more.
+    /// Whether a connection was cut since then. Cancels the order otherwise.
     pub fn has_cut(&self) -> bool {
         self.plan.left.swap(0, Ordering::SeqCst) == 0
     }
 
-    /// Lets nobody in from the next cut on, until [`Self::open`].
+    /// Refuses new connections from the next cut on, until [`Self::open`].
     pub fn close_with_cut(&self) {
         self.plan.closes.store(true, Ordering::SeqCst);
     }
 
-    /// Whether nobody gets in.
+    /// Whether new connections are refused.
     pub fn is_closed(&self) -> bool {
         self.plan.closed.load(Ordering::SeqCst)
     }
 
-    /// Lets everybody in again.
+    /// Ends the refusal of new connections.
     pub fn open(&self) {
         self.plan.closes.store(false, Ordering::SeqCst);
         self.plan.closed.store(false, Ordering::SeqCst);
     }
 
-    /// Cuts all connections at once, whatever is under way.
+    /// Cuts all connections at once, in any state.
     pub fn cut_all(&self) {
         self.plan.cuts.send_replace(());
     }
 
-    /// Hangs up on whoever sends the next COMMIT, and passes that on only when the sender answered here is used.
+    /// Hangs up on the next client that sends COMMIT, and passes the COMMIT on only when the returned sender is used.
     pub fn hold_commit(&self) -> oneshot::Sender<()> {
         let (release, held) = oneshot::channel();
         *self.plan.held.lock().expect("nobody panics with it") = Some(held);
@@ -98,13 +98,13 @@ impl Proxy {
 }
 
 impl Plan {
-    /// Counts a statement. Answers whether it is the last one of its connection.
+    /// Counts a statement. Returns whether it is the last one of its connection.
     fn counts_out(&self) -> bool {
         let counted = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         counted == Ok(1)
     }
 
-    /// A connection is about to be cut.
+    /// Applies the orders for a cut.
     fn cuts_one(&self) {
         if self.closes.load(Ordering::SeqCst) {
             self.closed.store(true, Ordering::SeqCst);
@@ -174,11 +174,11 @@ impl Passing {
     }
 }
 
-/// What becomes of a connection.
+/// How a connection goes on.
 enum Next {
     GoesOn,
     Ends,
-    /// The client is hung up on and its COMMIT is on its way, as in a slow network.
+    /// The client is disconnected and its COMMIT is under way, as in a slow network.
     Holds {
         commit: Vec<u8>,
         released: oneshot::Receiver<()>,
@@ -196,11 +196,11 @@ async fn wait_until_ready(server: &mut TcpStream) {
     }
 }
 
-/// What was sent and is not passed on yet, cut into the messages of the protocol.
+/// Bytes that were received and not passed on yet, split into the protocol's messages.
 #[derive(Default)]
 struct Frames {
     buffer: Vec<u8>,
-    /// Only what follows the startup message begins with its type.
+    /// Whether the startup message is over: only later messages begin with their type.
     started: bool,
 }
 

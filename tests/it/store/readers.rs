@@ -1,4 +1,4 @@
-//! What is deleted waits for whoever has still to read it.
+//! Deleted facts wait for readers that have not read them yet.
 
 use sqlx::Row;
 use userpool::domain::decision::Decision;
@@ -16,7 +16,7 @@ use crate::support::tables::about_pool;
 const READER: &str = "relay/activity";
 const LONG: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// A deleted pool of whose user facts are there.
+/// A deleted pool with facts about a user.
 struct Scenario {
     database: Database,
     pool: Pool,
@@ -38,7 +38,7 @@ impl Scenario {
         Self { database, pool, now }
     }
 
-    /// Purges until nothing is due or a day is over; answers in which tables something of the pool is left.
+    /// Purges until nothing is due or a day is over. Returns the tables in which the pool still has rows.
     async fn purge(&mut self) -> Vec<String> {
         for _ in 0..24 * 60 {
             if !self.database.store.purge_step(self.now).await.unwrap() {
@@ -57,7 +57,7 @@ impl Scenario {
         sqlx::query_scalar("select count(*) from activity").fetch_one(self.database.sql()).await.unwrap()
     }
 
-    /// Where each fact stands, once the feed has all of them.
+    /// The feed's position of each fact, once the feed has all of them.
     async fn places(&self, facts: usize) -> Vec<Cursor> {
         let feed = async || self.database.store.feed(Log::Activity, &Cursor::start(), 100).await.unwrap();
         assert!(eventually(async || feed().await.len() == facts).await);
@@ -95,7 +95,7 @@ async fn facts_of_a_deleted_pool_stay_until_every_reader_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_lost_the_lease_keeps_nothing_locked() {
+async fn a_relay_that_has_lost_its_lease_keeps_nothing_locked() {
     const SOON: std::time::Duration = std::time::Duration::from_secs(3);
     let database = Database::create().await;
     let store = &database.store;
@@ -115,7 +115,7 @@ async fn whoever_has_lost_the_lease_keeps_nothing_locked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_relay_is_forgotten_by_whoever_has_its_lease() {
+async fn the_relay_is_forgotten_only_while_no_server_has_its_lease() {
     let database = Database::create().await;
     let store = &database.store;
     let led = store.lease("relay-0", "test", LONG).await.unwrap().unwrap();
@@ -132,9 +132,9 @@ async fn the_relay_is_forgotten_by_whoever_has_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_ever_read_nothing_waits() {
+async fn without_any_reader_nothing_waits() {
     let mut scenario = Scenario::create(2).await;
-    // Who reads the other log is no reader of facts.
+    // A reader of the other log is no reader of facts.
     scenario.database.store.enter_reader("relay/directory").await.unwrap();
     assert_eq!(scenario.purge().await, ["log"]);
 }

@@ -1,4 +1,4 @@
-//! `log rebuild`: broken read models come back, and commands that run meanwhile are not lost.
+//! `log rebuild`: broken read models are restored, and commands that run meanwhile are not lost.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use userpool::store::rebuild::RebuildError;
 use super::crash::{Content, content};
 use super::{Commits, Database, Happens, Pool, begin, deleted, master_keys_text, signed_out};
 
-/// What is in each table that a rebuild makes anew.
+/// The content of the tables that a rebuild writes anew.
 async fn read_models(database: &Database) -> Content {
     content(database, &Model::in_reading_order()).await
 }
 
-/// What is in all others.
+/// The content of all other tables.
 async fn others(database: &Database) -> Content {
     let others = owners().filter(|(_, owner)| !matches!(owner, Owner::Aggregate(_)));
     content(database, &others.map(|(table, _)| table).collect::<Vec<_>>()).await
@@ -31,7 +31,7 @@ async fn run(database: &Database, statements: &[&'static str]) {
     }
 }
 
-/// What the catalogue says of the tables: columns, indexes, constraints, owners and privileges.
+/// The catalogue's description of the tables: columns, indexes, constraints, owners and privileges.
 async fn catalogue(database: &Database) -> Vec<String> {
     let of_each = "
         select 'index ' || indexdef from pg_indexes where schemaname = 'public' and tablename = any($1)
@@ -129,11 +129,11 @@ async fn commands_that_run_meanwhile_are_neither_lost_nor_refused() {
     database.assert_verified().await;
 }
 
-/// Registers users, signs them out and deletes every other one until it is stopped. Answers how many events there were.
+/// Signs users up, signs them out and deletes every other one, until it is stopped. Returns the number of events.
 async fn write(pool: Arc<Pool>, writer: usize, stop: Arc<AtomicBool>) -> i64 {
     let mut commits = 0;
     while !stop.load(Ordering::Relaxed) {
-        // The name of one who was deleted is taken again.
+        // Reuses the name of a deleted user.
         let mut user = pool.user(&format!("writer-{writer}-{}", commits / 6)).await.expect("a user");
         pool.store.commit(pool.commit().happened(&user, vec![signed_out(2)])).await.expect("a commit");
         user.version += 1;

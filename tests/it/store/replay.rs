@@ -1,4 +1,4 @@
-//! Replay equals the live tables, whatever happened: random commands through the rules, by two processes at the same time.
+//! A replay equals the live tables after any sequence of random commands through the rules, by two processes at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,12 +13,12 @@ use super::Database;
 use super::commands::{self, Answer, Tokens};
 use super::crash::content;
 
-/// So many sequences, unless `PROPTEST_CASES` names another number.
+/// How many sequences are tried, unless `PROPTEST_CASES` names another number.
 const SEQUENCES: u32 = 40;
-/// One command. Small numbers choose among what there is: few names and addresses, so that they meet.
+/// One command. Small numbers select from the existing names and addresses, which are few, so that commands meet.
 #[derive(Clone, Debug)]
 enum Command {
-    /// Somebody signs up, confirms and signs in: the beginning of most stories.
+    /// A user signs up, confirms and signs in: the beginning of most stories.
     Arrive {
         name: u8,
         email: u8,
@@ -157,7 +157,7 @@ enum Command {
     Sweep,
 }
 
-/// Which process runs a command, and where.
+/// A command, and the process and pool where it runs.
 #[derive(Clone, Debug)]
 struct Call {
     process: bool,
@@ -229,7 +229,7 @@ fn step() -> impl Strategy<Value = Step> {
     (call(), prop::option::weighted(0.3, call())).prop_map(|(first, second)| Step(first, second))
 }
 
-/// A sequence in which every command has its turn and can succeed: chance alone would leave some out.
+/// A sequence with every command in a state where it can succeed: random ones would miss some.
 fn every_command() -> Vec<Step> {
     use Command::*;
     let commands = [
@@ -276,11 +276,11 @@ fn every_command() -> Vec<Step> {
     commands.into_iter().enumerate().map(call).map(|call| Step(call, None)).collect()
 }
 
-/// What a person at the outside knows.
+/// What a caller from outside knows.
 #[derive(Default)]
 struct Known {
     pools: Vec<String>,
-    /// Clients with their pools.
+    /// Pairs of pool and client ids.
     clients: Vec<(String, String)>,
     /// The `sub` of each name in its pool.
     subs: BTreeMap<(String, String), String>,
@@ -312,7 +312,7 @@ impl World<'_> {
         self.known(|known| known.pools[usize::from(place) % known.pools.len()].clone())
     }
 
-    /// Pool and client.
+    /// The ids of a pool and its client.
     fn client(&self, place: u8) -> (String, String) {
         self.known(|known| known.clients[usize::from(place) % known.clients.len()].clone())
     }
@@ -385,7 +385,7 @@ impl World<'_> {
         })
     }
 
-    /// Runs a call and counts it under its name if it was answered.
+    /// Runs a call, and counts it under its command's name if it succeeded.
     async fn run(&self, call: &Call) {
         let app = &*self.processes[usize::from(call.process)];
         let (kind, answer) = self.perform(app, call).await;
@@ -533,7 +533,7 @@ impl World<'_> {
             Command::CreatePool => ("CreateUserPool", self.create_pool(app).await),
             Command::DeletePool => ("DeleteUserPool", commands::delete_pool(app, &pool).await),
             Command::Purge => {
-                // Later than now: the second sweep is due.
+                // A minute later, when the second sweep is due.
                 app.store.purge_step(app.clock.now().plus_seconds(60)).await.expect("a step of the purge");
                 ("purge", Ok(()))
             }
@@ -545,7 +545,7 @@ impl World<'_> {
     }
 }
 
-/// The read models of pools that live: those of deleted ones go by and by.
+/// The read models of pools that exist; those of deleted pools disappear step by step.
 async fn read_models(database: &Database) -> BTreeMap<&'static str, String> {
     let mut rows = BTreeMap::new();
     for table in Model::in_reading_order() {
@@ -598,7 +598,7 @@ fn replay_yields_the_live_tables_after_any_commands() {
         Err(TestError::Fail(reason, steps)) => panic!("{reason}, the shortest after:\n{steps:#?}"),
         Err(TestError::Abort(reason)) => panic!("{reason}"),
     }
-    // A property that was never put to the test proves nothing.
+    // A command that never succeeded was not tested.
     let answered = answered.into_inner().expect("nobody panicked with it");
     for command in [
         "SignUp",

@@ -1,4 +1,4 @@
-//! How users are found: each list comes from an index, and a database of an earlier schema gets what is searched.
+//! How users are found: every list uses an index, and a database of an earlier schema gets the searched values.
 
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use super::{Commits, Database, Happens, Pool, deleted};
 
-/// So many users, unless `SEARCH_USERS` names another number.
+/// How many users there are, unless `SEARCH_USERS` names another number.
 const USERS: i64 = 20_000;
 
-/// Rows as commits write them, of more users than any command makes in a test.
+/// Rows as commits write them, for more users than commands could make in a test.
 const SEED: [&str; 3] = [
     "insert into users (user_pool_id, sub, version, revision, state)
      select $1, md5(n::text)::uuid, 1, $2, s.state from generate_series(1, $3) n,
@@ -49,7 +49,7 @@ fn plan(rows: Vec<PgRow>) -> String {
     rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("\n")
 }
 
-/// The plan of a statement of lists for parameters as texts, also as it is planned once for all parameters.
+/// The plan of a list's statement for these parameters, and the generic plan for any.
 async fn plans(database: &Database, statement: &str, types: &str, parameters: &[String]) -> [String; 2] {
     let mut connection = database.sql().acquire().await.unwrap();
     let run = async |connection: &mut sqlx::PgConnection, statement: String| {
@@ -73,7 +73,7 @@ async fn every_list_of_users_comes_from_an_index() {
     let database = Database::create().await;
     let pool = seeded(&database, users).await;
     let (text, nil) = (|value: &str| format!("'{value}'"), format!("'{}'", Uuid::nil()));
-    // Somewhere in the middle: what is before must not be read.
+    // Starts in the middle: earlier rows must not be read.
     let middle = format!("'{}'", Uuid::from_u128(1 << 127));
     let subs = vec![text(pool.as_str()), nil.clone(), middle.clone(), text(&Uuid::max().to_string()), "61".to_owned()];
     let members = vec![text(pool.as_str()), "md5('1')::uuid".to_owned(), middle.clone(), "61".to_owned()];
@@ -100,7 +100,7 @@ async fn every_list_of_users_comes_from_an_index() {
         for plan in plans(&database, statement, types, &parameters).await {
             println!("{name}: {}", plan.lines().last().unwrap_or_default());
             assert!(plan.contains("Index") && !plan.contains("Seq Scan") && !plan.contains("Sort"), "{name}:\n{plan}");
-            // What is read does not grow with the pool: a page, not a part of it.
+            // The number of rows read does not grow with the pool: it is a page.
             let read = plan
                 .lines()
                 .filter_map(|line| line.split("rows=").nth(2)?.split(['.', ' ']).next()?.parse::<i64>().ok())
@@ -137,7 +137,7 @@ async fn users_of_a_database_of_the_schema_before_are_found_once_it_is_migrated(
     assert_eq!(found(&database, &pool, "email = \"jane@example.com\"").await, ["jane"]);
     assert_eq!(found(&database, &pool, "username ^= \"j\"").await, ["jane", "john"]);
 
-    // One that was killed on its way goes on, and what is there already does not hinder it.
+    // A migration that was killed goes on, and rows that exist already don't disturb it.
     for statement in
         ["delete from user_search where attribute = 'email'", "insert into unfilled_read_models values ('user_search')"]
     {

@@ -1,4 +1,4 @@
-//! Whose each table of the schema is: what nobody owns would be left behind by rebuild, purge and erasure.
+//! Every table of the schema has an owner: rebuild, purge and erasure would leave a table without one behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use userpool::store::models::tables::{OPERATIONAL, Owner, UserColumn, owners};
 use super::Database;
 use crate::support::tables;
 
-/// The tables of the schema that nobody owns, and what is owned and not there.
+/// The tables without an owner, and the owned tables that don't exist.
 async fn unowned(database: &Database) -> (BTreeSet<String>, BTreeSet<String>) {
     let schema: BTreeSet<_> = tables::all(database.sql()).await.into_iter().collect();
     let owned: BTreeSet<_> = owners().map(|(table, _)| table.to_owned()).collect();
@@ -32,17 +32,17 @@ async fn every_table_of_the_schema_has_one_owner_and_one_that_nobody_owns_is_fou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rows_of_every_pool_are_an_aggregates_or_operational_or_kept_by_who_says_so() {
+async fn every_table_with_rows_of_pools_is_purged_or_kept_by_a_declaration() {
     let database = Database::create().await;
     let mut kept: Vec<_> = tables::of_pools(database.sql()).await;
     let purged = |table: &String| owners().any(|(it, owner)| it == table && !matches!(owner, Owner::Module(_)));
     kept.retain(|table| !purged(table));
-    // The log stays; facts and what is parked go once they are read, and the mark of the purge when it is done.
+    // The log stays; facts and parked events go once they are read, and the mark of the purge when it is done.
     assert_eq!(kept, ["activity", "log", "purges", "relay_parked"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operational_tables_have_the_key_and_the_users_column_that_their_descriptions_say() {
+async fn operational_tables_have_the_key_and_the_user_column_of_their_descriptions() {
     let database = Database::create().await;
     for table in &OPERATIONAL {
         let name = table.name;

@@ -1,4 +1,4 @@
-//! Pools take turns: what waits of one holds up nobody else's messages.
+//! Pools take turns: one pool's waiting messages hold up no messages of other pools.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use super::{Database, begin, commands, master_keys};
 
 const FLOOD: i64 = 10_000;
 
-/// A pool with a client of it.
+/// A pool and its client.
 async fn pool(app: &Arc<App>) -> (String, String) {
     let pool = commands::create_pool(app, commands::pool_request()).await.unwrap();
     let client = commands::create_client(app, &pool).await.unwrap();
     (pool, client)
 }
 
-/// Messages of a pool that waited before all others: of users of whom nothing is left, so that they go when they are claimed.
+/// Messages of a pool that waited before all others, of users who no longer exist, so that they are dropped when
+/// claimed.
 async fn flood(database: &Database, pool: &str, medium: &str, messages: i64, next_at: &str) {
     let mut transaction = begin(database.sql()).await;
     // On a busy machine this takes longer than a request may.
@@ -53,7 +54,7 @@ async fn a_pool_with_ten_thousand_messages_holds_up_no_code_of_another_pool() {
     flood(&database, &loud, "EMAIL", FLOOD, "2020-01-01").await;
     sign_up(&app, &client, "jane").await;
     sign_up(&app, &third_client, "joan").await;
-    // One at a time, as a worker with one free connection does: each pool has had its turn after three.
+    // One at a time, like a worker with one free connection: after three claims each pool has had its turn.
     let mut turn = Turn::default();
     let mut claimed = Vec::new();
     for _ in 0..3 {
@@ -67,7 +68,8 @@ async fn a_pool_with_ten_thousand_messages_holds_up_no_code_of_another_pool() {
     for message in &claimed {
         database.store.message_delivered(message).await.unwrap();
     }
-    // Several at once: the first batch has the other's, from wherever the turn is, and the rest is the loud one's.
+    // Several at once: the first batch contains the other pool's message, wherever the turn is, and the rest is the
+    // loud pool's.
     let selection = Selection { user_pool_id: Some(&loud), ..Selection::default() };
     let before = database.store.list_messages(selection, 2 * FLOOD).await.unwrap().len();
     sign_up(&app, &client, "john").await;
@@ -75,7 +77,7 @@ async fn a_pool_with_ten_thousand_messages_holds_up_no_code_of_another_pool() {
     assert_eq!(claimed.iter().map(|message| message.user_pool_id.as_str()).collect::<Vec<_>>(), [quiet.as_str()]);
     let after = database.store.list_messages(selection, 2 * FLOOD).await.unwrap().len();
     assert_eq!(before - after, 4, "half of what could be sent");
-    // Alone, a pool has all of it.
+    // If no other pool waits, a pool gets the whole batch.
     let claimed = database.store.claim_messages(Medium::Email, &mut turn, app.clock.now(), 8).await.unwrap();
     assert!(claimed.is_empty());
     assert!(turn.goes_on(), "they were not to be sent, and what comes after them may be");
@@ -115,7 +117,7 @@ async fn messages_of_a_pool_keep_their_order_and_processes_share_them() {
     let ids: Vec<_> = first.iter().chain(&second).map(|message| message.id).collect();
     assert!(ids.is_sorted(), "the oldest first: {ids:?}");
     assert!(claim(&other).await.is_empty());
-    // What an earlier release wrote says no medium: it goes with the e-mails.
+    // Messages that an earlier release wrote have no medium: they count as e-mails.
     sqlx::query("update outbox set medium = null, sending = false, next_at = now() - interval '1 second'")
         .execute(database.sql())
         .await
@@ -133,16 +135,16 @@ async fn a_claim_costs_the_same_however_many_messages_wait() {
         ..commands::pool_request()
     };
     let (loud, other) = (pool(&app).await.0, commands::create_pool(&app, phone).await.unwrap());
-    // Due, waiting for another attempt, and of the other medium, which nobody takes.
+    // Messages that are due, that wait for another attempt, and of the other medium, which nobody claims.
     flood(&database, &loud, "EMAIL", 50_000, "2020-01-01").await;
     flood(&database, &other, "EMAIL", 30_000, "2100-01-01").await;
     flood(&database, &other, "SMS", 20_000, "2020-01-01").await;
-    // One connection, so that it tells all that it has read.
+    // One connection, so that its statistics show everything that it read.
     let url = &database.url;
     let single = userpool::store::connect(url, 1, userpool::store::ConnectionRole::Api).await.unwrap();
     let store = Store::new(single, Arc::new(master_keys()));
     let mut turn = Turn::default();
-    // After a few, Postgres plans without looking at the values.
+    // After a few runs, Postgres uses a generic plan.
     for round in 0..8 {
         let before = touched(&store).await;
         store.claim_messages(Medium::Email, &mut turn, app.clock.now(), 8).await.unwrap();
@@ -151,7 +153,7 @@ async fn a_claim_costs_the_same_however_many_messages_wait() {
     }
 }
 
-/// How many rows of the outbox were read, by whichever way.
+/// How many rows of the outbox were read, by any access path.
 async fn touched(store: &Store) -> i64 {
     sqlx::query("select pg_stat_force_next_flush()").execute(store.database()).await.unwrap();
     sqlx::query("select pg_stat_clear_snapshot()").execute(store.database()).await.unwrap();

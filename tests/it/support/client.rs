@@ -1,4 +1,5 @@
-//! The clients of the scenarios: gRPC with the generated messages, and the AWS SDK, both over both processes in turn.
+//! The clients of the scenarios: gRPC with the generated messages, and the AWS SDK. Both call the two processes in
+//! turn.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -26,15 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A refusal as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The exception's name.
+    /// The exception's name, such as `NotAuthorizedException`.
     pub exception: String,
-    /// The sentence.
+    /// The exception's message, as clients compare it.
     pub message: String,
-    /// The gRPC code.
+    /// The code of the gRPC status.
     pub code: Code,
-    /// The fields at fault.
+    /// Names of the fields that break a constraint.
     pub fields: Vec<String>,
-    /// After how long to try again, if that is said.
+    /// The pause before the next try, from `RetryInfo`; `None` if there is none.
     pub retry_after: Option<Duration>,
 }
 
@@ -60,7 +61,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// A client of the scenarios' environment, for the runtime that asks.
+    /// A client of the scenarios' environment, on the runtime of the caller.
     pub async fn connect() -> Self {
         let environment = tokio::task::spawn_blocking(environment).await.expect("the environment starts");
         Self::of(&environment.processes)
@@ -75,7 +76,7 @@ impl Api {
         Self { channels: processes.iter().map(channel).collect(), processes: processes.to_vec() }
     }
 
-    /// A client of these processes that calls from an address of this machine, over so many connections to each.
+    /// A client of these processes that calls from an address of this machine, over this many connections to each.
     pub fn from(processes: &[Dev], address: &str, connections: usize) -> Self {
         let address: IpAddr = address.parse().expect("an address");
         let channel = |process: &Dev| {
@@ -91,7 +92,7 @@ impl Api {
         &self.processes
     }
 
-    /// The process for the next call.
+    /// The process that gets the next call; they take turns.
     pub fn next(&self) -> &Dev {
         &self.processes[environment().next() % self.processes.len()]
     }
@@ -107,7 +108,7 @@ impl Api {
         self.call_patiently(self.authorization::<Req>().as_deref(), request).await
     }
 
-    /// Calls once.
+    /// Calls once, without waiting for capacity.
     pub async fn call_once<Req: Request>(&self, request: Req) -> Result<Req::Response, Refusal> {
         self.call_as(self.authorization::<Req>().as_deref(), request).await
     }
@@ -134,7 +135,7 @@ impl Api {
         developer.then(|| format!("Bearer {}", self.account().token()))
     }
 
-    /// What another operation declares as well, it refuses alike.
+    /// Asserts a refusal where the operation declares it; sends nothing where it doesn't.
     pub async fn refused_alike<Req: Request + Clone>(&self, request: Req, exception: &str, message: &str) {
         if refusals::is_declared(Req::OPERATION, exception, message) {
             assert_refused(self.call(request).await.map(drop), exception, message);
@@ -175,7 +176,7 @@ impl Api {
         Ok(Req::Response::decode(answer.into_inner()).expect("the answer is of the operation's type"))
     }
 
-    /// Calls a developer operation at the AWS door with JSON as it is, which an SDK would put into its own form.
+    /// Calls a developer operation at the AWS door with this JSON, unchanged by an SDK.
     pub async fn aws_json(&self, operation: &str, body: &Value) -> wire::Answer {
         let (process, account) = (self.next(), self.account());
         let address = Address {
@@ -190,7 +191,7 @@ impl Api {
         wire::aws(&address, info, body.to_string().as_bytes()).await
     }
 
-    /// The AWS SDK with the account of the environment, at the next process.
+    /// The AWS SDK with the environment's account, at the next process.
     pub fn aws(&self) -> aws::Client {
         self.aws_as(self.account(), "us-east-1")
     }
@@ -216,13 +217,13 @@ impl Api {
 }
 
 impl Api {
-    /// Waits for a message to an address and answers its code.
+    /// Waits for a message to an address and returns its code.
     pub async fn code_for(&self, address: &str) -> String {
         let messages = self.messages_for(address, 1).await;
         messages[0]["code"].as_str().expect("the message carries a code").to_owned()
     }
 
-    /// Waits until at least so many messages have arrived at an address, and answers them, the newest first.
+    /// Waits until an address has at least this many messages, and returns them, the newest first.
     pub async fn messages_for(&self, address: &str, count: usize) -> Vec<Value> {
         let found = RefCell::new(Vec::new());
         let arrived = eventually(async || {
@@ -259,7 +260,7 @@ fn refusal(status: &Status) -> Refusal {
     }
 }
 
-/// Looks at a condition until it holds, or for too long.
+/// Checks a condition until it holds or the time is over.
 pub async fn eventually(condition: impl AsyncFn() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -26,7 +26,7 @@ pub fn data_directory(name: &str) -> PathBuf {
 /// A process that is starting, running or ended.
 pub struct Dev {
     process: Process,
-    /// Its data directory.
+    /// Its data directory; outlives the process.
     pub data: PathBuf,
 }
 
@@ -64,7 +64,7 @@ impl Dev {
         assignments.map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned())).collect()
     }
 
-    /// Where to find it and with what.
+    /// Its addresses and the credential of its service account, from `dev.env`.
     pub fn address(&self) -> Address {
         let variables = self.variables();
         Address {
@@ -98,7 +98,7 @@ impl DerefMut for Dev {
     }
 }
 
-/// Whether a process is there.
+/// Whether a process with this id is alive.
 pub fn is_alive(pid: u32) -> bool {
     kill(Pid::from_raw(pid.cast_signed()), None).is_ok()
 }
@@ -106,32 +106,27 @@ pub fn is_alive(pid: u32) -> bool {
 /// Where a server is, and the credential of its administrator.
 #[derive(Clone)]
 pub struct Address {
-    /// Where gRPC listens.
     pub grpc: SocketAddr,
-    /// Where HTTP listens.
     pub http: SocketAddr,
-    /// Half of the credential.
+    /// The access key id of its `admin` service account.
     pub access_key_id: String,
-    /// The other half.
+    /// The secret of that account.
     pub secret_access_key: String,
-    /// Both, as a bearer token.
+    /// The same as a bearer token: `<id>.<secret>`.
     pub token: String,
-    /// Its database.
+    /// URL of its database.
     pub database_url: String,
 }
 
 /// A server for tests that change nothing or only pools of their own, on a database of its own. It runs until this test
 /// process ends.
 pub struct Shared {
-    /// The process.
     pub dev: Dev,
-    /// Where it is.
     pub address: Address,
-    /// Its database cluster.
     pub postgres: Postgres,
 }
 
-/// The shared server, started by the first test that asks. It blocks until the server is ready.
+/// The shared server, started by the first test that asks. Blocks until the server is ready.
 pub fn shared() -> &'static Shared {
     static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         let postgres = Postgres::start();
@@ -147,7 +142,7 @@ pub fn shared() -> &'static Shared {
     &SHARED
 }
 
-/// The shared server, for a test that is async.
+/// The shared server, for async tests.
 pub async fn shared_server() -> &'static Shared {
     tokio::task::spawn_blocking(shared).await.expect("the server starts")
 }

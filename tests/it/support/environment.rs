@@ -1,5 +1,5 @@
-//! What all scenarios run against: one database, one Apache Kafka, and two `userpool dev` processes that share both. No
-//! correctness may rest on the memory of one process, so every call goes to the other one than the call before it.
+//! The environment of all scenarios: one database, one Apache Kafka, and two `userpool dev` processes that share both.
+//! Nothing may rely on the memory of one process, so calls alternate between the two.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -22,16 +22,13 @@ use super::{free_port, poll_until, private_directory, tail};
 
 /// The database of the scenarios.
 pub const DATABASE: &str = "scenarios";
-/// The processes that serve.
+/// How many processes serve.
 const PROCESSES: usize = 2;
 
-/// The components, running.
+/// The components that all scenarios share, running.
 pub struct Environment {
-    /// The database cluster.
     pub postgres: Postgres,
-    /// The broker.
     pub kafka: Kafka,
-    /// The servers.
     pub processes: Vec<Dev>,
     /// The beginning of every `iss`: the HTTP address of the first process.
     pub public_url: String,
@@ -43,59 +40,53 @@ pub struct Environment {
 /// A `userpool dev` process.
 #[derive(Clone)]
 pub struct Dev {
-    /// Where gRPC listens.
     pub grpc: SocketAddr,
-    /// Where HTTP listens.
     pub http: SocketAddr,
-    /// The service account of its data directory, an admin.
+    /// The `admin` service account of its data directory.
     pub account: Account,
-    /// What it logs.
+    /// The file with its log.
     pub log: PathBuf,
-    /// Its database.
+    /// URL of its database.
     pub database_url: String,
 }
 
 /// The credential of a service account.
 #[derive(Clone)]
 pub struct Account {
-    /// Its id.
     pub access_key_id: String,
-    /// Its secret.
     pub secret: String,
 }
 
 impl Account {
-    /// The token of `authorization: Bearer`.
+    /// The bearer token: `<id>.<secret>`.
     pub fn token(&self) -> String {
         format!("{}.{}", self.access_key_id, self.secret)
     }
 }
 
-/// What a `userpool dev` process is started with.
+/// Options of a `userpool dev` process.
 pub struct DevOptions<'a> {
-    /// Its name in logs.
+    /// Its name in file names and messages of failure.
     pub name: &'a str,
-    /// Its database.
     pub database_url: &'a str,
-    /// Its brokers.
+    /// The brokers, in the form of `bootstrap.servers`.
     pub kafka_brokers: &'a str,
     /// Put before the names of topics.
     pub kafka_prefix: &'a str,
-    /// Its master keys.
     pub master_keys_file: &'a Path,
     /// The beginning of every `iss`.
     pub public_url: &'a str,
-    /// Where HTTP listens.
+    /// Address of the HTTP listener.
     pub http_addr: &'a str,
-    /// What it logs.
+    /// The filter of its log, as in `RUST_LOG`.
     pub log_filter: &'a str,
-    /// Further arguments.
+    /// Further arguments of the command line.
     pub arguments: &'a [&'a str],
 }
 
-/// The environment of this test process, started by the first scenario. It blocks until everything is ready.
+/// The environment of this test process, started by the first scenario. Blocks until everything is ready.
 pub fn environment() -> &'static Environment {
-    // A start that failed is not tried again by every scenario.
+    // If the start fails, it is not repeated by every scenario.
     static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(start);
     &ENVIRONMENT
 }
@@ -123,7 +114,7 @@ fn start() -> Environment {
             arguments: &[],
         })
     };
-    // At the same time: two replicas that start on an empty database must not get into each other's way.
+    // At the same time: two replicas that start on an empty database must not disturb each other.
     let processes = std::thread::scope(|scope| {
         let first = scope.spawn(|| dev("dev-1", &http_addr));
         let second = scope.spawn(|| dev("dev-2", "127.0.0.1:0"));
@@ -141,7 +132,7 @@ pub fn write_master_keys(directory: &Path) -> PathBuf {
     path
 }
 
-/// Keeps a log where it outlives this process if a test fails, and says where.
+/// If a test fails, keeps a log where it outlives this process, and prints its path.
 fn keep_at_failure(name: &str, log: &Path) {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.log"));
     let log = log.to_owned();
@@ -195,7 +186,7 @@ pub fn start_dev(options: &DevOptions<'_>) -> Dev {
 }
 
 impl Environment {
-    /// The process for the next call.
+    /// The index of the process for the next call; they take turns.
     pub fn next(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed) % self.processes.len()
     }
@@ -205,12 +196,12 @@ impl Environment {
         self.postgres.url(DATABASE)
     }
 
-    /// The program with what it needs to reach the database of the scenarios.
+    /// A command of the program, with the variables for the scenarios' database.
     pub fn command(&self) -> tokio::process::Command {
         self.command_on(&self.database_url())
     }
 
-    /// The program with what it needs to reach a database that has the same master keys.
+    /// A command of the program, with the variables for another database that has the same master keys.
     pub fn command_on(&self, database_url: &str) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(program());
         command

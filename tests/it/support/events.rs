@@ -1,4 +1,4 @@
-//! What a consumer of the topics reads.
+//! Records as a consumer of the topics reads them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use userpool::kafka::topics::PARTITIONS;
 
-/// The topic of what happened.
+/// The topic of events.
 pub const DIRECTORY: &str = "userpool.directory";
-/// The topic of facts with a lifetime.
+/// The topic of facts, which are kept for a time.
 pub const ACTIVITY: &str = "userpool.activity";
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,23 +19,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A record as it was produced.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Its partition.
     pub partition: i32,
-    /// Its key.
+    /// The key, in the form `<user pool id>/<owner>`.
     pub key: String,
-    /// Its headers.
     pub headers: BTreeMap<String, String>,
-    /// Its value.
+    /// The value: the event's body as JSON.
     pub body: Vec<u8>,
 }
 
 impl Record {
-    /// A header.
+    /// A header's value; empty if the header is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    /// The type without what all have in common.
+    /// `ce_type` without its prefix `userpool.` and its version.
     pub fn kind(&self) -> &str {
         self.header("ce_type").trim_start_matches("userpool.").trim_end_matches(".v1")
     }
@@ -45,13 +43,13 @@ impl Record {
         serde_json::from_slice(&self.body).expect("a value is JSON")
     }
 
-    /// All of it as text, to look for what must not be there.
+    /// Key, headers and body as text, to search for what must not be there.
     pub fn text(&self) -> String {
         format!("{} {:?} {}", self.key, self.headers, String::from_utf8_lossy(&self.body))
     }
 }
 
-/// Reads a topic from its start until what was read is enough. Panics if it takes too long.
+/// Reads a topic from its start until the condition holds. Panics after a time limit.
 pub async fn read_until(
     bootstrap: &str,
     topic: &'static str,
@@ -77,7 +75,7 @@ fn read(bootstrap: &str, topic: &str, enough: impl Fn(&[Record]) -> bool) -> Vec
     let mut records = Vec::new();
     while !enough(&records) {
         assert!(Instant::now() < deadline, "{topic} never held what was expected, but {} records", records.len());
-        // An error is one of a broker that still makes the topic.
+        // Errors come from a broker that is still creating the topic.
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("keys and headers are text");
             let headers = message.headers().expect("a record has headers").iter();

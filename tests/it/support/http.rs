@@ -1,4 +1,4 @@
-//! A very small HTTP client: what a scenario sends is what it wrote, byte for byte.
+//! A very small HTTP client that sends a scenario's request byte for byte.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,14 +10,12 @@ use tokio::net::TcpStream;
 
 use super::refusals;
 
-/// An answer.
+/// An answer, read to its end.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code.
     pub status: u16,
-    /// The headers, by their names in small letters.
+    /// Values by name; names in small letters.
     pub headers: BTreeMap<String, String>,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -42,7 +40,7 @@ impl Answer {
     }
 }
 
-/// Sends a request with these headers and no others, but for its length and the end of the connection.
+/// Sends a request with these headers, and besides them only its length and the end of the connection.
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let answer = exchange(address, method, path, headers, body).await.expect("the server listens and answers");
     let answer = parse(&answer).expect("an answer of HTTP");
@@ -50,7 +48,7 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&st
     answer
 }
 
-/// Notes an exception, if an operation was called at the AWS door.
+/// Notes the exception as met, if an operation was called at the AWS door.
 fn note_refusal(headers: &[(&str, &str)], answer: &Answer) {
     let target = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-amz-target"));
     if let Some((_, operation)) = target.and_then(|(_, target)| target.split_once('.'))
@@ -61,7 +59,7 @@ fn note_refusal(headers: &[(&str, &str)], answer: &Answer) {
     }
 }
 
-/// The same to a server that may end at any moment: no answer, if it is not whole.
+/// The same to a server that may end at any moment; `None` if the answer is not complete.
 pub async fn send_if_there(
     address: SocketAddr,
     method: &str,
@@ -97,7 +95,7 @@ async fn exchange(
     Ok(answer)
 }
 
-/// Gets a path.
+/// Sends a GET without further headers.
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
     send(address, "GET", path, &[], b"").await
 }

@@ -16,8 +16,7 @@ use nix::unistd::Pid;
 use super::reaper::reaper;
 use super::{copy_directory, free_port, poll_until, private_directory, tail};
 
-/// A running broker. It is stopped, and its data removed, when this is dropped or the test process
-/// ends.
+/// A running broker. When it is dropped or the test process ends, it is stopped and its data removed.
 pub struct Kafka {
     /// Its address, for `bootstrap.servers`.
     pub bootstrap: String,
@@ -26,7 +25,7 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Starts a broker without topics; it takes connections when this returns.
+    /// Starts a broker without topics. It accepts connections when this returns.
     pub fn start() -> Kafka {
         let prepared = prepared();
         let directory = private_directory("kafka");
@@ -34,14 +33,14 @@ impl Kafka {
         Kafka { bootstrap: format!("127.0.0.1:{port}"), broker, directory }
     }
 
-    /// Ends the broker as a crash would. Its data stay.
+    /// Ends the broker as a crash would. Its data stays.
     pub fn kill(&mut self) {
         let _ = self.broker.kill();
         let _ = self.broker.wait();
         reaper().forget_pid(self.broker.id());
     }
 
-    /// Starts a broker that was killed, with its data, at its address.
+    /// Starts a killed broker again, with its data and at its address.
     pub fn restart(&mut self) {
         let prepared = prepared();
         let address = self.bootstrap.parse().expect("the address that it was started at");
@@ -55,7 +54,7 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        // Its data goes as well, so there is nothing to close in order.
+        // Its data is removed as well, so there is nothing to close in order.
         let _ = self.broker.kill();
         let _ = self.broker.wait();
         reaper().forget_pid(self.broker.id());
@@ -63,13 +62,13 @@ impl Drop for Kafka {
     }
 }
 
-/// What every broker starts from, kept between test runs.
+/// Files that every broker starts from, kept between test runs.
 struct Prepared {
     class_path: String,
     /// A formatted, empty data directory. Formatting takes longer than starting.
     formatted: PathBuf,
-    /// The classes as the Java runtime would otherwise have to load them one by one: halves the
-    /// start. Without it all works, later.
+    /// Classes in the form in which the Java runtime loads them fastest: halves the start. Without it, brokers only
+    /// start slower.
     archive: PathBuf,
 }
 
@@ -83,11 +82,11 @@ impl Prepared {
         let mut command = Command::new("java");
         command
             .args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
-            // An archive that does not fit is not used; that is no news.
+            // An archive that does not fit is not used; that needs no message.
             .args(["-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
             .stdin(Stdio::null())
-            // Out of reach of a terminal's Ctrl-C, which would stop it before its users.
+            // Not in the terminal's process group: Ctrl-C would stop it before the tests that use it.
             .process_group(0);
         command
     }
@@ -110,7 +109,7 @@ fn prepare() -> Prepared {
         .filter(|path| path.extension().is_some_and(|extension| extension == "jar"))
         .collect();
     assert!(!jars.is_empty(), "Apache Kafka is not in {}: run scripts/kafka (scripts/test does)", home.display(),);
-    // The archive is bound to the class path's order.
+    // The archive depends on the order of the class path.
     jars.sort();
     let version = Command::new("java").arg("-version").output().expect("there is Java");
 
@@ -132,8 +131,7 @@ fn prepare() -> Prepared {
     prepared
 }
 
-/// Formats a data directory to copy. Without what this writes, a broker starts all the same but its
-/// new kind of consumer groups never works.
+/// Formats a data directory to copy. Without it a broker starts, but its new kind of consumer groups never works.
 fn format(prepared: &Prepared) {
     let directory = private_directory("kafka-format");
     let properties = write_properties(&directory, free_port(), free_port());
@@ -159,7 +157,7 @@ fn format(prepared: &Prepared) {
     let _ = fs::remove_dir_all(&directory);
 }
 
-/// Has one broker write down, at its end, the classes that it loaded.
+/// Lets one broker write, when it ends, the archive of the classes that it loaded.
 fn archive_classes(prepared: &Prepared) {
     let directory = private_directory("kafka-archive");
     let fresh = prepared.archive.with_extension(process::id().to_string());
@@ -168,7 +166,7 @@ fn archive_classes(prepared: &Prepared) {
     let _ = kill(Pid::from_raw(broker.id().cast_signed()), Signal::SIGTERM);
     let ended = || !matches!(broker.try_wait(), Ok(None));
     if poll_until(Duration::from_secs(60), ended) {
-        // A Java runtime that cannot make one is slower, not broken.
+        // A Java runtime that can't make an archive is slower, not broken.
         let _ = fs::rename(&fresh, &prepared.archive);
     } else {
         let _ = broker.kill();
@@ -181,7 +179,7 @@ fn archive_classes(prepared: &Prepared) {
 
 /// Starts a broker in the directory and waits until it takes connections.
 fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Child, u16) {
-    // Between looking for a port and listening on it, another process can take it.
+    // Between the search for a free port and the listening, another process can take it.
     for _ in 0..3 {
         let _ = fs::remove_dir_all(directory.join("data"));
         copy_directory(&prepared.formatted, &directory.join("data"))
@@ -196,7 +194,7 @@ fn launch(prepared: &Prepared, directory: &Path, option: Option<String>) -> (Chi
     panic!("Kafka did not start; its log ends:\n{}", tail(&directory.join("log")));
 }
 
-/// Starts the server and waits until it takes connections; `None` if it ends instead.
+/// Starts the server and waits until it accepts connections; `None` if it ends instead.
 fn spawn(
     prepared: &Prepared,
     directory: &Path,
@@ -216,7 +214,7 @@ fn spawn(
         .expect("there is Java");
     reaper().watch_pid(broker.id());
 
-    // The controller's port opens earlier; this one means ready.
+    // The controller's port opens earlier; the broker's port means ready.
     let mut ended = false;
     let ready = poll_until(Duration::from_secs(120), || {
         ended = broker.try_wait().expect("a child can be waited for").is_some();
@@ -231,7 +229,7 @@ fn spawn(
     None
 }
 
-/// A node that is broker and controller, small, and quick to notice what happens.
+/// Properties of a small node that is broker and controller, with short time limits.
 fn write_properties(directory: &Path, port: u16, controller_port: u16) -> PathBuf {
     let data = directory.join("data");
     let data = data.display();

@@ -1,7 +1,7 @@
-//! The real components that the scenarios run against, each started privately for this test
-//! process and gone with it, however it ends.
+//! The real components that the scenarios run against. Each is started for this test process alone and ends with it,
+//! however it ends.
 
-// The scenarios decide which of these they need; a helper waits here for its first user.
+// Each test binary uses only a part of these helpers.
 #![allow(dead_code)]
 
 pub mod client;

@@ -12,15 +12,15 @@ use nix::unistd::mkdtemp;
 
 use super::reaper::reaper;
 
-/// A port of 127.0.0.1 that nobody listens on, below the ephemeral range: no outgoing connection
-/// can take it while its owner restarts.
+/// A free port of 127.0.0.1 below the ephemeral range, so that no outgoing connection can take it while its owner
+/// restarts.
 pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 22_000;
     static TRIED: AtomicU32 = AtomicU32::new(0);
     for _ in 0..COUNT {
-        // Where it starts depends on the process, so that test processes that run at the same time
-        // look in different places; within a process no port comes twice.
+        // The first port depends on the process, so that test processes that run at the same time try different ones;
+        // within a process no port comes twice.
         let tried = TRIED.fetch_add(1, Ordering::Relaxed);
         let start = process::id().wrapping_mul(7_919);
         let port = FIRST + start.wrapping_add(tried) % COUNT;
@@ -32,8 +32,8 @@ pub fn free_port() -> u16 {
     panic!("no port of 127.0.0.1 between {FIRST} and {} is free", FIRST + COUNT);
 }
 
-/// Looks at a condition until it holds; false if the time is over first. It blocks: in a test that
-/// is async, call it, and what starts a component, through `spawn_blocking`.
+/// Checks a condition until it holds; false if the time is over first. It blocks: an async test calls it through
+/// `spawn_blocking`, like the start of a component.
 #[expect(clippy::disallowed_methods, reason = "this is not called on a worker of the runtime")]
 pub fn poll_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
@@ -48,8 +48,8 @@ pub fn poll_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Makes a directory of its own under the system's temporary directory (every user can reach that,
-/// the checkout perhaps not) that the reaper removes.
+/// Makes a directory of its own under the system's temporary directory, which every account can reach (unlike the
+/// checkout perhaps), and registers it with the reaper.
 pub fn private_directory(name: &str) -> PathBuf {
     let template = std::env::temp_dir().join(format!("userpool-{name}-XXXXXX"));
     let path = mkdtemp(&template).unwrap_or_else(|error| panic!("cannot make {}: {error}", template.display()));

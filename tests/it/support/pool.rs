@@ -1,4 +1,4 @@
-//! A user pool of its own for a scenario, and at the scenario's end the proof that nothing went wrong behind its back.
+//! A user pool of a scenario's own, and a check at the scenario's end that nothing unseen went wrong.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -19,7 +19,6 @@ pub const PASSWORD: &str = "Correct-horse-7";
 pub struct Pool {
     /// The client that talks to the servers.
     pub api: Api,
-    /// The pool's id.
     pub id: String,
     /// The id of the client in it.
     pub client_id: String,
@@ -29,11 +28,11 @@ pub struct Pool {
 /// A user who has confirmed.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// The name that it signed up with.
+    /// The name that they signed up with.
     pub username: String,
-    /// Its e-mail address.
+    /// Their e-mail address, with which they signed up.
     pub email: String,
-    /// Its id.
+    /// Their id, a UUID.
     pub sub: String,
 }
 
@@ -48,7 +47,7 @@ pub fn unique_phone() -> String {
     format!("+49{}", Random::default().text(b"123456789", 11))
 }
 
-/// A code of the right form that is not the one.
+/// A wrong code of the right form.
 pub fn other_than(code: &str) -> String {
     let first = if code.starts_with('1') { '2' } else { '1' };
     format!("{first}{}", &code[1..])
@@ -59,7 +58,7 @@ pub fn texts(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
-/// A text among the attributes of a schema.
+/// A string attribute for a pool's schema.
 pub fn text_attribute(name: &str) -> SchemaAttributeType {
     SchemaAttributeType {
         name: Some(name.to_owned()),
@@ -68,19 +67,19 @@ pub fn text_attribute(name: &str) -> SchemaAttributeType {
     }
 }
 
-/// Attributes.
+/// Attributes for a request, from pairs of name and value.
 pub fn attributes(values: &[(&str, &str)]) -> Vec<AttributeType> {
     let attribute =
         |(name, value): &(&str, &str)| AttributeType { name: Some((*name).into()), value: Some((*value).into()) };
     values.iter().map(attribute).collect()
 }
 
-/// Attributes by name.
+/// Attributes of an answer as a map from name to value.
 pub fn by_name(attributes: &[AttributeType]) -> BTreeMap<String, String> {
     attributes.iter().map(|attribute| (attribute.name().to_owned(), attribute.value().to_owned())).collect()
 }
 
-/// The hash that proves the knowledge of a client's secret.
+/// The `SecretHash`, which proves that the caller knows a client's secret.
 pub fn secret_hash(secret: &str, username: &str, client_id: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     STANDARD.encode(hmac::sign(&key, format!("{username}{client_id}").as_bytes()))
@@ -105,12 +104,12 @@ impl Pool {
         Self::create_with(email_pool(), password_client()).await
     }
 
-    /// A pool and its client as asked for; names are filled in.
+    /// A pool and its client by these requests; their names are filled in.
     pub async fn create_with(pool: CreateUserPoolRequest, client: CreateUserPoolClientRequest) -> Self {
         Self::create_by(Api::connect().await, pool, client).await
     }
 
-    /// The same through a given client.
+    /// The same, by another `Api`.
     pub async fn create_by(api: Api, pool: CreateUserPoolRequest, client: CreateUserPoolClientRequest) -> Self {
         let pool_name = pool.pool_name.clone().or(Some("scenario".to_owned()));
         let created = api.call(CreateUserPoolRequest { pool_name, ..pool }).await.expect("a pool is created");
@@ -125,7 +124,7 @@ impl Pool {
         self.try_client(client).await.expect("a client is created")
     }
 
-    /// Asks for another client of the pool.
+    /// The same, where the request may be refused.
     pub async fn try_client(&self, client: CreateUserPoolClientRequest) -> Result<UserPoolClientType, Refusal> {
         let request = CreateUserPoolClientRequest {
             user_pool_id: Some(self.id.clone()),
@@ -135,13 +134,13 @@ impl Pool {
         Ok(self.api.call(request).await?.user_pool_client.expect("a client"))
     }
 
-    /// The pool as it is described.
+    /// The pool, by DescribeUserPool.
     pub async fn describe(&self) -> UserPoolType {
         let request = DescribeUserPoolRequest { user_pool_id: Some(self.id.clone()) };
         self.api.call(request).await.expect("the pool is there").user_pool.expect("a pool")
     }
 
-    /// A sign-up through the pool's client, to be sent or changed.
+    /// A request to sign up through the pool's client, to be sent as it is or changed.
     pub fn sign_up_request(&self, username: &str, values: &[(&str, &str)]) -> SignUpRequest {
         SignUpRequest {
             client_id: Some(self.client_id.clone()),
@@ -157,7 +156,7 @@ impl Pool {
         self.api.call(self.sign_up_request(username, values)).await
     }
 
-    /// A confirmation through the pool's client, to be sent or changed.
+    /// A request to confirm through the pool's client, to be sent as it is or changed.
     pub fn confirm_request(&self, username: &str, code: &str) -> ConfirmSignUpRequest {
         ConfirmSignUpRequest {
             client_id: Some(self.client_id.clone()),
@@ -187,7 +186,7 @@ impl Pool {
         Person { username, sub: signed_up.user_sub.expect("a user has a sub"), email }
     }
 
-    /// A sign-in by password through the pool's client, to be sent or changed.
+    /// A request to sign in by password through the pool's client, to be sent as it is or changed.
     pub fn sign_in_request(&self, username: &str, password: &str) -> InitiateAuthRequest {
         InitiateAuthRequest {
             auth_flow: Some("USER_PASSWORD_AUTH".to_owned()),
@@ -210,7 +209,7 @@ impl Pool {
         Ok(answer.authentication_result.expect("tokens"))
     }
 
-    /// A refresh through the pool's client, to be sent or changed.
+    /// A request to refresh through the pool's client, to be sent as it is or changed.
     pub fn refresh_request(&self, refresh_token: &str) -> InitiateAuthRequest {
         InitiateAuthRequest {
             auth_flow: Some("REFRESH_TOKEN_AUTH".to_owned()),
@@ -241,7 +240,7 @@ impl Pool {
         self.api.call(AdminGetUserRequest { user_pool_id, username }).await
     }
 
-    /// A user to be created by an administrator, to be sent or changed.
+    /// An administrator's request to create a user, to be sent as it is or changed.
     pub fn create_user_request(&self, username: &str, values: &[(&str, &str)]) -> AdminCreateUserRequest {
         AdminCreateUserRequest {
             user_pool_id: Some(self.id.clone()),
@@ -251,7 +250,7 @@ impl Pool {
         }
     }
 
-    /// Creates a user with a temporary password of which nobody is told.
+    /// Creates a user with a temporary password, without a message.
     pub async fn create_user(&self, username: &str, values: &[(&str, &str)], password: &str) -> UserType {
         let request = AdminCreateUserRequest {
             temporary_password: Some(password.to_owned()),
@@ -261,14 +260,14 @@ impl Pool {
         self.api.call(request).await.expect("the user is created").user.expect("a user")
     }
 
-    /// The challenge with which a sign-in by password goes on.
+    /// The challenge that answers a sign-in by password.
     pub async fn challenge(&self, username: &str, password: &str) -> InitiateAuthResponse {
         let answer = self.api.call(self.sign_in_request(username, password)).await.expect("a challenge");
         assert_eq!(answer.authentication_result, None);
         answer
     }
 
-    /// The answer to a challenge for a new password, to be sent or changed.
+    /// An answer to NEW_PASSWORD_REQUIRED, to be sent as it is or changed.
     pub fn new_password_request(&self, session: &str, username: &str, password: &str) -> RespondToAuthChallengeRequest {
         RespondToAuthChallengeRequest {
             client_id: Some(self.client_id.clone()),
@@ -279,7 +278,8 @@ impl Pool {
         }
     }
 
-    /// The end of a scenario: log and read models agree, and no operation answered an exception that it does not list.
+    /// Ends a scenario: log and read models must agree, and no operation may have answered an exception that it does
+    /// not list.
     pub async fn verify(mut self) {
         self.verified = true;
         let (environment, processes) = (self.api.environment(), self.api.processes());
@@ -309,7 +309,7 @@ impl Drop for Pool {
     }
 }
 
-/// Parameters of a flow.
+/// Parameters of a flow, from pairs of name and value.
 pub fn parameters(values: &[(&str, &str)]) -> BTreeMap<String, String> {
     values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -18,7 +18,7 @@ use super::{free_port, poll_until, private_directory, tail};
 const USER: &str = "postgres";
 const PASSWORD: &str = "only-for-tests";
 
-/// Nothing is synced to disk: a test's data need not survive the machine.
+/// Nothing is synced to disk: a test's data need not survive a crash of the machine.
 const FOR_TESTS: [&str; 6] = [
     "shared_buffers=64MB",
     "fsync=off",
@@ -28,8 +28,7 @@ const FOR_TESTS: [&str; 6] = [
     "log_statement=none",
 ];
 
-/// A running cluster. It is stopped, and its data removed, when this is dropped or the test process
-/// ends.
+/// A running cluster. When it is dropped or the test process ends, it is stopped and its data removed.
 pub struct Postgres {
     server: Child,
     programs: PathBuf,
@@ -38,12 +37,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes a cluster for tests and starts it; ready for connections when this returns.
+    /// Makes a cluster for tests and starts it. It accepts connections when this returns.
     pub fn start() -> Postgres {
         Self::start_with(&FOR_TESTS)
     }
 
-    /// Makes a cluster and starts it with these settings beside the server's own defaults.
+    /// Makes a cluster and starts it with these settings on top of the server's defaults.
     pub fn start_with(settings: &[&str]) -> Postgres {
         let programs = programs();
         let account = unprivileged_account();
@@ -59,8 +58,8 @@ impl Postgres {
         }
         let output = command(&programs, "initdb", &directory, account)
             .args(["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"])
-            // Sent as it is: SCRAM's thousands of hashes a connection would be most of the time of
-            // a short test.
+            // The password is sent in clear: SCRAM's thousands of hashes per connection would take most of a short
+            // test's time.
             .args(["--auth=password", "--username", USER, "--pwfile=password", "--pgdata=data"])
             .output()
             .expect("initdb starts");
@@ -71,7 +70,7 @@ impl Postgres {
             String::from_utf8_lossy(&output.stderr),
         );
 
-        // Between looking for a port and listening on it, another process can take it.
+        // Between the search for a free port and the listening, another process can take it.
         for _ in 0..3 {
             let port = free_port();
             if let Some(server) = launch(&programs, &directory, account, port, settings) {
@@ -81,12 +80,12 @@ impl Postgres {
         panic!("PostgreSQL did not start; its log ends:\n{}", tail(&directory.join("log")));
     }
 
-    /// The number of the process that all others of the server descend from.
+    /// The id of the server's main process, the ancestor of all its others.
     pub fn id(&self) -> u32 {
         self.server.id()
     }
 
-    /// The URL of a database of this cluster; `postgres` is there from the start.
+    /// The URL of a database of this cluster; `postgres` exists from the start.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
@@ -96,15 +95,15 @@ impl Postgres {
         self.execute("postgres", &format!("create database {}", quoted(name)));
     }
 
-    /// Makes a database as a copy of another one, to which nobody may be connected: tens of
-    /// milliseconds, where migrating an empty one takes much longer.
+    /// Makes a database as a copy of another one, to which nobody may be connected. It takes tens of milliseconds;
+    /// migrating an empty database takes much longer.
     pub fn create_database_from_template(&self, name: &str, template: &str) {
-        // file_copy would force a checkpoint before and after, for all databases of the cluster.
+        // file_copy would force two checkpoints, for all databases of the cluster.
         let statement = format!("create database {} template {} strategy wal_log", quoted(name), quoted(template),);
         self.execute("postgres", &statement);
     }
 
-    /// All that `pg_dump` shows of a database.
+    /// The output of `pg_dump` for a database.
     pub fn dump(&self, database: &str) -> String {
         let output = Command::new(program(&self.programs, "pg_dump"))
             .arg(self.url(database))
@@ -134,7 +133,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Starts the server; `None` if it ended instead of becoming ready.
+/// Starts the server; `None` if it ended before it was ready.
 fn launch(
     programs: &Path,
     directory: &Path,
@@ -154,8 +153,7 @@ fn launch(
         .expect("postgres starts");
     reaper().watch(server.id(), End::Quit);
 
-    // The port opens before the server takes connections; this line, which pg_ctl looks at as
-    // well, says that it does.
+    // The port opens before the server accepts connections. This line, which pg_ctl reads as well, says that it does.
     let status_file = directory.join("data/postmaster.pid");
     let mut ended = false;
     let ready = poll_until(Duration::from_secs(60), || {
@@ -170,7 +168,7 @@ fn launch(
     None
 }
 
-/// Stops a server at once. Its data may go to pieces: it is removed next.
+/// Stops a server at once. Its data may break: it is removed next.
 fn stop(server: &mut Child) {
     if matches!(server.try_wait(), Ok(None)) {
         let pid = Pid::from_raw(server.id().cast_signed());
@@ -184,8 +182,8 @@ fn stop(server: &mut Child) {
     reaper().forget_pid(server.id());
 }
 
-/// A program of the server, run in the cluster's directory as the account, with none of this
-/// environment's settings for PostgreSQL.
+/// A program of the server, run in the cluster's directory as this account, without this environment's settings for
+/// PostgreSQL.
 fn command(programs: &Path, name: &str, directory: &Path, account: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program(programs, name));
     command.current_dir(directory).stdin(Stdio::null());
@@ -197,12 +195,12 @@ fn command(programs: &Path, name: &str, directory: &Path, account: Option<(u32, 
     if let Some((uid, gid)) = account {
         command.uid(uid).gid(gid);
     }
-    // Out of reach of a terminal's Ctrl-C, which would stop it before its users.
+    // Not in the terminal's process group: Ctrl-C would stop it before the tests that use it.
     command.process_group(0);
     command
 }
 
-/// The account to run the server as, if this is root: it refuses to run as root.
+/// The account to run the server as, if this process is root: Postgres refuses to run as root.
 fn unprivileged_account() -> Option<(u32, u32)> {
     if !Uid::effective().is_root() {
         return None;
@@ -238,7 +236,7 @@ fn has_server(programs: &Path) -> bool {
     ["initdb", "postgres"].iter().all(|name| programs.join(name).exists())
 }
 
-/// The client may be elsewhere than the server.
+/// The client programs may be in another directory than the server's.
 fn program(programs: &Path, name: impl AsRef<OsStr>) -> PathBuf {
     let beside = programs.join(name.as_ref());
     if beside.exists() { beside } else { PathBuf::from(name.as_ref()) }

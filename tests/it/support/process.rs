@@ -1,4 +1,4 @@
-//! The program as a process of its own: started, read, stopped, and gone with this test process.
+//! The program as a process of its own: started, read and stopped, and ended with this test process.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -12,15 +12,15 @@ use nix::unistd::Pid;
 use super::reaper::{End, reaper};
 use super::{poll_until, private_directory};
 
-/// How long anything may take that starts or stops.
+/// The longest that a start or a stop may take.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The program under test: the one that was built with the tests, or another build that a variable names, such as a release.
+/// The program under test: the build of this test run, or the one that `SCENARIOS_PROGRAM` names, such as a release.
 pub fn program() -> OsString {
     std::env::var_os("SCENARIOS_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_userpool").into())
 }
 
-/// The binary under test, without any of this environment's settings for it or for its clients.
+/// The program under test, without this environment's settings for it or for its clients.
 pub fn userpool() -> Command {
     let mut command = Command::new(program());
     for (name, _) in std::env::vars_os() {
@@ -41,7 +41,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the command, with its output and its log in files.
     pub fn spawn(mut command: Command) -> Self {
         let logs = private_directory("process");
         let (output, log) = (logs.join("stdout"), logs.join("stderr"));
@@ -52,7 +52,7 @@ impl Process {
         Self { child, output, log }
     }
 
-    /// Waits until it says that it is ready; false if it ends instead.
+    /// Waits until it prints that it is ready; false if it ends instead.
     pub fn says(&mut self, ready: &str) -> bool {
         let mut ended = false;
         let told = poll_until(PATIENCE, || {
@@ -67,33 +67,33 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    /// Its number.
+    /// The id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it printed.
+    /// Its standard output so far.
     pub fn output(&self) -> String {
         fs::read_to_string(&self.output).unwrap_or_default()
     }
 
-    /// What it logged.
+    /// Its standard error so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Sends a signal.
+    /// Sends a signal and does not wait.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id().cast_signed()), signal).expect("it is running");
     }
 
-    /// Sends a signal and waits for the end.
+    /// Sends a signal and waits until the process has ended.
     pub fn end(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
         self.wait()
     }
 
-    /// Waits for the end.
+    /// Waits until the process has ended.
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         poll_until(PATIENCE, || {

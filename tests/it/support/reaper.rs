@@ -1,8 +1,8 @@
-//! Cleaning up after the test process, however it ends: passed, panicked, aborted or killed.
+//! Cleans up after the test process, however it ends: passed, panicked, aborted or killed.
 //!
-//! Nothing that runs inside the test process can promise that (statics are never dropped, SIGKILL
-//! runs nothing), so a small shell process holds the reading end of a pipe. The pipe closes when the
-//! test process is gone; then it ends what was registered and removes the directories.
+//! Nothing inside the test process can promise that (statics are never dropped, and SIGKILL runs nothing), so a small
+//! shell process holds the reading end of a pipe. When the test process is gone the pipe closes, and the shell ends the
+//! registered processes and removes the registered directories.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// One command a line. A process that ignores its signal for five seconds is killed. Directories
-/// may still be in use by the children of what was just killed, so their removal is repeated.
+/// Reads one command a line. A process that ignores its signal for five seconds is killed. Removal is repeated, because
+/// children of a killed process may still use a directory.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 watched=' '
@@ -55,15 +55,15 @@ done
 /// How a watched process is ended.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// At once. What it started itself stays.
+    /// By SIGKILL. Processes that it started go on.
     Kill,
-    /// By SIGTERM: it can stop what it started.
+    /// By SIGTERM, so that it can stop the processes that it started.
     Terminate,
-    /// By SIGQUIT, which makes PostgreSQL stop at once and still give back its shared memory.
+    /// By SIGQUIT, with which PostgreSQL stops at once and still gives back its shared memory.
     Quit,
 }
 
-/// The process that outlives this one for a moment.
+/// The shell process, which outlives this one for a moment.
 pub struct Reaper {
     commands: Mutex<ChildStdin>,
 }
@@ -76,10 +76,10 @@ pub fn reaper() -> &'static Reaper {
         let mut child = Command::new("/bin/sh")
             .args(["-c", SCRIPT])
             .stdin(Stdio::piped())
-            // Whoever reads this process's output must not wait for the reaper's end as well.
+            // A reader of this process's output must not have to wait for the reaper's end.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Out of reach of a terminal's Ctrl-C.
+            // Not in the terminal's process group, so that Ctrl-C does not reach it.
             .process_group(0)
             .current_dir("/")
             .spawn()
@@ -110,13 +110,12 @@ impl Reaper {
         self.send(&format!("watch KILL:-{group}"));
     }
 
-    /// The process has ended and was waited for: its number may soon be somebody else's.
+    /// Stops watching a process that has ended and was waited for: the kernel may soon give its id to another one.
     pub fn forget_pid(&self, pid: u32) {
         self.send(&format!("forget {pid}"));
     }
 
-    /// Removes the directory and all that is in it when this process has ended, after the ends of
-    /// the processes.
+    /// Removes the directory with its content when this process has ended, after the registered processes.
     pub fn remove_dir(&self, path: &Path) {
         let path = path.to_str().expect("a path of ours is UTF-8");
         assert!(path.starts_with('/') && !path.contains('\n'), "not a path to remove: {path:?}");
@@ -124,7 +123,7 @@ impl Reaper {
     }
 
     fn send(&self, command: &str) {
-        // A test that panicked in here left no half line: a line is one write.
+        // A test that panicked while it held the lock left no half line: a line is one write.
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands.write_all(format!("{command}\n").as_bytes()).expect("the reaper reads");
     }

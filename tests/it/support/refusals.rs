@@ -1,4 +1,4 @@
-//! Refusals: what the protos declare of them, and which of them the scenarios met.
+//! Refusals: those that the protos declare, and those that the scenarios met.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -12,27 +12,27 @@ use userpool::api::operation::{Operation, OperationInfo};
 use userpool::domain::error::Exception;
 use userpool::proto::descriptor_pool;
 
-/// How the build reads them.
+/// The module with which the build reads them.
 #[path = "../../../build/refusals.rs"]
 pub mod contract;
 
 /// A refusal as an rpc declares it.
 pub struct Declared {
-    /// What it is called.
+    /// The exception that is answered.
     pub exception: Exception,
-    /// What it is raised for.
+    /// The condition under which it is raised; begins with `never: ` if it can't be.
     pub when: String,
-    /// Sentences between backticks, with whatever else there is to say of them; places for values are `<name>` or `…`.
+    /// Sentences between backticks, with remarks around them; `<name>` and `…` stand for values.
     pub message: String,
 }
 
 impl Declared {
-    /// Whether an operation lists the exception and can't raise it.
+    /// Whether the operation lists the exception but can't raise it.
     pub fn is_never(&self) -> bool {
         self.when.starts_with("never: ")
     }
 
-    /// The sentences.
+    /// The declared sentences, each as a pattern for messages.
     pub fn sentences(&self) -> Vec<Regex> {
         self.message.split('`').skip(1).step_by(2).map(sentence).collect()
     }
@@ -44,7 +44,7 @@ fn sentence(text: &str) -> Regex {
     let mut end = 0;
     for place in places.find_iter(text) {
         pattern.push_str(&regex::escape(&text[end..place.start()]));
-        // An id is one word: where it stands, no longer sentence is meant.
+        // An id is one word, so that this pattern matches no longer sentence.
         pattern.push_str(if place.as_str() == "<id>" { r"\S+" } else { ".+" });
         end = place.end();
     }
@@ -58,7 +58,7 @@ pub fn method(info: &OperationInfo) -> MethodDescriptor {
     service.methods().find(|method| method.name() == info.name).expect("its method")
 }
 
-/// What an operation declares of its refusals, in its order.
+/// The refusals that an operation declares, in the order of its option.
 pub fn declared(info: &OperationInfo) -> Vec<Declared> {
     let refusals = contract::of(&method(info)).unwrap_or_else(|error| panic!("{}: {error}", info.name));
     let declared = refusals.into_iter().map(|refusal| {
@@ -72,28 +72,28 @@ pub fn declared(info: &OperationInfo) -> Vec<Declared> {
     declared.collect()
 }
 
-/// Whether an operation declares a sentence of an exception.
+/// Whether an operation declares this sentence of this exception.
 pub fn is_declared(operation: Operation, exception: &str, message: &str) -> bool {
     let mut refusals = declared(operation.info()).into_iter().filter(|it| it.exception.name() == exception);
     refusals.any(|refusal| refusal.sentences().iter().any(|sentence| sentence.is_match(message)))
 }
 
-/// Every operation that is built, by its name.
+/// Every built operation, by name.
 pub fn built() -> Vec<&'static OperationInfo> {
     let mut built: Vec<_> = Operation::ALL.into_iter().map(Operation::info).filter(|info| info.built).collect();
     built.sort_by_key(|info| info.name);
     built
 }
 
-/// Sentences by operation and exception.
+/// Messages by operation and exception.
 pub type Met = BTreeMap<(String, String), BTreeSet<String>>;
 
-/// Where a run of the scenarios leaves what it met. `scripts/test` removes it before the run.
+/// The file in which a run of the scenarios notes the refusals that it met. `scripts/test` removes it before the run.
 fn file() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("refusals.jsonl")
 }
 
-/// Notes that an operation was refused, if this was not met before.
+/// Notes a refusal, once.
 pub fn met(operation: &str, exception: &str, message: &str) {
     static NOTED: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
     let line = serde_json::json!([operation, exception, message]).to_string();
@@ -104,7 +104,7 @@ pub fn met(operation: &str, exception: &str, message: &str) {
     }
 }
 
-/// What the last run met.
+/// The refusals that the last run met.
 pub fn all_met() -> Met {
     let text = match fs::read_to_string(file()) {
         Err(error) if error.kind() == ErrorKind::NotFound => panic!("no scenario has run yet: run scripts/test"),

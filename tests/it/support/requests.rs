@@ -1,4 +1,4 @@
-//! A request of every operation that is built.
+//! A valid request of every built operation.
 
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ use userpool::proto::descriptor_pool;
 
 use super::wire;
 
-/// The fields of a request in that of another operation, as far as it has them.
+/// A request of another operation with the same values in the fields that both have.
 pub fn same_fields<From: Request, To: Request>(request: &From) -> To {
     let descriptor = descriptor_pool().get_message_by_name(From::OPERATION.info().request).expect("a message");
     let fields = DynamicMessage::decode(descriptor, request.encode_to_vec().as_slice()).expect("of its type");
     To::decode(wire::message_of(To::OPERATION.info().request, &encode(&fields))).expect("of its type")
 }
 
-/// A request that breaks no constraint.
+/// A request that breaks no constraint, as JSON with Cognito's names.
 pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
     match info.name {
         "CreateUserPool" => json!({ "PoolName": "boundaries" }),
@@ -66,7 +66,7 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
         "TagResource" => json!({ "ResourceArn": arn(pool), "Tags": { "key": "value" } }),
         "UntagResource" => json!({ "ResourceArn": arn(pool), "TagKeys": ["key"] }),
         "ListTagsForResource" => json!({ "ResourceArn": arn(pool) }),
-        // The pool and the client of the others must stay.
+        // Names another pool: the one that all tests share must stay.
         "DeleteUserPool" => json!({ "UserPoolId": "us-east-1_nowhere00" }),
         "DeleteUserPoolClient" => json!({ "UserPoolId": pool, "ClientId": "nowhere" }),
         "ListUserPools" => json!({ "MaxResults": 10 }),
@@ -116,7 +116,7 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
     }
 }
 
-/// The ARN of a pool of the server.
+/// The ARN of a pool of the server under test.
 fn arn(pool: &str) -> String {
     format!("arn:aws:cognito-idp:us-east-1:123456789012:userpool/{pool}")
 }

@@ -1,4 +1,4 @@
-//! `userpool serve` as an operator runs it: keys, schema and service account made by commands, then processes.
+//! `userpool serve` as an operator runs it: commands make keys, schema and service account, and then processes start.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,20 +18,19 @@ use userpool::secret_file;
 use super::private_directory;
 use super::process::{Process, userpool};
 
-/// What processes share: a database with a schema, master keys, a service account.
+/// A prepared database, master keys and a service account, which processes share.
 pub struct Installation {
-    /// Where files are.
+    /// The directory for keys, certificates and files of a test.
     pub directory: PathBuf,
-    /// The master keys.
+    /// The file of master keys.
     pub keys: PathBuf,
-    /// The database.
     pub database_url: String,
     /// The bearer token of an administrator.
     pub token: String,
 }
 
 impl Installation {
-    /// Prepares a database.
+    /// Makes keys, schema and a service account for an empty database.
     pub fn on(database_url: &str) -> Self {
         let directory = private_directory("serve");
         let keys = directory.join("master.keys");
@@ -45,7 +44,7 @@ impl Installation {
         installation
     }
 
-    /// The program with what it needs to find the database.
+    /// A command of the program, with the variables for the database.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = userpool();
         command.args(arguments);
@@ -58,7 +57,7 @@ impl Installation {
         self.command(arguments).output().expect("the binary was built with this test")
     }
 
-    /// Runs a command that succeeds, and answers what it prints.
+    /// Runs a command, which must succeed, and returns what it prints.
     pub fn run(&self, arguments: &[&str]) -> String {
         let output = self.output(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -78,7 +77,7 @@ impl Installation {
         Serve::ready(self.spawn(arguments, |_| {}))
     }
 
-    /// Writes a file, in the place of one that is there, and answers where. Nobody else can read it.
+    /// Writes a file with mode 0600, in the place of an earlier one, and returns its path.
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.directory.join(name);
         let _ = fs::remove_file(&path);
@@ -96,9 +95,7 @@ impl Installation {
 /// A server that is ready.
 pub struct Serve {
     process: Process,
-    /// Where gRPC listens.
     pub grpc: SocketAddr,
-    /// Where HTTP listens.
     pub http: SocketAddr,
 }
 
@@ -129,13 +126,13 @@ impl DerefMut for Serve {
     }
 }
 
-/// A path as an argument.
+/// A path as an argument of a command line.
 pub fn argument(path: &Path) -> &str {
     path.to_str().expect("a path of ours is text")
 }
 
-/// Sends a request over TLS to a server whose certificate is trusted, with a certificate and key of one's own perhaps.
-/// `None` if there is no handshake.
+/// Sends a request over TLS to a server whose certificate is trusted, with a client certificate and key if given.
+/// `None` if the handshake fails.
 pub async fn https(
     address: SocketAddr,
     certificate: &Path,
@@ -158,7 +155,7 @@ pub async fn https(
     let stream = TcpStream::connect(address).await.expect("the server listens");
     let name = ServerName::try_from("127.0.0.1").expect("an address");
     let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
-    // In TLS 1.3 a server that refuses the caller's certificate says so only after the caller's part of the handshake.
+    // In TLS 1.3 a server that refuses the client's certificate says so only after the client's part of the handshake.
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;

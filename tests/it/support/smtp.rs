@@ -1,5 +1,5 @@
-//! A mail relay for tests: it speaks as much SMTP as a client needs, over TLS or not, keeps what it is given, and fails as it
-//! is told to.
+//! A mail relay for tests: speaks as much SMTP as a client needs, with or without TLS, keeps the e-mails that it gets,
+//! and fails as a test tells it to.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,14 +19,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// How a connection is protected.
+/// How connections to the relay are protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// From the first byte on.
     Tls,
     /// By STARTTLS; nothing else is answered before.
     Starttls,
-    /// Not at all; STARTTLS is not offered.
+    /// No TLS, and no offer of STARTTLS.
     None,
 }
 
@@ -37,11 +37,11 @@ pub struct Mail {
     pub from: String,
     /// The recipient of the envelope.
     pub to: String,
-    /// Headers and body, as they were sent but for the doubled dots.
+    /// Headers and body as sent, with doubled dots undone.
     pub content: String,
     /// Whether it came over TLS.
     pub encrypted: bool,
-    /// Who signed in before.
+    /// The account that had signed in, if any.
     pub user: Option<String>,
 }
 
@@ -51,17 +51,17 @@ impl Mail {
         header(&self.content, name)
     }
 
-    /// The HTML, decoded.
+    /// The HTML part, decoded.
     pub fn body(&self) -> String {
         self.part("text/html; charset=utf-8")
     }
 
-    /// The text for who reads no HTML, decoded.
+    /// The plain-text part, decoded.
     pub fn plain_text(&self) -> String {
         self.part("text/plain; charset=utf-8")
     }
 
-    /// The part of a type, one of two.
+    /// One of the two parts, by its content type.
     fn part(&self, kind: &str) -> String {
         let whole = self.header("content-type").expect("a type");
         let boundary = whole.strip_prefix("multipart/alternative;").expect("two parts").trim();
@@ -100,14 +100,14 @@ fn decoded(part: &str) -> String {
     }
 }
 
-/// What the relay answers to a command, in place of what it would say.
+/// How the relay answers a command.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// What it would say.
+    /// With its usual answer.
     Usual,
-    /// A line.
+    /// With this line instead of the usual answer.
     Line(String),
-    /// Nothing, until the test lets it go on.
+    /// Not at all, until the test calls `go_on`.
     Wait,
 }
 
@@ -125,9 +125,8 @@ struct State {
     go_on: Semaphore,
 }
 
-/// The relay.
+/// A running relay; ends when dropped.
 pub struct Relay {
-    /// Where it listens.
     pub address: SocketAddr,
     state: Arc<State>,
     listening: JoinHandle<()>,
@@ -160,38 +159,38 @@ impl Relay {
         Self { address, state, listening, connections }
     }
 
-    /// Tells it what to answer from now on, by the command (`MAIL`, `RCPT`, `DATA`, or `.` for the end of an e-mail) and the
-    /// recipient, where one is known.
+    /// Sets the answers from now on: a function of the command (`MAIL`, `RCPT`, `DATA`, or `.` for the end of an
+    /// e-mail) and of the recipient, as far as known.
     pub fn answers(&self, script: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) {
         *self.state.script.lock().unwrap() = Box::new(script);
     }
 
-    /// Lets one that waits go on.
+    /// Lets one connection that waits go on.
     pub fn go_on(&self) {
         self.state.go_on.add_permits(1);
     }
 
-    /// What has arrived.
+    /// The e-mails that have arrived, in their order.
     pub fn mails(&self) -> Vec<Mail> {
         self.state.mails.lock().unwrap().clone()
     }
 
-    /// What has arrived for an address.
+    /// The e-mails that have arrived for an address.
     pub fn mails_for(&self, to: &str) -> Vec<Mail> {
         self.mails().into_iter().filter(|mail| mail.to == to).collect()
     }
 
-    /// How many connections there were.
+    /// How many sessions there have been.
     pub fn sessions(&self) -> usize {
         self.state.sessions.load(Ordering::SeqCst)
     }
 
-    /// How many e-mails are on their way now: their content came, and no answer went yet.
+    /// How many e-mails are under way: content received, not answered yet.
     pub fn sending(&self) -> usize {
         self.state.sending.load(Ordering::SeqCst)
     }
 
-    /// How many were on their way at once at the most.
+    /// The largest number of e-mails that were under way at once.
     pub fn most_sending(&self) -> usize {
         self.state.most_sending.load(Ordering::SeqCst)
     }
@@ -310,7 +309,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         Ok((length > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// Answers until the client goes. True if it asks for TLS.
+    /// Answers until the client goes away. True if it asks for TLS.
     async fn run(&mut self) -> std::io::Result<bool> {
         while let Some(line) = self.line().await? {
             let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
@@ -372,7 +371,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Session<'a, S> {
         }
     }
 
-    /// Answers as the script says. True if that was the usual answer.
+    /// Answers as the script says. True if that is the usual answer.
     async fn answer(&mut self, verb: &str, usual: &str) -> std::io::Result<bool> {
         let answer = (self.state.script.lock().unwrap())(verb, &self.to);
         match answer {

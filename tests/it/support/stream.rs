@@ -1,4 +1,4 @@
-//! What a page hears while it is open: server-sent events, as a browser reads them.
+//! Server-sent events, as a browser reads them while a page is open.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use tokio::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An open stream.
+/// An open connection to a stream, with the text so far.
 pub struct Following {
     stream: TcpStream,
     status: u16,
     text: String,
 }
 
-/// Something that came.
+/// One server-sent event with its id.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The place behind it.
+    /// Its id: the position to go on from.
     pub id: String,
-    /// What is shown.
+    /// Its data: HTML to be shown.
     pub html: String,
 }
 
@@ -46,13 +46,13 @@ impl Following {
         self.status
     }
 
-    /// Waits until the server has said that the stream is open: what happens from then on comes.
+    /// Waits until the server has confirmed that the stream is open; from then on no event is missed.
     pub async fn begun(mut self) -> Self {
         self.read_until(|text| text.contains(": open")).await;
         self
     }
 
-    /// Waits until so many items have come, and answers all that have.
+    /// Waits until there are this many items, and returns all that have come.
     pub async fn items(&mut self, count: usize) -> Vec<Item> {
         self.read_until(|text| items(text).len() >= count).await;
         items(&self.text)
@@ -77,7 +77,7 @@ impl Following {
     }
 }
 
-/// The items in a text. Each is written as a chunk of its own, so that none is cut by the size of another.
+/// The items in a text. The server writes each as one chunk, so no chunk size stands inside an item.
 fn items(text: &str) -> Vec<Item> {
     let mut found = Vec::new();
     for part in text.split("\n\n").filter(|part| part.contains("event: item")) {

@@ -1,8 +1,8 @@
-//! The tables of a database, as it knows them itself: one that is added later is not forgotten.
+//! The tables of a database, read from its catalogue, so that no later table is forgotten.
 
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Each table that has one of these columns, with the column. Partitions are in the table that they are of.
+/// Each table that has one of these columns, with the column. Partitions count as their parent table.
 async fn with_column(database: &PgPool, columns: &[&str]) -> Vec<(String, String)> {
     let tables: Vec<(String, String)> = sqlx::query_as(
         "select t.relname::text, c.column_name::text from information_schema.columns c
@@ -18,7 +18,7 @@ async fn with_column(database: &PgPool, columns: &[&str]) -> Vec<(String, String
     tables
 }
 
-/// All tables.
+/// All tables, without partitions.
 pub async fn all(database: &PgPool) -> Vec<String> {
     let tables = sqlx::query_scalar(
         "select relname::text from pg_class
@@ -63,7 +63,7 @@ pub async fn about_pool(database: &PgPool, pool: &str) -> Vec<String> {
     with_rows(database, &["user_pool_id"], pool, pool).await
 }
 
-/// Writes a row about a pool into each table in which it could have one, but for some, and answers into which.
+/// Writes a row of a pool into every table that can hold one, except some, and returns the tables.
 pub async fn fill(database: &PgPool, pool: &str, except: &[&str]) -> Vec<String> {
     let mut tables = of_pools(database).await;
     tables.retain(|table| !except.contains(&table.as_str()));

@@ -1,4 +1,4 @@
-//! Both doors from outside: bytes as they are, and errors as a client sees them.
+//! Both doors from outside: raw bytes, and errors as a client sees them.
 
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -28,11 +28,9 @@ use super::refusals;
 /// An answer over HTTP.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status code.
     pub status: u16,
-    /// Names in small letters, with their values.
+    /// Pairs of name, in small letters, and value.
     pub headers: Vec<(String, String)>,
-    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -62,10 +60,10 @@ impl Answer {
     }
 }
 
-/// Sends bytes as they are over a connection of their own and reads the answer.
+/// Sends bytes unchanged over a new connection and reads the answer.
 pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
-    // A server that has seen enough may answer and close before it has read everything.
+    // A server may answer and close before it has read everything.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
@@ -73,7 +71,7 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
     parse(&answer)
 }
 
-/// Sends a request with these headers, `host` and those that frame it.
+/// Sends a request with these headers, `host`, and the headers that frame the body.
 pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in headers {
@@ -115,7 +113,7 @@ fn dechunked(mut rest: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The name of an operation in `X-Amz-Target`.
+/// The value of `X-Amz-Target` for an operation.
 pub fn target(name: &str) -> String {
     format!("AWSCognitoIdentityProviderService.{name}")
 }
@@ -146,7 +144,7 @@ pub fn signed(address: &Address, name: &str, body: &[u8]) -> Vec<(String, String
     headers
 }
 
-/// A call of an operation at the AWS door, with a signature where one is needed.
+/// Calls an operation at the AWS door, with a signature where one is needed.
 pub async fn aws(address: &Address, info: &OperationInfo, body: &[u8]) -> Answer {
     let headers = if info.authorization == Authorization::Developer {
         signed(address, info.name, body)
@@ -170,7 +168,7 @@ pub async fn channel(address: &Address) -> Channel {
     endpoint.connect().await.expect("the server listens")
 }
 
-/// A call of an operation over gRPC, with the credential where one is needed.
+/// Calls an operation over gRPC, with the credential where one is needed.
 pub async fn grpc(channel: &Channel, address: &Address, info: &OperationInfo, body: Bytes) -> Result<Bytes, Status> {
     let token = (info.authorization == Authorization::Developer).then_some(address.token.as_str());
     let answer = grpc_as(channel, info.path, token, body).await;
@@ -180,7 +178,7 @@ pub async fn grpc(channel: &Channel, address: &Address, info: &OperationInfo, bo
     })
 }
 
-/// A call over gRPC with any credential.
+/// Calls a path over gRPC with a bearer token or none.
 pub async fn grpc_as(channel: &Channel, path: &'static str, token: Option<&str>, body: Bytes) -> Result<Bytes, Status> {
     let mut request = Request::new(body);
     if let Some(token) = token {
@@ -195,16 +193,16 @@ pub async fn grpc_as(channel: &Channel, path: &'static str, token: Option<&str>,
 /// A refusal, at either door.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Cognito's name.
+    /// Cognito's name of the exception.
     pub exception: String,
-    /// The sentence.
+    /// The exception's message, as clients compare it.
     pub message: String,
     /// Fields at fault, by path and sentence; over gRPC only.
     pub fields: Vec<(String, String)>,
 }
 
 impl Refusal {
-    /// Of a status.
+    /// From the status of a gRPC call.
     pub fn of_status(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info();
@@ -216,7 +214,7 @@ impl Refusal {
         }
     }
 
-    /// Of an answer of the AWS door; none if it is no refusal.
+    /// From an answer of the AWS door; `None` if that is no refusal.
     pub fn of_answer(answer: &Answer) -> Option<Self> {
         if answer.status == 200 {
             return None;
@@ -226,17 +224,17 @@ impl Refusal {
     }
 }
 
-/// Whether a status is the server's own fault.
+/// Whether a status code means a fault of the server's.
 pub fn is_fault(code: Code) -> bool {
     matches!(code, Code::Internal | Code::Unknown | Code::DataLoss)
 }
 
-/// Every operation, with what is declared of it.
+/// Every operation, with its declaration.
 pub fn operations() -> impl Iterator<Item = &'static OperationInfo> {
     Operation::ALL.into_iter().map(Operation::info)
 }
 
-/// Calls a developer operation over gRPC with JSON by Cognito's names; it must succeed.
+/// Calls a developer operation over gRPC with JSON in Cognito's names; it must succeed.
 pub async fn must(channel: &Channel, address: &Address, name: &str, request: Value) -> Value {
     let info = Operation::by_name(name).expect("an operation").info();
     let answer = grpc(channel, address, info, message_of(info.request, &request)).await;
@@ -245,14 +243,14 @@ pub async fn must(channel: &Channel, address: &Address, name: &str, request: Val
     encode(&DynamicMessage::decode(response, answer).expect("a message of its type"))
 }
 
-/// A message from JSON by Cognito's names.
+/// An encoded message, from JSON in Cognito's names.
 pub fn message_of(full_name: &str, json: &Value) -> Bytes {
     let descriptor = descriptor_pool().get_message_by_name(full_name).expect("a message");
     userpool::api::aws_json::decode::decode(&descriptor, json.to_string().as_bytes())
         .expect("JSON that fits the message")
 }
 
-/// A pool and a client of its own for a test; the client takes passwords.
+/// A pool of a test's own, and its client, which takes passwords. Returns their ids.
 pub async fn pool_and_client(channel: &Channel, address: &Address, name: &str) -> (String, String) {
     let pool = must(channel, address, "CreateUserPool", serde_json::json!({ "PoolName": name })).await;
     let pool_id = pool["UserPool"]["Id"].as_str().expect("an id").to_owned();

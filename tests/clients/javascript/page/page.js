@@ -1,5 +1,5 @@
 // The page's own script: calls to a server of another origin, as an application makes them. The
-// scenario beside this directory says which, and looks at what the page could read.
+// scenario beside this directory says which, and checks what the page could read.
 
 import { createFileRegistry, fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -41,7 +41,7 @@ window.getJson = async (url) => {
     return { status: response.status, body: await response.json() };
 };
 
-/** A call by gRPC-Web, framed by hand; `message` and what is found are Base64 of Protobuf. */
+/** A call over gRPC-Web, framed by hand; `message` and the answer are Protobuf in Base64. */
 window.callGrpcWeb = async (endpoint, method, message, { text = false, headers = {} } = {}) => {
     const content = bytes(message);
     const frame = new Uint8Array(5 + content.length);
@@ -84,7 +84,7 @@ window.callGrpcWeb = async (endpoint, method, message, { text = false, headers =
 
 let registry;
 
-/** A call by Connect's client for gRPC-Web, which the server's own descriptors tell all that it knows. */
+/** A call by Connect's client for gRPC-Web, which knows only the server's own descriptors. */
 window.callConnect = async (endpoint, service, method, input, { headers = {}, timeoutMs = TIMEOUT } = {}) => {
     registry ??= fetch("/descriptors")
         .then((response) => response.arrayBuffer())
@@ -107,7 +107,7 @@ window.callConnect = async (endpoint, service, method, input, { headers = {}, ti
     }
 };
 
-/** What a token says, if it is one of this issuer. */
+/** The claims of a token, if it is of this issuer. */
 window.verifyToken = async (issuer, token) => {
     const verifier = JwtVerifier.create({ issuer, jwksUri: `${issuer}/.well-known/jwks.json`, audience: null });
     return verifier.verify(token);

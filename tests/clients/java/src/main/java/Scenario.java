@@ -21,9 +21,9 @@ import software.amazon.awssdk.services.cognitoidentityprovider.CognitoIdentityPr
 import software.amazon.awssdk.services.cognitoidentityprovider.model.*;
 
 /**
- * A user's life with the AWS SDK for Java, with nothing changed but the endpoint; paginators and typed exceptions.
+ * A user's life with the AWS SDK for Java, where only the endpoint is changed; paginators and typed exceptions.
  *
- * <p>The environment is what {@code userpool dev} writes to its dev.env.
+ * <p>The environment has the variables that {@code userpool dev} writes to its dev.env.
  */
 public final class Scenario {
     private static final String STAMP = Instant.now().getEpochSecond() + "" + ProcessHandle.current().pid();
@@ -38,7 +38,7 @@ public final class Scenario {
     }
 
     public static void main(String[] arguments) throws Exception {
-        // Without retries: each refusal is looked at once.
+        // Without retries: each refusal is checked once.
         try (var idp = CognitoIdentityProviderClient.builder()
                 .httpClientBuilder(UrlConnectionHttpClient.builder())
                 .overrideConfiguration(it -> it.retryStrategy(DefaultRetryStrategy.doNotRetry())
@@ -68,7 +68,7 @@ public final class Scenario {
         }
     }
 
-    /** The call must be refused with this exception; gives its message. */
+    /** The call must be refused with this exception; returns its message. */
     private static String refused(Class<? extends CognitoIdentityProviderException> exception, Supplier<?> call) {
         Object answer;
         try {
