@@ -16,6 +16,10 @@ test *arguments:
 test-clients *arguments:
     scripts/test-clients {{ arguments }}
 
+# The Helm chart.
+test-helm *arguments:
+    scripts/test-helm {{ arguments }}
+
 # A server for development, with what it needs.
 dev *arguments:
     scripts/dev {{ arguments }}
