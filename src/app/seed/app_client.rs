@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::app::app_client::create_user_pool_client;
 use crate::app::app_client::update_user_pool_client::update_user_pool_client;
+use crate::app::attempts::settled;
 use crate::app::caller::Caller;
-use crate::app::seed::{refused_id, settled_alone};
+use crate::app::seed::{COLLISION, refused_id};
 use crate::app::{App, Failure, clients};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
@@ -28,12 +29,12 @@ pub struct SeededClient {
 
 /// Creates the client, or changes settings that differ, as UpdateUserPoolClient does.
 pub async fn seed_client(app: &App, caller: &Caller, wanted: &SeededClient) -> Result<(), Error> {
-    let found = settled_alone(|| find_or_create(app, caller, wanted))
+    let found = settled(COLLISION, || find_or_create(app, caller, wanted))
         .await
         .map_err(|error| refused_id(error, "The id of the client"))?;
     let Some((pool, client)) = found else { return Ok(()) };
     refuse_other_secret(&pool, &client, wanted)?;
-    settled_alone(|| update_user_pool_client(app, caller, &wanted.update)).await.map(drop)
+    settled(COLLISION, || update_user_pool_client(app, caller, &wanted.update)).await.map(drop)
 }
 
 /// The client, if it existed already.

@@ -4,11 +4,12 @@ use crate::app::App;
 use crate::app::admin_user::admin_create_user;
 use crate::app::admin_user::admin_update_user_attributes::admin_update_user_attributes;
 use crate::app::admin_user::named_user::named_user;
+use crate::app::attempts::{settled, settled_with};
 use crate::app::caller::Caller;
 use crate::app::group::admin_add_user_to_group::admin_add_user_to_group;
 use crate::app::hashing::forms;
 use crate::app::password::admin_set_user_password;
-use crate::app::seed::{refused_id, settled_alone, settled_alone_with};
+use crate::app::seed::{COLLISION, refused_id};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::Sub;
 use crate::domain::user::{User, UserStatus};
@@ -38,7 +39,7 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
             return Err(refusal);
         }
         let (pool_id, username) = (wanted.create.user_pool_id(), wanted.create.username());
-        match settled_alone(|| named_user(app, pool_id, username)).await {
+        match settled(COLLISION, || named_user(app, pool_id, username)).await {
             Ok((pool, user)) if is_named(&pool, &user, wanted) => change(app, caller, wanted, &pool, &user).await?,
             // An alias or address of another user matches the name.
             Ok(_) => return Err(refusal),
@@ -53,7 +54,7 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
             username: wanted.create.username.clone(),
             group_name: Some(group.clone()),
         };
-        settled_alone(|| admin_add_user_to_group(app, caller, &request)).await?;
+        settled(COLLISION, || admin_add_user_to_group(app, caller, &request)).await?;
     }
     Ok(())
 }
@@ -61,7 +62,8 @@ pub async fn seed_user(app: &App, caller: &Caller, wanted: &SeededUser) -> Resul
 async fn create(app: &App, caller: &Caller, wanted: &SeededUser) -> Result<(), Error> {
     let sub = || wanted.sub.unwrap_or_else(|| Sub(app.random.uuid()));
     let permanent = wanted.password.permanent();
-    let created = settled_alone_with(
+    let created = settled_with(
+        COLLISION,
         || admin_create_user::prepare_creation(app, caller, &wanted.create, sub()),
         |prepared| async move { admin_create_user::create(app, caller, &wanted.create, &prepared, permanent).await },
     );
@@ -88,7 +90,8 @@ async fn change(
     }
     if !has_password(app, caller, &wanted.password, pool, user).await? {
         let request = &wanted.password;
-        settled_alone_with(
+        settled_with(
+            COLLISION,
             || admin_set_user_password::prepare(app, caller, request),
             |prepared| async move {
                 admin_set_user_password::admin_set_user_password(app, caller, request, &prepared).await
@@ -104,7 +107,7 @@ async fn change(
             user_attributes,
             ..Default::default()
         };
-        settled_alone(|| admin_update_user_attributes(app, caller, &request)).await?;
+        settled(COLLISION, || admin_update_user_attributes(app, caller, &request)).await?;
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::app::attempts::settled;
 use crate::app::caller::Caller;
-use crate::app::seed::{refused_id, settled_alone};
+use crate::app::seed::{COLLISION, refused_id};
 use crate::app::user_pool::add_custom_attributes::add_custom_attributes;
 use crate::app::user_pool::create_user_pool;
 use crate::app::user_pool::update_user_pool::update_user_pool;
@@ -32,17 +33,17 @@ pub struct SeededUserPool {
 
 /// Creates the pool, or changes settings that differ, as UpdateUserPool does, and adds new attributes.
 pub async fn seed_user_pool(app: &App, caller: &Caller, wanted: &SeededUserPool) -> Result<(), Error> {
-    let found = settled_alone(|| find_or_create(app, caller, wanted))
+    let found = settled(COLLISION, || find_or_create(app, caller, wanted))
         .await
         .map_err(|error| refused_id(error, "The id of the pool"))?;
     let Some(pool) = found else { return Ok(()) };
     refuse_other_names(&pool.state, &wanted.create)?;
     let added = new_attributes(&pool.state, &wanted.create.schema)?;
-    settled_alone(|| update_user_pool(app, caller, &wanted.update)).await?;
+    settled(COLLISION, || update_user_pool(app, caller, &wanted.update)).await?;
     if !added.is_empty() {
         let user_pool_id = Some(wanted.id.to_string());
         let request = AddCustomAttributesRequest { user_pool_id, custom_attributes: added };
-        settled_alone(|| add_custom_attributes(app, caller, &request)).await?;
+        settled(COLLISION, || add_custom_attributes(app, caller, &request)).await?;
     }
     Ok(())
 }
