@@ -12,7 +12,7 @@ use tonic::service::Routes;
 
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, Development, HttpDoor};
-use crate::api::listener::{self, Door, Guard, Incoming, Limits, Tls};
+use crate::api::listener::{self, Door, Guard, Incoming, Leaving, Limits, Tls};
 use crate::api::operation::SERVICES;
 use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
@@ -192,10 +192,14 @@ async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> a
             health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
     };
-    tokio::join!(listener::serve(incoming, door, shutdown.draining.clone()), says_so);
+    tokio::join!(listener::serve(incoming, door, leaving(shutdown)), says_so);
     Ok(())
 }
 
+fn leaving(shutdown: &Shutdown) -> Leaving {
+    Leaving { stopping: shutdown.stopping.clone(), draining: shutdown.draining.clone() }
+}
+
 async fn serve_http(incoming: Incoming, door: HttpDoor, shutdown: &Shutdown) {
-    listener::serve(incoming, http_door::door(door), shutdown.draining.clone()).await;
+    listener::serve(incoming, http_door::door(door), leaving(shutdown)).await;
 }
