@@ -136,6 +136,7 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
     workers.spawn(store.clone().keep_purging(done.clone()));
+    workers.spawn(store.clone().await_end_of_upgrade(done.clone()));
     workers.spawn(forget_idle(services.app.clone(), done.clone()));
     workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
     if let Some(relay) = services.relay {

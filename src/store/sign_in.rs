@@ -20,7 +20,7 @@ use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
-use crate::store::commit::{ActivityRow, activity_row};
+use crate::store::commit::ActivityRow;
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
@@ -235,15 +235,8 @@ impl Store {
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
         let Accepted { user, session, attempts, is_counted_by_name, network, fact } = accepted;
-        let row = activity_row(
-            attempt.pool_id,
-            &session.sub.to_string(),
-            attempt.origin,
-            Some(&user.key),
-            fact,
-            attempt.at,
-            &self.random,
-        )?;
+        let (owner, key) = (session.sub.to_string(), Some(user.key.as_ref()));
+        let row = self.fact_row(attempt.pool_id, &owner, attempt.origin, key, fact, attempt.at).await?;
         let (command, patience) = (attempt.origin.command.clone(), attempt.origin.patience);
         let sealer = Sealer::Data(&user.key);
         let answer = command
@@ -314,15 +307,8 @@ impl Store {
             Who::User(user) => (user.state.sub, user.key.as_ref()),
             Who::Nobody(stands_for_name) => (stands_for_name, attempt.keys.audit.as_ref()),
         };
-        let row = activity_row(
-            attempt.pool_id,
-            &owner.to_string(),
-            attempt.origin,
-            Some(key),
-            fact,
-            attempt.at,
-            &self.random,
-        )?;
+        let (text, origin) = (owner.to_string(), attempt.origin);
+        let row = self.fact_row(attempt.pool_id, &text, origin, Some(key), fact, attempt.at).await?;
         let heard = Heard {
             pool: attempt.pool_id.clone(),
             owner,
