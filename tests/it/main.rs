@@ -57,6 +57,8 @@ mod sign_up;
 mod store;
 mod support;
 mod tokens;
+mod upgrade;
+mod upgrade_clients;
 mod user;
 mod user_attributes;
 mod user_pool;
