@@ -37,16 +37,9 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
                         from_json,
                         "            {name:?} => Self::{variant}(serde_json::from_value(payload)?),"
                     );
-                    let private = private_fields(&payload);
-                    let public = public_fields(&payload, &private);
                     let (since, later) = (levels::of_field(&field)?, levels::later(&payload)?);
                     newest = later.iter().map(|later| later.since).chain([since]).fold(newest, i32::max);
-                    let _ = writeln!(
-                        types,
-                        "    EventType {{ name: {name:?}, public: &{public:?}, private: &{private:?}, personal: {}, since: {since}, later: &[{}] }},",
-                        payload.get_field_by_name("personal").is_some(),
-                        later.iter().map(written).collect::<String>(),
-                    );
+                    types.push_str(&event_type(&name, &payload, since, &later));
                 }
                 let _ = writeln!(
                     code,
@@ -71,6 +64,17 @@ pub fn generate(pool: &DescriptorPool) -> Result<String, Failure> {
     );
     let _ = writeln!(code, "/// Enumerations of events, written by name.\npub mod enumerations {{\n{enumerations}}}");
     Ok(code)
+}
+
+/// The line of a type in the list of types.
+fn event_type(name: &str, payload: &MessageDescriptor, since: i32, later: &[Later]) -> String {
+    let private = private_fields(payload);
+    let public = public_fields(payload, &private);
+    let personal = payload.get_field_by_name("personal").is_some();
+    let later: String = later.iter().map(written).collect();
+    format!(
+        "    EventType {{ name: {name:?}, public: &{public:?}, private: &{private:?}, personal: {personal}, since: {since}, later: &[{later}] }},\n"
+    )
 }
 
 /// The code of something that has a later level.

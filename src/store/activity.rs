@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::EventPayload;
-use crate::store::commit::{ActivityRow, append_activity};
+use crate::store::commit::{ActivityRow, NewFact, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
@@ -119,8 +119,9 @@ impl Store {
         origin: &Origin,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let row = self.fact_row(&UserPoolId::none(), owner, origin, None, fact, self.clock.now()).await?;
-        self.append_facts(&UserPoolId::none(), vec![row]).await
+        let (pool, at) = (&UserPoolId::none(), self.clock.now());
+        let row = self.fact_row(NewFact { pool, owner, origin, key: None, fact, at }).await?;
+        self.append_facts(pool, vec![row]).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tonic::transport::Channel;
 use userpool::api::operation::Operation;
 use userpool::store::MIGRATIONS;
 
@@ -81,6 +82,13 @@ impl Pair {
             token: token.clone(),
             database_url: database_url.clone(),
         }
+    }
+
+    /// A confirmed user, by the first server.
+    async fn confirmed(&self, channel: &Channel, (pool, client): (&str, &str), name: &str) {
+        let (address, user) = (self.address(0), json!({ "ClientId": client, "Username": name, "Password": PASSWORD }));
+        wire::must(channel, &address, "SignUp", user).await;
+        wire::must(channel, &address, "AdminConfirmSignUp", json!({ "UserPoolId": pool, "Username": name })).await;
     }
 
     /// Waits until both servers say this: they ask the database once a second.
@@ -275,9 +283,7 @@ async fn events_above_the_databases_level_are_refused_at_both_doors_until_the_up
     let address = pair.address(0);
     let channel = wire::channel(&address).await;
     let (pool, client) = wire::pool_and_client(&channel, &address, "rolling").await;
-    let user = json!({ "ClientId": client, "Username": "jane", "Password": PASSWORD });
-    wire::must(&channel, &address, "SignUp", user).await;
-    wire::must(&channel, &address, "AdminConfirmSignUp", json!({ "UserPoolId": pool, "Username": "jane" })).await;
+    pair.confirmed(&channel, (&pool, &client), "jane").await;
     let jane = serde_json::from_slice(&sign_in(&client, "jane", PASSWORD)).expect("JSON");
     let tokens = wire::must(&channel, &address, "InitiateAuth", jane).await["AuthenticationResult"].clone();
     let token = tokens["RefreshToken"].as_str().expect("a token").to_owned();
@@ -333,9 +339,7 @@ async fn a_user_with_an_event_of_a_later_release_is_neither_read_nor_changed() {
     let channel = wire::channel(&address).await;
     let (pool, client) = wire::pool_and_client(&channel, &address, "rolling").await;
     for name in ["jane", "joe"] {
-        let user = json!({ "ClientId": client, "Username": name, "Password": PASSWORD });
-        wire::must(&channel, &address, "SignUp", user).await;
-        wire::must(&channel, &address, "AdminConfirmSignUp", json!({ "UserPoolId": pool, "Username": name })).await;
+        pair.confirmed(&channel, (&pool, &client), name).await;
     }
     // What a server of a later release writes: an event, and the row of another revision, as it keeps more about a user.
     let later = [

@@ -37,7 +37,7 @@ use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
 pub use crate::store::models::Counted;
-pub(crate) use rows::ActivityRow;
+pub(crate) use rows::{ActivityRow, NewFact};
 use rows::{Pending, Rows, activity_row};
 pub use settle::{New, New as NewClient, New as NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
 pub(crate) use write::append_activity;
@@ -272,17 +272,12 @@ impl Commit {
 }
 
 impl Store {
-    /// A fact as a row that may be written outside a commit. Without a key, the caller's address is not stored.
+    /// A fact as a row that may be written outside a commit.
     pub(in crate::store) async fn fact_row<Activity: EventPayload + Sync>(
         &self,
-        pool: &UserPoolId,
-        owner: &str,
-        origin: &Origin,
-        key: Option<&DataKey>,
-        fact: &Activity,
-        at: Timestamp,
+        new: NewFact<'_, Activity>,
     ) -> Result<ActivityRow, StoreError> {
-        let row = activity_row(pool, owner, origin, key, fact, at, &self.random)?;
+        let row = activity_row(&new, &self.random)?;
         self.admit([row.needed()]).await?;
         Ok(row)
     }

@@ -353,9 +353,9 @@ impl Builder<'_> {
     }
 
     fn fact(&mut self, sub: Sub, key: Option<&DataKey>, fact: &user_activity::Activity) -> Result<(), StoreError> {
-        let (pool, key) = (&self.rows.pool_id, key.unwrap_or(&self.keys.audit));
-        let row = activity_row(pool, &sub.to_string(), self.origin, Some(key), fact, self.at, self.random)?;
-        self.rows.activity.push(row);
+        let (pool, owner, key) = (&self.rows.pool_id, &*sub.to_string(), Some(key.unwrap_or(&self.keys.audit)));
+        let new = NewFact { pool, owner, origin: self.origin, key, fact, at: self.at };
+        self.rows.activity.push(activity_row(&new, self.random)?);
         Ok(())
     }
 
@@ -448,17 +448,25 @@ fn address_of(owner: &str) -> StreamId {
     StreamId::new(format!("activity/{owner}"))
 }
 
-/// A fact as a row. Without a key, the caller's address is not stored. Before the row is written, its level has to be
-/// allowed.
+/// A fact that becomes a row.
+pub(crate) struct NewFact<'a, Activity> {
+    /// The pool that it is about.
+    pub pool: &'a UserPoolId,
+    /// The id of the user or service account that it is about.
+    pub owner: &'a str,
+    pub origin: &'a Origin,
+    /// Seals the caller's address, which is not stored without a key.
+    pub key: Option<&'a DataKey>,
+    pub fact: &'a Activity,
+    pub at: Timestamp,
+}
+
+/// A fact as a row. Before the row is written, its level has to be allowed.
 pub(super) fn activity_row<Activity: EventPayload>(
-    pool: &UserPoolId,
-    owner: &str,
-    origin: &Origin,
-    key: Option<&DataKey>,
-    fact: &Activity,
-    at: Timestamp,
+    new: &NewFact<'_, Activity>,
     random: &Random,
 ) -> Result<ActivityRow, StoreError> {
+    let NewFact { pool, owner, origin, key, fact, at } = *new;
     let address = origin.address.zip(key);
     let address = address.map(|(address, key)| seal_address(address, pool, &address_of(owner), key, random));
     let payload = fact.to_json().map_err(StoreError::Unwritable)?;
