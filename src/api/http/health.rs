@@ -80,8 +80,8 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// The database answers, its schema is one that we can serve on, and the server is not about to stop. Kafka is not checked: commands don't
-/// wait for it.
+/// The database answers, its schema is one that we can serve on, and the server is not about to stop. Kafka is not
+/// checked: commands don't wait for it.
 pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
     if readiness.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
