@@ -4,6 +4,8 @@
 mod checks;
 #[path = "build/events.rs"]
 mod events;
+#[path = "build/levels.rs"]
+mod levels;
 #[path = "build/messages.rs"]
 mod messages;
 #[path = "build/names.rs"]

@@ -16,6 +16,10 @@ test *arguments:
 test-clients *arguments:
     scripts/test-clients {{ arguments }}
 
+# An upgrade under load, from the last release or from another revision.
+test-upgrade *arguments:
+    scripts/test-upgrade {{ arguments }}
+
 # The Helm chart.
 test-helm *arguments:
     scripts/test-helm {{ arguments }}

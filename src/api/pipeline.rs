@@ -46,6 +46,8 @@ pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
 pub async fn refused(app: &App, error: &Error, caller: &Caller) {
     count(caller.operation, error.exception.name());
     match error.exception {
+        // No failure: what it is was told once, where it was decided.
+        Exception::ServiceUnavailableException if error.cause.is_none() => {}
         Exception::InternalErrorException | Exception::ServiceUnavailableException => {
             let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");

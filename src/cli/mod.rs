@@ -37,6 +37,8 @@ enum Command {
     Keys(keys::KeysArguments),
     /// Updates the schema of a database to this release's version.
     Migrate(database::DatabaseArguments),
+    /// Allows what servers of the release before can't read, after all of them were replaced.
+    FinishUpgrade(database::DatabaseArguments),
     /// Reads and checks the event log.
     Log(log::LogArguments),
     /// Lists messages that were not delivered, and tries them again.
@@ -60,6 +62,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::FinishUpgrade(arguments) => migrate::finish(arguments).await,
         Command::Log(arguments) => log::run(arguments).await,
         Command::Messages(arguments) => messages::run(arguments).await,
         Command::Relay(arguments) => relay::run(arguments).await,

@@ -15,6 +15,7 @@ use crate::cli::telemetry;
 use crate::delivery::Way;
 use crate::environment::Random;
 use crate::kafka::relay::Relay;
+use crate::proto::NEWEST_LEVEL;
 use crate::store::{self, ConnectionRole, Store};
 
 /// How often to look for a database that is not there yet.
@@ -35,6 +36,9 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     let listeners = Listeners::bind(config.grpc_addr, config.http_addr).await?;
     let Some(store) = connect(&config, &stop).await? else { return Ok(()) };
     store.check_fitness().await?;
+    if !store.may_write_events_of(NEWEST_LEVEL) {
+        tracing::info!("events that the release before can't read are refused until `userpool finish-upgrade`");
+    }
     let relay =
         config.kafka.clone().map(|kafka| Relay::new(store.clone(), kafka, Random::default().uuid().to_string()));
     if relay.is_none() {

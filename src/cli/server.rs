@@ -12,7 +12,7 @@ use tonic::service::Routes;
 
 use crate::api::grpc::{self, Doors};
 use crate::api::http::{self as http_door, Development, HttpDoor};
-use crate::api::listener::{self, Door, Guard, Incoming, Limits, Tls};
+use crate::api::listener::{self, Door, Guard, Incoming, Leaving, Limits, Tls};
 use crate::api::operation::SERVICES;
 use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
@@ -136,6 +136,7 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     workers.spawn(store.clone().keep_partitions(services.activity_months, done.clone()));
     workers.spawn(store.clone().keep_sweeping(done.clone()));
     workers.spawn(store.clone().keep_purging(done.clone()));
+    workers.spawn(store.clone().await_end_of_upgrade(done.clone()));
     workers.spawn(forget_idle(services.app.clone(), done.clone()));
     workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
     if let Some(relay) = services.relay {
@@ -192,10 +193,14 @@ async fn serve_grpc(incoming: Incoming, doors: &Doors, shutdown: &Shutdown) -> a
             health.set_service_status(service, tonic_health::ServingStatus::NotServing).await;
         }
     };
-    tokio::join!(listener::serve(incoming, door, shutdown.draining.clone()), says_so);
+    tokio::join!(listener::serve(incoming, door, leaving(shutdown)), says_so);
     Ok(())
 }
 
+fn leaving(shutdown: &Shutdown) -> Leaving {
+    Leaving { stopping: shutdown.stopping.clone(), draining: shutdown.draining.clone() }
+}
+
 async fn serve_http(incoming: Incoming, door: HttpDoor, shutdown: &Shutdown) {
-    listener::serve(incoming, http_door::door(door), shutdown.draining.clone()).await;
+    listener::serve(incoming, http_door::door(door), leaving(shutdown)).await;
 }

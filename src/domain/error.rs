@@ -85,6 +85,13 @@ impl Error {
         Self { cause: Some(cause.into()), ..Self::new(Exception::ServiceUnavailableException, message) }
     }
 
+    /// What the command would record can't be read by servers of the release before, which may still run. It has no cause
+    /// for the log, which says so once.
+    pub fn upgrade_unfinished() -> Self {
+        let message = "The upgrade of the service is not finished: this can be done after `userpool finish-upgrade`. Please try again later.";
+        Self::new(Exception::ServiceUnavailableException, message)
+    }
+
     /// A parameter value that the rules refuse.
     pub fn invalid_parameter(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Exception::InvalidParameterException, message)

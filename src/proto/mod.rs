@@ -8,6 +8,7 @@
 )]
 
 pub mod json;
+pub mod level;
 pub mod presence;
 
 include!(concat!(env!("OUT_DIR"), "/proto.rs"));
@@ -17,6 +18,7 @@ include!(concat!(env!("OUT_DIR"), "/events.rs"));
 pub use self::userpool::events::v1 as events;
 pub use self::userpool::v1;
 pub(crate) use json::enumeration_as_name;
+pub use level::{Later, Step};
 
 /// The descriptors of everything, with our options and comments, as an encoded `FileDescriptorSet`.
 pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -32,8 +34,12 @@ pub fn descriptor_pool() -> &'static prost_reflect::DescriptorPool {
 
 /// A oneof of events: how its members are named, written and read.
 pub trait EventPayload: Sized {
+    /// What this release knows about the event's type.
+    fn event_type(&self) -> &'static EventType;
     /// The dotted past-tense type, such as `user.signed_up`.
-    fn type_name(&self) -> &'static str;
+    fn type_name(&self) -> &'static str {
+        self.event_type().name
+    }
     /// The event's message as JSON by field name.
     fn to_json(&self) -> serde_json::Result<serde_json::Value>;
     /// Reads what `to_json` wrote.
@@ -65,6 +71,10 @@ pub struct EventType {
     pub private: &'static [&'static str],
     /// Whether the event carries personal data.
     pub personal: bool,
+    /// The level of the type. Servers of a lower one don't know it.
+    pub since: i32,
+    /// What a payload may contain that has a later level than the first.
+    pub later: &'static [Later],
 }
 
 impl EventType {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::EventPayload;
-use crate::store::commit::{ActivityRow, activity_row, append_activity};
+use crate::store::commit::{ActivityRow, NewFact, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
@@ -113,14 +113,15 @@ impl Store {
 
     /// Records a fact that belongs to no pool: about service accounts, and about callers without one. The caller's
     /// address is not stored.
-    pub async fn record<Activity: EventPayload>(
+    pub async fn record<Activity: EventPayload + Sync>(
         &self,
         owner: &str,
         origin: &Origin,
         fact: &Activity,
     ) -> Result<(), StoreError> {
-        let row = activity_row(&UserPoolId::none(), owner, origin, None, fact, self.clock.now(), &self.random)?;
-        self.append_facts(&UserPoolId::none(), vec![row]).await
+        let (pool, at) = (&UserPoolId::none(), self.clock.now());
+        let row = self.fact_row(NewFact { pool, owner, origin, key: None, fact, at }).await?;
+        self.append_facts(pool, vec![row]).await
     }
 }
 

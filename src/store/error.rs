@@ -97,6 +97,9 @@ pub enum StoreError {
         /// The most bytes that an event may have.
         most: usize,
     },
+    /// Servers of the release before can't read an event, and the upgrade to this release is not finished.
+    #[error("a {kind} of level {needed} can't be written: the database allows events up to {level}")]
+    UpgradeUnfinished { kind: &'static str, needed: i32, level: i32 },
     /// Postgres refused, or is unavailable.
     #[error("the database: {0}")]
     Database(sqlx::Error),
@@ -292,6 +295,7 @@ impl From<StoreError> for Error {
             StoreError::EventTooLarge { most, .. } => Self::invalid_parameter(format!(
                 "The change is too large: what is recorded of it has more than {most} bytes."
             )),
+            StoreError::UpgradeUnfinished { .. } => Self::upgrade_unfinished(),
             _ if error.is_collision() => Self::too_many_requests(),
             _ if error.is_unavailable() => Self::unavailable(error),
             _ => Self::internal(error),

@@ -8,6 +8,7 @@ mod checkpoints;
 pub mod commit;
 mod connections;
 pub mod error;
+mod event_level;
 pub mod event_size;
 pub mod feed;
 mod fill;
@@ -54,6 +55,7 @@ use crate::environment::{Clock, Random};
 use crate::store::cache::Cache;
 use crate::store::connections::{Connections, Database};
 use crate::store::error::StoreError;
+use crate::store::event_level::EventLevel;
 use crate::store::keys::MasterKeys;
 use crate::store::wake::Wake;
 
@@ -69,6 +71,7 @@ pub struct Store {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) event_level: Arc<EventLevel>,
     pub(crate) wake: Wake,
 }
 
@@ -78,7 +81,16 @@ impl Store {
         let cache = Arc::new(Cache::default());
         let connections = Arc::new(Connections::new(database));
         let database = Database::new(connections.clone());
-        Self { database, connections, master, clock: Clock, random: Random::default(), cache, wake: Wake::default() }
+        Self {
+            database,
+            connections,
+            master,
+            clock: Clock,
+            random: Random::default(),
+            cache,
+            event_level: Arc::default(),
+            wake: Wake::default(),
+        }
     }
 
     /// Closes all connections, and waits until none is in use.

@@ -7,7 +7,7 @@ use crate::domain::ids::UserPoolId;
 use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::cache::PoolView;
-use crate::store::commit::{ActivityRow, activity_row, append_activity};
+use crate::store::commit::{ActivityRow, NewFact, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
@@ -81,8 +81,8 @@ impl Store {
         fact: &Activity,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let owner = user.state.sub.to_string();
-        let row = activity_row(&pool.id, &owner, origin, Some(&user.key), fact, at, &self.random)?;
+        let (owner, key) = (&*user.state.sub.to_string(), Some(&*user.key));
+        let row = self.fact_row(NewFact { pool: &pool.id, owner, origin, key, fact, at }).await?;
         let (store, pool, patience) = (self.clone(), pool.id.clone(), origin.patience);
         self.to_its_end(async move {
             let mut lent = store.connections.lend().await?;

@@ -20,13 +20,14 @@ use crate::domain::time::Timestamp;
 use crate::proto::events::user_activity::Activity;
 use crate::store::Store;
 use crate::store::answers::{self, AnswerRow, NamedCommand, Sealer};
-use crate::store::commit::{ActivityRow, activity_row};
+use crate::store::commit::{ActivityRow, NewFact};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Failures, VersionedAttempts};
+use crate::store::seal::DataKey;
 use crate::store::{sessions, to_database};
 
 /// Where a sign-in comes from, and where its facts go.
@@ -48,6 +49,16 @@ pub struct Attempt<'a> {
     pub limited: Option<&'a Limited>,
     /// When the attempt is decided.
     pub at: Timestamp,
+}
+
+impl<'a> Attempt<'a> {
+    /// What a fact about the attempt is made of.
+    fn fact<'b>(self, owner: &'b str, key: &'b DataKey, fact: &'b Activity) -> NewFact<'b, Activity>
+    where
+        'a: 'b,
+    {
+        NewFact { pool: self.pool_id, owner, origin: self.origin, key: Some(key), fact, at: self.at }
+    }
 }
 
 /// The value of the column `source`; the count by name has its own.
@@ -235,15 +246,7 @@ impl Store {
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
         let Accepted { user, session, attempts, is_counted_by_name, network, fact } = accepted;
-        let row = activity_row(
-            attempt.pool_id,
-            &session.sub.to_string(),
-            attempt.origin,
-            Some(&user.key),
-            fact,
-            attempt.at,
-            &self.random,
-        )?;
+        let row = self.fact_row(attempt.fact(&session.sub.to_string(), &user.key, fact)).await?;
         let (command, patience) = (attempt.origin.command.clone(), attempt.origin.patience);
         let sealer = Sealer::Data(&user.key);
         let answer = command
@@ -314,15 +317,7 @@ impl Store {
             Who::User(user) => (user.state.sub, user.key.as_ref()),
             Who::Nobody(stands_for_name) => (stands_for_name, attempt.keys.audit.as_ref()),
         };
-        let row = activity_row(
-            attempt.pool_id,
-            &owner.to_string(),
-            attempt.origin,
-            Some(key),
-            fact,
-            attempt.at,
-            &self.random,
-        )?;
+        let row = self.fact_row(attempt.fact(&owner.to_string(), key, fact)).await?;
         let heard = Heard {
             pool: attempt.pool_id.clone(),
             owner,

@@ -179,6 +179,40 @@ async fn a_server_that_is_told_to_stop_says_so_and_still_answers_then_ends_well(
     assert!(health.check(tonic_health::pb::HealthCheckRequest::default()).await.is_err());
 }
 
+/// The head of the answer to a request over a connection that stays open, in small letters.
+async fn head_over(stream: &mut TcpStream, path: &str) -> String {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.expect("it is open");
+    let mut answer = Vec::new();
+    let text = |answer: &[u8]| String::from_utf8_lossy(answer).to_ascii_lowercase();
+    // Both answers that are asked for here have a body of one line, which comes last.
+    while !["ok", "the server is stopping"].iter().any(|body| text(&answer).ends_with(&format!("\r\n\r\n{body}"))) {
+        assert_ne!(stream.read_buf(&mut answer).await.expect("it is open"), 0, "{}", text(&answer));
+    }
+    text(&answer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_over_http_1_that_is_in_use_ends_with_an_answer_of_the_pause() {
+    let mut server = blocking(|| installation("serve_leave").start(&["--shutdown-pause", "5"])).await;
+    let mut stream = TcpStream::connect(server.http).await.expect("the server listens");
+    for _ in 0..2 {
+        let answer = head_over(&mut stream, "/healthz").await;
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    server.signal(Signal::SIGTERM);
+    let began = Instant::now();
+    while get(server.http, "/readyz").await.status != 503 {
+        assert!(began.elapsed() < PATIENCE, "{}", server.log());
+    }
+    let answer = head_over(&mut stream, "/healthz").await;
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert_eq!(stream.read(&mut [0; 1]).await.expect("an orderly end"), 0);
+    // The server still accepts, and a caller who comes back is answered.
+    let mut again = TcpStream::connect(server.http).await.expect("the server listens");
+    assert!(head_over(&mut again, "/readyz").await.starts_with("http/1.1 503"));
+    assert!(blocking(move || server.wait()).await.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_under_way_is_answered_before_the_server_ends() {
     let (installation, server) = blocking(|| {

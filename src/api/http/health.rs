@@ -80,8 +80,8 @@ pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// The database answers, its schema is ours, and the server is not about to stop. Kafka is not checked: commands don't
-/// wait for it.
+/// The database answers, its schema is one that we can serve on, and the server is not about to stop. Kafka is not
+/// checked: commands don't wait for it.
 pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
     if readiness.stopping.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
@@ -95,7 +95,9 @@ pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static
 /// The sentence for callers. The database's own message goes only to our log: it names hosts, accounts and versions.
 fn sentence(error: &UnfitDatabase) -> &'static str {
     match error {
-        UnfitDatabase::Schema { .. } | UnfitDatabase::LaterSchema { .. } => "the database is of another release",
+        UnfitDatabase::Schema { .. } | UnfitDatabase::LaterSchema { .. } | UnfitDatabase::LaterEvents { .. } => {
+            "the database is of another release"
+        }
         UnfitDatabase::Restored => "the database was restored and not settled yet",
         UnfitDatabase::Store(_) => "the database does not answer",
     }

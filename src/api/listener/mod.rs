@@ -10,5 +10,5 @@ mod tls;
 pub use accept::Incoming;
 pub use connection::Peer;
 pub use limits::{Allowance, Guard, Limits};
-pub use serve::{Door, serve};
+pub use serve::{Door, Leaving, serve};
 pub use tls::{Tls, TlsError, TlsFiles};

@@ -10,7 +10,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::{Frame, Incoming as Arriving, SizeHint};
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -52,19 +53,29 @@ pub struct Door {
     pub crowded: Router,
 }
 
+/// The steps of a stop that the connections of a listener take part in.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    /// Answers over HTTP/1.1 close their connections, so that callers make the next call elsewhere, and none of them sends
+    /// one at the moment when the server ends an idle connection.
+    pub stopping: CancellationToken,
+    /// No more connections are accepted; open calls end.
+    pub draining: CancellationToken,
+}
+
 /// Serves every connection until the server drains, and then the open connections until they have ended.
-pub async fn serve(mut incoming: Incoming, door: Door, draining: CancellationToken) {
+pub async fn serve(mut incoming: Incoming, door: Door, leaving: Leaving) {
     let builder = Arc::new(builder(&incoming.guard().limits));
     let guard = incoming.guard().clone();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            () = draining.cancelled() => break,
+            () = leaving.draining.cancelled() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             connection = incoming.next() => match connection {
                 Some(connection) => {
-                    let served = converse(connection, builder.clone(), door.clone(), guard.clone(), draining.clone());
+                    let served = converse(connection, builder.clone(), door.clone(), guard.clone(), leaving.clone());
                     connections.spawn(served);
                 }
                 // The accepting task ends only with the runtime.
@@ -105,12 +116,12 @@ async fn converse(
     builder: Arc<auto::Builder<Streams>>,
     door: Door,
     guard: Arc<Guard>,
-    draining: CancellationToken,
+    Leaving { stopping, draining }: Leaving,
 ) {
     let (peer, usage) = (connection.peer(), connection.usage().clone());
     let (first, idle) = (guard.limits.longest_headers, guard.limits.longest_idle);
     let room = guard.room(peer.address.ip());
-    let line = Arc::new(Line { door, guard, room, peer, usage: usage.clone() });
+    let line = Arc::new(Line { door, guard, room, peer, usage: usage.clone(), stopping });
     let service = service_fn(move |request| line.clone().answer(request));
     let mut served = pin!(builder.serve_connection(TokioIo::new(connection), service));
     let mut draining = pin!(draining.cancelled());
@@ -154,6 +165,7 @@ struct Line {
     room: Room,
     peer: Peer,
     usage: Arc<Usage>,
+    stopping: CancellationToken,
 }
 
 impl Line {
@@ -163,6 +175,7 @@ impl Line {
         let other = self.guard.room_behind_proxy(self.peer.address.ip(), request.headers());
         let room = other.as_ref().unwrap_or(&self.room);
         let place = room.calls.take(1);
+        let has_streams = request.version() == Version::HTTP_2;
         let streaming = STREAMING.iter().any(|path| request.uri().path().starts_with(path));
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(room.allowance.clone());
@@ -173,7 +186,10 @@ impl Line {
                 self.door.crowded.clone()
             }
         };
-        let response = router.call(request).await?;
+        let mut response = router.call(request).await?;
+        if !has_streams && self.stopping.is_cancelled() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if !streaming {
             // HTTP/1.1 has no streams: there the connection itself notices a caller that does not read.
             let _ = ANSWERED.try_with(|answered| answered.set(true));

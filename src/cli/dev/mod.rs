@@ -39,6 +39,7 @@ use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
 use crate::store::service_accounts::{Role, ServiceAccount};
+use crate::store::system::Migrated;
 use crate::store::{self, Store};
 
 const CONNECTIONS: u32 = 20;
@@ -205,7 +206,10 @@ async fn open_store(database_url: &str, keys_file: &Path) -> anyhow::Result<Stor
         .await
         .context("the database can't be reached")?;
     let store = Store::new(database, Arc::new(MasterKeys::read(keys_file)?));
-    store.migrate().await?;
+    // One release at a time develops on a database.
+    if store.migrate().await? == Migrated::Ours {
+        store.finish_upgrade().await?;
+    }
     store.check_fitness().await?;
     store.make_partitions(crate::environment::Clock.now()).await?;
     Ok(store)

@@ -25,6 +25,7 @@ use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
 use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::NameRules;
+use crate::proto::EventPayload;
 use crate::proto::events::{CodePurpose, user_activity};
 use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
@@ -36,8 +37,8 @@ use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
 pub use crate::store::models::Counted;
-pub(crate) use rows::{ActivityRow, activity_row};
-use rows::{Pending, Rows};
+pub(crate) use rows::{ActivityRow, NewFact};
+use rows::{Pending, Rows, activity_row};
 pub use settle::{New, New as NewClient, New as NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
 pub(crate) use write::append_activity;
 use write::{Failed, Stage};
@@ -271,10 +272,21 @@ impl Commit {
 }
 
 impl Store {
+    /// A fact as a row that may be written outside a commit.
+    pub(in crate::store) async fn fact_row<Activity: EventPayload + Sync>(
+        &self,
+        new: NewFact<'_, Activity>,
+    ) -> Result<ActivityRow, StoreError> {
+        let row = activity_row(&new, &self.random)?;
+        self.admit([row.needed()]).await?;
+        Ok(row)
+    }
+
     /// Writes a commit. Once begun it runs to its end, even if the caller goes away.
     async fn run_to_its_end(&self, commit: Commit) -> Result<(), StoreError> {
         let (patience, rates) = (commit.origin.patience, commit.rates());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
+        self.admit(rows.needed()).await?;
         let store = self.clone();
         let written = tokio::spawn(async move {
             let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };

@@ -21,6 +21,7 @@ use crate::proto::EventPayload;
 use crate::proto::events::{CodePurpose, user_activity};
 use crate::store::answers::{AnswerRow, Sealer};
 use crate::store::error::StoreError;
+use crate::store::event_level::Needed;
 use crate::store::event_size;
 use crate::store::history::{SCHEMA_VERSION, seal_personal};
 use crate::store::keys::{MasterKeys, PoolKeys};
@@ -37,6 +38,8 @@ pub(super) struct LogRow {
     pub version: i64,
     pub event_id: Uuid,
     pub kind: &'static str,
+    /// The level that the event needs.
+    pub level: i32,
     pub payload: Value,
     pub metadata: Value,
 }
@@ -47,6 +50,8 @@ pub(crate) struct ActivityRow {
     pub event_id: Uuid,
     pub owner: String,
     pub kind: &'static str,
+    /// The level that the fact needs.
+    pub level: i32,
     pub schema_version: i32,
     pub payload: Value,
     pub metadata: Value,
@@ -57,6 +62,11 @@ impl ActivityRow {
     /// What the fact is found by after it is written.
     pub(in crate::store) fn recorded(&self) -> Recorded {
         Recorded { id: self.event_id, at: self.at }
+    }
+
+    /// The level that has to be allowed before the fact is written.
+    pub(in crate::store) fn needed(&self) -> Needed {
+        Needed { kind: self.kind, level: self.level }
     }
 }
 
@@ -130,6 +140,12 @@ impl Rows {
             version: row.version,
             event_id: row.event_id,
         })
+    }
+
+    /// The levels that have to be allowed before anything is written.
+    pub fn needed(&self) -> impl Iterator<Item = Needed> {
+        let events = self.log.iter().map(|row| Needed { kind: row.kind, level: row.level });
+        events.chain(self.activity.iter().map(ActivityRow::needed))
     }
 }
 
@@ -337,9 +353,9 @@ impl Builder<'_> {
     }
 
     fn fact(&mut self, sub: Sub, key: Option<&DataKey>, fact: &user_activity::Activity) -> Result<(), StoreError> {
-        let (pool, key) = (&self.rows.pool_id, key.unwrap_or(&self.keys.audit));
-        let row = activity_row(pool, &sub.to_string(), self.origin, Some(key), fact, self.at, self.random)?;
-        self.rows.activity.push(row);
+        let (pool, owner, key) = (&self.rows.pool_id, &*sub.to_string(), Some(key.unwrap_or(&self.keys.audit)));
+        let new = NewFact { pool, owner, origin: self.origin, key, fact, at: self.at };
+        self.rows.activity.push(activity_row(&new, self.random)?);
         Ok(())
     }
 
@@ -392,6 +408,7 @@ impl Builder<'_> {
     ) -> Result<(), StoreError> {
         let pool_id = &self.rows.pool_id;
         let mut payload = event.to_json().map_err(StoreError::Unwritable)?;
+        let level = event.event_type().level(&payload);
         if let Some(key) = key {
             seal_personal(&mut payload, key, pool_id, stream, self.random.uuid());
         }
@@ -409,6 +426,7 @@ impl Builder<'_> {
             version,
             event_id,
             kind: event.type_name(),
+            level,
             payload,
             metadata,
         });
@@ -430,16 +448,25 @@ fn address_of(owner: &str) -> StreamId {
     StreamId::new(format!("activity/{owner}"))
 }
 
-/// A fact as a row. Without a key, the caller's address is not stored.
-pub(crate) fn activity_row<Activity: EventPayload>(
-    pool: &UserPoolId,
-    owner: &str,
-    origin: &Origin,
-    key: Option<&DataKey>,
-    fact: &Activity,
-    at: Timestamp,
+/// A fact that becomes a row.
+pub(crate) struct NewFact<'a, Activity> {
+    /// The pool that it is about.
+    pub pool: &'a UserPoolId,
+    /// The id of the user or service account that it is about.
+    pub owner: &'a str,
+    pub origin: &'a Origin,
+    /// Seals the caller's address, which is not stored without a key.
+    pub key: Option<&'a DataKey>,
+    pub fact: &'a Activity,
+    pub at: Timestamp,
+}
+
+/// A fact as a row. Before the row is written, its level has to be allowed.
+pub(super) fn activity_row<Activity: EventPayload>(
+    new: &NewFact<'_, Activity>,
     random: &Random,
 ) -> Result<ActivityRow, StoreError> {
+    let NewFact { pool, owner, origin, key, fact, at } = *new;
     let address = origin.address.zip(key);
     let address = address.map(|(address, key)| seal_address(address, pool, &address_of(owner), key, random));
     let payload = fact.to_json().map_err(StoreError::Unwritable)?;
@@ -449,6 +476,7 @@ pub(crate) fn activity_row<Activity: EventPayload>(
         event_id: random.event_id(at),
         owner: owner.to_owned(),
         kind: fact.type_name(),
+        level: fact.event_type().level(&payload),
         schema_version: SCHEMA_VERSION,
         payload,
         metadata,

@@ -4,6 +4,7 @@
 // Each test binary uses only a part of these helpers.
 #![allow(dead_code)]
 
+pub mod balancer;
 pub mod client;
 pub mod dev;
 pub mod environment;

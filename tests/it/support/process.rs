@@ -1,6 +1,6 @@
 //! The program as a process of its own: started, read and stopped, and ended with this test process.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,7 +22,12 @@ pub fn program() -> OsString {
 
 /// The program under test, without this environment's settings for it or for its clients.
 pub fn userpool() -> Command {
-    let mut command = Command::new(program());
+    without_settings(&program())
+}
+
+/// A build of the program, without this environment's settings for it or for its clients.
+pub fn without_settings(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name_bytes = name.as_encoded_bytes();
         if [&b"USERPOOL_"[..], b"AWS_", b"RUST_LOG"].iter().any(|prefix| name_bytes.starts_with(prefix)) {

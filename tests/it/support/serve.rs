@@ -1,5 +1,6 @@
 //! `userpool serve` as an operator runs it: commands make keys, schema and service account, and then processes start.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
@@ -16,7 +17,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use userpool::secret_file;
 
 use super::private_directory;
-use super::process::{Process, userpool};
+use super::process::{Process, program, without_settings};
 
 /// A prepared database, master keys and a service account, which processes share.
 pub struct Installation {
@@ -27,14 +28,21 @@ pub struct Installation {
     pub database_url: String,
     /// The bearer token of an administrator.
     pub token: String,
+    /// The program that commands run.
+    pub program: OsString,
 }
 
 impl Installation {
     /// Makes keys, schema and a service account for an empty database.
     pub fn on(database_url: &str) -> Self {
+        Self::by(program(), database_url)
+    }
+
+    /// The same by another build of the program.
+    pub fn by(program: OsString, database_url: &str) -> Self {
         let directory = private_directory("serve");
-        let keys = directory.join("master.keys");
-        let mut installation = Self { directory, keys, database_url: database_url.to_owned(), token: String::new() };
+        let (keys, database_url) = (directory.join("master.keys"), database_url.to_owned());
+        let mut installation = Self { directory, keys, database_url, token: String::new(), program };
         let line = installation.run(&["keys", "generate", "--id", "first"]);
         secret_file::create(&installation.keys, line.as_bytes()).expect("the directory is writable");
         installation.run(&["migrate"]);
@@ -46,7 +54,12 @@ impl Installation {
 
     /// A command of the program, with the variables for the database.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = userpool();
+        self.command_by(&self.program, arguments)
+    }
+
+    /// The same of another build of the program.
+    pub fn command_by(&self, program: &OsStr, arguments: &[&str]) -> Command {
+        let mut command = without_settings(program);
         command.args(arguments);
         command.env("USERPOOL_DATABASE_URL", &self.database_url).env("USERPOOL_MASTER_KEYS_FILE", &self.keys);
         command
@@ -66,7 +79,13 @@ impl Installation {
 
     /// Starts a server on the loopback address, with further arguments.
     pub fn spawn(&self, arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Process {
-        let mut command = self.command(&["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"]);
+        self.spawn_by(&self.program, arguments, adjust)
+    }
+
+    /// The same of another build of the program.
+    pub fn spawn_by(&self, program: &OsStr, arguments: &[&str], adjust: impl FnOnce(&mut Command)) -> Process {
+        let mut command =
+            self.command_by(program, &["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"]);
         command.args(["--public-url", "https://users.example"]).args(arguments).env("USERPOOL_SHUTDOWN_PAUSE", "0");
         adjust(&mut command);
         Process::spawn(command)
