@@ -73,7 +73,7 @@ pub async fn serve(mut incoming: Incoming, door: Door, draining: CancellationTok
         }
     }
     // No more connections are accepted.
-    drop(incoming);
+    incoming.close().await;
     while connections.join_next().await.is_some() {}
 }
 
