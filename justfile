@@ -20,6 +20,10 @@ test-clients *arguments:
 test-helm *arguments:
     scripts/test-helm {{ arguments }}
 
+# The image, built and tried.
+image *arguments:
+    scripts/image {{ arguments }}
+
 # A server for development, with what it needs.
 dev *arguments:
     scripts/dev {{ arguments }}
