@@ -1,10 +1,7 @@
 # The server as an image: built on one Debian, run on the same without the tools. `scripts/image` builds and tries it.
 
-# What it begins with. BINARY is the stage that the binary comes from: `compiled`, or `given` where no image of Rust can be
-# had.
 ARG RUST_IMAGE=docker.io/library/rust:1.95-bookworm
 ARG RUNTIME_IMAGE=docker.io/library/debian:bookworm-slim
-ARG BINARY=compiled
 
 FROM ${RUST_IMAGE} AS compiled
 # librdkafka and AWS-LC are built from source.
@@ -23,21 +20,17 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo auditable build --release --locked --bin userpool \
     && install -D --strip target/release/userpool /out/userpool
 
-# A context with nothing but the binary.
-FROM scratch AS given
-COPY userpool /out/userpool
-
-FROM ${BINARY} AS binary
-
-FROM ${RUNTIME_IMAGE}
-# The account has a number, because Kubernetes can't tell from a name that it is not root.
-RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
+FROM ${RUNTIME_IMAGE} AS runtime
+# The fixes since the base was made come with it. The account has a number, because Kubernetes can't tell from a name that
+# it is not root.
+RUN export DEBIAN_FRONTEND=noninteractive \
+    && apt-get update \
+    && apt-get upgrade --yes --no-install-recommends \
+    && apt-get install --yes --no-install-recommends ca-certificates libssl3 zlib1g \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
     && groupadd --gid 10001 userpool \
     && useradd --uid 10001 --gid 10001 --no-create-home --no-log-init --shell /usr/sbin/nologin userpool
-COPY --from=binary /out/userpool /usr/local/bin/userpool
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="userpool" \
@@ -50,3 +43,10 @@ USER 10001:10001
 EXPOSE 50051 8080
 ENTRYPOINT ["userpool"]
 CMD ["serve"]
+
+# For machines that can't have an image of Rust: a context with nothing but a binary that was compiled elsewhere.
+FROM runtime AS given
+COPY userpool /usr/local/bin/userpool
+
+FROM runtime
+COPY --from=compiled /out/userpool /usr/local/bin/userpool
