@@ -24,6 +24,10 @@ test-upgrade *arguments:
 test-helm *arguments:
     scripts/test-helm {{ arguments }}
 
+# The image, built and tried.
+image *arguments:
+    scripts/image {{ arguments }}
+
 # A server for development, with what it needs.
 dev *arguments:
     scripts/dev {{ arguments }}

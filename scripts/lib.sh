@@ -35,16 +35,18 @@ have_certificates() {
 }
 have_git() { command -v git >/dev/null; }
 
-have_postgres() {
-    # Debian keeps the server's programs off the PATH, in a directory for each version.
+# The directory with the programs of a PostgreSQL server that is new enough.
+postgres_programs() {
+    # Debian keeps them off the PATH, in a directory for each version.
     local programs version
     for programs in /usr/lib/postgresql/*/bin "$(dirname "$(command -v initdb)")"; do
         [[ -x "$programs/initdb" && -x "$programs/postgres" ]] || continue
         version="$("$programs/postgres" --version | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p')"
-        [[ -n "$version" ]] && ((version >= 15)) && return
+        [[ -n "$version" ]] && ((version >= 15)) && printf '%s\n' "$programs" && return
     done
     return 1
 }
+have_postgres() { postgres_programs >/dev/null; }
 
 have_java() {
     local major
@@ -68,6 +70,8 @@ have_node() {
     [[ -n "$major" ]] && ((major >= 20))
 }
 have_npm() { command -v npm >/dev/null; }
+have_buildah() { command -v buildah >/dev/null; }
+have_debootstrap() { command -v debootstrap >/dev/null; }
 have_chromium() { command -v chromium >/dev/null || command -v google-chrome >/dev/null; }
 
 # --- What to install --------------------------------------------------------------------------
@@ -82,6 +86,9 @@ items_of() {
     python) echo python ;;
     clients) echo python kcat jq curl ;;
     javascript) echo node npm chromium ;;
+    image) echo buildah ;;
+    bootstrap) echo debootstrap ;;
+    image-check) echo curl jq ;;
     java) echo java javac maven ;;
     *) die "no such group of packages: $1" ;;
     esac
@@ -123,7 +130,7 @@ debian_package_of() {
     maven) echo maven ;;
     node) echo nodejs ;;
     python) echo "python3 python3-venv" ;;
-    kcat | jq | curl | npm | chromium) echo "$1" ;;
+    kcat | jq | curl | npm | chromium | buildah | debootstrap) echo "$1" ;;
     esac
 }
 

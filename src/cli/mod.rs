@@ -14,6 +14,7 @@ pub mod server;
 pub mod service_account;
 pub mod shutdown;
 pub mod telemetry;
+pub mod waiting;
 
 use clap::{Parser, Subcommand};
 

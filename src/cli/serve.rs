@@ -11,7 +11,7 @@ use crate::app::hashing::Hasher;
 use crate::cli::config::{ConfigArguments, ServerConfig, unknown_variables};
 use crate::cli::server::{self, Listeners, Services};
 use crate::cli::shutdown::{self, Shutdown};
-use crate::cli::telemetry;
+use crate::cli::{telemetry, waiting};
 use crate::delivery::Way;
 use crate::environment::Random;
 use crate::kafka::relay::Relay;
@@ -34,7 +34,8 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     let metrics = telemetry::init_metrics()?;
     let stop = shutdown::at_signal()?;
     let listeners = Listeners::bind(config.grpc_addr, config.http_addr).await?;
-    let Some(store) = connect(&config, &stop).await? else { return Ok(()) };
+    let connected = waiting::answering(&listeners.http, &config, connect(&config, &stop)).await?;
+    let Some(store) = connected? else { return Ok(()) };
     store.check_fitness().await?;
     if !store.may_write_events_of(NEWEST_LEVEL) {
         tracing::info!("events that the release before can't read are refused until `userpool finish-upgrade`");

@@ -71,6 +71,27 @@ fn the_shown_configuration_is_valid() {
     settings.sms.expect("it is shown").check().expect("it is safe");
 }
 
+#[test]
+fn the_compose_file_is_of_this_release_and_sets_what_serve_takes() {
+    let (_, compose) = page("docker-compose.yml");
+    let image = concat!("\n  image: userpool:", env!("CARGO_PKG_VERSION"), "\n");
+    assert!(compose.contains(image), "the image has the version in Cargo.toml");
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").expect("there is a command `serve`");
+    let known: Vec<_> = serve.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+    let words = compose.split(|character: char| !character.is_ascii_uppercase() && character != '_');
+    let set: Vec<_> = words.filter(|word| word.starts_with("USERPOOL_")).collect();
+    assert!(set.len() > 5, "{set:?}");
+    let unknown: Vec<_> = set.into_iter().filter(|variable| !known.contains(variable)).collect();
+    assert_eq!(unknown, Vec::<&str>::new(), "no setting has these names");
+    let (_, rest) = compose.split_once("<<'TOML'\n").expect("it writes a configuration");
+    let (shown, _) = rest.split_once("TOML\n").expect("it ends");
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    std::fs::write(file.path(), shown).expect("it is ours");
+    let settings = Settings::read(file.path()).expect("every key is known");
+    settings.email.expect("it is there").check().expect("it is safe");
+}
+
 /// Key, flag, variable and meaning of an argument; `None` for `--config` and `--help`, which are no settings.
 fn setting(argument: &clap::Arg) -> Option<[String; 4]> {
     const SECTIONS: [&str; 6] = ["connections", "database", "kafka", "limits", "password-hash", "tls"];

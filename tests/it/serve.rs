@@ -26,7 +26,7 @@ use crate::support::dev::shared;
 use crate::support::http::{get, send};
 use crate::support::poll_until;
 use crate::support::postgres::Postgres;
-use crate::support::process::PATIENCE;
+use crate::support::process::{PATIENCE, Process};
 use crate::support::serve::{Installation, Serve, argument, https};
 use crate::support::smtp::{Protection, Relay, ca_file, until};
 use crate::support::wire;
@@ -94,6 +94,14 @@ fn a_configuration_is_checked_without_being_used() {
     let output = command.env("USERPOOL_KAFKA_BORKERS", "one:1").output().expect("the binary is there");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(printed.starts_with("USERPOOL_KAFKA_BORKERS is set, but no setting has that name\n"), "{printed}");
+
+    // A file or a Secret in a variable usually ends with a line break. What is wrong in one is not shown.
+    for (properties, expected) in [("sasl.password=hunter2\n", 0), ("\nssl.key.pem:hunter2\n", 2)] {
+        let mut command = installation.command(&["config", "check", "--config", argument(&path)]);
+        let output = command.env("USERPOOL_KAFKA_PROPERTIES", properties).output().expect("the binary is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(expected) && !said.contains("hunter2"), "{properties:?}: {said}");
+    }
 }
 
 #[test]
@@ -255,19 +263,22 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_waits_for_a_database_that_is_not_there_yet() {
-    let (mut process, database, address) = blocking(|| {
+async fn a_server_waits_for_a_database_that_is_not_there_yet_and_answers_for_its_health() {
+    let (mut process, database, [address, http]) = blocking(|| {
         let postgres = Postgres::start();
         postgres.create_database("late");
         let prepared = Installation::on(&postgres.url("late"));
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = nobody.local_addr().expect("an address");
-        drop(nobody);
+        let nobody = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let addresses = nobody.map(|listener| listener.local_addr().expect("an address"));
         let (_, port_and_rest) = prepared.database_url.rsplit_once(':').expect("a port");
         let port: u16 = port_and_rest.split('/').next().and_then(|port| port.parse().ok()).expect("a port");
-        let url = prepared.database_url.replace(&format!(":{port}/"), &format!(":{}/", address.port()));
+        let url = prepared.database_url.replace(&format!(":{port}/"), &format!(":{}/", addresses[0].port()));
         let late = Installation { database_url: url, ..prepared };
-        (late.spawn(&[], |_| {}), (postgres, port), address)
+        // Before it is ready, the server does not say where it listens.
+        let http = addresses[1].to_string();
+        let mut command = late.command(&["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", &http]);
+        command.args(["--public-url", "https://users.example"]).env("USERPOOL_SHUTDOWN_PAUSE", "0");
+        (Process::spawn(command), (postgres, port), addresses)
     })
     .await;
     while !process.log().contains("the database is not there yet") {
@@ -275,10 +286,22 @@ async fn a_server_waits_for_a_database_that_is_not_there_yet() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(process.output(), "");
+    let answer = async |path: &str| {
+        let answer = tokio::time::timeout(PATIENCE, get(http, path)).await.expect("it answers while it waits");
+        (answer.status, answer.text())
+    };
+    assert_eq!(answer("/healthz").await, (200, "ok".to_owned()));
+    for path in ["/readyz", "/metrics", "/"] {
+        assert_eq!(answer(path).await, (503, "the server waits for its database".to_owned()), "{path}");
+    }
+    // Callers who say nothing, or not all, hold nothing up.
+    let _silent = TcpStream::connect(http).await.expect("it accepts");
+    let mut half = TcpStream::connect(http).await.expect("it accepts");
+    half.write_all(b"GET /healthz HTTP/1.1\r\n").await.expect("it is read");
     let listener = TcpListener::bind(address).await.expect("the port is still free");
     tokio::spawn(forward(listener, database.1));
     let server = blocking(move || Serve::ready(process)).await;
-    assert_eq!(get(server.http, "/readyz").await.text(), "ready");
+    assert_eq!((server.http, answer("/readyz").await), (http, (200, "ready".to_owned())));
     blocking(move || drop((server, database))).await;
 }
 

@@ -75,13 +75,9 @@ app.kubernetes.io/component: migration
 {{- end }}
 {{- $_ := set $settings "tls" $tls }}
 {{- end }}
-{{- if .Values.email.passwordSecret.name }}
-{{- $file := printf "/etc/userpool/email/%s" .Values.email.passwordSecret.key }}
-{{- $_ := set $settings "email" (merge (dict "password-file" $file) (default dict $settings.email)) }}
-{{- end }}
-{{- if .Values.sms.authorizationSecret.name }}
-{{- $file := printf "/etc/userpool/sms/%s" .Values.sms.authorizationSecret.key }}
-{{- $_ := set $settings "sms" (merge (dict "authorization-file" $file) (default dict $settings.sms)) }}
+{{- range include "userpool.messageSecrets" . | fromYamlArray }}
+{{- $file := printf "/etc/userpool/%s/%s" .name .secret.key }}
+{{- $_ := set $settings .section (merge (dict .setting $file) (default dict (get $settings .section))) }}
 {{- end }}
 {{- $limits := default dict $settings.limits }}
 {{- if not (hasKey $limits "replicas") }}
@@ -103,6 +99,25 @@ app.kubernetes.io/component: migration
 {{- $path := append $.path (include "userpool.key" $key) }}
 {{- printf "\n[%s]\n" (join "." $path) }}
 {{- include "userpool.table" (dict "path" $path "table" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets for messages that are named: directory, section and setting of the file, the value. As YAML. */}}
+{{- define "userpool.messageSecrets" -}}
+{{- with .Values.email.passwordSecret }}
+{{- if .name }}
+- {name: email, section: email, setting: password-file, value: email.passwordSecret, secret: {{ toJson . }}}
+{{- end }}
+{{- end }}
+{{- with .Values.sms.authorizationSecret }}
+{{- if .name }}
+- {name: sms, section: sms, setting: authorization-file, value: sms.authorizationSecret, secret: {{ toJson . }}}
+{{- end }}
+{{- end }}
+{{- with .Values.sms.headersSecret }}
+{{- if .name }}
+- {name: sms-headers, section: sms, setting: headers-file, value: sms.headersSecret, secret: {{ toJson . }}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -223,11 +238,10 @@ failureThreshold: {{ .numbers.failureThreshold }}
 {{- if and (not $values.tls.terminatedElsewhere) (hasPrefix "http://" (index $values.settings "public-url")) }}
 {{- $wrong = append $wrong "settings.public-url has no TLS: use https, or set tls.terminatedElsewhere" }}
 {{- end }}
-{{- if and $values.email.passwordSecret.name (not $values.settings.email) }}
-{{- $wrong = append $wrong "email.passwordSecret is of no use without settings.email" }}
+{{- range include "userpool.messageSecrets" . | fromYamlArray }}
+{{- if not (get $values.settings .section) }}
+{{- $wrong = append $wrong (printf "%s is of no use without settings.%s" .value .section) }}
 {{- end }}
-{{- if and $values.sms.authorizationSecret.name (not $values.settings.sms) }}
-{{- $wrong = append $wrong "sms.authorizationSecret is of no use without settings.sms" }}
 {{- end }}
 {{- if and $values.kafka.propertiesSecret.name (not (dig "kafka" "brokers" "" $values.settings)) }}
 {{- $wrong = append $wrong "kafka.propertiesSecret is of no use without settings.kafka.brokers" }}

@@ -92,6 +92,11 @@ pub async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static
     }
 }
 
+/// The server has just started and has no database yet.
+pub async fn waiting() -> (StatusCode, &'static str) {
+    (StatusCode::SERVICE_UNAVAILABLE, "the server waits for its database")
+}
+
 /// The sentence for callers. The database's own message goes only to our log: it names hosts, accounts and versions.
 fn sentence(error: &UnfitDatabase) -> &'static str {
     match error {

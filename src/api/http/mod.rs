@@ -71,6 +71,12 @@ pub fn door(door: HttpDoor) -> Door {
     Door { router: for_pages.merge(confirmation).merge(own), crowded }
 }
 
+/// The door of a server that waits for its database: the process lives, and takes no calls yet.
+pub fn waiting() -> Door {
+    let router = Router::new().route("/healthz", get(health::healthz)).fallback(health::waiting);
+    Door { router: router.clone(), crowded: router }
+}
+
 /// Routes that tell about users or about the server, for operators.
 fn told(
     app: Arc<App>,

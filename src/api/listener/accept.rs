@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -24,6 +25,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 pub struct Incoming {
     connections: mpsc::Receiver<Connection>,
     guard: Arc<Guard>,
+    accepting: JoinHandle<()>,
 }
 
 impl Incoming {
@@ -34,13 +36,21 @@ impl Incoming {
         let limits = &guard.limits;
         let handshakes = Handshakes::new(limits.handshakes, limits.share_of(limits.handshakes));
         let door = Entrance { tls, guard: guard.clone(), handshakes, sender };
-        tokio::spawn(door.accept(listener));
-        Self { connections, guard }
+        let accepting = tokio::spawn(door.accept(listener));
+        Self { connections, guard, accepting }
     }
 
     /// The next connection; none once the listener has ended.
     pub async fn next(&mut self) -> Option<Connection> {
         self.connections.recv().await
+    }
+
+    /// Ends accepting. Once this returns, the listener is closed, and another one gets the next connection.
+    pub async fn close(self) {
+        drop(self.connections);
+        if let Err(error) = self.accepting.await {
+            tracing::error!(%error, "accepting connections failed");
+        }
     }
 
     /// The limits, and what callers use of them.

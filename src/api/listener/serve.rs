@@ -84,7 +84,7 @@ pub async fn serve(mut incoming: Incoming, door: Door, leaving: Leaving) {
         }
     }
     // No more connections are accepted.
-    drop(incoming);
+    incoming.close().await;
     while connections.join_next().await.is_some() {}
 }
 

@@ -5,10 +5,10 @@
 pub mod command;
 mod connections;
 mod limits;
+mod properties;
 mod server;
 mod variables;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -17,11 +17,13 @@ use ipnet::IpNet;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::config::properties::PropertiesParser;
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
 use crate::secret_file::{self, SecretFileError};
 
 pub use connections::ConnectionSettings;
 pub use limits::{CountSettings, LimitSettings, QuotaSettings};
+pub use properties::Properties;
 pub use server::{Problem, Problems, ServerConfig};
 pub use variables::unknown_variables;
 
@@ -169,9 +171,9 @@ pub struct KafkaSettings {
     #[arg(long = "kafka-replication", env = "USERPOOL_KAFKA_REPLICATION", value_name = "NUMBER")]
     pub replication: Option<u16>,
     /// Any setting of librdkafka, as `name=value`; in the variable one a line. For TLS and SASL.
-    #[arg(long = "kafka-property", env = "USERPOOL_KAFKA_PROPERTIES", hide_env_values = true, value_delimiter = '\n', value_parser = property, value_name = "NAME=VALUE")]
+    #[arg(long = "kafka-property", env = "USERPOOL_KAFKA_PROPERTIES", hide_env_values = true, value_parser = PropertiesParser, value_name = "NAME=VALUE")]
     #[serde(with = "properties")]
-    pub properties: Option<Vec<(String, Secret)>>,
+    pub properties: Option<Vec<Properties>>,
 }
 
 /// What a password's hash costs (argon2id): the section `[password-hash]`. A change is carried out user by user, at sign-in.
@@ -245,13 +247,13 @@ impl Settings {
     /// The name of a setting that is a secret, if there is one.
     fn secret(&self) -> Option<&'static str> {
         let (email, sms) = (self.email.as_ref(), self.sms.as_ref());
-        let property = |(name, _): &(String, Secret)| is_secret_property(name);
+        let mut properties = self.kafka.properties.iter().flatten().flatten();
         [
             ("database.url", self.database.url.as_ref().is_some_and(has_password)),
             ("email.password", email.is_some_and(|email| email.password.is_some())),
             ("sms.authorization", sms.is_some_and(|sms| sms.authorization.is_some())),
             ("sms.headers", sms.is_some_and(|sms| !sms.headers.is_empty())),
-            ("kafka.properties", self.kafka.properties.iter().flatten().any(property)),
+            ("kafka.properties", properties.any(|(name, _)| properties::is_secret(name))),
         ]
         .into_iter()
         .find_map(|(name, is_there)| is_there.then_some(name))
@@ -290,11 +292,6 @@ fn lay_over(below: &mut toml::Table, above: toml::Table) {
     }
 }
 
-/// Whether a property of librdkafka is a secret itself: paths, modes of use and certificates are none.
-fn is_secret_property(name: &str) -> bool {
-    [".password", ".passphrase", ".secret", ".key.pem", ".oauthbearer.config"].iter().any(|end| name.ends_with(end))
-}
-
 /// Whether a URL has a password, before the host or as a parameter. A malformed one counts as having one.
 fn has_password(url: &Secret) -> bool {
     Url::parse(&url.0)
@@ -311,28 +308,6 @@ fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
     let texts = Option::<Vec<String>>::deserialize(deserializer)?;
     let read = |texts: Vec<String>| texts.iter().map(|text| network(text)).collect::<Result<_, _>>();
     texts.map(read).transpose().map_err(serde::de::Error::custom)
-}
-
-fn property(text: &str) -> Result<(String, Secret), String> {
-    let (name, value) = text.split_once('=').ok_or("a property is NAME=VALUE")?;
-    Ok((name.trim().to_owned(), Secret(value.to_owned())))
-}
-
-/// In a file, properties are a table.
-mod properties {
-    use super::{BTreeMap, Deserialize, Secret, Serialize};
-
-    type Properties = Option<Vec<(String, Secret)>>;
-
-    pub fn serialize<S: serde::Serializer>(properties: &Properties, serializer: S) -> Result<S::Ok, S::Error> {
-        let map = properties.as_ref().map(|pairs| pairs.iter().cloned().collect::<BTreeMap<_, _>>());
-        map.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
-        let map = Option::<BTreeMap<String, Secret>>::deserialize(deserializer)?;
-        Ok(map.map(|map| map.into_iter().collect()))
-    }
 }
 
 #[cfg(test)]
@@ -368,38 +343,6 @@ mod tests {
                 }
             }
             std::fs::remove_file(&path).unwrap();
-        }
-    }
-
-    #[test]
-    fn secret_properties_are_told_apart_from_related_ones() {
-        for name in [
-            "sasl.password",
-            "ssl.key.password",
-            "ssl.keystore.password",
-            "ssl.key.pem",
-            "sasl.oauthbearer.config",
-            "sasl.oauthbearer.client.secret",
-            "sasl.oauthbearer.client.credentials.client.secret",
-            "sasl.oauthbearer.assertion.private.key.passphrase",
-            "sasl.oauthbearer.assertion.private.key.pem",
-        ] {
-            assert!(is_secret_property(name), "{name}");
-        }
-        for name in [
-            "ssl.ca.pem",
-            "ssl.certificate.pem",
-            "ssl.key.location",
-            "ssl.keystore.location",
-            "sasl.kerberos.keytab",
-            "sasl.oauthbearer.method",
-            "sasl.oauthbearer.client.id",
-            "sasl.oauthbearer.token.endpoint.url",
-            "sasl.oauthbearer.assertion.private.key.file",
-            "sasl.username",
-            "topic.metadata.refresh.sparse",
-        ] {
-            assert!(!is_secret_property(name), "{name}");
         }
     }
 
@@ -531,14 +474,14 @@ mod tests {
         assert_eq!((merged.region.as_deref(), merged.kafka.prefix.as_deref()), (Some("eu-north-1"), Some("q.")));
         assert_eq!(merged.kafka.brokers.as_deref(), Some("one:1"));
         assert_eq!(merged.email.unwrap().host, "smtp.example");
-        assert_eq!(merged.kafka.properties.unwrap().len(), 1);
+        assert_eq!(merged.kafka.properties.unwrap().concat().len(), 1);
         assert_eq!(merged.trusted_proxies.unwrap().len(), 2);
     }
 
     #[test]
     fn properties_of_the_command_line_are_pairs() {
         let settings = line(&["--kafka-property", "a=b=c", "--kafka-property", "d="]);
-        let expected = [("a", "b=c"), ("d", "")].map(|(name, value)| (name.to_owned(), Secret(value.to_owned())));
+        let expected = [("a", "b=c"), ("d", "")].map(|(name, value)| vec![(name.to_owned(), Secret(value.to_owned()))]);
         assert_eq!(settings.kafka.properties.unwrap(), expected);
         assert!(Line::try_parse_from(["userpool", "--kafka-property", "a"]).is_err());
     }

@@ -410,7 +410,8 @@ fn client_key(url: &Secret) -> Option<String> {
 fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem> {
     let Some(brokers) = settings.brokers else { return Ok(None) };
     let default = KafkaConfig::new(brokers);
-    let properties = settings.properties.into_iter().flatten().map(|(name, value)| (name, value.0)).collect();
+    let properties = settings.properties.into_iter().flatten().flatten();
+    let properties = properties.map(|(name, value)| (name, value.0)).collect();
     let config = KafkaConfig {
         prefix: settings.prefix.unwrap_or_default(),
         properties,
