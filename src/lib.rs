@@ -17,4 +17,5 @@ pub mod pages;
 pub mod proto;
 pub mod secret_file;
 pub mod store;
+pub mod telemetry;
 pub mod tokens;

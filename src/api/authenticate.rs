@@ -7,6 +7,7 @@ use http::HeaderMap;
 use subtle::ConstantTimeEq;
 
 use crate::api::listener::Peer;
+use crate::api::observation::Observation;
 use crate::api::operation::Operation;
 use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
@@ -18,21 +19,15 @@ use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{AccountSecret, ServiceAccount};
 
 /// A caller of whom only the headers and the connection are known.
-pub fn anonymous(
-    app: &App,
-    operation: Operation,
-    headers: &HeaderMap,
-    peer: Option<Peer>,
-    proxies: &TrustedProxies,
-) -> Caller {
+pub fn anonymous(call: &Observation, headers: &HeaderMap, peer: Option<Peer>, proxies: &TrustedProxies) -> Caller {
     Caller {
         developer: None,
         address: peer.map(|peer| proxies.caller_address(peer.address.ip(), headers)),
-        request_id: app.random.uuid().to_string(),
-        traceparent: traceparent(headers),
+        request_id: call.request_id().to_owned(),
+        trace_context: call.trace_context(),
         region: None,
         patience: grpc_timeout(headers),
-        operation: operation.info().name,
+        operation: call.operation().info().name,
         idempotency_key: idempotency_key(headers),
         command: None,
     }
@@ -121,14 +116,9 @@ pub async fn account(app: &App, id: &str) -> Result<Option<(ServiceAccount, Acco
 /// The header `idempotency-key` as it came. Two headers are joined to a value that is always refused.
 fn idempotency_key(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all("idempotency-key").iter();
-    values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).reduce(|all, value| all + " " + &value)
-}
-
-/// The trace context of a request, if it has the form that W3C gives it.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("traceparent")?.to_str().ok()?;
-    let plain = value.len() == 55 && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    plain.then(|| value.to_owned())
+    values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .reduce(|all, value| all + " " + value.as_str())
 }
 
 /// How long a gRPC caller waits: `grpc-timeout`, a number of up to eight digits with its unit.
@@ -185,13 +175,6 @@ mod tests {
             let (name, nanos) = [("H", 3_600_000_000_000), ("M", 60_000_000_000), ("S", 1_000_000_000), ("m", 1_000_000), ("u", 1_000), ("n", 1_u128)][unit];
             let read = grpc_timeout(&headers("grpc-timeout", &format!("{number}{name}")));
             prop_assert_eq!(read.map(|read| read.as_nanos()), Some(u128::from(number) * nanos));
-        }
-
-        #[test]
-        fn any_traceparent_is_taken_only_in_its_form(value in "[ -~]{0,60}") {
-            if let Some(taken) = traceparent(&headers("traceparent", &value)) {
-                prop_assert!(taken.len() == 55 && taken.chars().all(|character| character.is_ascii_hexdigit() || character == '-'));
-            }
         }
     }
 }

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::api::listener::Allowance;
 use crate::domain::error::{Error, Exception};
 use crate::limits::shares::Taken;
+use crate::telemetry::metrics;
 
 /// A request larger than this is refused.
 pub const LARGEST_BODY: usize = 1024 * 1024;
@@ -64,7 +65,7 @@ fn make_room(memory: &mut Taken, before: usize, now: usize) -> Result<(), Error>
 }
 
 fn refused() -> Error {
-    metrics::counter!("userpool_bodies_refused_total").increment(1);
+    metrics::BODIES_REFUSED.add(1, []);
     Error::too_many_requests()
 }
 

@@ -17,6 +17,7 @@ use crate::api::authenticate;
 use crate::api::body::{self, LARGEST_BODY, Whole};
 use crate::api::context::Context;
 use crate::api::listener::Peer;
+use crate::api::observation::{Observation, System};
 use crate::api::operation::{OPERATIONS, Operation};
 use crate::api::pipeline;
 use crate::api::status::status;
@@ -42,14 +43,7 @@ pub fn services(doors: &Doors) -> Router {
     let mut router = Router::new();
     for info in &OPERATIONS {
         let (doors, operation) = (doors.clone(), info.operation);
-        let method = move |request: http::Request<axum::body::Body>| {
-            let method = Method { doors: doors.clone(), operation };
-            async move {
-                let random = method.doors.app.random.clone();
-                let patience = authenticate::grpc_timeout(request.headers());
-                told_in_our_words(within(patience, unary(method, request)).await, &random)
-            }
-        };
+        let method = move |request: http::Request<axum::body::Body>| answered(doors.clone(), operation, request);
         router = router.route(info.path, axum::routing::post(method));
     }
     let random = doors.app.random.clone();
@@ -66,7 +60,19 @@ fn no_place(random: &Random) -> http::Response<tonic::body::Body> {
     status(&Error::too_many_requests(), &random.uuid().to_string()).into_http()
 }
 
-/// One call. Tonic would wait for a slow message without a limit, so it gets one that has arrived.
+/// One call, from its headers to its answer.
+async fn answered(
+    doors: Doors,
+    operation: Operation,
+    request: http::Request<axum::body::Body>,
+) -> http::Response<tonic::body::Body> {
+    let call = Observation::begin(System::Grpc, operation, request.headers(), &doors.app.random);
+    let patience = authenticate::grpc_timeout(request.headers());
+    let response = within(patience, &call, unary(Method { doors, call: call.clone() }, request));
+    told_in_our_words(call.run(response).await, &call)
+}
+
+/// The message of a call. Tonic would wait for a slow message without a limit, so it gets one that has arrived.
 async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http::Response<tonic::body::Body> {
     let (parts, body) = request.into_parts();
     match body::whole(body, FRAME, &parts.extensions).await {
@@ -75,19 +81,30 @@ async fn unary(method: Method, request: http::Request<axum::body::Body>) -> http
             let request = http::Request::from_parts(parts, tonic::body::Body::new(Full::new(bytes)));
             Grpc::new(BytesCodec).max_decoding_message_size(LARGEST_BODY).unary(method, request).await
         }
-        Err(error) => status(&error, &method.doors.app.random.uuid().to_string()).into_http(),
+        Err(error) => refusal(&method.call, error).into_http(),
     }
+}
+
+/// The status of a refusal, with which the call ends.
+fn refusal(call: &Observation, error: Error) -> Status {
+    let status = status(&error, call.request_id());
+    call.ended::<()>(&Err(error));
+    status
 }
 
 /// Ends a call at its deadline. Tonic would do so a moment later, with CANCELLED, and the caller would read that.
 async fn within(
     patience: Option<Duration>,
-    call: impl Future<Output = http::Response<tonic::body::Body>>,
+    call: &Observation,
+    response: impl Future<Output = http::Response<tonic::body::Body>>,
 ) -> http::Response<tonic::body::Body> {
     const MOMENT: Duration = Duration::from_millis(1);
-    let Some(patience) = patience else { return call.await };
-    let answer = tokio::time::timeout(patience.saturating_sub(MOMENT), call).await;
-    answer.unwrap_or_else(|_| Status::deadline_exceeded("The deadline of the call is over.").into_http())
+    let Some(patience) = patience else { return response.await };
+    let answer = tokio::time::timeout(patience.saturating_sub(MOMENT), response).await;
+    answer.unwrap_or_else(|_| {
+        call.deadline_exceeded();
+        Status::deadline_exceeded("The deadline of the call is over.").into_http()
+    })
 }
 
 /// A plain 404 would do for gRPC clients, but a web page could not tell it from a wrong address.
@@ -100,7 +117,7 @@ fn no_such_method(random: &Random) -> http::Response<tonic::body::Body> {
 /// that.
 fn told_in_our_words(
     response: http::Response<tonic::body::Body>,
-    random: &Random,
+    call: &Observation,
 ) -> http::Response<tonic::body::Body> {
     let refused = Status::from_header_map(response.headers()).filter(|status| status.details().is_empty());
     let message = match refused.as_ref().map(Status::code) {
@@ -108,13 +125,12 @@ fn told_in_our_words(
         Some(Code::Internal | Code::Unknown | Code::Cancelled) => "The request is not one message of gRPC.".to_owned(),
         _ => return response,
     };
-    let error = Error::new(Exception::SerializationException, message);
-    status(&error, &random.uuid().to_string()).into_http()
+    refusal(call, Error::new(Exception::SerializationException, message)).into_http()
 }
 
 struct Method {
     doors: Doors,
-    operation: Operation,
+    call: Observation,
 }
 
 impl UnaryService<Bytes> for Method {
@@ -122,30 +138,30 @@ impl UnaryService<Bytes> for Method {
     type Future = futures::future::BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        Box::pin(answer(self.doors.clone(), self.operation, request))
+        Box::pin(answer(self.doors.clone(), self.call.clone(), request))
     }
 }
 
-async fn answer(doors: Doors, operation: Operation, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+async fn answer(doors: Doors, call: Observation, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
     let peer = request.extensions().get::<Peer>().copied();
     let (metadata, _, body) = request.into_parts();
     let headers = metadata.into_headers();
-    let mut caller = authenticate::anonymous(&doors.app, operation, &headers, peer, &doors.proxies);
-    let request_id = caller.request_id.clone();
+    let operation = call.operation();
+    let mut caller = authenticate::anonymous(&call, &headers, peer, &doors.proxies);
     if authenticate::needs_account(operation) {
         match authenticate::developer(&doors.app, &headers, peer).await {
             Ok(developer) => caller.developer = Some(developer),
             Err(refused) => {
                 caller.developer = refused.developer;
                 pipeline::refused(&doors.app, &refused.error, &caller).await;
-                return Err(status(&refused.error, &request_id));
+                return Err(refusal(&call, refused.error));
             }
         }
     }
     let answer = pipeline::call(Context { operation, app: doors.app.clone(), caller }, body).await;
-    let answer = answer.map_err(|error| status(&error, &request_id))?;
-    let mut response = Response::new(answer);
-    if let Ok(value) = request_id.parse() {
+    call.ended(&answer);
+    let mut response = Response::new(answer.map_err(|error| status(&error, call.request_id()))?);
+    if let Ok(value) = call.request_id().parse() {
         response.metadata_mut().insert("x-request-id", value);
     }
     Ok(response)

@@ -8,6 +8,7 @@ pub mod context;
 pub mod grpc;
 pub mod http;
 pub mod listener;
+pub mod observation;
 pub mod once;
 pub mod operation;
 pub mod pipeline;

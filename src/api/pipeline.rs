@@ -22,46 +22,38 @@ use crate::proto::events::DeveloperCallRefused;
 use crate::proto::events::developer_activity::Activity;
 use crate::proto::userpool::v1::Authorization;
 use crate::store::service_accounts::{Role, ServiceAccount};
+use crate::telemetry::metrics;
 
 include!(concat!(env!("OUT_DIR"), "/dispatch.rs"));
 
 /// Runs a call of an authenticated caller. The body is the encoded request message; the result is the encoded response.
 pub async fn call(context: Context, body: Bytes) -> Result<Bytes, Error> {
-    let (info, app, caller) = (context.operation.info(), context.app.clone(), context.caller.clone());
+    let (operation, app, caller) = (context.operation, context.app.clone(), context.caller.clone());
     match dispatch(context, body).await {
-        Ok(answer) => {
-            count(info.name, "OK");
-            Ok(answer)
-        }
         Err(error) => {
-            let error = declared(info.operation, error, &caller);
+            let error = declared(operation, error);
             refused(&app, &error, &caller).await;
             Err(error)
         }
+        answer => answer,
     }
 }
 
-/// Handles every refusal, also that of a call that a door refused: counts it, logs internal errors, and records in
-/// `activity` which developer was refused.
+/// Handles every refusal, also that of a call that a door refused: logs internal errors, and records in `activity` which
+/// developer was refused.
 pub async fn refused(app: &App, error: &Error, caller: &Caller) {
-    count(caller.operation, error.exception.name());
     match error.exception {
         // No failure: what it is was told once, where it was decided.
         Exception::ServiceUnavailableException if error.cause.is_none() => {}
         Exception::InternalErrorException | Exception::ServiceUnavailableException => {
             let cause = error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
-            tracing::error!(operation = caller.operation, request_id = caller.request_id, cause, "a call failed");
+            tracing::error!(exception = error.exception.name(), cause, "a call failed");
         }
         Exception::AccessDeniedException
         | Exception::InvalidSignatureException
         | Exception::UnrecognizedClientException => record_refusal(app, error, caller).await,
         _ => {}
     }
-}
-
-/// Counts a call that has ended.
-pub fn count(operation: &'static str, outcome: &'static str) {
-    metrics::counter!("userpool_calls_total", "operation" => operation, "outcome" => outcome).increment(1);
 }
 
 /// The part that needs the operation's type. The generated dispatch calls it.
@@ -114,7 +106,7 @@ pub(crate) async fn spend_quota<Req: Request>(context: &Context, request: &Req) 
     let info = operation.info();
     let answers = matches!(operation, Operation::RespondToAuthChallenge | Operation::AdminRespondToAuthChallenge);
     app.limits.quotas.spend(info.quota, answers, &payer, &pool).map_err(|wait| {
-        metrics::counter!("userpool_quota_exceeded_total", "category" => info.quota.as_str_name()).increment(1);
+        metrics::QUOTA_EXCEEDED.add(1, [info.quota.as_str_name()]);
         Error::rate_exceeded(wait)
     })
 }
@@ -149,7 +141,7 @@ fn authorize(operation: Operation, account: Option<&ServiceAccount>, pool: Optio
 }
 
 /// An error that the operation does not list is our fault.
-fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
+fn declared(operation: Operation, error: Error) -> Error {
     let info = operation.info();
     if info.errors.contains(&error.exception) || COMMON_EXCEPTIONS.contains(&error.exception) {
         return error;
@@ -158,13 +150,8 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
     if error.exception == Exception::LimitExceededException {
         return Error { exception: Exception::TooManyRequestsException, ..error };
     }
-    tracing::error!(
-        operation = info.name,
-        exception = error.exception.name(),
-        request_id = caller.request_id,
-        "an exception that the operation does not list"
-    );
-    metrics::counter!("userpool_undeclared_exceptions_total", "operation" => info.name).increment(1);
+    tracing::error!(exception = error.exception.name(), "an exception that the operation does not list");
+    metrics::UNDECLARED_EXCEPTIONS.add(1, [info.name]);
     Error::internal(error)
 }
 
@@ -172,8 +159,7 @@ fn declared(operation: Operation, error: Error, caller: &Caller) -> Error {
 async fn record_refusal(app: &App, error: &Error, caller: &Caller) {
     let Some(account) = caller.account() else { return };
     let Some(left_out) = app.refusals.take(&account.access_key_id, error.exception) else {
-        let exception = error.exception.name();
-        metrics::counter!("userpool_unrecorded_refusals_total", "exception" => exception).increment(1);
+        metrics::UNRECORDED_REFUSALS.add(1, [error.exception.name()]);
         return;
     };
     let fact = Activity::CallRefused(DeveloperCallRefused {

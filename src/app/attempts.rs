@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::app::Failure;
 use crate::domain::error::{Error, Exception};
 use crate::store::error::StoreError;
+use crate::telemetry::metrics;
 
 const MOST_TRIES: usize = 5;
 
@@ -30,7 +31,7 @@ impl Tries {
             Failure::Refused(error) => return Err(error),
             Failure::Store(error) if !error.is_collision() => return Err(error.into()),
             Failure::Store(error) => {
-                metrics::counter!("userpool_commit_collisions_total").increment(1);
+                metrics::COMMIT_COLLISIONS.add(1, []);
                 error
             }
             Failure::Outdated => StoreError::Stale,

@@ -10,6 +10,7 @@ use crate::store::answers::NamedCommand;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
+use crate::telemetry::trace::TraceContext;
 
 /// What is known about a call besides its message.
 #[derive(Clone, Debug)]
@@ -20,8 +21,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The id of the request, which the caller gets, too.
     pub request_id: String,
-    /// The W3C trace context, if it came well-formed.
-    pub traceparent: Option<String>,
+    /// Where the call's effects belong in a trace: in its own span, else where its caller says.
+    pub trace_context: Option<TraceContext>,
     /// The region in the AWS signature: pools that the call creates belong to it.
     pub region: Option<String>,
     /// How long the caller waits, from `grpc-timeout`.
@@ -80,7 +81,7 @@ impl Caller {
             actor: Actor { kind, id: id.into(), credential_id },
             operation: self.operation,
             request_id: self.request_id.clone(),
-            traceparent: self.traceparent.clone(),
+            trace_context: self.trace_context,
             address: self.address,
             command: self.command.clone(),
             patience: self.patience,

@@ -239,8 +239,7 @@ impl NamedThroughClient {
 
     /// Refuses a guess after too many from the caller's network. The commit that follows asserts it.
     pub fn refuse_many_guesses(&self, app: &App, at: Timestamp) -> Result<(), Error> {
-        let wait = self.guess_limit(app).and_then(|limited| limited.rate.wait(self.found.arrival, at));
-        wait.map_or(Ok(()), |wait| Err(Error::limit_exceeded_for(wait)))
+        self.guess_limit(app).map_or(Ok(()), |limited| limited.check(self.found.arrival, at))
     }
 
     /// The row with which a guess spends the limit if it is wrong, or asserts it.

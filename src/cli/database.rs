@@ -55,7 +55,7 @@ pub fn operator_origin(operation: &'static str) -> Origin {
         actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },
         operation,
         request_id: Random::default().uuid().to_string(),
-        traceparent: None,
+        trace_context: None,
         address: None,
         command: None,
         patience: None,

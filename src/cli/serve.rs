@@ -11,7 +11,8 @@ use crate::app::hashing::Hasher;
 use crate::cli::config::{ConfigArguments, ServerConfig, unknown_variables};
 use crate::cli::server::{self, Listeners, Services};
 use crate::cli::shutdown::{self, Shutdown};
-use crate::cli::{telemetry, waiting};
+use crate::cli::telemetry::Telemetry;
+use crate::cli::waiting;
 use crate::delivery::Way;
 use crate::environment::Random;
 use crate::kafka::relay::Relay;
@@ -24,14 +25,19 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Runs until SIGTERM or Ctrl-C.
 pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     let config = arguments.server()?;
-    telemetry::init_logs(config.log_format);
+    let telemetry = Telemetry::start(config.log_format)?;
+    let served = serve(config, &telemetry).await;
+    telemetry.stop().await;
+    served
+}
+
+async fn serve(config: ServerConfig, telemetry: &Telemetry) -> anyhow::Result<()> {
     for name in unknown_variables() {
         tracing::warn!(name, "a variable is set, but no setting has that name");
     }
     for caution in &config.cautions {
         tracing::warn!("{caution}");
     }
-    let metrics = telemetry::init_metrics()?;
     let stop = shutdown::at_signal()?;
     let listeners = Listeners::bind(config.grpc_addr, config.http_addr).await?;
     let connected = waiting::answering(&listeners.http, &config, connect(&config, &stop)).await?;
@@ -58,7 +64,7 @@ pub async fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
     announce(&listeners, &config)?;
     let services = Services {
         app,
-        metrics,
+        metrics: telemetry.prometheus(),
         delivery: config.delivery,
         proxies: config.proxies,
         relay,

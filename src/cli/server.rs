@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusHandle;
+use opentelemetry_prometheus_text_exporter::PrometheusExporter;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use crate::delivery::{self, Way};
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
 use crate::store::Store;
+use crate::telemetry::metrics;
 
 /// How often idle counts in memory are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
@@ -74,7 +75,7 @@ pub struct Services {
     /// The application that operations run on.
     pub app: Arc<App>,
     /// The metrics that `/metrics` shows.
-    pub metrics: PrometheusHandle,
+    pub metrics: PrometheusExporter,
     /// How messages are delivered.
     pub delivery: Way,
     /// Proxies that we believe about the caller's address.
@@ -94,6 +95,7 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
     let proxies = Arc::new(services.proxies.clone());
     let [grpc, http] = Guard::pair(services.limits.clone(), proxies.clone());
     let http_address = listeners.http_addr()?;
+    observe(&services.app, &grpc, &http);
     let grpc = Incoming::new(listeners.grpc, services.tls.clone(), grpc);
     let http = Incoming::new(listeners.http, services.tls.clone(), http);
     let doors = Doors { app: services.app.clone(), proxies };
@@ -122,6 +124,18 @@ pub async fn serve(listeners: Listeners, services: Services, shutdown: Shutdown)
         tracing::warn!("connections are still in use: they end with the process");
     }
     served
+}
+
+/// Shows from now on what is in use.
+fn observe(app: &App, grpc: &Arc<Guard>, http: &Arc<Guard>) {
+    app.store.observe();
+    app.hasher.observe();
+    let (grpc, http) = (Arc::downgrade(grpc), Arc::downgrade(http));
+    metrics::CONNECTIONS.by(move || {
+        let doors = [("grpc", grpc.upgrade()), ("http", http.upgrade())];
+        let open = doors.into_iter().filter_map(|(door, guard)| Some((guard?.open_connections() as f64, [door])));
+        open.collect()
+    });
 }
 
 async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::Result<JoinSet<()>> {

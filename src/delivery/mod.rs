@@ -1,6 +1,7 @@
 //! Delivery of messages to people.
 
 mod body;
+mod measures;
 mod plain_text;
 pub mod settings;
 mod sms;

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
+use tracing::Span;
 
 use crate::delivery::DeliveryError;
 use crate::delivery::body::{BodyTemplate, BodyValues};
 use crate::delivery::settings::{self, SettingsError, SmsSettings};
 use crate::domain::message::Message;
+use crate::telemetry::trace::TraceContext;
 
 /// A gateway that sends SMS.
 #[derive(Debug)]
@@ -59,6 +61,10 @@ impl Gateway {
         let sender = self.settings.sender.as_deref().unwrap_or_default();
         let body = self.template.filled(BodyValues { to: &message.to, message: &message.body, sender });
         let request = self.client.post(self.url.clone()).header(CONTENT_TYPE, self.template.content_type()).body(body);
+        let request = match TraceContext::of(&Span::current()) {
+            Some(context) => request.header("traceparent", context.to_string()),
+            None => request,
+        };
         let status = match request.send().await {
             Ok(response) => response.status(),
             Err(error) if error.is_timeout() => {

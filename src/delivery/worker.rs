@@ -9,12 +9,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use crate::delivery::{DeliveryError, Way};
+use crate::delivery::{DeliveryError, Way, measures};
 use crate::domain::message::Medium;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::outbox::{CLAIM, Claimed, Turn};
+use crate::telemetry::{metrics, trace};
 
 /// How often the outbox is read without a notification.
 const POLL: Duration = Duration::from_millis(500);
@@ -26,7 +29,8 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 pub async fn run(store: Store, way: Way, stop: CancellationToken) {
     tokio::join!(
         deliver_all(store.clone(), way.clone(), Medium::Email, stop.clone()),
-        deliver_all(store, way, Medium::Sms, stop)
+        deliver_all(store.clone(), way, Medium::Sms, stop.clone()),
+        measures::run(store, stop),
     );
 }
 
@@ -51,7 +55,8 @@ async fn deliver_all(store: Store, way: Way, medium: Medium, stop: CancellationT
             }
             Ok(claimed) => {
                 for message in claimed {
-                    under_way.spawn(deliver(store.clone(), way.clone(), message));
+                    let span = trace::continued(message.trace_context, || span(&message));
+                    under_way.spawn(deliver(store.clone(), way.clone(), message).instrument(span));
                 }
             }
             Err(error) => {
@@ -70,13 +75,26 @@ async fn claim(store: &Store, medium: Medium, turn: &mut Turn, free: usize) -> R
     }
 }
 
+/// The span of an attempt at a message, in the trace of the call that caused the message.
+fn span(claimed: &Claimed) -> Span {
+    tracing::info_span!(
+        target: trace::ROOT,
+        "deliver",
+        otel.name = format!("deliver {}", claimed.message.medium.name()),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        userpool.message.id = %claimed.id,
+        userpool.message.attempts = claimed.attempts,
+    )
+}
+
 /// One attempt at one message, and the record of its result.
 async fn deliver(store: Store, way: Way, claimed: Claimed) {
     let until = Instant::now() + CLAIM / 2;
     let result = way.deliver(&store, &claimed).await;
-    if result.is_ok() {
-        let medium = claimed.message.medium.name();
-        metrics::counter!("userpool_messages_delivered_total", "medium" => medium).increment(1);
+    match &result {
+        Ok(()) => metrics::MESSAGES_DELIVERED.add(1, [claimed.message.medium.name()]),
+        Err(_) => drop(Span::current().record("otel.status_code", "ERROR")),
     }
     // Until the claim ends, no other worker takes the message: time to record the delivery, which would be lost otherwise.
     while let Err(error) = record(&store, &way, &claimed, &result).await {
@@ -102,7 +120,7 @@ async fn record(
         Err(error @ (DeliveryError::Failed(_) | DeliveryError::Store(_))) => {
             let (medium, attempts) = (claimed.message.medium.name(), claimed.attempts);
             tracing::warn!(%error, id = %claimed.id, pool = %claimed.user_pool_id, medium, attempts, "a message is tried again");
-            metrics::counter!("userpool_messages_failed_total", "medium" => medium).increment(1);
+            metrics::MESSAGES_FAILED.add(1, [medium]);
             let next_at = store.clock.now().plus_seconds(back_off_seconds(attempts));
             store.message_failed(claimed, next_at, &error.to_string()).await
         }

@@ -62,6 +62,8 @@ pub struct Error {
     pub fields: Vec<FieldViolation>,
     /// How long the caller has to wait before another attempt, if that is known.
     pub retry_after: Option<Duration>,
+    /// The limit that refuses, by the name that its metric has.
+    pub limit: Option<&'static str>,
     /// The internal error; never shown to a caller.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -70,7 +72,7 @@ pub struct Error {
 impl Error {
     /// A refusal with a message.
     pub fn new(exception: Exception, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { exception, message: message.into(), fields: Vec::new(), retry_after: None, cause: None }
+        Self { exception, message: message.into(), fields: Vec::new(), retry_after: None, limit: None, cause: None }
     }
 
     /// The server's own fault.
@@ -138,15 +140,16 @@ impl Error {
         Self::new(Exception::PasswordResetRequiredException, "Password reset required for the user")
     }
 
-    /// More attempts or codes than are allowed.
+    /// More attempts or codes than are allowed, for one user or name.
     pub fn limit_exceeded() -> Self {
-        Self::new(Exception::LimitExceededException, "Attempt limit exceeded, please try after some time.")
+        let message = "Attempt limit exceeded, please try after some time.";
+        Self { limit: Some("by_user"), ..Self::new(Exception::LimitExceededException, message) }
     }
 
-    /// The same, with the time until the next one is allowed. An operation that does not declare the exception answers
-    /// `TooManyRequestsException` instead.
-    pub fn limit_exceeded_for(wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..Self::limit_exceeded() }
+    /// The same for a limit with a name of its own, with the time until the next one is allowed. An operation that does
+    /// not declare the exception answers `TooManyRequestsException` instead.
+    pub fn limit_exceeded_for(wait: Duration, limit: &'static str) -> Self {
+        Self { retry_after: Some(wait), limit: Some(limit), ..Self::limit_exceeded() }
     }
 
     /// More calls of a category than its quota allows.

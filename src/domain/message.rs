@@ -6,7 +6,7 @@ use crate::domain::addresses::is_email;
 use crate::proto::events::UserPoolSettings;
 
 /// The medium of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Medium {
@@ -15,6 +15,9 @@ pub enum Medium {
 }
 
 impl Medium {
+    /// Both media.
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+
     /// Cognito's name of the medium.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 
 /// A rate: at most this many in a period.
@@ -31,6 +32,14 @@ pub enum RateKind {
 }
 
 impl RateKind {
+    const ALL: [Self; 5] =
+        [Self::CodesToAddress, Self::CodesByCaller, Self::SmsByCaller, Self::GuessesByCaller, Self::PasswordChanges];
+
+    /// The kind with this value in the column `kind`.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The value of the column `kind`.
     pub fn name(self) -> &'static str {
         match self {
@@ -52,6 +61,14 @@ pub struct Limited {
     pub key: Vec<u8>,
     /// How often it may happen.
     pub rate: Rate,
+}
+
+impl Limited {
+    /// Refuses one more now, if this limit is reached.
+    pub fn check(&self, arrival: Option<Arrival>, at: Timestamp) -> Result<(), Error> {
+        let wait = self.rate.wait(arrival, at);
+        wait.map_or(Ok(()), |wait| Err(Error::limit_exceeded_for(wait, self.kind.name())))
+    }
 }
 
 /// The theoretical arrival time of the algorithm: from then on nothing is remembered. If it is absent or in the past,

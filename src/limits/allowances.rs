@@ -9,6 +9,7 @@ use crate::domain::message::Medium;
 use crate::domain::rate::{Limited, Rate, RateKind};
 use crate::limits::quotas::{QuotaFigures, Quotas};
 use crate::limits::throttle::Throttle;
+use crate::telemetry::metrics;
 
 /// The most that is allowed in an hour; quotas count per second. 0 removes a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +111,7 @@ impl Limits {
     /// Counts a code that is requested through a client. Refused beyond this replica's share.
     pub fn spend_code_by_client(&self, client: &ClientId) -> Result<(), Error> {
         let Some(throttle) = &self.codes_by_client else { return Ok(()) };
-        throttle.spend(client).map_err(Error::limit_exceeded_for)
+        throttle.spend(client).map_err(|wait| Error::limit_exceeded_for(wait, "codes_by_client"))
     }
 
     /// Whether a pool records one more fact about an unknown user or about a password that was not checked. Without a
@@ -118,7 +119,7 @@ impl Limits {
     pub fn records(&self, pool: &UserPoolId) -> bool {
         let is_recorded = self.facts.spend(pool).is_ok();
         if !is_recorded {
-            metrics::counter!("userpool_activity_left_out_total").increment(1);
+            metrics::ACTIVITY_LEFT_OUT.add(1, []);
         }
         is_recorded
     }

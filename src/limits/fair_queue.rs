@@ -104,6 +104,11 @@ impl<Group: Clone + Eq + Hash, Member: Clone + Eq + Hash, Waiter> FairQueue<Grou
         Self { groups: Ring::default(), bounds }
     }
 
+    /// The number of waiters.
+    pub fn len(&self) -> usize {
+        self.groups.waiting()
+    }
+
     /// Whether the queue has no waiters.
     pub fn is_empty(&self) -> bool {
         self.groups.turns.is_empty()

@@ -65,6 +65,11 @@ impl Shares {
         Portion { shares: self.clone(), held: None }
     }
 
+    /// The amount that is taken by all.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     fn take(&self, held: Option<&Held>, amount: usize) -> bool {
         let Some(held) = held else { return add(&self.taken, amount, self.most) };
         if !add(&held.taken, amount, self.most_of_one) {

@@ -16,6 +16,7 @@ use crate::store::commit::{ActivityRow, NewFact, append_activity};
 use crate::store::connections::Lent;
 use crate::store::error::StoreError;
 use crate::store::metadata::Origin;
+use crate::store::wake::News;
 use crate::store::{Store, to_database};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -98,7 +99,7 @@ impl Store {
     /// Appends facts outside a commit.
     pub(crate) async fn append_facts(&self, pool: &UserPoolId, rows: Vec<ActivityRow>) -> Result<(), StoreError> {
         let (store, pool) = (self.clone(), pool.clone());
-        self.to_its_end(async move {
+        self.to_its_end(News::Events, async move {
             let mut lent = store.connections.lend().await?;
             let appended = append_alone(&mut lent, &pool, &rows).await;
             match (lent.settled(appended), rows.first().map(ActivityRow::recorded)) {

@@ -29,8 +29,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::query::Query;
 use sqlx::{Connection, Describe, Either, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr, Transaction};
+use tracing::Instrument;
 
 use crate::store::error::{StoreError, ends_connection};
+use crate::telemetry::{metrics, trace};
 
 /// How long a connection is kept. Then the pool may check it, and close it for its age.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -111,13 +113,18 @@ impl Connections {
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        match self.fetch_once(query()).await {
-            Err(error) if error.is_connection_lost() => {
-                tracing::debug!(%error, "a read is sent again");
-                self.fetch_once(query()).await
+        let fetched = async {
+            match self.fetch_once(query()).await {
+                Err(error) if error.is_connection_lost() => {
+                    tracing::debug!(%error, "a read is sent again");
+                    self.fetch_once(query()).await
+                }
+                fetched => fetched,
             }
-            fetched => fetched,
-        }
+        };
+        let span =
+            tracing::info_span!(target: trace::STEP, "read", otel.kind = "client", db.system.name = "postgresql");
+        fetched.instrument(span).await
     }
 
     async fn fetch_once(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>, StoreError> {
@@ -157,6 +164,25 @@ impl Connections {
             drop(self.kept().pop());
         }
         self.pool.acquire().await.map_err(StoreError::NoConnection)
+    }
+
+    /// Shows from now on how many connections there are, and who waits for one.
+    pub fn observe(self: &Arc<Self>) {
+        const POOL: &str = "userpool";
+        let this = Arc::downgrade(self);
+        metrics::DATABASE_CONNECTIONS.by(move || {
+            let Some(this) = this.upgrade() else { return Vec::new() };
+            let idle = this.pool.num_idle() + this.kept().len();
+            let used = (this.pool.size() as usize).saturating_sub(idle);
+            vec![(idle as f64, [POOL, "idle"]), (used as f64, [POOL, "used"])]
+        });
+        let most = self.pool.options().get_max_connections();
+        metrics::DATABASE_CONNECTIONS_MOST.by(move || vec![(f64::from(most), [POOL])]);
+        let this = Arc::downgrade(self);
+        metrics::DATABASE_WAITING.by(move || {
+            let waiting = this.upgrade().map(|this| this.waiting.load(Ordering::SeqCst));
+            waiting.map(|waiting| (waiting as f64, [POOL])).into_iter().collect()
+        });
     }
 
     /// Gives back all idle connections, kept or not: the pool checks each and drops dead ones.

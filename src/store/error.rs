@@ -291,7 +291,10 @@ impl From<StoreError> for Error {
             StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => Self::invalid_session(),
-            StoreError::Limited { wait, .. } => Self { retry_after: *wait, ..Self::limit_exceeded() },
+            StoreError::Limited { kind, wait } => {
+                let limit = RateKind::by_name(kind).map(RateKind::name);
+                Self { retry_after: *wait, limit, ..Self::limit_exceeded() }
+            }
             StoreError::EventTooLarge { most, .. } => Self::invalid_parameter(format!(
                 "The change is too large: what is recorded of it has more than {most} bytes."
             )),

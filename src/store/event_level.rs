@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::proto::NEWEST_LEVEL;
 use crate::store::Store;
 use crate::store::error::StoreError;
+use crate::telemetry::metrics;
 
 /// How often to ask whether an upgrade is finished.
 const ASK: Duration = Duration::from_secs(5);
@@ -90,7 +91,7 @@ impl Store {
             return Ok(());
         }
         let Needed { kind, level: needed } = event;
-        metrics::counter!("userpool_events_refused_total", "type" => kind).increment(1);
+        metrics::EVENTS_REFUSED.add(1, [kind]);
         if !self.event_level.told.swap(true, Ordering::SeqCst) {
             tracing::warn!(
                 kind,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::personal::Sealed;
 use crate::store::answers::NamedCommand;
+use crate::telemetry::trace::TraceContext;
 
 /// The actor who caused an event or a fact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +46,8 @@ pub struct Origin {
     pub operation: &'static str,
     /// The id of the request, which the caller reads too.
     pub request_id: String,
-    /// The W3C trace context, if the caller sent one.
-    pub traceparent: Option<String>,
+    /// Where the command belongs in a trace, if it is traced or its caller says so.
+    pub trace_context: Option<TraceContext>,
     /// The caller's IP address, if it is known.
     pub address: Option<IpAddr>,
     /// The command with its idempotency key, if the caller gave one.
@@ -64,7 +65,7 @@ pub struct Metadata {
     pub operation: String,
     /// The id of the request.
     pub request_id: String,
-    /// The W3C trace context, if the caller sent one.
+    /// The header `traceparent` of what this row causes, if the command belongs to a trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The caller's address, sealed.
@@ -79,8 +80,13 @@ impl Metadata {
             actor: origin.actor.clone(),
             operation: origin.operation.to_owned(),
             request_id: origin.request_id.clone(),
-            traceparent: origin.traceparent.clone(),
+            traceparent: origin.trace_context.map(|context| context.to_string()),
             address,
         }
+    }
+
+    /// The trace that the row's command belongs to.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.traceparent.as_ref()?.parse().ok()
     }
 }

@@ -98,6 +98,11 @@ impl Store {
         self.connections.close().await;
     }
 
+    /// Shows from now on how the connections are used.
+    pub fn observe(&self) {
+        self.connections.observe();
+    }
+
     /// Wakes the workers of this process when there is work.
     pub fn wake(&self) -> &Wake {
         &self.wake

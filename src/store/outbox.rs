@@ -7,6 +7,7 @@
 //! reason, until an operator retries it or its time in the table is over. Reasons are plain text and don't reveal the
 //! recipient.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::Row;
@@ -21,6 +22,8 @@ use crate::domain::time::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::seal::{FieldClass, Place};
 use crate::store::{Store, from_database, to_database};
+use crate::telemetry::metrics;
+use crate::telemetry::trace::TraceContext;
 
 /// How long no other worker takes a claimed message. An attempt ends well before.
 pub const CLAIM: Duration = Duration::from_secs(60);
@@ -48,6 +51,8 @@ pub struct Claimed {
     pub attempts: i32,
     /// The message, unsealed and ready to be sent.
     pub message: Message,
+    /// The trace of the call that caused the message, if it belongs to one.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// Whose turn it is: pools take turns in the order of their ids, and then start again.
@@ -126,7 +131,7 @@ with recursive turns (user_pool_id, is_due, around, found) as (
 ), claimed as (
     update outbox o set attempts = attempts + 1, sending = true, next_at = $1 + $3 * interval '1 second'
     from due where o.user_pool_id = due.user_pool_id and o.id = due.id
-    returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason
+    returning o.user_pool_id, o.id, o.owner, o.sealed, o.attempts, o.medium, o.purpose, o.expires_at, o.reason, o.traceparent
 )
 select c.*, k.key_id, k.wrapped, last.user_pool_id as last, last.around,
     c.purpose is not null and not exists (
@@ -157,6 +162,17 @@ pub struct Waiting {
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub reason: Option<String>,
+}
+
+/// How much is in the outbox, for one medium.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that are to be sent.
+    pub waiting: i64,
+    /// Messages that were given up.
+    pub dead: i64,
+    /// When the oldest waiting message was written.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A filter for messages in the outbox.
@@ -242,7 +258,9 @@ impl Store {
         let place = Place { pool: &user_pool_id, stream: &StreamId::user(owner), class: FieldClass::Message };
         let opened = key.open(place, &Sealed(row.try_get("sealed")?))?;
         let message = serde_json::from_slice(&opened)?;
-        Ok(Claimed { id, attempts: row.try_get("attempts")?, owner, message, user_pool_id })
+        let traceparent: Option<&str> = row.try_get("traceparent")?;
+        let trace_context = traceparent.and_then(|text| text.parse().ok());
+        Ok(Claimed { id, attempts: row.try_get("attempts")?, owner, message, user_pool_id, trace_context })
     }
 
     /// Abandons a message: it stays with the reason, and is not tried again unless an operator asks for it.
@@ -254,8 +272,8 @@ impl Store {
         reason: &str,
     ) -> Result<(), StoreError> {
         tracing::error!(%id, %pool, medium, reason, "a message is given up");
-        let medium = medium.unwrap_or("unknown").to_owned();
-        metrics::counter!("userpool_messages_dead_total", "medium" => medium).increment(1);
+        let known = Medium::ALL.into_iter().map(Medium::name).find(|name| Some(*name) == medium);
+        metrics::MESSAGES_DEAD.add(1, [known.unwrap_or("unknown")]);
         sqlx::query("update outbox set dead = true, sending = false, reason = $3 where user_pool_id = $1 and id = $2")
             .bind(pool.as_str())
             .bind(id)
@@ -295,6 +313,27 @@ impl Store {
     pub async fn message_refused(&self, claimed: &Claimed, reason: &str) -> Result<(), StoreError> {
         let medium = claimed.message.medium.name();
         self.bury_message(&claimed.user_pool_id, claimed.id, Some(medium), reason).await
+    }
+
+    /// How much is in the outbox, by medium. A medium without messages is absent.
+    pub async fn outbox_depths(&self) -> Result<HashMap<Medium, Depth>, StoreError> {
+        let rows = sqlx::query(
+            "select coalesce(medium, 'EMAIL') as medium, count(*) filter (where not dead) as waiting,
+                 count(*) filter (where dead) as dead, min(id::text) filter (where not dead) as oldest
+             from outbox where kind in ('message', 'invitation') group by 1",
+        )
+        .fetch_all(&self.database)
+        .await?;
+        let mut depths = HashMap::new();
+        for row in &rows {
+            let name: &str = row.try_get("medium")?;
+            let oldest: Option<Uuid> = row.try_get::<Option<&str>, _>("oldest")?.and_then(|id| id.parse().ok());
+            // The id begins with the time in milliseconds.
+            let oldest = oldest.map(|id| Timestamp((id.as_u128() >> 80) as i64));
+            let depth = Depth { waiting: row.try_get("waiting")?, dead: row.try_get("dead")?, oldest };
+            depths.extend(Medium::ALL.into_iter().find(|medium| medium.name() == name).map(|medium| (medium, depth)));
+        }
+        Ok(depths)
     }
 
     /// The waiting and abandoned messages, oldest first.

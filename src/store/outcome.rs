@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::ids::UserPoolId;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::wake::News;
+use crate::telemetry::{metrics, trace};
 
 /// How long the database is asked, unless the caller says how long they wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -66,20 +68,24 @@ impl Store {
         }
     }
 
-    /// Runs a write to its end in a task of its own, even if the caller goes away.
-    pub(crate) async fn to_its_end<F>(&self, write: F) -> Result<(), StoreError>
+    /// Runs a write to its end in a task of its own, even if the caller goes away. Then the workers hear of its news.
+    pub(crate) async fn to_its_end<F>(&self, news: News, write: F) -> Result<(), StoreError>
     where
         F: Future<Output = Result<(), StoreError>> + Send + 'static,
     {
         let wake = self.wake.clone();
-        tokio::spawn(async move {
+        let write = async move {
+            let began = Instant::now();
             let result = write.await;
+            metrics::COMMIT_DURATION.record(began.elapsed(), [ending(&result)]);
             if result.is_ok() {
-                wake.committed(News::Events);
+                wake.committed(news);
             }
             result
-        })
-        .await?
+        };
+        let span =
+            tracing::info_span!(target: trace::STEP, "commit", otel.kind = "client", db.system.name = "postgresql");
+        tokio::spawn(write.instrument(span).in_current_span()).await?
     }
 
     /// Whether a fact was recorded, and with it the rest of its statement or transaction. A transaction that is still
@@ -94,6 +100,16 @@ impl Store {
         .fetch_one(&self.database)
         .await?;
         Ok(recorded)
+    }
+}
+
+/// How a write ended, for its metric.
+fn ending(result: &Result<(), StoreError>) -> &'static str {
+    match result {
+        Ok(()) => "written",
+        Err(error) if error.is_collision() => "collided",
+        Err(StoreError::Limited { .. }) => "limited",
+        Err(_) => "failed",
     }
 }
 

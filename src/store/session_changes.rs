@@ -13,6 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::outcome::find_out;
+use crate::store::wake::News;
 use crate::store::{Store, to_database};
 
 /// Replaces the refresh token of a session by the next one; sent again, it also accepts the result of the first time.
@@ -39,7 +40,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (pool, session) = (pool.clone(), session.clone());
         let store = self.clone();
-        self.to_its_end(async move {
+        self.to_its_end(News::Events, async move {
             let rotated = match store.rotate(&pool, &session, at, Again(false)).await {
                 Err(error) if error.is_connection_lost() => {
                     store.connections.look_at_all();
@@ -84,7 +85,7 @@ impl Store {
         let (owner, key) = (&*user.state.sub.to_string(), Some(&*user.key));
         let row = self.fact_row(NewFact { pool: &pool.id, owner, origin, key, fact, at }).await?;
         let (store, pool, patience) = (self.clone(), pool.id.clone(), origin.patience);
-        self.to_its_end(async move {
+        self.to_its_end(News::Events, async move {
             let mut lent = store.connections.lend().await?;
             let ended = end(&mut lent, &pool, session, &row).await;
             match lent.settled(ended) {

@@ -28,6 +28,7 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Failures, VersionedAttempts};
 use crate::store::seal::DataKey;
+use crate::store::wake::News;
 use crate::store::{sessions, to_database};
 
 /// Where a sign-in comes from, and where its facts go.
@@ -266,7 +267,7 @@ impl Store {
             row,
         };
         let (store, limited) = (self.clone(), attempt.limited);
-        let written = self.to_its_end(async move {
+        let written = self.to_its_end(News::Events, async move {
             let written = match &answer {
                 None => store.accept(&acceptance).await,
                 Some(answer) => store.accept_and_answer(&acceptance, answer).await,
@@ -359,7 +360,7 @@ impl Store {
 
     async fn hear(&self, heard: Heard, fact: Option<ActivityRow>) -> Result<(), StoreError> {
         let (store, limited) = (self.clone(), heard.limited.clone());
-        let written = self.to_its_end(async move {
+        let written = self.to_its_end(News::Events, async move {
             let query = sqlx::query(HEAR)
                 .bind(heard.pool.as_str())
                 .bind(heard.owner.0)
@@ -388,7 +389,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (store, limited, patience) = (self.clone(), heard.limited.clone(), heard.patience);
         let (pool, fact) = (heard.pool.clone(), is_recorded.then(|| row.recorded()));
-        let written = self.to_its_end(async move {
+        let written = self.to_its_end(News::Events, async move {
             let mut lent = store.connections.lend().await?;
             let query = sqlx::query(REFUSE_AND_COUNT)
                 .bind(heard.pool.as_str())

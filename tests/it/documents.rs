@@ -1,5 +1,6 @@
 //! Parts of pages that repeat declarations of the code are generated. `UPDATE_DOCUMENTS=1` rewrites them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -9,10 +10,10 @@ use userpool::api::operation::{COMMON_EXCEPTIONS, Operation};
 use userpool::api::status;
 use userpool::cli::Cli;
 use userpool::cli::config::Settings;
-use userpool::domain::error::Exception;
 use userpool::proto::userpool::v1::Authorization;
 use userpool::proto::{EVENT_TYPES, descriptor_pool};
 use userpool::store::history::SCHEMA_VERSION;
+use userpool::telemetry::metrics::{self, Definition};
 
 use super::support::refusals::{Declared, built, declared};
 
@@ -157,23 +158,17 @@ fn assert_part_is(name: &str, part: &str, expected: &str) {
     assert!(current == expected, "run the tests with UPDATE_DOCUMENTS=1 to write this part of {name} anew");
 }
 
-/// The code as gRPC writes it: `NotFound` → `NOT_FOUND`.
-fn code_name(exception: Exception) -> String {
-    let name = format!("{:?}", status::code(exception));
-    let words = name.char_indices().map(|(index, character)| match character {
-        'A'..='Z' if index > 0 => format!("_{character}"),
-        _ => character.to_ascii_uppercase().to_string(),
-    });
-    words.collect()
-}
-
 #[test]
 fn the_table_of_errors_is_what_the_protos_declare() {
     let mut table = String::from("| Operation | Exception | When | gRPC code | Message |\n|---|---|---|---|---|\n");
     let cell = |text: &str| text.replace('|', "\\|");
     for info in built() {
         for refusal in declared(info) {
-            let code = if refusal.is_never() { String::new() } else { code_name(refusal.exception) };
+            let code = if refusal.is_never() {
+                String::new()
+            } else {
+                status::code_name(status::code(refusal.exception)).to_owned()
+            };
             let (name, exception) = (info.name, refusal.exception.name());
             let (when, message) = (cell(&refusal.when), cell(&refusal.message));
             let _ = writeln!(table, "| {name} | {exception} | {when} | {code} | {message} |");
@@ -205,4 +200,41 @@ fn every_exception_that_a_built_operation_lists_is_explained_and_no_other() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_table_of_metrics_is_what_the_server_declares() {
+    let mut table = String::from("| Prometheus | OpenTelemetry | kind | by | what |\n|---|---|---|---|---|\n");
+    for metric in metrics::ALL {
+        let Definition { name, attributes, description, .. } = metric.definition();
+        let (prometheus, kind) = (metrics::prometheus_name(*metric), metric.kind());
+        let labels: Vec<_> = attributes.iter().map(|name| format!("`{}`", name.replace('.', "_"))).collect();
+        let _ = writeln!(table, "| `{prometheus}` | `{name}` | {kind} | {} | {description} |", labels.join(", "));
+    }
+    assert_part_is("docs/observability.md", "metrics", &table);
+}
+
+/// Rules and panels name only metrics that there are, and each metric has a panel.
+#[test]
+fn alerts_and_dashboard_name_metrics_of_the_server() {
+    let (_, alerts) = page("helm/userpool/monitoring/alerts.yaml");
+    let (_, dashboard) = page("helm/userpool/monitoring/dashboard.json");
+    let declared: BTreeSet<_> = metrics::ALL.iter().map(|metric| metrics::prometheus_name(*metric)).collect();
+    let name = regex::Regex::new(r"\b(?:userpool|rpc|db)_[a-z_]+").expect("a pattern");
+    let labels: BTreeSet<_> = metrics::ALL.iter().flat_map(|metric| metric.definition().attributes).collect();
+    let labels: BTreeSet<_> = labels.into_iter().map(|label| label.replace('.', "_")).collect();
+    let named = |text: &str| -> BTreeSet<String> {
+        let found = name.find_iter(text).map(|found| found.as_str());
+        let of_histogram = |name: &str| {
+            let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
+            base.filter(|base| declared.contains(*base)).unwrap_or(name).to_owned()
+        };
+        found.map(of_histogram).filter(|name| !labels.contains(name)).collect()
+    };
+    assert_eq!(named(&alerts).difference(&declared).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(named(&dashboard), declared);
+    let (_, observability) = page("docs/observability.md");
+    for alert in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(observability.contains(&format!("| `{alert}` | ")), "{alert} says what to do");
+    }
 }

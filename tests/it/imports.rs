@@ -15,7 +15,8 @@ const LAYERS: [&[&str]; 6] =
     [&["cli"], &["api"], &["app"], &["tokens", "delivery", "kafka", "limits", "pages"], &["store"], &["domain"]];
 
 /// Modules beside the layers, each with the modules that it may import.
-const BESIDE: [(&str, &[&str]); 3] = [("proto", &[]), ("environment", &["domain"]), ("secret_file", &[])];
+const BESIDE: [(&str, &[&str]); 4] =
+    [("proto", &[]), ("environment", &["domain"]), ("secret_file", &[]), ("telemetry", &[])];
 
 /// What `domain` may import: it gets time and random values as arguments.
 const OF_DOMAIN: [&str; 1] = ["proto"];

@@ -1,4 +1,4 @@
-//! Logs and metrics contain nothing secret and nothing personal, even at the most verbose level.
+//! Logs, metrics and traces contain nothing secret and nothing personal, even at the most verbose level.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use userpool::api::operation::Operation;
 
 use crate::support::dev::{Address, Dev, data_directory, shared};
+use crate::support::otlp::Receiver;
 use crate::support::wire;
 
 const PASSWORD: &str = "Correct-horse-staple-7";
@@ -18,15 +19,20 @@ const EMAIL: &str = "jane.whistleblower@example.com";
 const NAME: &str = "Janina Whistleblower";
 
 #[test]
-fn the_loudest_log_and_the_metrics_hold_no_secret_and_no_address() {
+fn the_loudest_log_the_metrics_and_the_traces_hold_no_secret_and_no_address() {
     shared().postgres.create_database("secrets");
     let url = shared().postgres.url("secrets");
     let data = data_directory("secrets");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let receiver = runtime.block_on(Receiver::start());
     let mut dev = Dev::start(&data, |command| {
         command.env("USERPOOL_DATABASE_URL", &url).env("RUST_LOG", "trace").env("NO_COLOR", "1");
+        // Everything is traced, too.
+        command.env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("http://{}", receiver.grpc));
+        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc").env("OTEL_BSP_SCHEDULE_DELAY", "100");
     });
     let address = dev.address();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let (mut secrets, metrics) = runtime.block_on(async {
         let secrets = drive(&address).await;
         (secrets, wire::send(address.http, "GET", "/metrics", &[], b"").await.text())
@@ -37,15 +43,21 @@ fn the_loudest_log_and_the_metrics_hold_no_secret_and_no_address() {
     secrets.push(("the database's password", "only-for-tests".to_owned()));
     assert!(dev.end(Signal::SIGTERM).success());
 
-    let log = dev.log();
+    let (log, traces) = (dev.log(), receiver.received().spans);
+    for name in ["userpool.v1.SignUpService/SignUp", "hashing", "deliver EMAIL", "userpool.v1.UserService/GetUser"] {
+        assert!(traces.iter().any(|span| span.name == name), "{name} was not traced");
+    }
+    let traces = format!("{traces:#?}");
     for loud in ["TRACE", "DEBUG", "h2::", "sqlx"] {
         assert!(log.contains(loud), "the log is not as loud as it should be");
     }
-    assert!(metrics.contains("userpool_calls_total"), "{metrics}");
+    assert!(metrics.contains("rpc_server_call_duration_seconds_count"), "{metrics}");
     let mut found = Vec::new();
     for (what, secret) in &secrets {
         assert!(secret.len() >= 6, "{what} is too short to be looked for");
-        for (place, text) in [("the log", &log), ("the output", &dev.output()), ("the metrics", &metrics)] {
+        for (place, text) in
+            [("the log", &log), ("the output", &dev.output()), ("the metrics", &metrics), ("the traces", &traces)]
+        {
             if let Some(line) = text.lines().find(|line| stands_in(line, secret)) {
                 let source: String = line.chars().take(160).collect();
                 found.push(format!("{what} stands in {place}: {source}"));

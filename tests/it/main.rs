@@ -39,6 +39,7 @@ mod list_users;
 mod load_driver;
 mod loud_log;
 mod new_password;
+mod observability;
 mod one_caller;
 mod pages;
 mod password;

@@ -123,7 +123,7 @@ async fn exception(from: IpAddr, to: SocketAddr, padding: usize) -> String {
         "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-amz-target: AWSCognitoIdentityProviderService.GetUser\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
-    let answer = talk(&mut stream, (head + &body).as_bytes()).await;
+    let answer = talk(&mut stream, (head + body.as_str()).as_bytes()).await;
     let line = answer.lines().find_map(|line| line.strip_prefix("x-amzn-errortype: "));
     line.unwrap_or_else(|| panic!("no refusal: {answer}")).to_owned()
 }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::api::aws_json::{flag, is_member, naming_field};
 use crate::domain::error::{Error, Exception};
+use crate::telemetry::metrics;
 
 /// Reads a body by Cognito's names. Unknown members are ignored and counted; `null` is absent.
 pub fn decode(descriptor: &MessageDescriptor, body: &[u8]) -> Result<Bytes, Error> {
@@ -38,7 +39,7 @@ fn message(descriptor: &MessageDescriptor, json: &Json, path: &str) -> Result<Dy
     for (name, json) in members {
         let field = descriptor.get_field_by_json_name(name);
         let Some(field) = field.filter(is_member) else {
-            metrics::counter!("userpool_unknown_members_total").increment(1);
+            metrics::UNKNOWN_MEMBERS.add(1, []);
             continue;
         };
         if !json.is_null() {

@@ -15,6 +15,7 @@ use crate::api::body::{self, Whole};
 use crate::api::context::Context;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
+use crate::api::observation::{Observation, System};
 use crate::api::operation::{Operation, OperationInfo};
 use crate::api::pipeline;
 use crate::api::{sigv4, status};
@@ -34,10 +35,25 @@ pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
         let error = Error::new(Exception::UnknownOperationException, "The operation in X-Amz-Target is not known.");
         return refusal(&error, &doors.app.random.uuid().to_string());
     };
-    let mut caller = authenticate::anonymous(&doors.app, operation, &parts.headers, peer, &doors.proxies);
-    let request_id = caller.request_id.clone();
-    let admitted = admit(&doors, operation, &mut caller, &parts, body).await;
-    let answer = match admitted {
+    let call = Observation::begin(System::AwsJson, operation, &parts.headers, &doors.app.random);
+    let caller = authenticate::anonymous(&call, &parts.headers, peer, &doors.proxies);
+    let answer = call.run(answered(&doors, operation, caller, &parts, body)).await;
+    call.ended(&answer);
+    match answer {
+        Ok(body) => success(body, call.request_id()),
+        Err(error) => refusal(&error, call.request_id()),
+    }
+}
+
+/// The body of the answer.
+async fn answered(
+    doors: &Doors,
+    operation: Operation,
+    mut caller: Caller,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Result<Vec<u8>, Error> {
+    match admit(doors, operation, &mut caller, parts, body).await {
         // The memory of the body is held until the call has ended.
         Ok((request, _memory)) => {
             let answer = pipeline::call(Context { operation, app: doors.app.clone(), caller }, request).await;
@@ -47,10 +63,6 @@ pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
             pipeline::refused(&doors.app, &error, &caller).await;
             Err(error)
         }
-    };
-    match answer {
-        Ok(body) => success(body, &request_id),
-        Err(error) => refusal(&error, &request_id),
     }
 }
 

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::api::context::Context;
 use crate::api::grpc::Doors;
 use crate::api::listener::Peer;
+use crate::api::observation::{Observation, System};
 use crate::api::operation::Operation;
 use crate::api::{authenticate, checks, pipeline, status};
 use crate::app::attempts::settled;
@@ -58,7 +59,8 @@ pub(super) async fn confirm(
         return shown(StatusCode::BAD_REQUEST, &INVALID);
     };
     let peer = peer.map(|Extension(peer)| peer);
-    let caller = authenticate::anonymous(&doors.app, Operation::ConfirmSignUp, &headers, peer, &doors.proxies);
+    let call = Observation::begin(System::Page, Operation::ConfirmSignUp, &headers, &doors.app.random);
+    let caller = authenticate::anonymous(&call, &headers, peer, &doors.proxies);
     let request = ConfirmSignUpRequest {
         client_id: Some(link.client_id),
         username: Some(link.user_name),
@@ -66,11 +68,10 @@ pub(super) async fn confirm(
         ..Default::default()
     };
     let context = Context { operation: Operation::ConfirmSignUp, app: doors.app, caller };
-    match confirmed(&context, &pool_id, request).await {
-        Ok(()) => {
-            pipeline::count(context.caller.operation, "OK");
-            shown(StatusCode::OK, &CONFIRMED)
-        }
+    let confirmed = call.run(confirmed(&context, &pool_id, request)).await;
+    call.ended(&confirmed);
+    match confirmed {
+        Ok(()) => shown(StatusCode::OK, &CONFIRMED),
         Err(error) => {
             pipeline::refused(&context.app, &error, &context.caller).await;
             shown(status::http_status(error.exception), refusal(&error))

@@ -11,9 +11,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::{HeaderName, Method, header};
-use metrics_exporter_prometheus::PrometheusHandle;
+use http::{HeaderName, Method, StatusCode, header};
+use opentelemetry_prometheus_text_exporter::PrometheusExporter;
 use tokio_util::sync::CancellationToken;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -29,7 +30,7 @@ pub struct HttpDoor {
     /// State that both doors share.
     pub doors: Doors,
     /// The metrics that `/metrics` shows.
-    pub metrics: PrometheusHandle,
+    pub metrics: PrometheusExporter,
     /// The console, under `dev` only.
     pub development: Option<Development>,
     /// Cancelled when the server begins to stop: from then on it answers that it is not ready.
@@ -80,14 +81,27 @@ pub fn waiting() -> Door {
 /// Routes that tell about users or about the server, for operators.
 fn told(
     app: Arc<App>,
-    metrics: PrometheusHandle,
+    metrics: PrometheusExporter,
     development: Option<Development>,
     stopping: CancellationToken,
 ) -> Router {
-    let metrics = Router::new().route("/metrics", get(move || std::future::ready(metrics.render())));
+    let metrics = Router::new().route("/metrics", get(move || std::future::ready(shown(&metrics))));
     let Some(Development { address, kafka }) = development else { return metrics };
     let console = dev::routes(app, kafka, stopping);
     metrics.merge(console).layer(from_fn(move |request, next| local::only(address, request, next)))
+}
+
+/// The metrics in Prometheus' text format.
+fn shown(metrics: &PrometheusExporter) -> Response {
+    const CONTENT_TYPE: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let mut text = Vec::new();
+    match metrics.export(&mut text) {
+        Ok(()) => (CONTENT_TYPE, text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics can't be shown");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 /// Web pages of any origin may call: a call carries its own credential, never a cookie or a client certificate of the

@@ -17,6 +17,7 @@ use crate::api::listener::limits::Guard;
 use crate::api::listener::tls::Tls;
 use crate::domain::fingerprint::Fingerprint;
 use crate::limits::shares::Taken;
+use crate::telemetry::metrics;
 
 /// After an error of the listener itself, such as too many open files, accepting pauses so that other connections can end.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -89,7 +90,7 @@ impl Entrance {
     /// Passes a connection on to the door, or closes it.
     fn admit(&self, stream: TcpStream, address: SocketAddr) {
         let Some(place) = self.guard.connections(address.ip()).take(1) else {
-            metrics::counter!("userpool_connections_refused_total").increment(1);
+            metrics::CONNECTIONS_REFUSED.add(1, []);
             tracing::debug!(peer = %address, "a connection was closed: there are too many");
             return;
         };
@@ -126,7 +127,7 @@ async fn shake_hands(
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(guard.limits.longest_handshake, acceptor.accept(stream)) => accepted,
         () = handshake.given_up() => {
-            metrics::counter!("userpool_handshakes_given_up_total").increment(1);
+            metrics::HANDSHAKES_GIVEN_UP.add(1, []);
             tracing::debug!(peer = %address, "a TLS handshake was given up: there are too many");
             return None;
         }

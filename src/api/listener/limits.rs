@@ -124,6 +124,11 @@ impl Guard {
         (!exempt && !self.proxies.trusts(address)).then(|| Network::of(address))
     }
 
+    /// How many connections are open, those in their handshake included.
+    pub fn open_connections(&self) -> usize {
+        self.connections.taken()
+    }
+
     /// The portion of connections for an address.
     pub fn connections(&self, address: IpAddr) -> Portion {
         portion(&self.connections, self.network(address))

@@ -26,6 +26,7 @@ use crate::api::listener::accept::Incoming;
 use crate::api::listener::connection::{Connection, OpenCall, Peer, Seen, Usage};
 use crate::api::listener::limits::{Guard, Limits, Room};
 use crate::limits::shares::Taken;
+use crate::telemetry::metrics;
 
 /// Most bytes of one body that a caller may send before the server has asked for more.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -182,7 +183,7 @@ impl Line {
         let mut router = match &place {
             Some(_) => self.door.router.clone(),
             None => {
-                metrics::counter!("userpool_calls_refused_total").increment(1);
+                metrics::CALLS_REFUSED.add(1, []);
                 self.door.crowded.clone()
             }
         };

@@ -13,10 +13,12 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
+use tracing::Instrument;
 
 use crate::app::caller::Turn;
 use crate::app::hashing::slots::{NoSlot, Slot, Slots};
 use crate::domain::error::Error;
+use crate::telemetry::{metrics, trace};
 
 /// The cost of one hash with argon2id (OWASP: 19,456 KiB, 2 passes, 1 lane).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,12 @@ impl Hasher {
         }
     }
 
+    /// Shows from now on how many calls wait.
+    pub fn observe(&self) {
+        let slots = self.slots.clone();
+        metrics::HASHING_WAITING.by(move || vec![(slots.waiting() as f64, [])]);
+    }
+
     /// Whether a stored hash has another cost than today's.
     pub fn is_outdated(&self, stored: &str) -> bool {
         read_phc(stored).is_none_or(|(cost, _, _)| cost != self.cost)
@@ -140,12 +148,13 @@ impl Hasher {
         turn: &Turn,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, HashFailure> + Send + 'static,
     ) -> Result<T, Error> {
-        let slot = self.slot(turn).await?;
+        let slot = self.slot(turn).instrument(tracing::info_span!(target: trace::STEP, "hashing.wait")).await?;
         let (memory, average) = (self.memory.clone(), self.average.clone());
+        let span = tracing::info_span!(target: trace::STEP, "hashing");
         let done = tokio::task::spawn_blocking(move || {
             let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
             let began = Instant::now();
-            let result = work(&mut blocks);
+            let result = span.in_scope(|| work(&mut blocks));
             observe(&average, began.elapsed());
             memory.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
             drop(slot);
@@ -168,7 +177,10 @@ impl Hasher {
 
     /// Waits for a slot, unless the expected wait is longer than the caller's own.
     async fn slot(&self, turn: &Turn) -> Result<Slot, Error> {
-        self.slots.take(turn, self.estimate()).await.map_err(refused)
+        let began = Instant::now();
+        let slot = self.slots.take(turn, self.estimate()).await.map_err(refused)?;
+        metrics::HASHING_WAIT.record(began.elapsed(), []);
+        Ok(slot)
     }
 
     fn estimate(&self) -> Duration {
@@ -177,11 +189,12 @@ impl Hasher {
 }
 
 fn refused(_: NoSlot) -> Error {
-    metrics::counter!("userpool_hashing_refused_total").increment(1);
+    metrics::HASHING_REFUSED.add(1, []);
     Error::too_many_requests()
 }
 
 fn observe(average: &AtomicU64, took: Duration) {
+    metrics::HASHING_DURATION.record(took, []);
     let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let old = average.load(Ordering::Relaxed);
     average.store(old - old / 8 + took / 8, Ordering::Relaxed);

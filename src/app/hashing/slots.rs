@@ -59,6 +59,11 @@ impl Slots {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many callers wait.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     /// How long a caller would wait who came now, if that is not too long. `one` is the expected time of one piece of work.
     pub fn expect(&self, turn: &Turn, one: Duration) -> Result<Duration, NoSlot> {
         self.expected(&self.state(), turn, one)

@@ -106,10 +106,7 @@ async fn read(app: &App, token: &AccessToken) -> Result<Found, Failure> {
 fn check(Found { signed_in, limited }: &Found, request: &ChangePasswordRequest, at: Timestamp) -> Result<(), Error> {
     let (pool, user) = (&signed_in.pool, &signed_in.user);
     rules::check(&pool.state, &user.state, request.previous_password.as_deref(), request.proposed_password())?;
-    match limited.as_ref().and_then(|limited| limited.rate.wait(signed_in.arrival, at)) {
-        Some(wait) => Err(Error::limit_exceeded_for(wait)),
-        None => Ok(()),
-    }
+    limited.as_ref().map_or(Ok(()), |limited| limited.check(signed_in.arrival, at))
 }
 
 impl Found {

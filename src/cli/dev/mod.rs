@@ -25,7 +25,7 @@ use crate::cli::dev::postgres::PrivatePostgres;
 use crate::cli::dev::seed::Seed;
 use crate::cli::server::{self, Listeners, Services};
 use crate::cli::shutdown::{self, Shutdown};
-use crate::cli::telemetry;
+use crate::cli::telemetry::Telemetry;
 use crate::delivery::Way;
 use crate::domain::ids::AccessKeyId;
 use crate::environment::Random;
@@ -118,7 +118,13 @@ impl DevArguments {
 
 /// Starts everything, and runs until Ctrl-C.
 pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
-    telemetry::init_logs(LogFormat::Text);
+    let telemetry = Telemetry::start(LogFormat::Text)?;
+    let ran = start(arguments, &telemetry).await;
+    telemetry.stop().await;
+    ran
+}
+
+async fn start(arguments: DevArguments, telemetry: &Telemetry) -> anyhow::Result<()> {
     let stop = shutdown::at_signal()?;
     arguments.refuse_exposure()?;
     let seed = arguments.seed.as_deref().map(Seed::read).transpose()?;
@@ -132,29 +138,36 @@ pub async fn run(arguments: DevArguments) -> anyhow::Result<()> {
         None => Some(PrivatePostgres::start(&arguments.data_dir).await?),
     };
     let url = external_database.clone().or_else(|| postgres.as_ref().map(PrivatePostgres::url)).unwrap_or_default();
-    let served = serve(&arguments, listeners, &previous, &url, postgres.is_some(), seed, stop).await;
+    let database = DatabaseInUse { url, is_own: postgres.is_some() };
+    let served = serve(&arguments, telemetry, listeners, &previous, database, seed, stop).await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
     served
 }
 
+/// The database of this run.
+struct DatabaseInUse {
+    url: String,
+    /// Whether this process has started it.
+    is_own: bool,
+}
+
 async fn serve(
     arguments: &DevArguments,
+    telemetry: &Telemetry,
     listeners: Listeners,
     previous: &EnvironmentFile,
-    database_url: &str,
-    own_database: bool,
+    database: DatabaseInUse,
     seed: Option<Seed>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let metrics = telemetry::init_metrics()?;
     let random = Random::default();
     let keys_file = match arguments.master_keys_file.clone() {
         Some(file) => file,
         None => own_master_keys(&arguments.data_dir, &random)?,
     };
-    let store = open_store(database_url, &keys_file).await?;
+    let store = open_store(&database.url, &keys_file).await?;
     let (broker, kafka) = kafka(arguments, previous)?;
     let (account, secret) = service_account(&store, previous).await?;
     let file = EnvironmentFile {
@@ -164,9 +177,9 @@ async fn serve(
         grpc_addr: listeners.grpc_addr()?.to_string(),
         http_addr: listeners.http_addr()?.to_string(),
         kafka_brokers: kafka.brokers.clone(),
-        database_url: database_url.to_owned(),
+        database_url: database.url,
         master_keys_file: std::path::absolute(&keys_file)?.display().to_string(),
-        own_database,
+        own_database: database.is_own,
         own_broker: broker.is_some(),
     };
     let written = file.write(&arguments.data_dir)?;
@@ -186,7 +199,7 @@ async fn serve(
     tell_ready(&file, &written)?;
     let services = Services {
         app,
-        metrics,
+        metrics: telemetry.prometheus(),
         delivery: Way::Mailbox,
         proxies: TrustedProxies::default(),
         relay: Some(relay),

@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tracing::Span;
+use tracing::field::Empty;
+
 use crate::domain::time::Timestamp;
 use crate::kafka::cloud_event::{self, Poison, Record};
 use crate::kafka::relay::publish::Fate;
 use crate::store::feed::{Cursor, FeedRow, Log};
 use crate::store::parked::{Parking, Retried, Settled};
+use crate::telemetry::trace::{self, TraceContext};
 
 /// Rows of one log in the order of its feed. Each is published or parked.
 #[derive(Debug)]
@@ -32,6 +36,36 @@ pub(super) struct Entry {
     /// The CloudEvent of the event.
     pub record: Arc<Record>,
     event: Parking,
+    /// Ends when it is known what became of the record.
+    span: Span,
+}
+
+impl Entry {
+    /// If the event belongs to a trace, consumers join it behind the span of this entry.
+    fn new(mut record: Record, event: Parking, topic: &str) -> Self {
+        let span = trace::continued(record.trace_context(), || span(topic, &event));
+        if let Some(context) = TraceContext::of(&span) {
+            record.continue_from(&context);
+        }
+        Self { record: Arc::new(record), event, span }
+    }
+}
+
+/// The span from the read of an event to its end on Kafka.
+fn span(topic: &str, event: &Parking) -> Span {
+    tracing::info_span!(
+        target: trace::ROOT,
+        "send",
+        otel.name = format!("send {topic}"),
+        otel.kind = "producer",
+        otel.status_code = Empty,
+        messaging.system = "kafka",
+        messaging.operation.name = "send",
+        messaging.operation.type = "send",
+        messaging.destination.name = topic,
+        messaging.message.id = %event.event_id,
+        userpool.event.type = event.kind,
+    )
 }
 
 impl Batch {
@@ -42,7 +76,13 @@ impl Batch {
 
     /// Makes records of at most `largest` bytes from rows. A row that can't be a record is parked, and so are all later
     /// rows of its key and rows of a key that is already parked.
-    pub(super) fn new(log: Log, rows: Vec<FeedRow>, mut parked_keys: HashSet<String>, largest: usize) -> Self {
+    pub(super) fn new(
+        log: Log,
+        topic: &str,
+        rows: Vec<FeedRow>,
+        mut parked_keys: HashSet<String>,
+        largest: usize,
+    ) -> Self {
         let oldest = rows.first().map(|row| row.at);
         let reached = rows.last().map(|row| row.cursor.clone());
         let mut batch = Self { log, rows: rows.len(), entries: Vec::new(), parked: Vec::new(), reached, oldest };
@@ -53,7 +93,7 @@ impl Batch {
                 continue;
             }
             match cloud_event::record(log, &row, largest) {
-                Ok(record) => batch.entries.push(Entry { record: Arc::new(record), event }),
+                Ok(record) => batch.entries.push(Entry::new(record, event, topic)),
                 Err(why) => {
                     parked_keys.insert(event.key.clone());
                     batch.parked.push(refused(event, &why));
@@ -70,6 +110,7 @@ impl Batch {
             match fate {
                 Fate::Published => published.push(entry),
                 Fate::Refused => {
+                    entry.span.record("otel.status_code", "ERROR");
                     let why = Poison::Refused(entry.record.size());
                     self.parked.push(refused(entry.event, &why));
                 }
@@ -112,7 +153,7 @@ pub(super) struct Retrial {
 
 impl Retrial {
     /// Makes records from parked events. An event that can't be a record stays parked, and so does the rest of its key.
-    pub(super) fn new(log: Log, retried: Vec<Retried>, largest: usize) -> Self {
+    pub(super) fn new(log: Log, topic: &str, retried: Vec<Retried>, largest: usize) -> Self {
         let mut trial = Self { rows: retried.len(), entries: Vec::new(), settled: Settled::default() };
         let mut failed = HashSet::new();
         for Retried { user_pool_id, event_id, key, row } in retried {
@@ -126,7 +167,7 @@ impl Retrial {
             };
             match cloud_event::record(log, &row, largest) {
                 Ok(record) => {
-                    trial.entries.push(Entry { record: Arc::new(record), event: event(log, &row, key) });
+                    trial.entries.push(Entry::new(record, event(log, &row, key), topic));
                 }
                 Err(why) => {
                     failed.insert(key.clone());
@@ -144,11 +185,12 @@ impl Retrial {
 
     /// The outcome for every event.
     pub(super) fn settled(mut self, fates: impl Iterator<Item = Fate>) -> Settled {
-        for (Entry { record, event }, fate) in self.entries.into_iter().zip(fates) {
+        for (Entry { record, event, span }, fate) in self.entries.into_iter().zip(fates) {
             let Parking { user_pool_id, event_id, key, .. } = event;
             match fate {
                 Fate::Published => self.settled.published.push((user_pool_id, event_id, key)),
                 Fate::Refused => {
+                    span.record("otel.status_code", "ERROR");
                     let why = Poison::Refused(record.size()).to_string();
                     self.settled.failed.push((user_pool_id, event_id, key, why));
                 }
@@ -195,7 +237,7 @@ mod tests {
             row("joan", 5, json!({})),
         ];
         let parked = parked.iter().map(|key| (*key).to_owned()).collect();
-        Batch::new(Log::Directory, rows, parked, DEFAULT_LARGEST)
+        Batch::new(Log::Directory, "directory", rows, parked, DEFAULT_LARGEST)
     }
 
     #[test]
@@ -235,7 +277,7 @@ mod tests {
             })
             .collect();
         retried.push(Retried { row: None, event_id: Uuid::from_u128(5), ..retried[3].clone() });
-        let trial = Retrial::new(Log::Directory, retried, DEFAULT_LARGEST);
+        let trial = Retrial::new(Log::Directory, "directory", retried, DEFAULT_LARGEST);
         let settled = trial.settled([Fate::Published, Fate::Refused].into_iter());
         let published: Vec<u128> = settled.published.iter().map(|(_, id, _)| id.as_u128()).collect();
         let failed: Vec<u128> = settled.failed.iter().map(|(_, id, ..)| id.as_u128()).collect();

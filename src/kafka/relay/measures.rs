@@ -1,65 +1,55 @@
 //! The metrics of the relay.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::domain::time::Timestamp;
 use crate::environment::Clock;
 use crate::store::Store;
 use crate::store::feed::Log;
 use crate::store::writers::OldestWriter;
-
-const PUBLISHED: &str = "userpool_relay_published_total";
-const LAG: &str = "userpool_relay_lag_seconds";
-const ERRORS: &str = "userpool_relay_errors_total";
-const PARKED: &str = "userpool_relay_parked";
-const OLDEST_WRITER: &str = "userpool_feed_oldest_writer_seconds";
+use crate::telemetry::metrics;
 
 const ASK_FOR_WRITERS: Duration = Duration::from_secs(1);
 const WARN_OF_WRITERS: Duration = Duration::from_secs(10);
 /// Longer than the transaction of any command.
 const OLD_WRITER_SECONDS: f64 = 5.0;
 
-/// Registers the descriptions of the metrics.
-pub(super) fn describe() {
-    describe_counter!(PUBLISHED, "Events that this replica published");
-    describe_gauge!(LAG, "Age of the oldest event that is not published; 0 on replicas that do not relay");
-    describe_counter!(ERRORS, "Restarts of the relay after an error");
-    describe_gauge!(
-        PARKED,
-        "Events that can't be published, and later events of their keys; 0 on replicas that do not relay"
-    );
-    describe_gauge!(
-        OLDEST_WRITER,
-        "Age of the oldest writing transaction of the database cluster: no younger event is relayed. NaN where the account is no member of pg_read_all_stats"
-    );
-    forget();
-    counter!(ERRORS).increment(0);
-}
+/// The age of the oldest writer in seconds, as the bits of a number; NaN while it is unknown.
+static OLDEST_WRITER: AtomicU64 = AtomicU64::new(f64::NAN.to_bits());
 
 pub(super) fn count_published(log: Log, events: usize) {
-    counter!(PUBLISHED, "log" => log.name()).increment(events as u64);
+    metrics::RELAY_PUBLISHED.add(events as u64, [log.name()]);
 }
 
 pub(super) fn count_error() {
-    counter!(ERRORS).increment(1);
+    metrics::RELAY_ERRORS.add(1, []);
 }
 
 /// Sets the number of parked events of a log.
 pub(super) fn parked(log: Log, events: u64) {
-    gauge!(PARKED, "log" => log.name()).set(events as f64);
+    metrics::RELAY_PARKED.set(events as f64, [log.name()]);
 }
 
 /// Sets the lag of a log, by the time of its oldest unpublished event.
 pub(super) fn lag(log: Log, oldest: Option<Timestamp>) {
     let now = Clock.now();
     let millis = oldest.map_or(0, |at| now.0.saturating_sub(at.0).max(0));
-    gauge!(LAG, "log" => log.name()).set(millis as f64 / 1000.0);
+    metrics::RELAY_LAG.set(millis as f64 / 1000.0, [log.name()]);
+}
+
+/// Shows the metrics of a replica that does not relay yet.
+pub(super) fn begin() {
+    metrics::FEED_OLDEST_WRITER.by(|| {
+        let seconds = f64::from_bits(OLDEST_WRITER.load(Ordering::Relaxed));
+        if seconds.is_nan() { Vec::new() } else { vec![(seconds, [])] }
+    });
+    forget();
 }
 
 /// Resets the metrics, because this replica does not relay; the replica that does reports them.
 pub(super) fn forget() {
+    OLDEST_WRITER.store(f64::NAN.to_bits(), Ordering::Relaxed);
     for log in Log::ALL {
         lag(log, None);
         parked(log, 0);
@@ -87,7 +77,7 @@ impl Writers {
                 return;
             }
         };
-        gauge!(OLDEST_WRITER).set(age(&oldest));
+        OLDEST_WRITER.store(age(&oldest).to_bits(), Ordering::Relaxed);
         if let OldestWriter::Known { seconds, whose } = oldest
             && seconds > OLD_WRITER_SECONDS
             && is_over(self.warned, WARN_OF_WRITERS)
@@ -98,7 +88,7 @@ impl Writers {
     }
 }
 
-/// The age in seconds. An unknown age is NaN, not 0.
+/// The age in seconds. An unknown age is NaN, not 0, and is not shown.
 fn age(oldest: &OldestWriter) -> f64 {
     match oldest {
         OldestWriter::None => 0.0,

@@ -128,7 +128,7 @@ impl Relay {
 
     /// Relays until it is told to stop. It never fails: it waits for anything that is unavailable.
     pub async fn run(self, stop: CancellationToken) {
-        measures::describe();
+        measures::begin();
         let mut pause = Pause::default();
         let mut topics_are_settled = false;
         while !stop.is_cancelled() {

@@ -187,7 +187,7 @@ impl<'a> Tenure<'a> {
                     self.store.parked_keys(position.log, &keys).await?
                 }
             };
-            let batch = Batch::new(position.log, rows, parked_keys, largest);
+            let batch = Batch::new(position.log, &position.topic, rows, parked_keys, largest);
             position.oldest = batch.oldest;
             measures::lag(position.log, position.oldest);
             if batch.reached.is_some() {
@@ -269,7 +269,7 @@ impl<'a> Tenure<'a> {
         if retried.is_empty() {
             return Ok(true);
         }
-        let trial = Retrial::new(log, retried, self.config.largest_record());
+        let trial = Retrial::new(log, &self.logs[index].topic, retried, self.config.largest_record());
         let is_full = trial.is_full(BATCH);
         let outgoing = self.logs[index].outgoing(&trial.entries).collect();
         let fates = self.publish(producer, outgoing).await?;

@@ -287,17 +287,16 @@ impl Store {
         let (patience, rates) = (commit.origin.patience, commit.rates());
         let rows = rows::prepare(commit, &self.master, &self.random)?;
         self.admit(rows.needed()).await?;
+        let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };
         let store = self.clone();
-        let written = tokio::spawn(async move {
-            let news = if rows.outbox.is_empty() { News::Events } else { News::Messages };
+        let written = self.to_its_end(news, async move {
             let result = store.write(&rows, patience).await;
             if result.is_ok() {
                 rows.answer.iter().for_each(|answer| answer.command.committed());
-                store.wake.committed(news);
             }
             result
         });
-        written.await?.map_err(|error| error.with_wait(&rates))
+        written.await.map_err(|error| error.with_wait(&rates))
     }
 
     async fn write(&self, rows: &Rows, patience: Option<Duration>) -> Result<(), StoreError> {

@@ -107,6 +107,8 @@ pub(super) struct OutboxRow {
     /// The purpose of the code in the message, if it has one.
     pub purpose: Option<&'static str>,
     pub expires_at: OffsetDateTime,
+    /// The trace in which the message is delivered.
+    pub traceparent: Option<String>,
 }
 
 /// Everything that a transaction writes.
@@ -374,6 +376,7 @@ impl Builder<'_> {
             medium: message.medium.name(),
             purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
             expires_at: to_database(carried.map_or(longest, |(_, expires_at)| expires_at)),
+            traceparent: self.origin.trace_context.map(|context| context.to_string()),
         });
         Ok(())
     }

@@ -275,8 +275,8 @@ async fn drop_invitations(connection: &mut PgConnection, rows: &Rows) -> Result<
 
 async fn write_outbox(connection: &mut PgConnection, rows: &Rows, row: &OutboxRow) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into outbox (user_pool_id, id, owner, kind, sealed, next_at, medium, purpose, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into outbox (user_pool_id, id, owner, kind, sealed, next_at, medium, purpose, expires_at, traceparent)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(rows.pool_id.as_str())
     .bind(row.id)
@@ -287,6 +287,7 @@ async fn write_outbox(connection: &mut PgConnection, rows: &Rows, row: &OutboxRo
     .bind(row.medium)
     .bind(row.purpose)
     .bind(row.expires_at)
+    .bind(&row.traceparent)
     .execute(connection)
     .await?;
     Ok(())

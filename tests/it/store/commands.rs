@@ -43,7 +43,7 @@ pub fn caller(operation: &'static str) -> Caller {
         developer: None,
         address: Some(std::net::IpAddr::from([203, 0, 113, 7])),
         request_id: "request".to_owned(),
-        traceparent: None,
+        trace_context: None,
         region: None,
         patience: None,
         operation,

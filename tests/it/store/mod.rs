@@ -187,7 +187,7 @@ fn origin() -> Origin {
         actor: Actor { kind: ActorKind::Operator, id: String::new(), credential_id: None },
         operation: "test",
         request_id: "request".to_owned(),
-        traceparent: None,
+        trace_context: None,
         address: None,
         command: None,
         patience: None,

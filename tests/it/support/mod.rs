@@ -11,6 +11,7 @@ pub mod environment;
 pub mod events;
 pub mod http;
 pub mod kafka;
+pub mod otlp;
 pub mod places;
 pub mod pool;
 pub mod postgres;

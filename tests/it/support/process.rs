@@ -30,7 +30,7 @@ pub fn without_settings(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name_bytes = name.as_encoded_bytes();
-        if [&b"USERPOOL_"[..], b"AWS_", b"RUST_LOG"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
+        if [&b"USERPOOL_"[..], b"AWS_", b"OTEL_", b"RUST_LOG"].iter().any(|prefix| name_bytes.starts_with(prefix)) {
             command.env_remove(name);
         }
     }

@@ -29,7 +29,7 @@ pub(super) async fn ask<Req: Request>(app: &Arc<App>, request: Req) -> Result<Re
         developer: Some(Developer { account: reader(app), credential: Credential::Secret }),
         address: None,
         request_id: app.random.uuid().to_string(),
-        traceparent: None,
+        trace_context: None,
         region: None,
         patience: None,
         operation: operation.info().name,

@@ -103,10 +103,8 @@ impl Guess<'_> {
         // server.
         let is_limited = found.source() == Source::Strange && client.state.client_secret.is_none();
         let limited = self.whence.guess(app).filter(|_| is_limited);
-        match limited.as_ref().and_then(|limited| limited.rate.wait(found.arrival, at)) {
-            Some(wait) => Err(Error::limit_exceeded_for(wait)),
-            None => Ok((client, limited)),
-        }
+        limited.as_ref().map_or(Ok(()), |limited| limited.check(found.arrival, at))?;
+        Ok((client, limited))
     }
 
     fn sign_in<'a>(

@@ -123,7 +123,7 @@ fn caller(app: &App, account: ServiceAccount) -> Caller {
         developer: Some(Developer { account, credential: Credential::Secret }),
         address: None,
         request_id: app.random.uuid().to_string(),
-        traceparent: None,
+        trace_context: None,
         region: None,
         patience: None,
         operation: "Seed",
