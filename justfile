@@ -24,6 +24,10 @@ test-upgrade *arguments:
 test-helm *arguments:
     scripts/test-helm {{ arguments }}
 
+# What operators see: metrics, alerts, traces.
+test-observability *arguments:
+    scripts/test-observability {{ arguments }}
+
 # The image, built and tried.
 image *arguments:
     scripts/image {{ arguments }}

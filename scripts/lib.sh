@@ -90,6 +90,7 @@ items_of() {
     bootstrap) echo debootstrap ;;
     image-check) echo curl jq ;;
     java) echo java javac maven ;;
+    observability) echo python jq curl ;;
     *) die "no such group of packages: $1" ;;
     esac
 }
