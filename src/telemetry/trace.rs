@@ -25,11 +25,6 @@ pub const STEP: &str = "trace::step";
 
 static SAMPLER: OnceLock<Sampler> = OnceLock::new();
 
-/// Whether a span is part of a trace, and not of the log.
-pub fn is_of_trace(metadata: &Metadata<'_>) -> bool {
-    [ROOT, STEP].contains(&metadata.target())
-}
-
 /// Traces calls from now on, as the sampler says. Only the first call counts.
 pub fn start(sampler: Sampler) {
     let _ = SAMPLER.set(sampler);

@@ -16,7 +16,6 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{Instrument, SdkMeterProvider, Stream};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing::Subscriber;
-use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -50,7 +49,7 @@ impl Telemetry {
         let prometheus = PrometheusExporter::builder().without_scope_info().build();
         let meters = meters(&resource, prometheus.clone(), exports.metrics)?;
         let tracers = exports.traces.map(|sampler| tracers(resource, sampler)).transpose()?;
-        init_logs(format, tracers.as_ref());
+        init_logs(format, tracers.as_ref())?;
         metrics::start(meters.meter(SCOPE));
         Ok(Self { prometheus, meters, tracers })
     }
@@ -101,25 +100,39 @@ fn tracers(resource: Resource, sampler: Sampler) -> anyhow::Result<SdkTracerProv
     Ok(tracers.with_batch_exporter(exporter).build())
 }
 
-/// Logs to standard error. `RUST_LOG` filters it; by default `info` for our own code, warnings for the rest.
-fn init_logs(format: LogFormat, tracers: Option<&SdkTracerProvider>) {
-    let traces = tracers.map(|tracers| {
-        let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer(SCOPE));
-        // Where a span is in the source, and on which thread, helps nobody who reads a trace, but costs.
-        let layer = layer.with_location(false).with_threads(false).with_target(false).with_level(false);
-        layer.with_tracked_inactivity(false).with_context_activation(false).with_filter(trace::Traced)
-    });
+/// Logs to standard error, and makes spans if there is somewhere to send them.
+fn init_logs(format: LogFormat, tracers: Option<&SdkTracerProvider>) -> anyhow::Result<()> {
+    let registry = tracing_subscriber::registry().with(logs(format)?);
     // If logging is initialised already, as in tests, it stays as it is.
-    let _ = tracing_subscriber::registry().with(logs(format)).with(traces).try_init();
+    let _ = match tracers {
+        Some(tracers) => registry.with(traces(tracers)).try_init(),
+        // No layer at all: one that is `None` would take part in every decision about a span or a log line.
+        None => registry.try_init(),
+    };
+    Ok(())
 }
 
-fn logs<S: Subscriber + for<'span> LookupSpan<'span>>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,userpool=info"));
-    // A log line names its call; the steps are for traces.
-    let filter = filter.and(filter_fn(|metadata| !trace::is_of_trace(metadata)));
+fn traces<S: Subscriber + for<'span> LookupSpan<'span>>(tracers: &SdkTracerProvider) -> impl Layer<S> {
+    let layer = tracing_opentelemetry::layer().with_tracer(tracers.tracer(SCOPE));
+    // Where a span is in the source, and on which thread, helps nobody who reads a trace, but costs.
+    let layer = layer.with_location(false).with_threads(false).with_target(false).with_level(false);
+    layer.with_tracked_inactivity(false).with_context_activation(false).with_filter(trace::Traced)
+}
+
+/// `RUST_LOG` filters the log; by default `info` for our own code, warnings for the rest. A log line names its call; the
+/// steps are for traces.
+///
+/// All of it is one filter that knows its highest level, so that what is below costs nothing.
+fn logs<S: Subscriber + for<'span> LookupSpan<'span>>(
+    format: LogFormat,
+) -> anyhow::Result<Box<dyn Layer<S> + Send + Sync>> {
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,userpool=info"));
+    for target in [trace::ROOT, trace::STEP] {
+        filter = filter.add_directive(format!("{target}=off").parse()?);
+    }
     let logs = fmt::layer().with_writer(std::io::stderr);
-    match format {
+    Ok(match format {
         LogFormat::Text => logs.with_filter(filter).boxed(),
         LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed(),
-    }
+    })
 }
