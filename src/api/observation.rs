@@ -18,11 +18,11 @@ use crate::telemetry::trace::{self, TraceContext};
 /// The protocol of a door, by the value of `rpc.system.name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
-    /// gRPC and gRPC-Web.
+    /// gRPC, and gRPC-Web at the same listener.
     Grpc,
-    /// AWS JSON 1.1.
+    /// AWS JSON 1.1: what the SDKs of AWS speak.
     AwsJson,
-    /// A page's form.
+    /// The form of a page, which confirms a sign-up by link.
     Page,
 }
 

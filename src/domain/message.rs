@@ -15,7 +15,7 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// Both media.
+    /// Every medium, in the order in which pages and metrics show them.
     pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
 
     /// Cognito's name of the medium.

@@ -20,7 +20,7 @@ pub struct Later {
     pub way: &'static [Step],
     /// The name of the enumeration's value, if it is one; otherwise the field counts, whatever its value.
     pub value: Option<&'static str>,
-    /// Its level.
+    /// The lowest level of a server that can read it.
     pub since: i32,
 }
 

@@ -37,7 +37,7 @@ pub struct Definition {
 
 /// A metric of any kind.
 pub trait Metric: Sync {
-    /// Name and meaning.
+    /// What the metric is called, what divides it, and what it means.
     fn definition(&self) -> &Definition;
     /// `counter`, `gauge` or `histogram`, as Prometheus calls them.
     fn kind(&self) -> &'static str;
