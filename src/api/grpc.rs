@@ -3,6 +3,7 @@
 //! An interceptor would never see the message, and a codec of messages would answer INTERNAL to a malformed body: so
 //! the bytes go to the pipeline as they came.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,8 @@ async fn answered(
 ) -> http::Response<tonic::body::Body> {
     let call = Observation::begin(System::Grpc, operation, request.headers(), &doors.app.random);
     let patience = authenticate::grpc_timeout(request.headers());
-    let response = within(patience, &call, unary(Method { doors, call: call.clone() }, request));
+    // It is large: in its place it is not copied into each layer around it.
+    let response = pin!(within(patience, &call, unary(Method { doors, call: call.clone() }, request)));
     told_in_our_words(call.run(response).await, &call)
 }
 

@@ -12,8 +12,8 @@ use crate::api::operation::{Operation, OperationInfo};
 use crate::api::status;
 use crate::domain::error::{Error, Exception};
 use crate::environment::Random;
-use crate::telemetry::metrics;
 use crate::telemetry::trace::{self, TraceContext};
+use crate::telemetry::{log, metrics};
 
 /// The protocol of a door, by the value of `rpc.system.name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ struct Call {
     trace_context: Option<TraceContext>,
     /// The span that is exported, if the call is traced.
     traced: Span,
-    /// The span that gives log lines their ids.
-    logged: Span,
+    /// The ids of log lines.
+    logged: log::Call,
     outcome: OnceLock<Outcome>,
 }
 
@@ -70,7 +70,8 @@ impl Observation {
     /// Begins when the headers of a call are there.
     pub fn begin(system: System, operation: Operation, headers: &HeaderMap, random: &Random) -> Self {
         let info = operation.info();
-        let request_id = random.uuid().to_string();
+        let id = random.uuid();
+        let request_id = id.to_string();
         let caller = trace_context(headers);
         let method = method(info);
         let traced = trace::call(caller.as_ref(), || {
@@ -89,7 +90,7 @@ impl Observation {
         });
         let trace_context = TraceContext::of(&traced).or(caller);
         let trace_id = trace_context.map(|context| context.trace_id());
-        let logged = traced.in_scope(|| tracing::info_span!("call", operation = info.name, request_id, trace_id));
+        let logged = log::Call { operation: info.name, request_id: id, trace_id };
         let (began, outcome) = (Instant::now(), OnceLock::new());
         Self(Arc::new(Call { system, info, began, request_id, trace_context, traced, logged, outcome }))
     }
@@ -109,9 +110,9 @@ impl Observation {
         self.0.trace_context
     }
 
-    /// Runs the call, or a part of it, in its spans. Both are entered, because each layer sees only its own.
+    /// Runs the call, or a part of it: its steps and its log lines belong to it.
     pub fn run<T>(&self, part: impl Future<Output = T>) -> impl Future<Output = T> {
-        part.instrument(self.0.logged.clone()).instrument(self.0.traced.clone())
+        log::within(self.0.logged, part.instrument(self.0.traced.clone()))
     }
 
     /// The call ended like this. The first end counts.

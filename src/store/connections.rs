@@ -19,6 +19,7 @@
 //! - The connection broke, or the driver didn't understand the server: it is closed, and all idle connections are
 //!   checked, because rarely only one breaks.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,7 +114,7 @@ impl Connections {
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let fetched = async {
+        let fetched = pin!(async {
             match self.fetch_once(query()).await {
                 Err(error) if error.is_connection_lost() => {
                     tracing::debug!(%error, "a read is sent again");
@@ -121,7 +122,7 @@ impl Connections {
                 }
                 fetched => fetched,
             }
-        };
+        });
         let span =
             tracing::info_span!(target: trace::STEP, "read", otel.kind = "client", db.system.name = "postgresql");
         fetched.instrument(span).await

@@ -13,7 +13,7 @@ use crate::domain::ids::UserPoolId;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::wake::News;
-use crate::telemetry::{metrics, trace};
+use crate::telemetry::{log, metrics, trace};
 
 /// How long the database is asked, unless the caller says how long they wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ impl Store {
         };
         let span =
             tracing::info_span!(target: trace::STEP, "commit", otel.kind = "client", db.system.name = "postgresql");
-        tokio::spawn(write.instrument(span).in_current_span()).await?
+        tokio::spawn(log::continued(write.instrument(span))).await?
     }
 
     /// Whether a fact was recorded, and with it the rest of its statement or transaction. A transaction that is still

@@ -78,9 +78,9 @@ impl fmt::Display for TraceContext {
 }
 
 impl TraceContext {
-    /// The id of the trace: 32 hexadecimal digits.
-    pub fn trace_id(&self) -> String {
-        self.trace_id.to_string()
+    /// The id of the trace.
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
     }
 
     /// The place of a span; none if the span is not exported.

@@ -264,9 +264,9 @@ async fn a_log_line_in_json_names_its_call_and_its_trace() {
     let log = server.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
     let request_id = answer.headers["x-amzn-requestid"].as_str();
-    let of_call = lines.iter().find(|line| line["span"]["request_id"] == request_id);
-    let span = &of_call.unwrap_or_else(|| panic!("no line of {request_id} in {log}"))["span"];
-    assert_eq!(*span, json!({ "name": "call", "operation": "SignUp", "request_id": request_id, "trace_id": TRACE_ID }));
+    let of_call = lines.iter().find(|line| line["call"]["request_id"] == request_id);
+    let call = &of_call.unwrap_or_else(|| panic!("no line of {request_id} in {log}"))["call"];
+    assert_eq!(*call, json!({ "operation": "SignUp", "request_id": request_id, "trace_id": TRACE_ID }));
 }
 
 #[test]

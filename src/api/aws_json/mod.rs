@@ -3,6 +3,8 @@
 pub mod decode;
 pub mod encode;
 
+use std::pin::pin;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -37,7 +39,8 @@ pub async fn post(State(doors): State<Doors>, request: Request) -> Response {
     };
     let call = Observation::begin(System::AwsJson, operation, &parts.headers, &doors.app.random);
     let caller = authenticate::anonymous(&call, &parts.headers, peer, &doors.proxies);
-    let answer = call.run(answered(&doors, operation, caller, &parts, body)).await;
+    let answer = pin!(answered(&doors, operation, caller, &parts, body));
+    let answer = call.run(answer).await;
     call.ended(&answer);
     match answer {
         Ok(body) => success(body, call.request_id()),

@@ -3,8 +3,10 @@
 //! Logs go to standard error, metrics to `/metrics`. The standard variables `OTEL_*` send metrics and traces by OTLP as
 //! well (`settings`).
 
+mod lines;
 mod settings;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -22,6 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::cli::config::LogFormat;
+use crate::cli::telemetry::lines::{JsonLines, Text};
 use crate::cli::telemetry::settings::Exports;
 use crate::environment::Random;
 use crate::telemetry::{metrics, trace};
@@ -119,8 +122,8 @@ fn traces<S: Subscriber + for<'span> LookupSpan<'span>>(tracers: &SdkTracerProvi
     layer.with_tracked_inactivity(false).with_context_activation(false).with_filter(trace::Traced)
 }
 
-/// `RUST_LOG` filters the log; by default `info` for our own code, warnings for the rest. A log line names its call; the
-/// steps are for traces.
+/// `RUST_LOG` filters the log; by default `info` for our own code, warnings for the rest. Spans are
+/// for traces.
 ///
 /// All of it is one filter that knows its highest level, so that what is below costs nothing.
 fn logs<S: Subscriber + for<'span> LookupSpan<'span>>(
@@ -132,7 +135,12 @@ fn logs<S: Subscriber + for<'span> LookupSpan<'span>>(
     }
     let logs = fmt::layer().with_writer(std::io::stderr);
     Ok(match format {
-        LogFormat::Text => logs.with_filter(filter).boxed(),
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed(),
+        LogFormat::Text => logs.event_format(Text::new(is_coloured())).with_filter(filter).boxed(),
+        LogFormat::Json => logs.json().event_format(JsonLines::default()).with_filter(filter).boxed(),
     })
+}
+
+/// Colours are for a terminal, unless `NO_COLOR` asks for none (no-color.org).
+fn is_coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
