@@ -274,6 +274,7 @@ impl From<sqlx::Error> for StoreError {
             (Some("UP003"), Some(what)) => Counted::by_name(what).map_or(Self::Database(error), Self::Full),
             (Some("UP004"), kind) => Self::Limited { kind: kind.unwrap_or_default().to_owned(), wait: None },
             (Some("23505"), Some("log_pkey")) => Self::Stale,
+            (Some("23505"), Some("used_nonces_pkey")) => Self::Spent,
             (Some("23505"), Some(constraint)) if models::is_claim(constraint) => {
                 Self::Claimed { constraint: constraint.to_owned() }
             }
@@ -290,7 +291,7 @@ impl From<StoreError> for Error {
             StoreError::NotFound(NotFound::Client(id)) => Self::no_such_client(id),
             StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
-            StoreError::Spent => Self::invalid_session(),
+            StoreError::Spent => Self::used_session(),
             StoreError::Limited { kind, wait } => {
                 let limit = RateKind::by_name(kind).map(RateKind::name);
                 Self { retry_after: *wait, limit, ..Self::limit_exceeded() }

@@ -52,6 +52,8 @@ pub enum FieldClass {
     RefreshToken,
     /// The content of a challenge token.
     ChallengeToken,
+    /// The content of a SECRET_BLOCK.
+    SecretBlock,
     /// The content of a page token.
     PageToken,
     /// A stored answer of a command with an idempotency key.

@@ -11,7 +11,7 @@ use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 
-use crate::domain::auth::session::Session;
+use crate::domain::auth::session::{Nonce, Session};
 use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::lockout::{Attempts, Hearing};
 use crate::domain::rate::Limited;
@@ -48,6 +48,8 @@ pub struct Attempt<'a> {
     pub source: Source,
     /// The limit of guesses from the caller's network, if there is one.
     pub limited: Option<&'a Limited>,
+    /// The nonce of the challenge that the attempt answers. Fails with [`StoreError::Spent`] if it is already spent.
+    pub spends: Option<Nonce>,
     /// When the attempt is decided.
     pub at: Timestamp,
 }
@@ -116,13 +118,14 @@ struct Acceptance {
     forgets: bool,
     network: Option<Vec<u8>>,
     limited: Option<Limited>,
+    spends: Option<Nonce>,
     session: Session,
     row: ActivityRow,
 }
 
 impl Acceptance {
     async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let Self { pool, source, version, attempts, told, forgets, network, limited, session, row } = self;
+        let Self { pool, source, version, attempts, told, forgets, network, limited, spends, session, row } = self;
         let query = sqlx::query(ACCEPT)
             .bind(pool.as_str())
             .bind(format!("users/{}", session.sub))
@@ -143,12 +146,12 @@ impl Acceptance {
             .bind(told.map(|told| told.0))
             .bind(forgets)
             .bind(network);
-        limit(query, limited.as_ref()).execute(connection).await?;
+        spend(limit(query, limited.as_ref()), *spends).execute(connection).await?;
         Ok(())
     }
 }
 
-/// The last four parameters of both statements: the limit, if there is one.
+/// Four parameters of every statement: the limit, if there is one.
 fn limit<'q>(
     query: Query<'q, Postgres, PgArguments>,
     limited: Option<&'q Limited>,
@@ -158,6 +161,14 @@ fn limit<'q>(
         .bind(limited.map(|limited| &*limited.key))
         .bind(limited.map(|limited| limited.rate.share_millis()))
         .bind(limited.map(|limited| limited.rate.period_millis()))
+}
+
+/// The last three parameters of every statement: the nonce, if there is one.
+fn spend(query: Query<'_, Postgres, PgArguments>, nonce: Option<Nonce>) -> Query<'_, Postgres, PgArguments> {
+    query
+        .bind(nonce.map(|nonce| nonce.id))
+        .bind(nonce.map(|nonce| nonce.sub.0))
+        .bind(nonce.map(|nonce| to_database(nonce.expires_at)))
 }
 
 /// Begins a session. The user's row is locked until the statement is done: a deletion of the user waits, and then finds
@@ -181,6 +192,9 @@ with asserted as (
 ), strange as (
     delete from familiar_networks where $19::bytea is not null and user_pool_id = $1 and sub = $4 and network in (
         select network from familiar_networks where user_pool_id = $1 and sub = $4 order by last_at desc offset 19)
+), spent as (
+    insert into used_nonces (user_pool_id, nonce, sub, expires_at)
+    select $1, $24, $25::uuid, $26::timestamptz where $24::uuid is not null
 )
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
@@ -207,6 +221,9 @@ with asserted as (
 ), recorded as (
     insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
     select $1, $7, $2::text, $8, $9, $10, $11, $12, meta.epoch, 0 from meta where $6
+), spent as (
+    insert into used_nonces (user_pool_id, nonce, sub, expires_at)
+    select $1, $22, $23::uuid, $24::timestamptz where $22::uuid is not null
 )
 select assert_version('attempts', 1, (select count(*) from counted))";
 
@@ -215,6 +232,9 @@ const HEAR: &str = "
 with recorded as (
     insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
     select $1, $6, $2::text, $7, $8, $9, $10, $11, meta.epoch, 0 from meta where $5
+), spent as (
+    insert into used_nonces (user_pool_id, nonce, sub, expires_at)
+    select $1, $16, $17::uuid, $18::timestamptz where $16::uuid is not null
 )
 select assert_version('attempts', $3, coalesce(
            (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0)),
@@ -228,6 +248,7 @@ struct Heard {
     source: &'static str,
     at: OffsetDateTime,
     limited: Option<Limited>,
+    spends: Option<Nonce>,
     /// How long the caller waits, if they said so.
     patience: Option<Duration>,
 }
@@ -263,6 +284,7 @@ impl Store {
             forgets: attempts.is_some() || is_counted_by_name,
             network: network.map(<[u8]>::to_vec),
             limited: attempt.limited.cloned(),
+            spends: attempt.spends,
             session: session.clone(),
             row,
         };
@@ -326,6 +348,7 @@ impl Store {
             source: counted(&attempt),
             at: to_database(attempt.at),
             limited: attempt.limited.cloned(),
+            spends: attempt.spends,
             patience: attempt.origin.patience,
         };
         match refused.hearing {
@@ -353,6 +376,7 @@ impl Store {
             source: counted(&attempt),
             at: to_database(attempt.at),
             limited: attempt.limited.cloned(),
+            spends: attempt.spends,
             patience: attempt.origin.patience,
         };
         self.hear(heard, None).await
@@ -373,7 +397,7 @@ impl Store {
                 .bind(fact.as_ref().map(|row| &row.payload))
                 .bind(fact.as_ref().map(|row| &row.metadata))
                 .bind(heard.at);
-            limit(query, heard.limited.as_ref()).execute(&store.database).await?;
+            spend(limit(query, heard.limited.as_ref()), heard.spends).execute(&store.database).await?;
             Ok(())
         });
         written.await.map_err(|error| error.with_wait(&limited))
@@ -409,7 +433,8 @@ impl Store {
                 .bind(attempts.locked_until.map(to_database))
                 .bind(by_name.map(|by_name| number(by_name.failures)))
                 .bind(by_name.and_then(|by_name| by_name.locked_until).map(to_database));
-            let counted = limit(query, heard.limited.as_ref()).execute(lent.connection()).await;
+            let query = spend(limit(query, heard.limited.as_ref()), heard.spends);
+            let counted = query.execute(lent.connection()).await;
             match (lent.settled(counted.map(drop).map_err(StoreError::from)), fact) {
                 // Without a fact the outcome can't be found out, so the caller is told that it is unknown.
                 (Err(error), Some(fact)) if error.is_connection_lost() => {

@@ -85,6 +85,7 @@ mod tests {
             sub: Sub(random.uuid()),
             proofs: Proofs { password: Some(PasswordId(random.uuid())) },
             told: Some(Sub(random.uuid())),
+            exchange: None,
             expires_at: Timestamp(1_700_000_000_000),
         }
     }

@@ -6,4 +6,5 @@ pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;
+pub mod secret_block;
 pub mod signing_keys;

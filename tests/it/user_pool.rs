@@ -340,8 +340,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
         sign_in_policy: Some(SignInPolicyType { allowed_first_auth_factors: texts(factors) }),
         ..Default::default()
     };
-    let history = PasswordPolicyType { password_history_size: Some(3), ..Default::default() };
-    let history = UserPoolPolicyType { password_policy: Some(history), ..Default::default() };
     let security = UserPoolAddOnsType { advanced_security_mode: Some("ENFORCED".into()), ..Default::default() };
     let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()) };
     let cases = [
@@ -354,7 +352,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
-        (policies(history), "Policies.PasswordPolicy.PasswordHistorySize"),
         (
             policies(factors(&["PASSWORD", "EMAIL_OTP"])),
             "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",

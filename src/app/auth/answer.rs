@@ -17,8 +17,8 @@ pub enum Answer {
 pub struct Challenge {
     /// The challenge's name, as the API writes it.
     pub name: ChallengeName,
-    /// The token that the caller sends back with the answer.
-    pub session: String,
+    /// The token that the caller sends back with the answer; absent where a parameter holds the sign-in.
+    pub session: Option<String>,
     /// What the caller needs in order to answer, by the names of `ChallengeParameters`.
     pub parameters: BTreeMap<String, String>,
 }
@@ -36,7 +36,7 @@ macro_rules! responses {
                     Answer::Tokens(tokens) => Self { authentication_result: Some(*tokens), ..Self::default() },
                     Answer::Challenge(Challenge { name, session, parameters }) => Self {
                         challenge_name: Some(name.name().to_owned()),
-                        session: Some(session),
+                        session,
                         challenge_parameters: parameters,
                         ..Self::default()
                     },

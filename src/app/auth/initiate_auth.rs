@@ -1,6 +1,7 @@
 //! InitiateAuth.
 
-use crate::app::auth::flows::{self, Asked, Prepared};
+use crate::app::auth::asked::Asked;
+use crate::app::auth::flows::{self, Prepared};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::AuthFlow;

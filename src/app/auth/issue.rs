@@ -9,6 +9,11 @@ use crate::domain::error::Error;
 use crate::domain::user::{User, choose_new_password};
 use crate::tokens::challenge_token;
 
+/// PASSWORD_VERIFIER can't follow a step.
+#[derive(Debug, thiserror::Error)]
+#[error("a step asked for a proof by SRP without a public value of the client")]
+struct NoExchange;
+
 /// A challenge to a user, with what the caller needs in order to answer.
 pub fn issue(
     app: &App,
@@ -26,11 +31,14 @@ pub fn issue(
         sub: user.sub,
         proofs,
         told: sign_in.told,
+        exchange: None,
         expires_at: expires_at(client, sign_in.at),
     };
     let parameters = match name {
+        // Only a flow begins an exchange: it has the client's public value.
+        ChallengeName::PasswordVerifier => return Err(Error::internal(NoExchange)),
         ChallengeName::NewPasswordRequired => choose_new_password::parameters(&pool.state, client, user),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;
-    Ok(Challenge { name, session, parameters })
+    Ok(Challenge { name, session: Some(session), parameters })
 }

@@ -25,6 +25,25 @@ pub fn is_unheard(sign_in: &SignIn<'_>) -> bool {
     guess(sign_in).refuse_unheard().is_some()
 }
 
+/// Whether a sign-in is refused by its name alone.
+pub fn is_refused_by_name(sign_in: &SignIn<'_>) -> bool {
+    refusal_by_name(sign_in).is_some()
+}
+
+/// Refuses a sign-in that has proved nothing yet, where the caller may learn from the name that it can't succeed.
+pub async fn refuse_by_name(app: &App, sign_in: SignIn<'_>, stands_for_name: Sub) -> Result<(), Failure> {
+    match refusal_by_name(&sign_in) {
+        Some(refusal) => refuse(app, sign_in, stands_for_name, refusal).await,
+        None => Ok(()),
+    }
+}
+
+fn refusal_by_name(sign_in: &SignIn<'_>) -> Option<Refusal> {
+    let guess = guess(sign_in);
+    let is_unknown = sign_in.found.user.is_none() && !sign_in.client.state.hides_users();
+    guess.refuse_unheard().or_else(|| is_unknown.then(|| guess.judge_at_nobody()))
+}
+
 /// Continues after a password at a name. If no user has the name, the guess counts for the name's stand-in.
 ///
 /// Outdated if the password was compared with an older one, or should have been compared and was not.

@@ -3,6 +3,7 @@
 use crate::app::whence::Whence;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::account::Account;
+use crate::domain::auth::session::Nonce;
 use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
@@ -30,6 +31,8 @@ pub struct SignIn<'a> {
     pub told: Option<Sub>,
     /// The limit that a wrong guess spends, if there is one.
     pub limited: Option<&'a Limited>,
+    /// The nonce that is spent by what is written about the attempt without a commit.
+    pub spends: Option<Nonce>,
     /// The time of the attempt, the same for all that it writes.
     pub at: Timestamp,
 }
@@ -55,6 +58,7 @@ impl<'a> SignIn<'a> {
             failures: Failures::SignIn,
             source: self.found.source(),
             limited: self.limited,
+            spends: self.spends,
             at: self.at,
         }
     }

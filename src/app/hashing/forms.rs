@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
-use crate::domain::auth::srp;
+use crate::domain::auth::srp::{self, SrpVerifier};
 use crate::domain::error::Error;
 use crate::domain::ids::{PasswordId, StreamId, Sub, UserPoolId};
-use crate::domain::user::Password;
+use crate::domain::personal::Sealed;
+use crate::domain::user::{Password, password_history};
 use crate::store::cache::PoolView;
 use crate::store::loaded::LoadedUser;
 use crate::store::seal::{self, DataKey, FieldClass, Place};
@@ -37,6 +38,8 @@ pub struct PasswordForms {
     username: String,
     hash: String,
     verifier: Vec<u8>,
+    /// The hashes of passwords that may not be chosen again, with which the password was compared.
+    compared: Vec<Sealed>,
 }
 
 impl PasswordForms {
@@ -54,7 +57,33 @@ impl PasswordForms {
             (pool_id.pool_name().to_owned(), username.clone(), password.to_owned(), app.random.bytes());
         let verifier = app.hasher.work(&turn, move || srp::verifier(&pool_name, &user_id, &text, salt)).await?;
         let verifier = serde_json::to_vec(&verifier).map_err(Error::internal)?;
-        Ok(Self { username, hash, verifier })
+        Ok(Self { username, hash, verifier, compared: Vec::new() })
+    }
+
+    /// Makes both forms of a user's next password. Refuses one of those that the pool's policy remembers.
+    pub async fn of_next(
+        app: &App,
+        caller: &Caller,
+        pool: &PoolView,
+        user: &LoadedUser,
+        password: &str,
+    ) -> Result<Self, Error> {
+        let compared: Vec<_> = password_history::compared(&pool.state, &user.state).into_iter().cloned().collect();
+        for former in &compared {
+            let stored = open_hash(pool, user, former)?;
+            if app.hasher.verify(password, Some(&stored), &caller.turn(&pool.id)).await? {
+                return Err(password_history::used_before());
+            }
+        }
+        Ok(Self { compared, ..Self::make(app, caller, &pool.id, user.state.username(), password).await? })
+    }
+
+    /// The next password of a user, sealed. Outdated if it should be compared with other former ones by now.
+    pub fn seal_next(&self, app: &App, pool: &PoolView, user: &LoadedUser) -> Result<Password, Failure> {
+        if !password_history::compared(&pool.state, &user.state).into_iter().eq(&self.compared) {
+            return Err(Failure::Outdated);
+        }
+        self.seal(app, Owner::of(pool, user))
     }
 
     /// The password, sealed for its owner. Outdated if the owner has another name, because the verifier depends on it.
@@ -63,36 +92,65 @@ impl PasswordForms {
             return Err(Failure::Outdated);
         }
         Ok(Password {
-            hash: seal_form(app, owner, FieldClass::PasswordHash, self.hash.as_bytes()),
+            hash: seal_hash(app, owner, &self.hash),
             srp_verifier: seal_form(app, owner, FieldClass::SrpVerifier, &self.verifier),
         })
     }
 }
 
-fn seal_form(app: &App, owner: Owner<'_>, class: FieldClass, value: &[u8]) -> crate::domain::personal::Sealed {
+/// The hash, sealed for its owner.
+pub fn seal_hash(app: &App, owner: Owner<'_>, hash: &str) -> Sealed {
+    seal_form(app, owner, FieldClass::PasswordHash, hash.as_bytes())
+}
+
+fn seal_form(app: &App, owner: Owner<'_>, class: FieldClass, value: &[u8]) -> Sealed {
     let stream = StreamId::user(owner.sub);
     owner.key.seal(Place { pool: owner.pool_id, stream: &stream, class }, app.random.uuid(), value)
 }
 
-/// The id of a password, if there is one.
+/// The id of a password, if there is one: that of its verifier, which stays when the password is hashed again. A password
+/// without a verifier has the id of its hash.
 pub fn id_of(password: Option<&Password>) -> Result<Option<PasswordId>, Error> {
-    let id = password.map(|password| seal::blob_id(&password.srp_verifier)).transpose().map_err(Error::internal)?;
-    Ok(id.map(PasswordId))
+    let Some(Password { hash, srp_verifier }) = password else { return Ok(None) };
+    let form = if srp_verifier.0.is_empty() { hash } else { srp_verifier };
+    Ok(Some(PasswordId(seal::blob_id(form).map_err(Error::internal)?)))
+}
+
+/// The user's SRP verifier, opened. `None` for a user without a password, and for one whose password came as a hash or
+/// has a verifier in an older form: the next sign-in by password makes one.
+pub fn stored_verifier(pool: &PoolView, user: &LoadedUser) -> Result<Option<SrpVerifier>, Error> {
+    let Some(password) = &user.state.password else { return Ok(None) };
+    if password.srp_verifier.0.is_empty() {
+        return Ok(None);
+    }
+    let stream = StreamId::user(user.state.sub);
+    let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::SrpVerifier };
+    let opened = user.key.open(place, &password.srp_verifier).map_err(Error::internal)?;
+    Ok(serde_json::from_slice(&opened).ok())
 }
 
 /// The user's hash, opened. A user without a password has none.
 pub fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>, Error> {
-    let Some(password) = &user.state.password else { return Ok(None) };
+    user.state.password.as_ref().map(|password| open_hash(pool, user, &password.hash)).transpose()
+}
+
+fn open_hash(pool: &PoolView, user: &LoadedUser, hash: &Sealed) -> Result<String, Error> {
     let stream = StreamId::user(user.state.sub);
     let place = Place { pool: &pool.id, stream: &stream, class: FieldClass::PasswordHash };
-    let opened = user.key.open(place, &password.hash).map_err(Error::internal)?;
-    String::from_utf8(opened).map(Some).map_err(Error::internal)
+    String::from_utf8(user.key.open(place, hash).map_err(Error::internal)?).map_err(Error::internal)
 }
 
 /// A password that was compared with a user's: the slow part of a guess, done once.
 pub struct Comparison {
-    stored: Option<String>,
+    with: Compared,
     matches: bool,
+}
+
+/// What a guess was compared with.
+#[derive(PartialEq, Eq)]
+enum Compared {
+    Hash(Option<String>),
+    Verifier(Option<PasswordId>),
 }
 
 impl Comparison {
@@ -106,12 +164,24 @@ impl Comparison {
     ) -> Result<Self, Error> {
         let stored = stored_hash_of(pool, user)?;
         let matches = app.hasher.verify(password, stored.as_deref(), &caller.turn(&pool.id)).await?;
-        Ok(Self { stored, matches })
+        Ok(Self { with: Compared::Hash(stored), matches })
+    }
+
+    /// A guess that was compared by the verifier of this password; by a made-up one if there is none.
+    pub fn by_verifier(password: Option<PasswordId>, matches: bool) -> Self {
+        Self { with: Compared::Verifier(password), matches }
     }
 
     /// Whether it is the user's password. Outdated if the user had another one when it was compared.
     pub fn matches(&self, pool: &PoolView, user: Option<&LoadedUser>) -> Result<bool, Failure> {
-        if self.stored == stored_hash_of(pool, user)? { Ok(self.matches) } else { Err(Failure::Outdated) }
+        let now = match (&self.with, user) {
+            (Compared::Hash(_), user) => Compared::Hash(stored_hash_of(pool, user)?),
+            (Compared::Verifier(_), Some(user)) if stored_verifier(pool, user)?.is_some() => {
+                Compared::Verifier(id_of(user.state.password.as_ref())?)
+            }
+            (Compared::Verifier(_), _) => Compared::Verifier(None),
+        };
+        if self.with == now { Ok(self.matches) } else { Err(Failure::Outdated) }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::app::admin_user::named_user::named_user;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
-use crate::app::hashing::forms::{Owner, PasswordForms};
+use crate::app::hashing::forms::PasswordForms;
 use crate::app::{App, Failure};
 use crate::domain::password_policy;
-use crate::domain::user::admin_set_user_password as rules;
+use crate::domain::user::{admin_set_user_password as rules, password_history};
 use crate::proto::v1::{AdminSetUserPasswordRequest, AdminSetUserPasswordResponse};
 use crate::store::cache::PoolView;
 use crate::store::commit::Commit;
@@ -24,7 +24,7 @@ pub struct Prepared {
 pub async fn prepare(app: &App, caller: &Caller, request: &AdminSetUserPasswordRequest) -> Result<Prepared, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     password_policy::check(&pool.state.password_policy(), request.password())?;
-    let forms = PasswordForms::make(app, caller, &pool.id, user.state.username(), request.password()).await?;
+    let forms = PasswordForms::of_next(app, caller, &pool, &user, request.password()).await?;
     Ok(Prepared { found: FirstRead::new((pool, user)), forms })
 }
 
@@ -37,8 +37,9 @@ pub async fn admin_set_user_password(
 ) -> Result<AdminSetUserPasswordResponse, Failure> {
     let (pool, user) = prepared.found.or(named_user(app, request.user_pool_id(), request.username())).await?;
     password_policy::check(&pool.state.password_policy(), request.password())?;
-    let password = prepared.forms.seal(app, Owner::of(&pool, &user))?;
-    let decision = rules::admin_set_user_password(password, request.permanent());
+    let password = prepared.forms.seal_next(app, &pool, &user)?;
+    let set = rules::admin_set_user_password(password, request.permanent());
+    let decision = password_history::retire(&pool.state, &user.state).then(set);
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
     app.store.settle(commit.decided(&user, decision).map(|()| AdminSetUserPasswordResponse {})).await
 }

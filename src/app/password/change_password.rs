@@ -3,7 +3,7 @@
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
-use crate::app::hashing::forms::{Comparison, Owner, PasswordForms};
+use crate::app::hashing::forms::{Comparison, PasswordForms};
 use crate::app::user::signed_in::{SignedIn, signed_in_with, verified};
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
@@ -12,6 +12,7 @@ use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
 use crate::domain::user::change_password::{self as rules, Refused};
+use crate::domain::user::password_history;
 use crate::proto::v1::{ChangePasswordRequest, ChangePasswordResponse};
 use crate::store::commit::{Commit, OperationalRow};
 use crate::store::read::{Failures, Wanted};
@@ -55,8 +56,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &ChangePasswordRequest
         None => request.previous_password.is_none(),
     };
     let forms = if is_right {
-        let (name, proposed) = (user.state.username(), request.proposed_password());
-        Some(PasswordForms::make(app, caller, &pool.id, name, proposed).await?)
+        Some(PasswordForms::of_next(app, caller, pool, user, request.proposed_password()).await?)
     } else {
         None
     };
@@ -81,8 +81,8 @@ pub async fn change_password(
     let Found { signed_in, limited } = found;
     let (pool, user, origin) = (&signed_in.pool, &signed_in.user, signed_in.origin(caller));
     let forms = prepared.forms.as_ref().ok_or(Failure::Outdated)?;
-    let password = forms.seal(app, Owner::of(pool, user))?;
-    let decision = rules::change_password(password);
+    let password = forms.seal_next(app, pool, user)?;
+    let decision = password_history::retire(&pool.state, &user.state).then(rules::change_password(password));
     let forgotten = OperationalRow::FailuresForgotten {
         sub: user.state.sub,
         told: None,
@@ -147,6 +147,7 @@ async fn refuse(
         failures: Failures::PreviousPassword,
         source: Source::Familiar,
         limited: limited.as_ref(),
+        spends: None,
         at,
     };
     let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);

@@ -3,12 +3,12 @@
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
-use crate::app::hashing::forms::{Owner, PasswordForms};
+use crate::app::hashing::forms::PasswordForms;
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
 use crate::domain::password_policy;
 use crate::domain::user::codes::Guess;
-use crate::domain::user::confirm_forgot_password as rules;
+use crate::domain::user::{confirm_forgot_password as rules, password_history};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ConfirmForgotPasswordRequest, ConfirmForgotPasswordResponse};
 use crate::store::commit::OperationalRow;
@@ -32,10 +32,7 @@ pub async fn prepare<'a>(
     let is_right = prove(app, request, &by_name, &named)?.is_ok();
     let (pool, user) = (&named.found.pool, named.found.user.as_ref());
     let forms = match user.filter(|_| is_right) {
-        Some(user) => {
-            let name = user.state.username();
-            Some(PasswordForms::make(app, caller, &pool.id, name, request.password()).await?)
-        }
+        Some(user) => Some(PasswordForms::of_next(app, caller, pool, user, request.password()).await?),
         None => None,
     };
     Ok(Prepared { by_name, found: FirstRead::new(named), forms })
@@ -53,8 +50,10 @@ pub async fn confirm_forgot_password(
         (Err(refused), _) => *refused,
         (Ok(()), Some(user)) => {
             let forms = forms.as_ref().ok_or(Failure::Outdated)?;
-            let password = forms.seal(app, Owner::of(&named.found.pool, user))?;
-            rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions)
+            let pool = &named.found.pool;
+            let password = forms.seal_next(app, pool, user)?;
+            let chosen = rules::confirm_forgot_password(&user.state, password, app.settings.recovery_ends_sessions);
+            Guess { decision: password_history::retire(&pool.state, &user.state).then(chosen.decision), ..chosen }
         }
         (Ok(()), None) => return Err(Error::internal("a right code without a user").into()),
     };

@@ -7,6 +7,9 @@ use crate::domain::error::Error;
 /// A challenge that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChallengeName {
+    /// The client must prove by SRP that the user knows the password.
+    #[serde(rename = "PASSWORD_VERIFIER")]
+    PasswordVerifier,
     /// The password is temporary: the user must choose a new one.
     #[serde(rename = "NEW_PASSWORD_REQUIRED")]
     NewPasswordRequired,
@@ -16,6 +19,7 @@ impl ChallengeName {
     /// The challenge of this name. Refuses names that don't exist and challenges that are not built.
     pub fn of(name: &str) -> Result<Self, Error> {
         match name {
+            "PASSWORD_VERIFIER" => Ok(Self::PasswordVerifier),
             "NEW_PASSWORD_REQUIRED" => Ok(Self::NewPasswordRequired),
             unbuilt => {
                 Err(Error::invalid_parameter(format!("Challenge {unbuilt} is not supported by this server yet.")))
@@ -26,6 +30,7 @@ impl ChallengeName {
     /// Cognito's name of the challenge.
     pub fn name(self) -> &'static str {
         match self {
+            Self::PasswordVerifier => "PASSWORD_VERIFIER",
             Self::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
         }
     }

@@ -24,6 +24,9 @@ pub enum AuthFlow {
     /// `USER_PASSWORD_AUTH`: user name and password in the request.
     #[serde(rename = "USER_PASSWORD_AUTH")]
     UserPassword,
+    /// `USER_SRP_AUTH`: the user name, and a proof of the password by SRP in the next step.
+    #[serde(rename = "USER_SRP_AUTH")]
+    UserSrp,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
     #[serde(rename = "ADMIN_USER_PASSWORD_AUTH")]
     AdminUserPassword,
@@ -37,6 +40,7 @@ impl AuthFlow {
     pub fn of_initiate_auth(name: &str) -> Result<Self, Error> {
         match name {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
+            "USER_SRP_AUTH" => Ok(Self::UserSrp),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
             "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
                 Err(Error::invalid_parameter("Initiate Auth method not supported."))
@@ -59,6 +63,7 @@ impl AuthFlow {
     pub fn name(self) -> &'static str {
         match self {
             Self::UserPassword => "USER_PASSWORD_AUTH",
+            Self::UserSrp => "USER_SRP_AUTH",
             Self::AdminUserPassword => "ADMIN_USER_PASSWORD_AUTH",
             Self::RefreshToken => "REFRESH_TOKEN_AUTH",
         }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, PasswordId, Sub};
 use crate::domain::time::Timestamp;
@@ -34,6 +35,17 @@ impl Proofs {
     }
 }
 
+/// What is spent when a challenge is answered, so that it is answered once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce {
+    /// The nonce of the challenge's token.
+    pub id: Uuid,
+    /// The user of the sign-in, or the stand-in for a name that no user has.
+    pub sub: Sub,
+    /// When the token expires: from then on nobody needs to know that it was used.
+    pub expires_at: Timestamp,
+}
+
 /// A sign-in between two steps: the content of Cognito's `Session`. It is stored in the challenge token only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChallengeSession {
@@ -54,8 +66,27 @@ pub struct ChallengeSession {
     /// that callers are told about are counted under it. Absent in tokens of earlier releases.
     #[serde(default)]
     pub told: Option<Sub>,
+    /// The exchange of a challenge by SRP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     /// When the session stops accepting an answer.
     pub expires_at: Timestamp,
+}
+
+/// An SRP exchange, between the server's public value and the client's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// The identity that the client hashes: `USER_ID_FOR_SRP`.
+    pub user_id: String,
+    /// The password whose verifier was used; absent if it was made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordId>,
+    /// The client's public value.
+    pub client: PublicValue,
+    /// The server's secret exponent.
+    pub secret: ServerSecret,
+    /// The server's public value.
+    pub server: PublicValue,
 }
 
 /// When a challenge that a client is issued at this time expires.
@@ -82,6 +113,11 @@ pub struct Answer<'a> {
 }
 
 impl ChallengeSession {
+    /// What an answer with an outcome spends.
+    pub fn spent(&self) -> Nonce {
+        Nonce { id: self.nonce, sub: self.sub, expires_at: self.expires_at }
+    }
+
     /// Whether the session belongs to this answer. A session that has replaced the password does not: its proof no
     /// longer holds.
     pub fn fits(&self, answer: &Answer<'_>) -> bool {
@@ -94,11 +130,17 @@ impl ChallengeSession {
             && named
     }
 
+    /// Refuses a session that has expired.
+    pub fn check_time(&self, at: Timestamp) -> Result<(), Error> {
+        if at < self.expires_at {
+            return Ok(());
+        }
+        Err(Error::not_authorized("Invalid session for the user, session is expired."))
+    }
+
     /// Whether a session that fits is still valid: it has not expired, and its user is not disabled.
     pub fn check(&self, answer: &Answer<'_>) -> Result<(), Error> {
-        if answer.at >= self.expires_at {
-            return Err(Error::not_authorized("Invalid session for the user, session is expired."));
-        }
+        self.check_time(answer.at)?;
         if answer.user.enabled { Ok(()) } else { Err(Error::not_authorized("User is disabled.")) }
     }
 }
@@ -156,6 +198,7 @@ mod tests {
             sub: JANE,
             proofs: Proofs { password: Some(PASSWORD) },
             told: Some(Sub(Uuid::from_u128(7))),
+            exchange: None,
             expires_at: at(180),
         }
     }

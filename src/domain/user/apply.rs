@@ -16,7 +16,7 @@ use crate::proto::events::{
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 4;
+    const REVISION: i32 = 5;
 
     #[expect(clippy::too_many_lines, reason = "a few lines for each event")]
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
@@ -40,6 +40,9 @@ impl Aggregate for User {
             Event::PasswordRehashed(rehashed) => state.map(|mut user| {
                 if let Some(password) = &mut user.password {
                     password.hash = Sealed(rehashed.password_hash.clone());
+                    if !rehashed.srp_verifier.is_empty() {
+                        password.srp_verifier = Sealed(rehashed.srp_verifier.clone());
+                    }
                 }
                 user
             }),
@@ -60,6 +63,11 @@ impl Aggregate for User {
             Event::PasswordRemoved(_) => change(&|user| {
                 user.password = None;
                 user.password_removed = true;
+            }),
+            Event::PasswordRetired(retired) => state.map(|mut user| {
+                user.former_passwords.splice(..0, user.password.iter().map(|password| password.hash.clone()));
+                user.former_passwords.truncate(usize::try_from(retired.kept).unwrap_or(0));
+                user
             }),
             Event::PasswordChanged(changed) => change(&|user| {
                 user.status = UserStatus::Confirmed;
@@ -121,6 +129,7 @@ impl User {
             requested: BTreeMap::new(),
             password,
             password_removed: false,
+            former_passwords: Vec::new(),
             identities: Vec::new(),
             token_generation: 1,
             groups: BTreeSet::new(),

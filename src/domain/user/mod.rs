@@ -26,6 +26,7 @@ pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod identities;
 pub mod list_users;
+pub mod password_history;
 pub mod resend_confirmation_code;
 pub mod resend_invitation;
 pub mod search;
@@ -87,6 +88,9 @@ pub struct User {
     /// Whether an administrator removed the password: then only an administrator can set a new one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub password_removed: bool,
+    /// Hashes of passwords that the user had before, the last one first: as many as the pool's policy remembers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_passwords: Vec<Sealed>,
     /// The identities at external providers that are linked to the user.
     #[serde(default)]
     pub identities: Vec<LinkedIdentity>,

@@ -19,7 +19,7 @@ fn released(attribute: &str) -> Event {
 }
 
 fn rehashed() -> Event {
-    Event::PasswordRehashed(UserPasswordRehashed { password_hash: b"newer".to_vec() })
+    Event::PasswordRehashed(UserPasswordRehashed { password_hash: b"newer".to_vec(), srp_verifier: Vec::new() })
 }
 
 fn known(attributes: &[(&str, &str)]) -> Personal<Attributes> {
@@ -74,6 +74,7 @@ fn each_event_changes_only_what_it_names() {
         requested: BTreeMap::new(),
         password: Password::of(b"hash", b"verifier"),
         password_removed: false,
+        former_passwords: Vec::new(),
         identities: Vec::new(),
         token_generation: 1,
         groups: BTreeSet::new(),

@@ -326,19 +326,6 @@ mod tests {
                 },
             ),
             (
-                "Policies.PasswordPolicy.PasswordHistorySize",
-                v1::CreateUserPoolRequest {
-                    policies: policies(v1::UserPoolPolicyType {
-                        password_policy: Some(v1::PasswordPolicyType {
-                            password_history_size: Some(1),
-                            ..Default::default()
-                        }),
-                        ..Default::default()
-                    }),
-                    ..none()
-                },
-            ),
-            (
                 "Policies.SignInPolicy.AllowedFirstAuthFactors",
                 v1::CreateUserPoolRequest {
                     policies: policies(v1::UserPoolPolicyType {

@@ -263,14 +263,6 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
             settings
                 .policies
                 .as_ref()
-                .and_then(|it| it.password_policy.as_ref())
-                .is_some_and(|it| it.password_history_size() > 0),
-            "Policies.PasswordPolicy.PasswordHistorySize",
-        ),
-        (
-            settings
-                .policies
-                .as_ref()
                 .and_then(|it| it.sign_in_policy.as_ref())
                 .is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor != "PASSWORD")),
             "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",

@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod requests;
 pub mod serve;
 pub mod smtp;
+pub mod srp;
 pub mod stream;
 pub mod tables;
 pub mod wire;

@@ -1,11 +1,13 @@
 //! The answers to challenges: one file per challenge.
 
 mod new_password;
+mod password_verifier;
 
 use std::collections::BTreeMap;
 
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::challenges::new_password::NewPassword;
+use crate::app::auth::challenges::password_verifier::PasswordVerifier;
 use crate::app::caller::Caller;
 use crate::app::whence::Server;
 use crate::app::{App, Failure};
@@ -37,6 +39,8 @@ pub struct Response<'a> {
 pub enum Prepared<'a> {
     /// The answer to NEW_PASSWORD_REQUIRED, with the new password hashed.
     NewPassword(Box<NewPassword<'a>>),
+    /// The answer to PASSWORD_VERIFIER, with the signature compared.
+    PasswordVerifier(Box<PasswordVerifier<'a>>),
 }
 
 /// Does the slow work of an answer.
@@ -44,6 +48,9 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
     match ChallengeName::of(response.challenge_name)? {
         ChallengeName::NewPasswordRequired => {
             Ok(Prepared::NewPassword(Box::new(new_password::prepare(app, caller, response).await?)))
+        }
+        ChallengeName::PasswordVerifier => {
+            Ok(Prepared::PasswordVerifier(Box::new(password_verifier::prepare(app, caller, response).await?)))
         }
     }
 }
@@ -53,12 +60,13 @@ impl Prepared<'_> {
     pub async fn settle<Given: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Given, Failure> {
         match self {
             Self::NewPassword(answer) => answer.settle(app, caller).await,
+            Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
         }
     }
 }
 
 impl<'a> Response<'a> {
-    /// The challenge token; all challenges so far need it.
+    /// The challenge token, for a challenge that needs it.
     pub fn session(&self) -> Result<&'a str, Error> {
         self.session.ok_or_else(|| Error::invalid_parameter("Missing required parameter Session"))
     }

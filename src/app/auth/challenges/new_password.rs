@@ -9,14 +9,14 @@ use crate::app::auth::machine;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::{Answered, Step};
 use crate::app::caller::Caller;
-use crate::app::hashing::forms::{self, Owner, PasswordForms};
+use crate::app::hashing::forms::{self, PasswordForms};
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::attributes::Attributes;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::session::{Answer, ChallengeSession};
 use crate::domain::error::Error;
-use crate::domain::user::choose_new_password as rules;
+use crate::domain::user::{choose_new_password as rules, password_history};
 use crate::proto::v1::AttributeType;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
@@ -60,7 +60,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
     let asked = Asked { response, username, password, written, session, whence };
     let found = asked.read(app).await?;
     let user = asked.check(app, &found).await?.user;
-    let forms = PasswordForms::make(app, caller, &found.pool.id, user.state.username(), password).await?;
+    let forms = PasswordForms::of_next(app, caller, &found.pool, &user, password).await?;
     Ok(NewPassword { asked, found: FirstRead::new(found), forms })
 }
 
@@ -111,7 +111,7 @@ impl NewPassword<'_> {
         let asked = &self.asked;
         let found = self.found.or(asked.read(app)).await?;
         let Checked { client, session, user, attributes } = asked.check(app, &found).await?;
-        let password = self.forms.seal(app, Owner::of(&found.pool, &user))?;
+        let password = self.forms.seal_next(app, &found.pool, &user)?;
         let proofs = session.proofs.with_password(forms::id_of(Some(&password))?);
         let sign_in = SignIn {
             flow: session.flow,
@@ -121,9 +121,11 @@ impl NewPassword<'_> {
             whence: &asked.whence,
             told: session.told,
             limited: None,
+            spends: None,
             at: app.clock.now(),
         };
-        let decision = rules::choose_new_password(attributes, password);
+        let chosen = rules::choose_new_password(attributes, password);
+        let decision = password_history::retire(&found.pool.state, &user.state).then(chosen);
         let step = Step { proofs, answered: Some(Answered { session, decision }) };
         machine::advance(app, caller, sign_in, &user, step).await
     }

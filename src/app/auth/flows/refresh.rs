@@ -1,6 +1,6 @@
 //! Refreshes tokens: one read; no write and no event unless the client rotates refresh tokens.
 
-use crate::app::auth::flows::Asked;
+use crate::app::auth::asked::Asked;
 use crate::app::auth::tokens::{refresh_token, tokens};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};

@@ -1,4 +1,8 @@
-//! The verifier of Cognito's SRP: the 3072-bit group of RFC 3526, with Cognito's padding and password hash.
+//! Cognito's SRP: the verifier of a password, and the server's half of an exchange. The group is the 3072-bit one of RFC
+//! 3526, with Cognito's padding and password hash.
+
+pub mod exchange;
+pub mod timestamp;
 
 use std::sync::LazyLock;
 
@@ -60,6 +64,25 @@ pub fn verifier(pool_name: &str, user_id: &str, password: &str, salt: [u8; 16]) 
     SrpVerifier { salt, verifier: verifier.to_be_bytes().as_ref().to_vec() }
 }
 
+/// A verifier that belongs to no password, the same for the same seed: what a caller is shown where nobody can sign in
+/// looks like a user's.
+pub fn made_up_verifier(seed: &[u8]) -> SrpVerifier {
+    let block = |number: u8| {
+        let mut context = Context::new(&SHA256);
+        context.update(seed);
+        context.update(&[number]);
+        context.finish()
+    };
+    let mut salt = [0; 16];
+    for (byte, hashed) in salt.iter_mut().zip(block(0).as_ref()) {
+        *byte = *hashed;
+    }
+    let mut verifier: Vec<u8> = (1..=12).flat_map(|number| block(number).as_ref().to_vec()).collect();
+    // Below the prime, whose first bits are ones.
+    verifier.iter_mut().take(1).for_each(|first| *first &= 0x7f);
+    SrpVerifier { salt, verifier }
+}
+
 /// A number in the form that Cognito hashes: without leading zeros, but with one in front if the first bit is set.
 fn padded(number: &[u8]) -> Vec<u8> {
     let significant = number.iter().position(|byte| *byte != 0).map_or(&number[number.len()..], |at| &number[at..]);
@@ -96,7 +119,7 @@ mod tests {
         assert_eq!(padded(&[0, 0]), [0]);
     }
 
-    include!("srp_vectors.rs");
+    include!("verifier_vectors.rs");
 
     proptest! {
         /// The form is that of a signed number of arbitrary precision, which clients hash.

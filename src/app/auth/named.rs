@@ -1,0 +1,115 @@
+//! A sign-in of a user by name, until it has proved something: how the user is found, and whose guesses count.
+
+use std::sync::Arc;
+
+use crate::app::auth::asked::Asked;
+use crate::app::auth::sign_in::SignIn;
+use crate::app::caller::Caller;
+use crate::app::guesses::OneGuess;
+use crate::app::whence::Whence;
+use crate::app::{App, Failure, clients};
+use crate::domain::auth::{flow_not_enabled, required_parameter};
+use crate::domain::error::Error;
+use crate::domain::ids::Sub;
+use crate::domain::rate::Limited;
+use crate::domain::source::Source;
+use crate::domain::time::Timestamp;
+use crate::store::cache::ClientView;
+use crate::store::error::StoreError;
+use crate::store::read::{Failures, Snapshot, Wanted};
+
+/// A sign-in of a user by name.
+pub struct Named<'a> {
+    /// The flow as the caller asked for it.
+    pub asked: Asked<'a>,
+    /// The name as the caller wrote it.
+    pub username: &'a str,
+    name: String,
+    /// The stand-in for the name: guesses count for it if no user has the name.
+    pub stands_for_name: Sub,
+    told: Sub,
+    whence: Whence,
+}
+
+impl<'a> Named<'a> {
+    /// The sign-in that a flow with the parameter USERNAME asks for.
+    pub async fn new(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Self, Failure> {
+        let username = required_parameter(asked.parameters, "USERNAME")?;
+        let hint = app.store.pool_hint(&asked.pool_id).await?;
+        let name = hint.name_rules.normalise(username);
+        let stands_for_name = clients::nobody(&hint.keys, &name);
+        let whence = Whence::of_person(&hint.keys, caller, asked.server);
+        let told = clients::told(&hint.keys, &name, &whence.network);
+        Ok(Self { asked, username, name, stands_for_name, told, whence })
+    }
+
+    /// Waits for other guesses at the name. Only guesses from the same network queue: guesses from elsewhere delay no
+    /// other caller.
+    pub async fn alone(&self, app: &App, caller: &Caller) -> Result<OneGuess, Error> {
+        app.guesses.begin(&[self.stands_for_name.0.as_bytes(), &*self.whence.network].concat(), caller.patience).await
+    }
+
+    /// Reads client, user, groups and earlier guesses.
+    pub async fn read(&self, app: &App) -> Result<Snapshot, StoreError> {
+        self.read_by(app, Some(&self.name)).await
+    }
+
+    /// The same as if no user had the name.
+    pub async fn read_nobody(&self, app: &App) -> Result<Snapshot, StoreError> {
+        self.read_by(app, None).await
+    }
+
+    async fn read_by(&self, app: &App, name: Option<&str>) -> Result<Snapshot, StoreError> {
+        let limited = self.whence.guess(app);
+        let wanted = Wanted {
+            name,
+            nobody: Some(self.stands_for_name),
+            told: Some(self.told),
+            failures: Some(Failures::SignIn),
+            network: Some(&self.whence.network),
+            rate: limited.as_ref(),
+            groups: true,
+            ..Wanted::default()
+        };
+        app.store.read(&self.asked.pool_id, Some(&self.asked.client_id), wanted).await
+    }
+
+    /// The client, if it may sign in this way, and the limit that the guess spends.
+    pub fn check(
+        &self,
+        app: &App,
+        found: &Snapshot,
+        at: Timestamp,
+    ) -> Result<(Arc<ClientView>, Option<Limited>), Error> {
+        let Asked { flow, client_id, server, parameters, .. } = &self.asked;
+        let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
+        let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
+        clients::check_secret_hash(&found.pool, &client.state, &[self.username], secret_hash)?;
+        if !client.state.allows(flow.name()) {
+            return Err(flow_not_enabled(*flow, server.is_some()));
+        }
+        let limited = guess_limit(app, &self.whence, found, &client);
+        limited.as_ref().map_or(Ok(()), |limited| limited.check(found.arrival, at))?;
+        Ok((client, limited))
+    }
+
+    /// The attempt to sign in at this time.
+    pub fn sign_in<'b>(
+        &'b self,
+        found: &'b Snapshot,
+        client: &'b ClientView,
+        limited: Option<&'b Limited>,
+        at: Timestamp,
+    ) -> SignIn<'b> {
+        let Asked { flow, origin, .. } = &self.asked;
+        let told = Some(self.told);
+        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends: None, at }
+    }
+}
+
+/// The limit that a guess spends. No limit from networks that the user is known on, so that others there can't lock them
+/// out; nor for a trusted server.
+pub fn guess_limit(app: &App, whence: &Whence, found: &Snapshot, client: &ClientView) -> Option<Limited> {
+    let is_limited = found.source() == Source::Strange && client.state.client_secret.is_none();
+    whence.guess(app).filter(|_| is_limited)
+}
