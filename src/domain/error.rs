@@ -162,6 +162,13 @@ impl Error {
         Self::new(Exception::UserNotFoundException, "User does not exist.")
     }
 
+    /// Turns a missing user into a missing resource, for operations that have no exception of its own for it.
+    pub fn of_missing_user(self) -> Self {
+        self.unless(Exception::UserNotFoundException, |error| {
+            Self::new(Exception::ResourceNotFoundException, error.message)
+        })
+    }
+
     /// A text that is no challenge token, or not one of this client, user and challenge.
     pub fn invalid_session() -> Self {
         Self::not_authorized("Invalid session for the user.")
@@ -175,6 +182,11 @@ impl Error {
     /// The group does not exist in the pool.
     pub fn no_such_group() -> Self {
         Self::new(Exception::ResourceNotFoundException, "Group not found.")
+    }
+
+    /// The user has no such device, or no longer has it.
+    pub fn no_such_device() -> Self {
+        Self::new(Exception::ResourceNotFoundException, "Device does not exist.")
     }
 
     /// The capacity for such requests is used up.

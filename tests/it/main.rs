@@ -21,6 +21,7 @@ mod confirm_by_link;
 mod console;
 mod contract;
 mod dev_command;
+mod device;
 mod disabled_users;
 mod documents;
 mod erasure;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::app::whence::Server;
 use crate::domain::auth::AuthFlow;
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::store::metadata::Origin;
 
 /// A flow as the caller asked for it.
@@ -21,4 +21,11 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+}
+
+impl Asked<'_> {
+    /// The device that the caller names; `None` as well if the key is none of this pool.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.parameters.get("DEVICE_KEY").and_then(|key| DeviceId::of_key(&self.pool_id, key))
+    }
 }

@@ -32,6 +32,7 @@ pub fn issue(
         proofs,
         told: sign_in.told,
         exchange: None,
+        device: sign_in.device().map(|device| device.state.id),
         expires_at: expires_at(client, sign_in.at),
     };
     let parameters = match name {

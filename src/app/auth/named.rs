@@ -68,6 +68,7 @@ impl<'a> Named<'a> {
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
+            device: self.asked.device(),
             groups: true,
             ..Wanted::default()
         };

@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::binding::Binding;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, PasswordId, Sub};
+use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user_pool::NameRules;
@@ -69,6 +70,9 @@ pub struct ChallengeSession {
     /// The exchange of a challenge by SRP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// The user's device that the caller has named. Whether it proves itself is another matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     /// When the session stops accepting an answer.
     pub expires_at: Timestamp,
 }
@@ -164,11 +168,15 @@ pub struct Session {
     pub refresh_counter: i32,
     /// When the previous refresh token was replaced; `None` before the first rotation.
     pub replaced_at: Option<Timestamp>,
+    /// The device that the user signed in with, or whose key the sign-in gave out: whoever refreshes must name it.
+    pub device: Option<DeviceId>,
+    /// Whether it can be refreshed. A sign-in by a trusted server can't, where devices are tracked.
+    pub is_refreshable: bool,
 }
 
 impl Session {
-    /// Begins a session of a user through a client.
-    pub fn begin(event_id: Uuid, client: &AppClient, user: &User, at: Timestamp) -> Self {
+    /// Begins a session of a user through a client, bound to a device.
+    pub fn begin(event_id: Uuid, client: &AppClient, user: &User, binding: Binding, at: Timestamp) -> Self {
         Self {
             event_id,
             sub: user.sub,
@@ -178,6 +186,8 @@ impl Session {
             expires_at: at.plus_seconds(client.lifetimes().refresh),
             refresh_counter: 0,
             replaced_at: None,
+            device: binding.device(),
+            is_refreshable: binding != Binding::ByServer,
         }
     }
 }
@@ -199,6 +209,7 @@ mod tests {
             proofs: Proofs { password: Some(PASSWORD) },
             told: Some(Sub(Uuid::from_u128(7))),
             exchange: None,
+            device: None,
             expires_at: at(180),
         }
     }
@@ -251,8 +262,11 @@ mod tests {
         assert_eq!(written["password_id"], Uuid::from_u128(2).to_string());
         assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), session());
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
-        let written = serde_json::to_string(&unproved).unwrap();
-        assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), unproved);
+        let with_device = ChallengeSession { device: Some(DeviceId(Uuid::from_u128(3))), ..session() };
+        for session in [unproved, with_device] {
+            let written = serde_json::to_string(&session).unwrap();
+            assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), session);
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ mod tests {
     fn after(proofs: Proofs, user: &User) -> Result<Next, NothingProved> {
         let pool = pool(Default::default());
         let client = client(&pool, Default::default());
-        next(&proofs, Account { pool: &pool, client: &client, user })
+        next(&proofs, Account { pool: &pool, client: &client, user, device: None })
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::app::whence::Server;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::required_parameter;
+use crate::domain::auth::session::ChallengeSession;
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::store::metadata::Origin;
 
 /// The answer to a challenge, as the caller sent it.
@@ -74,6 +75,14 @@ impl<'a> Response<'a> {
     /// A member of the responses that the challenge requires.
     pub fn required(&self, name: &'static str) -> Result<&'a str, Error> {
         required_parameter(self.responses, name)
+    }
+
+    /// The device that the caller names now, or has named in an earlier step of this sign-in.
+    pub fn device(&self, session: Option<&ChallengeSession>) -> Option<DeviceId> {
+        match self.responses.get("DEVICE_KEY") {
+            Some(key) => DeviceId::of_key(&self.pool_id, key),
+            None => session.and_then(|session| session.device),
+        }
     }
 
     /// The proof that the client knows its secret.

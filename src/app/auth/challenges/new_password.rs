@@ -73,6 +73,7 @@ impl Asked<'_> {
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             taken: &names,
+            device: self.response.device(self.session.as_ref()),
             groups: true,
             ..Wanted::default()
         };

@@ -103,6 +103,7 @@ impl Begun<'_> {
             proofs: Proofs::default(),
             told: sign_in.told,
             exchange: Some(exchange.clone()),
+            device: self.named.asked.device(),
             expires_at: expires_at(client, sign_in.at),
         };
         let parameters = [
