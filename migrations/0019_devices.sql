@@ -22,6 +22,8 @@ create table device_uses (
     sub          uuid        not null,
     last_at      timestamptz not null,
     address      bytea,
+    -- The sign-in that waits for the device to prove itself, as its challenge token: for apps that do not send the token back.
+    awaited      text,
     primary key (user_pool_id, device_id)
 );
 create index device_uses_sub on device_uses (user_pool_id, sub);

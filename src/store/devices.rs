@@ -1,9 +1,9 @@
 //! The devices of a user, page by page, and all of them at the user's end.
 
 use serde_json::value::RawValue;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::domain::ids::{DeviceId, Sub, UserPoolId};
@@ -11,6 +11,23 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::loaded::{LoadedDevice, UsedDevice};
 use crate::store::read::parts::device_use;
+use crate::store::wake::News;
+
+/// Leaves a challenge token with a device. If the device is gone, there is nothing to leave it with.
+pub(in crate::store) async fn await_device(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    device: DeviceId,
+    token: &str,
+) -> Result<(), StoreError> {
+    sqlx::query("update device_uses set awaited = $3 where user_pool_id = $1 and device_id = $2")
+        .bind(pool.as_str())
+        .bind(device.0)
+        .bind(token)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
 
 /// The devices of a user after an id, in the order of their ids.
 const BY_USER: &str = "
@@ -49,10 +66,21 @@ impl Store {
         Ok(devices.into_iter().map(|used| used.device).collect())
     }
 
+    /// Leaves the challenge token of a sign-in with the device that has to prove itself.
+    pub async fn await_device(&self, pool: &UserPoolId, device: DeviceId, token: String) -> Result<(), StoreError> {
+        let (store, pool) = (self.clone(), pool.clone());
+        self.to_its_end(News::Events, async move {
+            let mut lent = store.connections.lend().await?;
+            let awaited = await_device(lent.connection(), &pool, device, &token).await;
+            lent.settled(awaited)
+        })
+        .await
+    }
+
     async fn used_device(&self, pool: &UserPoolId, row: &PgRow) -> Result<UsedDevice, StoreError> {
         let (id, version) = (DeviceId(row.try_get("device_id")?), row.try_get("version")?);
         let Json(state) = row.try_get::<Json<&RawValue>, _>("state")?;
         let state = self.current_device(pool, id, row.try_get("revision")?, state).await?;
-        Ok(UsedDevice { device: LoadedDevice { state, version }, last_use: device_use(row)? })
+        Ok(UsedDevice { device: LoadedDevice { state, version }, last_use: device_use(row)?, awaited: None })
     }
 }

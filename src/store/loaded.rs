@@ -42,6 +42,8 @@ pub struct UsedDevice {
     pub device: LoadedDevice,
     /// Its last sign-in, if there was one.
     pub last_use: Option<DeviceUse>,
+    /// The challenge token of the sign-in that waited last for the device to prove itself. It may be used up.
+    pub awaited: Option<String>,
 }
 
 /// A sign-in with a device, or its confirmation.

@@ -209,7 +209,7 @@ with asserted as (
 ), used as (
     insert into device_uses (user_pool_id, device_id, sub, last_at, address)
     select $1, $27, $4, $8, $30 from asserted where $29::bigint is not null
-    on conflict (user_pool_id, device_id) do update set last_at = $8, address = $30
+    on conflict (user_pool_id, device_id) do update set last_at = $8, address = $30, awaited = null
 ), forgotten as (
     delete from sign_in_failures
     where $18 and user_pool_id = $1 and (sub = $4 and source = $10 or sub = $17 and source = 'by_name')

@@ -83,7 +83,7 @@ mod tests {
             flow: AuthFlow::AdminUserPassword,
             client_id: ClientId::new("a".repeat(128)),
             sub: Sub(random.uuid()),
-            proofs: Proofs { password: Some(PasswordId(random.uuid())) },
+            proofs: Proofs::default().with_password(Some(PasswordId(random.uuid()))),
             told: Some(Sub(random.uuid())),
             exchange: None,
             device: Some(DeviceId(random.uuid())),

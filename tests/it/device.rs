@@ -1,113 +1,23 @@
 //! Devices: keys that sign-ins give out, what apps and administrators make of them, and sessions that are bound to them.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use userpool::domain::auth::srp;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Refusal, assert_refused};
+use crate::support::client::assert_refused;
+use crate::support::devices::{
+    admin_get, claims, confirmation, forget, get, new_device, refresh, sign_in, tracking_pool, update, with_device,
+};
 use crate::support::environment::DATABASE;
-use crate::support::pool::{PASSWORD, Person, Pool, by_name, email_pool, parameters, password_client, texts, unique};
+use crate::support::pool::{PASSWORD, Person, Pool, by_name, parameters, texts, unique};
 use crate::support::tables::about_user;
 
 const NO_DEVICE: (&str, &str) = ("ResourceNotFoundException", "Device does not exist.");
 const UNBOUND: (&str, &str) = ("NotAuthorizedException", "Invalid Refresh Token");
 const REVOKED: (&str, &str) = ("NotAuthorizedException", "Access Token has been revoked");
-
-/// A pool that tracks devices, with a client for the password flows.
-async fn tracking_pool(on_prompt: bool) -> Pool {
-    let configuration = DeviceConfigurationType {
-        challenge_required_on_new_device: Some(false),
-        device_only_remembered_on_user_prompt: Some(on_prompt),
-    };
-    let request = CreateUserPoolRequest { device_configuration: Some(configuration), ..email_pool() };
-    let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_ADMIN_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
-    Pool::create_with(request, CreateUserPoolClientRequest { explicit_auth_flows: texts(&flows), ..password_client() })
-        .await
-}
-
-fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).expect("a payload");
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).expect("base64")).expect("JSON")
-}
-
-/// The keys that a sign-in gave out.
-fn new_device(tokens: &AuthenticationResultType) -> NewDeviceMetadataType {
-    tokens.new_device_metadata.clone().expect("a new device")
-}
-
-/// Salt and verifier of a device's password, as Cognito's clients make them.
-fn secret(device: &NewDeviceMetadataType, password: &str) -> DeviceSecretVerifierConfigType {
-    let made = srp::verifier(device.device_group_key(), device.device_key(), password, [7; 16]);
-    DeviceSecretVerifierConfigType {
-        password_verifier: Some(STANDARD.encode(made.verifier)),
-        salt: Some(STANDARD.encode(made.salt)),
-    }
-}
-
-/// A request to confirm the device of a sign-in, to be sent as it is or changed.
-fn confirmation(tokens: &AuthenticationResultType) -> ConfirmDeviceRequest {
-    let device = new_device(tokens);
-    ConfirmDeviceRequest {
-        access_token: tokens.access_token.clone(),
-        device_secret_verifier_config: Some(secret(&device, "the device's own password")),
-        device_key: device.device_key,
-        device_name: Some("a phone".to_owned()),
-    }
-}
-
-/// Signs in with a device, or without one.
-async fn sign_in(pool: &Pool, person: &Person, key: Option<&str>) -> AuthenticationResultType {
-    let mut request = pool.sign_in_request(&person.username, PASSWORD);
-    request.auth_parameters.extend(key.map(|key| ("DEVICE_KEY".to_owned(), key.to_owned())));
-    pool.api.call(request).await.unwrap().authentication_result.expect("tokens")
-}
-
-/// Signs in and confirms the device. Gives the tokens and the device's key.
-async fn with_device(pool: &Pool, person: &Person) -> (AuthenticationResultType, String) {
-    let tokens = sign_in(pool, person, None).await;
-    pool.api.call(confirmation(&tokens)).await.unwrap();
-    let key = new_device(&tokens).device_key.unwrap();
-    (tokens, key)
-}
-
-async fn get(pool: &Pool, tokens: &AuthenticationResultType, key: &str) -> Result<DeviceType, Refusal> {
-    let request = GetDeviceRequest { device_key: Some(key.to_owned()), access_token: tokens.access_token.clone() };
-    Ok(pool.api.call(request).await?.device.expect("a device"))
-}
-
-async fn admin_get(pool: &Pool, username: &str, key: &str) -> Result<DeviceType, Refusal> {
-    let (user_pool_id, username) = (Some(pool.id.clone()), Some(username.to_owned()));
-    let request = AdminGetDeviceRequest { user_pool_id, username, device_key: Some(key.to_owned()) };
-    Ok(pool.api.call(request).await?.device.expect("a device"))
-}
-
-async fn forget(pool: &Pool, tokens: &AuthenticationResultType, key: &str) -> Result<(), Refusal> {
-    let request = ForgetDeviceRequest { device_key: Some(key.to_owned()), access_token: tokens.access_token.clone() };
-    pool.api.call(request).await.map(drop)
-}
-
-async fn update(
-    pool: &Pool,
-    tokens: &AuthenticationResultType,
-    key: &str,
-    status: Option<&str>,
-) -> Result<(), Refusal> {
-    let request = UpdateDeviceStatusRequest {
-        access_token: tokens.access_token.clone(),
-        device_key: Some(key.to_owned()),
-        device_remembered_status: status.map(str::to_owned),
-    };
-    pool.api.call(request).await.map(drop)
-}
-
-async fn refresh(pool: &Pool, refresh_token: &str, key: Option<&str>) -> Result<AuthenticationResultType, Refusal> {
-    let mut request = pool.refresh_request(refresh_token);
-    request.auth_parameters.extend(key.map(|key| ("DEVICE_KEY".to_owned(), key.to_owned())));
-    Ok(pool.api.call(request).await?.authentication_result.expect("tokens"))
-}
 
 #[tokio::test]
 async fn a_sign_in_gives_out_a_key_and_its_access_token_confirms_the_device() {

@@ -22,6 +22,7 @@ mod console;
 mod contract;
 mod dev_command;
 mod device;
+mod device_proof;
 mod disabled_users;
 mod documents;
 mod erasure;

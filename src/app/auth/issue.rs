@@ -1,5 +1,7 @@
 //! Issues a challenge: its token holds the whole state of the sign-in, and nothing is written.
 
+use std::collections::BTreeMap;
+
 use crate::app::App;
 use crate::app::auth::answer::Challenge;
 use crate::app::auth::sign_in::SignIn;
@@ -9,7 +11,7 @@ use crate::domain::error::Error;
 use crate::domain::user::{User, choose_new_password};
 use crate::tokens::challenge_token;
 
-/// PASSWORD_VERIFIER can't follow a step.
+/// A proof by SRP can't follow a step.
 #[derive(Debug, thiserror::Error)]
 #[error("a step asked for a proof by SRP without a public value of the client")]
 struct NoExchange;
@@ -36,10 +38,20 @@ pub fn issue(
         expires_at: expires_at(client, sign_in.at),
     };
     let parameters = match name {
-        // Only a flow begins an exchange: it has the client's public value.
-        ChallengeName::PasswordVerifier => return Err(Error::internal(NoExchange)),
+        // Only a flow, or the answer to DEVICE_SRP_AUTH, begins an exchange: it has the client's public value.
+        ChallengeName::PasswordVerifier | ChallengeName::DevicePasswordVerifier => {
+            return Err(Error::internal(NoExchange));
+        }
         ChallengeName::NewPasswordRequired => choose_new_password::parameters(&pool.state, client, user),
+        ChallengeName::DeviceSrpAuth => device_parameters(sign_in, user),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;
     Ok(Challenge { name, session: Some(session), parameters })
+}
+
+/// Which device is to prove itself, and whose it is.
+fn device_parameters(sign_in: SignIn<'_>, user: &User) -> BTreeMap<String, String> {
+    let device = sign_in.device().map(|device| ("DEVICE_KEY", device.state.id.key(&sign_in.pool().id)));
+    let parameters = device.into_iter().chain([("USERNAME", user.username().to_owned())]);
+    parameters.map(|(name, value)| (name.to_owned(), value)).collect()
 }

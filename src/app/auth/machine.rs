@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::app::auth::answer::{Answer, AuthResponse};
+use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::finish::finish;
 use crate::app::auth::issue::issue;
 use crate::app::auth::sign_in::SignIn;
@@ -10,13 +10,16 @@ use crate::app::auth::step::Step;
 use crate::app::caller::Caller;
 use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure};
+use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::factor::device;
 use crate::domain::auth::factor::password::{Guess, Refusal};
 use crate::domain::auth::session::Proofs;
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::error::Error;
-use crate::domain::ids::Sub;
+use crate::domain::ids::{DeviceId, Sub};
 use crate::domain::lockout::Hearing;
 use crate::proto::events::user_activity::Activity;
+use crate::store::commit::OperationalRow;
 use crate::store::loaded::LoadedUser;
 use crate::store::sign_in::{Refused, Who};
 
@@ -87,18 +90,54 @@ pub async fn advance<Response: AuthResponse>(
     match steps::next(&proofs, sign_in.account(&after)).map_err(Error::internal)? {
         Next::Tokens => finish(app, sign_in, user, &after, answered).await,
         Next::Challenge(name) => {
-            let response = Response::from(Answer::Challenge(issue(app, sign_in, &after, proofs, name)?));
+            let challenge = issue(app, sign_in, &after, proofs, name)?;
+            let awaited = awaited(&sign_in, &challenge);
+            let response = Response::from(Answer::Challenge(challenge));
             match answered {
                 Some(answered) => {
-                    let commit = answered.commit(&sign_in);
+                    let row = awaited.map(|(device, token)| OperationalRow::DeviceAwaited { device, token });
+                    let commit = answered.commit(&sign_in).operational(row);
                     app.store.settle(commit.decided(user, answered.decision.map(|()| response))).await
                 }
                 None => {
                     caller.is_answered_about(user);
                     app.store.assert_heard(sign_in.attempt(), user, sign_in.found.attempts).await?;
+                    if let Some((device, token)) = awaited {
+                        app.store.await_device(&sign_in.pool().id, device, token).await?;
+                    }
                     Ok(response)
                 }
             }
+        }
+    }
+}
+
+/// The challenge token that is left with the device, if a device has to prove itself: some apps do not send it back.
+fn awaited(sign_in: &SignIn<'_>, challenge: &Challenge) -> Option<(DeviceId, String)> {
+    let device = sign_in.device().filter(|_| challenge.name == ChallengeName::DeviceSrpAuth)?;
+    challenge.session.clone().map(|token| (device.state.id, token))
+}
+
+/// Continues after the proof of a device, which is right or wrong.
+pub async fn hear_device<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    user: &LoadedUser,
+    (proofs, is_right): (Proofs, bool),
+) -> Result<Response, Failure> {
+    let proof = device::Proof {
+        account: sign_in.account(&user.state),
+        flow: sign_in.flow,
+        attempts: sign_in.found.attempts.map(|attempts| attempts.attempts),
+        attempts_by_name: sign_in.found.attempts_by_name,
+        at: sign_in.at,
+    };
+    match proof.judge(is_right) {
+        Ok(()) => advance(app, caller, sign_in, user, Step { proofs, answered: None }).await,
+        Err(refusal) => {
+            let device::Refusal { activity, hearing, error } = *refusal;
+            refuse(app, sign_in, user.state.sub, Refusal { activity, hearing, error }).await
         }
     }
 }

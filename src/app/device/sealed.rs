@@ -44,6 +44,12 @@ impl Vault<'_> {
         device.name.as_ref().map(|name| self.open_text(FieldClass::DeviceName, name)).transpose()
     }
 
+    /// What the device's password is checked with, if it has one.
+    pub fn secret(&self, device: &Device) -> Result<Option<DeviceSecret>, Error> {
+        let Some(sealed) = &device.srp_verifier else { return Ok(None) };
+        serde_json::from_slice(&self.open(FieldClass::DeviceSecret, sealed)?).map(Some).map_err(Error::internal)
+    }
+
     /// The address of the device's last sign-in, if it is known.
     pub fn address(&self, last_use: Option<&DeviceUse>) -> Result<Option<String>, Error> {
         let address = last_use.and_then(|last| last.address.as_ref());

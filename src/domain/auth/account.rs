@@ -1,7 +1,7 @@
 //! The account that signs in, and whether its state allows a sign-in.
 
 use crate::domain::app_client::AppClient;
-use crate::domain::device::Device;
+use crate::domain::device::{Device, Tracking};
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
@@ -16,6 +16,14 @@ pub struct Account<'a> {
     pub client: &'a AppClient,
     pub user: &'a User,
     pub device: Option<&'a Device>,
+}
+
+impl<'a> Account<'a> {
+    /// The device that proves itself at this sign-in, in place of a second factor.
+    pub fn proving_device(&self) -> Option<&'a Device> {
+        let asks = Tracking::of(self.pool).is_some_and(|tracking| tracking.proves_itself);
+        self.device.filter(|device| asks && device.can_prove_itself())
+    }
 }
 
 /// Whether the account's state allows a sign-in, once the user has proved who they are.

@@ -13,6 +13,12 @@ pub enum ChallengeName {
     /// The password is temporary: the user must choose a new one.
     #[serde(rename = "NEW_PASSWORD_REQUIRED")]
     NewPasswordRequired,
+    /// The remembered device that was named begins to prove itself.
+    #[serde(rename = "DEVICE_SRP_AUTH")]
+    DeviceSrpAuth,
+    /// The device must prove by SRP that it knows its password.
+    #[serde(rename = "DEVICE_PASSWORD_VERIFIER")]
+    DevicePasswordVerifier,
 }
 
 impl ChallengeName {
@@ -21,6 +27,8 @@ impl ChallengeName {
         match name {
             "PASSWORD_VERIFIER" => Ok(Self::PasswordVerifier),
             "NEW_PASSWORD_REQUIRED" => Ok(Self::NewPasswordRequired),
+            "DEVICE_SRP_AUTH" => Ok(Self::DeviceSrpAuth),
+            "DEVICE_PASSWORD_VERIFIER" => Ok(Self::DevicePasswordVerifier),
             unbuilt => {
                 Err(Error::invalid_parameter(format!("Challenge {unbuilt} is not supported by this server yet.")))
             }
@@ -32,6 +40,8 @@ impl ChallengeName {
         match self {
             Self::PasswordVerifier => "PASSWORD_VERIFIER",
             Self::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
+            Self::DeviceSrpAuth => "DEVICE_SRP_AUTH",
+            Self::DevicePasswordVerifier => "DEVICE_PASSWORD_VERIFIER",
         }
     }
 }

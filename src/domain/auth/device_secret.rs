@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::auth::srp;
+use crate::domain::auth::srp::{self, SrpVerifier};
 use crate::domain::error::Error;
 use crate::proto::v1::DeviceSecretVerifierConfigType;
 
@@ -41,6 +41,14 @@ impl DeviceSecret {
     }
 }
 
+impl DeviceSecret {
+    /// The verifier in the form of those of users. The salt is for the client alone, and has another length.
+    pub fn into_verifier(self) -> SrpVerifier {
+        let zeros = srp::LENGTH.saturating_sub(self.verifier.len());
+        SrpVerifier { salt: [0; 16], verifier: [vec![0; zeros], self.verifier].concat() }
+    }
+}
+
 /// A number in base64, without leading zeros. It must not be zero.
 fn number(text: &str, field: &str) -> Result<Vec<u8>, Error> {
     let bytes = STANDARD.decode(text).map_err(|_| invalid(field))?;
@@ -67,6 +75,11 @@ mod tests {
     #[test]
     fn salt_and_verifier_are_numbers_with_or_without_zeros_in_front() {
         let expected = DeviceSecret { salt: vec![7; 16], verifier: vec![0x90; 384] };
+        assert_eq!(DeviceSecret { salt: vec![7], verifier: vec![1, 2] }.into_verifier().verifier, {
+            let mut padded = vec![0; 384];
+            padded[382..].copy_from_slice(&[1, 2]);
+            padded
+        });
         for zeros in [&[][..], &[0]] {
             let parsed = parse(&[zeros, &[7; 16]].concat(), &[zeros, &[0x90; 384]].concat());
             assert_eq!(parsed.unwrap(), expected);

@@ -20,12 +20,21 @@ pub struct Proofs {
     /// The password that the user has proved to know.
     #[serde(rename = "password_id", default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordId>,
+    /// The device that has proved itself.
+    #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
 }
 
 impl Proofs {
     /// The same proofs with this password, in place of any earlier one.
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
+        self
+    }
+
+    /// The same proofs with this device.
+    pub fn with_device(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
         self
     }
 
@@ -206,7 +215,7 @@ mod tests {
             flow: AuthFlow::UserPassword,
             client_id: ClientId::new("client"),
             sub: JANE,
-            proofs: Proofs { password: Some(PASSWORD) },
+            proofs: Proofs::default().with_password(Some(PASSWORD)),
             told: Some(Sub(Uuid::from_u128(7))),
             exchange: None,
             device: None,
@@ -235,10 +244,11 @@ mod tests {
         assert!(checked(&session(), &jane, "jane", 179).is_ok());
         assert!(checked(&session(), &jane, &JANE.to_string(), 179).is_ok(), "the sub is a name");
         let invalid = Error::invalid_session().message.into_owned();
+        let other = Some(PasswordId(Uuid::from_u128(9)));
         let others = [
             ChallengeSession { client_id: ClientId::new("other"), ..session() },
             ChallengeSession { sub: Sub(Uuid::from_u128(9)), ..session() },
-            ChallengeSession { proofs: Proofs { password: Some(PasswordId(Uuid::from_u128(9))) }, ..session() },
+            ChallengeSession { proofs: Proofs::default().with_password(other), ..session() },
         ];
         for other in others {
             assert_eq!(refusal(checked(&other, &jane, "jane", 0)).1, invalid);
@@ -262,8 +272,10 @@ mod tests {
         assert_eq!(written["password_id"], Uuid::from_u128(2).to_string());
         assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), session());
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
-        let with_device = ChallengeSession { device: Some(DeviceId(Uuid::from_u128(3))), ..session() };
-        for session in [unproved, with_device] {
+        let device = DeviceId(Uuid::from_u128(3));
+        let with_device = ChallengeSession { device: Some(device), ..session() };
+        let proved = ChallengeSession { proofs: session().proofs.with_device(device), ..with_device.clone() };
+        for session in [unproved, with_device, proved] {
             let written = serde_json::to_string(&session).unwrap();
             assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), session);
         }

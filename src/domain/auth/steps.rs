@@ -3,7 +3,13 @@
 //! ```text
 //!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
 //!                       │                                                                       │
-//!                       └── otherwise ─────────────────────▶ tokens ◀───────────────────────────┘
+//!                       └── otherwise ──▶ first factor proved ◀─────────────────────────────────┘
+//!                                           │
+//!     ┌── no device that proves itself ─────┤
+//!     │                                     └── a remembered device is named ──▶ DEVICE_SRP_AUTH ──▶
+//!     │                                         DEVICE_PASSWORD_VERIFIER ──▶ the device is proved ──┐
+//!     ▼                                                                                             │
+//!   tokens ◀────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
 use crate::domain::auth::account::Account;
@@ -30,7 +36,17 @@ pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved
     match (proofs.password, account.user.status) {
         (None, _) => Err(NothingProved),
         (Some(_), UserStatus::ForceChangePassword) => Ok(Next::Challenge(ChallengeName::NewPasswordRequired)),
-        (Some(_), UserStatus::Unconfirmed | UserStatus::Confirmed | UserStatus::ResetRequired) => Ok(Next::Tokens),
+        (Some(_), UserStatus::Unconfirmed | UserStatus::Confirmed | UserStatus::ResetRequired) => {
+            Ok(after_first_factor(proofs, account))
+        }
+    }
+}
+
+/// The step after the first factor.
+fn after_first_factor(proofs: &Proofs, account: Account<'_>) -> Next {
+    match account.proving_device() {
+        Some(device) if proofs.device != Some(device.id) => Next::Challenge(ChallengeName::DeviceSrpAuth),
+        _ => Next::Tokens,
     }
 }
 
@@ -39,19 +55,46 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::PasswordId;
-    use crate::domain::testing::{client, confirmed, invited, pool, signed_up, user};
+    use crate::domain::device::Device;
+    use crate::domain::device::tests::{PHONE, confirmed as confirmed_device, device, tracking};
+    use crate::domain::ids::{DeviceId, PasswordId};
+    use crate::domain::testing::{JANE, client, confirmed, invited, pool, signed_up, user};
     use crate::domain::user::User;
+    use crate::domain::user_pool::UserPool;
 
     fn after(proofs: Proofs, user: &User) -> Result<Next, NothingProved> {
-        let pool = pool(Default::default());
-        let client = client(&pool, Default::default());
-        next(&proofs, Account { pool: &pool, client: &client, user, device: None })
+        after_in(&pool(Default::default()), proofs, user, None)
+    }
+
+    fn after_in(pool: &UserPool, proofs: Proofs, user: &User, device: Option<&Device>) -> Result<Next, NothingProved> {
+        let client = client(pool, Default::default());
+        next(&proofs, Account { pool, client: &client, user, device })
+    }
+
+    #[test]
+    fn a_remembered_device_proves_itself_where_the_pool_asks_for_it() {
+        let password = Proofs::default().with_password(Some(PasswordId(Uuid::from_u128(1))));
+        let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
+        let [asks, does_not] = [tracking(false, true), tracking(false, false)];
+        let asked = Ok(Next::Challenge(ChallengeName::DeviceSrpAuth));
+        assert_eq!(after_in(&asks, password, &own, Some(&remembered)), asked);
+        for (pool, device) in [(&asks, None), (&asks, Some(&other)), (&does_not, Some(&remembered))] {
+            assert_eq!(after_in(pool, password, &own, device), Ok(Next::Tokens));
+        }
+        assert_eq!(after_in(&asks, password.with_device(PHONE), &own, Some(&remembered)), Ok(Next::Tokens));
+        let elsewhere = password.with_device(DeviceId(Uuid::from_u128(9)));
+        assert_eq!(after_in(&asks, elsewhere, &own, Some(&remembered)), asked, "another device was proved");
+        let invited = user(&[invited("jane", &[])]);
+        let first = Ok(Next::Challenge(ChallengeName::NewPasswordRequired));
+        assert_eq!(after_in(&asks, password, &invited, Some(&remembered)), first);
+        // A device alone signs nobody in.
+        assert_eq!(after_in(&asks, Proofs::default().with_device(PHONE), &own, Some(&remembered)), Err(NothingProved));
     }
 
     #[test]
     fn a_temporary_password_is_replaced_before_there_are_tokens() {
-        let password = Proofs { password: Some(PasswordId(Uuid::from_u128(1))) };
+        let password = Proofs::default().with_password(Some(PasswordId(Uuid::from_u128(1))));
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
         assert_eq!(after(password, &own), Ok(Next::Tokens));
         let invited = user(&[invited("jane", &[])]);

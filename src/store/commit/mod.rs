@@ -130,6 +130,8 @@ pub enum OperationalRow {
         /// The address that the call came from, sealed under the user's key.
         address: Option<Sealed>,
     },
+    /// A sign-in waits for a device to prove itself: its challenge token is left with the device.
+    DeviceAwaited { device: DeviceId, token: String },
     /// Forgets all familiar networks of a user.
     NetworksForgotten(Sub),
     /// Writes nothing, but takes the time of asserting a user, so that an unknown name can't be distinguished by time.

@@ -15,7 +15,7 @@ use crate::domain::user::codes::SentCode;
 use crate::proto::events::CodePurpose;
 use crate::store::error::StoreError;
 use crate::store::keys::WrappedKey;
-use crate::store::{sessions, to_database};
+use crate::store::{devices, sessions, to_database};
 
 /// Writes one row of a commit that was decided at `at`.
 pub(super) async fn write(
@@ -58,6 +58,9 @@ pub(super) async fn write(
         OperationalRow::NetworkFamiliar { sub, network } => know_network(connection, pool, *sub, network, at).await,
         OperationalRow::DeviceUsed { sub, device, version, address } => {
             use_device(connection, pool, (*sub, *device), *version, address.as_ref(), at).await
+        }
+        OperationalRow::DeviceAwaited { device, token } => {
+            devices::await_device(connection, pool, *device, token).await
         }
         OperationalRow::NetworksForgotten(sub) => forget_networks(connection, pool, *sub).await,
         OperationalRow::AsIfUser => {
@@ -286,7 +289,7 @@ with asserted as (
                (select version from devices where user_pool_id = $1 and device_id = $2 for key share)) end
 )
 insert into device_uses (user_pool_id, device_id, sub, last_at, address) select $1, $2, $3, $4, $5 from asserted
-on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5";
+on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5, awaited = null";
 
 /// The absence of failures is asserted too, as version 0.
 const FORGET_FAILURES: &str = "

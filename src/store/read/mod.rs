@@ -29,7 +29,7 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::{NotFound, StoreError};
 use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
 use crate::store::loaded::{LoadedDevice, LoadedGroup, LoadedUser, UsedDevice};
-use crate::store::read::parts::{Asked, Shape, UserRow, Versioned, time};
+use crate::store::read::parts::{Asked, DeviceRow, Shape, UserRow, Versioned, time};
 use crate::store::seal::DataKey;
 use crate::store::{Store, history, streams};
 
@@ -193,9 +193,9 @@ impl Store {
             None => None,
         };
         let device = match found.device {
-            Some((id, row, last_use)) => {
+            Some(DeviceRow { id, row, last_use, awaited }) => {
                 let device = self.loaded_device(pool_id, id, row).await?;
-                Some(UsedDevice { device, last_use })
+                Some(UsedDevice { device, last_use, awaited })
             }
             None => None,
         };

@@ -57,7 +57,7 @@ pub(super) struct Found<'r> {
     pub arrival: Option<Arrival>,
     pub taken: Vec<String>,
     pub group: Option<(GroupId, Versioned<'r>)>,
-    pub device: Option<(DeviceId, Versioned<'r>, Option<DeviceUse>)>,
+    pub device: Option<DeviceRow<'r>>,
     pub groups: Vec<(GroupId, i32, Box<RawValue>)>,
 }
 
@@ -75,6 +75,14 @@ pub(super) struct UserRow<'r> {
     pub row: Versioned<'r>,
     pub key_id: Uuid,
     pub key: Vec<u8>,
+}
+
+/// A device's row, with that of its last sign-in.
+pub(super) struct DeviceRow<'r> {
+    pub id: DeviceId,
+    pub row: Versioned<'r>,
+    pub last_use: Option<DeviceUse>,
+    pub awaited: Option<String>,
 }
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -352,7 +360,7 @@ const DEVICE: Part = Part {
     is_wanted: |asked| asked.wanted.device.is_some(),
     columns:
         "d.device_id as device_id, d.version as device_version, d.revision as device_revision, d.state as device_state,
-       v.last_at as device_last_at, v.address as device_address",
+       v.last_at as device_last_at, v.address as device_address, v.awaited as device_awaited",
     joins: |_| {
         "left join devices d on d.user_pool_id = p.user_pool_id and d.device_id = ?1
 left join device_uses v on v.user_pool_id = p.user_pool_id and v.device_id = ?1"
@@ -362,7 +370,8 @@ left join device_uses v on v.user_pool_id = p.user_pool_id and v.device_id = ?1"
     bind: |statement, asked| statement.bind(asked.wanted.device.map(|device| device.0)),
     decode: |row, found| {
         let Some(versioned) = versioned(row, "device")? else { return Ok(()) };
-        found.device = Some((DeviceId(row.try_get("device_id")?), versioned, device_use(row)?));
+        let (id, awaited) = (DeviceId(row.try_get("device_id")?), row.try_get("device_awaited")?);
+        found.device = Some(DeviceRow { id, row: versioned, last_use: device_use(row)?, awaited });
         Ok(())
     },
 };

@@ -1,11 +1,15 @@
 //! The answers to challenges: one file per challenge.
 
+mod device_password_verifier;
+mod device_srp_auth;
 mod new_password;
 mod password_verifier;
 
 use std::collections::BTreeMap;
 
 use crate::app::auth::answer::AuthResponse;
+use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
+use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::new_password::NewPassword;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;
 use crate::app::caller::Caller;
@@ -42,6 +46,10 @@ pub enum Prepared<'a> {
     NewPassword(Box<NewPassword<'a>>),
     /// The answer to PASSWORD_VERIFIER, with the signature compared.
     PasswordVerifier(Box<PasswordVerifier<'a>>),
+    /// The answer to DEVICE_SRP_AUTH, with the server's public value.
+    DeviceSrpAuth(Box<DeviceSrpAuth>),
+    /// The answer to DEVICE_PASSWORD_VERIFIER, with the signature compared.
+    DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
 }
 
 /// Does the slow work of an answer.
@@ -53,6 +61,13 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
         ChallengeName::PasswordVerifier => {
             Ok(Prepared::PasswordVerifier(Box::new(password_verifier::prepare(app, caller, response).await?)))
         }
+        ChallengeName::DeviceSrpAuth => {
+            Ok(Prepared::DeviceSrpAuth(Box::new(device_srp_auth::prepare(app, caller, response).await?)))
+        }
+        ChallengeName::DevicePasswordVerifier => {
+            let proof = device_password_verifier::prepare(app, caller, response).await?;
+            Ok(Prepared::DevicePasswordVerifier(Box::new(proof)))
+        }
     }
 }
 
@@ -62,6 +77,8 @@ impl Prepared<'_> {
         match self {
             Self::NewPassword(answer) => answer.settle(app, caller).await,
             Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
+            Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
+            Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
         }
     }
 }

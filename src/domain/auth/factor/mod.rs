@@ -1,4 +1,5 @@
 //! The factors of a sign-in, one file each. A factor judges the given proof and decides what is answered, recorded and
 //! counted.
 
+pub mod device;
 pub mod password;

@@ -83,6 +83,9 @@ pub fn made_up_verifier(seed: &[u8]) -> SrpVerifier {
     SrpVerifier { salt, verifier }
 }
 
+/// The bytes of a number of the group.
+pub const LENGTH: usize = U3072::BYTES;
+
 /// Whether a number, big-endian and without leading zeros, can be a verifier: one of the group, and not 0 in it.
 pub fn is_verifier(number: &[u8]) -> bool {
     let prime = prime();
