@@ -266,7 +266,10 @@ mod tests {
         let plain = UserPoolSettings::default();
         let email = of(&plain, Medium::Email);
         assert_eq!(email.subject.as_deref(), Some("Your authentication code"));
-        assert_eq!((email.body.as_str(), email.code.as_deref()), ("Your authentication code is 123456.", Some("123456")));
+        assert_eq!(
+            (email.body.as_str(), email.code.as_deref()),
+            ("Your authentication code is 123456.", Some("123456"))
+        );
         assert_eq!(of(&plain, Medium::Sms).body, "Your authentication code is 123456.");
         let chosen = UserPoolSettings {
             sms_authentication_message: Some("SMS {####}".to_owned()),

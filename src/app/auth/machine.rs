@@ -208,9 +208,8 @@ pub async fn hear_choice<Response: AuthResponse>(
     (user, session): Answerer<'_>,
     choice: &str,
 ) -> Result<Response, Failure> {
-    let factor = SecondFactor::by_name(choice).ok_or_else(|| {
-        Error::invalid_parameter("ANSWER must be one of the factors in MFAS_CAN_CHOOSE.")
-    })?;
+    let factor = SecondFactor::by_name(choice)
+        .ok_or_else(|| Error::invalid_parameter("ANSWER must be one of the factors in MFAS_CAN_CHOOSE."))?;
     let pool = &sign_in.pool().state;
     may_sign_in(pool, &user.state, sign_in.at).map_err(|(_, error)| error)?;
     if !user.state.usable_factors(pool).contains(&factor) {

@@ -125,9 +125,14 @@ mod tests {
         User { software_token: Some(app), ..user(&[signed_up("jane", &[]), confirmed(&[])]) }
     }
 
-    fn guess(pool: &UserPool, user: &User, change: impl FnOnce(&mut SecondProof<'_>)) -> (Result<(), Refusal>, [Refusal; 3]) {
+    fn guess(
+        pool: &UserPool,
+        user: &User,
+        change: impl FnOnce(&mut SecondProof<'_>),
+    ) -> (Result<(), Refusal>, [Refusal; 3]) {
         let hiding = Some("ENABLED".to_owned());
-        let client = client(pool, CreateUserPoolClientRequest { prevent_user_existence_errors: hiding, ..Default::default() });
+        let client =
+            client(pool, CreateUserPoolClientRequest { prevent_user_existence_errors: hiding, ..Default::default() });
         let mut guess = SecondProof {
             account: Account { pool, client: &client, user },
             flow: AuthFlow::UserPassword,
@@ -161,10 +166,14 @@ mod tests {
         is(unheard(&on, &jane, &|guess| guess.attempts = locked), SignInRefusal::Locked, expected);
         let expected = told(NotAuthorizedException, "Invalid session for the user.");
         is(unheard(&on, &jane, &|guess| guess.is_used_up = true), SignInRefusal::Locked, expected);
-        let was_reset = User { software_token: jane.software_token.clone(), ..user(&[signed_up("jane", &[]), confirmed(&[]), reset()]) };
+        let was_reset = User {
+            software_token: jane.software_token.clone(),
+            ..user(&[signed_up("jane", &[]), confirmed(&[]), reset()])
+        };
         let expected = told(PasswordResetRequiredException, "Password reset required for the user");
         is(unheard(&on, &was_reset, &|_| {}), SignInRefusal::ResetRequired, expected);
-        let expected = || told(SoftwareTokenMFANotFoundException, "Software Token MFA has not been enabled by the userPool");
+        let expected =
+            || told(SoftwareTokenMFANotFoundException, "Software Token MFA has not been enabled by the userPool");
         is(unheard(&with_software_tokens("OFF"), &jane, &|_| {}), SignInRefusal::NoFactor, expected());
         is(unheard(&on, &User { software_token: None, ..jane.clone() }, &|_| {}), SignInRefusal::NoFactor, expected());
         assert_eq!(no_factor(SecondFactor::Sms).message, "SMS_MFA is no second factor of the user.");

@@ -235,7 +235,10 @@ mod tests {
             session().proofs.with_chosen_factor(SecondFactor::Sms).with_second_factor(SecondFactor::SoftwareToken);
         let factors = ChallengeSession { challenge: ChallengeName::MfaSetup, proofs, ..session() };
         let written = serde_json::to_value(&factors).unwrap();
-        assert_eq!((&written["second_factor"], &written["chosen_factor"]), (&"SOFTWARE_TOKEN_MFA".into(), &"SMS_MFA".into()));
+        assert_eq!(
+            (&written["second_factor"], &written["chosen_factor"]),
+            (&"SOFTWARE_TOKEN_MFA".into(), &"SMS_MFA".into())
+        );
         assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), factors);
     }
 

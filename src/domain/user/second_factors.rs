@@ -94,7 +94,7 @@ impl User {
     /// What a sign-in asks for after the first factor, if the user has chosen this one, or none yet.
     pub fn demand(&self, pool: &UserPool, chosen: Option<SecondFactor>) -> Demand {
         let usable = self.usable_factors(pool);
-        let wish = chosen.or(self.mfa.preferred).filter(|wish| usable.contains(wish));
+        let wish = [chosen, self.mfa.preferred].into_iter().flatten().find(|wish| usable.contains(wish));
         match (wish, &usable[..]) {
             (Some(factor), _) | (None, &[factor]) => Demand::Factor(factor),
             (None, []) if pool.mfa_mode() == MfaMode::On => Demand::SetUp,
@@ -185,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_phone_of_the_second_factor_recovers_no_account_where_the_pool_chose_how() {
-        let option = |name: &str, priority| v1::RecoveryOptionType { name: Some(name.to_owned()), priority: Some(priority) };
+        let option =
+            |name: &str, priority| v1::RecoveryOptionType { name: Some(name.to_owned()), priority: Some(priority) };
         let recovery_mechanisms = vec![option("verified_phone_number", 1), option("verified_email", 2)];
         let mut chosen = asking("OPTIONAL");
         chosen.settings.account_recovery_setting = Some(v1::AccountRecoverySettingType { recovery_mechanisms });

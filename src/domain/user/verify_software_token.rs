@@ -79,7 +79,13 @@ mod tests {
     const CODE: &str = "287082";
 
     fn given(code: &'static str) -> VerifySoftwareToken<'static> {
-        VerifySoftwareToken { secret: Some(SECRET), code, friendly_device_name: Some("phone"), signs_in: false, at: at(59) }
+        VerifySoftwareToken {
+            secret: Some(SECRET),
+            code,
+            friendly_device_name: Some("phone"),
+            signs_in: false,
+            at: at(59),
+        }
     }
 
     fn before() -> Vec<Event> {

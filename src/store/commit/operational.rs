@@ -224,13 +224,7 @@ async fn assert_failures(
     pool: &UserPoolId,
     (sub, source, version): (Sub, &str, i64),
 ) -> Result<(), StoreError> {
-    sqlx::query(ASSERT_FAILURES)
-        .bind(pool.as_str())
-        .bind(sub.0)
-        .bind(version)
-        .bind(source)
-        .execute(connection)
-        .await?;
+    sqlx::query(ASSERT_FAILURES).bind(pool.as_str()).bind(sub.0).bind(version).bind(source).execute(connection).await?;
     Ok(())
 }
 

@@ -34,8 +34,7 @@ struct Asked<'a> {
 /// Checks an answer and hashes its password.
 pub async fn prepare<'a>(app: &App, caller: &Caller, answering: Answering<'a>) -> Result<NewPassword<'a>, Failure> {
     let responses = answering.responses();
-    let (password, written) =
-        (required_parameter(responses, "NEW_PASSWORD")?, rules::written_attributes(responses));
+    let (password, written) = (required_parameter(responses, "NEW_PASSWORD")?, rules::written_attributes(responses));
     let asked = Asked { answering, password, written };
     let found = asked.read(app).await?;
     let user = asked.check(app, &found, app.clock.now()).await?.0.user;
