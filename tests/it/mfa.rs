@@ -254,7 +254,7 @@ async fn the_older_form_turns_sms_on_and_off_at_both_doors() {
     assert_eq!(shown(&pool, name, &token).await, (vec![], None));
 
     let null =
-        "1 validation error detected: Value null at 'mfaOptions' failed to satisfy constraint: Member must not be null";
+        "1 validation error detected: Value null at 'mFAOptions' failed to satisfy constraint: Member must not be null";
     assert_refused(pool.api.call(own(&[], &[])).await, INVALID, null);
     assert_refused(pool.api.call(admin(name, &[], &[])).await, INVALID, null);
     let email = MfaOptionType { delivery_medium: Some("EMAIL".into()), attribute_name: Some("email".into()) };
