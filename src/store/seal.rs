@@ -38,6 +38,8 @@ pub enum FieldClass {
     PasswordHash,
     /// The SRP verifier of a password.
     SrpVerifier,
+    /// The secret of an authenticator app.
+    SoftwareToken,
     /// The secret of an app client.
     ClientSecret,
     /// A private key that signs tokens.

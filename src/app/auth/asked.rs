@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::app::whence::Server;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::store::metadata::Origin;
 
@@ -21,4 +22,6 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The challenge whose answer begins the flow with a chosen factor; absent if the flow begins the sign-in.
+    pub continues: Option<ChallengeSession>,
 }

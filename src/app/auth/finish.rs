@@ -3,7 +3,7 @@
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::step::Answered;
+use crate::app::auth::step::Step;
 use crate::app::auth::tokens::first_tokens;
 use crate::app::{App, Failure};
 use crate::domain::auth::session::Session;
@@ -23,7 +23,7 @@ pub async fn finish<Response: AuthResponse>(
     sign_in: SignIn<'_>,
     user: &LoadedUser,
     after: &User,
-    answered: Option<Answered<'_>>,
+    Step { proofs, answered }: Step<'_>,
 ) -> Result<Response, Failure> {
     let SignIn { found, client, at, .. } = sign_in;
     let session = Session::begin(app.random.event_id(at), &client.state, after, at);
@@ -31,6 +31,7 @@ pub async fn finish<Response: AuthResponse>(
         client_id: client.state.client_id.to_string(),
         auth_flow: sign_in.flow.name().to_owned(),
         session_id: session.event_id.to_string(),
+        second_factor: proofs.second_factor.map_or(0, |factor| factor.recorded().into()),
     });
     let tokens = first_tokens(app, sign_in.pool(), &client.state, after, &found.groups, &session, at)?;
     let response = Response::from(Answer::Tokens(Box::new(tokens)));

@@ -9,7 +9,9 @@
 pub mod account;
 pub mod challenge;
 pub mod factor;
+pub mod first_factor;
 pub mod refresh;
+pub mod second_proof;
 pub mod session;
 pub mod srp;
 pub mod steps;
@@ -27,6 +29,9 @@ pub enum AuthFlow {
     /// `USER_SRP_AUTH`: the user name, and a proof of the password by SRP in the next step.
     #[serde(rename = "USER_SRP_AUTH")]
     UserSrp,
+    /// `USER_AUTH`: the user name, and a first factor of the caller's choice.
+    #[serde(rename = "USER_AUTH")]
+    User,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
     #[serde(rename = "ADMIN_USER_PASSWORD_AUTH")]
     AdminUserPassword,
@@ -41,6 +46,7 @@ impl AuthFlow {
         match name {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
             "USER_SRP_AUTH" => Ok(Self::UserSrp),
+            "USER_AUTH" => Ok(Self::User),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
             "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
                 Err(Error::invalid_parameter("Initiate Auth method not supported."))
@@ -64,6 +70,7 @@ impl AuthFlow {
         match self {
             Self::UserPassword => "USER_PASSWORD_AUTH",
             Self::UserSrp => "USER_SRP_AUTH",
+            Self::User => "USER_AUTH",
             Self::AdminUserPassword => "ADMIN_USER_PASSWORD_AUTH",
             Self::RefreshToken => "REFRESH_TOKEN_AUTH",
         }

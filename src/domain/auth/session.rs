@@ -9,6 +9,7 @@ use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, PasswordId, Sub};
+use crate::domain::second_factor::SecondFactor;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user_pool::NameRules;
@@ -19,12 +20,30 @@ pub struct Proofs {
     /// The password that the user has proved to know.
     #[serde(rename = "password_id", default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordId>,
+    /// The second factor that the user has proved, or has set up for this sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<SecondFactor>,
+    /// The second factor that the user chose to prove. It proves nothing, but decides what is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_factor: Option<SecondFactor>,
 }
 
 impl Proofs {
     /// The same proofs with this password, in place of any earlier one.
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
+        self
+    }
+
+    /// The same proofs with this second factor.
+    pub fn with_second_factor(mut self, factor: SecondFactor) -> Self {
+        self.second_factor = Some(factor);
+        self
+    }
+
+    /// The same proofs, after the choice of this second factor.
+    pub fn with_chosen_factor(mut self, factor: SecondFactor) -> Self {
+        self.chosen_factor = Some(factor);
         self
     }
 
@@ -104,8 +123,8 @@ pub struct Answer<'a> {
     pub user: &'a User,
     /// The password that the user has now, if any.
     pub password: Option<PasswordId>,
-    /// The user name in the answer.
-    pub username: &'a str,
+    /// The user name in the answer; absent where the operation takes none.
+    pub username: Option<&'a str>,
     /// The pool's rules for comparing names.
     pub name_rules: &'a NameRules,
     /// When the answer is given.
@@ -122,7 +141,8 @@ impl ChallengeSession {
     /// longer holds.
     pub fn fits(&self, answer: &Answer<'_>) -> bool {
         let user = answer.user;
-        let named = user.names(answer.name_rules).contains(&answer.name_rules.normalise(answer.username));
+        let is_name = |name: &str| user.names(answer.name_rules).contains(&answer.name_rules.normalise(name));
+        let named = answer.username.is_none_or(is_name);
         self.challenge == answer.challenge
             && self.client_id == answer.client.client_id
             && self.sub == user.sub
@@ -196,7 +216,7 @@ mod tests {
             flow: AuthFlow::UserPassword,
             client_id: ClientId::new("client"),
             sub: JANE,
-            proofs: Proofs { password: Some(PASSWORD) },
+            proofs: Proofs::default().with_password(Some(PASSWORD)),
             told: Some(Sub(Uuid::from_u128(7))),
             exchange: None,
             expires_at: at(180),
@@ -211,7 +231,7 @@ mod tests {
             client: &client,
             user,
             password: Some(PASSWORD),
-            username,
+            username: Some(username),
             name_rules: &rules,
             at: at(second),
         };
@@ -224,10 +244,11 @@ mod tests {
         assert!(checked(&session(), &jane, "jane", 179).is_ok());
         assert!(checked(&session(), &jane, &JANE.to_string(), 179).is_ok(), "the sub is a name");
         let invalid = Error::invalid_session().message.into_owned();
+        let other = Some(PasswordId(Uuid::from_u128(9)));
         let others = [
             ChallengeSession { client_id: ClientId::new("other"), ..session() },
             ChallengeSession { sub: Sub(Uuid::from_u128(9)), ..session() },
-            ChallengeSession { proofs: Proofs { password: Some(PasswordId(Uuid::from_u128(9))) }, ..session() },
+            ChallengeSession { proofs: Proofs::default().with_password(other), ..session() },
         ];
         for other in others {
             assert_eq!(refusal(checked(&other, &jane, "jane", 0)).1, invalid);
@@ -253,6 +274,15 @@ mod tests {
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
         let written = serde_json::to_string(&unproved).unwrap();
         assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), unproved);
+        let proofs =
+            session().proofs.with_chosen_factor(SecondFactor::Sms).with_second_factor(SecondFactor::SoftwareToken);
+        let factors = ChallengeSession { challenge: ChallengeName::MfaSetup, proofs, ..session() };
+        let written = serde_json::to_value(&factors).unwrap();
+        assert_eq!(
+            (&written["second_factor"], &written["chosen_factor"]),
+            (&"SOFTWARE_TOKEN_MFA".into(), &"SMS_MFA".into())
+        );
+        assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), factors);
     }
 
     #[test]
