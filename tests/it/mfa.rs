@@ -229,24 +229,24 @@ async fn the_older_form_turns_sms_on_and_off_at_both_doors() {
     let ((person, _), without) = (person_with_phone(&pool, "older").await, pool.person("phoneless").await);
     let token = pool.sign_in(&person.username, PASSWORD).await.unwrap().access_token.unwrap();
     let sms = MfaOptionType { delivery_medium: Some("SMS".into()), attribute_name: Some("phone_number".into()) };
-    let own = |options: &[MfaOptionType], given_empty: &[&str]| SetUserSettingsRequest {
+    let own = |options: &[&MfaOptionType], given_empty: &[&str]| SetUserSettingsRequest {
         access_token: Some(token.clone()),
-        mfa_options: options.to_vec(),
+        mfa_options: options.iter().copied().cloned().collect(),
         given_empty: texts(given_empty),
     };
-    let admin = |username: &str, options: &[MfaOptionType], given_empty: &[&str]| AdminSetUserSettingsRequest {
+    let admin = |username: &str, options: &[&MfaOptionType], given_empty: &[&str]| AdminSetUserSettingsRequest {
         user_pool_id: Some(pool.id.clone()),
         username: Some(username.to_owned()),
-        mfa_options: options.to_vec(),
+        mfa_options: options.iter().copied().cloned().collect(),
         given_empty: texts(given_empty),
     };
     let name = &person.username;
     let on = (texts(&["SMS_MFA"]), None);
-    pool.api.call(own(&[sms.clone()], &[])).await.unwrap();
+    pool.api.call(own(&[&sms], &[])).await.unwrap();
     assert_eq!(shown(&pool, name, &token).await, on);
     pool.api.call(own(&[], &["mfa_options"])).await.unwrap();
     assert_eq!(shown(&pool, name, &token).await, (vec![], None));
-    pool.api.call(admin(name, &[sms.clone()], &[])).await.unwrap();
+    pool.api.call(admin(name, &[&sms], &[])).await.unwrap();
     assert_eq!(shown(&pool, name, &token).await, on);
     // As old versions of Amplify turn it off.
     let request = json!({ "UserPoolId": pool.id, "Username": name, "MFAOptions": [] });
@@ -259,25 +259,25 @@ async fn the_older_form_turns_sms_on_and_off_at_both_doors() {
     assert_refused(pool.api.call(admin(name, &[], &[])).await, INVALID, null);
     let email = MfaOptionType { delivery_medium: Some("EMAIL".into()), attribute_name: Some("email".into()) };
     let message = "MFAOptions can only turn on SMS to phone_number.";
-    assert_refused(pool.api.call(own(&[email.clone()], &[])).await, INVALID, message);
-    assert_refused(pool.api.call(admin(name, &[email], &[])).await, INVALID, message);
+    assert_refused(pool.api.call(own(&[&email], &[])).await, INVALID, message);
+    assert_refused(pool.api.call(admin(name, &[&email], &[])).await, INVALID, message);
     let message = "User does not have delivery config set to turn on SMS_MFA";
-    assert_refused(pool.api.call(admin(&without.username, &[sms.clone()], &[])).await, INVALID, message);
+    assert_refused(pool.api.call(admin(&without.username, &[&sms], &[])).await, INVALID, message);
     let of_other = pool.sign_in(&without.username, PASSWORD).await.unwrap().access_token;
-    let other = SetUserSettingsRequest { access_token: of_other, ..own(&[sms.clone()], &[]) };
+    let other = SetUserSettingsRequest { access_token: of_other, ..own(&[&sms], &[]) };
     assert_refused(pool.api.call(other).await, INVALID, message);
-    let unknown = pool.api.call(admin("nobody", &[sms.clone()], &[])).await;
+    let unknown = pool.api.call(admin("nobody", &[&sms], &[])).await;
     assert_refused(unknown, "UserNotFoundException", "User does not exist.");
 
-    pool.api.call(own(&[sms.clone()], &[])).await.unwrap();
+    pool.api.call(own(&[&sms], &[])).await.unwrap();
     pool.api.call(all_factors(&pool, "ON")).await.unwrap();
     let message = "The last second factor can't be turned off: the user pool requires one.";
     assert_refused(pool.api.call(own(&[], &["mfa_options"])).await, INVALID, message);
     assert_refused(pool.api.call(admin(name, &[], &["mfa_options"])).await, INVALID, message);
     pool.api.call(all_factors(&pool, "OFF")).await.unwrap();
     let message = "SMS_MFA is not turned on for the user pool.";
-    assert_refused(pool.api.call(own(&[sms.clone()], &[])).await, INVALID, message);
-    assert_refused(pool.api.call(admin(name, &[sms], &[])).await, INVALID, message);
+    assert_refused(pool.api.call(own(&[&sms], &[])).await, INVALID, message);
+    assert_refused(pool.api.call(admin(name, &[&sms], &[])).await, INVALID, message);
     pool.verify().await;
 }
 

@@ -193,7 +193,7 @@ pub async fn hear_code<Response: AuthResponse>(
             accept(app, caller, sign_in, (user, factor), Answered { session, decision, rows }).await
         }
         Err(refused) => {
-            let code::Refused { refusal, code } = *refused;
+            let code::Refused { refusal, code } = refused;
             refuse_second(app, sign_in, (user, session), refusal, tried.row(code)).await
         }
     }
@@ -213,7 +213,7 @@ pub async fn hear_software_token<Response: AuthResponse>(
     let opened = software_tokens::open_secret(&pool.id, user, secret)?;
     let step = match software_token::judge(&proof, &opened, given) {
         Ok(step) => step,
-        Err(refusal) => return refuse_second(app, sign_in, (user, session), *refusal, None).await,
+        Err(refusal) => return refuse_second(app, sign_in, (user, session), refusal, None).await,
     };
     let rows = vec![software_tokens::step_spent(pool, user, secret, step)?];
     let answered = Answered { session, decision: Decision::events(Vec::new(), ()), rows };
@@ -305,9 +305,10 @@ async fn refuse_second<Response: AuthResponse>(
     app: &App,
     sign_in: SignIn<'_>,
     (user, session): Answerer<'_>,
-    second_proof::Refusal { activity, hearing, error }: second_proof::Refusal,
+    refusal: Box<second_proof::Refusal>,
     tried: Option<OperationalRow>,
 ) -> Result<Response, Failure> {
+    let second_proof::Refusal { activity, hearing, error } = *refusal;
     let pool = sign_in.pool();
     if app.store.is_nonce_spent(&pool.id, session.nonce).await? {
         return Err(Error::used_session().into());

@@ -45,7 +45,7 @@ pub struct Refusal {
 
 impl SecondProof<'_> {
     /// Refuses without looking at the guess: too many came before, the account may not sign in, or the factor is gone.
-    pub fn hear(&self) -> Result<(), Refusal> {
+    pub fn hear(&self) -> Result<(), Box<Refusal>> {
         if self.is_used_up {
             return Err(self.unheard(SignInRefusal::Locked, Error::invalid_session()));
         }
@@ -62,7 +62,7 @@ impl SecondProof<'_> {
     }
 
     /// A wrong code, which counts.
-    pub fn wrong(&self) -> Refusal {
+    pub fn wrong(&self) -> Box<Refusal> {
         let by_name = || lockout::after_failure(self.attempts_by_name.as_ref(), self.at);
         let hearing = Hearing::Wrong {
             attempts: lockout::after_failure(self.attempts.as_ref(), self.at),
@@ -72,29 +72,28 @@ impl SecondProof<'_> {
     }
 
     /// A code that is of no use, whatever it is: none was sent, its time is over, or it had all its guesses.
-    pub fn expired(&self) -> Refusal {
+    pub fn expired(&self) -> Box<Refusal> {
         self.unheard(SignInRefusal::ExpiredCode, codes::expired())
     }
 
     /// A right code of an authenticator app that was used before. It counts like a wrong one: whoever comes with it has
     /// seen it, and may see more.
-    pub fn used(&self) -> Refusal {
-        let Refusal { hearing, .. } = self.wrong();
-        self.refused(SignInRefusal::UsedCode, hearing, codes::expired())
+    pub fn used(&self) -> Box<Refusal> {
+        self.refused(SignInRefusal::UsedCode, self.wrong().hearing, codes::expired())
     }
 
-    fn unheard(&self, reason: SignInRefusal, error: Error) -> Refusal {
+    fn unheard(&self, reason: SignInRefusal, error: Error) -> Box<Refusal> {
         self.refused(reason, Hearing::Unheard, error)
     }
 
-    fn refused(&self, reason: SignInRefusal, hearing: Hearing, error: Error) -> Refusal {
+    fn refused(&self, reason: SignInRefusal, hearing: Hearing, error: Error) -> Box<Refusal> {
         let activity = UserSignInRefused {
             client_id: self.account.client.client_id.to_string(),
             auth_flow: self.flow.name().to_owned(),
             reason: reason.into(),
             second_factor: self.factor.recorded().into(),
         };
-        Refusal { activity, hearing, error }
+        Box::new(Refusal { activity, hearing, error })
     }
 }
 
@@ -129,7 +128,7 @@ mod tests {
         pool: &UserPool,
         user: &User,
         change: impl FnOnce(&mut SecondProof<'_>),
-    ) -> (Result<(), Refusal>, [Refusal; 3]) {
+    ) -> (Result<(), Box<Refusal>>, [Box<Refusal>; 3]) {
         let hiding = Some("ENABLED".to_owned());
         let client =
             client(pool, CreateUserPoolClientRequest { prevent_user_existence_errors: hiding, ..Default::default() });
@@ -152,7 +151,7 @@ mod tests {
         assert!(guess(&on, &jane, |_| {}).0.is_ok());
         let locked = Some(Attempts { failures: 6, last_at: at(99), locked_until: Some(at(101)) });
         let unheard = |pool: &UserPool, user: &User, change: &dyn Fn(&mut SecondProof<'_>)| {
-            let Refusal { activity, hearing, error } = guess(pool, user, change).0.unwrap_err();
+            let Refusal { activity, hearing, error } = *guess(pool, user, change).0.unwrap_err();
             assert_eq!(hearing, Hearing::Unheard);
             assert_eq!(activity.second_factor(), SecondFactor::SoftwareToken.recorded());
             (activity.reason(), error.exception, error.message.into_owned())

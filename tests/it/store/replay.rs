@@ -64,6 +64,9 @@ enum Command {
     ChangePassword {
         token: u8,
     },
+    SetUpApp {
+        token: u8,
+    },
     Forgot {
         name: u8,
     },
@@ -185,7 +188,8 @@ fn command() -> impl Strategy<Value = Command> {
         5 => (token.clone(), 0..3_u8).prop_map(|(token, email)| Command::ChangeEmail { token, email }),
         5 => token.clone().prop_map(|token| Command::ProveEmail { token }),
         2 => token.clone().prop_map(|token| Command::DeleteAttributes { token }),
-        2 => token.prop_map(|token| Command::ChangePassword { token }),
+        2 => token.clone().prop_map(|token| Command::ChangePassword { token }),
+        2 => token.prop_map(|token| Command::SetUpApp { token }),
         2 => name.clone().prop_map(|name| Command::Forgot { name }),
         4 => name.clone().prop_map(|name| Command::Recover { name }),
         4 => (name.clone(), 0..3_u8, any::<bool>())
@@ -255,6 +259,8 @@ fn every_command() -> Vec<Step> {
         SignIn { name: 0, right: true },
         SignOut { token: 0 },
         SignIn { name: 0, right: true },
+        SetMfa { optional: true },
+        SetUpApp { token: 0 },
         DeleteUser { token: 0 },
         SignUp { name: 1, email: 1 },
         AdminConfirm { name: 1 },
@@ -457,6 +463,7 @@ impl World<'_> {
             | Command::ProveEmail { token }
             | Command::DeleteAttributes { token }
             | Command::ChangePassword { token }
+            | Command::SetUpApp { token }
             | Command::Refresh { token }
             | Command::Revoke { token }
             | Command::SignOut { token }
@@ -488,6 +495,7 @@ impl World<'_> {
                 ("DeleteUserAttributes", commands::delete_attributes(app, &tokens.access).await)
             }
             Command::ChangePassword { .. } => ("ChangePassword", commands::change_password(app, &tokens.access).await),
+            Command::SetUpApp { .. } => ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await),
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
         }
@@ -613,6 +621,7 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "VerifyUserAttribute",
         "DeleteUserAttributes",
         "ChangePassword",
+        "VerifySoftwareToken",
         "ForgotPassword",
         "ConfirmForgotPassword",
         "AdminUpdateUserAttributes",

@@ -1,8 +1,7 @@
 //! Second factors in scenarios: pools that ask for them, and an authenticator app.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use totp_rs::{Builder, Secret, Totp};
+use userpool::environment::Clock;
 use userpool::proto::v1::*;
 
 use super::client::Refusal;
@@ -26,7 +25,7 @@ impl Authenticator {
 
     /// The code of the present time step, or of one so many steps later.
     pub fn code(&self, later: u64) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let now = u64::try_from(Clock.now().seconds()).expect("after 1970");
         self.totp().generate(now + later * STEP).to_string()
     }
 

@@ -7,14 +7,14 @@ use crate::domain::user::codes::{CodeFault, CodeOutcome, Guessed};
 #[derive(Debug)]
 pub struct Refused {
     /// What is answered, recorded and counted.
-    pub refusal: Refusal,
+    pub refusal: Box<Refusal>,
     /// How the guess changes the code that was sent.
     pub code: CodeOutcome,
 }
 
 /// Judges a code as a proof of the factor.
-pub fn judge(proof: &SecondProof<'_>, guessed: &Guessed<'_>) -> Result<(), Box<Refused>> {
-    let refused = |refusal, code| Box::new(Refused { refusal, code });
+pub fn judge(proof: &SecondProof<'_>, guessed: &Guessed<'_>) -> Result<(), Refused> {
+    let refused = |refusal, code| Refused { refusal, code };
     proof.hear().map_err(|refusal| refused(refusal, CodeOutcome::Kept))?;
     guessed.check().map(drop).map_err(|fault| match fault.shown {
         CodeFault::Wrong { .. } => refused(proof.wrong(), CodeOutcome::Guessed),
@@ -57,8 +57,7 @@ mod tests {
             };
             let guessed =
                 Guessed { sent, by_name: None, hides_users: false, hash: hash.to_vec(), guesser: HERE, at: at(now) };
-            let refused = judge(&proof, &guessed).map_err(|refused| (refused.refusal.error.exception, refused.code));
-            refused
+            judge(&proof, &guessed).map_err(|refused| (refused.refusal.error.exception, refused.code))
         };
         let (mismatch, expired) = (Exception::CodeMismatchException, Exception::ExpiredCodeException);
         let used_up = SentCode { attempts: Tally { familiar: 5, strange: 5 }, ..sent_code() };

@@ -8,14 +8,14 @@ use crate::domain::totp;
 
 /// Judges a code of the app with this secret. A right one is of a time step, which it uses up.
 pub fn judge(proof: &SecondProof<'_>, secret: &[u8], code: &str) -> Result<u64, Box<Refusal>> {
-    proof.hear().map_err(Box::new)?;
+    proof.hear()?;
     let matching = totp::matching_step(secret, code, proof.at);
-    matching.map_err(|error| Box::new(broken(proof, error)))?.ok_or_else(|| Box::new(proof.wrong()))
+    matching.map_err(|error| broken(proof, error))?.ok_or_else(|| proof.wrong())
 }
 
 /// Only a secret that is no secret of ours can't be compared with: a fault of the server's.
-fn broken(proof: &SecondProof<'_>, error: TotpError) -> Refusal {
-    Refusal { error: Error::internal(error), ..proof.expired() }
+fn broken(proof: &SecondProof<'_>, error: TotpError) -> Box<Refusal> {
+    Box::new(Refusal { error: Error::internal(error), ..*proof.expired() })
 }
 
 #[cfg(test)]
