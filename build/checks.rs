@@ -58,7 +58,8 @@ impl Generator<'_> {
         };
         if field.is_list() || field.is_map() {
             if required {
-                let _ = writeln!(body, "        checker.required({shown:?}, {sensitive}, !self.{name}.is_empty());");
+                let given = given(field);
+                let _ = writeln!(body, "        checker.required({shown:?}, {sensitive}, {given});");
             }
             self.collection(body, field, &name, &shown, sensitive, &checks);
             return Ok(());
@@ -277,4 +278,18 @@ fn anchored(pattern: &str) -> String {
         }
     }
     format!(r"\A(?:{ascii})\z")
+}
+
+/// The expression that says whether a list or a map is given. One that may be empty on purpose is given as well where the
+/// field that names the empty ones names it.
+fn given(field: &FieldDescriptor) -> String {
+    let name = names::field_name(field);
+    let naming = field.parent_message().fields().find(|field| names::flag(field, "names_empty"));
+    match naming.filter(|_| names::flag(field, "empty_differs")) {
+        Some(naming) => {
+            let naming = names::field_name(&naming);
+            format!("!self.{name}.is_empty() || self.{naming}.iter().any(|empty| empty == {:?})", field.name())
+        }
+        None => format!("!self.{name}.is_empty()"),
+    }
 }

@@ -70,7 +70,10 @@ fn serde_attribute(field: &FieldDescriptor) -> String {
     };
     let with = match field.kind() {
         Kind::Bytes => Some("crate::proto::json::base64".to_owned()),
-        Kind::Enum(kind) => Some(format!("crate::proto::enumerations::{}", names::snake(kind.name()))),
+        Kind::Enum(kind) => {
+            let list = if field.is_list() { "::list" } else { "" };
+            Some(format!("crate::proto::enumerations::{}{list}", names::snake(kind.name())))
+        }
         _ => None,
     };
     let with = with.map(|module| format!(", with = \"{module}\"")).unwrap_or_default();

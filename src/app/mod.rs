@@ -13,6 +13,7 @@ pub mod device;
 pub mod group;
 pub mod guesses;
 pub mod identity_provider;
+pub mod mfa;
 pub mod pages;
 pub mod password;
 
@@ -20,6 +21,7 @@ pub mod hashing;
 pub mod seed;
 pub mod shapes;
 pub mod sign_up;
+pub mod software_tokens;
 pub mod user;
 pub mod user_pool;
 pub mod whence;

@@ -7,6 +7,7 @@ use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::ids::UserPoolId;
 use crate::domain::message::{self, Medium};
+use crate::domain::second_factor::SecondFactor;
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::proto::presence::EmptyField;
@@ -125,8 +126,27 @@ pub fn user(pool: &UserPool, user: &User) -> v1::UserType {
         user_last_modified_date: Some(user.modified_at.into()),
         enabled: Some(user.enabled),
         user_status: Some(user.status.name().to_owned()),
-        ..v1::UserType::default()
+        mfa_options: mfa_options(user),
     }
+}
+
+/// The second factors that are on for a user, by Cognito's names.
+pub fn mfa_settings(user: &User) -> Vec<String> {
+    user.mfa.enabled.iter().map(|factor| factor.name().to_owned()).collect()
+}
+
+/// The second factor that is asked for first, if the user has chosen one.
+pub fn preferred_mfa(user: &User) -> Option<String> {
+    user.mfa.preferred.map(|factor| factor.name().to_owned())
+}
+
+/// The older form of the second factors, which knows SMS alone.
+pub fn mfa_options(user: &User) -> Vec<v1::MfaOptionType> {
+    let sms = v1::MfaOptionType {
+        delivery_medium: Some(Medium::Sms.name().to_owned()),
+        attribute_name: Some(Medium::Sms.attribute().to_owned()),
+    };
+    user.mfa.enabled.contains(&SecondFactor::Sms).then_some(sms).into_iter().collect()
 }
 
 /// A group as the API shows it.

@@ -186,6 +186,30 @@ pub fn verification_message(
     Message { code: Some(code.to_owned()), ..Message::new(settings, medium, to, subject, body) }
 }
 
+const AUTHENTICATION: &str = "Your authentication code is {####}.";
+const AUTHENTICATION_SUBJECT: &str = "Your authentication code";
+
+/// The message with the code of a sign-in, made from the pool's templates for second factors.
+pub fn authentication_message(
+    settings: &UserPoolSettings,
+    medium: Medium,
+    to: &str,
+    username: &str,
+    code: &str,
+) -> Message {
+    let places = [(CODE_PLACE, code), (USERNAME_PLACE, username)];
+    let email = settings.email_mfa_configuration.as_ref();
+    let (subject, body) = match medium {
+        Medium::Email => {
+            let subject = email.and_then(|email| email.subject.as_deref()).unwrap_or(AUTHENTICATION_SUBJECT);
+            (Some(fill_places(subject, &places)), email.and_then(|email| email.message.as_deref()))
+        }
+        Medium::Sms => (None, settings.sms_authentication_message.as_deref()),
+    };
+    let body = fill_body(medium, body.unwrap_or(AUTHENTICATION), &places);
+    Message { code: Some(code.to_owned()), ..Message::new(settings, medium, to, subject, body) }
+}
+
 /// Escapes a text so that HTML shows it as it is.
 pub fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -207,7 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::proto::v1::{EmailConfigurationType, VerificationMessageTemplateType};
+    use crate::proto::v1::{EmailConfigurationType, EmailMfaConfigType, VerificationMessageTemplateType};
 
     #[test]
     fn a_masked_address_shows_its_first_letters_and_a_number_its_end() {
@@ -234,6 +258,30 @@ mod tests {
         let sms = message(VerificationMessageTemplateType::default(), Medium::Sms);
         assert_eq!((sms.subject, sms.body.as_str()), (None, "Your confirmation code is 123456"));
         assert_eq!((sms.to.as_str(), sms.code.as_deref(), sms.link), ("address", Some("123456"), None));
+    }
+
+    #[test]
+    fn the_code_of_a_sign_in_has_templates_of_its_own() {
+        let of = |settings: &UserPoolSettings, medium| authentication_message(settings, medium, "to", "jane", "123456");
+        let plain = UserPoolSettings::default();
+        let email = of(&plain, Medium::Email);
+        assert_eq!(email.subject.as_deref(), Some("Your authentication code"));
+        assert_eq!(
+            (email.body.as_str(), email.code.as_deref()),
+            ("Your authentication code is 123456.", Some("123456"))
+        );
+        assert_eq!(of(&plain, Medium::Sms).body, "Your authentication code is 123456.");
+        let chosen = UserPoolSettings {
+            sms_authentication_message: Some("SMS {####}".to_owned()),
+            email_mfa_configuration: Some(EmailMfaConfigType {
+                message: Some("<b>{####}</b>".to_owned()),
+                subject: Some("For {username}".to_owned()),
+            }),
+            ..UserPoolSettings::default()
+        };
+        assert_eq!(of(&chosen, Medium::Sms).body, "SMS 123456");
+        let email = of(&chosen, Medium::Email);
+        assert_eq!((email.subject.as_deref(), email.body.as_str()), (Some("For jane"), "<b>123456</b>"));
     }
 
     #[test]

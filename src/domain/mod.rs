@@ -19,10 +19,12 @@ pub mod message;
 pub mod password_policy;
 pub mod personal;
 pub mod rate;
+pub mod second_factor;
 pub mod sign_up_message;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod time;
+pub mod totp;
 pub mod user;
 pub mod user_pool;

@@ -29,11 +29,19 @@ pub enum RateKind {
     GuessesByCaller,
     /// Attempts to change one user's password.
     PasswordChanges,
+    /// Wrong codes in one session of a sign-in.
+    GuessesInSession,
 }
 
 impl RateKind {
-    const ALL: [Self; 5] =
-        [Self::CodesToAddress, Self::CodesByCaller, Self::SmsByCaller, Self::GuessesByCaller, Self::PasswordChanges];
+    const ALL: [Self; 6] = [
+        Self::CodesToAddress,
+        Self::CodesByCaller,
+        Self::SmsByCaller,
+        Self::GuessesByCaller,
+        Self::PasswordChanges,
+        Self::GuessesInSession,
+    ];
 
     /// The kind with this value in the column `kind`.
     pub fn by_name(name: &str) -> Option<Self> {
@@ -48,6 +56,7 @@ impl RateKind {
             Self::SmsByCaller => "sms_by_caller",
             Self::GuessesByCaller => "guesses_by_caller",
             Self::PasswordChanges => "password_changes",
+            Self::GuessesInSession => "guesses_in_session",
         }
     }
 }

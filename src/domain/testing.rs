@@ -66,6 +66,14 @@ pub fn pool(request: v1::CreateUserPoolRequest) -> UserPool {
     given(&StreamId::pool(), &decision.events).expect("the pool exists")
 }
 
+/// A pool with authenticator apps and nothing else as second factor, in this mode.
+pub fn with_software_tokens(mode: &str) -> UserPool {
+    let mut pool = pool(Default::default());
+    pool.settings.mfa_configuration = Some(mode.to_owned());
+    pool.settings.software_token_mfa_configuration = Some(v1::SoftwareTokenMfaConfigType { enabled: Some(true) });
+    pool
+}
+
 /// The client that a request creates.
 pub fn client(pool: &UserPool, request: v1::CreateUserPoolClientRequest) -> AppClient {
     let decision = create_user_pool_client(pool, CreateUserPoolClient { client_secret: None, request });

@@ -69,6 +69,9 @@ pub struct Limits {
 const FACTS_A_SECOND: u32 = 1;
 const FACTS_AT_ONCE: u32 = 300;
 
+/// The most wrong codes in a session.
+const GUESSES_IN_SESSION: u32 = 5;
+
 impl Limits {
     /// Limits of which nothing is used yet.
     pub fn new(allowances: Allowances) -> Self {
@@ -101,6 +104,12 @@ impl Limits {
     /// The limit of guesses from a network, which is given as a keyed hash.
     pub fn guess_by_caller(&self, network: &[u8]) -> Option<Limited> {
         self.limited(RateKind::GuessesByCaller, self.allowances.guesses_by_caller, || network.to_vec())
+    }
+
+    /// The limit of wrong codes in one session of a sign-in, which is given as a keyed hash. It is no setting: a session
+    /// is short, and a person who mistypes more often signs in again.
+    pub fn guess_in_session(&self, session: impl FnOnce() -> Vec<u8>) -> Option<Limited> {
+        self.limited(RateKind::GuessesInSession, GUESSES_IN_SESSION, session)
     }
 
     /// The limit of attempts to change a user's password.

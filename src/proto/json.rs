@@ -35,6 +35,22 @@ macro_rules! enumeration_as_name {
             let kind = <$kind>::from_str_name(&name);
             kind.map(|kind| kind as i32).ok_or_else(|| serde::de::Error::custom(format!("unknown value {name}")))
         }
+
+        /// The same for a list.
+        #[allow(dead_code, reason = "few enumerations are in lists")]
+        pub mod list {
+            #[derive(serde::Serialize, serde::Deserialize)]
+            struct Named(#[serde(with = "super")] i32);
+
+            pub fn serialize<S: serde::Serializer>(values: &[i32], serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(values.iter().map(|value| Named(*value)))
+            }
+
+            pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<i32>, D::Error> {
+                let named = <Vec<Named> as serde::Deserialize>::deserialize(deserializer)?;
+                Ok(named.into_iter().map(|Named(value)| value).collect())
+            }
+        }
     };
 }
 pub(crate) use enumeration_as_name;

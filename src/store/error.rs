@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, UserPoolId};
 use crate::domain::rate::{Limited, RateKind};
+use crate::domain::user::codes;
 use crate::proto::UnreadableEvent;
 use crate::store::history::HistoryError;
 use crate::store::models::{self, Counted};
@@ -88,6 +89,9 @@ pub enum StoreError {
     /// A challenge token was used before.
     #[error("a challenge token was spent before")]
     Spent,
+    /// The code of an authenticator app was used before.
+    #[error("a code of an authenticator app was used before")]
+    CodeUsed,
     /// An event is larger than allowed.
     #[error("a {kind} of {bytes} bytes is larger than any event may be")]
     EventTooLarge {
@@ -292,6 +296,7 @@ impl From<StoreError> for Error {
             StoreError::Answered => Self::too_many_requests(),
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => Self::used_session(),
+            StoreError::CodeUsed => codes::expired(),
             StoreError::Limited { kind, wait } => {
                 let limit = RateKind::by_name(kind).map(RateKind::name);
                 Self { retry_after: *wait, limit, ..Self::limit_exceeded() }

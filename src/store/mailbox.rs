@@ -39,12 +39,14 @@ pub enum MessageKind {
 
 impl MessageKind {
     /// Every kind, for filters.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Code(CodePurpose::SignUp),
         Self::Invitation,
         Self::Code(CodePurpose::ForgotPassword),
         Self::Code(CodePurpose::VerifyEmail),
         Self::Code(CodePurpose::VerifyPhoneNumber),
+        Self::Code(CodePurpose::SignInByEmail),
+        Self::Code(CodePurpose::SignInBySms),
     ];
 
     /// The value of the column `kind`.

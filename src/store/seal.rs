@@ -42,6 +42,8 @@ pub enum FieldClass {
     DeviceSecret,
     /// The name of a device.
     DeviceName,
+    /// The secret of an authenticator app.
+    SoftwareToken,
     /// The secret of an app client.
     ClientSecret,
     /// A private key that signs tokens.

@@ -35,6 +35,15 @@ pub fn seal(
     if token.len() > LONGEST { Err(Error::internal(TooLong(token.len()))) } else { Ok(token) }
 }
 
+/// The pool that a token says it belongs to; only opening the token tells whether it does. Anybody can write a token, so
+/// only what could be an id is one.
+pub fn pool_of(token: &str) -> Option<UserPoolId> {
+    let (pool, _) = token.split_once('.')?;
+    let id = String::from_utf8(URL_SAFE_NO_PAD.decode(pool).ok()?).ok()?;
+    let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    is_id.then(|| UserPoolId::new(id))
+}
+
 /// The sign-in in a token, if the token belongs to this pool.
 pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<ChallengeSession> {
     let (pool, blob) = token.split_once('.')?;

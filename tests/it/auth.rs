@@ -228,7 +228,7 @@ async fn missing_parameters_and_flows_are_named() {
         (with("USER_SRP_AUTH", &[]), "Missing required parameter USERNAME"),
         (with("USER_SRP_AUTH", &[("USERNAME", "jane")]), "Missing required parameter SRP_A"),
         (with("CUSTOM_AUTH", &[]), "AuthFlow CUSTOM_AUTH is not supported by this server yet."),
-        (with("USER_AUTH", &[]), "AuthFlow USER_AUTH is not supported by this server yet."),
+        (with("USER_AUTH", &[]), "Missing required parameter USERNAME"),
         (with("ADMIN_USER_PASSWORD_AUTH", &[]), "Initiate Auth method not supported."),
         (with("ADMIN_NO_SRP_AUTH", &[]), "Initiate Auth method not supported."),
     ] {

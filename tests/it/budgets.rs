@@ -7,6 +7,7 @@ use userpool::proto::v1::{AdminAddUserToGroupRequest, CreateGroupRequest};
 
 use crate::support::client::Api;
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
+use crate::support::mfa::{all_factors, asked, give_code, prefer, set_up_app};
 use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
 
 /// How often each call is made.
@@ -19,6 +20,8 @@ const KNOWN: &[(&str, &str)] = &[
     ("refusal", "insert into sign_in_failures"),
     ("right password asserted", "select assert_version('attempts', $3"),
     ("rates", "select spend_rate"),
+    ("rates asserted", "select assert_rate"),
+    ("session looked up", "select from used_nonces"),
     ("failures forgotten", "with told as ("),
     ("password replaced", "with voided as ("),
     ("network", "insert into familiar_networks"),
@@ -202,5 +205,40 @@ async fn calls_send_no_more_statements_than_they_may() {
         "activity",
     ]);
     assert_eq!(counter.statements(), answer, "the answer to a challenge");
+    second_factor(&process, &pool).await;
     pool.verify().await;
+}
+
+/// A second factor adds one read and one transaction, and a code that is sent one more read.
+async fn second_factor(process: &Dev, pool: &Pool) {
+    pool.api.call(all_factors(pool, "OPTIONAL")).await.unwrap();
+    let name = pool.person("factor").await.username;
+    let token = pool.sign_in(&name, PASSWORD).await.unwrap().access_token.unwrap();
+    let app = set_up_app(pool, &token).await;
+    let counter = Counter::start(process);
+    let session = asked(pool, &name, "SOFTWARE_TOKEN_MFA").await.session.unwrap();
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("right password asserted", 1)]), "a second factor");
+    let challenge = ("SOFTWARE_TOKEN_MFA", session.as_str());
+    let counter = Counter::start(process);
+    give_code(pool, &name, challenge, &app.wrong()).await.unwrap_err();
+    let wrong = [("read", 1), ("session looked up", 1), ("event", 1), ("rates", 1), ("refusal", 1), ("activity", 1)];
+    assert_eq!(counter.statements(), BTreeMap::from(wrong), "a wrong code");
+    let counter = Counter::start(process);
+    give_code(pool, &name, challenge, &app.code(1)).await.unwrap();
+    let right = [
+        ("read", 1),
+        ("event", 1),
+        ("nonce", 2),
+        ("rates asserted", 1),
+        ("sign-in", 1),
+        ("failures forgotten", 1),
+        ("activity", 1),
+    ];
+    assert_eq!(counter.statements(), BTreeMap::from(right), "a right code");
+    prefer(pool, &token, &["EMAIL_OTP"], None).await.unwrap();
+    let counter = Counter::start(process);
+    asked(pool, &name, "EMAIL_OTP").await;
+    let sent =
+        [("read", 2), ("event", 1), ("right password asserted", 1), ("codes", 1), ("outbox", 1), ("activity", 1)];
+    assert_eq!(counter.statements(), BTreeMap::from(sent), "a code that is sent");
 }

@@ -233,7 +233,6 @@ async fn what_a_template_asks_for_and_is_not_built_is_refused_by_its_name() {
     let function = "arn:aws:lambda:us-east-1:123456789012:function:hook";
     for (more, name) in [
         (json!({ "LambdaConfig": { "PostConfirmation": function } }), "LambdaConfig"),
-        (json!({ "MfaConfiguration": "ON", "SmsConfiguration": sms_configuration() }), "MfaConfiguration ON"),
         (
             json!({ "UserPoolAddOns": { "AdvancedSecurityMode": "ENFORCED" } }),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

@@ -333,6 +333,39 @@ async fn events_above_the_databases_level_are_refused_at_both_doors_until_the_up
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn second_factors_are_required_only_when_every_server_asks_for_them() {
+    let pair = Pair::start("rolling_factors").await;
+    let address = pair.address(0);
+    let channel = wire::channel(&address).await;
+    let (pool, _) = wire::pool_and_client(&channel, &address, "rolling").await;
+    // The level of the release before, whose servers would give tokens for a password alone.
+    pair.change("update meta set event_level = $1", 1).await;
+    let sms = json!({ "ExternalId": "x", "SnsCallerArn": "arn:aws:iam::123456789012:role/sms" });
+    let by_sms = json!({ "PoolName": "on", "MfaConfiguration": "ON", "SmsConfiguration": sms });
+    let of_pool = json!({ "UserPoolId": pool, "MfaConfiguration": "ON", "SmsConfiguration": sms });
+    let factors = json!({
+        "UserPoolId": pool, "MfaConfiguration": "ON", "SoftwareTokenMfaConfiguration": { "Enabled": true },
+    });
+    let requests = [
+        (Operation::CreateUserPool, by_sms),
+        (Operation::UpdateUserPool, of_pool),
+        (Operation::SetUserPoolMfaConfig, factors),
+    ];
+    for (operation, request) in &requests {
+        let refusal = refusal_over_grpc(&address, *operation, request).await;
+        assert_eq!((refusal.exception.as_str(), refusal.message.as_str()), UNFINISHED, "{operation:?}");
+    }
+    pair.prints(&["finish-upgrade"]).await;
+    for (operation, request) in &requests {
+        let accepted = eventually(async || {
+            let answer = wire::aws(&address, operation.info(), request.to_string().as_bytes()).await;
+            answer.status == 200
+        });
+        assert!(accepted.await, "{operation:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_an_event_of_a_later_release_is_neither_read_nor_changed() {
     let pair = Pair::start("rolling_unknown").await;
     let address = pair.address(0);

@@ -5,6 +5,7 @@ use serde_json::json;
 use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
+use crate::support::mfa::{all_factors, give_code, person_with_phone, prefer, set_up_app};
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, texts, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::{Client, TIMESTAMP, prime};
@@ -280,6 +281,34 @@ async fn a_temporary_password_is_replaced_after_srp() {
     let request = pool.new_password_request(challenge.session(), &name, PASSWORD);
     assert!(respond(&pool, request).await.unwrap().authentication_result.is_some());
     sign_in(&pool, &name, PASSWORD).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_second_factor_follows_srp_and_the_exchange_is_used_up() {
+    let pool = srp_pool("ENABLED").await;
+    pool.api.call(all_factors(&pool, "OPTIONAL")).await.unwrap();
+    let (person, phone) = person_with_phone(&pool, "factor").await;
+    let name = person.username;
+    let access_token = pool.sign_in(&name, PASSWORD).await.unwrap().access_token.unwrap();
+    let app = set_up_app(&pool, &access_token).await;
+    // Asking for an app's code writes only that the exchange was answered.
+    let client = Client::new();
+    let begun = pool.begin_srp(&client, &name).await.unwrap();
+    let proof = pool.verifier_request(&client, &begun, PASSWORD);
+    let challenge = respond(&pool, proof.clone()).await.unwrap();
+    assert_eq!(challenge.challenge_name(), "SOFTWARE_TOKEN_MFA");
+    assert_refused(respond(&pool, proof).await, USED.0, USED.1);
+    give_code(&pool, &name, ("SOFTWARE_TOKEN_MFA", challenge.session()), &app.code(1)).await.unwrap();
+    // A code that is sent is a commit.
+    prefer(&pool, &access_token, &["SMS_MFA"], Some("SMS_MFA")).await.unwrap();
+    let begun = pool.begin_srp(&client, &name).await.unwrap();
+    let proof = pool.verifier_request(&client, &begun, PASSWORD);
+    let challenge = respond(&pool, proof.clone()).await.unwrap();
+    assert_eq!(challenge.challenge_name(), "SMS_MFA");
+    assert_refused(respond(&pool, proof).await, USED.0, USED.1);
+    let code = pool.api.code_for(&phone).await;
+    give_code(&pool, &name, ("SMS_MFA", challenge.session()), &code).await.unwrap();
     pool.verify().await;
 }
 

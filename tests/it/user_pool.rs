@@ -347,7 +347,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
         (lambda(LambdaConfigType { post_confirmation: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { pre_authentication: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { user_migration: arn(), ..Default::default() }), "LambdaConfig"),
-        (CreateUserPoolRequest { mfa_configuration: Some("ON".into()), ..Default::default() }, "MfaConfiguration ON"),
         (
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

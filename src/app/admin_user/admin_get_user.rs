@@ -20,6 +20,8 @@ pub async fn admin_get_user(
         user_last_modified_date: Some(user.modified_at.into()),
         enabled: Some(user.enabled),
         user_status: Some(user.status.name().to_owned()),
-        ..AdminGetUserResponse::default()
+        mfa_options: shapes::mfa_options(&user),
+        preferred_mfa_setting: shapes::preferred_mfa(&user),
+        user_mfa_setting_list: shapes::mfa_settings(&user),
     })
 }

@@ -21,6 +21,8 @@ pub struct Challenge {
     pub session: Option<String>,
     /// What the caller needs in order to answer, by the names of `ChallengeParameters`.
     pub parameters: BTreeMap<String, String>,
+    /// The names of the challenges among which the caller may choose.
+    pub available: Vec<String>,
 }
 
 /// The response of an operation that begins or continues a sign-in: all of them have the same members.
@@ -34,10 +36,11 @@ macro_rules! responses {
             fn from(answer: Answer) -> Self {
                 match answer {
                     Answer::Tokens(tokens) => Self { authentication_result: Some(*tokens), ..Self::default() },
-                    Answer::Challenge(Challenge { name, session, parameters }) => Self {
+                    Answer::Challenge(Challenge { name, session, parameters, available }) => Self {
                         challenge_name: Some(name.name().to_owned()),
                         session,
                         challenge_parameters: parameters,
+                        available_challenges: available,
                         ..Self::default()
                     },
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::app::whence::Server;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::store::metadata::Origin;
 
@@ -21,11 +22,17 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The challenge whose answer begins the flow with a chosen factor; absent if the flow begins the sign-in.
+    pub continues: Option<ChallengeSession>,
 }
 
 impl Asked<'_> {
-    /// The device that the caller names; `None` as well if the key is none of this pool.
+    /// The device that the caller names, or has named where the sign-in began; `None` as well if the key is none of this
+    /// pool.
     pub fn device(&self) -> Option<DeviceId> {
-        self.parameters.get("DEVICE_KEY").and_then(|key| DeviceId::of_key(&self.pool_id, key))
+        match self.parameters.get("DEVICE_KEY") {
+            Some(key) => DeviceId::of_key(&self.pool_id, key),
+            None => self.continues.as_ref().and_then(|session| session.device),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::step::Answered;
+use crate::app::auth::step::Step;
 use crate::app::auth::tokens::first_tokens;
 use crate::app::device::sealed::Vault;
 use crate::app::{App, Failure};
@@ -28,7 +28,7 @@ pub async fn finish<Response: AuthResponse>(
     sign_in: SignIn<'_>,
     user: &LoadedUser,
     after: &User,
-    answered: Option<Answered<'_>>,
+    Step { proofs, answered }: Step<'_>,
 ) -> Result<Response, Failure> {
     let SignIn { found, client, at, .. } = sign_in;
     let binding = binding(app, &sign_in);
@@ -37,6 +37,7 @@ pub async fn finish<Response: AuthResponse>(
         client_id: client.state.client_id.to_string(),
         auth_flow: sign_in.flow.name().to_owned(),
         session_id: session.event_id.to_string(),
+        second_factor: proofs.second_factor.map_or(0, |factor| factor.recorded().into()),
     });
     let tokens = first_tokens(app, sign_in.pool(), &client.state, after, &found.groups, &session, at)?;
     let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };

@@ -23,6 +23,7 @@ pub async fn prepare<'a>(
         origin: caller.origin(ActorKind::AppClient, client_id.to_string(), None),
         server: None,
         parameters: &request.auth_parameters,
+        continues: None,
     };
     let prepared = flows::prepare(app, caller, asked).await;
     prepared.map_err(|failure| failure.map_refusal(|error| error.of_client(&client_id)))

@@ -3,24 +3,37 @@
 use std::borrow::Cow;
 
 use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
+use crate::app::auth::answering::guesses_in;
 use crate::app::auth::finish::finish;
-use crate::app::auth::issue::issue;
+use crate::app::auth::issue::{Issued, issue};
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::step::Step;
+use crate::app::auth::step::{Answered, Step};
 use crate::app::caller::Caller;
+use crate::app::codes::Tried;
 use crate::app::hashing::forms::{self, Comparison};
-use crate::app::{App, Failure};
+use crate::app::{App, Failure, codes, software_tokens};
+use crate::domain::auth::account::may_sign_in;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::factor::device;
 use crate::domain::auth::factor::password::{Guess, Refusal};
-use crate::domain::auth::session::Proofs;
+use crate::domain::auth::factor::{code, device, software_token};
+use crate::domain::auth::second_proof::{self, SecondProof, no_factor};
+use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
 use crate::domain::auth::steps::{self, Next};
-use crate::domain::error::Error;
+use crate::domain::decision::Decision;
+use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{DeviceId, Sub};
 use crate::domain::lockout::Hearing;
+use crate::domain::message::Medium;
+use crate::domain::rate::{Limited, RateKind};
+use crate::domain::second_factor::SecondFactor;
+use crate::domain::user::codes::{self as code_rules, CodeOutcome, Guessed, Guesser};
+use crate::proto::events::UserAttributesSet;
 use crate::proto::events::user_activity::Activity;
-use crate::store::commit::OperationalRow;
+use crate::proto::events::user_event::Event;
+use crate::store::commit::{Commit, Kept, OperationalRow};
+use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
+use crate::store::read::{Failures, Wanted};
 use crate::store::sign_in::{Refused, Who};
 
 /// Whether the password can be skipped, because the caller may learn that the user is locked.
@@ -81,35 +94,56 @@ pub async fn advance<Response: AuthResponse>(
     caller: &Caller,
     sign_in: SignIn<'_>,
     user: &LoadedUser,
-    Step { proofs, answered }: Step<'_>,
+    step: Step<'_>,
 ) -> Result<Response, Failure> {
-    let after = match &answered {
+    let after = match &step.answered {
         Some(answered) => Cow::Owned(answered.user_afterwards(&user.state, sign_in.at)?),
         None => Cow::Borrowed(&user.state),
     };
-    match steps::next(&proofs, sign_in.account(&after)).map_err(Error::internal)? {
-        Next::Tokens => finish(app, sign_in, user, &after, answered).await,
-        Next::Challenge(name) => {
-            let challenge = issue(app, sign_in, &after, proofs, name)?;
-            let awaited = awaited(&sign_in, &challenge);
-            let response = Response::from(Answer::Challenge(challenge));
-            match answered {
-                Some(answered) => {
-                    let row = awaited.map(|(device, token)| OperationalRow::DeviceAwaited { device, token });
-                    let commit = answered.commit(&sign_in).operational(row);
-                    app.store.settle(commit.decided(user, answered.decision.map(|()| response))).await
-                }
-                None => {
-                    caller.is_answered_about(user);
-                    app.store.assert_heard(sign_in.attempt(), user, sign_in.found.attempts).await?;
-                    if let Some((device, token)) = awaited {
-                        app.store.await_device(&sign_in.pool().id, device, token).await?;
-                    }
-                    Ok(response)
-                }
+    let name = match steps::next(&step.proofs, sign_in.account(&after)).map_err(Error::internal)? {
+        Next::Tokens => return finish(app, sign_in, user, &after, step).await,
+        Next::Challenge(name) => name,
+    };
+    let Issued { challenge, sent } = issue(app, sign_in, &after, step.proofs, name).await?;
+    let awaited = awaited(&sign_in, &challenge);
+    let response = Response::from(Answer::Challenge(challenge));
+    let (commit, decision) = match (step.answered, sent) {
+        (None, None) => {
+            caller.is_answered_about(user);
+            app.store.assert_heard(sign_in.attempt(), user, sign_in.found.attempts).await?;
+            if let Some((device, token)) = awaited {
+                app.store.await_device(&sign_in.pool().id, device, token).await?;
             }
+            return Ok(response);
         }
-    }
+        // The proof is asserted by the commit that sends the code.
+        (None, Some(sent)) => (heard(&sign_in, user).operational(sent.rows), sent.decision),
+        (Some(answered), None) => (answered.commit(&sign_in), answered.decision),
+        (Some(answered), Some(sent)) => {
+            (answered.commit(&sign_in).operational(sent.rows), answered.decision.then(sent.decision))
+        }
+    };
+    let commit = commit.operational(awaited.map(|(device, token)| OperationalRow::DeviceAwaited { device, token }));
+    app.store.settle(commit.decided(user, decision.map(|()| response))).await
+}
+
+/// A commit that asserts what a right password asserts: the user was not locked meanwhile, and an exchange by SRP was
+/// answered for the first time.
+fn heard(sign_in: &SignIn<'_>, user: &LoadedUser) -> Commit {
+    let asserted = OperationalRow::FailuresAsserted {
+        sub: user.state.sub,
+        source: Failures::SignIn.counted(sign_in.found.source()),
+        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
+    };
+    Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
+        .decided_from(sign_in.pool(), Some(sign_in.client))
+        .operational([asserted])
+        .operational(sign_in.spends.map(|Nonce { id: nonce, sub, expires_at }| OperationalRow::NonceSpent {
+            nonce,
+            sub,
+            expires_at,
+        }))
+        .operational(sign_in.limited.cloned().map(OperationalRow::RateAsserted))
 }
 
 /// The challenge token that is left with the device, if a device has to prove itself: some apps do not send it back.
@@ -167,4 +201,197 @@ async fn refuse<Response>(
     let refused = Refused { who, before: sign_in.found.attempts, hearing, is_recorded };
     app.store.refuse_sign_in(sign_in.attempt(), refused, &Activity::SignInRefused(activity)).await?;
     Err(error.into())
+}
+
+/// The user who answers a challenge, and the session of it.
+type Answerer<'a> = (&'a LoadedUser, &'a ChallengeSession);
+
+/// Continues after a code that was sent to the user by this medium.
+pub async fn hear_code<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    (user, session): Answerer<'_>,
+    (medium, given): (Medium, &str),
+) -> Result<Response, Failure> {
+    let (found, pool, at) = (sign_in.found, sign_in.pool(), sign_in.at);
+    let (sub, purpose, sent) = (user.state.sub, code_rules::sign_in(medium), found.code.as_ref());
+    let address = user.state.attribute(medium.attribute()).unwrap_or_default();
+    let hash = codes::hash(&pool.keys, sub, purpose, address, given);
+    let guesser = Guesser { network: &sign_in.whence.network, source: found.source(), is_known: found.is_known };
+    let guessed = Guessed { sent, by_name: None, hides_users: false, hash, guesser, at };
+    let factor = SecondFactor::by(medium);
+    let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
+    match code::judge(&second_proof(app, &sign_in, (user, session), factor), &guessed) {
+        Ok(()) => {
+            let decision = verification(app, &sign_in, user, medium).await?;
+            let rows = tried.row(CodeOutcome::Spent).into_iter().collect();
+            accept(app, caller, sign_in, (user, factor), Answered { session, decision, rows }).await
+        }
+        Err(refused) => {
+            let code::Refused { refusal, code } = refused;
+            refuse_second(app, sign_in, (user, session), refusal, tried.row(code)).await
+        }
+    }
+}
+
+/// Continues after a code that the user's authenticator app shows.
+pub async fn hear_software_token<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    (user, session): Answerer<'_>,
+    given: &str,
+) -> Result<Response, Failure> {
+    let (pool, factor) = (sign_in.pool(), SecondFactor::SoftwareToken);
+    let secret = &user.state.software_token.as_ref().ok_or_else(|| no_factor(factor))?.secret;
+    let proof = second_proof(app, &sign_in, (user, session), factor);
+    let opened = software_tokens::open_secret(&pool.id, user, secret)?;
+    let step = match software_token::judge(&proof, &opened, given) {
+        Ok(step) => step,
+        Err(refusal) => return refuse_second(app, sign_in, (user, session), refusal, None).await,
+    };
+    let rows = vec![software_tokens::step_spent(pool, user, secret, step)?];
+    let answered = Answered { session, decision: Decision::events(Vec::new(), ()), rows };
+    match accept(app, caller, sign_in, (user, factor), answered).await {
+        Err(Failure::Store(StoreError::CodeUsed)) => {
+            refuse_second(app, sign_in, (user, session), proof.used(), None).await
+        }
+        answer => answer,
+    }
+}
+
+/// Continues after the choice of a second factor: asks for it.
+pub async fn hear_choice<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    (user, session): Answerer<'_>,
+    choice: &str,
+) -> Result<Response, Failure> {
+    let factor = SecondFactor::by_name(choice)
+        .ok_or_else(|| Error::invalid_parameter("ANSWER must be one of the factors in MFAS_CAN_CHOOSE."))?;
+    let pool = &sign_in.pool().state;
+    may_sign_in(pool, &user.state, sign_in.at).map_err(|(_, error)| error)?;
+    if !user.state.usable_factors(pool).contains(&factor) {
+        return Err(no_factor(factor).into());
+    }
+    let answered = Answered::by(session, Decision::events(Vec::new(), ()));
+    let step = Step { proofs: session.proofs.with_chosen_factor(factor), answered: Some(answered) };
+    advance(app, caller, sign_in, user, step).await
+}
+
+/// Continues after a set-up by the session, whose proofs say whether there was one.
+pub async fn hear_set_up<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    (user, session): Answerer<'_>,
+) -> Result<Response, Failure> {
+    if session.proofs.second_factor.is_none() {
+        let message = "No second factor was set up by this session: VerifySoftwareToken comes first.";
+        return Err(Error::new(Exception::MFAMethodNotFoundException, message).into());
+    }
+    may_sign_in(&sign_in.pool().state, &user.state, sign_in.at).map_err(|(_, error)| error)?;
+    let answered = Answered::by(session, Decision::events(Vec::new(), ()));
+    let step = Step { proofs: session.proofs, answered: Some(answered) };
+    advance(app, caller, sign_in, user, step).await
+}
+
+/// A guess at a second factor.
+fn second_proof<'a>(
+    app: &App,
+    sign_in: &SignIn<'a>,
+    (user, session): Answerer<'a>,
+    factor: SecondFactor,
+) -> SecondProof<'a> {
+    let in_session = guesses_in(app, &sign_in.pool().keys, session);
+    SecondProof {
+        account: sign_in.account(&user.state),
+        flow: sign_in.flow,
+        factor,
+        attempts: sign_in.found.attempts.map(|attempts| attempts.attempts),
+        attempts_by_name: sign_in.found.attempts_by_name,
+        is_used_up: in_session.is_some_and(|limited| limited.check(sign_in.found.arrival, sign_in.at).is_err()),
+        at: sign_in.at,
+    }
+}
+
+/// The limits that a wrong code spends and a right one asserts.
+fn limits(app: &App, sign_in: &SignIn<'_>, session: &ChallengeSession) -> Vec<Limited> {
+    guesses_in(app, &sign_in.pool().keys, session).into_iter().chain(sign_in.limited.cloned()).collect()
+}
+
+/// Continues after a right code. What bounds guesses is asserted by the commit that accepts it.
+async fn accept<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    (user, factor): (&LoadedUser, SecondFactor),
+    mut answered: Answered<'_>,
+) -> Result<Response, Failure> {
+    let session = answered.session;
+    answered.rows.extend(limits(app, &sign_in, session).into_iter().map(OperationalRow::RateAsserted));
+    let step = Step { proofs: session.proofs.with_second_factor(factor), answered: Some(answered) };
+    advance(app, caller, sign_in, user, step).await.map_err(within_session)
+}
+
+/// Records the refusal of a second factor, counts the guess, and answers.
+async fn refuse_second<Response: AuthResponse>(
+    app: &App,
+    sign_in: SignIn<'_>,
+    (user, session): Answerer<'_>,
+    refusal: Box<second_proof::Refusal>,
+    tried: Option<OperationalRow>,
+) -> Result<Response, Failure> {
+    let second_proof::Refusal { activity, hearing, error } = *refusal;
+    let pool = sign_in.pool();
+    if app.store.is_nonce_spent(&pool.id, session.nonce).await? {
+        return Err(Error::used_session().into());
+    }
+    let mut rows: Vec<_> = tried.into_iter().collect();
+    if let Hearing::Wrong { attempts, by_name } = hearing {
+        rows.extend(codes::spent(limits(app, &sign_in, session)));
+        rows.push(OperationalRow::FailureCounted {
+            sub: user.state.sub,
+            source: Failures::SignIn.counted(sign_in.found.source()),
+            version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
+            attempts,
+            by_name: sign_in.told.zip(by_name),
+        });
+    }
+    let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
+    let fact = is_recorded.then_some(Activity::SignInRefused(activity));
+    let decision = Decision::<Event, Activity, Response>::refuse(error).with_activity(fact);
+    let commit = Commit::about(pool, sign_in.origin, sign_in.at).decided(user, decision).always(rows);
+    app.store.settle(commit).await.map_err(within_session)
+}
+
+/// A session that has had all its guesses is of no use any more.
+fn within_session(failure: Failure) -> Failure {
+    match failure {
+        Failure::Store(error) if error.is_limit(RateKind::GuessesInSession) => Error::invalid_session().into(),
+        failure => failure,
+    }
+}
+
+/// What a right code verifies: the phone number that it was sent to, unless that would be a name that another user has.
+async fn verification(
+    app: &App,
+    sign_in: &SignIn<'_>,
+    user: &LoadedUser,
+    medium: Medium,
+) -> Result<Decision<Event, Activity, ()>, Failure> {
+    let (attribute, pool) = (medium.attribute().to_owned(), sign_in.pool());
+    if medium != Medium::Sms || user.state.verified.contains(&attribute) {
+        return Ok(Decision::events(Vec::new(), ()));
+    }
+    let set = UserAttributesSet { verified: vec![attribute], ..UserAttributesSet::default() };
+    let events = vec![Event::AttributesSet(set)];
+    let names: Vec<_> = user.state.names_added_by(&events, &pool.name_rules, sign_in.at).into_keys().collect();
+    let is_free = names.is_empty() || {
+        let wanted = Wanted { taken: &names, ..Wanted::default() };
+        app.store.read(&pool.id, None, wanted).await?.taken.is_empty()
+    };
+    Ok(Decision::events(if is_free { events } else { Vec::new() }, ()))
 }

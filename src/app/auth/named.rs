@@ -8,6 +8,8 @@ use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
+use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::session::{ChallengeSession, Exchange, Proofs, expires_at};
 use crate::domain::auth::{flow_not_enabled, required_parameter};
 use crate::domain::error::Error;
 use crate::domain::ids::Sub;
@@ -89,6 +91,13 @@ impl<'a> Named<'a> {
         if !client.state.allows(flow.name()) {
             return Err(flow_not_enabled(*flow, server.is_some()));
         }
+        if let Some(session) = &self.asked.continues {
+            let sub = found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub);
+            if session.client_id != client.state.client_id || session.sub != sub {
+                return Err(Error::invalid_session());
+            }
+            session.check_time(at)?;
+        }
         let limited = guess_limit(app, &self.whence, found, &client);
         limited.as_ref().map_or(Ok(()), |limited| limited.check(found.arrival, at))?;
         Ok((client, limited))
@@ -102,9 +111,33 @@ impl<'a> Named<'a> {
         limited: Option<&'b Limited>,
         at: Timestamp,
     ) -> SignIn<'b> {
-        let Asked { flow, origin, .. } = &self.asked;
-        let told = Some(self.told);
-        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends: None, at }
+        let Asked { flow, origin, continues, .. } = &self.asked;
+        let told = continues.as_ref().and_then(|session| session.told).or(Some(self.told));
+        let spends = continues.as_ref().map(ChallengeSession::spent);
+        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends, at }
+    }
+
+    /// The content of a challenge that asks for a first proof. A challenge that follows another one is spent with it.
+    pub fn session(
+        &self,
+        app: &App,
+        sign_in: SignIn<'_>,
+        challenge: ChallengeName,
+        exchange: Option<Exchange>,
+    ) -> ChallengeSession {
+        let client = &sign_in.client.state;
+        ChallengeSession {
+            nonce: sign_in.spends.map_or_else(|| app.random.uuid(), |nonce| nonce.id),
+            challenge,
+            flow: sign_in.flow,
+            client_id: client.client_id.clone(),
+            sub: sign_in.found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub),
+            proofs: Proofs::default(),
+            told: sign_in.told,
+            exchange,
+            device: self.asked.device(),
+            expires_at: expires_at(client, sign_in.at),
+        }
     }
 }
 

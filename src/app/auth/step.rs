@@ -25,15 +25,22 @@ pub struct Answered<'a> {
     pub session: &'a ChallengeSession,
     /// The changes to the user.
     pub decision: Decision<Event, Activity, ()>,
+    /// What else the answer uses up or asserts: a code, the limits of guesses.
+    pub rows: Vec<OperationalRow>,
 }
 
-impl Answered<'_> {
+impl<'a> Answered<'a> {
+    /// An answer that was no guess: it uses up nothing but its challenge.
+    pub fn by(session: &'a ChallengeSession, decision: Decision<Event, Activity, ()>) -> Self {
+        Self { session, decision, rows: Vec::new() }
+    }
+
     /// The commit of an answer, with operational rows besides the decision's.
     pub fn commit(&self, sign_in: &SignIn<'_>) -> Commit {
-        let ChallengeSession { nonce, sub, expires_at, .. } = *self.session;
         Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
             .decided_from(sign_in.pool(), Some(sign_in.client))
-            .operational([OperationalRow::NonceSpent { nonce, sub, expires_at }])
+            .operational([spent(self.session)])
+            .operational(self.rows.iter().cloned())
     }
 
     /// The user after the answer.
@@ -42,4 +49,10 @@ impl Answered<'_> {
         let after = replay(Some(user.clone()), &StreamId::user(user.sub), events);
         after.ok_or_else(|| Error::internal("an answer to a challenge deleted the user"))
     }
+}
+
+/// The row that uses up a challenge.
+pub fn spent(session: &ChallengeSession) -> OperationalRow {
+    let ChallengeSession { nonce, sub, expires_at, .. } = *session;
+    OperationalRow::NonceSpent { nonce, sub, expires_at }
 }

@@ -12,6 +12,8 @@ pub async fn get_user(app: &App, _: &Caller, request: &GetUserRequest) -> Result
     Ok(GetUserResponse {
         username: Some(user.username().to_owned()),
         user_attributes: shapes::user_attributes(&signed_in.pool.state, user, Some(&signed_in.client.state)),
-        ..GetUserResponse::default()
+        mfa_options: shapes::mfa_options(user),
+        preferred_mfa_setting: shapes::preferred_mfa(user),
+        user_mfa_setting_list: shapes::mfa_settings(user),
     })
 }

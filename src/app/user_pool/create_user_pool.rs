@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::caller::Caller;
+use crate::app::user_pool::mfa_mode;
 use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
@@ -42,6 +43,7 @@ pub async fn create_user_pool(
     request: &CreateUserPoolRequest,
     Prepared { id, made }: &Prepared,
 ) -> Result<CreateUserPoolResponse, Failure> {
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
     let at = app.clock.now();
     let decision = rules::create_user_pool(CreateUserPool {
         region: id.region().to_owned(),

@@ -8,6 +8,7 @@ pub mod get_signing_certificate;
 pub mod get_user_pool_mfa_config;
 pub mod list_tags_for_resource;
 pub mod list_user_pools;
+mod mfa_mode;
 pub mod set_user_pool_mfa_config;
 pub mod tag_resource;
 mod tagged_pool;

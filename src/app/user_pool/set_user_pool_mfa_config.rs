@@ -1,6 +1,7 @@
 //! SetUserPoolMfaConfig.
 
 use crate::app::caller::Caller;
+use crate::app::user_pool::mfa_mode;
 use crate::app::{App, Failure, shapes};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::UserPool;
@@ -15,6 +16,7 @@ pub async fn set_user_pool_mfa_config(
     caller: &Caller,
     request: &SetUserPoolMfaConfigRequest,
 ) -> Result<SetUserPoolMfaConfigResponse, Failure> {
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::set_user_pool_mfa_config(&pool.state, request.clone());

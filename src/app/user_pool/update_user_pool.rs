@@ -1,6 +1,7 @@
 //! UpdateUserPool.
 
 use crate::app::caller::Caller;
+use crate::app::user_pool::mfa_mode;
 use crate::app::{App, Failure};
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::update_user_pool as rules;
@@ -14,6 +15,7 @@ pub async fn update_user_pool(
     caller: &Caller,
     request: &UpdateUserPoolRequest,
 ) -> Result<UpdateUserPoolResponse, Failure> {
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::update_user_pool(&pool.state, request.clone());

@@ -11,7 +11,9 @@ pub mod binding;
 pub mod challenge;
 pub mod device_secret;
 pub mod factor;
+pub mod first_factor;
 pub mod refresh;
+pub mod second_proof;
 pub mod session;
 pub mod srp;
 pub mod steps;
@@ -29,6 +31,9 @@ pub enum AuthFlow {
     /// `USER_SRP_AUTH`: the user name, and a proof of the password by SRP in the next step.
     #[serde(rename = "USER_SRP_AUTH")]
     UserSrp,
+    /// `USER_AUTH`: the user name, and a first factor of the caller's choice.
+    #[serde(rename = "USER_AUTH")]
+    User,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
     #[serde(rename = "ADMIN_USER_PASSWORD_AUTH")]
     AdminUserPassword,
@@ -43,6 +48,7 @@ impl AuthFlow {
         match name {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
             "USER_SRP_AUTH" => Ok(Self::UserSrp),
+            "USER_AUTH" => Ok(Self::User),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
             "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
                 Err(Error::invalid_parameter("Initiate Auth method not supported."))
@@ -71,6 +77,7 @@ impl AuthFlow {
         match self {
             Self::UserPassword => "USER_PASSWORD_AUTH",
             Self::UserSrp => "USER_SRP_AUTH",
+            Self::User => "USER_AUTH",
             Self::AdminUserPassword => "ADMIN_USER_PASSWORD_AUTH",
             Self::RefreshToken => "REFRESH_TOKEN_AUTH",
         }

@@ -10,6 +10,7 @@ use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
+use crate::domain::second_factor::SecondFactor;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::domain::user_pool::NameRules;
@@ -20,6 +21,12 @@ pub struct Proofs {
     /// The password that the user has proved to know.
     #[serde(rename = "password_id", default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordId>,
+    /// The second factor that the user has proved, or has set up for this sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor: Option<SecondFactor>,
+    /// The second factor that the user chose to prove. It proves nothing, but decides what is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_factor: Option<SecondFactor>,
     /// The device that has proved itself.
     #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
@@ -29,6 +36,18 @@ impl Proofs {
     /// The same proofs with this password, in place of any earlier one.
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
+        self
+    }
+
+    /// The same proofs with this second factor.
+    pub fn with_second_factor(mut self, factor: SecondFactor) -> Self {
+        self.second_factor = Some(factor);
+        self
+    }
+
+    /// The same proofs, after the choice of this second factor.
+    pub fn with_chosen_factor(mut self, factor: SecondFactor) -> Self {
+        self.chosen_factor = Some(factor);
         self
     }
 
@@ -117,8 +136,8 @@ pub struct Answer<'a> {
     pub user: &'a User,
     /// The password that the user has now, if any.
     pub password: Option<PasswordId>,
-    /// The user name in the answer.
-    pub username: &'a str,
+    /// The user name in the answer; absent where the operation takes none.
+    pub username: Option<&'a str>,
     /// The pool's rules for comparing names.
     pub name_rules: &'a NameRules,
     /// When the answer is given.
@@ -135,7 +154,8 @@ impl ChallengeSession {
     /// longer holds.
     pub fn fits(&self, answer: &Answer<'_>) -> bool {
         let user = answer.user;
-        let named = user.names(answer.name_rules).contains(&answer.name_rules.normalise(answer.username));
+        let is_name = |name: &str| user.names(answer.name_rules).contains(&answer.name_rules.normalise(name));
+        let named = answer.username.is_none_or(is_name);
         self.challenge == answer.challenge
             && self.client_id == answer.client.client_id
             && self.sub == user.sub
@@ -231,7 +251,7 @@ mod tests {
             client: &client,
             user,
             password: Some(PASSWORD),
-            username,
+            username: Some(username),
             name_rules: &rules,
             at: at(second),
         };
@@ -279,6 +299,15 @@ mod tests {
             let written = serde_json::to_string(&session).unwrap();
             assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), session);
         }
+        let proofs =
+            session().proofs.with_chosen_factor(SecondFactor::Sms).with_second_factor(SecondFactor::SoftwareToken);
+        let factors = ChallengeSession { challenge: ChallengeName::MfaSetup, proofs, ..session() };
+        let written = serde_json::to_value(&factors).unwrap();
+        assert_eq!(
+            (&written["second_factor"], &written["chosen_factor"]),
+            (&"SOFTWARE_TOKEN_MFA".into(), &"SMS_MFA".into())
+        );
+        assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), factors);
     }
 
     #[test]

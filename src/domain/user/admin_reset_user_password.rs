@@ -11,7 +11,7 @@ use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::{Recovery, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{UserPasswordReset, UserSignedOut};
+use crate::proto::events::{CodePurpose, UserPasswordReset, UserSignedOut};
 
 /// The parameters of the command.
 pub struct ResetPassword<'a> {
@@ -54,12 +54,12 @@ pub fn admin_reset_user_password(
 
 fn delivery(pool: &UserPool, user: &User, command: &ResetPassword<'_>) -> Result<Delivery, Error> {
     let ways = match pool.recovery() {
-        Recovery::ByUser(ways) => ways,
+        Recovery::ByUser(ways) => user.recovery_ways(pool, &ways),
         // An administrator requests this code, so it may go by either medium.
         Recovery::ByAdministrator => vec![Medium::Sms, Medium::Email],
     };
     let delivery = contact(user, &ways).map_err(refusal)?;
-    codes::refuse_too_many(command.before, Source::Familiar, command.at).map(|()| delivery)
+    codes::refuse_too_many(command.before, CodePurpose::ForgotPassword, Source::Familiar, command.at).map(|()| delivery)
 }
 
 #[cfg(test)]

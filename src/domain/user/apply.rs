@@ -7,6 +7,7 @@ use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
+use crate::domain::user::second_factors::MfaPreference;
 use crate::domain::user::{ADDRESSES, Password, User, UserStatus};
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{
@@ -46,9 +47,7 @@ impl Aggregate for User {
                 }
                 user
             }),
-            Event::AliasReleased(released) => change(&|user| {
-                user.verified.remove(&released.attribute);
-            }),
+            Event::AliasReleased(released) => change(&|user| user.unprove(&released.attribute)),
             Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
             Event::NewPasswordChosen(chosen) => change(&|user| user.choose_new_password(chosen)),
             Event::Disabled(disabled) => change(&|user| {
@@ -90,6 +89,12 @@ impl Aggregate for User {
                 user.groups.retain(|group| Some(*group) != GroupId::parse(&left.group_id));
                 user
             }),
+            Event::SoftwareTokenAssociated(associated) => state.map(|mut user| {
+                user.pending_software_token = Some(Sealed(associated.secret.clone()));
+                user
+            }),
+            Event::SoftwareTokenVerified(verified) => change(&|user| user.verify_software_token(verified)),
+            Event::MfaPreferenceSet(set) => change(&|user| user.mfa = MfaPreference::of_event(set)),
         }
     }
 }
@@ -131,6 +136,9 @@ impl User {
             password_removed: false,
             former_passwords: Vec::new(),
             identities: Vec::new(),
+            software_token: None,
+            pending_software_token: None,
+            mfa: MfaPreference::default(),
             token_generation: 1,
             groups: BTreeSet::new(),
             created_at: at,
@@ -142,6 +150,13 @@ impl User {
         for name in attributes {
             self.unflagged.remove(name);
             self.verified.insert(name.clone());
+        }
+    }
+
+    /// An address that loses its proof takes its second factor with it.
+    fn unprove(&mut self, attribute: &str) {
+        if self.verified.remove(attribute) {
+            self.lose_factor_of(attribute);
         }
     }
 
@@ -168,7 +183,7 @@ impl User {
             self.unflagged.remove(name);
         }
         for name in &event.unverified {
-            self.verified.remove(name);
+            self.unprove(name);
             self.unflagged.remove(name);
         }
         self.prove(&event.verified);
@@ -181,6 +196,7 @@ impl User {
             }
             self.requested.remove(name);
             self.verified.remove(name);
+            self.lose_factor_of(name);
             if ADDRESSES.contains(&name.as_str()) {
                 self.unflagged.insert(name.clone());
             }

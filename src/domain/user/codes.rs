@@ -13,8 +13,6 @@ use crate::proto::events::{CodePurpose, UserCodeRefused, UserCodeSent};
 
 /// This many wrong guesses from one source spend a code for that source. So a code gets at most ten guesses.
 pub const MOST_GUESSES: i32 = 5;
-/// The most codes per user, purpose and hour that one source can request.
-const MOST_SENT: i32 = 5;
 const HOUR: i64 = 60 * 60;
 /// How many seconds an expired code is kept, because it says how many codes were sent in its hour. The hour began no
 /// later than the code expired.
@@ -255,6 +253,16 @@ pub fn lifetime_seconds(purpose: CodePurpose) -> i64 {
     match purpose {
         CodePurpose::SignUp | CodePurpose::VerifyEmail | CodePurpose::VerifyPhoneNumber => 24 * HOUR,
         CodePurpose::ForgotPassword | CodePurpose::Unspecified => HOUR,
+        CodePurpose::SignInByEmail | CodePurpose::SignInBySms => 3 * 60,
+    }
+}
+
+/// The most codes per user and hour that one source can request. Codes of sign-ins follow a first proof, and people
+/// sign in more often than they forget passwords.
+fn most_sent(purpose: CodePurpose) -> i32 {
+    match purpose {
+        CodePurpose::SignInByEmail | CodePurpose::SignInBySms => 20,
+        _ => 5,
     }
 }
 
@@ -266,14 +274,27 @@ pub fn verification(medium: Medium) -> CodePurpose {
     }
 }
 
+/// The purpose of a code that signs in by this medium.
+pub fn sign_in(medium: Medium) -> CodePurpose {
+    match medium {
+        Medium::Email => CodePurpose::SignInByEmail,
+        Medium::Sms => CodePurpose::SignInBySms,
+    }
+}
+
 /// The fact that records a sent code.
 pub fn sent(purpose: CodePurpose, medium: Medium) -> Activity {
     Activity::CodeSent(UserCodeSent { purpose: purpose.into(), delivery_medium: medium.name().to_owned() })
 }
 
 /// Refuses another code if this source has already requested the most codes of the hour.
-pub fn refuse_too_many(before: Option<&SentCode>, source: Source, at: Timestamp) -> Result<(), Error> {
-    let many = within_the_hour(before, at).is_some_and(|before| before.sent.of(source) >= MOST_SENT);
+pub fn refuse_too_many(
+    before: Option<&SentCode>,
+    purpose: CodePurpose,
+    source: Source,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let many = within_the_hour(before, at).is_some_and(|before| before.sent.of(source) >= most_sent(purpose));
     if many { Err(Error::limit_exceeded()) } else { Ok(()) }
 }
 
@@ -315,7 +336,7 @@ pub fn one_more(
     wish: Wish<'_>,
 ) -> Result<SentCode, Error> {
     let Wish { source, network, at } = wish;
-    refuse_too_many(before, source, at)?;
+    refuse_too_many(before, purpose, source, at)?;
     let (sent, window_began) = match within_the_hour(before, at) {
         Some(before) => (before.sent, before.window_began),
         None => (Tally::default(), at),
@@ -373,6 +394,15 @@ mod tests {
         for purpose in [CodePurpose::SignUp, verification(Medium::Email), verification(Medium::Sms)] {
             assert_eq!(lives(purpose), at(86_400));
         }
+        assert_eq!(Medium::ALL.map(sign_in).map(lives), [at(180); 2], "a sign-in does not take long");
+    }
+
+    #[test]
+    fn twenty_codes_of_sign_ins_are_sent_in_an_hour() {
+        let wish = wish(Source::Familiar, 9);
+        let more = |sent, purpose| one_more(Some(&before(sent, 0)), purpose, Medium::Sms, Vec::new(), wish).is_ok();
+        assert!(Medium::ALL.map(sign_in).iter().all(|purpose| more(19, *purpose) && !more(20, *purpose)));
+        assert!(!more(5, CodePurpose::ForgotPassword));
     }
 
     fn guessed<'a>(sent: Option<&'a SentCode>, hash: &[u8], guesser: Guesser<'a>, now: i64) -> Guessed<'a> {

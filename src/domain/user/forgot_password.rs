@@ -89,7 +89,7 @@ pub fn forgot_password(
         ways: &ways,
     };
     let sent = user.ok_or(Withheld::UnknownUser).and_then(|user| {
-        let delivery = contact(user, &ways)?;
+        let delivery = contact(user, &user.recovery_ways(pool, &ways))?;
         Ok(send(pool, user, delivery, asked.code))
     });
     withheld::answer(pool, request, sent, refusal)

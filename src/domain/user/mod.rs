@@ -13,6 +13,7 @@ pub mod admin_reset_user_password;
 pub mod admin_set_user_password;
 pub mod admin_update_user_attributes;
 mod apply;
+pub mod associate_software_token;
 pub mod attribute_change;
 pub mod change_password;
 pub mod choose_new_password;
@@ -30,8 +31,11 @@ pub mod password_history;
 pub mod resend_confirmation_code;
 pub mod resend_invitation;
 pub mod search;
+pub mod second_factors;
+pub mod set_mfa_preference;
 pub mod sign_up;
 pub mod update_user_attributes;
+pub mod verify_software_token;
 pub mod verify_user_attribute;
 pub mod withheld;
 
@@ -46,6 +50,7 @@ use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
+use crate::domain::user::second_factors::{MfaPreference, SoftwareToken};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
 
@@ -94,6 +99,15 @@ pub struct User {
     /// The identities at external providers that are linked to the user.
     #[serde(default)]
     pub identities: Vec<LinkedIdentity>,
+    /// The authenticator app whose codes count, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub software_token: Option<SoftwareToken>,
+    /// The secret of an authenticator app that has not shown a code yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_software_token: Option<Sealed>,
+    /// The second factors that are on.
+    #[serde(default, skip_serializing_if = "MfaPreference::is_empty")]
+    pub mfa: MfaPreference,
     /// Raised to end sessions: a session of an earlier generation is over.
     pub token_generation: i64,
     /// The groups that the user was added to. Groups that were deleted since may still be listed; their ids mean

@@ -314,7 +314,6 @@ mod tests {
                     ..none()
                 },
             ),
-            ("MfaConfiguration", v1::CreateUserPoolRequest { mfa_configuration: Some("ON".to_owned()), ..none() }),
             (
                 "UserPoolAddOns",
                 v1::CreateUserPoolRequest {

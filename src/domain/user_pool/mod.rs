@@ -3,6 +3,7 @@
 pub mod add_custom_attributes;
 pub mod create_user_pool;
 pub mod delete_user_pool;
+pub mod second_factors;
 pub mod set_user_pool_mfa_config;
 mod settings;
 pub mod tag_resource;
@@ -176,13 +177,6 @@ impl UserPool {
             alias_attributes: set(&self.settings.alias_attributes),
             username_attributes: set(&self.settings.username_attributes),
         }
-    }
-
-    /// Whether SMS is a second factor: as it was chosen, or by default if the pool can send SMS.
-    pub fn has_sms_mfa(&self) -> bool {
-        let settings = &self.settings;
-        let asked_for = settings.mfa_configuration.as_deref().is_some_and(|mode| mode != "OFF");
-        asked_for && settings::has_sms_factor(settings)
     }
 
     /// How a user can replace a forgotten password.

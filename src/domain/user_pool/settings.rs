@@ -254,7 +254,6 @@ fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
     let refused = [
         (settings.lambda_config.as_ref().is_some_and(|it| *it != v1::LambdaConfigType::default()), "LambdaConfig"),
-        (settings.mfa_configuration.as_deref() == Some("ON"), "MfaConfiguration ON"),
         (
             settings.user_pool_add_ons.as_ref().is_some_and(|it| it.advanced_security_mode() == "ENFORCED"),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

@@ -20,6 +20,7 @@ use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::lockout::Attempts;
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
@@ -101,6 +102,35 @@ pub enum OperationalRow {
         sub: Sub,
         /// When the token would expire.
         expires_at: Timestamp,
+    },
+    /// Uses up a code that an authenticator app shows. Fails with [`StoreError::CodeUsed`] if it is used up already.
+    StepSpent {
+        /// A keyed hash of the user, the app's secret and the code's time step.
+        nonce: Uuid,
+        /// The user whose app it is.
+        sub: Sub,
+        /// When the code would no longer be accepted anyway.
+        expires_at: Timestamp,
+    },
+    /// Counts a wrong guess. Collides if another one came since the decision.
+    FailureCounted {
+        sub: Sub,
+        /// The value of [`Failures::counted`](crate::store::read::Failures::counted).
+        source: &'static str,
+        /// The row's version that the decision saw; 0 if there was none.
+        version: i64,
+        /// The guesses from now on.
+        attempts: Attempts,
+        /// The stand-in for the name that the sign-in began with, and the guesses at it, where callers are told those.
+        by_name: Option<(Sub, Attempts)>,
+    },
+    /// Asserts that no wrong guess came since the decision.
+    FailuresAsserted {
+        sub: Sub,
+        /// The value of [`Failures::counted`](crate::store::read::Failures::counted).
+        source: &'static str,
+        /// The row's version that the decision saw; 0 if there was none.
+        version: i64,
     },
     /// Forgets wrong passwords, those at the user and those at the name. Collides if another one came since the
     /// decision.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Kept, OperationalRow, Trial};
 use crate::domain::ids::{DeviceId, Sub, UserPoolId};
+use crate::domain::lockout::Attempts;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
@@ -50,7 +51,16 @@ pub(super) async fn write(
             false => Err(StoreError::Stale),
         },
         OperationalRow::NonceSpent { nonce, sub, expires_at } => {
-            spend_nonce(connection, pool, *sub, *nonce, *expires_at).await
+            spend_nonce(connection, pool, (*sub, *nonce, *expires_at), StoreError::Spent).await
+        }
+        OperationalRow::StepSpent { nonce, sub, expires_at } => {
+            spend_nonce(connection, pool, (*sub, *nonce, *expires_at), StoreError::CodeUsed).await
+        }
+        OperationalRow::FailureCounted { sub, source, version, attempts, by_name } => {
+            count_failure(connection, pool, (*sub, source, *version), attempts, by_name.as_ref()).await
+        }
+        OperationalRow::FailuresAsserted { sub, source, version } => {
+            assert_failures(connection, pool, (*sub, source, *version)).await
         }
         OperationalRow::FailuresForgotten { sub, told, source, version } => {
             forget_failures(connection, pool, *sub, *told, source, *version).await
@@ -177,9 +187,8 @@ async fn replace_password(
 async fn spend_nonce(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    sub: Sub,
-    nonce: Uuid,
-    expires_at: Timestamp,
+    (sub, nonce, expires_at): (Sub, Uuid, Timestamp),
+    otherwise: StoreError,
 ) -> Result<(), StoreError> {
     let spent = sqlx::query(
         "insert into used_nonces (user_pool_id, nonce, sub, expires_at) values ($1, $2, $3, $4) on conflict do nothing",
@@ -190,7 +199,40 @@ async fn spend_nonce(
     .bind(to_database(expires_at))
     .execute(connection)
     .await?;
-    if spent.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Spent) }
+    if spent.rows_affected() == 1 { Ok(()) } else { Err(otherwise) }
+}
+
+async fn count_failure(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    (sub, source, version): (Sub, &str, i64),
+    attempts: &Attempts,
+    by_name: Option<&(Sub, Attempts)>,
+) -> Result<(), StoreError> {
+    let failures = |attempts: &Attempts| i32::try_from(attempts.failures).unwrap_or(i32::MAX);
+    sqlx::query(COUNT_FAILURE)
+        .bind(pool.as_str())
+        .bind(sub.0)
+        .bind(version)
+        .bind(source)
+        .bind(failures(attempts))
+        .bind(to_database(attempts.last_at))
+        .bind(attempts.locked_until.map(to_database))
+        .bind(by_name.map(|(told, _)| told.0))
+        .bind(by_name.map(|(_, attempts)| failures(attempts)))
+        .bind(by_name.and_then(|(_, attempts)| attempts.locked_until).map(to_database))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn assert_failures(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    (sub, source, version): (Sub, &str, i64),
+) -> Result<(), StoreError> {
+    sqlx::query(ASSERT_FAILURES).bind(pool.as_str()).bind(sub.0).bind(version).bind(source).execute(connection).await?;
+    Ok(())
 }
 
 async fn forget_failures(
@@ -290,6 +332,30 @@ with asserted as (
 )
 insert into device_uses (user_pool_id, device_id, sub, last_at, address) select $1, $2, $3, $4, $5 from asserted
 on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5, awaited = null";
+
+/// Asserts the version of the failures, so that two simultaneous guesses count as two.
+const COUNT_FAILURE: &str = "
+with asserted as (
+    select assert_version('attempts', $3, coalesce(
+               (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0))
+), counted as (
+    insert into sign_in_failures (user_pool_id, sub, source, failures, last_at, locked_until, version)
+    select $1, $2, $4, $5, $6, $7, $3 + 1 from asserted
+    on conflict (user_pool_id, sub, source) do update
+        set failures = $5, last_at = $6, locked_until = $7, version = sign_in_failures.version + 1
+        where sign_in_failures.version = $3
+    returning version
+), named as (
+    insert into sign_in_failures (user_pool_id, sub, source, failures, last_at, locked_until, version)
+    select $1, $8, 'by_name', $9, $6, $10, 1 where $8::uuid is not null
+    on conflict (user_pool_id, sub, source) do update
+        set failures = $9, last_at = $6, locked_until = $10, version = sign_in_failures.version + 1
+)
+select assert_version('attempts', 1, (select count(*) from counted))";
+
+const ASSERT_FAILURES: &str = "
+select assert_version('attempts', $3, coalesce(
+           (select version from sign_in_failures where user_pool_id = $1 and sub = $2 and source = $4), 0))";
 
 /// The absence of failures is asserted too, as version 0.
 const FORGET_FAILURES: &str = "

@@ -13,8 +13,8 @@ exports.step = function step(text) {
     console.log(`  ${text}`);
 };
 
-/** The newest message with a code in the development mailbox, as soon as there is one. */
-exports.mailedMessage = async function mailedMessage(address) {
+/** The newest message with a code in the development mailbox, as soon as there is one with another code than this. */
+exports.mailedMessage = async function mailedMessage(address, known) {
     const url = `http://${HTTP_ADDR}/dev/messages?${new URLSearchParams({ to: address })}`;
     for (const deadline = Date.now() + 20_000; Date.now() < deadline; ) {
         const response = await fetch(url, {
@@ -23,14 +23,25 @@ exports.mailedMessage = async function mailedMessage(address) {
         });
         assert.equal(response.status, 200);
         const message = (await response.json()).find((message) => message.code);
-        if (message) return message;
+        if (message && message.code !== known) return message;
         await new Promise((resolve) => setTimeout(resolve, 100));
     }
     assert.fail(`no message with a code for ${address} came within 20 seconds`);
 };
 
 /** The code of that message. */
-exports.mailedCode = async (address) => (await exports.mailedMessage(address)).code;
+exports.mailedCode = async (address, known) => (await exports.mailedMessage(address, known)).code;
+
+/** A new pool that confirms addresses, with a client; and a function that calls developer operations. */
+exports.createPool = async function createPool(name, client) {
+    const idp = require("@aws-sdk/client-cognito-identity-provider");
+    const developer = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
+    const admin = (operation, input) => developer.send(new idp[`${operation}Command`](input));
+    const created = await admin("CreateUserPool", { PoolName: name, AutoVerifiedAttributes: ["email"] });
+    const UserPoolId = created.UserPool.Id;
+    const { UserPoolClient } = await admin("CreateUserPoolClient", { UserPoolId, ClientName: "app", ...client });
+    return { admin, UserPoolId, ClientId: UserPoolClient.ClientId };
+};
 
 /** Chromium, as all scenarios start it. */
 exports.launchChromium = () =>

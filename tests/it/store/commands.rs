@@ -13,6 +13,7 @@ use userpool::proto::v1;
 use userpool::store::Store;
 use userpool::store::outbox::Turn;
 
+use crate::support::mfa::Authenticator;
 use crate::support::pool::text_attribute;
 
 pub const PASSWORD: &str = "Correct-horse-1";
@@ -480,6 +481,26 @@ pub async fn change_password(app: &App, token: &str) -> Answer {
         proposed_password: Some(PASSWORD.to_owned()),
     };
     call(app, request).await.map(drop)
+}
+
+/// Sets up an authenticator app and turns it on.
+pub async fn set_up_app(app: &App, token: &str) -> Answer {
+    let token = Some(token.to_owned());
+    let request = v1::AssociateSoftwareTokenRequest { access_token: token.clone(), session: None };
+    let secret = call(app, request).await?.secret_code.expect("a secret");
+    let verify = v1::VerifySoftwareTokenRequest {
+        access_token: token.clone(),
+        user_code: Some(Authenticator::with(&secret).code(0)),
+        ..Default::default()
+    };
+    call(app, verify).await?;
+    let on = v1::SoftwareTokenMfaSettingsType { enabled: Some(true), preferred_mfa: Some(true) };
+    let preference = v1::SetUserMfaPreferenceRequest {
+        access_token: token,
+        software_token_mfa_settings: Some(on),
+        ..Default::default()
+    };
+    call(app, preference).await.map(drop)
 }
 
 pub async fn admin_set_password(app: &App, pool: &str, name: &str, permanent: bool) -> Answer {

@@ -64,6 +64,9 @@ enum Command {
     ChangePassword {
         token: u8,
     },
+    SetUpApp {
+        token: u8,
+    },
     Forgot {
         name: u8,
     },
@@ -199,7 +202,8 @@ fn command() -> impl Strategy<Value = Command> {
         6 => token.clone().prop_map(|token| Command::ConfirmDevice { token }),
         4 => (token.clone(), any::<bool>())
             .prop_map(|(token, remembered)| Command::UpdateDevice { token, remembered }),
-        3 => token.prop_map(|token| Command::ForgetDevice { token }),
+        3 => token.clone().prop_map(|token| Command::ForgetDevice { token }),
+        2 => token.prop_map(|token| Command::SetUpApp { token }),
         2 => name.clone().prop_map(|name| Command::Forgot { name }),
         4 => name.clone().prop_map(|name| Command::Recover { name }),
         4 => (name.clone(), 0..3_u8, any::<bool>())
@@ -274,6 +278,8 @@ fn every_command() -> Vec<Step> {
         ForgetDevice { token: 0 },
         SignIn { name: 0, right: true },
         ConfirmDevice { token: 0 },
+        SetMfa { optional: true },
+        SetUpApp { token: 0 },
         DeleteUser { token: 0 },
         SignUp { name: 1, email: 1 },
         AdminConfirm { name: 1 },
@@ -476,6 +482,7 @@ impl World<'_> {
             | Command::ProveEmail { token }
             | Command::DeleteAttributes { token }
             | Command::ChangePassword { token }
+            | Command::SetUpApp { token }
             | Command::Refresh { token }
             | Command::Revoke { token }
             | Command::SignOut { token }
@@ -513,6 +520,7 @@ impl World<'_> {
                 ("UpdateDeviceStatus", commands::update_device(app, tokens, *remembered).await)
             }
             Command::ForgetDevice { .. } => ("ForgetDevice", commands::forget_device(app, tokens).await),
+            Command::SetUpApp { .. } => ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await),
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
         }
@@ -641,6 +649,7 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "ConfirmDevice",
         "UpdateDeviceStatus",
         "ForgetDevice",
+        "VerifySoftwareToken",
         "ForgotPassword",
         "ConfirmForgotPassword",
         "AdminUpdateUserAttributes",

@@ -12,6 +12,7 @@ pub mod environment;
 pub mod events;
 pub mod http;
 pub mod kafka;
+pub mod mfa;
 pub mod otlp;
 pub mod places;
 pub mod pool;

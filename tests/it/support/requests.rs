@@ -105,6 +105,16 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
         "AdminDeleteUserAttributes" => {
             json!({ "UserPoolId": pool, "Username": "nobody", "UserAttributeNames": ["name"] })
         }
+        "AssociateSoftwareToken" => json!({ "AccessToken": "not.a.token" }),
+        "VerifySoftwareToken" => json!({ "AccessToken": "not.a.token", "UserCode": "000000" }),
+        "SetUserMFAPreference" => {
+            json!({ "AccessToken": "not.a.token", "SMSMfaSettings": { "Enabled": false } })
+        }
+        "AdminSetUserMFAPreference" => {
+            json!({ "UserPoolId": pool, "Username": "nobody", "SMSMfaSettings": { "Enabled": false } })
+        }
+        "SetUserSettings" => json!({ "AccessToken": "not.a.token", "MFAOptions": [sms()] }),
+        "AdminSetUserSettings" => json!({ "UserPoolId": pool, "Username": "nobody", "MFAOptions": [sms()] }),
         "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
         "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
         "CreateGroup" | "GetGroup" | "UpdateGroup" | "DeleteGroup" | "ListUsersInGroup" => {
@@ -125,6 +135,11 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
         "AdminListDevices" => json!({ "UserPoolId": pool, "Username": "nobody" }),
         other => panic!("{other} is built: add a request of it that breaks no constraint"),
     }
+}
+
+/// SMS to the phone number, in the older form of a second factor.
+fn sms() -> Value {
+    json!({ "DeliveryMedium": "SMS", "AttributeName": "phone_number" })
 }
 
 /// The ARN of a pool of the server under test.

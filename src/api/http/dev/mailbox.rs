@@ -167,6 +167,8 @@ fn kind_name(kind: MessageKind) -> &'static str {
         MessageKind::Code(CodePurpose::ForgotPassword) => "Forgotten password",
         MessageKind::Code(CodePurpose::VerifyEmail) => "E-mail verification",
         MessageKind::Code(CodePurpose::VerifyPhoneNumber) => "Phone verification",
+        MessageKind::Code(CodePurpose::SignInByEmail) => "Sign-in by e-mail",
+        MessageKind::Code(CodePurpose::SignInBySms) => "Sign-in by SMS",
         MessageKind::Code(CodePurpose::Unspecified) => "Code",
         MessageKind::Invitation => "Invitation",
     }

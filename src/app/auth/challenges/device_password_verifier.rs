@@ -117,7 +117,7 @@ impl Claimed<'_> {
             client: &client.state,
             user: &user.state,
             password: forms::id_of(user.state.password.as_ref())?,
-            username: self.username,
+            username: Some(self.username),
             name_rules: &pool.name_rules,
             at,
         };

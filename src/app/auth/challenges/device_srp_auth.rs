@@ -72,7 +72,7 @@ impl Asked<'_> {
             client: &client.state,
             user: &user.state,
             password: forms::id_of(user.state.password.as_ref())?,
-            username: self.username,
+            username: Some(self.username),
             name_rules: &pool.name_rules,
             at: app.clock.now(),
         };
@@ -131,6 +131,6 @@ impl DeviceSrpAuth {
     /// Asks the device for its proof.
     pub fn answer<Given: AuthResponse>(&self) -> Given {
         let (name, parameters) = (ChallengeName::DevicePasswordVerifier, self.parameters.clone());
-        Given::from(Answer::Challenge(Challenge { name, session: None, parameters }))
+        Given::from(Answer::Challenge(Challenge { name, session: None, parameters, available: Vec::new() }))
     }
 }

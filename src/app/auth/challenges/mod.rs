@@ -1,74 +1,89 @@
-//! The answers to challenges: one file per challenge.
+//! The answers to challenges: one file per challenge, or per kind of challenges that are answered alike.
 
 mod device_password_verifier;
 mod device_srp_auth;
+mod first_factor;
+mod mfa_setup;
 mod new_password;
 mod password_verifier;
-
-use std::collections::BTreeMap;
+mod select_mfa_type;
+mod sent_code;
+mod software_token;
 
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
 use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
+use crate::app::auth::answering::Answering;
+pub use crate::app::auth::answering::Response;
+use crate::app::auth::challenges::mfa_setup::MfaSetup;
 use crate::app::auth::challenges::new_password::NewPassword;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;
+use crate::app::auth::challenges::select_mfa_type::SelectMfaType;
+use crate::app::auth::challenges::sent_code::SentCode;
+use crate::app::auth::challenges::software_token::SoftwareToken;
+use crate::app::auth::flows;
 use crate::app::caller::Caller;
-use crate::app::whence::Server;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::required_parameter;
-use crate::domain::auth::session::ChallengeSession;
-use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
-use crate::store::metadata::Origin;
-
-/// The answer to a challenge, as the caller sent it.
-pub struct Response<'a> {
-    /// The pool that the client belongs to, or that the server names.
-    pub pool_id: UserPoolId,
-    /// The client that the request names.
-    pub client_id: ClientId,
-    /// The challenge, by its name.
-    pub challenge_name: &'a str,
-    /// The challenge token, unopened.
-    pub session: Option<&'a str>,
-    /// The members of `ChallengeResponses`, by name.
-    pub responses: &'a BTreeMap<String, String>,
-    /// The caller, for what the answer writes.
-    pub origin: Origin,
-    /// For a trusted server: what it says about the person it answers for.
-    pub server: Option<Server<'a>>,
-}
+use crate::domain::message::Medium;
 
 /// An answer whose slow work is done.
 pub enum Prepared<'a> {
     /// The answer to NEW_PASSWORD_REQUIRED, with the new password hashed.
     NewPassword(Box<NewPassword<'a>>),
+    /// The answer to SELECT_CHALLENGE, PASSWORD or PASSWORD_SRP: the chosen factor, with its slow work done.
+    FirstFactor(flows::Prepared<'a>),
     /// The answer to PASSWORD_VERIFIER, with the signature compared.
     PasswordVerifier(Box<PasswordVerifier<'a>>),
     /// The answer to DEVICE_SRP_AUTH, with the server's public value.
     DeviceSrpAuth(Box<DeviceSrpAuth>),
     /// The answer to DEVICE_PASSWORD_VERIFIER, with the signature compared.
     DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
+    /// The answer to SMS_MFA or EMAIL_OTP.
+    SentCode(Box<SentCode<'a>>),
+    /// The answer to SOFTWARE_TOKEN_MFA.
+    SoftwareToken(Box<SoftwareToken<'a>>),
+    /// The answer to SELECT_MFA_TYPE.
+    SelectMfaType(Box<SelectMfaType<'a>>),
+    /// The answer to MFA_SETUP.
+    MfaSetup(Box<MfaSetup<'a>>),
 }
 
 /// Does the slow work of an answer.
 pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> Result<Prepared<'a>, Failure> {
-    match ChallengeName::of(response.challenge_name)? {
-        ChallengeName::NewPasswordRequired => {
-            Ok(Prepared::NewPassword(Box::new(new_password::prepare(app, caller, response).await?)))
+    let challenge = ChallengeName::of(response.challenge_name)?;
+    let opened = async |response| Answering::of(app, caller, response, challenge).await;
+    Ok(match challenge {
+        ChallengeName::SelectChallenge | ChallengeName::Password | ChallengeName::PasswordSrp => {
+            Prepared::FirstFactor(first_factor::prepare(app, caller, response, challenge).await?)
         }
         ChallengeName::PasswordVerifier => {
-            Ok(Prepared::PasswordVerifier(Box::new(password_verifier::prepare(app, caller, response).await?)))
+            Prepared::PasswordVerifier(Box::new(password_verifier::prepare(app, caller, response).await?))
         }
         ChallengeName::DeviceSrpAuth => {
-            Ok(Prepared::DeviceSrpAuth(Box::new(device_srp_auth::prepare(app, caller, response).await?)))
+            Prepared::DeviceSrpAuth(Box::new(device_srp_auth::prepare(app, caller, response).await?))
         }
         ChallengeName::DevicePasswordVerifier => {
             let proof = device_password_verifier::prepare(app, caller, response).await?;
-            Ok(Prepared::DevicePasswordVerifier(Box::new(proof)))
+            Prepared::DevicePasswordVerifier(Box::new(proof))
         }
-    }
+        ChallengeName::NewPasswordRequired => {
+            Prepared::NewPassword(Box::new(new_password::prepare(app, caller, opened(response).await?).await?))
+        }
+        ChallengeName::SmsMfa => {
+            Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, Medium::Sms).await?))
+        }
+        ChallengeName::EmailOtp => {
+            Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, Medium::Email).await?))
+        }
+        ChallengeName::SoftwareTokenMfa => {
+            Prepared::SoftwareToken(Box::new(software_token::prepare(app, caller, opened(response).await?).await?))
+        }
+        ChallengeName::SelectMfaType => {
+            Prepared::SelectMfaType(Box::new(select_mfa_type::prepare(opened(response).await?)?))
+        }
+        ChallengeName::MfaSetup => Prepared::MfaSetup(Box::new(mfa_setup::prepare(opened(response).await?))),
+    })
 }
 
 impl Prepared<'_> {
@@ -76,34 +91,14 @@ impl Prepared<'_> {
     pub async fn settle<Given: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Given, Failure> {
         match self {
             Self::NewPassword(answer) => answer.settle(app, caller).await,
+            Self::FirstFactor(factor) => factor.settle(app, caller).await,
             Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
             Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
             Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
+            Self::SentCode(answer) => answer.settle(app, caller).await,
+            Self::SoftwareToken(answer) => answer.settle(app, caller).await,
+            Self::SelectMfaType(answer) => answer.settle(app, caller).await,
+            Self::MfaSetup(answer) => answer.settle(app, caller).await,
         }
-    }
-}
-
-impl<'a> Response<'a> {
-    /// The challenge token, for a challenge that needs it.
-    pub fn session(&self) -> Result<&'a str, Error> {
-        self.session.ok_or_else(|| Error::invalid_parameter("Missing required parameter Session"))
-    }
-
-    /// A member of the responses that the challenge requires.
-    pub fn required(&self, name: &'static str) -> Result<&'a str, Error> {
-        required_parameter(self.responses, name)
-    }
-
-    /// The device that the caller names now, or has named in an earlier step of this sign-in.
-    pub fn device(&self, session: Option<&ChallengeSession>) -> Option<DeviceId> {
-        match self.responses.get("DEVICE_KEY") {
-            Some(key) => DeviceId::of_key(&self.pool_id, key),
-            None => session.and_then(|session| session.device),
-        }
-    }
-
-    /// The proof that the client knows its secret.
-    pub fn secret_hash(&self) -> Option<&'a str> {
-        self.responses.get("SECRET_HASH").map(String::as_str)
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::app::attempts::FirstRead;
 use crate::app::auth::answer::AuthResponse;
-use crate::app::auth::challenges::Response;
+use crate::app::auth::answering::Response;
 use crate::app::auth::machine;
 use crate::app::auth::named::guess_limit;
 use crate::app::auth::sign_in::SignIn;

@@ -1,16 +1,19 @@
 //! The flows that begin a sign-in: one file per flow.
 
+mod choice;
 mod password;
 pub mod refresh;
 mod srp;
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::asked::Asked;
+use crate::app::auth::flows::choice::Choice;
 use crate::app::auth::flows::password::Guess;
 use crate::app::auth::flows::srp::Begun;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::first_factor::FirstFactor;
 
 /// A flow whose slow work is done.
 pub enum Prepared<'a> {
@@ -18,6 +21,8 @@ pub enum Prepared<'a> {
     Password(Box<Guess<'a>>),
     /// A flow by SRP, with the server's public value.
     Srp(Box<Begun<'a>>),
+    /// A flow with a choice that is still to be made.
+    Choice(Box<Choice<'a>>),
     /// A refresh, which has no slow work.
     Refresh(Box<Asked<'a>>),
 }
@@ -29,8 +34,25 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
             Ok(Prepared::Password(Box::new(password::prepare(app, caller, asked).await?)))
         }
         AuthFlow::UserSrp => Ok(Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?))),
+        AuthFlow::User => match choice::preferred(&asked)? {
+            Some(factor) if choice::is_given(&asked, factor) => begin(app, caller, asked, factor).await,
+            preferred => Ok(Prepared::Choice(Box::new(choice::prepare(app, caller, asked, preferred).await?))),
+        },
         AuthFlow::RefreshToken => Ok(Prepared::Refresh(Box::new(asked))),
     }
+}
+
+/// Begins with a first factor that was chosen.
+pub async fn begin<'a>(
+    app: &App,
+    caller: &Caller,
+    asked: Asked<'a>,
+    factor: FirstFactor,
+) -> Result<Prepared<'a>, Failure> {
+    Ok(match factor {
+        FirstFactor::Password => Prepared::Password(Box::new(password::prepare(app, caller, asked).await?)),
+        FirstFactor::PasswordSrp => Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?)),
+    })
 }
 
 impl Prepared<'_> {
@@ -39,6 +61,7 @@ impl Prepared<'_> {
         match self {
             Self::Password(guess) => guess.settle(app, caller).await,
             Self::Srp(begun) => begun.settle(app).await,
+            Self::Choice(choice) => choice.settle(app).await,
             Self::Refresh(asked) => Ok(Answer::Tokens(Box::new(refresh::by_flow(app, caller, asked).await?)).into()),
         }
     }

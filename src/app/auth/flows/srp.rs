@@ -13,7 +13,7 @@ use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::required_parameter;
-use crate::domain::auth::session::{ChallengeSession, Exchange, Proofs, expires_at};
+use crate::domain::auth::session::Exchange;
 use crate::domain::auth::srp::exchange::{self, PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::store::error::StoreError;
@@ -92,20 +92,9 @@ impl Begun<'_> {
     }
 
     fn issue(&self, app: &App, sign_in: SignIn<'_>, made: &Made) -> Result<Challenge, Error> {
-        let (pool, client) = (sign_in.pool(), &sign_in.client.state);
+        let pool = sign_in.pool();
         let Made { exchange, salt } = made;
-        let session = ChallengeSession {
-            nonce: app.random.uuid(),
-            challenge: ChallengeName::PasswordVerifier,
-            flow: sign_in.flow,
-            client_id: client.client_id.clone(),
-            sub: sign_in.found.user.as_ref().map_or(self.named.stands_for_name, |user| user.state.sub),
-            proofs: Proofs::default(),
-            told: sign_in.told,
-            exchange: Some(exchange.clone()),
-            device: self.named.asked.device(),
-            expires_at: expires_at(client, sign_in.at),
-        };
+        let session = self.named.session(app, sign_in, ChallengeName::PasswordVerifier, Some(exchange.clone()));
         let parameters = [
             ("SALT", hex::encode(salt)),
             ("SECRET_BLOCK", secret_block::seal(&pool.id, &pool.keys, &session, &app.random)?),
@@ -114,6 +103,6 @@ impl Begun<'_> {
             ("USER_ID_FOR_SRP", exchange.user_id.clone()),
         ];
         let parameters: BTreeMap<_, _> = parameters.map(|(name, value)| (name.to_owned(), value)).into();
-        Ok(Challenge { name: ChallengeName::PasswordVerifier, session: None, parameters })
+        Ok(Challenge { name: ChallengeName::PasswordVerifier, session: None, parameters, available: Vec::new() })
     }
 }

@@ -197,7 +197,7 @@ fn rules_are_checked_before_anything_is_created() {
     let client = with("[ALLOW_USER_PASSWORD_AUTH]", "[ALLOW_USER_PASSWORD_AUTH, USER_PASSWORD_AUTH]");
     assert!(wrong(&client)[0].starts_with("10:5: UserPools[0].UserPoolClients[0]: "), "{:?}", wrong(&client));
     let pool = with("AutoVerifiedAttributes: [email]", "MfaConfiguration: \"ON\"");
-    assert!(wrong(&pool)[0].starts_with("3:3: UserPools[0]: MfaConfiguration "), "{:?}", wrong(&pool));
+    assert!(wrong(&pool)[0].starts_with("3:3: UserPools[0]: Invalid MFA configuration given"), "{:?}", wrong(&pool));
     let group = with("Groups: [readers]", "Groups: [writers]");
     assert_eq!(wrong(&group), ["25:13: UserPools[0].Users[0].Groups: The pool has no group writers in this file."]);
 }

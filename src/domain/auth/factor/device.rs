@@ -60,6 +60,7 @@ impl Proof<'_> {
             client_id: self.account.client.client_id.to_string(),
             auth_flow: self.flow.name().to_owned(),
             reason: reason.into(),
+            ..UserSignInRefused::default()
         };
         Box::new(Refusal { activity, hearing, error })
     }

@@ -1,5 +1,7 @@
 //! The factors of a sign-in, one file each. A factor judges the given proof and decides what is answered, recorded and
 //! counted.
 
+pub mod code;
 pub mod device;
 pub mod password;
+pub mod software_token;

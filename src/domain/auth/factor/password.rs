@@ -111,6 +111,7 @@ impl Guess<'_> {
             client_id: self.client.client_id.to_string(),
             auth_flow: self.flow.name().to_owned(),
             reason: reason.into(),
+            second_factor: 0,
         };
         Refusal { activity, hearing, error }
     }

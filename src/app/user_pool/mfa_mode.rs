@@ -1,0 +1,15 @@
+//! What a pool may demand while an upgrade is not finished.
+
+use crate::app::App;
+use crate::domain::error::Error;
+
+/// The level of events since which servers know second factors.
+const LEVEL: i32 = 2;
+
+/// Refuses to require second factors as long as servers may run that would give tokens without one.
+pub fn may_be(app: &App, mode: Option<&str>) -> Result<(), Error> {
+    if mode == Some("ON") && !app.store.may_write_events_of(LEVEL) {
+        return Err(Error::upgrade_unfinished());
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The kinds of first factors: by which a sign-in with a choice (`USER_AUTH`) begins.
+
+use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::error::Error;
+use crate::domain::user_pool::UserPool;
+
+/// A first factor that this server supports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstFactor {
+    /// The password itself.
+    Password,
+    /// A proof of the password by SRP.
+    PasswordSrp,
+}
+
+impl FirstFactor {
+    const ALL: [Self; 2] = [Self::Password, Self::PasswordSrp];
+
+    /// The challenge that asks for the factor, whose name is the factor's.
+    pub fn challenge(self) -> ChallengeName {
+        match self {
+            Self::Password => ChallengeName::Password,
+            Self::PasswordSrp => ChallengeName::PasswordSrp,
+        }
+    }
+
+    /// The factor with this name. Refuses names of challenges that are no first factor, and factors that are not built.
+    pub fn by_name(parameter: &str, name: &str) -> Result<Self, Error> {
+        let factor = Self::ALL.into_iter().find(|factor| factor.challenge().name() == name);
+        factor.ok_or_else(|| match name {
+            "EMAIL_OTP" | "SMS_OTP" | "WEB_AUTHN" => {
+                Error::invalid_parameter(format!("{parameter} {name} is not supported by this server yet."))
+            }
+            _ => Error::invalid_parameter(format!("{parameter} must be one of the AvailableChallenges.")),
+        })
+    }
+
+    /// The factors by which users of a pool may begin. They follow from the pool alone, so that they don't show which
+    /// users exist.
+    pub fn available(pool: &UserPool) -> Vec<Self> {
+        let policy = pool.settings.policies.as_ref().and_then(|policies| policies.sign_in_policy.as_ref());
+        let allowed = policy.map_or(&[][..], |policy| &policy.allowed_first_auth_factors);
+        // Without a policy, a password is allowed.
+        let has_password = allowed.is_empty() || allowed.iter().any(|factor| factor == "PASSWORD");
+        Self::ALL.into_iter().filter(|_| has_password).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{pool, refusal};
+
+    #[test]
+    fn a_factor_is_known_by_the_name_of_its_challenge() {
+        for factor in FirstFactor::ALL {
+            assert_eq!(FirstFactor::by_name("ANSWER", factor.challenge().name()).unwrap(), factor);
+        }
+        let told = |name: &str| refusal(FirstFactor::by_name("ANSWER", name).map(drop)).1;
+        assert_eq!(told("WEB_AUTHN"), "ANSWER WEB_AUTHN is not supported by this server yet.");
+        assert_eq!(told("SMS_MFA"), "ANSWER must be one of the AvailableChallenges.");
+    }
+
+    #[test]
+    fn a_pool_without_a_policy_allows_the_password_in_both_ways() {
+        assert_eq!(FirstFactor::available(&pool(Default::default())), FirstFactor::ALL);
+    }
+}

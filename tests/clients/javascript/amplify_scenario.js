@@ -1,0 +1,75 @@
+// A user's life with AWS Amplify, where only the endpoint of the user pool is given: it signs in by SRP by default.
+//
+// The environment has the variables that `userpool dev` writes to its dev.env.
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const { Amplify } = require("aws-amplify");
+const auth = require("aws-amplify/auth");
+const { STAMP, createPool, mailedCode, step } = require("./lib.js");
+
+const USERNAME = `henriette-${STAMP}`;
+const EMAIL = `henriette.${STAMP}@example.com`;
+const PASSWORD = `Correct-Horse-${STAMP}`;
+const BETTER = `Better-Horse-${STAMP}`;
+
+async function main() {
+    const { admin, UserPoolId, ClientId } = await createPool("henriette", {
+        ExplicitAuthFlows: ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+    });
+    const Cognito = {
+        userPoolId: UserPoolId,
+        userPoolClientId: ClientId,
+        userPoolEndpoint: `http://${process.env.USERPOOL_HTTP_ADDR}/`,
+    };
+    Amplify.configure({ Auth: { Cognito } });
+
+    const options = { userAttributes: { email: EMAIL } };
+    const { nextStep } = await auth.signUp({ username: USERNAME, password: PASSWORD, options });
+    assert.equal(nextStep.signUpStep, "CONFIRM_SIGN_UP");
+    const code = await mailedCode(EMAIL);
+    await auth.confirmSignUp({ username: USERNAME, confirmationCode: code });
+    step("signed up");
+
+    await assert.rejects(auth.signIn({ username: USERNAME, password: "Wrong-Horse-7" }), { name: "NotAuthorizedException" });
+    const { isSignedIn } = await auth.signIn({ username: USERNAME, password: PASSWORD });
+    assert.ok(isSignedIn);
+    const { tokens, userSub } = await auth.fetchAuthSession();
+    assert.equal(tokens.idToken.payload.email, EMAIL);
+    assert.equal(userSub, tokens.accessToken.payload.sub);
+    assert.equal((await auth.getCurrentUser()).username, USERNAME);
+    step("signed in by SRP");
+
+    const refreshed = (await auth.fetchAuthSession({ forceRefresh: true })).tokens;
+    assert.notEqual(refreshed.accessToken.toString(), tokens.accessToken.toString());
+    assert.equal((await auth.fetchUserAttributes()).email, EMAIL);
+    await auth.updatePassword({ oldPassword: PASSWORD, newPassword: BETTER });
+    await auth.signOut();
+    step("refreshed, changed the password and signed out");
+
+    await auth.resetPassword({ username: USERNAME });
+    const confirmationCode = await mailedCode(EMAIL, code);
+    await auth.confirmResetPassword({ username: USERNAME, confirmationCode, newPassword: PASSWORD });
+    assert.ok((await auth.signIn({ username: USERNAME, password: PASSWORD })).isSignedIn);
+    await auth.signOut({ global: true });
+    step("replaced a forgotten password, and signed out everywhere");
+
+    const username = `newcomer-${STAMP}`;
+    await admin("AdminCreateUser", {
+        UserPoolId,
+        Username: username,
+        TemporaryPassword: PASSWORD,
+        MessageAction: "SUPPRESS",
+    });
+    const first = await auth.signIn({ username, password: PASSWORD });
+    assert.equal(first.nextStep.signInStep, "CONFIRM_SIGN_IN_WITH_NEW_PASSWORD_REQUIRED");
+    assert.ok((await auth.confirmSignIn({ challengeResponse: BETTER })).isSignedIn);
+    await auth.deleteUser();
+    step("replaced a temporary password after SRP, and deleted the user");
+}
+
+main().catch((error) => {
+    console.error(error);
+    process.exit(1);
+});

@@ -1,0 +1,94 @@
+// A user's life with amazon-cognito-identity-js, the library of many older apps, where only the endpoint is given: it
+// signs in by SRP and keeps its session.
+//
+// The environment has the variables that `userpool dev` writes to its dev.env.
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const identity = require("amazon-cognito-identity-js");
+const { STAMP, createPool, mailedCode, step } = require("./lib.js");
+
+const USERNAME = `josephine-${STAMP}`;
+const EMAIL = `josephine.${STAMP}@example.com`;
+const PASSWORD = `Correct-Horse-${STAMP}`;
+const BETTER = `Better-Horse-${STAMP}`;
+
+/** The result of a function whose last parameter is a callback of Node's kind. */
+function called(target, method, ...values) {
+    return new Promise((resolve, reject) => {
+        target[method](...values, (error, result) => (error ? reject(error) : resolve(result)));
+    });
+}
+
+/** The result of a function whose last parameter is an object of callbacks. */
+function answered(target, method, ...values) {
+    return new Promise((resolve, reject) => {
+        target[method](...values, {
+            onSuccess: (result) => resolve({ result }),
+            onFailure: reject,
+            newPasswordRequired: (attributes) => resolve({ attributes }),
+            inputVerificationCode: () => resolve({ isCodeSent: true }),
+        });
+    });
+}
+
+async function refused(name, promise) {
+    await assert.rejects(promise, (error) => {
+        assert.equal(error.name, name, error.message);
+        return true;
+    });
+}
+
+async function main() {
+    const { admin, UserPoolId, ClientId } = await createPool("josephine", {
+        ExplicitAuthFlows: ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+    });
+    const endpoint = `http://${process.env.USERPOOL_HTTP_ADDR}/`;
+    const pool = new identity.CognitoUserPool({ UserPoolId, ClientId, endpoint });
+    const user = (Username) => new identity.CognitoUser({ Username, Pool: pool });
+    const by = (Username, Password) => new identity.AuthenticationDetails({ Username, Password });
+
+    const email = new identity.CognitoUserAttribute({ Name: "email", Value: EMAIL });
+    await called(pool, "signUp", USERNAME, PASSWORD, [email], null);
+    const josephine = user(USERNAME);
+    await refused("UserNotConfirmedException", answered(josephine, "authenticateUser", by(USERNAME, PASSWORD)));
+    const code = await mailedCode(EMAIL);
+    await called(josephine, "confirmRegistration", code, true);
+    step("signed up");
+
+    await refused("NotAuthorizedException", answered(josephine, "authenticateUser", by(USERNAME, "Wrong-Horse-7")));
+    const { result: session } = await answered(josephine, "authenticateUser", by(USERNAME, PASSWORD));
+    assert.ok(session.isValid());
+    assert.equal(session.getIdToken().payload.email, EMAIL);
+    assert.equal(session.getAccessToken().payload.username, USERNAME);
+    step("signed in by SRP");
+
+    const refreshed = await called(josephine, "refreshSession", session.getRefreshToken());
+    assert.notEqual(refreshed.getAccessToken().getJwtToken(), session.getAccessToken().getJwtToken());
+    const attributes = await called(josephine, "getUserAttributes");
+    assert.ok(attributes.some((attribute) => attribute.getName() === "email" && attribute.getValue() === EMAIL));
+    assert.equal(await called(josephine, "changePassword", PASSWORD, BETTER), "SUCCESS");
+    step("refreshed, and changed the password");
+
+    await answered(josephine, "forgotPassword");
+    await answered(josephine, "confirmPassword", await mailedCode(EMAIL, code), PASSWORD);
+    const again = await answered(user(USERNAME), "authenticateUser", by(USERNAME, PASSWORD));
+    assert.ok(again.result.isValid());
+    step("replaced a forgotten password");
+
+    const name = `newcomer-${STAMP}`;
+    await admin("AdminCreateUser", { UserPoolId, Username: name, TemporaryPassword: PASSWORD, MessageAction: "SUPPRESS" });
+    const newcomer = user(name);
+    const { attributes: given } = await answered(newcomer, "authenticateUser", by(name, PASSWORD));
+    assert.ok(given, "a temporary password asks for another one");
+    await answered(newcomer, "completeNewPasswordChallenge", BETTER, {});
+    const own = await answered(user(name), "authenticateUser", by(name, BETTER));
+    assert.equal(own.result.getAccessToken().payload.username, name);
+    step("replaced a temporary password after SRP");
+}
+
+main().catch((error) => {
+    console.error(error);
+    process.exit(1);
+});
