@@ -10,6 +10,7 @@ pub mod account;
 pub mod challenge;
 pub mod factor;
 pub mod refresh;
+pub mod refusal;
 pub mod second_proof;
 pub mod session;
 pub mod srp;
