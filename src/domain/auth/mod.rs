@@ -11,6 +11,7 @@ pub mod challenge;
 pub mod factor;
 pub mod first_factor;
 pub mod refresh;
+pub mod refusal;
 pub mod second_proof;
 pub mod session;
 pub mod srp;
