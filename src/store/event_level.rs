@@ -58,6 +58,11 @@ impl Store {
         self.event_level.allows(level)
     }
 
+    /// The same for an operation that would be refused, so the database is asked before the answer is no.
+    pub async fn allows_events_of(&self, level: i32) -> Result<bool, StoreError> {
+        Ok(self.may_write_events_of(level) || level <= self.read_event_level().await?)
+    }
+
     /// While the upgrade to this release is not finished, asks now and then whether it is.
     pub async fn await_end_of_upgrade(self, stop: CancellationToken) {
         while !self.may_write_events_of(NEWEST_LEVEL) && tokio::time::timeout(ASK, stop.cancelled()).await.is_err() {

@@ -22,6 +22,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("rates", "select spend_rate"),
     ("rates asserted", "select assert_rate"),
     ("session looked up", "select from used_nonces"),
+    ("version asserted", "select assert_version($1, $2"),
     ("failures forgotten", "with told as ("),
     ("password replaced", "with voided as ("),
     ("network", "insert into familiar_networks"),
@@ -221,13 +222,14 @@ async fn second_factor(process: &Dev, pool: &Pool) {
     let challenge = ("SOFTWARE_TOKEN_MFA", session.as_str());
     let counter = Counter::start(process);
     give_code(pool, &name, challenge, &app.wrong()).await.unwrap_err();
-    let wrong = [("read", 1), ("session looked up", 1), ("event", 1), ("rates", 1), ("refusal", 1), ("activity", 1)];
+    let wrong =
+        [("read", 1), ("session looked up", 1), ("version asserted", 1), ("rates", 1), ("refusal", 1), ("activity", 1)];
     assert_eq!(counter.statements(), BTreeMap::from(wrong), "a wrong code");
     let counter = Counter::start(process);
     give_code(pool, &name, challenge, &app.code(1)).await.unwrap();
     let right = [
         ("read", 1),
-        ("event", 1),
+        ("version asserted", 3),
         ("nonce", 2),
         ("rates asserted", 1),
         ("sign-in", 1),

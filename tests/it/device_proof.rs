@@ -9,6 +9,7 @@ use crate::support::devices::{
     DEVICE_PASSWORD, admin_get, begin, claims, confirmation, forget, new_device, proof, proving_pool, refresh,
     srp_auth, tracking_pool, up_to_proof, update, with_device,
 };
+use crate::support::mfa::{all_factors, give_code, person_with_phone};
 use crate::support::pool::{PASSWORD, Person, Pool, parameters, password_client, secret_hash};
 use crate::support::srp::{Client, prime};
 
@@ -188,6 +189,53 @@ async fn a_device_is_asked_for_nothing_unless_it_is_remembered_and_the_pool_says
     let key = new_device(&signed_in).device_key.unwrap();
     assert_eq!(begin(&bare, &person.username, &key).await.challenge_name, None, "it has nothing to prove itself with");
     bare.verify().await;
+}
+
+#[tokio::test]
+async fn a_remembered_device_takes_the_place_of_the_second_factor_until_it_is_not_remembered() {
+    let pool = proving_pool(false).await;
+    let (other, _, others_key) = remembered(&pool, "elsewhere").await;
+    let factors = SetUserPoolMfaConfigRequest {
+        software_token_mfa_configuration: None,
+        email_mfa_configuration: None,
+        ..all_factors(&pool, "ON")
+    };
+    pool.api.call(factors).await.unwrap();
+    let (person, phone) = person_with_phone(&pool, "second").await;
+    let name = person.username.as_str();
+    let newest = async |count| {
+        let message = pool.api.messages_for(&phone, count).await.swap_remove(0);
+        message["code"].as_str().expect("a code").to_owned()
+    };
+    let by_code = async |key: Option<&str>, count| {
+        let mut request = pool.sign_in_request(name, PASSWORD);
+        request.auth_parameters.extend(key.map(|key| ("DEVICE_KEY".to_owned(), key.to_owned())));
+        let begun = pool.api.call(request).await.unwrap();
+        assert_eq!(begun.challenge_name(), "SMS_MFA");
+        give_code(&pool, name, ("SMS_MFA", begun.session()), &newest(count).await).await.unwrap()
+    };
+    let first = by_code(None, 1).await;
+    pool.api.call(confirmation(&first)).await.unwrap();
+    let key = new_device(&first).device_key.unwrap();
+    tokens(respond(&pool, up_to_proof(&pool, name, &key, DEVICE_PASSWORD).await).await.unwrap());
+
+    // Without its key, or with the key of another user's device, the second factor is asked for.
+    assert!(by_code(None, 2).await.new_device_metadata.is_some());
+    assert!(by_code(Some(&others_key), 3).await.new_device_metadata.is_some());
+    update(&pool, &first, &key, Some("not_remembered")).await.unwrap();
+    let known = by_code(Some(&key), 4).await;
+    assert_eq!((&known.new_device_metadata, &claims(known.access_token())["device_key"]), (&None, &json!(key)));
+
+    // Also if that happens while the device proves itself.
+    update(&pool, &first, &key, Some("remembered")).await.unwrap();
+    let right = up_to_proof(&pool, name, &key, DEVICE_PASSWORD).await;
+    update(&pool, &first, &key, Some("not_remembered")).await.unwrap();
+    let asked = respond(&pool, right).await.unwrap();
+    assert_eq!(asked.challenge_name(), "SMS_MFA");
+    give_code(&pool, name, ("SMS_MFA", asked.session()), &newest(5).await).await.unwrap();
+    let (user_pool_id, username) = (Some(pool.id.clone()), Some(other.username));
+    pool.api.call(AdminDeleteUserRequest { user_pool_id, username }).await.unwrap();
+    pool.verify().await;
 }
 
 #[tokio::test]

@@ -318,6 +318,40 @@ async fn a_lost_address_takes_its_factor() {
 }
 
 #[tokio::test]
+async fn the_phone_that_is_the_second_factor_does_not_replace_the_first() {
+    let option = |name: &str, priority| RecoveryOptionType { name: Some(name.to_owned()), priority: Some(priority) };
+    let recovery_mechanisms = vec![option("verified_phone_number", 1), option("verified_email", 2)];
+    let request = CreateUserPoolRequest {
+        account_recovery_setting: Some(AccountRecoverySettingType { recovery_mechanisms }),
+        ..email_pool()
+    };
+    let pool = Pool::create_with(request, password_flows()).await;
+    pool.api.call(all_factors(&pool, "OPTIONAL")).await.unwrap();
+    let (person, _) = person_with_phone(&pool, "recovers").await;
+    let verified = AdminUpdateUserAttributesRequest {
+        user_pool_id: Some(pool.id.clone()),
+        username: Some(person.username.clone()),
+        user_attributes: attributes(&[("phone_number_verified", "true")]),
+        ..Default::default()
+    };
+    pool.api.call(verified).await.unwrap();
+    let asked = async || {
+        let request = ForgotPasswordRequest {
+            client_id: Some(pool.client_id.clone()),
+            username: Some(person.username.clone()),
+            ..Default::default()
+        };
+        let answer = pool.api.call(request).await.unwrap();
+        answer.code_delivery_details.unwrap().delivery_medium.unwrap()
+    };
+    assert_eq!(asked().await, "SMS");
+    let token = pool.sign_in(&person.username, PASSWORD).await.unwrap().access_token.unwrap();
+    prefer(&pool, &token, &["SMS_MFA"], None).await.unwrap();
+    assert_eq!(asked().await, "EMAIL");
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn the_secret_of_an_app_is_kept_sealed_and_published_nowhere() {
     let pool = pool_with_factors("OPTIONAL").await;
     let person = pool.person("sealed").await;

@@ -82,6 +82,23 @@ async fn a_code_by_sms_signs_in_and_verifies_the_number() {
 }
 
 #[tokio::test]
+async fn a_code_does_not_verify_a_number_that_is_the_name_of_another_user() {
+    let request = CreateUserPoolRequest { alias_attributes: vec!["phone_number".into()], ..email_pool() };
+    let pool = Pool::create_with(request, password_flows()).await;
+    pool.api.call(sms_alone(&pool, "ON")).await.unwrap();
+    let (person, phone) = person_with_phone(&pool, "shares").await;
+    let owner = unique("owner");
+    pool.create_user(&owner, &[("phone_number", &phone), ("phone_number_verified", "true")], TEMPORARY).await;
+    let session = asked(&pool, &person.username, "SMS_MFA").await.session.unwrap();
+    let code = pool.api.code_for(&phone).await;
+    give_code(&pool, &person.username, ("SMS_MFA", &session), &code).await.unwrap();
+    let told = by_name(&pool.admin_get_user(&person.username).await.unwrap().user_attributes);
+    assert_eq!(told["phone_number_verified"], "false");
+    assert_eq!(pool.admin_get_user(&phone).await.unwrap().username(), owner);
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_code_by_mail_signs_in_and_serves_once() {
     let pool = pool_with_factors("OPTIONAL").await;
     let person = pool.person("mail").await;

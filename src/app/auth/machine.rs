@@ -14,9 +14,10 @@ use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::factor::password::{Guess, Refusal};
+use crate::domain::auth::factor::password::Guess;
 use crate::domain::auth::factor::{code, device, software_token};
-use crate::domain::auth::second_proof::{self, SecondProof, no_factor};
+use crate::domain::auth::refusal::Refusal;
+use crate::domain::auth::second_proof::{SecondProof, no_factor};
 use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
@@ -169,10 +170,7 @@ pub async fn hear_device<Response: AuthResponse>(
     };
     match proof.judge(is_right) {
         Ok(()) => advance(app, caller, sign_in, user, Step { proofs, answered: None }).await,
-        Err(refusal) => {
-            let device::Refusal { activity, hearing, error } = *refusal;
-            refuse(app, sign_in, user.state.sub, Refusal { activity, hearing, error }).await
-        }
+        Err(refusal) => refuse(app, sign_in, user.state.sub, *refusal).await,
     }
 }
 
@@ -341,10 +339,10 @@ async fn refuse_second<Response: AuthResponse>(
     app: &App,
     sign_in: SignIn<'_>,
     (user, session): Answerer<'_>,
-    refusal: Box<second_proof::Refusal>,
+    refusal: Box<Refusal>,
     tried: Option<OperationalRow>,
 ) -> Result<Response, Failure> {
-    let second_proof::Refusal { activity, hearing, error } = *refusal;
+    let Refusal { activity, hearing, error } = *refusal;
     let pool = sign_in.pool();
     if app.store.is_nonce_spent(&pool.id, session.nonce).await? {
         return Err(Error::used_session().into());

@@ -43,7 +43,7 @@ pub async fn create_user_pool(
     request: &CreateUserPoolRequest,
     Prepared { id, made }: &Prepared,
 ) -> Result<CreateUserPoolResponse, Failure> {
-    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref()).await?;
     let at = app.clock.now();
     let decision = rules::create_user_pool(CreateUserPool {
         region: id.region().to_owned(),

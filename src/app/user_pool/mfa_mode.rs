@@ -7,8 +7,8 @@ use crate::domain::error::Error;
 const LEVEL: i32 = 2;
 
 /// Refuses to require second factors as long as servers may run that would give tokens without one.
-pub fn may_be(app: &App, mode: Option<&str>) -> Result<(), Error> {
-    if mode == Some("ON") && !app.store.may_write_events_of(LEVEL) {
+pub async fn may_be(app: &App, mode: Option<&str>) -> Result<(), Error> {
+    if mode == Some("ON") && !app.store.allows_events_of(LEVEL).await? {
         return Err(Error::upgrade_unfinished());
     }
     Ok(())

@@ -16,7 +16,7 @@ pub async fn set_user_pool_mfa_config(
     caller: &Caller,
     request: &SetUserPoolMfaConfigRequest,
 ) -> Result<SetUserPoolMfaConfigResponse, Failure> {
-    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref()).await?;
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::set_user_pool_mfa_config(&pool.state, request.clone());

@@ -15,7 +15,7 @@ pub async fn update_user_pool(
     caller: &Caller,
     request: &UpdateUserPoolRequest,
 ) -> Result<UpdateUserPoolResponse, Failure> {
-    mfa_mode::may_be(app, request.mfa_configuration.as_deref())?;
+    mfa_mode::may_be(app, request.mfa_configuration.as_deref()).await?;
     let id = UserPoolId::new(request.user_pool_id());
     let pool = app.store.read(&id, None, Wanted::default()).await?.pool;
     let decision = rules::update_user_pool(&pool.state, request.clone());

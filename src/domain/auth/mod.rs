@@ -13,6 +13,7 @@ pub mod device_secret;
 pub mod factor;
 pub mod first_factor;
 pub mod refresh;
+pub mod refusal;
 pub mod second_proof;
 pub mod session;
 pub mod srp;

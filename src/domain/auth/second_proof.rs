@@ -5,6 +5,7 @@
 
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::account::{Account, may_sign_in};
+use crate::domain::auth::refusal::Refusal;
 use crate::domain::error::{Error, Exception};
 use crate::domain::lockout::{self, Attempts, Hearing};
 use crate::domain::second_factor::SecondFactor;
@@ -30,17 +31,6 @@ pub struct SecondProof<'a> {
     pub is_used_up: bool,
     /// When the guess is made.
     pub at: Timestamp,
-}
-
-/// The refusal of a guess at a second factor.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The fact to be recorded in `activity`.
-    pub activity: UserSignInRefused,
-    /// How the guess counts towards the lock-out.
-    pub hearing: Hearing,
-    /// What the caller reads.
-    pub error: Error,
 }
 
 impl SecondProof<'_> {

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_remembered_device_proves_itself_where_the_pool_asks_for_it() {
-        let password = Proofs::default().with_password(Some(PasswordId(Uuid::from_u128(1))));
+        let password = password();
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
         let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
         let [asks, does_not] = [tracking(false, true), tracking(false, false)];
@@ -110,6 +110,27 @@ mod tests {
         assert_eq!(after_in(&asks, password, &invited, Some(&remembered)), first);
         // A device alone signs nobody in.
         assert_eq!(after_in(&asks, Proofs::default().with_device(PHONE), &own, Some(&remembered)), Err(NothingProved));
+    }
+
+    #[test]
+    fn a_remembered_device_takes_the_place_of_a_second_factor() {
+        use crate::domain::second_factor::SecondFactor::SoftwareToken;
+        let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
+        let asked = |proves_itself, proofs, device| {
+            let mut pool = crate::domain::testing::with_software_tokens("ON");
+            pool.settings.device_configuration = tracking(false, proves_itself).settings.device_configuration;
+            after_in(&pool, proofs, &own, device).unwrap()
+        };
+        let (device, factor) = (ChallengeName::DeviceSrpAuth, Next::Challenge(ChallengeName::MfaSetup));
+        assert_eq!(asked(true, password(), Some(&remembered)), Next::Challenge(device));
+        assert_eq!(asked(true, password().with_device(PHONE), Some(&remembered)), Next::Tokens);
+        // Without a device, with one that is not remembered any more, or where devices prove nothing.
+        assert_eq!(asked(true, password(), None), factor);
+        assert_eq!(asked(true, password().with_device(PHONE), Some(&other)), factor);
+        assert_eq!(asked(false, password().with_device(PHONE), Some(&remembered)), factor);
+        // Whoever has given a code is not asked for the device as well.
+        assert_eq!(asked(true, password().with_second_factor(SoftwareToken), Some(&remembered)), Next::Tokens);
     }
 
     #[test]
@@ -134,7 +155,9 @@ mod tests {
         let mut pool = crate::domain::testing::with_software_tokens("ON");
         pool.settings.sms_mfa_enabled = Some(true);
         let client = client(&pool, Default::default());
-        let step = |user: &User, proofs: Proofs| next(&proofs, Account { pool: &pool, client: &client, user, device: None }).unwrap();
+        let step = |user: &User, proofs: Proofs| {
+            next(&proofs, Account { pool: &pool, client: &client, user, device: None }).unwrap()
+        };
         let jane = user(&[signed_up("jane", &[]), confirmed(&[])]);
         assert_eq!(step(&jane, password()), Next::Challenge(ChallengeName::MfaSetup));
         assert_eq!(step(&jane, password().with_second_factor(SoftwareToken)), Next::Tokens);

@@ -11,10 +11,10 @@ mod sent_code;
 mod software_token;
 
 use crate::app::auth::answer::AuthResponse;
-use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
-use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::answering::Answering;
 pub use crate::app::auth::answering::Response;
+use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
+use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::mfa_setup::MfaSetup;
 use crate::app::auth::challenges::new_password::NewPassword;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;

@@ -1,6 +1,7 @@
 //! The factor of a code that was sent to an address: what follows from the code that the caller gives.
 
-use crate::domain::auth::second_proof::{Refusal, SecondProof};
+use crate::domain::auth::refusal::Refusal;
+use crate::domain::auth::second_proof::SecondProof;
 use crate::domain::user::codes::{CodeFault, CodeOutcome, Guessed};
 
 /// The refusal of a code, and what becomes of the one that was sent.

@@ -2,21 +2,11 @@
 
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::account::{Account, may_sign_in};
+use crate::domain::auth::refusal::Refusal;
 use crate::domain::error::Error;
 use crate::domain::lockout::{self, Attempts, Hearing};
 use crate::domain::time::Timestamp;
 use crate::proto::events::{SignInRefusal, UserSignInRefused};
-
-/// The refusal of a proof.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The fact to be recorded in `activity`.
-    pub activity: UserSignInRefused,
-    /// How the proof counts towards the lock-out.
-    pub hearing: Hearing,
-    /// What the caller reads.
-    pub error: Error,
-}
 
 /// A proof by a device of the user who signs in.
 pub struct Proof<'a> {

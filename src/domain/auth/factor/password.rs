@@ -3,6 +3,7 @@
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::account::may_sign_in;
+use crate::domain::auth::refusal::Refusal;
 use crate::domain::error::Error;
 use crate::domain::lockout::{self, Attempts, Hearing};
 use crate::domain::time::Timestamp;
@@ -26,17 +27,6 @@ pub struct Guess<'a> {
     pub attempts_by_name: Option<Attempts>,
     /// When the guess is made.
     pub at: Timestamp,
-}
-
-/// The refusal of a guess.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The fact to be recorded in `activity`.
-    pub activity: UserSignInRefused,
-    /// How the guess counts towards the lock-out.
-    pub hearing: Hearing,
-    /// What the caller reads.
-    pub error: Error,
 }
 
 impl Guess<'_> {

@@ -2,7 +2,8 @@
 
 use totp_rs::TotpError;
 
-use crate::domain::auth::second_proof::{Refusal, SecondProof};
+use crate::domain::auth::refusal::Refusal;
+use crate::domain::auth::second_proof::SecondProof;
 use crate::domain::error::Error;
 use crate::domain::totp;
 
