@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use userpool::proto::v1::{AdminAddUserToGroupRequest, CreateGroupRequest};
+use userpool::proto::v1::{
+    AdminAddUserToGroupRequest, CreateGroupRequest, CreateUserPoolClientRequest, InitiateAuthRequest,
+};
 
 use crate::support::client::Api;
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
 use crate::support::mfa::{all_factors, asked, give_code, prefer, set_up_app};
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, unique};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, unique};
+use crate::support::srp::Client;
 
 /// How often each call is made.
 const ROUNDS: usize = 5;
@@ -46,6 +49,7 @@ const BACKGROUND: &[&str] = &[
     "with due as (",
     "with taken as (delete",
     "insert into leases",
+    "update leases",
     "from leases",
     "pg_notify",
     "checkpoints",
@@ -119,7 +123,7 @@ impl<'a> Counter<'a> {
 #[tokio::test]
 async fn calls_send_no_more_statements_than_they_may() {
     let process = counted_process().await;
-    let pool = Pool::create_by(Api::of(std::slice::from_ref(&process)), email_pool(), password_client()).await;
+    let mut pool = Pool::create_by(Api::of(std::slice::from_ref(&process)), email_pool(), password_client()).await;
     let person = pool.person("budget").await;
     // Groups add no statement to a sign-in or a refresh.
     let (user_pool_id, group_name) = (Some(pool.id.clone()), Some("readers".to_owned()));
@@ -206,8 +210,44 @@ async fn calls_send_no_more_statements_than_they_may() {
         "activity",
     ]);
     assert_eq!(counter.statements(), answer, "the answer to a challenge");
+    by_srp(&process, &mut pool).await;
     second_factor(&process, &pool).await;
     pool.verify().await;
+}
+
+/// By SRP, a sign-in is one read, and then one read and one statement. Asking for a choice is one read.
+async fn by_srp(process: &Dev, pool: &mut Pool) {
+    let name = pool.person("srp").await.username;
+    let flows = ["ALLOW_USER_SRP_AUTH", "ALLOW_USER_AUTH"].map(str::to_owned).to_vec();
+    let client = CreateUserPoolClientRequest { explicit_auth_flows: flows, ..Default::default() };
+    let client_id = pool.add_client(client).await.client_id.unwrap();
+    let before = std::mem::replace(&mut pool.client_id, client_id);
+    let client = Client::new();
+    for is_first in [true, false] {
+        let counter = Counter::start(process);
+        let challenge = pool.begin_srp(&client, &name).await.unwrap();
+        let directory = if is_first { &[("directory", 1)][..] } else { &[] };
+        let asked = directory.iter().copied().chain([("read", 1)]).collect();
+        assert_eq!(counter.statements(), asked, "USER_SRP_AUTH");
+        let proof = pool.verifier_request(&client, &challenge, PASSWORD);
+        let counter = Counter::start(process);
+        pool.api.call(proof).await.unwrap();
+        assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "PASSWORD_VERIFIER");
+    }
+    let challenge = pool.begin_srp(&client, &name).await.unwrap();
+    let wrong = pool.verifier_request(&client, &challenge, "Wrong-horse-7");
+    let counter = Counter::start(process);
+    pool.api.call(wrong).await.unwrap_err();
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("refusal", 1)]), "a wrong proof");
+    let choice = InitiateAuthRequest {
+        auth_flow: Some("USER_AUTH".into()),
+        auth_parameters: parameters(&[("USERNAME", &name)]),
+        ..pool.srp_request(&client, &name)
+    };
+    let counter = Counter::start(process);
+    pool.api.call(choice).await.unwrap();
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1)]), "SELECT_CHALLENGE");
+    pool.client_id = before;
 }
 
 /// A second factor adds one read and one transaction, and a code that is sent one more read.
@@ -240,7 +280,13 @@ async fn second_factor(process: &Dev, pool: &Pool) {
     prefer(pool, &token, &["EMAIL_OTP"], None).await.unwrap();
     let counter = Counter::start(process);
     asked(pool, &name, "EMAIL_OTP").await;
-    let sent =
-        [("read", 2), ("event", 1), ("right password asserted", 1), ("codes", 1), ("outbox", 1), ("activity", 1)];
+    let sent = [
+        ("read", 2),
+        ("version asserted", 3),
+        ("right password asserted", 1),
+        ("codes", 1),
+        ("outbox", 1),
+        ("activity", 1),
+    ];
     assert_eq!(counter.statements(), BTreeMap::from(sent), "a code that is sent");
 }

@@ -91,7 +91,8 @@ async fn where_a_factor_is_required_a_sign_in_sets_one_up() {
     let first = challenge.session.unwrap();
     let finish = |session: &str| answer_request(&pool, ("MFA_SETUP", session), &[("USERNAME", &name)]);
     let too_early = "No second factor was set up by this session: VerifySoftwareToken comes first.";
-    for request in [finish(&first), finish(&asked(&pool, &name, "MFA_SETUP").await.session.unwrap())] {
+    let late = asked(&pool, &name, "MFA_SETUP").await.session.unwrap();
+    for request in [finish(&first), finish(&late)] {
         let user_pool_id = Some(pool.id.clone());
         let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
         assert_refused(pool.api.call(by_server).await, "MFAMethodNotFoundException", too_early);
@@ -106,6 +107,8 @@ async fn where_a_factor_is_required_a_sign_in_sets_one_up() {
     assert_eq!(verified.status(), "SUCCESS");
     let third = verified.session.unwrap();
     assert_refused(pool.api.call(verify_by(&second, &app.code(0))).await, USED.0, USED.1);
+    // A sign-in that began before does not replace what was set up since: it has proved a password and nothing else.
+    assert_refused(associate_by(&pool, &late).await.map(|(session, _)| session), SESSION.0, SESSION.1);
     // The factor counts, even if the sign-in is never finished.
     let seen = pool.admin_get_user(&name).await.unwrap();
     assert_eq!(seen.user_mfa_setting_list, texts(&["SOFTWARE_TOKEN_MFA"]));

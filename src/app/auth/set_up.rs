@@ -56,6 +56,10 @@ pub async fn open(app: &App, token: &str, at: Timestamp) -> Result<SetUp, Failur
     if app.store.is_nonce_spent(&pool_id, session.nonce).await? {
         return Err(Error::used_session().into());
     }
+    // Who knows the password alone must not replace a factor that was set up since.
+    if !user.state.usable_factors(&found.pool.state).is_empty() {
+        return Err(Error::invalid_session().into());
+    }
     Ok(SetUp { pool: found.pool, user, client, session })
 }
 

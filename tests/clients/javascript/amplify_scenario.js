@@ -7,7 +7,7 @@
 const assert = require("node:assert/strict");
 const { Amplify } = require("aws-amplify");
 const auth = require("aws-amplify/auth");
-const { STAMP, createPool, mailedCode, step } = require("./lib.js");
+const { STAMP, createPool, mailedCode, step, totp } = require("./lib.js");
 
 const USERNAME = `henriette-${STAMP}`;
 const EMAIL = `henriette.${STAMP}@example.com`;
@@ -54,6 +54,24 @@ async function main() {
     assert.ok((await auth.signIn({ username: USERNAME, password: PASSWORD })).isSignedIn);
     await auth.signOut({ global: true });
     step("replaced a forgotten password, and signed out everywhere");
+
+    await admin("SetUserPoolMfaConfig", {
+        UserPoolId,
+        MfaConfiguration: "OPTIONAL",
+        SoftwareTokenMfaConfiguration: { Enabled: true },
+    });
+    await auth.signIn({ username: USERNAME, password: PASSWORD });
+    const { sharedSecret } = await auth.setUpTOTP();
+    await auth.verifyTOTPSetup({ code: totp(sharedSecret) });
+    await auth.updateMFAPreference({ totp: "PREFERRED" });
+    assert.deepEqual(await auth.fetchMFAPreference(), { enabled: ["TOTP"], preferred: "TOTP" });
+    await auth.signOut();
+    const half = await auth.signIn({ username: USERNAME, password: PASSWORD });
+    assert.equal(half.nextStep.signInStep, "CONFIRM_SIGN_IN_WITH_TOTP_CODE");
+    // A code is good once: the app's next one comes early.
+    assert.ok((await auth.confirmSignIn({ challengeResponse: totp(sharedSecret, 1) })).isSignedIn);
+    await auth.signOut();
+    step("set up an authenticator app, and signed in with it");
 
     const username = `newcomer-${STAMP}`;
     await admin("AdminCreateUser", {

@@ -7,7 +7,7 @@
 
 const assert = require("node:assert/strict");
 const identity = require("amazon-cognito-identity-js");
-const { STAMP, createPool, mailedCode, step } = require("./lib.js");
+const { STAMP, createPool, mailedCode, step, totp } = require("./lib.js");
 
 const USERNAME = `josephine-${STAMP}`;
 const EMAIL = `josephine.${STAMP}@example.com`;
@@ -29,7 +29,17 @@ function answered(target, method, ...values) {
             onFailure: reject,
             newPasswordRequired: (attributes) => resolve({ attributes }),
             inputVerificationCode: () => resolve({ isCodeSent: true }),
+            totpRequired: () => resolve({ isAppAsked: true }),
+            associateSecretCode: (secret) => resolve({ secret }),
         });
+    });
+}
+
+/** The answer to the question for an app's code, whose callbacks are not the last parameter. */
+function sentCode(user, code) {
+    return new Promise((resolve, reject) => {
+        const callbacks = { onSuccess: (result) => resolve({ result }), onFailure: reject };
+        user.sendMFACode(code, callbacks, "SOFTWARE_TOKEN_MFA");
     });
 }
 
@@ -76,6 +86,23 @@ async function main() {
     const again = await answered(user(USERNAME), "authenticateUser", by(USERNAME, PASSWORD));
     assert.ok(again.result.isValid());
     step("replaced a forgotten password");
+
+    await admin("SetUserPoolMfaConfig", {
+        UserPoolId,
+        MfaConfiguration: "OPTIONAL",
+        SoftwareTokenMfaConfiguration: { Enabled: true },
+    });
+    const owner = user(USERNAME);
+    await answered(owner, "authenticateUser", by(USERNAME, PASSWORD));
+    const { secret } = await answered(owner, "associateSoftwareToken");
+    await answered(owner, "verifySoftwareToken", totp(secret), "pocket");
+    const preferred = { Enabled: true, PreferredMfa: true };
+    assert.equal(await called(owner, "setUserMfaPreference", null, preferred), "SUCCESS");
+    const { isAppAsked } = await answered(owner, "authenticateUser", by(USERNAME, PASSWORD));
+    assert.ok(isAppAsked);
+    const { result: withApp } = await sentCode(owner, totp(secret, 1));
+    assert.ok(withApp.isValid());
+    step("set up an authenticator app, and signed in with it");
 
     const name = `newcomer-${STAMP}`;
     await admin("AdminCreateUser", { UserPoolId, Username: name, TemporaryPassword: PASSWORD, MessageAction: "SUPPRESS" });

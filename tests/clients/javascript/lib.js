@@ -33,14 +33,27 @@ exports.mailedMessage = async function mailedMessage(address, known) {
 exports.mailedCode = async (address, known) => (await exports.mailedMessage(address, known)).code;
 
 /** A new pool that confirms addresses, with a client; and a function that calls developer operations. */
-exports.createPool = async function createPool(name, client) {
+exports.createPool = async function createPool(name, client, pool = {}) {
     const idp = require("@aws-sdk/client-cognito-identity-provider");
     const developer = new idp.CognitoIdentityProviderClient({ maxAttempts: 1 });
     const admin = (operation, input) => developer.send(new idp[`${operation}Command`](input));
-    const created = await admin("CreateUserPool", { PoolName: name, AutoVerifiedAttributes: ["email"] });
+    const created = await admin("CreateUserPool", { PoolName: name, AutoVerifiedAttributes: ["email"], ...pool });
     const UserPoolId = created.UserPool.Id;
     const { UserPoolClient } = await admin("CreateUserPoolClient", { UserPoolId, ClientName: "app", ...client });
     return { admin, UserPoolId, ClientId: UserPoolClient.ClientId };
+};
+
+/** What an authenticator app with this secret shows, now or so many time steps later (RFC 6238). */
+exports.totp = function totp(secret, later = 0) {
+    const { createHmac } = require("node:crypto");
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    const bits = [...secret].map((letter) => alphabet.indexOf(letter).toString(2).padStart(5, "0")).join("");
+    const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+    const step = Buffer.alloc(8);
+    step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + later));
+    const hash = createHmac("sha1", key).update(step).digest();
+    const number = hash.readUInt32BE(hash[19] & 15) & 0x7fffffff;
+    return String(number % 1_000_000).padStart(6, "0");
 };
 
 /** Chromium, as all scenarios start it. */
