@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Signing in by SRP with pycognito, where only the endpoint is given: with and without a client
-secret, by a temporary password, and with passwords that are refused.
+secret, by a temporary password, with passwords that are refused, and with a device that is remembered.
 
 The environment is what `userpool dev` writes to its dev.env.
 """
@@ -32,7 +32,7 @@ def new_client(pool, **more):
     return made["UserPoolClient"]
 
 
-def srp(pool, client, username, password):
+def srp(pool, client, username, password, **device):
     return pycognito.aws_srp.AWSSRP(
         username=username,
         password=password,
@@ -40,7 +40,45 @@ def srp(pool, client, username, password):
         client_id=client["ClientId"],
         client_secret=client.get("ClientSecret"),
         client=cognito,
+        **device,
     )
+
+
+def with_device(pool, client, username):
+    """Confirms the device of a first sign-in, and proves it at a second one."""
+    first = srp(pool, client, username, PASSWORD).authenticate_user()["AuthenticationResult"]
+    device = first["NewDeviceMetadata"]
+    key, group = device["DeviceKey"], device["DeviceGroupKey"]
+    password, verifier = pycognito.aws_srp.generate_hash_device(group, key)
+    confirmed = cognito.confirm_device(
+        AccessToken=first["AccessToken"], DeviceKey=key, DeviceSecretVerifierConfig=verifier
+    )
+    assert confirmed["UserConfirmationNecessary"] is False
+    named = {"device_key": key, "device_group_key": group}
+    proving = srp(pool, client, username, PASSWORD, device_password=password, **named)
+    second = proving.authenticate_user()["AuthenticationResult"]
+    assert "NewDeviceMetadata" not in second
+    try:
+        wrong = password[::-1]
+        srp(pool, client, username, PASSWORD, device_password=wrong, **named).authenticate_user()
+        raise AssertionError("a device without its password was accepted")
+    except cognito.exceptions.NotAuthorizedException as error:
+        assert error.response["Error"]["Message"] == "Incorrect username or password."
+    refresh = {"REFRESH_TOKEN": second["RefreshToken"]}
+    cognito.initiate_auth(
+        ClientId=client["ClientId"],
+        AuthFlow="REFRESH_TOKEN_AUTH",
+        AuthParameters={**refresh, "DEVICE_KEY": key},
+    )
+    try:
+        cognito.initiate_auth(
+            ClientId=client["ClientId"], AuthFlow="REFRESH_TOKEN_AUTH", AuthParameters=refresh
+        )
+        raise AssertionError("a refresh token without its device was accepted")
+    except cognito.exceptions.NotAuthorizedException as error:
+        assert error.response["Error"]["Message"] == "Invalid Refresh Token"
+    listed = cognito.list_devices(AccessToken=second["AccessToken"])["Devices"]
+    assert [device["DeviceKey"] for device in listed] == [key]
 
 
 def signed_in(pool, client, username, password):
@@ -82,6 +120,11 @@ def main():
     except cognito.exceptions.NotAuthorizedException as error:
         assert error.response["Error"]["Message"] == "Incorrect username or password."
     step("a wrong password is refused")
+
+    tracking = {"ChallengeRequiredOnNewDevice": True, "DeviceOnlyRememberedOnUserPrompt": False}
+    cognito.update_user_pool(UserPoolId=pool, DeviceConfiguration=tracking)
+    with_device(pool, public, name)
+    step("confirmed a device, and proved it by SRP")
 
 
 main()
