@@ -495,7 +495,9 @@ impl World<'_> {
                 ("DeleteUserAttributes", commands::delete_attributes(app, &tokens.access).await)
             }
             Command::ChangePassword { .. } => ("ChangePassword", commands::change_password(app, &tokens.access).await),
-            Command::SetUpApp { .. } => ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await),
+            Command::SetUpApp { .. } => {
+                ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await.map(drop))
+            }
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
         }
