@@ -9,6 +9,7 @@ pub mod auth;
 pub mod caller;
 pub mod clients;
 pub mod codes;
+pub mod device;
 pub mod group;
 pub mod guesses;
 pub mod identity_provider;

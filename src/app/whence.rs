@@ -1,5 +1,7 @@
 //! The network that a call comes from, for limits.
 
+use std::net::IpAddr;
+
 use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::message::Medium;
@@ -16,6 +18,8 @@ const DAY_SECONDS: i64 = 24 * 60 * 60;
 pub struct Whence {
     /// The keyed hash of the network, in the form in which a user's known networks are stored.
     pub network: Vec<u8>,
+    /// The address of the person who calls, or for whom a server calls, if it is known.
+    pub address: Option<IpAddr>,
     /// Whether the network's calls are limited; not for a server, which calls for many people.
     is_limited: bool,
 }
@@ -38,15 +42,15 @@ impl Whence {
     /// A caller who proves nothing: their own network counts.
     pub fn of_stranger(keys: &PoolKeys, caller: &Caller) -> Self {
         let network = Network::from(caller.address).to_string();
-        Self { network: hash(keys, &network), is_limited: caller.address.is_some() }
+        Self { network: hash(keys, &network), address: caller.address, is_limited: caller.address.is_some() }
     }
 
     /// A person who signs in: the network that the server reports for them, or else the caller's.
     pub fn of_person(keys: &PoolKeys, caller: &Caller, server: Option<Server<'_>>) -> Self {
         let Some(Server { person_address }) = server else { return Self::of_stranger(keys, caller) };
-        let person = person_address.and_then(|address| address.parse().ok());
-        let person = person.map(|address| Network::of(address).to_string());
-        Self { network: hash(keys, person.as_deref().unwrap_or("a service account")), is_limited: false }
+        let address = person_address.and_then(|address| address.parse().ok());
+        let person = address.map(|address| Network::of(address).to_string());
+        Self { network: hash(keys, person.as_deref().unwrap_or("a service account")), address, is_limited: false }
     }
 
     /// The same, without limits if the caller has proved to know the client's secret: then it is a server.

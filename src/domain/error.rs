@@ -69,6 +69,9 @@ pub struct Error {
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// The message about a device that a user does not have.
+const NO_SUCH_DEVICE: &str = "Device does not exist.";
+
 impl Error {
     /// A refusal with a message.
     pub fn new(exception: Exception, message: impl Into<Cow<'static, str>>) -> Self {
@@ -125,9 +128,11 @@ impl Error {
     }
 
     /// Turns a missing pool into a missing client, for calls that name only a client: its clients ended with the pool,
-    /// and the pool is none of the caller's business.
+    /// and the pool is none of the caller's business. A missing device of a user is another matter.
     pub fn of_client(self, id: impl std::fmt::Display) -> Self {
-        self.unless(Exception::ResourceNotFoundException, |_| Self::no_such_client(id))
+        self.unless(Exception::ResourceNotFoundException, |error| {
+            if error.message == NO_SUCH_DEVICE { error } else { Self::no_such_client(id) }
+        })
     }
 
     /// Replaces one exception by another refusal, for an operation that does not declare that exception.
@@ -162,6 +167,13 @@ impl Error {
         Self::new(Exception::UserNotFoundException, "User does not exist.")
     }
 
+    /// Turns a missing user into a missing resource, for operations that have no exception of its own for it.
+    pub fn of_missing_user(self) -> Self {
+        self.unless(Exception::UserNotFoundException, |error| {
+            Self::new(Exception::ResourceNotFoundException, error.message)
+        })
+    }
+
     /// A text that is no challenge token, or not one of this client, user and challenge.
     pub fn invalid_session() -> Self {
         Self::not_authorized("Invalid session for the user.")
@@ -175,6 +187,11 @@ impl Error {
     /// The group does not exist in the pool.
     pub fn no_such_group() -> Self {
         Self::new(Exception::ResourceNotFoundException, "Group not found.")
+    }
+
+    /// The user has no such device, or no longer has it.
+    pub fn no_such_device() -> Self {
+        Self::new(Exception::ResourceNotFoundException, NO_SUCH_DEVICE)
     }
 
     /// The capacity for such requests is used up.

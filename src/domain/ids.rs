@@ -55,7 +55,8 @@ text_id! {
 }
 
 text_id! {
-    /// A stream of the log within its pool: `pool`, `clients/<client id>`, `groups/<group id>`, `users/<sub>`.
+    /// A stream of the log within its pool: `pool`, `clients/<client id>`, `groups/<group id>`, `users/<sub>`,
+    /// `devices/<device id>`.
     StreamId
 }
 
@@ -72,6 +73,11 @@ impl UserPoolId {
     /// The region, which the id begins with.
     pub fn region(&self) -> &str {
         self.0.rsplit_once('_').map_or("", |(region, _)| region)
+    }
+
+    /// The group of all devices in the pool: part of what a device's own password is hashed with.
+    pub fn device_group_key(&self) -> String {
+        format!("-{}", self.pool_name().get(..8).unwrap_or(self.pool_name()))
     }
 
     /// The part after the region: the pool's name in SRP.
@@ -152,6 +158,42 @@ impl GroupId {
     }
 }
 
+/// A device's id: a random UUID that is never used again. Apps know it as the device's key, `<region>_<id>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceId(pub Uuid);
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl DeviceId {
+    /// The device id in this text, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+
+    /// The device whose key this is, if it is the key of a device in this pool.
+    pub fn of_key(pool: &UserPoolId, key: &str) -> Option<Self> {
+        let id = Self::parse(key.strip_prefix(pool.region())?.strip_prefix('_')?)?;
+        // A UUID can be written in several ways; a key in one.
+        (id.key(pool) == key).then_some(id)
+    }
+
+    /// The key by which apps know the device: `<region>_<id>`.
+    pub fn key(self, pool: &UserPoolId) -> String {
+        format!("{}_{self}", pool.region())
+    }
+}
+
 impl StreamId {
     /// The stream of the pool itself.
     pub fn pool() -> Self {
@@ -173,6 +215,11 @@ impl StreamId {
         Self(format!("users/{sub}"))
     }
 
+    /// The stream of a device: `devices/<device id>`.
+    pub fn device(id: DeviceId) -> Self {
+        Self(format!("devices/{id}"))
+    }
+
     /// The id part of the stream, without its kind: on Kafka, events of one owner keep their order.
     pub fn owner(&self) -> &str {
         self.0.split_once('/').map_or(self.0.as_str(), |(_, owner)| owner)
@@ -192,6 +239,22 @@ mod tests {
         {
             assert_eq!(UserPoolId::parse(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_device_has_one_key_in_its_pool() {
+        let pool = UserPoolId::new("us-east-1_aB3dE5gH9");
+        let id = DeviceId(Uuid::from_u128(0xa));
+        let key = id.key(&pool);
+        assert_eq!(key, "us-east-1_00000000-0000-0000-0000-00000000000a");
+        assert_eq!(DeviceId::of_key(&pool, &key), Some(id));
+        for wrong in ["", "us-east-1_", "00000000-0000-0000-0000-00000000000a", &key.replace("east", "west")] {
+            assert_eq!(DeviceId::of_key(&pool, wrong), None, "{wrong}");
+        }
+        for other_form in [key.to_uppercase().replace("US-EAST", "us-east"), key.replace("0000-0000", "00000000")] {
+            assert_eq!(DeviceId::of_key(&pool, &other_form), None, "{other_form}");
+        }
+        assert_eq!(pool.device_group_key(), "-aB3dE5gH");
     }
 
     #[test]

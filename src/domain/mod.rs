@@ -7,6 +7,7 @@ pub mod app_client;
 pub mod attributes;
 pub mod auth;
 pub mod decision;
+pub mod device;
 pub mod error;
 pub mod fingerprint;
 pub mod group;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::domain::device::Device;
 use crate::domain::group::Group;
+use crate::domain::personal::Sealed;
+use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::store::seal::DataKey;
 
@@ -28,3 +31,26 @@ pub struct Loaded<A> {
 
 /// A group as a decision saw it.
 pub type LoadedGroup = Loaded<Group>;
+
+/// A device as a decision saw it.
+pub type LoadedDevice = Loaded<Device>;
+
+/// A device with its last sign-in.
+#[derive(Clone, Debug)]
+pub struct UsedDevice {
+    /// The device.
+    pub device: LoadedDevice,
+    /// Its last sign-in, if there was one.
+    pub last_use: Option<DeviceUse>,
+    /// The challenge token of the sign-in that waited last for the device to prove itself. It may be used up.
+    pub awaited: Option<String>,
+}
+
+/// A sign-in with a device, or its confirmation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceUse {
+    /// When it was.
+    pub at: Timestamp,
+    /// The address that it came from, sealed under the user's key.
+    pub address: Option<Sealed>,
+}

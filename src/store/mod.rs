@@ -7,6 +7,7 @@ pub mod cache;
 mod checkpoints;
 pub mod commit;
 mod connections;
+pub mod devices;
 pub mod error;
 mod event_level;
 pub mod event_size;

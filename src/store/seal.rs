@@ -38,6 +38,10 @@ pub enum FieldClass {
     PasswordHash,
     /// The SRP verifier of a password.
     SrpVerifier,
+    /// The salt and the SRP verifier of a device's own password.
+    DeviceSecret,
+    /// The name of a device.
+    DeviceName,
     /// The secret of an authenticator app.
     SoftwareToken,
     /// The secret of an app client.

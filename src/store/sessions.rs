@@ -14,8 +14,9 @@ pub(super) async fn insert(
     session: &Session,
 ) -> Result<bool, StoreError> {
     let written = sqlx::query(
-        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        "insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at,
+             device_id, refreshable)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing",
     )
     .bind(pool.as_str())
     .bind(session.event_id)
@@ -24,6 +25,8 @@ pub(super) async fn insert(
     .bind(session.token_generation)
     .bind(to_database(session.auth_time))
     .bind(to_database(session.expires_at))
+    .bind(session.device.map(|device| device.0))
+    .bind(session.is_refreshable)
     .execute(connection)
     .await?;
     Ok(written.rows_affected() == 1)

@@ -12,8 +12,9 @@ use sqlx::{PgConnection, Postgres};
 use time::OffsetDateTime;
 
 use crate::domain::auth::session::{Nonce, Session};
-use crate::domain::ids::{Sub, UserPoolId};
+use crate::domain::ids::{DeviceId, Sub, UserPoolId};
 use crate::domain::lockout::{Attempts, Hearing};
+use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
@@ -70,7 +71,7 @@ fn counted(attempt: &Attempt<'_>) -> &'static str {
 }
 
 /// A sign-in that was accepted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Accepted<'a> {
     /// The user who signed in.
     pub user: &'a LoadedUser,
@@ -82,8 +83,21 @@ pub struct Accepted<'a> {
     pub is_counted_by_name: bool,
     /// The keyed hash of the network to remember; `None` if it was remembered lately.
     pub network: Option<&'a [u8]>,
+    /// The device that the user had before, if they sign in with one.
+    pub device: Option<UsedBy>,
     /// The fact that records the sign-in.
     pub fact: &'a Activity,
+}
+
+/// The device that a user signs in with.
+#[derive(Clone, Debug)]
+pub struct UsedBy {
+    /// The id of the device.
+    pub id: DeviceId,
+    /// The device's version that the decision saw.
+    pub version: i64,
+    /// The address that the call came from, sealed under the user's key.
+    pub address: Option<Sealed>,
 }
 
 /// Whose name a password was guessed at.
@@ -120,12 +134,14 @@ struct Acceptance {
     limited: Option<Limited>,
     spends: Option<Nonce>,
     session: Session,
+    device: Option<UsedBy>,
     row: ActivityRow,
 }
 
 impl Acceptance {
     async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let Self { pool, source, version, attempts, told, forgets, network, limited, spends, session, row } = self;
+        let Self { pool, source, version, attempts, told, forgets, network, limited, spends, .. } = self;
+        let Self { session, device, row, .. } = self;
         let query = sqlx::query(ACCEPT)
             .bind(pool.as_str())
             .bind(format!("users/{}", session.sub))
@@ -146,7 +162,12 @@ impl Acceptance {
             .bind(told.map(|told| told.0))
             .bind(forgets)
             .bind(network);
-        spend(limit(query, limited.as_ref()), *spends).execute(connection).await?;
+        let query = spend(limit(query, limited.as_ref()), *spends)
+            .bind(session.device.map(|device| device.0))
+            .bind(session.is_refreshable)
+            .bind(device.as_ref().map(|device| device.version))
+            .bind(device.as_ref().and_then(|device| device.address.as_ref()).map(|address| &address.0));
+        query.execute(connection).await?;
         Ok(())
     }
 }
@@ -163,7 +184,7 @@ fn limit<'q>(
         .bind(limited.map(|limited| limited.rate.period_millis()))
 }
 
-/// The last three parameters of every statement: the nonce, if there is one.
+/// Three parameters of every statement: the nonce, if there is one.
 fn spend(query: Query<'_, Postgres, PgArguments>, nonce: Option<Nonce>) -> Query<'_, Postgres, PgArguments> {
     query
         .bind(nonce.map(|nonce| nonce.id))
@@ -178,10 +199,17 @@ with asserted as (
     select assert_version($2, $3, (select version from users where user_pool_id = $1 and sub = $4 for key share)),
            assert_version('attempts', $11, coalesce(
                (select version from sign_in_failures where user_pool_id = $1 and sub = $4 and source = $10), 0)),
-           case when $21::bytea is not null then assert_rate($1, $20, $21, $8, $22, $23) end
+           case when $21::bytea is not null then assert_rate($1, $20, $21, $8, $22, $23) end,
+           case when $29::bigint is not null then assert_version('devices', $29,
+               (select version from devices where user_pool_id = $1 and device_id = $27 for key share)) end
 ), began as (
-    insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at)
-    select $1, $5, $4, $6, $7, $8, $9 from asserted
+    insert into sessions (user_pool_id, event_id, sub, client_id, token_generation, auth_time, expires_at,
+        device_id, refreshable)
+    select $1, $5, $4, $6, $7, $8, $9, $27, $28 from asserted
+), used as (
+    insert into device_uses (user_pool_id, device_id, sub, last_at, address)
+    select $1, $27, $4, $8, $30 from asserted where $29::bigint is not null
+    on conflict (user_pool_id, device_id) do update set last_at = $8, address = $30, awaited = null
 ), forgotten as (
     delete from sign_in_failures
     where $18 and user_pool_id = $1 and (sub = $4 and source = $10 or sub = $17 and source = 'by_name')
@@ -267,7 +295,7 @@ impl Store {
         accepted: Accepted<'_>,
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
-        let Accepted { user, session, attempts, is_counted_by_name, network, fact } = accepted;
+        let Accepted { user, session, attempts, is_counted_by_name, network, device, fact } = accepted;
         let row = self.fact_row(attempt.fact(&session.sub.to_string(), &user.key, fact)).await?;
         let (command, patience) = (attempt.origin.command.clone(), attempt.origin.patience);
         let sealer = Sealer::Data(&user.key);
@@ -286,6 +314,7 @@ impl Store {
             limited: attempt.limited.cloned(),
             spends: attempt.spends,
             session: session.clone(),
+            device,
             row,
         };
         let (store, limited) = (self.clone(), attempt.limited);

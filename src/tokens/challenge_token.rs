@@ -71,7 +71,7 @@ mod tests {
     use crate::domain::auth::AuthFlow;
     use crate::domain::auth::challenge::ChallengeName;
     use crate::domain::auth::session::Proofs;
-    use crate::domain::ids::{ClientId, PasswordId, Sub};
+    use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
     use crate::domain::time::Timestamp;
     use crate::store::keys::MasterKeys;
     use crate::tokens::refresh_token::{self, RefreshToken};
@@ -95,6 +95,7 @@ mod tests {
             proofs: Proofs::default().with_password(Some(PasswordId(random.uuid()))),
             told: Some(Sub(random.uuid())),
             exchange: None,
+            device: Some(DeviceId(random.uuid())),
             expires_at: Timestamp(1_700_000_000_000),
         }
     }

@@ -109,6 +109,8 @@ fn access_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
     claims.insert("client_id".to_owned(), json!(issue.client.client_id));
     claims.insert("scope".to_owned(), json!(SELF_SERVICE_SCOPE));
     claims.insert("username".to_owned(), json!(issue.user.username()));
+    let device = issue.session.device.map(|device| device.key(&issue.pool.id));
+    claims.extend(device.map(|key| ("device_key".to_owned(), json!(key))));
     Value::Object(claims)
 }
 

@@ -13,15 +13,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use userpool::domain::app_client::AppClient;
 use userpool::domain::decision::{Aggregate, replay};
+use userpool::domain::device::Device;
 use userpool::domain::group::Group;
 use userpool::domain::ids::StreamId;
 use userpool::domain::time::Timestamp;
 use userpool::domain::user::User;
 use userpool::domain::user_pool::UserPool;
 use userpool::proto::events::{
-    AppClientEvent, DeveloperActivity, GroupEvent, ServiceAccountActivity, UserActivity, UserEvent, UserPoolEvent,
-    app_client_event, developer_activity, group_event, service_account_activity, user_activity, user_event,
-    user_pool_event,
+    AppClientEvent, DeveloperActivity, DeviceEvent, GroupEvent, ServiceAccountActivity, UserActivity, UserEvent,
+    UserPoolEvent, app_client_event, developer_activity, device_event, group_event, service_account_activity,
+    user_activity, user_event, user_pool_event,
 };
 use userpool::proto::{EVENT_TYPES, EventPayload, EventType, descriptor_pool};
 
@@ -31,6 +32,7 @@ macro_rules! of_aggregate {
         match $kind.rsplit_once('.') {
             Some(("user_pool", _)) => $then!(user_pool_event::Event, UserPoolEvent, event),
             Some(("app_client", _)) => $then!(app_client_event::Event, AppClientEvent, event),
+            Some(("device", _)) => $then!(device_event::Event, DeviceEvent, event),
             Some(("group", _)) => $then!(group_event::Event, GroupEvent, event),
             // Types of facts about a user look like those of the user's events.
             Some(("user", field)) if is_field_of("UserEvent", field) => $then!(user_event::Event, UserEvent, event),
@@ -241,6 +243,9 @@ fn state_after<A: Aggregate + Serialize>(kinds: &[String], stream: &StreamId, va
     serde_json::to_value(state.expect("it lives")).expect("a state can be written")
 }
 
+/// Events after which there is no state.
+const ENDS: [&str; 2] = [".deleted", ".forgotten"];
+
 fn check_state<A: Aggregate + Serialize>(message: &str, prefix: &str, stream: &StreamId, variant: &str) {
     let name = format!("{prefix}.r{}{variant}", A::REVISION);
     let path = folder("states").join(format!("{name}.json"));
@@ -254,7 +259,8 @@ fn check_state<A: Aggregate + Serialize>(message: &str, prefix: &str, stream: &S
     }
     let message = events_message(message);
     let types = message.fields().map(|field| format!("{prefix}.{}", field.name()));
-    let new: Vec<_> = types.filter(|kind| !kind.ends_with(".deleted") && !events.contains(kind)).collect();
+    let is_end = |kind: &str| ENDS.iter().any(|end| kind.ends_with(end));
+    let new: Vec<_> = types.filter(|kind| !is_end(kind) && !events.contains(kind)).collect();
     if new.is_empty() {
         return;
     }
@@ -271,6 +277,8 @@ fn the_same_events_yield_the_same_state_unless_the_revision_says_otherwise() {
     let client = StreamId::new("clients/abcdefghijklmnopqrstuvwxyz");
     check_state::<UserPool>("UserPoolEvent", "user_pool", &StreamId::pool(), "");
     check_state::<AppClient>("AppClientEvent", "app_client", &client, "");
+    let device = StreamId::new("devices/00000000-0000-4000-8000-000000000003");
+    check_state::<Device>("DeviceEvent", "device", &device, "");
     check_state::<Group>("GroupEvent", "group", &group, "");
     check_state::<User>("UserEvent", "user", &sub, "");
     check_state::<User>("UserEvent", "user", &sub, ".erased");

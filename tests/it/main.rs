@@ -21,6 +21,8 @@ mod confirm_by_link;
 mod console;
 mod contract;
 mod dev_command;
+mod device;
+mod device_proof;
 mod disabled_users;
 mod documents;
 mod erasure;

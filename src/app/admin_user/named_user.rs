@@ -7,7 +7,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user::codes::SentCode;
 use crate::store::cache::PoolView;
-use crate::store::loaded::LoadedUser;
+use crate::store::loaded::{LoadedUser, UsedDevice};
 use crate::store::read::Wanted;
 
 /// A user that an administrator named.
@@ -18,6 +18,8 @@ pub struct NamedUser {
     pub user: LoadedUser,
     /// The user's code for the purpose in `Wanted`, if there is one.
     pub code: Option<SentCode>,
+    /// The device in `Wanted`, if it exists, whoever it belongs to.
+    pub device: Option<UsedDevice>,
 }
 
 /// Finds the user of a pool, or answers that there is none.
@@ -37,5 +39,5 @@ pub async fn named_user_with(
     let name = app.store.pool_hint(&pool_id).await?.name_rules.normalise(username);
     let found = app.store.read(&pool_id, None, Wanted { name: Some(&name), ..wanted }).await?;
     let user = found.user.ok_or_else(Error::no_such_user)?;
-    Ok(NamedUser { pool: found.pool, user, code: found.code })
+    Ok(NamedUser { pool: found.pool, user, code: found.code, device: found.device })
 }

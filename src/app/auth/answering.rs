@@ -14,7 +14,7 @@ use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::required_parameter;
 use crate::domain::auth::session::{Answer, ChallengeSession};
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::NameRules;
@@ -53,6 +53,14 @@ impl<'a> Response<'a> {
     /// A member of the responses that the challenge requires.
     pub fn required(&self, name: &'static str) -> Result<&'a str, Error> {
         required_parameter(self.responses, name)
+    }
+
+    /// The device that the caller names now, or has named in an earlier step of this sign-in.
+    pub fn device(&self, session: Option<&ChallengeSession>) -> Option<DeviceId> {
+        match self.responses.get("DEVICE_KEY") {
+            Some(key) => DeviceId::of_key(&self.pool_id, key),
+            None => session.and_then(|session| session.device),
+        }
     }
 
     /// The proof that the client knows its secret.
@@ -114,6 +122,7 @@ impl<'a> Answering<'a> {
             sub: self.session.as_ref().map(|session| session.sub),
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
+            device: self.response.device(self.session.as_ref()),
             groups: true,
             ..wanted
         };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::app::whence::Server;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::session::ChallengeSession;
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::store::metadata::Origin;
 
 /// A flow as the caller asked for it.
@@ -24,4 +24,15 @@ pub struct Asked<'a> {
     pub parameters: &'a BTreeMap<String, String>,
     /// The challenge whose answer begins the flow with a chosen factor; absent if the flow begins the sign-in.
     pub continues: Option<ChallengeSession>,
+}
+
+impl Asked<'_> {
+    /// The device that the caller names, or has named where the sign-in began; `None` as well if the key is none of this
+    /// pool.
+    pub fn device(&self) -> Option<DeviceId> {
+        match self.parameters.get("DEVICE_KEY") {
+            Some(key) => DeviceId::of_key(&self.pool_id, key),
+            None => self.continues.as_ref().and_then(|session| session.device),
+        }
+    }
 }

@@ -1,19 +1,24 @@
-//! The end of every sign-in: starts a session, resets the count of wrong guesses, remembers the network, records the
-//! sign-in, issues tokens.
+//! The end of every sign-in: starts a session, binds it to a device, resets the count of wrong guesses, remembers the
+//! network, records the sign-in, issues tokens.
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::Step;
 use crate::app::auth::tokens::first_tokens;
+use crate::app::device::sealed::Vault;
 use crate::app::{App, Failure};
+use crate::domain::auth::binding::{Binding, Bound};
 use crate::domain::auth::session::Session;
+use crate::domain::device::LEVEL;
+use crate::domain::ids::{DeviceId, UserPoolId};
 use crate::domain::user::User;
 use crate::proto::events::UserSignedIn;
 use crate::proto::events::user_activity::Activity;
+use crate::proto::v1::{AuthenticationResultType, NewDeviceMetadataType};
 use crate::store::commit::OperationalRow;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::Failures;
-use crate::store::sign_in::Accepted;
+use crate::store::sign_in::{Accepted, UsedBy};
 
 /// Ends a sign-in of a user, who is in the state `after` since its last step.
 ///
@@ -26,7 +31,8 @@ pub async fn finish<Response: AuthResponse>(
     Step { proofs, answered }: Step<'_>,
 ) -> Result<Response, Failure> {
     let SignIn { found, client, at, .. } = sign_in;
-    let session = Session::begin(app.random.event_id(at), &client.state, after, at);
+    let binding = binding(app, &sign_in);
+    let session = Session::begin(app.random.event_id(at), &client.state, after, binding, at);
     let fact = Activity::SignedIn(UserSignedIn {
         client_id: client.state.client_id.to_string(),
         auth_flow: sign_in.flow.name().to_owned(),
@@ -34,8 +40,9 @@ pub async fn finish<Response: AuthResponse>(
         second_factor: proofs.second_factor.map_or(0, |factor| factor.recorded().into()),
     });
     let tokens = first_tokens(app, sign_in.pool(), &client.state, after, &found.groups, &session, at)?;
+    let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };
     let response = Response::from(Answer::Tokens(Box::new(tokens)));
-    let network = sign_in.whence.to_remember(found.familiar_since, at);
+    let (network, device) = (sign_in.whence.to_remember(found.familiar_since, at), used(app, &sign_in, user, binding));
     let Some(answered) = answered else {
         let accepted = Accepted {
             user,
@@ -43,6 +50,7 @@ pub async fn finish<Response: AuthResponse>(
             attempts: found.attempts,
             is_counted_by_name: found.attempts_by_name.is_some(),
             network,
+            device,
             fact: &fact,
         };
         app.store.accept_sign_in(sign_in.attempt(), accepted, &response).await?;
@@ -56,10 +64,45 @@ pub async fn finish<Response: AuthResponse>(
         version: found.attempts.map_or(0, |attempts| attempts.version),
     };
     let remembered = network.map(|network| OperationalRow::NetworkFamiliar { sub, network: network.to_vec() });
+    let used = device.map(|UsedBy { id: device, version, address }| OperationalRow::DeviceUsed {
+        sub,
+        device,
+        version: Some(version),
+        address,
+    });
     let commit = answered
         .commit(&sign_in)
+        .operational(used)
         .operational([OperationalRow::SessionBegun(session), forgotten])
         .operational(remembered);
     let decision = answered.decision.map(|()| response).with_activity([fact]);
     app.store.settle(commit.decided(user, decision)).await
+}
+
+/// The device that the sign-in is bound to.
+fn binding(app: &App, sign_in: &SignIn<'_>) -> Binding {
+    Binding::of(Bound {
+        pool: &sign_in.pool().state,
+        flow: sign_in.flow,
+        known: sign_in.device().map(|device| &device.state),
+        new: DeviceId(app.random.uuid()),
+        confirmable: app.store.may_write_events_of(LEVEL),
+    })
+}
+
+/// What the app needs in order to confirm a new device.
+fn metadata(pool: &UserPoolId, binding: Binding) -> Option<NewDeviceMetadataType> {
+    binding.new_device().map(|device| NewDeviceMetadataType {
+        device_key: Some(device.key(pool)),
+        device_group_key: Some(pool.device_group_key()),
+    })
+}
+
+/// The use of the device that the user had before.
+fn used(app: &App, sign_in: &SignIn<'_>, user: &LoadedUser, binding: Binding) -> Option<UsedBy> {
+    let device = sign_in.device().filter(|device| binding == Binding::Known(device.state.id))?;
+    let id = device.state.id;
+    let vault = Vault { pool: &sign_in.pool().id, device: id, key: &user.key };
+    let address = sign_in.whence.address.map(|address| vault.seal_address(app, address));
+    Some(UsedBy { id, version: device.version, address })
 }

@@ -4,7 +4,7 @@ use crate::app::auth::flows::refresh::{Proof, Refreshing, by_token};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, DeviceId};
 use crate::proto::v1::{GetTokensFromRefreshTokenRequest, GetTokensFromRefreshTokenResponse};
 
 /// New tokens for a refresh token, and a new refresh token if the client rotates them.
@@ -20,6 +20,7 @@ pub async fn get_tokens_from_refresh_token(
         client_id: &client_id,
         token: request.refresh_token(),
         proof: Proof::Secret(request.client_secret.as_deref()),
+        device: request.device_key.as_deref().and_then(|key| DeviceId::of_key(&pool_id, key)),
     };
     let tokens = by_token(app, caller, &refreshing).await;
     // The operation has no "password reset required": a token of such a user is answered as not authorized.

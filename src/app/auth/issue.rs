@@ -22,10 +22,10 @@ use crate::store::commit::OperationalRow;
 use crate::store::read::Wanted;
 use crate::tokens::challenge_token;
 
-/// Only a flow asks for a first proof.
+/// Only a flow asks for a first proof, and only the answer to DEVICE_SRP_AUTH for the proof of a device.
 #[derive(Debug, thiserror::Error)]
-#[error("a step asked for a first proof")]
-struct FirstProof;
+#[error("a step asked for a proof that no step can ask for")]
+struct NotOfAStep;
 
 /// A challenge that was issued, and what is written for it.
 pub struct Issued {
@@ -56,7 +56,9 @@ pub async fn issue(
         ChallengeName::SelectChallenge
         | ChallengeName::Password
         | ChallengeName::PasswordSrp
-        | ChallengeName::PasswordVerifier => return Err(Error::internal(FirstProof).into()),
+        | ChallengeName::PasswordVerifier
+        | ChallengeName::DevicePasswordVerifier => return Err(Error::internal(NotOfAStep).into()),
+        ChallengeName::DeviceSrpAuth => (device_parameters(sign_in, user), None),
         ChallengeName::NewPasswordRequired => (choose_new_password::parameters(&pool.state, client, user), None),
         ChallengeName::SmsMfa => send_code(app, sign_in, user, Medium::Sms).await?,
         ChallengeName::EmailOtp => send_code(app, sign_in, user, Medium::Email).await?,
@@ -79,6 +81,7 @@ pub async fn issue(
         proofs,
         told: sign_in.told,
         exchange: None,
+        device: sign_in.device().map(|device| device.state.id),
         expires_at: expires_at(client, sign_in.at),
     };
     let session = challenge_token::seal(&pool.id, &pool.keys, &session, &app.random)?;
@@ -137,4 +140,11 @@ async fn send_code(
         ("CODE_DELIVERY_DESTINATION", message::mask(medium, address)),
     ];
     Ok((parameters(user, told), Some(Sent { decision: decision.with_messages([message]), rows })))
+}
+
+/// Which device is to prove itself, and whose it is.
+fn device_parameters(sign_in: SignIn<'_>, user: &User) -> BTreeMap<String, String> {
+    let device = sign_in.device().map(|device| ("DEVICE_KEY", device.state.id.key(&sign_in.pool().id)));
+    let parameters = device.into_iter().chain([("USERNAME", user.username().to_owned())]);
+    parameters.map(|(name, value)| (name.to_owned(), value)).collect()
 }

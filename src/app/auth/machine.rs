@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::app::auth::answer::{Answer, AuthResponse};
+use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::answering::guesses_in;
 use crate::app::auth::finish::finish;
 use crate::app::auth::issue::{Issued, issue};
@@ -13,15 +13,16 @@ use crate::app::codes::Tried;
 use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
+use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::factor::password::Guess;
-use crate::domain::auth::factor::{code, software_token};
+use crate::domain::auth::factor::{code, device, software_token};
 use crate::domain::auth::refusal::Refusal;
 use crate::domain::auth::second_proof::{SecondProof, no_factor};
 use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::Sub;
+use crate::domain::ids::{DeviceId, Sub};
 use crate::domain::lockout::Hearing;
 use crate::domain::message::Medium;
 use crate::domain::rate::{Limited, RateKind};
@@ -105,11 +106,15 @@ pub async fn advance<Response: AuthResponse>(
         Next::Challenge(name) => name,
     };
     let Issued { challenge, sent } = issue(app, sign_in, &after, step.proofs, name).await?;
+    let awaited = awaited(&sign_in, &challenge);
     let response = Response::from(Answer::Challenge(challenge));
     let (commit, decision) = match (step.answered, sent) {
         (None, None) => {
             caller.is_answered_about(user);
             app.store.assert_heard(sign_in.attempt(), user, sign_in.found.attempts).await?;
+            if let Some((device, token)) = awaited {
+                app.store.await_device(&sign_in.pool().id, device, token).await?;
+            }
             return Ok(response);
         }
         // The proof is asserted by the commit that sends the code.
@@ -119,6 +124,7 @@ pub async fn advance<Response: AuthResponse>(
             (answered.commit(&sign_in).operational(sent.rows), answered.decision.then(sent.decision))
         }
     };
+    let commit = commit.operational(awaited.map(|(device, token)| OperationalRow::DeviceAwaited { device, token }));
     app.store.settle(commit.decided(user, decision.map(|()| response))).await
 }
 
@@ -139,6 +145,33 @@ fn heard(sign_in: &SignIn<'_>, user: &LoadedUser) -> Commit {
             expires_at,
         }))
         .operational(sign_in.limited.cloned().map(OperationalRow::RateAsserted))
+}
+
+/// The challenge token that is left with the device, if a device has to prove itself: some apps do not send it back.
+fn awaited(sign_in: &SignIn<'_>, challenge: &Challenge) -> Option<(DeviceId, String)> {
+    let device = sign_in.device().filter(|_| challenge.name == ChallengeName::DeviceSrpAuth)?;
+    challenge.session.clone().map(|token| (device.state.id, token))
+}
+
+/// Continues after the proof of a device, which is right or wrong.
+pub async fn hear_device<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    user: &LoadedUser,
+    (proofs, is_right): (Proofs, bool),
+) -> Result<Response, Failure> {
+    let proof = device::Proof {
+        account: sign_in.account(&user.state),
+        flow: sign_in.flow,
+        attempts: sign_in.found.attempts.map(|attempts| attempts.attempts),
+        attempts_by_name: sign_in.found.attempts_by_name,
+        at: sign_in.at,
+    };
+    match proof.judge(is_right) {
+        Ok(()) => advance(app, caller, sign_in, user, Step { proofs, answered: None }).await,
+        Err(refusal) => refuse(app, sign_in, user.state.sub, *refusal).await,
+    }
 }
 
 fn guess<'a>(sign_in: &SignIn<'a>) -> Guess<'a> {

@@ -70,6 +70,7 @@ impl<'a> Named<'a> {
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
+            device: self.asked.device(),
             groups: true,
             ..Wanted::default()
         };
@@ -134,6 +135,7 @@ impl<'a> Named<'a> {
             proofs: Proofs::default(),
             told: sign_in.told,
             exchange,
+            device: self.asked.device(),
             expires_at: expires_at(client, sign_in.at),
         }
     }

@@ -9,6 +9,7 @@ use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::store::cache::{ClientView, PoolView};
+use crate::store::loaded::LoadedDevice;
 use crate::store::metadata::Origin;
 use crate::store::read::{Failures, Snapshot};
 use crate::store::sign_in::Attempt;
@@ -43,9 +44,17 @@ impl<'a> SignIn<'a> {
         &self.found.pool
     }
 
+    /// The device that the caller names, if it is one of the user's. Any other is as if none were named.
+    pub fn device(&self) -> Option<&'a LoadedDevice> {
+        let user = self.found.user.as_ref()?;
+        let device = self.found.device.as_ref().map(|used| &used.device)?;
+        (device.state.sub == user.state.sub && self.flow.knows_devices()).then_some(device)
+    }
+
     /// The account, with the user in the given state.
     pub fn account(&self, user: &'a User) -> Account<'a> {
-        Account { pool: &self.pool().state, client: &self.client.state, user }
+        let device = self.device().map(|device| &device.state);
+        Account { pool: &self.pool().state, client: &self.client.state, user, device }
     }
 
     /// Pool and keys for what is written about the attempt without a commit.

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::ClientId;
+use crate::domain::ids::{ClientId, DeviceId};
 use crate::domain::rate::Arrival;
 use crate::domain::user::UserStatus;
 use crate::domain::user::codes::SentCode;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
-use crate::store::loaded::LoadedUser;
+use crate::store::loaded::{LoadedUser, UsedDevice};
 use crate::store::metadata::{ActorKind, Origin};
 use crate::store::read::{VersionedAttempts, Wanted};
 use crate::tokens::access_token::AccessToken;
@@ -31,6 +31,10 @@ pub struct SignedIn {
     pub client_id: ClientId,
     /// The session that the token belongs to.
     pub session: Uuid,
+    /// The device of that session.
+    pub session_device: Option<DeviceId>,
+    /// The device in `Wanted`, if it exists, whoever it belongs to.
+    pub device: Option<UsedDevice>,
     /// The user's code for the purpose in `Wanted`, if there is one.
     pub code: Option<SentCode>,
     /// The count of wrong passwords, if `Wanted` asks for it.
@@ -93,6 +97,8 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
         user,
         client_id: token.client_id.clone(),
         session: token.session,
+        session_device: session.device,
+        device: found.device,
         code: found.code,
         attempts: found.attempts,
         arrival: found.arrival,

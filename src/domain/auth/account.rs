@@ -1,19 +1,29 @@
 //! The account that signs in, and whether its state allows a sign-in.
 
 use crate::domain::app_client::AppClient;
+use crate::domain::device::{Device, Tracking};
 use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::SignInRefusal;
 
-/// A user who signs in, with their pool and the client that they use.
+/// A user who signs in, with their pool, the client that they use, and the device of theirs that they name.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Account<'a> {
     pub pool: &'a UserPool,
     pub client: &'a AppClient,
     pub user: &'a User,
+    pub device: Option<&'a Device>,
+}
+
+impl<'a> Account<'a> {
+    /// The device that proves itself at this sign-in, in place of a second factor.
+    pub fn proving_device(&self) -> Option<&'a Device> {
+        let asks = Tracking::of(self.pool).is_some_and(|tracking| tracking.proves_itself);
+        self.device.filter(|device| asks && device.can_prove_itself())
+    }
 }
 
 /// Whether the account's state allows a sign-in, once the user has proved who they are.

@@ -23,6 +23,12 @@ pub enum ChallengeName {
     /// The password is temporary: the user must choose a new one.
     #[serde(rename = "NEW_PASSWORD_REQUIRED")]
     NewPasswordRequired,
+    /// The remembered device that was named begins to prove itself.
+    #[serde(rename = "DEVICE_SRP_AUTH")]
+    DeviceSrpAuth,
+    /// The device must prove by SRP that it knows its password.
+    #[serde(rename = "DEVICE_PASSWORD_VERIFIER")]
+    DevicePasswordVerifier,
     /// The user is sent an SMS with a code.
     #[serde(rename = "SMS_MFA")]
     SmsMfa,
@@ -49,6 +55,8 @@ impl ChallengeName {
             "PASSWORD_SRP" => Ok(Self::PasswordSrp),
             "PASSWORD_VERIFIER" => Ok(Self::PasswordVerifier),
             "NEW_PASSWORD_REQUIRED" => Ok(Self::NewPasswordRequired),
+            "DEVICE_SRP_AUTH" => Ok(Self::DeviceSrpAuth),
+            "DEVICE_PASSWORD_VERIFIER" => Ok(Self::DevicePasswordVerifier),
             "SMS_MFA" => Ok(Self::SmsMfa),
             "EMAIL_OTP" => Ok(Self::EmailOtp),
             "SOFTWARE_TOKEN_MFA" => Ok(Self::SoftwareTokenMfa),
@@ -68,6 +76,8 @@ impl ChallengeName {
             Self::PasswordSrp => "PASSWORD_SRP",
             Self::PasswordVerifier => "PASSWORD_VERIFIER",
             Self::NewPasswordRequired => "NEW_PASSWORD_REQUIRED",
+            Self::DeviceSrpAuth => "DEVICE_SRP_AUTH",
+            Self::DevicePasswordVerifier => "DEVICE_PASSWORD_VERIFIER",
             Self::SmsMfa => "SMS_MFA",
             Self::EmailOtp => "EMAIL_OTP",
             Self::SoftwareTokenMfa => "SOFTWARE_TOKEN_MFA",

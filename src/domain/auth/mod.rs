@@ -7,7 +7,9 @@
 //! [`session::Proofs`] of the sign-in; the next step follows from them and the account alone ([`steps::next`]).
 
 pub mod account;
+pub mod binding;
 pub mod challenge;
+pub mod device_secret;
 pub mod factor;
 pub mod first_factor;
 pub mod refresh;
@@ -64,6 +66,11 @@ impl AuthFlow {
             "ADMIN_USER_PASSWORD_AUTH" | "ADMIN_NO_SRP_AUTH" => Ok(Self::AdminUserPassword),
             other => Self::of_initiate_auth(other),
         }
+    }
+
+    /// Whether the flow takes part in the tracking of devices. As in Cognito, a trusted server's password flow does not.
+    pub fn knows_devices(self) -> bool {
+        self != Self::AdminUserPassword
     }
 
     /// Cognito's name of the flow.

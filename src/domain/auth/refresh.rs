@@ -8,6 +8,7 @@
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
 use crate::domain::error::Error;
+use crate::domain::ids::DeviceId;
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
 
@@ -22,6 +23,19 @@ pub struct RefreshableSession {
     pub counter: i32,
     /// When the token before it was replaced; the grace period starts then.
     pub replaced_at: Option<Timestamp>,
+    /// The device that it is bound to.
+    pub device: Option<DeviceId>,
+    /// Whether it can be refreshed at all.
+    pub is_refreshable: bool,
+}
+
+/// What is presented in order to refresh.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented {
+    /// The number of the refresh token in its session.
+    pub counter: i32,
+    /// The device that the caller names.
+    pub device: Option<DeviceId>,
 }
 
 /// The result of presenting a refresh token.
@@ -43,14 +57,23 @@ pub fn is_permitted(client: &AppClient) -> bool {
     client.rotation_grace().is_some() || client.allows(AuthFlow::RefreshToken.name())
 }
 
-/// Decides the result of the `presented`-th refresh token of a session.
+/// The refusal of a text that is no refresh token of the client, or of a token without its device.
+pub fn invalid() -> Error {
+    Error::not_authorized("Invalid Refresh Token")
+}
+
+/// Decides the result of presenting a refresh token of a session.
 pub fn refresh(
     client: &AppClient,
     user: &User,
     session: &RefreshableSession,
-    presented: i32,
+    presented: Presented,
     at: Timestamp,
 ) -> Result<Refresh, Error> {
+    // Whoever has only copied the token does not get as far as to end the session.
+    if !session.is_refreshable || session.device.is_some() && session.device != presented.device {
+        return Err(invalid());
+    }
     if at >= session.expires_at {
         return Err(Error::not_authorized("Refresh Token has expired"));
     }
@@ -66,6 +89,7 @@ pub fn refresh(
         return Err(Error::not_authorized("Refresh Token has been revoked"));
     }
     let grace = client.rotation_grace();
+    let presented = presented.counter;
     if presented == session.counter {
         return Ok(if grace.is_some() { Refresh::Rotated } else { Refresh::Kept });
     }
@@ -109,6 +133,8 @@ mod tests {
             expires_at: Timestamp(0).plus_seconds(1_000),
             counter,
             replaced_at: replaced_at.map(|seconds| Timestamp(0).plus_seconds(seconds)),
+            device: None,
+            is_refreshable: true,
         }
     }
 
@@ -116,6 +142,7 @@ mod tests {
     fn a_token_is_kept_rotated_repeated_within_the_grace_period_or_ends_its_session() {
         let at = |seconds| Timestamp(0).plus_seconds(seconds);
         let outcome = |client: &AppClient, session: RefreshableSession, presented, seconds| {
+            let presented = Presented { counter: presented, device: None };
             refresh(client, &user(), &session, presented, at(seconds)).unwrap()
         };
         assert_eq!(outcome(&client(None), session(0, None), 0, 10), Refresh::Kept);
@@ -124,6 +151,29 @@ mod tests {
         assert_eq!(outcome(&client(Some(10)), session(1, Some(100)), 0, 111), Refresh::Reused);
         assert_eq!(outcome(&client(Some(0)), session(1, Some(100)), 0, 101), Refresh::Reused);
         assert_eq!(outcome(&client(Some(60)), session(2, Some(100)), 0, 101), Refresh::Reused);
+    }
+
+    #[test]
+    fn a_session_with_a_device_is_refreshed_with_it_alone() {
+        let [own, other] = [1, 2].map(|id| DeviceId(uuid::Uuid::from_u128(id)));
+        let refreshed = |session: RefreshableSession, counter, device| {
+            let presented = Presented { counter, device };
+            refresh(&client(Some(0)), &user(), &session, presented, Timestamp(0).plus_seconds(101))
+        };
+        let bound = RefreshableSession { device: Some(own), ..session(1, Some(100)) };
+        assert_eq!(refreshed(bound, 1, Some(own)).unwrap(), Refresh::Rotated);
+        assert_eq!(refreshed(bound, 0, Some(own)).unwrap(), Refresh::Reused);
+        for (counter, device) in [(1, None), (1, Some(other)), (0, None), (0, Some(other))] {
+            assert_eq!(refreshed(bound, counter, device).unwrap_err().message, "Invalid Refresh Token");
+        }
+        // A session without a device asks for none.
+        for device in [None, Some(other)] {
+            assert_eq!(refreshed(session(1, Some(100)), 1, device).unwrap(), Refresh::Rotated);
+        }
+        let by_server = RefreshableSession { is_refreshable: false, ..session(1, Some(100)) };
+        for device in [None, Some(own)] {
+            assert_eq!(refreshed(by_server, 1, device).unwrap_err().message, "Invalid Refresh Token");
+        }
     }
 
     #[test]
@@ -143,7 +193,8 @@ mod tests {
     #[test]
     fn expired_and_revoked_tokens_and_disabled_users_are_refused() {
         let message = |user: &User, session: &RefreshableSession, seconds| {
-            refresh(&client(None), user, session, 0, Timestamp(0).plus_seconds(seconds)).unwrap_err().message
+            let presented = Presented { counter: 0, device: None };
+            refresh(&client(None), user, session, presented, Timestamp(0).plus_seconds(seconds)).unwrap_err().message
         };
         assert_eq!(message(&user(), &session(0, None), 1_000), "Refresh Token has expired");
         let signed_out = User { token_generation: 2, ..user() };

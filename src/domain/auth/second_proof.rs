@@ -123,7 +123,7 @@ mod tests {
         let client =
             client(pool, CreateUserPoolClientRequest { prevent_user_existence_errors: hiding, ..Default::default() });
         let mut guess = SecondProof {
-            account: Account { pool, client: &client, user },
+            account: Account { pool, client: &client, user, device: None },
             flow: AuthFlow::UserPassword,
             factor: SecondFactor::SoftwareToken,
             attempts: Some(Attempts { failures: 3, last_at: at(90), locked_until: None }),

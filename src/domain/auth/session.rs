@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::binding::Binding;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, PasswordId, Sub};
+use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -26,6 +27,9 @@ pub struct Proofs {
     /// The second factor that the user chose to prove. It proves nothing, but decides what is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen_factor: Option<SecondFactor>,
+    /// The device that has proved itself.
+    #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
 }
 
 impl Proofs {
@@ -44,6 +48,12 @@ impl Proofs {
     /// The same proofs, after the choice of this second factor.
     pub fn with_chosen_factor(mut self, factor: SecondFactor) -> Self {
         self.chosen_factor = Some(factor);
+        self
+    }
+
+    /// The same proofs with this device.
+    pub fn with_device(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
         self
     }
 
@@ -88,6 +98,9 @@ pub struct ChallengeSession {
     /// The exchange of a challenge by SRP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// The user's device that the caller has named. Whether it proves itself is another matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     /// When the session stops accepting an answer.
     pub expires_at: Timestamp,
 }
@@ -184,11 +197,15 @@ pub struct Session {
     pub refresh_counter: i32,
     /// When the previous refresh token was replaced; `None` before the first rotation.
     pub replaced_at: Option<Timestamp>,
+    /// The device that the user signed in with, or whose key the sign-in gave out: whoever refreshes must name it.
+    pub device: Option<DeviceId>,
+    /// Whether it can be refreshed. A sign-in by a trusted server can't, where devices are tracked.
+    pub is_refreshable: bool,
 }
 
 impl Session {
-    /// Begins a session of a user through a client.
-    pub fn begin(event_id: Uuid, client: &AppClient, user: &User, at: Timestamp) -> Self {
+    /// Begins a session of a user through a client, bound to a device.
+    pub fn begin(event_id: Uuid, client: &AppClient, user: &User, binding: Binding, at: Timestamp) -> Self {
         Self {
             event_id,
             sub: user.sub,
@@ -198,6 +215,8 @@ impl Session {
             expires_at: at.plus_seconds(client.lifetimes().refresh),
             refresh_counter: 0,
             replaced_at: None,
+            device: binding.device(),
+            is_refreshable: binding != Binding::ByServer,
         }
     }
 }
@@ -219,6 +238,7 @@ mod tests {
             proofs: Proofs::default().with_password(Some(PASSWORD)),
             told: Some(Sub(Uuid::from_u128(7))),
             exchange: None,
+            device: None,
             expires_at: at(180),
         }
     }
@@ -272,8 +292,13 @@ mod tests {
         assert_eq!(written["password_id"], Uuid::from_u128(2).to_string());
         assert_eq!(serde_json::from_value::<ChallengeSession>(written).unwrap(), session());
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
-        let written = serde_json::to_string(&unproved).unwrap();
-        assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), unproved);
+        let device = DeviceId(Uuid::from_u128(3));
+        let with_device = ChallengeSession { device: Some(device), ..session() };
+        let proved = ChallengeSession { proofs: session().proofs.with_device(device), ..with_device.clone() };
+        for session in [unproved, with_device, proved] {
+            let written = serde_json::to_string(&session).unwrap();
+            assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), session);
+        }
         let proofs =
             session().proofs.with_chosen_factor(SecondFactor::Sms).with_second_factor(SecondFactor::SoftwareToken);
         let factors = ChallengeSession { challenge: ChallengeName::MfaSetup, proofs, ..session() };

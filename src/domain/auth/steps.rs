@@ -6,8 +6,10 @@
 //!                       └── otherwise ──▶ first factor proved ◀─────────────────────────────────┘
 //!                                           │
 //!     ┌── nothing more is asked ────────────┤
-//!     │                                     ├── one factor, or a preferred one ──▶ SMS_MFA, EMAIL_OTP or
-//!     │                                     │                                      SOFTWARE_TOKEN_MFA ──▶ proved ──┐
+//!     │                                     ├── a remembered device is named ──▶ DEVICE_SRP_AUTH ──▶
+//!     │                                     │       DEVICE_PASSWORD_VERIFIER ──▶ the device is proved ─────────────┐
+//!     │                                     ├── one factor, or a preferred one ──▶ SMS_MFA, EMAIL_OTP or           │
+//!     │                                     │                                      SOFTWARE_TOKEN_MFA ──▶ proved ──┤
 //!     │                                     ├── several ──▶ SELECT_MFA_TYPE ──▶ the chosen one, as above           │
 //!     │                                     └── none, and one is required ──▶ MFA_SETUP ──▶ set up ────────────────┤
 //!     ▼                                                                                                            │
@@ -50,6 +52,12 @@ fn after_first_factor(proofs: &Proofs, account: Account<'_>) -> Next {
     if proofs.second_factor.is_some() {
         return Next::Tokens;
     }
+    // A remembered device proves itself in place of a second factor.
+    match account.proving_device() {
+        Some(device) if proofs.device == Some(device.id) => return Next::Tokens,
+        Some(_) => return Next::Challenge(ChallengeName::DeviceSrpAuth),
+        None => {}
+    }
     match account.user.demand(account.pool, proofs.chosen_factor) {
         Demand::Nothing => Next::Tokens,
         Demand::Factor(factor) => Next::Challenge(ChallengeName::asking_for(factor)),
@@ -63,18 +71,66 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::PasswordId;
-    use crate::domain::testing::{client, confirmed, invited, pool, signed_up, user};
+    use crate::domain::device::Device;
+    use crate::domain::device::tests::{PHONE, confirmed as confirmed_device, device, tracking};
+    use crate::domain::ids::{DeviceId, PasswordId};
+    use crate::domain::testing::{JANE, client, confirmed, invited, pool, signed_up, user};
     use crate::domain::user::User;
+    use crate::domain::user_pool::UserPool;
 
     fn password() -> Proofs {
         Proofs::default().with_password(Some(PasswordId(Uuid::from_u128(1))))
     }
 
     fn after(proofs: Proofs, user: &User) -> Result<Next, NothingProved> {
-        let pool = pool(Default::default());
-        let client = client(&pool, Default::default());
-        next(&proofs, Account { pool: &pool, client: &client, user })
+        after_in(&pool(Default::default()), proofs, user, None)
+    }
+
+    fn after_in(pool: &UserPool, proofs: Proofs, user: &User, device: Option<&Device>) -> Result<Next, NothingProved> {
+        let client = client(pool, Default::default());
+        next(&proofs, Account { pool, client: &client, user, device })
+    }
+
+    #[test]
+    fn a_remembered_device_proves_itself_where_the_pool_asks_for_it() {
+        let password = password();
+        let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
+        let [asks, does_not] = [tracking(false, true), tracking(false, false)];
+        let asked = Ok(Next::Challenge(ChallengeName::DeviceSrpAuth));
+        assert_eq!(after_in(&asks, password, &own, Some(&remembered)), asked);
+        for (pool, device) in [(&asks, None), (&asks, Some(&other)), (&does_not, Some(&remembered))] {
+            assert_eq!(after_in(pool, password, &own, device), Ok(Next::Tokens));
+        }
+        assert_eq!(after_in(&asks, password.with_device(PHONE), &own, Some(&remembered)), Ok(Next::Tokens));
+        let elsewhere = password.with_device(DeviceId(Uuid::from_u128(9)));
+        assert_eq!(after_in(&asks, elsewhere, &own, Some(&remembered)), asked, "another device was proved");
+        let invited = user(&[invited("jane", &[])]);
+        let first = Ok(Next::Challenge(ChallengeName::NewPasswordRequired));
+        assert_eq!(after_in(&asks, password, &invited, Some(&remembered)), first);
+        // A device alone signs nobody in.
+        assert_eq!(after_in(&asks, Proofs::default().with_device(PHONE), &own, Some(&remembered)), Err(NothingProved));
+    }
+
+    #[test]
+    fn a_remembered_device_takes_the_place_of_a_second_factor() {
+        use crate::domain::second_factor::SecondFactor::SoftwareToken;
+        let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
+        let asked = |proves_itself, proofs, device| {
+            let mut pool = crate::domain::testing::with_software_tokens("ON");
+            pool.settings.device_configuration = tracking(false, proves_itself).settings.device_configuration;
+            after_in(&pool, proofs, &own, device).unwrap()
+        };
+        let (device, factor) = (ChallengeName::DeviceSrpAuth, Next::Challenge(ChallengeName::MfaSetup));
+        assert_eq!(asked(true, password(), Some(&remembered)), Next::Challenge(device));
+        assert_eq!(asked(true, password().with_device(PHONE), Some(&remembered)), Next::Tokens);
+        // Without a device, with one that is not remembered any more, or where devices prove nothing.
+        assert_eq!(asked(true, password(), None), factor);
+        assert_eq!(asked(true, password().with_device(PHONE), Some(&other)), factor);
+        assert_eq!(asked(false, password().with_device(PHONE), Some(&remembered)), factor);
+        // Whoever has given a code is not asked for the device as well.
+        assert_eq!(asked(true, password().with_second_factor(SoftwareToken), Some(&remembered)), Next::Tokens);
     }
 
     #[test]
@@ -99,7 +155,9 @@ mod tests {
         let mut pool = crate::domain::testing::with_software_tokens("ON");
         pool.settings.sms_mfa_enabled = Some(true);
         let client = client(&pool, Default::default());
-        let step = |user: &User, proofs: Proofs| next(&proofs, Account { pool: &pool, client: &client, user }).unwrap();
+        let step = |user: &User, proofs: Proofs| {
+            next(&proofs, Account { pool: &pool, client: &client, user, device: None }).unwrap()
+        };
         let jane = user(&[signed_up("jane", &[]), confirmed(&[])]);
         assert_eq!(step(&jane, password()), Next::Challenge(ChallengeName::MfaSetup));
         assert_eq!(step(&jane, password().with_second_factor(SoftwareToken)), Next::Tokens);

@@ -18,12 +18,15 @@ use uuid::Uuid;
 
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
-use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::device::Device;
+use crate::domain::ids::{DeviceId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::message::Message;
+use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
+use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::NameRules;
 use crate::proto::EventPayload;
@@ -34,13 +37,14 @@ use crate::store::error::StoreError;
 use crate::store::keys::{PoolKeys, WrappedKey};
 use crate::store::loaded::LoadedGroup;
 use crate::store::metadata::Origin;
+use crate::store::models::{Model, Modelled};
 use crate::store::seal::DataKey;
 use crate::store::wake::News;
 
 pub use crate::store::models::Counted;
 pub(crate) use rows::{ActivityRow, NewFact};
 use rows::{Pending, Rows, activity_row};
-pub use settle::{New, New as NewClient, New as NewGroup, NewPool, NewUser, Nobody, Settlement, Subject};
+pub use settle::{New, New as NewClient, New as NewGroup, NewPool, NewUser, Nobody, Settlement, Subject, UserDevice};
 pub(crate) use write::append_activity;
 use write::{Failed, Stage};
 
@@ -146,6 +150,18 @@ pub enum OperationalRow {
         /// The network's keyed hash.
         network: Vec<u8>,
     },
+    /// A user has signed in with a device, or has confirmed it. Collides if the device was changed since the decision; a
+    /// forgetting waits, and then finds what the commit has written.
+    DeviceUsed {
+        sub: Sub,
+        device: DeviceId,
+        /// The device's version that the decision saw; `None` if the commit itself confirms it.
+        version: Option<i64>,
+        /// The address that the call came from, sealed under the user's key.
+        address: Option<Sealed>,
+    },
+    /// A sign-in waits for a device to prove itself: its challenge token is left with the device.
+    DeviceAwaited { device: DeviceId, token: String },
     /// Forgets all familiar networks of a user.
     NetworksForgotten(Sub),
     /// Writes nothing, but takes the time of asserting a user, so that an unknown name can't be distinguished by time.
@@ -193,12 +209,29 @@ pub struct Commit {
     at: Timestamp,
     asserted: Vec<(StreamId, i64)>,
     changes: Vec<Box<dyn Pending>>,
-    empty_groups: Vec<GroupId>,
+    unnamed: Vec<Unnamed>,
     counted: Vec<(Counted, u32)>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
     operational: Vec<OperationalRow>,
     answer: Option<Vec<u8>>,
+}
+
+/// Something that ends with a commit and that nothing else may name then.
+#[derive(Debug)]
+struct Unnamed {
+    /// The kind of aggregate that must not name it any more.
+    by: &'static Model,
+    id: Uuid,
+    /// The name of the assertion.
+    what: String,
+}
+
+impl Unnamed {
+    /// A user who is deleted: their devices end in the same commit.
+    fn user(sub: Sub) -> Self {
+        Self { by: Device::MODEL, id: sub.0, what: format!("devices of {}", StreamId::user(sub)) }
+    }
 }
 
 #[derive(Debug)]
@@ -240,7 +273,7 @@ impl Commit {
             at,
             asserted: Vec::new(),
             changes: Vec::new(),
-            empty_groups: Vec::new(),
+            unnamed: Vec::new(),
             counted: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
@@ -273,7 +306,11 @@ impl Commit {
 
     /// Asserts that a group has no members when the commit deletes it.
     pub fn without_members(mut self, group: GroupId) -> Self {
-        self.empty_groups.push(group);
+        self.unnamed.push(Unnamed {
+            by: User::MODEL,
+            id: group.0,
+            what: format!("members of {}", StreamId::group(group)),
+        });
         self
     }
 

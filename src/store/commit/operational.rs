@@ -6,8 +6,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Kept, OperationalRow, Trial};
-use crate::domain::ids::{Sub, UserPoolId};
+use crate::domain::ids::{DeviceId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
+use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
@@ -15,7 +16,7 @@ use crate::domain::user::codes::SentCode;
 use crate::proto::events::CodePurpose;
 use crate::store::error::StoreError;
 use crate::store::keys::WrappedKey;
-use crate::store::{sessions, to_database};
+use crate::store::{devices, sessions, to_database};
 
 /// Writes one row of a commit that was decided at `at`.
 pub(super) async fn write(
@@ -65,6 +66,12 @@ pub(super) async fn write(
             forget_failures(connection, pool, *sub, *told, source, *version).await
         }
         OperationalRow::NetworkFamiliar { sub, network } => know_network(connection, pool, *sub, network, at).await,
+        OperationalRow::DeviceUsed { sub, device, version, address } => {
+            use_device(connection, pool, (*sub, *device), *version, address.as_ref(), at).await
+        }
+        OperationalRow::DeviceAwaited { device, token } => {
+            devices::await_device(connection, pool, *device, token).await
+        }
         OperationalRow::NetworksForgotten(sub) => forget_networks(connection, pool, *sub).await,
         OperationalRow::AsIfUser => {
             nothing(connection, "select version from users where user_pool_id = $1 and sub = $2 for key share", pool)
@@ -267,6 +274,26 @@ async fn know_network(
     Ok(())
 }
 
+async fn use_device(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    (sub, device): (Sub, DeviceId),
+    version: Option<i64>,
+    address: Option<&Sealed>,
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    sqlx::query(USE_DEVICE)
+        .bind(pool.as_str())
+        .bind(device.0)
+        .bind(sub.0)
+        .bind(at)
+        .bind(address.map(|address| &address.0))
+        .bind(version)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 async fn forget_networks(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) -> Result<(), StoreError> {
     sqlx::query("delete from familiar_networks where user_pool_id = $1 and sub = $2")
         .bind(pool.as_str())
@@ -296,6 +323,15 @@ with voided as (
     where $4 and user_pool_id = $1 and sub = $2 and purpose = $3
 )
 delete from sign_in_failures where user_pool_id = $1 and sub = $2 and source in ('familiar', 'strange')";
+
+/// The device's row is locked until the commit is done: a forgetting of the device waits, and then finds the session.
+const USE_DEVICE: &str = "
+with asserted as (
+    select case when $6::bigint is not null then assert_version('devices', $6,
+               (select version from devices where user_pool_id = $1 and device_id = $2 for key share)) end
+)
+insert into device_uses (user_pool_id, device_id, sub, last_at, address) select $1, $2, $3, $4, $5 from asserted
+on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5, awaited = null";
 
 /// Asserts the version of the failures, so that two simultaneous guesses count as two.
 const COUNT_FAILURE: &str = "

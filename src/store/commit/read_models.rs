@@ -3,12 +3,11 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::rows::{Following, Rows};
-use crate::domain::ids::{StreamId, UserPoolId};
-use crate::domain::user::User;
+use crate::domain::ids::UserPoolId;
 use crate::store::error::StoreError;
 use crate::store::models::search::run;
 use crate::store::models::statements::Place;
-use crate::store::models::{Claims, Directory, Modelled};
+use crate::store::models::{Claims, Directory};
 
 /// Releases and claims names, and adds to and removes from directories.
 pub(super) async fn claim(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
@@ -81,8 +80,9 @@ pub(super) async fn write(connection: &mut PgConnection, rows: &Rows) -> Result<
     Ok(())
 }
 
-/// Writes memberships that began or ended. A deleted group has no members, unless it may be deleted with them: a
-/// command that added one has committed by now, because the group's row could not be deleted before.
+/// Writes memberships and devices that began or ended. A deleted group has no members, unless it may be deleted with
+/// them, and a deleted user has no devices: a command that added one has committed by now, because the row of the group
+/// or user could not be deleted before.
 pub(super) async fn write_children(connection: &mut PgConnection, rows: &Rows) -> Result<(), StoreError> {
     let pool = rows.pool_id.as_str();
     for following in &rows.following {
@@ -95,11 +95,10 @@ pub(super) async fn write_children(connection: &mut PgConnection, rows: &Rows) -
             write.execute(&mut *connection).await?;
         }
     }
-    let memberships = User::MODEL.children;
-    for (group, memberships) in rows.empty_groups.iter().flat_map(|group| memberships.map(|them| (group, them))) {
-        let assert = sqlx::query(AssertSqlSafe(memberships.assert_none()));
-        let assert = assert.bind(format!("members of {}", StreamId::group(*group))).bind(pool).bind(group.0);
-        assert.execute(&mut *connection).await?;
+    for unnamed in &rows.unnamed {
+        let Some(children) = &unnamed.by.children else { continue };
+        let assert = sqlx::query(AssertSqlSafe(children.assert_none()));
+        assert.bind(&unnamed.what).bind(pool).bind(unnamed.id).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -8,12 +8,13 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Commit, Kept, Marker, OperationalRow};
+use super::{Change, Commit, Kept, Marker, OperationalRow, Unnamed};
 use crate::domain::decision::replay;
-use crate::domain::ids::{GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
+use crate::domain::user::User;
 use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::environment::Random;
@@ -117,8 +118,8 @@ pub(super) struct Rows {
     pub at: OffsetDateTime,
     pub asserted: Vec<(StreamId, i64)>,
     pub log: Vec<LogRow>,
-    /// Groups that must not have members when they are deleted.
-    pub empty_groups: Vec<GroupId>,
+    /// What ends, and must not be named by anything then.
+    pub unnamed: Vec<Unnamed>,
     /// The most objects of a kind that the pool may have after the commit.
     pub counted: Vec<(Counted, u32)>,
     pub models: Vec<ModelRow>,
@@ -158,7 +159,7 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
         at: to_database(commit.at),
         asserted: commit.asserted,
         log: Vec::new(),
-        empty_groups: commit.empty_groups,
+        unnamed: commit.unnamed,
         counted: commit.counted,
         models: Vec::new(),
         following: Vec::new(),
@@ -326,6 +327,9 @@ impl Builder<'_> {
             self.log_row(&stream, version + index, event, key.as_ref(), own)?;
         }
         let after = replay(before.clone(), &stream, events.iter().map(|event| (event, self.at)));
+        if A::MODEL.is_of::<User>() && after.is_none() {
+            self.rows.unnamed.extend(stream.owner().parse().ok().map(|sub| Unnamed::user(Sub(sub))));
+        }
         // A stream of another form belongs to no such aggregate and has no row.
         if Model::of_stream(&stream) == Some(A::MODEL) {
             self.follow(&stream, before.as_ref(), after.as_ref());

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::{Aggregate, Decision, Happened, NoFacts, replay};
+use crate::domain::device::Device;
 use crate::domain::error::Error;
-use crate::domain::ids::{StreamId, Sub};
+use crate::domain::ids::{DeviceId, StreamId, Sub};
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
-use crate::proto::events::{user_activity, user_event};
+use crate::proto::events::{device_event, user_activity, user_event};
 use crate::store::Store;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::commit::{Change, Commit, OperationalRow};
 use crate::store::error::Failure;
-use crate::store::loaded::{Loaded, LoadedUser};
+use crate::store::loaded::{Loaded, LoadedDevice, LoadedUser};
 use crate::store::models::{Identifies, Modelled};
 use crate::store::seal::DataKey;
 
@@ -49,6 +50,23 @@ pub struct NewUser<'a> {
     pub sub: Sub,
     /// The data key that was made for the new user.
     pub key: &'a Arc<DataKey>,
+}
+
+/// A device of a user, whose key seals the caller's address.
+pub struct UserDevice<'a> {
+    /// The id of the device.
+    pub id: DeviceId,
+    /// The device as it was read; `None` if it does not exist yet.
+    pub known: Option<&'a LoadedDevice>,
+    /// The data key of its user.
+    pub key: &'a Arc<DataKey>,
+}
+
+impl<'a> UserDevice<'a> {
+    /// An existing device of a user.
+    pub fn known(device: &'a LoadedDevice, user: &'a LoadedUser) -> Self {
+        Self { id: device.state.id, known: Some(device), key: &user.key }
+    }
 }
 
 /// The stand-in for a name that no user has. It gets no events and no messages: a commit only stores the facts, with
@@ -161,6 +179,24 @@ impl<S: Subject> Subject for Arc<S> {
     }
 }
 
+impl Subject for UserDevice<'_> {
+    type State = Device;
+    type Activity = NoFacts;
+
+    fn stream(&self) -> StreamId {
+        StreamId::device(self.id)
+    }
+
+    fn before(&self) -> Option<&Device> {
+        self.known.map(|device| &device.state)
+    }
+
+    fn enter(&self, commit: &mut Commit, happened: Happened<device_event::Event, NoFacts>) {
+        let change = Change::of(self, self.known.map_or(0, |device| device.version), happened.events);
+        commit.change(Change { key: Some(self.key.clone()), own: true, ..change });
+    }
+}
+
 type UserHappened = Happened<user_event::Event, user_activity::Activity>;
 
 impl Subject for NewUser<'_> {
@@ -222,6 +258,19 @@ impl Commit {
         self
     }
 
+    /// Adds what was decided about a device beside the subject, written if the command is accepted.
+    pub fn device(mut self, device: &UserDevice<'_>, decision: Decision<device_event::Event, NoFacts, ()>) -> Self {
+        device.enter(&mut self, decision.into_parts().0);
+        self
+    }
+
+    /// Asserts that a user still is as a decision about something of theirs saw it. A deletion of the user waits, and then finds
+    /// what the commit has written.
+    pub fn decided_about(mut self, user: &LoadedUser) -> Self {
+        self.asserted.push((StreamId::user(user.state.sub), user.version));
+        self
+    }
+
     fn change<A: Modelled>(&mut self, change: Change<A>) {
         self.changes.push(Box::new(change));
     }
@@ -271,7 +320,7 @@ impl Commit {
         self.changes.clear();
         self.operational.clear();
         self.counted.clear();
-        self.empty_groups.clear();
+        self.unnamed.clear();
     }
 
     fn forget_everything(&mut self) {

@@ -4,6 +4,7 @@
 //! line in [`MODELS`]. Names of tables and columns are only in the descriptions; statements are built from them.
 
 pub mod app_client;
+pub mod device;
 pub mod group;
 pub(in crate::store) mod replayed;
 pub(in crate::store) mod search;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use crate::domain::app_client::AppClient;
 use crate::domain::decision::Aggregate;
+use crate::domain::device::Device;
 use crate::domain::error::{Error, Exception};
 use crate::domain::group::Group;
 use crate::domain::ids::StreamId;
@@ -32,7 +34,7 @@ use crate::store::history::HistoryError;
 use crate::store::models::replayed::{Replayed, StreamRows};
 
 /// The aggregates. Code that locks all their tables uses the order of [`Model::in_lock_order`].
-pub static MODELS: [&Model; 4] = [UserPool::MODEL, AppClient::MODEL, User::MODEL, Group::MODEL];
+pub static MODELS: [&Model; 5] = [UserPool::MODEL, AppClient::MODEL, User::MODEL, Group::MODEL, Device::MODEL];
 
 /// An aggregate with a read model.
 pub trait Modelled: Aggregate + Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -174,7 +176,7 @@ pub enum End {
     Row,
     /// Its row, its data key, and every operational row about it as a user.
     User,
-    /// Its row, and what these statements do for its pool (`$1`).
+    /// Its row, and what these statements do for its pool (`$1`) and its id (`$2`).
     With(&'static [&'static str]),
 }
 
@@ -345,6 +347,8 @@ mod tests {
             ("clients/any".to_owned(), Some("clients")),
             (format!("groups/{sub}"), Some("groups")),
             (format!("users/{sub}"), Some("users")),
+            (format!("devices/{sub}"), Some("devices")),
+            ("devices/any".to_owned(), None),
             ("pool/1".to_owned(), None),
             ("clients".to_owned(), None),
             ("groups/any".to_owned(), None),
@@ -364,7 +368,9 @@ mod tests {
             "users",
             "group_names",
             "groups",
+            "devices",
             "memberships",
+            "user_devices",
             "user_search",
             "client_directory",
         ];

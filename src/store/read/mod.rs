@@ -3,7 +3,7 @@
 //! It finds the user by name, by `sub` or by session. It returns the current versions of pool and client, with their
 //! rows if these differ from the cached ones; so cached rows are never stale, on any replica.
 
-mod parts;
+pub(in crate::store) mod parts;
 
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use uuid::Uuid;
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
+use crate::domain::device::Device;
 use crate::domain::group::Group;
-use crate::domain::ids::{ClientId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, GroupId, StreamId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::{Arrival, Limited};
@@ -27,8 +28,8 @@ use crate::proto::events::CodePurpose;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::{NotFound, StoreError};
 use crate::store::keys::{KeyKind, PoolKeys, WrappedKey};
-use crate::store::loaded::{LoadedGroup, LoadedUser};
-use crate::store::read::parts::{Asked, Shape, UserRow, Versioned, time};
+use crate::store::loaded::{LoadedDevice, LoadedGroup, LoadedUser, UsedDevice};
+use crate::store::read::parts::{Asked, DeviceRow, Shape, UserRow, Versioned, time};
 use crate::store::seal::DataKey;
 use crate::store::{Store, history, streams};
 
@@ -58,6 +59,8 @@ pub struct Wanted<'a> {
     pub taken: &'a [String],
     /// The group with this name.
     pub group: Option<&'a str>,
+    /// The device with this id, whoever it belongs to.
+    pub device: Option<DeviceId>,
     /// Whether to read the user's groups.
     pub groups: bool,
 }
@@ -119,6 +122,8 @@ pub struct Snapshot {
     pub taken: Vec<String>,
     /// The group with the wanted name.
     pub group: Option<LoadedGroup>,
+    /// The wanted device, whoever it belongs to.
+    pub device: Option<UsedDevice>,
     /// The user's groups, if they were wanted.
     pub groups: Vec<Group>,
 }
@@ -187,6 +192,13 @@ impl Store {
             Some((id, row)) => Some(self.loaded_group(pool_id, id, row).await?),
             None => None,
         };
+        let device = match found.device {
+            Some(DeviceRow { id, row, last_use, awaited }) => {
+                let device = self.loaded_device(pool_id, id, row).await?;
+                Some(UsedDevice { device, last_use, awaited })
+            }
+            None => None,
+        };
         let mut groups = Vec::with_capacity(found.groups.len());
         for (id, revision, state) in &found.groups {
             groups.push(self.current_group(pool_id, *id, *revision, state).await?);
@@ -205,6 +217,7 @@ impl Store {
             arrival: found.arrival,
             taken: found.taken,
             group,
+            device,
             groups,
         })
     }
@@ -272,6 +285,28 @@ impl Store {
     ) -> Result<LoadedGroup, StoreError> {
         let state = self.current_group(pool, id, row.revision, row.state.unwrap_or(RawValue::NULL)).await?;
         Ok(LoadedGroup { state, version: row.version })
+    }
+
+    async fn loaded_device(
+        &self,
+        pool: &UserPoolId,
+        id: DeviceId,
+        row: Versioned<'_>,
+    ) -> Result<LoadedDevice, StoreError> {
+        let state = row.state.unwrap_or(RawValue::NULL);
+        let state = self.current_device(pool, id, row.revision, state).await?;
+        Ok(LoadedDevice { state, version: row.version })
+    }
+
+    /// The state in a device's row.
+    pub(super) async fn current_device(
+        &self,
+        pool: &UserPoolId,
+        id: DeviceId,
+        revision: i32,
+        state: &RawValue,
+    ) -> Result<Device, StoreError> {
+        self.current::<Device>(pool, &StreamId::device(id), revision, state, None, "devices").await
     }
 
     /// The state in a group's row.

@@ -17,8 +17,9 @@ use uuid::Uuid;
 use crate::domain::app_client::AppClient;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
-use crate::domain::ids::{ClientId, GroupId, Sub, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, GroupId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
+use crate::domain::personal::Sealed;
 use crate::domain::rate::Arrival;
 use crate::domain::source::{Source, Tally};
 use crate::domain::time::Timestamp;
@@ -26,6 +27,7 @@ use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::UserPool;
 use crate::store::error::StoreError;
 use crate::store::from_database;
+use crate::store::loaded::DeviceUse;
 use crate::store::read::{Failures, VersionedAttempts, Wanted};
 
 /// The parameters of a read.
@@ -55,6 +57,7 @@ pub(super) struct Found<'r> {
     pub arrival: Option<Arrival>,
     pub taken: Vec<String>,
     pub group: Option<(GroupId, Versioned<'r>)>,
+    pub device: Option<DeviceRow<'r>>,
     pub groups: Vec<(GroupId, i32, Box<RawValue>)>,
 }
 
@@ -72,6 +75,14 @@ pub(super) struct UserRow<'r> {
     pub row: Versioned<'r>,
     pub key_id: Uuid,
     pub key: Vec<u8>,
+}
+
+/// A device's row, with that of its last sign-in.
+pub(super) struct DeviceRow<'r> {
+    pub id: DeviceId,
+    pub row: Versioned<'r>,
+    pub last_use: Option<DeviceUse>,
+    pub awaited: Option<String>,
 }
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -92,7 +103,7 @@ struct Part {
 }
 
 /// The order of the joins: each part may refer to those before it.
-static PARTS: [Part; 14] = [
+static PARTS: [Part; 15] = [
     POOL,
     CLIENT,
     SESSION,
@@ -106,6 +117,7 @@ static PARTS: [Part; 14] = [
     RATE,
     TAKEN,
     GROUP,
+    DEVICE,
     GROUPS,
 ];
 
@@ -147,7 +159,8 @@ const SESSION: Part = Part {
     is_wanted: |asked| asked.wanted.session.is_some(),
     columns: "s.event_id as session_id, s.sub as session_sub, s.client_id as session_client,
        s.token_generation as session_generation, s.auth_time as session_auth_time, s.expires_at as session_expires_at,
-       s.refresh_counter as session_refresh_counter, s.replaced_at as session_replaced_at",
+       s.refresh_counter as session_refresh_counter, s.replaced_at as session_replaced_at,
+       s.device_id as session_device, s.refreshable as session_refreshable",
     joins: |_| "left join sessions s on s.user_pool_id = p.user_pool_id and s.event_id = ?1".to_owned(),
     values: 1,
     bind: |statement, asked| statement.bind(asked.wanted.session),
@@ -342,6 +355,27 @@ left join groups g on g.user_pool_id = p.user_pool_id and g.group_id = gn.group_
     },
 };
 
+const DEVICE: Part = Part {
+    alias: "d",
+    is_wanted: |asked| asked.wanted.device.is_some(),
+    columns:
+        "d.device_id as device_id, d.version as device_version, d.revision as device_revision, d.state as device_state,
+       v.last_at as device_last_at, v.address as device_address, v.awaited as device_awaited",
+    joins: |_| {
+        "left join devices d on d.user_pool_id = p.user_pool_id and d.device_id = ?1
+left join device_uses v on v.user_pool_id = p.user_pool_id and v.device_id = ?1"
+            .to_owned()
+    },
+    values: 1,
+    bind: |statement, asked| statement.bind(asked.wanted.device.map(|device| device.0)),
+    decode: |row, found| {
+        let Some(versioned) = versioned(row, "device")? else { return Ok(()) };
+        let (id, awaited) = (DeviceId(row.try_get("device_id")?), row.try_get("device_awaited")?);
+        found.device = Some(DeviceRow { id, row: versioned, last_use: device_use(row)?, awaited });
+        Ok(())
+    },
+};
+
 const GROUPS: Part = Part {
     alias: "",
     is_wanted: |asked| asked.wanted.groups,
@@ -449,7 +483,15 @@ fn session(row: &PgRow) -> Result<Option<Session>, StoreError> {
         expires_at: time("session_expires_at")?,
         refresh_counter: row.try_get("session_refresh_counter")?,
         replaced_at: row.try_get::<Option<OffsetDateTime>, _>("session_replaced_at")?.map(from_database),
+        device: row.try_get::<Option<Uuid>, _>("session_device")?.map(DeviceId),
+        is_refreshable: row.try_get("session_refreshable")?,
     }))
+}
+
+/// The last sign-in with a device, if there was one.
+pub(in crate::store) fn device_use(row: &PgRow) -> Result<Option<DeviceUse>, StoreError> {
+    let Some(at) = time(row, "device_last_at")? else { return Ok(None) };
+    Ok(Some(DeviceUse { at, address: row.try_get::<Option<Vec<u8>>, _>("device_address")?.map(Sealed) }))
 }
 
 /// The failures, the time of the last one, the end of the lock, and the version.
@@ -529,7 +571,7 @@ mod tests {
         for joined in ["clients c", "sessions s", "users u", "keys k", ", s.sub)"] {
             assert!(by_token.contains(joined), "{joined}: {by_token}");
         }
-        for absent in ["names", "failures", "codes", "groups", "memberships", "networks", "rates"] {
+        for absent in ["names", "failures", "codes", "groups", "memberships", "networks", "rates", "devices"] {
             assert!(!by_token.contains(absent), "{absent}: {by_token}");
         }
         let taken = Wanted { taken: std::slice::from_ref(&name), ..Wanted::default() };
@@ -548,7 +590,7 @@ mod tests {
         let (id, taken) = (ClientId::new("client"), ["name".to_owned()]);
         let limited = Limited { kind: RateKind::GuessesByCaller, key: vec![0], rate: Rate::an_hour(1).unwrap() };
         let (mut texts, mut shapes) = (BTreeSet::new(), BTreeSet::new());
-        for bits in 0..1 << 11 {
+        for bits in 0..1 << 12 {
             let is = |bit: u32| bits & 1 << bit != 0;
             let wanted = Wanted {
                 name: is(0).then_some("name"),
@@ -560,6 +602,7 @@ mod tests {
                 code: is(3).then_some(CodePurpose::SignUp),
                 taken: if is(4) { &taken } else { &[] },
                 group: is(5).then_some("readers"),
+                device: is(11).then_some(DeviceId(Uuid::nil())),
                 groups: is(6),
                 ..Wanted::default()
             };

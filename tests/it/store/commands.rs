@@ -79,6 +79,11 @@ pub fn pool_request() -> v1::CreateUserPoolRequest {
     }
 }
 
+/// The same, with devices tracked.
+pub fn tracking_pool_request() -> v1::CreateUserPoolRequest {
+    v1::CreateUserPoolRequest { device_configuration: Some(Default::default()), ..pool_request() }
+}
+
 pub async fn create_pool(app: &App, request: v1::CreateUserPoolRequest) -> Answer<String> {
     let created = call(app, request).await?;
     Ok(created.user_pool.and_then(|pool| pool.id).expect("a pool has an id"))
@@ -155,11 +160,12 @@ pub async fn resend(app: &App, client: &str, name: &str) -> Answer {
     call(app, request).await.map(drop)
 }
 
-/// An access token and a refresh token.
+/// An access token and a refresh token, with the key of the device that the sign-in gave out.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     pub access: String,
     pub refresh: String,
+    pub device: Option<String>,
 }
 
 async fn initiate(app: &App, client: &str, name: &str, password: &str) -> Answer<v1::InitiateAuthResponse> {
@@ -178,6 +184,7 @@ fn tokens(tokens: Option<v1::AuthenticationResultType>) -> Tokens {
     Tokens {
         access: tokens.access_token.expect("an access token"),
         refresh: tokens.refresh_token.expect("a refresh token"),
+        device: tokens.new_device_metadata.and_then(|device| device.device_key),
     }
 }
 
@@ -306,10 +313,11 @@ pub async fn unlink(app: &App, pool: &str, identity: &str) -> Answer {
     call(app, request).await.map(drop)
 }
 
-pub async fn refresh(app: &App, client: &str, token: &str) -> Answer {
+pub async fn refresh(app: &App, client: &str, tokens: &Tokens) -> Answer {
     let request = v1::GetTokensFromRefreshTokenRequest {
         client_id: Some(client.to_owned()),
-        refresh_token: Some(token.to_owned()),
+        refresh_token: Some(tokens.refresh.clone()),
+        device_key: tokens.device.clone(),
         ..Default::default()
     };
     call(app, request).await.map(drop)
@@ -321,6 +329,45 @@ pub async fn revoke(app: &App, client: &str, token: &str) -> Answer {
         token: Some(token.to_owned()),
         ..Default::default()
     };
+    call(app, request).await.map(drop)
+}
+
+pub async fn confirm_device(app: &App, tokens: &Tokens) -> Answer {
+    let request = v1::ConfirmDeviceRequest {
+        access_token: Some(tokens.access.clone()),
+        device_key: tokens.device.clone(),
+        device_name: Some("a phone".to_owned()),
+        ..Default::default()
+    };
+    call(app, request).await.map(drop)
+}
+
+/// Signs in with a device.
+pub async fn sign_in_with(app: &App, client: &str, name: &str, device: &str) -> Answer<Tokens> {
+    let parameters = [("USERNAME", name), ("PASSWORD", PASSWORD), ("DEVICE_KEY", device)];
+    let request = v1::InitiateAuthRequest {
+        client_id: Some(client.to_owned()),
+        auth_flow: Some("USER_PASSWORD_AUTH".to_owned()),
+        auth_parameters: parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        ..Default::default()
+    };
+    let signed_in = tokens(call(app, request).await?.authentication_result);
+    Ok(Tokens { device: signed_in.device.clone().or(Some(device.to_owned())), ..signed_in })
+}
+
+pub async fn update_device(app: &App, tokens: &Tokens, remembered: bool) -> Answer {
+    let status = if remembered { "remembered" } else { "not_remembered" };
+    let request = v1::UpdateDeviceStatusRequest {
+        access_token: Some(tokens.access.clone()),
+        device_key: tokens.device.clone(),
+        device_remembered_status: Some(status.to_owned()),
+    };
+    call(app, request).await.map(drop)
+}
+
+pub async fn forget_device(app: &App, tokens: &Tokens) -> Answer {
+    let request =
+        v1::ForgetDeviceRequest { access_token: Some(tokens.access.clone()), device_key: tokens.device.clone() };
     call(app, request).await.map(drop)
 }
 
@@ -496,6 +543,7 @@ pub async fn update_pool(app: &App, pool: &str, subject: Option<&str>) -> Answer
         user_pool_id: Some(pool.to_owned()),
         auto_verified_attributes: vec!["email".to_owned()],
         email_verification_subject: subject.map(str::to_owned),
+        device_configuration: Some(Default::default()),
         ..Default::default()
     };
     call(app, request).await.map(drop)

@@ -8,7 +8,7 @@ use userpool::app::App;
 use userpool::domain::error::Exception;
 use userpool::store::models::tables::{Owner, owners};
 
-use super::commands::{self, Answer, app};
+use super::commands::{self, Answer, Tokens, app};
 use super::proxy::Proxy;
 use super::{Commits, Database, Happens, Pool, signed_out};
 
@@ -311,11 +311,68 @@ async fn rotating(app: &App) -> (String, String) {
     (pool, client)
 }
 
-/// The client, and the first refresh token of a user who has signed in through it.
-async fn refresh_token(app: &App, client: &str, number: usize) -> (String, String) {
+/// The client, and the first tokens of a user who has signed in through it.
+async fn signed_in(app: &App, client: &str, number: usize) -> (String, Tokens) {
     let (client, name) = confirmed(app, client, number).await;
     let tokens = commands::sign_in(app, &client, &name, commands::PASSWORD).await.unwrap();
-    (client, tokens.refresh)
+    (client, tokens)
+}
+
+/// A pool that tracks devices, with a client.
+async fn tracking(app: &App) -> (String, String) {
+    let pool = commands::create_pool(app, commands::tracking_pool_request()).await.unwrap();
+    let client = commands::create_client(app, &pool).await.unwrap();
+    (pool, client)
+}
+
+/// The client, and the tokens of a user who has confirmed a device.
+async fn with_device(app: &App, client: &str, number: usize) -> (String, Tokens) {
+    let (client, tokens) = signed_in(app, client, number).await;
+    commands::confirm_device(app, &tokens).await.unwrap();
+    (client, tokens)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirm_device() {
+    breaks_anywhere(
+        async |app| tracking(app).await.1,
+        async |app, client, number| signed_in(app, client, number).await.1,
+        async |app, tokens| commands::confirm_device(app, tokens).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forget_device() {
+    breaks_anywhere(
+        async |app| tracking(app).await.1,
+        async |app, client, number| with_device(app, client, number).await.1,
+        async |app, tokens| commands::forget_device(app, tokens).await,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_with_a_device() {
+    breaks_anywhere(
+        async |app| tracking(app).await.1,
+        async |app, client, number| {
+            let (client, tokens) = with_device(app, client, number).await;
+            (client, named(number), tokens.device.unwrap())
+        },
+        async |app, (client, name, device)| commands::sign_in_with(app, client, name, device).await.map(drop),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_user_with_a_device() {
+    breaks_anywhere(
+        async |app| tracking(app).await.1,
+        async |app, client, number| with_device(app, client, number).await.1.access,
+        async |app, token| commands::delete_user(app, token).await,
+    )
+    .await;
 }
 
 /// A replaced token is not used again: a caller without an answer still has the token that counts.
@@ -323,8 +380,8 @@ async fn refresh_token(app: &App, client: &str, number: usize) -> (String, Strin
 async fn get_tokens_from_refresh_token() {
     breaks_anywhere(
         async |app| rotating(app).await.1,
-        async |app, client, number| refresh_token(app, client, number).await,
-        async |app, (client, token)| commands::refresh(app, client, token).await,
+        async |app, client, number| signed_in(app, client, number).await,
+        async |app, (client, tokens)| commands::refresh(app, client, tokens).await,
     )
     .await;
 }
@@ -333,8 +390,8 @@ async fn get_tokens_from_refresh_token() {
 async fn revoke_token() {
     breaks_anywhere(
         async |app| a_client(app).await.1,
-        async |app, client, number| refresh_token(app, client, number).await,
-        async |app, (client, token)| commands::revoke(app, client, token).await,
+        async |app, client, number| signed_in(app, client, number).await,
+        async |app, (client, tokens)| commands::revoke(app, client, &tokens.refresh).await,
     )
     .await;
 }

@@ -33,6 +33,18 @@ impl Scenario {
         Self { database, app, pool, client, sub }
     }
 
+    /// A user who has confirmed, of a pool that tracks devices.
+    async fn with_device() -> Self {
+        let database = Database::create().await;
+        let app = commands::app(database.store.clone());
+        let pool = commands::create_pool(&app, commands::tracking_pool_request()).await.unwrap();
+        let client = commands::create_client(&app, &pool).await.unwrap();
+        let sub = commands::sign_up(&app, &client, "jane", "jane@example.com").await.unwrap();
+        let code = commands::sent_codes(&app).await.pop().expect("a code").1;
+        commands::confirm(&app, &client, "jane", &code, false).await.unwrap();
+        Self { database, app, pool, client, sub }
+    }
+
     async fn about_jane(&self) -> Vec<String> {
         about_user(self.database.sql(), &self.pool, &self.sub).await
     }
@@ -86,6 +98,55 @@ async fn a_session_that_begins_when_its_user_is_deleted_goes_with_the_user_or_do
         assert_eq!(exception, Exception::UserNotFoundException);
     }
     scenario.assert_gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_begins_when_its_device_is_forgotten_ends_with_it_or_does_not_begin() {
+    let scenario = Scenario::with_device().await;
+    let Scenario { database, app, client, .. } = &scenario;
+    let tokens = commands::sign_in(app, client, "jane", commands::PASSWORD).await.unwrap();
+    commands::confirm_device(app, &tokens).await.unwrap();
+    let wrong = commands::sign_in(app, client, "jane", commands::WRONG_PASSWORD).await;
+    assert_eq!(wrong.map(drop), Err(Exception::NotAuthorizedException));
+    // As above, the sign-in is held in the middle of its statement.
+    let mut held = begin(database.sql()).await;
+    sqlx::query("select from sign_in_failures for update").execute(&mut *held).await.unwrap();
+    let (other, of_client, key) = (app.clone(), client.clone(), tokens.device.clone().unwrap());
+    let sign_in = tokio::spawn(async move { commands::sign_in_with(&other, &of_client, "jane", &key).await });
+    assert!(database.locked(1, || sign_in.is_finished()).await, "the sign-in is held");
+    let (other, of_device) = (app.clone(), tokens.clone());
+    let forgetting = tokio::spawn(async move { commands::forget_device(&other, &of_device).await });
+    database.locked(2, || forgetting.is_finished()).await;
+    held.rollback().await.unwrap();
+    forgetting.await.unwrap().unwrap();
+    if let Ok(late) = sign_in.await.unwrap() {
+        let is_over = commands::refresh(app, client, &late).await;
+        assert!(is_over.is_err() || late.device != tokens.device, "a session of a device that is gone");
+    }
+    let left: i64 = sqlx::query_scalar("select count(*) from sessions where device_id::text = split_part($1, '_', 2)")
+        .bind(&tokens.device)
+        .fetch_one(database.sql())
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+    database.assert_verified().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_confirmed_when_its_user_is_deleted_goes_with_the_user() {
+    let scenario = Scenario::with_device().await;
+    let tokens = commands::sign_in(&scenario.app, &scenario.client, "jane", commands::PASSWORD).await.unwrap();
+    let proxy = Proxy::start(scenario.database.address()).await;
+    let other = commands::app(scenario.database.another_store(Some(proxy.address)).await);
+    let release = proxy.hold_commit();
+    // The commit of the confirmation is under way, and its answer is lost.
+    let confirmed = commands::confirm_device(&other, &tokens).await;
+    assert_eq!(confirmed, Err(Exception::ServiceUnavailableException));
+    scenario.delete_meanwhile(1, async || release.send(()).expect("the proxy waits")).await;
+    scenario.assert_gone().await;
+    let left: i64 =
+        sqlx::query_scalar("select count(*) from devices").fetch_one(scenario.database.sql()).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

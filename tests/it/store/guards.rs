@@ -97,6 +97,8 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
         "insert into names (user_pool_id, name, sub) values ($1, 'left', gen_random_uuid())",
         "insert into groups (user_pool_id, group_id, version, revision, state) values ($1, gen_random_uuid(), 1, 1, '{}')",
         "insert into group_names (user_pool_id, name, group_id) values ($1, 'left', gen_random_uuid())",
+        "insert into devices (user_pool_id, device_id, version, revision, state) values ($1, gen_random_uuid(), 1, 1, '{}')",
+        "insert into user_devices (user_pool_id, sub, device_id) values ($1, gen_random_uuid(), gen_random_uuid())",
         "insert into memberships (user_pool_id, group_id, sub) values ($1, gen_random_uuid(), gen_random_uuid())",
         "insert into user_search (user_pool_id, attribute, value, sub) values ($1, 'name', 'left', gen_random_uuid())",
         "insert into client_directory (user_pool_id, client_id) values ($1, 'left')",
@@ -104,8 +106,18 @@ async fn a_deleted_pool_keeps_no_rows_once_its_purge_is_done_and_before_that_the
         sqlx::query(statement).bind(pool.id.as_str()).execute(database.sql()).await.unwrap();
     }
     let differences = database.store.verify(None).await.unwrap().differences;
-    let expected = ["users", "names", "groups", "group_names", "memberships", "user_search", "client_directory"]
-        .map(|table| format!("{}: the pool does not exist and still has rows in {table}", pool.id));
+    let expected = [
+        "users",
+        "names",
+        "groups",
+        "group_names",
+        "devices",
+        "memberships",
+        "user_devices",
+        "user_search",
+        "client_directory",
+    ]
+    .map(|table| format!("{}: the pool does not exist and still has rows in {table}", pool.id));
     assert_eq!(differences, expected);
 }
 

@@ -111,6 +111,16 @@ enum Command {
     AdminEnable {
         name: u8,
     },
+    ConfirmDevice {
+        token: u8,
+    },
+    UpdateDevice {
+        token: u8,
+        remembered: bool,
+    },
+    ForgetDevice {
+        token: u8,
+    },
     Link {
         name: u8,
         identity: u8,
@@ -189,6 +199,10 @@ fn command() -> impl Strategy<Value = Command> {
         5 => token.clone().prop_map(|token| Command::ProveEmail { token }),
         2 => token.clone().prop_map(|token| Command::DeleteAttributes { token }),
         2 => token.clone().prop_map(|token| Command::ChangePassword { token }),
+        6 => token.clone().prop_map(|token| Command::ConfirmDevice { token }),
+        4 => (token.clone(), any::<bool>())
+            .prop_map(|(token, remembered)| Command::UpdateDevice { token, remembered }),
+        3 => token.clone().prop_map(|token| Command::ForgetDevice { token }),
         2 => token.prop_map(|token| Command::SetUpApp { token }),
         2 => name.clone().prop_map(|name| Command::Forgot { name }),
         4 => name.clone().prop_map(|name| Command::Recover { name }),
@@ -259,6 +273,11 @@ fn every_command() -> Vec<Step> {
         SignIn { name: 0, right: true },
         SignOut { token: 0 },
         SignIn { name: 0, right: true },
+        ConfirmDevice { token: 0 },
+        UpdateDevice { token: 0, remembered: false },
+        ForgetDevice { token: 0 },
+        SignIn { name: 0, right: true },
+        ConfirmDevice { token: 0 },
         SetMfa { optional: true },
         SetUpApp { token: 0 },
         DeleteUser { token: 0 },
@@ -328,7 +347,7 @@ impl World<'_> {
     }
 
     async fn create_pool(&self, app: &App) -> Answer {
-        let pool = commands::create_pool(app, commands::pool_request()).await?;
+        let pool = commands::create_pool(app, commands::tracking_pool_request()).await?;
         self.known(|known| known.pools.push(pool.clone()));
         self.create_client(app, pool).await
     }
@@ -467,6 +486,9 @@ impl World<'_> {
             | Command::Refresh { token }
             | Command::Revoke { token }
             | Command::SignOut { token }
+            | Command::ConfirmDevice { token }
+            | Command::UpdateDevice { token, .. }
+            | Command::ForgetDevice { token }
             | Command::DeleteUser { token } => match self.token(token) {
                 Some((client, tokens)) => self.with_token(app, &call.command, &client, &tokens).await,
                 None => ("nothing", Ok(())),
@@ -482,9 +504,7 @@ impl World<'_> {
 
     async fn with_token(&self, app: &App, command: &Command, client: &str, tokens: &Tokens) -> (&'static str, Answer) {
         match command {
-            Command::Refresh { .. } => {
-                ("GetTokensFromRefreshToken", commands::refresh(app, client, &tokens.refresh).await)
-            }
+            Command::Refresh { .. } => ("GetTokensFromRefreshToken", commands::refresh(app, client, tokens).await),
             Command::Revoke { .. } => ("RevokeToken", commands::revoke(app, client, &tokens.refresh).await),
             Command::ChangeEmail { email, .. } => {
                 let email = format!("{email}@example.com");
@@ -495,6 +515,11 @@ impl World<'_> {
                 ("DeleteUserAttributes", commands::delete_attributes(app, &tokens.access).await)
             }
             Command::ChangePassword { .. } => ("ChangePassword", commands::change_password(app, &tokens.access).await),
+            Command::ConfirmDevice { .. } => ("ConfirmDevice", commands::confirm_device(app, tokens).await),
+            Command::UpdateDevice { remembered, .. } => {
+                ("UpdateDeviceStatus", commands::update_device(app, tokens, *remembered).await)
+            }
+            Command::ForgetDevice { .. } => ("ForgetDevice", commands::forget_device(app, tokens).await),
             Command::SetUpApp { .. } => {
                 ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await.map(drop))
             }
@@ -623,6 +648,9 @@ fn replay_yields_the_live_tables_after_any_commands() {
         "VerifyUserAttribute",
         "DeleteUserAttributes",
         "ChangePassword",
+        "ConfirmDevice",
+        "UpdateDeviceStatus",
+        "ForgetDevice",
         "VerifySoftwareToken",
         "ForgotPassword",
         "ConfirmForgotPassword",

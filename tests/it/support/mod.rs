@@ -7,6 +7,7 @@
 pub mod balancer;
 pub mod client;
 pub mod dev;
+pub mod devices;
 pub mod environment;
 pub mod events;
 pub mod http;

@@ -8,6 +8,9 @@ use userpool::proto::descriptor_pool;
 
 use super::wire;
 
+/// The key of a device that nobody has.
+const DEVICE: &str = "us-east-1_00000000-0000-4000-8000-000000000001";
+
 /// A request of another operation with the same values in the fields that both have.
 pub fn same_fields<From: Request, To: Request>(request: &From) -> To {
     let descriptor = descriptor_pool().get_message_by_name(From::OPERATION.info().request).expect("a message");
@@ -122,6 +125,14 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
             json!({ "UserPoolId": pool, "GroupName": "boundaries", "Username": "nobody" })
         }
         "AdminListGroupsForUser" => json!({ "UserPoolId": pool, "Username": "nobody" }),
+        "ConfirmDevice" | "ForgetDevice" | "GetDevice" | "UpdateDeviceStatus" => {
+            json!({ "AccessToken": "not.a.token", "DeviceKey": DEVICE })
+        }
+        "ListDevices" => json!({ "AccessToken": "not.a.token" }),
+        "AdminForgetDevice" | "AdminGetDevice" | "AdminUpdateDeviceStatus" => {
+            json!({ "UserPoolId": pool, "Username": "nobody", "DeviceKey": DEVICE })
+        }
+        "AdminListDevices" => json!({ "UserPoolId": pool, "Username": "nobody" }),
         other => panic!("{other} is built: add a request of it that breaks no constraint"),
     }
 }

@@ -1,5 +1,7 @@
 //! The client's half of Cognito's SRP, from its definition, on integers of any size.
 
+use std::collections::BTreeMap;
+
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -79,12 +81,23 @@ impl Client {
 
     /// PASSWORD_CLAIM_SIGNATURE: `group` is the pool's name.
     pub fn signature(&self, group: &str, password: &str, challenge: &InitiateAuthResponse, timestamp: &str) -> String {
-        let told = |name: &str| challenge.challenge_parameters[name].as_str();
+        let told = &challenge.challenge_parameters;
+        self.signature_of((group, &told["USER_ID_FOR_SRP"], password), told, timestamp)
+    }
+
+    /// The signature of an identity that knows its password: its group, its id and the password.
+    pub fn signature_of(
+        &self,
+        (group, id, password): (&str, &str, &str),
+        challenge: &BTreeMap<String, String>,
+        timestamp: &str,
+    ) -> String {
+        let told = |name: &str| challenge[name].as_str();
         let (modulus, generator) = (modulus(), BigUint::from(2u32));
         let (server, salt) = (hexadecimal(told("SRP_B")), hexadecimal(told("SALT")));
         let multiplier = number(&hash(&[&padded(&modulus), &padded(&generator)]));
         let scrambler = number(&hash(&[&padded(&self.public), &padded(&server)]));
-        let identity = hash(&[format!("{group}{}:{password}", told("USER_ID_FOR_SRP")).as_bytes()]);
+        let identity = hash(&[format!("{group}{id}:{password}").as_bytes()]);
         let exponent = number(&hash(&[&padded(&salt), &identity]));
         let known = &multiplier * generator.modpow(&exponent, &modulus) % &modulus;
         let base = (&server + &modulus - known) % &modulus;
@@ -92,7 +105,7 @@ impl Client {
         let extracted = sign(&padded(&scrambler), &[&padded(&shared)]);
         let key = &sign(&extracted, &[b"Caldera Derived Key", &[1]])[..16];
         let block = STANDARD.decode(told("SECRET_BLOCK")).expect("base64");
-        let signed = [group.as_bytes(), told("USER_ID_FOR_SRP").as_bytes(), &block, timestamp.as_bytes()];
+        let signed = [group.as_bytes(), id.as_bytes(), &block, timestamp.as_bytes()];
         STANDARD.encode(sign(key, &signed))
     }
 }

@@ -1,5 +1,7 @@
 //! The answers to challenges: one file per challenge, or per kind of challenges that are answered alike.
 
+mod device_password_verifier;
+mod device_srp_auth;
 mod first_factor;
 mod mfa_setup;
 mod new_password;
@@ -11,6 +13,8 @@ mod software_token;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::answering::Answering;
 pub use crate::app::auth::answering::Response;
+use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
+use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::mfa_setup::MfaSetup;
 use crate::app::auth::challenges::new_password::NewPassword;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;
@@ -31,6 +35,10 @@ pub enum Prepared<'a> {
     FirstFactor(flows::Prepared<'a>),
     /// The answer to PASSWORD_VERIFIER, with the signature compared.
     PasswordVerifier(Box<PasswordVerifier<'a>>),
+    /// The answer to DEVICE_SRP_AUTH, with the server's public value.
+    DeviceSrpAuth(Box<DeviceSrpAuth>),
+    /// The answer to DEVICE_PASSWORD_VERIFIER, with the signature compared.
+    DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
     /// The answer to SMS_MFA or EMAIL_OTP.
     SentCode(Box<SentCode<'a>>),
     /// The answer to SOFTWARE_TOKEN_MFA.
@@ -51,6 +59,13 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
         }
         ChallengeName::PasswordVerifier => {
             Prepared::PasswordVerifier(Box::new(password_verifier::prepare(app, caller, response).await?))
+        }
+        ChallengeName::DeviceSrpAuth => {
+            Prepared::DeviceSrpAuth(Box::new(device_srp_auth::prepare(app, caller, response).await?))
+        }
+        ChallengeName::DevicePasswordVerifier => {
+            let proof = device_password_verifier::prepare(app, caller, response).await?;
+            Prepared::DevicePasswordVerifier(Box::new(proof))
         }
         ChallengeName::NewPasswordRequired => {
             Prepared::NewPassword(Box::new(new_password::prepare(app, caller, opened(response).await?).await?))
@@ -78,6 +93,8 @@ impl Prepared<'_> {
             Self::NewPassword(answer) => answer.settle(app, caller).await,
             Self::FirstFactor(factor) => factor.settle(app, caller).await,
             Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
+            Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
+            Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
             Self::SentCode(answer) => answer.settle(app, caller).await,
             Self::SoftwareToken(answer) => answer.settle(app, caller).await,
             Self::SelectMfaType(answer) => answer.settle(app, caller).await,

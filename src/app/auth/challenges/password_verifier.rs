@@ -88,6 +88,7 @@ impl Claimed<'_> {
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
+            device: self.response.device(Some(&self.session)),
             groups: true,
             ..Wanted::default()
         };

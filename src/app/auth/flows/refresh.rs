@@ -4,11 +4,11 @@ use crate::app::auth::asked::Asked;
 use crate::app::auth::tokens::{refresh_token, tokens};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
-use crate::domain::auth::refresh::{self as rules, Refresh, RefreshableSession};
+use crate::domain::auth::refresh::{self as rules, Presented, Refresh, RefreshableSession};
 use crate::domain::auth::session::Session;
 use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::AuthenticationResultType;
@@ -37,6 +37,8 @@ pub struct Refreshing<'a> {
     pub token: &'a str,
     /// The client's proof of its secret.
     pub proof: Proof<'a>,
+    /// The device that the caller names.
+    pub device: Option<DeviceId>,
 }
 
 /// REFRESH_TOKEN_AUTH of InitiateAuth and AdminInitiateAuth.
@@ -44,7 +46,7 @@ pub async fn by_flow(app: &App, caller: &Caller, asked: &Asked<'_>) -> Result<Au
     let Asked { pool_id, client_id, server, parameters, .. } = asked;
     let token = required_parameter(parameters, "REFRESH_TOKEN")?;
     let proof = Proof::Hash(parameters.get("SECRET_HASH").map(String::as_str));
-    let refreshing = Refreshing { pool_id, client_id, token, proof };
+    let refreshing = Refreshing { pool_id, client_id, token, proof, device: asked.device() };
     let (found, presented) = refreshing.read(app).await?;
     let client = client(&found, client_id)?;
     refreshing.check_proof(&found, &client)?;
@@ -118,19 +120,19 @@ impl Refreshing<'_> {
         client: &ClientView,
         presented: Option<RefreshToken>,
     ) -> Result<AuthenticationResultType, Failure> {
-        let invalid = || Error::not_authorized("Invalid Refresh Token");
-        let presented = presented.ok_or_else(invalid)?;
+        let presented = presented.ok_or_else(rules::invalid)?;
         if found.user.is_none() && presented.sub.is_some() {
             return Err(Error::no_such_user().into());
         }
         let living = found.session.as_ref().zip(found.user.as_ref());
         let (session, user) = living.ok_or_else(revoked)?;
         if session.client_id != *self.client_id {
-            return Err(invalid().into());
+            return Err(rules::invalid().into());
         }
         caller.is_answered_about(user);
         let at = app.clock.now();
-        let outcome = rules::refresh(&client.state, &user.state, &refreshable(session), presented.counter, at)?;
+        let presented = Presented { counter: presented.counter, device: self.device };
+        let outcome = rules::refresh(&client.state, &user.state, &refreshable(session), presented, at)?;
         let counter = match outcome {
             Refresh::Kept => None,
             Refresh::Repeated => Some(session.refresh_counter),
@@ -175,5 +177,7 @@ fn refreshable(session: &Session) -> RefreshableSession {
         expires_at: session.expires_at,
         counter: session.refresh_counter,
         replaced_at: session.replaced_at,
+        device: session.device,
+        is_refreshable: session.is_refreshable,
     }
 }

@@ -48,7 +48,7 @@ mod tests {
         let jane = user(&[signed_up("jane", &[("phone_number", "+12025550123")]), confirmed(&[])]);
         let judged = |sent: Option<&SentCode>, hash: &[u8], now| {
             let proof = SecondProof {
-                account: Account { pool: &pool, client: &client, user: &jane },
+                account: Account { pool: &pool, client: &client, user: &jane, device: None },
                 flow: AuthFlow::UserPassword,
                 factor: SecondFactor::Sms,
                 attempts: None,

@@ -2,5 +2,6 @@
 //! counted.
 
 pub mod code;
+pub mod device;
 pub mod password;
 pub mod software_token;

@@ -39,7 +39,7 @@ mod tests {
         let app = SoftwareToken { secret: Sealed(Vec::new()), friendly_device_name: Personal::Erased };
         let jane = User { software_token: Some(app), ..user(&[signed_up("jane", &[]), confirmed(&[])]) };
         let proof = SecondProof {
-            account: Account { pool: &pool, client: &client, user: &jane },
+            account: Account { pool: &pool, client: &client, user: &jane, device: None },
             flow: AuthFlow::UserPassword,
             factor: SecondFactor::SoftwareToken,
             attempts: None,

@@ -83,6 +83,21 @@ pub fn made_up_verifier(seed: &[u8]) -> SrpVerifier {
     SrpVerifier { salt, verifier }
 }
 
+/// The bytes of a number of the group.
+pub const LENGTH: usize = U3072::BYTES;
+
+/// Whether a number, big-endian and without leading zeros, can be a verifier: one of the group, and not 0 in it.
+pub fn is_verifier(number: &[u8]) -> bool {
+    let prime = prime();
+    // Numbers of one length compare like their bytes.
+    !number.is_empty() && (number.len(), number) < (prime.len(), prime.as_slice())
+}
+
+/// The prime of the group, big-endian.
+pub(super) fn prime() -> Vec<u8> {
+    U3072::from_be_hex(PRIME).to_be_bytes().as_ref().to_vec()
+}
+
 /// A number in the form that Cognito hashes: without leading zeros, but with one in front if the first bit is set.
 fn padded(number: &[u8]) -> Vec<u8> {
     let significant = number.iter().position(|byte| *byte != 0).map_or(&number[number.len()..], |at| &number[at..]);
