@@ -1,7 +1,7 @@
 //! The floor under an operation: the work that the operation can't avoid, done by this driver with nothing around it.
 //!
-//! One call of a floor is an empty gRPC call to the server, and then one after another: point reads, an argon2id hash, an
-//! exponentiation for SRP, RS256 signatures, and a commit. Reads and commits go to tables of their own in the same
+//! One call of a floor is an empty gRPC call to the server, and then one after another: point reads, an argon2id hash,
+//! exponentiations for SRP, RS256 signatures, and a commit. Reads and commits go to tables of their own in the same
 //! database, over as many connections as the server has; handing one over costs nothing.
 
 use std::cell::RefCell;
@@ -16,22 +16,29 @@ use tokio::sync::Semaphore;
 use userpool::app::hashing::Cost;
 use userpool::domain::auth::srp;
 use userpool::environment::Random;
+use userpool::proto::v1::InitiateAuthResponse;
 use uuid::Uuid;
 
 use crate::caller::{Caller, Failed, NoAnswer};
 use crate::directory::PAGE_SIZE;
+use crate::stage::PASSWORD;
+use crate::support::srp_client::{Client, TIMESTAMP};
 
 /// The work of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Floor {
+    /// Empty calls: as many as the operation takes.
+    pub calls: usize,
     /// Reads of one row by its primary key.
     pub reads: usize,
     /// The index of the directory of which one page is read by primary key, if any.
     pub page: Option<usize>,
     /// An argon2id hash of production's cost.
     pub hash: bool,
-    /// The exponentiation that makes an SRP verifier.
-    pub exponentiation: bool,
+    /// Exponentiations for SRP of the server's: one makes a verifier, three take part in a sign-in.
+    pub exponentiations: usize,
+    /// Whether the client's part in a sign-in by SRP is done, as the measured calls do it.
+    pub srp_client: bool,
     /// RS256 signatures with a key of 2048 bits.
     pub signatures: usize,
     /// What is written, durably.
@@ -79,6 +86,8 @@ pub struct Tools {
     key: KeyPair,
     places: Arc<Semaphore>,
     random: Random,
+    client: Arc<Client>,
+    challenge: InitiateAuthResponse,
 }
 
 impl Tools {
@@ -105,12 +114,16 @@ impl Tools {
         let key = KeyPair::generate(KeySize::Rsa2048)?;
         let cores = std::thread::available_parallelism()?.get();
         let (pool_id, places) = (pool_id.to_owned(), Arc::new(Semaphore::new(cores)));
-        Ok(Self { database, pool_id, subs, directories, key, places, random: Random::default() })
+        let (client, random) = (Arc::new(Client::quick()), Random::default());
+        let challenge = challenge(&client);
+        Ok(Self { database, pool_id, subs, directories, key, places, random, client, challenge })
     }
 
     /// Does the work of one call.
     pub async fn work(&self, floor: Floor, caller: &Caller, number: u64) -> Result<(), NoAnswer> {
-        caller.empty().await?;
+        for _ in 0..floor.calls {
+            caller.empty().await?;
+        }
         for _ in 0..floor.reads {
             self.database.with(async |connection| self.read(connection, number).await).await?;
         }
@@ -120,8 +133,12 @@ impl Tools {
         if floor.hash {
             self.blocking(hash).await?;
         }
-        if floor.exponentiation {
+        for _ in 0..floor.exponentiations {
             self.blocking(exponentiate).await?;
+        }
+        if floor.srp_client {
+            let (client, challenge) = (self.client.clone(), self.challenge.clone());
+            sign_by_srp(client, challenge, &self.pool_id).await?;
         }
         for _ in 0..floor.signatures {
             self.sign()?;
@@ -235,6 +252,29 @@ fn hash(salt: [u8; 16]) {
         hashed.expect("the memory has the size that the parameters ask for");
     });
     std::hint::black_box(hash);
+}
+
+/// The client's part in a sign-in by SRP: its signature, made on a thread of its own.
+pub async fn sign_by_srp(
+    client: Arc<Client>,
+    challenge: InitiateAuthResponse,
+    pool_id: &str,
+) -> Result<String, NoAnswer> {
+    let name = pool_id.split_once('_').map_or(pool_id, |(_, name)| name).to_owned();
+    let sign = move || client.signature(&name, PASSWORD, &challenge, TIMESTAMP);
+    Ok(tokio::task::spawn_blocking(sign).await.map_err(Failed)?)
+}
+
+/// A challenge as the server would send it; its numbers only have the right size.
+fn challenge(client: &Client) -> InitiateAuthResponse {
+    let parameters = [
+        ("SRP_B", client.public()),
+        ("SALT", "a".repeat(32)),
+        ("USER_ID_FOR_SRP", "person".to_owned()),
+        ("SECRET_BLOCK", "AAAA".repeat(500)),
+    ];
+    let challenge_parameters = parameters.map(|(name, value)| (name.to_owned(), value)).into();
+    InitiateAuthResponse { challenge_parameters, ..Default::default() }
 }
 
 fn exponentiate(salt: [u8; 16]) {

@@ -43,6 +43,8 @@ pub enum Call {
     AdminCreateUser,
     /// InitiateAuth with the flow USER_PASSWORD_AUTH.
     SignIn,
+    /// InitiateAuth with the flow USER_SRP_AUTH, and RespondToAuthChallenge with PASSWORD_VERIFIER.
+    SrpSignIn,
     /// InitiateAuth with the flow REFRESH_TOKEN_AUTH.
     Refresh,
     /// With an access token that is prepared beforehand.
@@ -92,6 +94,7 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
         load("AdminCreateUser", Some(0.6), &[ADMIN_CREATE_USER]),
         load("AdminUpdateUserAttributes", Some(0.6), &[ADMIN_UPDATE_USER_ATTRIBUTES]),
         load("PasswordSignIn", Some(0.9), &[SIGN_IN]),
+        load("SrpSignIn", Some(0.7), &[SRP_SIGN_IN]),
         load("Refresh", Some(0.7), &[REFRESH]),
         load("GetUser", Some(0.5), &[GET_USER]),
         load("AdminGetUser", None, &[ADMIN_GET_USER]),
@@ -121,7 +124,7 @@ const SIGN_UP: Operation = Operation {
     floor: Floor {
         reads: 1,
         hash: true,
-        exponentiation: true,
+        exponentiations: 1,
         commit: Commit::Transaction { checks: 2, rows: 8 },
         ..NOTHING
     },
@@ -134,7 +137,7 @@ const ADMIN_CREATE_USER: Operation = Operation {
     floor: Floor {
         reads: 2,
         hash: true,
-        exponentiation: true,
+        exponentiations: 1,
         commit: Commit::Transaction { checks: 1, rows: 6 },
         ..NOTHING
     },
@@ -151,6 +154,21 @@ const ADMIN_UPDATE_USER_ATTRIBUTES: Operation = Operation {
 const SIGN_IN: Operation = Operation {
     floor: Floor { reads: 1, hash: true, signatures: 2, commit: Commit::Statement { rows: 2 }, ..NOTHING },
     call: Call::SignIn,
+};
+
+/// Two calls, with a read each; three exponentiations and those of the client; two tokens; session, fact and nonce in one
+/// statement.
+const SRP_SIGN_IN: Operation = Operation {
+    floor: Floor {
+        calls: 2,
+        reads: 2,
+        exponentiations: 3,
+        srp_client: true,
+        signatures: 2,
+        commit: Commit::Statement { rows: 3 },
+        ..NOTHING
+    },
+    call: Call::SrpSignIn,
 };
 
 const REFRESH: Operation = Operation { floor: Floor { reads: 1, signatures: 2, ..NOTHING }, call: Call::Refresh };
@@ -175,8 +193,16 @@ const fn filter(directory: usize) -> Operation {
 const MIXED: [Operation; 10] =
     [SIGN_IN, GET_USER, REFRESH, GET_USER, ADMIN_GET_USER, GET_USER, REFRESH, GET_USER, REFRESH, GET_USER];
 
-const NOTHING: Floor =
-    Floor { reads: 0, page: None, hash: false, exponentiation: false, signatures: 0, commit: Commit::None };
+const NOTHING: Floor = Floor {
+    calls: 1,
+    reads: 0,
+    page: None,
+    hash: false,
+    exponentiations: 0,
+    srp_client: false,
+    signatures: 0,
+    commit: Commit::None,
+};
 
 impl Call {
     /// Makes the call once.
@@ -188,6 +214,7 @@ impl Call {
             Self::AdminUpdateUserAttributes => {
                 caller.call(&stage.update(person(stage, turn), turn.number)).await.map(drop)
             }
+            Self::SrpSignIn => stage.sign_in_by_srp(caller, person(stage, turn)).await,
             prepared => caller.make(prepared.prepared(stage, turn)).await.map(drop),
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use prost::Message;
 use sqlx::PgPool;
 use userpool::cli::dev::environment_file::EnvironmentFile;
 use userpool::domain::ids::UserPoolId;
@@ -18,18 +19,19 @@ use userpool::proto::v1::*;
 use userpool::store::keys::MasterKeys;
 use userpool::store::{ConnectionRole, Store, connect};
 
-use crate::caller::{Caller, NoAnswer, Prepared};
+use crate::caller::{Caller, Failed, NoAnswer, Prepared};
 use crate::dearest;
 use crate::directory::Directory;
-use crate::floor::Tools;
+use crate::floor::{Tools, sign_by_srp};
 use crate::processes::{Processes, Ticks, busy_now, resident_now};
 use crate::production;
 use crate::server::Server;
 use crate::support::postgres::Postgres;
 use crate::support::private_directory;
+use crate::support::srp_client::{Client, TIMESTAMP};
 
 /// The password of every user: it conforms to the default policy.
-const PASSWORD: &str = "Correct-horse-7";
+pub const PASSWORD: &str = "Correct-horse-7";
 /// Connections to the database: as many as the server has.
 const CONNECTIONS: u32 = 20;
 
@@ -75,6 +77,10 @@ pub struct Person {
     username: String,
     /// A sign-in by password.
     pub sign_in: Prepared,
+    /// The client's half of the user's sign-ins by SRP.
+    srp: Arc<Client>,
+    /// The beginning of a sign-in by SRP.
+    begin_srp: Prepared,
     /// A refresh, by the user's refresh token.
     pub refresh: Prepared,
     /// GetUser, by the user's access token.
@@ -201,6 +207,27 @@ impl Stage {
         }
     }
 
+    /// Signs a user in by SRP.
+    pub async fn sign_in_by_srp(&self, caller: &Caller, person: &Person) -> Result<(), NoAnswer> {
+        let challenge = InitiateAuthResponse::decode(caller.make(&person.begin_srp).await?).map_err(Failed)?;
+        let parameter = |name: &str| challenge.challenge_parameters.get(name).cloned().unwrap_or_default();
+        let (username, block) = (parameter("USERNAME"), parameter("SECRET_BLOCK"));
+        let signature = sign_by_srp(person.srp.clone(), challenge, &self.home.pool_id).await?;
+        let responses = [
+            ("USERNAME", username),
+            ("PASSWORD_CLAIM_SECRET_BLOCK", block),
+            ("PASSWORD_CLAIM_SIGNATURE", signature),
+            ("TIMESTAMP", TIMESTAMP.to_owned()),
+        ];
+        let answer = RespondToAuthChallengeRequest {
+            client_id: Some(self.home.client_id.clone()),
+            challenge_name: Some("PASSWORD_VERIFIER".to_owned()),
+            challenge_responses: responses.map(|(name, value)| (name.to_owned(), value)).into(),
+            ..Default::default()
+        };
+        caller.call(&answer).await.map(drop)
+    }
+
     /// A sign-in with a wrong password and a new name.
     pub fn guess(&self) -> Prepared {
         let name = self.new_name();
@@ -278,7 +305,7 @@ impl Home {
             ..Default::default()
         };
         let pool_id = caller.call(&pool).await?.user_pool.unwrap_or_default().id.unwrap_or_default();
-        let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
+        let flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"];
         let client = CreateUserPoolClientRequest {
             user_pool_id: Some(pool_id.clone()),
             client_name: Some("bench".to_owned()),
@@ -300,6 +327,8 @@ impl Home {
         };
         caller.call(&confirm).await?;
         let sign_in = self.initiate("USER_PASSWORD_AUTH", &[("USERNAME", &username), ("PASSWORD", PASSWORD)]);
+        let srp = Arc::new(Client::quick());
+        let begin_srp = self.initiate("USER_SRP_AUTH", &[("USERNAME", &username), ("SRP_A", &srp.public())]);
         let tokens = caller.call(&sign_in).await?.authentication_result.unwrap_or_default();
         let refresh = self.initiate("REFRESH_TOKEN_AUTH", &[("REFRESH_TOKEN", tokens.refresh_token())]);
         let get_user = GetUserRequest { access_token: tokens.access_token };
@@ -308,6 +337,8 @@ impl Home {
         Ok(Person {
             username,
             sign_in: Prepared::new(&sign_in),
+            srp,
+            begin_srp: Prepared::new(&begin_srp),
             refresh: Prepared::new(&refresh),
             get_user: Prepared::new(&get_user),
             admin_get_user: Prepared::new(&admin_get_user),

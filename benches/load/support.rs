@@ -12,4 +12,8 @@ pub mod postgres;
 #[expect(clippy::expect_used, reason = "a benchmark ends as a test does")]
 pub mod reaper;
 
+#[path = "../../tests/it/support/srp_client.rs"]
+#[expect(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark ends as a test does")]
+pub mod srp_client;
+
 pub use places::{free_port, poll_until, private_directory, tail};

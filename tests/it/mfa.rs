@@ -68,6 +68,41 @@ async fn an_authenticator_app_is_set_up_by_an_access_token() {
     pool.verify().await;
 }
 
+#[tokio::test]
+async fn the_sdk_of_aws_sets_an_app_up_and_signs_in_with_it() {
+    use aws_sdk_cognitoidentityprovider::types::{
+        AuthFlowType, ChallengeNameType, SoftwareTokenMfaSettingsType as Settings, VerifySoftwareTokenResponseType,
+    };
+    let pool = pool_with_factors("OPTIONAL").await;
+    let name = pool.person("sdk").await.username;
+    let token = pool.sign_in(&name, PASSWORD).await.unwrap().access_token.unwrap();
+    // Each of these clients talks to the next process.
+    let aws = || pool.api.aws();
+    let associated = aws().associate_software_token().access_token(&token).send().await.unwrap();
+    let app = Authenticator::with(associated.secret_code().unwrap());
+    let verify = |code: String| aws().verify_software_token().access_token(&token).user_code(code).send();
+    let wrong = verify(app.wrong()).await.unwrap_err().into_service_error();
+    assert!(wrong.is_enable_software_token_mfa_exception(), "{wrong:?}");
+    let verified = verify(app.code(0)).await.unwrap();
+    assert_eq!(verified.status(), Some(&VerifySoftwareTokenResponseType::Success));
+    let on = Settings::builder().enabled(true).preferred_mfa(true).build();
+    aws().set_user_mfa_preference().access_token(&token).software_token_mfa_settings(on).send().await.unwrap();
+    let begun = aws().initiate_auth().client_id(&pool.client_id).auth_flow(AuthFlowType::UserPasswordAuth);
+    let begun = begun.auth_parameters("USERNAME", &name).auth_parameters("PASSWORD", PASSWORD).send().await.unwrap();
+    assert_eq!(begun.challenge_name(), Some(&ChallengeNameType::SoftwareTokenMfa));
+    let respond = |code: String| {
+        let answer = aws().respond_to_auth_challenge().client_id(&pool.client_id).set_session(begun.session.clone());
+        let answer = answer.challenge_name(ChallengeNameType::SoftwareTokenMfa).challenge_responses("USERNAME", &name);
+        answer.challenge_responses("SOFTWARE_TOKEN_MFA_CODE", code).send()
+    };
+    let wrong = respond(app.wrong()).await.unwrap_err().into_service_error();
+    assert!(wrong.is_code_mismatch_exception(), "{wrong:?}");
+    let tokens = respond(app.code(1)).await.unwrap().authentication_result.unwrap();
+    let user = aws().get_user().access_token(tokens.access_token().unwrap()).send().await.unwrap();
+    assert_eq!(user.user_mfa_setting_list(), ["SOFTWARE_TOKEN_MFA"]);
+    pool.verify().await;
+}
+
 /// The next session and the secret, by the session of MFA_SETUP.
 async fn associate_by(pool: &Pool, session: &str) -> Result<(String, Authenticator), Refusal> {
     let request = AssociateSoftwareTokenRequest { access_token: None, session: Some(session.to_owned()) };

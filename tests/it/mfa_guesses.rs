@@ -215,6 +215,32 @@ async fn twenty_codes_of_sign_ins_are_sent_in_an_hour() {
 }
 
 #[tokio::test]
+async fn a_code_by_sms_signs_in_once_however_many_come_with_it() {
+    let pool = pool_with_factors("OPTIONAL").await;
+    let (person, phone) = person_with_phone(&pool, "once").await;
+    let name = &person.username;
+    let token = pool.sign_in(name, PASSWORD).await.unwrap().access_token.unwrap();
+    prefer(&pool, &token, &["SMS_MFA"], None).await.unwrap();
+    let mut sessions = Vec::new();
+    for count in 1..=4 {
+        sessions.push(asked(&pool, name, "SMS_MFA").await.session.unwrap());
+        pool.api.messages_for(&phone, count).await;
+    }
+    let code = pool.api.code_for(&phone).await;
+    let sent = sessions
+        .iter()
+        .chain(&sessions)
+        .map(|session| pool.api.call_once(code_request(&pool, name, ("SMS_MFA", session), &code)));
+    let answers = join_all(sent).await;
+    let told = outcomes(&answers);
+    assert_eq!(told.get("OK"), Some(&1), "{told:?}");
+    let late = ["ExpiredCodeException", "NotAuthorizedException", "TooManyRequestsException"];
+    let late: usize = late.iter().filter_map(|exception| told.get(exception)).sum();
+    assert_eq!(late, 7, "{told:?}");
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_code_by_sms_has_five_guesses_in_whichever_session() {
     let pool = pool_with_factors("OPTIONAL").await;
     let (person, phone) = person_with_phone(&pool, "guessed").await;

@@ -98,11 +98,18 @@ async fn an_access_token_that_does_not_count_is_refused_by_every_operation() {
     let deleted = pool.person("deleted").await;
     let of_deleted = pool.sign_in(&deleted.username, PASSWORD).await.unwrap();
     pool.delete_user(of_deleted.access_token()).await.unwrap();
+    let signed_out = pool.person("signed-out").await;
+    let of_signed_out = pool.sign_in(&signed_out.username, PASSWORD).await.unwrap();
+    pool.sign_out(of_signed_out.access_token()).await.unwrap();
     for (token, exception, message) in [
         (of_deleted.access_token(), "UserNotFoundException", "User does not exist."),
         ("not.a.token", "NotAuthorizedException", "Invalid Access Token"),
         (of_disabled.access_token(), "NotAuthorizedException", "User is disabled."),
         (of_reset.access_token(), "PasswordResetRequiredException", "Password reset required for the user"),
+        (of_signed_out.access_token(), "NotAuthorizedException", "Access Token has been revoked"),
+        // Operations without an exception of their own for these.
+        (of_deleted.access_token(), "NotAuthorizedException", "User does not exist."),
+        (of_reset.access_token(), "NotAuthorizedException", "Password reset required for the user"),
     ] {
         for info in declaring(exception, message) {
             let mut request = base(info, &pool.id, &pool.client_id);

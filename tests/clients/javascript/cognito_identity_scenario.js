@@ -134,7 +134,49 @@ async function main() {
     step("confirmed a device, proved it by SRP, and forgot it");
 }
 
-main().catch((error) => {
+/** The library remembers the device by itself, and proves it at the next sign-in in place of the app's code. */
+async function remembersItsDevice() {
+    const tracking = { ChallengeRequiredOnNewDevice: true, DeviceOnlyRememberedOnUserPrompt: false };
+    const { admin, UserPoolId, ClientId } = await createPool(
+        "tracking",
+        { ExplicitAuthFlows: ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"] },
+        { DeviceConfiguration: tracking },
+    );
+    await admin("SetUserPoolMfaConfig", {
+        UserPoolId,
+        MfaConfiguration: "OPTIONAL",
+        SoftwareTokenMfaConfiguration: { Enabled: true },
+    });
+    const Username = `antoinette-${STAMP}`;
+    await admin("AdminCreateUser", { UserPoolId, Username, MessageAction: "SUPPRESS" });
+    await admin("AdminSetUserPassword", { UserPoolId, Username, Password: PASSWORD, Permanent: true });
+    const endpoint = `http://${process.env.USERPOOL_HTTP_ADDR}/`;
+    const Pool = new identity.CognitoUserPool({ UserPoolId, ClientId, endpoint });
+    const details = new identity.AuthenticationDetails({ Username, Password: PASSWORD });
+    const antoinette = new identity.CognitoUser({ Username, Pool });
+
+    await answered(antoinette, "authenticateUser", details);
+    const { secret } = await answered(antoinette, "associateSoftwareToken");
+    await answered(antoinette, "verifySoftwareToken", totp(secret), "pocket");
+    await called(antoinette, "setUserMfaPreference", null, { Enabled: true, PreferredMfa: true });
+    const { result: again } = await answered(antoinette, "authenticateUser", details);
+    assert.ok(again.isValid(), "the device stands for the app");
+    assert.match(again.getAccessToken().payload.device_key, /^[\w-]+_[0-9a-f-]{36}$/);
+    await called(antoinette, "refreshSession", again.getRefreshToken());
+    const { result: devices } = await answered(antoinette, "listDevices", 10, null);
+    assert.equal(devices.Devices.length, 1);
+    step("remembered its device, and signed in with it in place of a code");
+
+    await answered(antoinette, "forgetDevice");
+    await assert.rejects(called(antoinette, "refreshSession", again.getRefreshToken()), { name: "NotAuthorizedException" });
+    const stranger = new identity.CognitoUser({ Username, Pool });
+    stranger.clearCachedDeviceKeyAndPassword();
+    const { isAppAsked } = await answered(stranger, "authenticateUser", details);
+    assert.ok(isAppAsked, "without its device the user is asked for a code");
+    step("forgot the device, which ended its session");
+}
+
+main().then(remembersItsDevice).catch((error) => {
     console.error(error);
     process.exit(1);
 });

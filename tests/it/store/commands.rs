@@ -221,9 +221,24 @@ pub async fn challenge(app: &App, client: &str, name: &str, password: &str) -> A
 
 pub async fn new_password(app: &App, client: &str, name: &str, session: &str) -> Answer<Tokens> {
     let responses = [("USERNAME", name), ("NEW_PASSWORD", PASSWORD)];
+    respond(app, client, ("NEW_PASSWORD_REQUIRED", session), responses).await
+}
+
+/// Answers SOFTWARE_TOKEN_MFA.
+pub async fn give_app_code(app: &App, client: &str, name: &str, session: &str, code: &str) -> Answer<Tokens> {
+    let responses = [("USERNAME", name), ("SOFTWARE_TOKEN_MFA_CODE", code)];
+    respond(app, client, ("SOFTWARE_TOKEN_MFA", session), responses).await
+}
+
+async fn respond(
+    app: &App,
+    client: &str,
+    (challenge, session): (&str, &str),
+    responses: [(&str, &str); 2],
+) -> Answer<Tokens> {
     let request = v1::RespondToAuthChallengeRequest {
         client_id: Some(client.to_owned()),
-        challenge_name: Some("NEW_PASSWORD_REQUIRED".to_owned()),
+        challenge_name: Some(challenge.to_owned()),
         session: Some(session.to_owned()),
         challenge_responses: responses.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..Default::default()
@@ -484,13 +499,14 @@ pub async fn change_password(app: &App, token: &str) -> Answer {
 }
 
 /// Sets up an authenticator app and turns it on.
-pub async fn set_up_app(app: &App, token: &str) -> Answer {
+pub async fn set_up_app(app: &App, token: &str) -> Answer<Authenticator> {
     let token = Some(token.to_owned());
     let request = v1::AssociateSoftwareTokenRequest { access_token: token.clone(), session: None };
     let secret = call(app, request).await?.secret_code.expect("a secret");
+    let authenticator = Authenticator::with(&secret);
     let verify = v1::VerifySoftwareTokenRequest {
         access_token: token.clone(),
-        user_code: Some(Authenticator::with(&secret).code(0)),
+        user_code: Some(authenticator.code(0)),
         ..Default::default()
     };
     call(app, verify).await?;
@@ -500,7 +516,7 @@ pub async fn set_up_app(app: &App, token: &str) -> Answer {
         software_token_mfa_settings: Some(on),
         ..Default::default()
     };
-    call(app, preference).await.map(drop)
+    call(app, preference).await.map(|_| authenticator)
 }
 
 pub async fn admin_set_password(app: &App, pool: &str, name: &str, permanent: bool) -> Answer {

@@ -441,6 +441,28 @@ async fn a_new_password_in_the_place_of_a_temporary_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_code_of_an_authenticator_app() {
+    breaks_anywhere(
+        async |app| {
+            let (pool, client) = a_client(app).await;
+            commands::set_mfa(app, &pool, true).await.unwrap();
+            client
+        },
+        async |app, client, number| {
+            let (client, name) = confirmed(app, client, number).await;
+            let tokens = commands::sign_in(app, &client, &name, commands::PASSWORD).await.unwrap();
+            let authenticator = commands::set_up_app(app, &tokens.access).await.unwrap();
+            let session = commands::challenge(app, &client, &name, commands::PASSWORD).await.unwrap();
+            (client, name, session, authenticator)
+        },
+        async |app, (client, name, session, authenticator)| {
+            commands::give_app_code(app, client, name, session, &authenticator.code(1)).await.map(drop)
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn admin_link_provider_for_user() {
     breaks_anywhere(
         async |app| a_client(app).await,

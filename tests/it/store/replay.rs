@@ -520,7 +520,9 @@ impl World<'_> {
                 ("UpdateDeviceStatus", commands::update_device(app, tokens, *remembered).await)
             }
             Command::ForgetDevice { .. } => ("ForgetDevice", commands::forget_device(app, tokens).await),
-            Command::SetUpApp { .. } => ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await),
+            Command::SetUpApp { .. } => {
+                ("VerifySoftwareToken", commands::set_up_app(app, &tokens.access).await.map(drop))
+            }
             Command::SignOut { .. } => ("GlobalSignOut", commands::sign_out(app, &tokens.access).await),
             _ => ("DeleteUser", commands::delete_user(app, &tokens.access).await),
         }

@@ -24,6 +24,7 @@ pub mod requests;
 pub mod serve;
 pub mod smtp;
 pub mod srp;
+pub mod srp_client;
 pub mod stream;
 pub mod tables;
 pub mod wire;
