@@ -83,8 +83,30 @@ async function main() {
     const first = await auth.signIn({ username, password: PASSWORD });
     assert.equal(first.nextStep.signInStep, "CONFIRM_SIGN_IN_WITH_NEW_PASSWORD_REQUIRED");
     assert.ok((await auth.confirmSignIn({ challengeResponse: BETTER })).isSignedIn);
+    step("replaced a temporary password after SRP");
+
+    // Amplify confirms the device of a sign-in by itself, and proves it at the next one. It asks the browser for the name.
+    globalThis.navigator ??= { userAgent: "a browser" };
+    await auth.signOut();
+    await admin("UpdateUserPool", {
+        UserPoolId,
+        AutoVerifiedAttributes: ["email"],
+        DeviceConfiguration: { ChallengeRequiredOnNewDevice: true, DeviceOnlyRememberedOnUserPrompt: true },
+    });
+    const device = async () => (await auth.fetchAuthSession()).tokens.accessToken.payload.device_key;
+    await auth.signIn({ username, password: BETTER });
+    const key = await device();
+    await auth.rememberDevice();
+    await auth.signOut();
+    assert.ok((await auth.signIn({ username, password: BETTER })).isSignedIn);
+    assert.equal(await device(), key);
+    await auth.fetchAuthSession({ forceRefresh: true });
+    assert.equal(await device(), key);
+    assert.deepEqual((await auth.fetchDevices()).map(({ id }) => id), [key]);
+    step("remembered a device, proved it by SRP, and refreshed with it");
+
     await auth.deleteUser();
-    step("replaced a temporary password after SRP, and deleted the user");
+    step("deleted the user");
 }
 
 main().catch((error) => {
