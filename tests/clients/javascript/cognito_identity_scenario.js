@@ -113,25 +113,6 @@ async function main() {
     const own = await answered(user(name), "authenticateUser", by(name, BETTER));
     assert.equal(own.result.getAccessToken().payload.username, name);
     step("replaced a temporary password after SRP");
-
-    // The library confirms the device of a sign-in by itself, and proves it at the next one.
-    await admin("UpdateUserPool", {
-        UserPoolId,
-        AutoVerifiedAttributes: ["email"],
-        DeviceConfiguration: { ChallengeRequiredOnNewDevice: true, DeviceOnlyRememberedOnUserPrompt: false },
-    });
-    const roamer = user(name);
-    const { result: first } = await answered(roamer, "authenticateUser", by(name, BETTER));
-    const key = first.getAccessToken().payload.device_key;
-    const { result: second } = await answered(user(name), "authenticateUser", by(name, BETTER));
-    assert.equal(second.getAccessToken().payload.device_key, key);
-    await called(roamer, "refreshSession", first.getRefreshToken());
-    const { result: listed } = await answered(roamer, "listDevices", 10, null);
-    assert.deepEqual(listed.Devices.map((device) => device.DeviceKey), [key]);
-    await answered(roamer, "forgetDevice");
-    const { Devices } = await admin("AdminListDevices", { UserPoolId, Username: name });
-    assert.deepEqual(Devices, []);
-    step("confirmed a device, proved it by SRP, and forgot it");
 }
 
 /** The library remembers the device by itself, and proves it at the next sign-in in place of the app's code. */
