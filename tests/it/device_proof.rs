@@ -60,6 +60,18 @@ async fn a_remembered_device_proves_itself_after_the_password() {
     let auth_time = claims(signed_in.access_token())["auth_time"].as_i64();
     assert_eq!(device.device_last_authenticated_date.map(|at| at.seconds), auth_time);
     assert!(claims(first.access_token())["auth_time"].as_i64() <= auth_time);
+    let database = sqlx::PgPool::connect(&pool.api.environment().database_url()).await.unwrap();
+    let recorded: Vec<Option<String>> = sqlx::query_scalar(
+        "select payload->>'device_id' from activity
+         where user_pool_id = $1 and owner = $2 and type = 'user.signed_in' order by at",
+    )
+    .bind(&pool.id)
+    .bind(&person.sub)
+    .fetch_all(&database)
+    .await
+    .unwrap();
+    let id = key.split_once('_').map(|(_, id)| id.to_owned());
+    assert_eq!(recorded, [id.clone(), id], "both sign-ins were with the device");
     // An answer works once, also with another signature in it.
     assert_refused(respond(&pool, proof).await, USED.0, USED.1);
     pool.verify().await;
