@@ -58,6 +58,7 @@ const BACKGROUND: &[&str] = &[
     "from pg_stat_activity",
     "pg_has_role",
     "with recursive turns",
+    "filter (where not dead) as waiting",
     "relay_parked",
     "\"COMMIT\"",
     "from purges",
