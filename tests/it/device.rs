@@ -404,6 +404,13 @@ async fn devices_are_listed_page_by_page() {
     assert_refused(pool.api.call(nobody).await, "ResourceNotFoundException", "User does not exist.");
     let nobodys = admin_get(&pool, "nobody", &keys[0]).await;
     assert_refused(nobodys, "ResourceNotFoundException", "User does not exist.");
+    let (user_pool_id, username, device_key) =
+        (Some(pool.id.clone()), Some("nobody".to_owned()), Some(keys[0].clone()));
+    let forget = AdminForgetDeviceRequest { user_pool_id, username, device_key };
+    let AdminForgetDeviceRequest { user_pool_id, username, device_key } = forget.clone();
+    let update = AdminUpdateDeviceStatusRequest { user_pool_id, username, device_key, ..Default::default() };
+    assert_refused(pool.api.call(forget).await, "UserNotFoundException", "User does not exist.");
+    assert_refused(pool.api.call(update).await, "UserNotFoundException", "User does not exist.");
     pool.verify().await;
 }
 

@@ -11,6 +11,7 @@ use crate::support::devices::{
 };
 use crate::support::mfa::{all_factors, give_code, person_with_phone};
 use crate::support::pool::{PASSWORD, Person, Pool, parameters, password_client, secret_hash};
+use crate::support::requests::same_fields;
 use crate::support::srp::{Client, prime};
 
 const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or password.");
@@ -275,6 +276,9 @@ async fn what_changes_while_a_device_proves_itself_counts() {
 
     let right = up_to_proof(&pool, &person.username, &key, DEVICE_PASSWORD).await;
     forget(&pool, &elsewhere, &key).await.unwrap();
+    let user_pool_id = Some(pool.id.clone());
+    let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&right) };
+    assert_refused(pool.api.call(by_server).await, NO_DEVICE.0, NO_DEVICE.1);
     assert_refused(respond(&pool, right).await, NO_DEVICE.0, NO_DEVICE.1);
     let late = srp_auth(&pool, &Client::new(), (&person.username, &key), begun.session);
     assert_refused(respond(&pool, late).await, NO_DEVICE.0, NO_DEVICE.1);

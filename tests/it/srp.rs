@@ -43,6 +43,14 @@ async fn sign_in(pool: &Pool, username: &str, password: &str) -> Result<RespondT
     respond(pool, pool.verifier_request(&client, &challenge, password)).await
 }
 
+/// Asserts that an answer is refused, by a trusted server as well.
+async fn refused_everywhere(pool: &Pool, request: RespondToAuthChallengeRequest, (exception, message): (&str, &str)) {
+    let user_pool_id = Some(pool.id.clone());
+    let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+    assert_refused(pool.api.call(by_server).await, exception, message);
+    assert_refused(respond(pool, request).await, exception, message);
+}
+
 fn told(challenge: &InitiateAuthResponse) -> Vec<&str> {
     challenge.challenge_parameters.keys().map(String::as_str).collect()
 }
@@ -219,12 +227,14 @@ async fn an_exchange_is_answered_once() {
             assert_refused(refused, USED.0, USED.1);
         }
     }
-    // A wrong answer uses the exchange up as well.
+    // A wrong answer, also through a trusted server, uses the exchange up as well.
     let client = Client::new();
     let challenge = pool.begin_srp(&client, &name).await.unwrap();
     let wrong = pool.verifier_request(&client, &challenge, WRONG_PASSWORD);
     let right = pool.verifier_request(&client, &challenge, PASSWORD);
-    assert_refused(respond(&pool, wrong).await, WRONG.0, WRONG.1);
+    let user_pool_id = Some(pool.id.clone());
+    let wrong = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&wrong) };
+    assert_refused(pool.api.call(wrong).await, WRONG.0, WRONG.1);
     assert_refused(respond(&pool, right).await, USED.0, USED.1);
     sign_in(&pool, &name, PASSWORD).await.unwrap();
     pool.verify().await;
@@ -258,14 +268,20 @@ async fn the_state_of_an_account_is_told_once_the_password_is_proved() {
         let request =
             AdminResetUserPasswordRequest { user_pool_id: user_pool_id.clone(), username, ..Default::default() };
         pool.api.call(request).await.unwrap();
-        let username = Some(disabled.clone());
-        pool.api.call(AdminDisableUserRequest { user_pool_id, username }).await.unwrap();
+        let disable = AdminDisableUserRequest { user_pool_id: user_pool_id.clone(), username: Some(disabled.clone()) };
+        pool.api.call(disable).await.unwrap();
         for (name, exception, message) in [
             (&unconfirmed, "UserNotConfirmedException", "User is not confirmed."),
             (&reset, "PasswordResetRequiredException", "Password reset required for the user"),
             (&disabled, "NotAuthorizedException", "User is disabled."),
         ] {
             assert_refused(sign_in(&pool, name, PASSWORD).await, exception, message);
+            let client = Client::new();
+            let challenge = pool.begin_srp(&client, name).await.unwrap();
+            let answer = pool.verifier_request(&client, &challenge, PASSWORD);
+            let by_server =
+                AdminRespondToAuthChallengeRequest { user_pool_id: user_pool_id.clone(), ..same_fields(&answer) };
+            assert_refused(pool.api.call(by_server).await, exception, message);
         }
         pool.verify().await;
     }
@@ -329,7 +345,11 @@ async fn requests_that_are_no_exchange_are_refused() {
         ("no number", number),
         ("", "Missing required parameter SRP_A"),
     ] {
-        assert_refused(pool.api.call(begin(&[("USERNAME", &name), ("SRP_A", value)])).await, INVALID, message);
+        let request = begin(&[("USERNAME", &name), ("SRP_A", value)]);
+        let user_pool_id = Some(pool.id.clone());
+        let by_server = AdminInitiateAuthRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(by_server).await, INVALID, message);
+        assert_refused(pool.api.call(request).await, INVALID, message);
     }
     let nameless = begin(&[("SRP_A", "2")]);
     assert_refused(pool.api.call(nameless).await, INVALID, "Missing required parameter USERNAME");
@@ -348,7 +368,7 @@ async fn requests_that_are_no_exchange_are_refused() {
         assert_refused(respond(&pool, with(parameter, "")).await, INVALID, &message);
     }
     let form = "TIMESTAMP format should be EEE MMM d HH:mm:ss z yyyy in english.";
-    assert_refused(respond(&pool, with("TIMESTAMP", "2026-11-30T09:05:07Z")).await, INVALID, form);
+    refused_everywhere(&pool, with("TIMESTAMP", "2026-11-30T09:05:07Z"), (INVALID, form)).await;
     let through_other = RespondToAuthChallengeRequest { client_id: other, ..answer.clone() };
     assert_refused(respond(&pool, through_other).await, NO_SESSION.0, NO_SESSION.1);
     let block = &challenge.challenge_parameters["SECRET_BLOCK"];

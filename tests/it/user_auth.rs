@@ -191,8 +191,11 @@ async fn answers_that_fit_no_choice_are_refused() {
         ("MAGIC", not_among),
         ("WEB_AUTHN", "PREFERRED_CHALLENGE WEB_AUTHN is not supported by this server yet."),
     ] {
-        let refused = begin(&pool, &name, &[("PREFERRED_CHALLENGE", preferred)]).await;
-        assert_refused(refused, INVALID, message);
+        let request = begin_request(&pool, &name, &[("PREFERRED_CHALLENGE", preferred)]);
+        let user_pool_id = Some(pool.id.clone());
+        let by_server = AdminInitiateAuthRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(by_server).await, INVALID, message);
+        assert_refused(pool.api.call(request).await, INVALID, message);
     }
     let session = asked_to_choose(&pool, &name).await;
     let choose = |name: &str, more: &[(&str, &str)]| answer(&pool, ("SELECT_CHALLENGE", &session), name, more);
@@ -200,9 +203,15 @@ async fn answers_that_fit_no_choice_are_refused() {
         (&[][..], "Missing required parameter ANSWER"),
         (&[("ANSWER", "PASSWORD")][..], "Missing required parameter PASSWORD"),
         (&[("ANSWER", "PASSWORD_SRP")][..], "Missing required parameter SRP_A"),
+        (&[("ANSWER", "PASSWORD_SRP"), ("SRP_A", "0")][..], "SRP_A must be a hexadecimal number from 1 to N - 1."),
         (&[("ANSWER", "MAGIC")][..], "ANSWER must be one of the AvailableChallenges."),
+        (&[("ANSWER", "EMAIL_OTP")][..], "ANSWER EMAIL_OTP is not supported by this server yet."),
     ] {
-        assert_refused(pool.api.call(choose(&name, more)).await, INVALID, message);
+        let request = choose(&name, more);
+        let user_pool_id = Some(pool.id.clone());
+        let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(by_server).await, INVALID, message);
+        assert_refused(pool.api.call(request).await, INVALID, message);
     }
     let right = [("ANSWER", "PASSWORD"), ("PASSWORD", PASSWORD)];
     let client_id = pool.add_client(choosing_client("ENABLED")).await.client_id;
