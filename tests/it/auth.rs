@@ -286,6 +286,7 @@ async fn a_trusted_server_gets_the_answers_of_an_app() {
     let refresh = [("REFRESH_TOKEN", "not.a.token")];
     for (request, exception, message) in [
         (of(&trusted, "USER_SRP_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
+        (of(&trusted, "CUSTOM_AUTH", &[]), INVALID, "AuthFlow CUSTOM_AUTH is not supported by this server yet."),
         (of(&trusted, "ADMIN_USER_PASSWORD_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
         (of(&rotating, "REFRESH_TOKEN_AUTH", &refresh), INVALID, rotates),
         (of(&password_only, "REFRESH_TOKEN_AUTH", &refresh), INVALID, "Auth flow not enabled for this client"),
