@@ -214,6 +214,26 @@ async fn wrong_proofs_lock_like_wrong_passwords_and_count_with_them() {
 }
 
 #[tokio::test]
+async fn a_burst_of_wrong_proofs_gets_no_more_guesses_than_one_after_the_other() {
+    let pool = srp_pool("LEGACY").await;
+    let name = pool.person("burst").await.username;
+    let mut proofs = Vec::new();
+    for _ in 0..24 {
+        let client = Client::new();
+        let challenge = pool.begin_srp(&client, &name).await.unwrap();
+        proofs.push(pool.verifier_request(&client, &challenge, WRONG_PASSWORD));
+    }
+    let began = std::time::Instant::now();
+    let answers = join_all(proofs.into_iter().map(|proof| respond(&pool, proof))).await;
+    let heard = answers.iter().filter(|answer| answer.as_ref().is_err_and(|refusal| refusal.pair() == WRONG)).count();
+    // Five at once, and then one at the end of each lock of 1, 2, 4 … seconds.
+    let locks = (1..).take_while(|lock| began.elapsed().as_secs() >= (1 << lock) - 1).count();
+    assert!((5..=5 + 1 + locks).contains(&heard), "{heard} guesses in {:?}", began.elapsed());
+    assert!(answers.iter().all(Result::is_err));
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn an_exchange_is_answered_once() {
     let pool = srp_pool("ENABLED").await;
     let name = pool.person("once").await.username;

@@ -4,15 +4,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::app::attempts::FirstRead;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::challenges::Response;
 use crate::app::auth::machine;
 use crate::app::auth::named::guess_limit;
 use crate::app::auth::sign_in::SignIn;
+use crate::app::auth::srp::Proof;
 use crate::app::caller::Caller;
 use crate::app::device::sealed::Vault;
 use crate::app::guesses::OneGuess;
@@ -20,9 +18,8 @@ use crate::app::hashing::forms;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::session::{Answer, ChallengeSession, Exchange};
-use crate::domain::auth::srp::exchange::{Claim, session_key};
-use crate::domain::auth::srp::timestamp;
+use crate::domain::auth::session::{Answer, Exchange};
+use crate::domain::auth::srp::exchange::session_key;
 use crate::domain::device::Device;
 use crate::domain::error::Error;
 use crate::domain::ids::DeviceId;
@@ -32,7 +29,6 @@ use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::{Failures, Snapshot, Wanted};
-use crate::tokens::secret_block::{self, Opened};
 
 /// A proof whose signature is compared.
 pub struct DevicePasswordVerifier<'a> {
@@ -45,14 +41,8 @@ pub struct DevicePasswordVerifier<'a> {
 /// A proof as the caller sent it.
 struct Claimed<'a> {
     response: Response<'a>,
-    username: &'a str,
-    timestamp: &'a str,
-    signature: Vec<u8>,
+    proof: Proof<'a>,
     device: Option<DeviceId>,
-    session: ChallengeSession,
-    exchange: Exchange,
-    /// The bytes of SECRET_BLOCK.
-    secret_block: Vec<u8>,
     whence: Whence,
 }
 
@@ -64,26 +54,19 @@ struct Checked<'b> {
     limited: Option<Limited>,
 }
 
-/// Compares the signature.
+/// Computes what the device should have signed, and compares.
 pub async fn prepare<'a>(
     app: &App,
     caller: &Caller,
     response: Response<'a>,
 ) -> Result<DevicePasswordVerifier<'a>, Failure> {
-    let (username, block) = (response.required("USERNAME")?, response.required("PASSWORD_CLAIM_SECRET_BLOCK")?);
-    let (signature, timestamp) = (response.required("PASSWORD_CLAIM_SIGNATURE")?, response.required("TIMESTAMP")?);
     let device = DeviceId::of_key(&response.pool_id, response.required("DEVICE_KEY")?);
-    timestamp::check(timestamp)?;
     app.hasher.refuse_beyond(&caller.turn(&response.pool_id)).await?;
     let hint = app.store.pool_hint(&response.pool_id).await?;
-    let opened = secret_block::open(&response.pool_id, &hint.keys, block).ok_or_else(Error::invalid_session)?;
-    let Opened { session, bytes: secret_block } = opened;
-    let exchange = session.exchange.clone().ok_or_else(Error::invalid_session)?;
+    let proof = Proof::of(&response, &hint.keys)?;
     let whence = Whence::of_person(&hint.keys, caller, response.server);
-    // What is no base64 is no signature: a wrong one.
-    let signature = STANDARD.decode(signature).unwrap_or_default();
-    let claim = Claimed { response, username, timestamp, signature, device, session, exchange, secret_block, whence };
-    let key = [claim.session.sub.0.as_bytes(), &*claim.whence.network].concat();
+    let claim = Claimed { response, proof, device, whence };
+    let key = [claim.proof.session.sub.0.as_bytes(), &*claim.whence.network].concat();
     let alone = app.guesses.begin(&key, caller.patience).await?;
     let found = claim.read(app).await?;
     let is_right = claim.compare(app, caller, &found).await?;
@@ -95,12 +78,12 @@ impl Claimed<'_> {
         let Response { pool_id, client_id, .. } = &self.response;
         let limited = self.whence.guess(app);
         let wanted = Wanted {
-            sub: Some(self.session.sub),
-            told: self.session.told,
+            sub: Some(self.proof.session.sub),
+            told: self.proof.session.told,
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
-            device: self.session.device,
+            device: self.proof.session.device,
             groups: true,
             ..Wanted::default()
         };
@@ -110,21 +93,21 @@ impl Claimed<'_> {
     fn check<'b>(&self, app: &App, found: &'b Snapshot, at: Timestamp) -> Result<Checked<'b>, Error> {
         let client_id = &self.response.client_id;
         let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
-        clients::check_secret_hash(pool, &client.state, &[self.username], self.response.secret_hash())?;
+        clients::check_secret_hash(pool, &client.state, &[self.proof.username], self.response.secret_hash())?;
         let user = found.user.as_ref().ok_or_else(Error::no_such_user)?;
         let given = Answer {
             challenge: ChallengeName::DevicePasswordVerifier,
             client: &client.state,
             user: &user.state,
             password: forms::id_of(user.state.password.as_ref())?,
-            username: Some(self.username),
+            username: Some(self.proof.username),
             name_rules: &pool.name_rules,
             at,
         };
-        if !self.session.fits(&given) || self.session.device != self.device {
+        if !self.proof.session.fits(&given) || self.proof.session.device != self.device {
             return Err(Error::invalid_session());
         }
-        self.session.check(&given)?;
+        self.proof.session.check(&given)?;
         let device = found.device.as_ref().map(|used| &used.device.state);
         let device = device.filter(|device| device.sub == user.state.sub).ok_or_else(Error::no_such_device)?;
         let limited = guess_limit(app, &self.whence, found, &client);
@@ -137,16 +120,10 @@ impl Claimed<'_> {
         let pool = &found.pool;
         let vault = Vault { pool: &pool.id, device: device.id, key: &user.key };
         let verifier = vault.secret(device)?.ok_or_else(Error::invalid_session)?.into_verifier();
-        let Exchange { secret, client, server, .. } = self.exchange.clone();
+        let Exchange { secret, client, server, .. } = self.proof.exchange.clone();
         let compute = move || session_key(&verifier, &secret, &client, &server);
         let key = app.hasher.work(&caller.turn(&pool.id), compute).await?;
-        let claim = Claim {
-            group: &pool.id.device_group_key(),
-            user_id: &self.exchange.user_id,
-            secret_block: &self.secret_block,
-            timestamp: self.timestamp,
-        };
-        Ok(claim.is_signed_by(&key, &self.signature))
+        Ok(self.proof.is_signed_by(&key, &pool.id.device_group_key()))
     }
 }
 
@@ -157,7 +134,7 @@ impl DevicePasswordVerifier<'_> {
         let found = self.found.or(claim.read(app)).await?;
         let at = app.clock.now();
         let Checked { client, user, device, limited } = claim.check(app, &found, at)?;
-        let (session, origin) = (&claim.session, &claim.response.origin);
+        let (session, origin) = (&claim.proof.session, &claim.response.origin);
         let sign_in = SignIn {
             flow: session.flow,
             found: &found,

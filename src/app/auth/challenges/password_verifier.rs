@@ -4,32 +4,27 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::app::attempts::FirstRead;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::answering::Response;
 use crate::app::auth::machine;
 use crate::app::auth::named::guess_limit;
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::srp::Basis;
+use crate::app::auth::srp::{Basis, Proof};
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
 use crate::app::hashing::forms::Comparison;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::session::{ChallengeSession, Exchange};
-use crate::domain::auth::srp::exchange::{Claim, session_key};
-use crate::domain::auth::srp::timestamp;
+use crate::domain::auth::session::Exchange;
+use crate::domain::auth::srp::exchange::session_key;
 use crate::domain::error::Error;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
 use crate::store::read::{Failures, Snapshot, Wanted};
-use crate::tokens::secret_block::{self, Opened};
 
 /// A guess whose signature is compared.
 pub struct PasswordVerifier<'a> {
@@ -42,30 +37,17 @@ pub struct PasswordVerifier<'a> {
 /// A guess as the caller sent it.
 struct Claimed<'a> {
     response: Response<'a>,
-    username: &'a str,
-    timestamp: &'a str,
-    signature: Vec<u8>,
-    session: ChallengeSession,
-    exchange: Exchange,
-    /// The bytes of SECRET_BLOCK.
-    secret_block: Vec<u8>,
+    proof: Proof<'a>,
     whence: Whence,
 }
 
 /// Compares the signature, unless the guess will be refused without it.
 pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> Result<PasswordVerifier<'a>, Failure> {
-    let (username, block) = (response.required("USERNAME")?, response.required("PASSWORD_CLAIM_SECRET_BLOCK")?);
-    let (signature, timestamp) = (response.required("PASSWORD_CLAIM_SIGNATURE")?, response.required("TIMESTAMP")?);
-    timestamp::check(timestamp)?;
     app.hasher.refuse_beyond(&caller.turn(&response.pool_id)).await?;
     let hint = app.store.pool_hint(&response.pool_id).await?;
-    let opened = secret_block::open(&response.pool_id, &hint.keys, block).ok_or_else(Error::invalid_session)?;
-    let Opened { session, bytes: secret_block } = opened;
-    let exchange = session.exchange.clone().ok_or_else(Error::invalid_session)?;
+    let proof = Proof::of(&response, &hint.keys)?;
     let whence = Whence::of_person(&hint.keys, caller, response.server);
-    // What is no base64 is no signature: a wrong one.
-    let signature = STANDARD.decode(signature).unwrap_or_default();
-    let claim = Claimed { response, username, timestamp, signature, session, exchange, secret_block, whence };
+    let claim = Claimed { response, proof, whence };
     let alone = claim.alone(app, caller).await?;
     let found = claim.read(app).await?;
     let comparison = claim.compare(app, caller, &found).await?;
@@ -74,7 +56,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
 
 impl Claimed<'_> {
     async fn alone(&self, app: &App, caller: &Caller) -> Result<OneGuess, Error> {
-        let key = [self.session.sub.0.as_bytes(), &*self.whence.network].concat();
+        let key = [self.proof.session.sub.0.as_bytes(), &*self.whence.network].concat();
         app.guesses.begin(&key, caller.patience).await
     }
 
@@ -82,13 +64,13 @@ impl Claimed<'_> {
         let Response { pool_id, client_id, .. } = &self.response;
         let limited = self.whence.guess(app);
         let wanted = Wanted {
-            sub: Some(self.session.sub),
-            nobody: Some(self.session.sub),
-            told: self.session.told,
+            sub: Some(self.proof.session.sub),
+            nobody: Some(self.proof.session.sub),
+            told: self.proof.session.told,
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
             rate: limited.as_ref(),
-            device: self.response.device(Some(&self.session)),
+            device: self.response.device(Some(&self.proof.session)),
             groups: true,
             ..Wanted::default()
         };
@@ -99,8 +81,8 @@ impl Claimed<'_> {
     fn check(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<(Arc<ClientView>, Option<Limited>), Error> {
         let Response { client_id, .. } = &self.response;
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
-        clients::check_secret_hash(&found.pool, &client.state, &[self.username], self.response.secret_hash())?;
-        let session = &self.session;
+        clients::check_secret_hash(&found.pool, &client.state, &[self.proof.username], self.response.secret_hash())?;
+        let session = &self.proof.session;
         if session.challenge != ChallengeName::PasswordVerifier || session.client_id != client.state.client_id {
             return Err(Error::invalid_session());
         }
@@ -117,7 +99,7 @@ impl Claimed<'_> {
         limited: Option<&'b Limited>,
         at: Timestamp,
     ) -> SignIn<'b> {
-        let (session, origin) = (&self.session, &self.response.origin);
+        let (session, origin) = (&self.proof.session, &self.response.origin);
         let (told, spends) = (session.told, Some(session.spent()));
         SignIn { flow: session.flow, found, client, origin, whence: &self.whence, told, limited, spends, at }
     }
@@ -131,24 +113,18 @@ impl Claimed<'_> {
         }
         let pool = &found.pool;
         let of_user = found.user.as_ref().map(|user| Basis::of_user(pool, user)).transpose()?.flatten();
-        let Basis { verifier, password, .. } = of_user.unwrap_or_else(|| Basis::made_up(pool, self.username));
-        let Exchange { secret, client, server, .. } = self.exchange.clone();
+        let Basis { verifier, password, .. } = of_user.unwrap_or_else(|| Basis::made_up(pool, self.proof.username));
+        let Exchange { secret, client, server, .. } = self.proof.exchange.clone();
         let compute = move || session_key(&verifier, &secret, &client, &server);
         let key = app.hasher.work(&caller.turn(&pool.id), compute).await?;
-        let claim = Claim {
-            group: pool.id.pool_name(),
-            user_id: &self.exchange.user_id,
-            secret_block: &self.secret_block,
-            timestamp: self.timestamp,
-        };
-        let is_same = password.is_some() && password == self.exchange.password && self.names_user(found);
-        let is_signed = claim.is_signed_by(&key, &self.signature);
+        let is_same = password.is_some() && password == self.proof.exchange.password && self.names_user(found);
+        let is_signed = self.proof.is_signed_by(&key, pool.id.pool_name());
         Ok(Some(Comparison::by_verifier(password, is_signed & is_same)))
     }
 
     fn names_user(&self, found: &Snapshot) -> bool {
         let rules = &found.pool.name_rules;
-        found.user.as_ref().is_some_and(|user| user.state.names(rules).contains(&rules.normalise(self.username)))
+        found.user.as_ref().is_some_and(|user| user.state.names(rules).contains(&rules.normalise(self.proof.username)))
     }
 }
 
@@ -160,6 +136,6 @@ impl PasswordVerifier<'_> {
         let at = app.clock.now();
         let (client, limited) = claim.check(app, &found, at)?;
         let sign_in = claim.sign_in(&found, &client, limited.as_ref(), at);
-        machine::hear_password(app, caller, sign_in, claim.session.sub, self.comparison.as_ref()).await
+        machine::hear_password(app, caller, sign_in, claim.proof.session.sub, self.comparison.as_ref()).await
     }
 }
