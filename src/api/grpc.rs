@@ -94,7 +94,8 @@ fn refusal(call: &Observation, error: Error) -> Status {
     status
 }
 
-/// Ends a call at its deadline. Tonic would do so a moment later, with CANCELLED, and the caller would read that.
+/// Ends a call at its deadline. Tonic would do so a moment later, with CANCELLED, and the caller would read that. A call
+/// whose caller waits for less than a moment is not begun: its answer would come too late.
 async fn within(
     patience: Option<Duration>,
     call: &Observation,
@@ -102,8 +103,9 @@ async fn within(
 ) -> http::Response<tonic::body::Body> {
     const MOMENT: Duration = Duration::from_millis(1);
     let Some(patience) = patience else { return response.await };
-    let answer = tokio::time::timeout(patience.saturating_sub(MOMENT), response).await;
-    answer.unwrap_or_else(|_| {
+    let patience = patience.saturating_sub(MOMENT);
+    let answer = if patience.is_zero() { None } else { tokio::time::timeout(patience, response).await.ok() };
+    answer.unwrap_or_else(|| {
         call.deadline_exceeded();
         Status::deadline_exceeded("The deadline of the call is over.").into_http()
     })
