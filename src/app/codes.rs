@@ -95,19 +95,19 @@ pub async fn answer_request(
 }
 
 /// A request for a code by a user's name, through a client.
-struct Request<'a> {
+pub struct Request<'a> {
     /// What was found by the name.
-    named: &'a NamedThroughClient,
+    pub named: &'a NamedThroughClient,
     /// The origin of what is written.
-    origin: &'a Origin,
+    pub origin: &'a Origin,
     /// The client that the request names.
-    client_id: &'a ClientId,
+    pub client_id: &'a ClientId,
     /// What a right guess at the code allows.
-    purpose: CodePurpose,
+    pub purpose: CodePurpose,
     /// The code to store and send.
-    code: &'a str,
+    pub code: &'a str,
     /// The time of the request.
-    at: Timestamp,
+    pub at: Timestamp,
 }
 
 impl Request<'_> {
@@ -115,7 +115,7 @@ impl Request<'_> {
     ///
     /// If callers may not learn which users exist, the limit that they see counts only what their own network asked for
     /// by this name. A user who got too many codes through other networks is silently sent none.
-    async fn answer(
+    pub async fn answer(
         &self,
         app: &App,
         decision: Decision<Event, Activity, Requested>,

@@ -46,6 +46,7 @@ mod mfa_guesses;
 mod new_password;
 mod observability;
 mod one_caller;
+mod one_time_codes;
 mod pages;
 mod password;
 mod password_history;

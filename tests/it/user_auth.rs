@@ -205,7 +205,8 @@ async fn answers_that_fit_no_choice_are_refused() {
         (&[("ANSWER", "PASSWORD_SRP")][..], "Missing required parameter SRP_A"),
         (&[("ANSWER", "PASSWORD_SRP"), ("SRP_A", "0")][..], "SRP_A must be a hexadecimal number from 1 to N - 1."),
         (&[("ANSWER", "MAGIC")][..], "ANSWER must be one of the AvailableChallenges."),
-        (&[("ANSWER", "EMAIL_OTP")][..], "ANSWER EMAIL_OTP is not supported by this server yet."),
+        (&[("ANSWER", "EMAIL_OTP")][..], "ANSWER must be one of the AvailableChallenges."),
+        (&[("ANSWER", "WEB_AUTHN")][..], "ANSWER WEB_AUTHN is not supported by this server yet."),
     ] {
         let request = choose(&name, more);
         let user_pool_id = Some(pool.id.clone());

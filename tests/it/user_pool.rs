@@ -351,10 +351,7 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
-        (
-            policies(factors(&["PASSWORD", "EMAIL_OTP"])),
-            "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
-        ),
+        (policies(factors(&["PASSWORD", "WEB_AUTHN"])), "Policies.SignInPolicy.AllowedFirstAuthFactors WEB_AUTHN"),
         (
             CreateUserPoolRequest { dcr_configuration: Some(DcrConfigurationType::default()), ..Default::default() },
             "DcrConfiguration",

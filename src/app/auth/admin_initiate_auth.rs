@@ -22,6 +22,7 @@ pub async fn prepare<'a>(
         origin: caller.developer_origin(),
         server: Some(Server::of(request.context_data.as_ref())),
         parameters: &request.auth_parameters,
+        chosen: None,
         continues: None,
     };
     flows::prepare(app, caller, asked).await

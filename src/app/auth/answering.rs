@@ -93,6 +93,15 @@ pub struct Fitting<'a> {
     limited: Option<Limited>,
 }
 
+/// An answer to a challenge for a first proof, which may be about a name that nobody has.
+pub struct Begun<'a> {
+    /// The client of the sign-in.
+    pub client: Arc<ClientView>,
+    /// The sign-in so far.
+    pub session: &'a ChallengeSession,
+    limited: Option<Limited>,
+}
+
 impl<'a> Answering<'a> {
     /// Opens the session of an answer to a challenge.
     pub async fn of(
@@ -122,6 +131,7 @@ impl<'a> Answering<'a> {
             sub: self.session.as_ref().map(|session| session.sub),
             failures: Some(Failures::SignIn),
             network: Some(&self.whence.network),
+            nobody: self.session.as_ref().map(|session| session.sub),
             device: self.response.device(self.session.as_ref()),
             groups: true,
             ..wanted
@@ -158,6 +168,36 @@ impl<'a> Answering<'a> {
         session.check(&given)?;
         let limited = guess_limit(app, &self.whence, found, &client);
         Ok(Fitting { client, session, user, limited })
+    }
+
+    /// Whether the session has proved nothing yet.
+    pub fn is_first_proof(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| !session.proofs.has_begun())
+    }
+
+    /// Checks that the answer is for this session, where the session has proved nothing yet.
+    pub async fn check_begun(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<Begun<'_>, Error> {
+        let Response { pool_id, client_id, .. } = &self.response;
+        let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
+        clients::check_secret_hash(pool, &client.state, &[self.username], self.response.secret_hash())?;
+        let session = self.session.as_ref().ok_or_else(Error::invalid_session)?;
+        if session.challenge != self.challenge || session.client_id != client.state.client_id {
+            return Err(Error::invalid_session());
+        }
+        session.check_time(at)?;
+        if app.store.is_nonce_spent(pool_id, session.nonce).await? {
+            return Err(Error::used_session());
+        }
+        let limited = guess_limit(app, &self.whence, found, &client);
+        limited.as_ref().map_or(Ok(()), |limited| limited.check(found.arrival, at))?;
+        Ok(Begun { client, session, limited })
+    }
+
+    /// The sign-in that an answer with a first proof continues.
+    pub fn sign_in_begun<'b>(&'b self, found: &'b Snapshot, begun: &'b Begun<'_>, at: Timestamp) -> SignIn<'b> {
+        let Begun { client, session, limited } = begun;
+        let (origin, whence, told) = (&self.response.origin, &self.whence, session.told);
+        SignIn { flow: session.flow, found, client, origin, whence, told, limited: limited.as_ref(), spends: None, at }
     }
 
     /// The sign-in that the answer continues.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::app::whence::Server;
 use crate::domain::auth::AuthFlow;
+use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::store::metadata::Origin;
@@ -22,6 +23,8 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The first factor of USER_AUTH with which the flow begins.
+    pub chosen: Option<FirstFactor>,
     /// The challenge whose answer begins the flow with a chosen factor; absent if the flow begins the sign-in.
     pub continues: Option<ChallengeSession>,
 }

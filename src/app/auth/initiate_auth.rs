@@ -23,6 +23,7 @@ pub async fn prepare<'a>(
         origin: caller.origin(ActorKind::AppClient, client_id.to_string(), None),
         server: None,
         parameters: &request.auth_parameters,
+        chosen: None,
         continues: None,
     };
     let prepared = flows::prepare(app, caller, asked).await;

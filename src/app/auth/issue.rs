@@ -56,6 +56,7 @@ pub async fn issue(
         ChallengeName::SelectChallenge
         | ChallengeName::Password
         | ChallengeName::PasswordSrp
+        | ChallengeName::SmsOtp
         | ChallengeName::PasswordVerifier
         | ChallengeName::DevicePasswordVerifier => return Err(Error::internal(NotOfAStep).into()),
         ChallengeName::DeviceSrpAuth => (device_parameters(sign_in, user), None),

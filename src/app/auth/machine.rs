@@ -14,8 +14,8 @@ use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::factor::password::Guess;
-use crate::domain::auth::factor::{code, device, software_token};
+use crate::domain::auth::factor::{code, device, one_time_code, software_token};
+use crate::domain::auth::guess::Guess;
 use crate::domain::auth::refusal::Refusal;
 use crate::domain::auth::second_proof::{SecondProof, no_factor};
 use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
@@ -23,7 +23,7 @@ use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{DeviceId, Sub};
-use crate::domain::lockout::Hearing;
+use crate::domain::lockout::{Attempts, Hearing};
 use crate::domain::message::Medium;
 use crate::domain::rate::{Limited, RateKind};
 use crate::domain::second_factor::SecondFactor;
@@ -31,7 +31,7 @@ use crate::domain::user::codes::{self as code_rules, CodeOutcome, Guessed, Guess
 use crate::proto::events::UserAttributesSet;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::store::commit::{Commit, Kept, OperationalRow};
+use crate::store::commit::{Commit, Kept, Nobody, OperationalRow};
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::{Failures, Wanted};
@@ -131,11 +131,7 @@ pub async fn advance<Response: AuthResponse>(
 /// A commit that asserts what a right password asserts: the user was not locked meanwhile, and an exchange by SRP was
 /// answered for the first time.
 fn heard(sign_in: &SignIn<'_>, user: &LoadedUser) -> Commit {
-    let asserted = OperationalRow::FailuresAsserted {
-        sub: user.state.sub,
-        source: Failures::SignIn.counted(sign_in.found.source()),
-        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
-    };
+    let asserted = heard_row(sign_in, user);
     Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
         .decided_from(sign_in.pool(), Some(sign_in.client))
         .operational([asserted])
@@ -174,6 +170,15 @@ pub async fn hear_device<Response: AuthResponse>(
     }
 }
 
+/// The row that asserts that the user was not locked meanwhile.
+fn heard_row(sign_in: &SignIn<'_>, user: &LoadedUser) -> OperationalRow {
+    OperationalRow::FailuresAsserted {
+        sub: user.state.sub,
+        source: Failures::SignIn.counted(sign_in.found.source()),
+        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
+    }
+}
+
 fn guess<'a>(sign_in: &SignIn<'a>) -> Guess<'a> {
     Guess {
         pool: &sign_in.pool().state,
@@ -203,6 +208,77 @@ async fn refuse<Response>(
 
 /// The user who answers a challenge, and the session of it.
 type Answerer<'a> = (&'a LoadedUser, &'a ChallengeSession);
+
+/// Continues after a code in the place of a password, at whichever name.
+pub async fn hear_one_time_code<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    session: &ChallengeSession,
+    (medium, given): (Medium, &str),
+) -> Result<Response, Failure> {
+    let (found, pool, at) = (sign_in.found, sign_in.pool(), sign_in.at);
+    let (sub, purpose, user) = (session.sub, code_rules::sign_in(medium), found.user.as_ref());
+    let address = user.and_then(|user| user.state.attribute(medium.attribute())).unwrap_or_default();
+    let hash = codes::hash(&pool.keys, sub, purpose, address, given);
+    let guesser = Guesser { network: &sign_in.whence.network, source: found.source(), is_known: found.is_known };
+    let (sent, by_name) = (found.code.as_ref(), found.code_by_name.as_ref());
+    let hides_users = sign_in.client.state.hides_users();
+    let checked = Guessed { sent, by_name, hides_users, hash, guesser, at }.check().map(drop);
+    let tried = |kept, sub, sent, outcome| Tried { kept, sub, purpose, sent, guesser, at }.row(outcome);
+    match (one_time_code::judge(&guess(&sign_in), user.map(|user| &user.state), checked), user) {
+        (Ok(()), Some(user)) => {
+            let spent = tried(Kept::ForUser, sub, sent, CodeOutcome::Spent);
+            let bounded = sign_in.limited.cloned().map(OperationalRow::RateAsserted);
+            let rows = spent.into_iter().chain([heard_row(&sign_in, user)]).chain(bounded).collect();
+            let answered = Answered { session, decision: Decision::events(Vec::new(), ()), rows };
+            let step = Step { proofs: session.proofs.with_code(medium), answered: Some(answered) };
+            advance(app, caller, sign_in, user, step).await
+        }
+        (Ok(()), None) => Err(Error::internal("a right code without a user").into()),
+        (Err(refused), user) => {
+            let for_user = tried(Kept::ForUser, sub, sent, refused.code);
+            let told = sign_in.told.and_then(|told| tried(Kept::ByName, told, by_name, refused.by_name));
+            let rows = for_user.into_iter().chain(told).collect();
+            refuse_code(app, sign_in, (sub, user), *refused.refusal, rows).await
+        }
+    }
+}
+
+/// Records the refusal of a code in the place of a password, counts the guess, and answers.
+async fn refuse_code<Response: AuthResponse>(
+    app: &App,
+    sign_in: SignIn<'_>,
+    (sub, user): (Sub, Option<&LoadedUser>),
+    Refusal { activity, hearing, error }: Refusal,
+    mut rows: Vec<OperationalRow>,
+) -> Result<Response, Failure> {
+    let pool = sign_in.pool();
+    if let Hearing::Wrong { attempts, by_name } = hearing {
+        rows.extend(codes::spent(sign_in.limited.cloned().into_iter().collect()));
+        rows.push(failure_counted(&sign_in, sub, attempts, by_name));
+    }
+    let is_recorded = user.is_some() && hearing != Hearing::Unheard || app.limits.records(&pool.id);
+    let fact = is_recorded.then_some(Activity::SignInRefused(activity));
+    let decision = Decision::<Event, Activity, Response>::refuse(error).with_activity(fact);
+    let commit = Commit::about(pool, sign_in.origin, sign_in.at);
+    let settlement = match user {
+        Some(user) => commit.decided(user, decision),
+        None => commit.decided(&Nobody(sub), decision),
+    };
+    app.store.settle(settlement.always(rows)).await
+}
+
+/// The row that counts a wrong guess at a user, or at the stand-in for a name.
+fn failure_counted(sign_in: &SignIn<'_>, sub: Sub, attempts: Attempts, by_name: Option<Attempts>) -> OperationalRow {
+    OperationalRow::FailureCounted {
+        sub,
+        source: Failures::SignIn.counted(sign_in.found.source()),
+        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
+        attempts,
+        by_name: sign_in.told.zip(by_name),
+    }
+}
 
 /// Continues after a code that was sent to the user by this medium.
 pub async fn hear_code<Response: AuthResponse>(
@@ -350,13 +426,7 @@ async fn refuse_second<Response: AuthResponse>(
     let mut rows: Vec<_> = tried.into_iter().collect();
     if let Hearing::Wrong { attempts, by_name } = hearing {
         rows.extend(codes::spent(limits(app, &sign_in, session)));
-        rows.push(OperationalRow::FailureCounted {
-            sub: user.state.sub,
-            source: Failures::SignIn.counted(sign_in.found.source()),
-            version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
-            attempts,
-            by_name: sign_in.told.zip(by_name),
-        });
+        rows.push(failure_counted(&sign_in, user.state.sub, attempts, by_name));
     }
     let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);
     let fact = is_recorded.then_some(Activity::SignInRefused(activity));

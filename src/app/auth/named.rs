@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::app::auth::asked::Asked;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::caller::Caller;
+use crate::app::clients::NamedThroughClient;
 use crate::app::guesses::OneGuess;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
 use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::session::{ChallengeSession, Exchange, Proofs, expires_at};
 use crate::domain::auth::{flow_not_enabled, required_parameter};
 use crate::domain::error::Error;
@@ -16,6 +18,7 @@ use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::proto::events::CodePurpose;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
 use crate::store::read::{Failures, Snapshot, Wanted};
@@ -61,10 +64,25 @@ impl<'a> Named<'a> {
         self.read_by(app, None).await
     }
 
+    /// The same, with the codes that were sent for this purpose.
+    pub async fn read_with_code(&self, app: &App, purpose: CodePurpose) -> Result<Snapshot, StoreError> {
+        self.read_wanted(app, Some(&self.name), Some(purpose)).await
+    }
+
     async fn read_by(&self, app: &App, name: Option<&str>) -> Result<Snapshot, StoreError> {
+        self.read_wanted(app, name, None).await
+    }
+
+    async fn read_wanted(
+        &self,
+        app: &App,
+        name: Option<&str>,
+        code: Option<CodePurpose>,
+    ) -> Result<Snapshot, StoreError> {
         let limited = self.whence.guess(app);
         let wanted = Wanted {
             name,
+            code,
             nobody: Some(self.stands_for_name),
             told: Some(self.told),
             failures: Some(Failures::SignIn),
@@ -75,6 +93,12 @@ impl<'a> Named<'a> {
             ..Wanted::default()
         };
         app.store.read(&self.asked.pool_id, Some(&self.asked.client_id), wanted).await
+    }
+
+    /// What was found, in the form in which codes are asked for through a client.
+    pub fn through_client(&self, found: Snapshot, client: Arc<ClientView>) -> NamedThroughClient {
+        let whence = self.whence.clone().with_secret(client.state.client_secret.is_some());
+        NamedThroughClient { found, client, nobody: self.stands_for_name, told: self.told, whence }
     }
 
     /// The client, if it may sign in this way, and the limit that the guess spends.
@@ -90,6 +114,9 @@ impl<'a> Named<'a> {
         clients::check_secret_hash(&found.pool, &client.state, &[self.username], secret_hash)?;
         if !client.state.allows(flow.name()) {
             return Err(flow_not_enabled(*flow, server.is_some()));
+        }
+        if self.asked.chosen.is_some_and(|factor| !FirstFactor::available(&found.pool.state).contains(&factor)) {
+            return Err(Error::invalid_parameter("ANSWER must be one of the AvailableChallenges."));
         }
         if let Some(session) = &self.asked.continues {
             let sub = found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub);

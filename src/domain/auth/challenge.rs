@@ -32,9 +32,12 @@ pub enum ChallengeName {
     /// The user is sent an SMS with a code.
     #[serde(rename = "SMS_MFA")]
     SmsMfa,
-    /// The user is sent an e-mail with a code.
+    /// The user is sent an e-mail with a code: as the first factor or as the second.
     #[serde(rename = "EMAIL_OTP")]
     EmailOtp,
+    /// The user is sent an SMS with a code, as the first factor.
+    #[serde(rename = "SMS_OTP")]
+    SmsOtp,
     /// The user's authenticator app shows a code.
     #[serde(rename = "SOFTWARE_TOKEN_MFA")]
     SoftwareTokenMfa,
@@ -59,6 +62,7 @@ impl ChallengeName {
             "DEVICE_PASSWORD_VERIFIER" => Ok(Self::DevicePasswordVerifier),
             "SMS_MFA" => Ok(Self::SmsMfa),
             "EMAIL_OTP" => Ok(Self::EmailOtp),
+            "SMS_OTP" => Ok(Self::SmsOtp),
             "SOFTWARE_TOKEN_MFA" => Ok(Self::SoftwareTokenMfa),
             "SELECT_MFA_TYPE" => Ok(Self::SelectMfaType),
             "MFA_SETUP" => Ok(Self::MfaSetup),
@@ -80,6 +84,7 @@ impl ChallengeName {
             Self::DevicePasswordVerifier => "DEVICE_PASSWORD_VERIFIER",
             Self::SmsMfa => "SMS_MFA",
             Self::EmailOtp => "EMAIL_OTP",
+            Self::SmsOtp => "SMS_OTP",
             Self::SoftwareTokenMfa => "SOFTWARE_TOKEN_MFA",
             Self::SelectMfaType => "SELECT_MFA_TYPE",
             Self::MfaSetup => "MFA_SETUP",

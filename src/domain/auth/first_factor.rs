@@ -11,16 +11,31 @@ pub enum FirstFactor {
     Password,
     /// A proof of the password by SRP.
     PasswordSrp,
+    /// A code that is sent by e-mail.
+    EmailOtp,
+    /// A code that is sent as an SMS.
+    SmsOtp,
 }
 
 impl FirstFactor {
-    const ALL: [Self; 2] = [Self::Password, Self::PasswordSrp];
+    const ALL: [Self; 4] = [Self::Password, Self::PasswordSrp, Self::EmailOtp, Self::SmsOtp];
 
     /// The challenge that asks for the factor, whose name is the factor's.
     pub fn challenge(self) -> ChallengeName {
         match self {
             Self::Password => ChallengeName::Password,
             Self::PasswordSrp => ChallengeName::PasswordSrp,
+            Self::EmailOtp => ChallengeName::EmailOtp,
+            Self::SmsOtp => ChallengeName::SmsOtp,
+        }
+    }
+
+    /// What the policy of a pool calls the factor.
+    fn policy_name(self) -> &'static str {
+        match self {
+            Self::Password | Self::PasswordSrp => "PASSWORD",
+            Self::EmailOtp => "EMAIL_OTP",
+            Self::SmsOtp => "SMS_OTP",
         }
     }
 
@@ -28,9 +43,7 @@ impl FirstFactor {
     pub fn by_name(parameter: &str, name: &str) -> Result<Self, Error> {
         let factor = Self::ALL.into_iter().find(|factor| factor.challenge().name() == name);
         factor.ok_or_else(|| match name {
-            "EMAIL_OTP" | "SMS_OTP" | "WEB_AUTHN" => {
-                Error::invalid_parameter(format!("{parameter} {name} is not supported by this server yet."))
-            }
+            "WEB_AUTHN" => Error::invalid_parameter(format!("{parameter} {name} is not supported by this server yet.")),
             _ => Error::invalid_parameter(format!("{parameter} must be one of the AvailableChallenges.")),
         })
     }
@@ -41,15 +54,18 @@ impl FirstFactor {
         let policy = pool.settings.policies.as_ref().and_then(|policies| policies.sign_in_policy.as_ref());
         let allowed = policy.map_or(&[][..], |policy| &policy.allowed_first_auth_factors);
         // Without a policy, a password is allowed.
-        let has_password = allowed.is_empty() || allowed.iter().any(|factor| factor == "PASSWORD");
-        Self::ALL.into_iter().filter(|_| has_password).collect()
+        let is_allowed = |name: &str| match allowed {
+            [] => name == "PASSWORD",
+            allowed => allowed.iter().any(|factor| factor == name),
+        };
+        Self::ALL.into_iter().filter(|factor| is_allowed(factor.policy_name())).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::testing::{pool, refusal};
+    use crate::domain::testing::{pool, refusal, texts};
 
     #[test]
     fn a_factor_is_known_by_the_name_of_its_challenge() {
@@ -63,6 +79,20 @@ mod tests {
 
     #[test]
     fn a_pool_without_a_policy_allows_the_password_in_both_ways() {
-        assert_eq!(FirstFactor::available(&pool(Default::default())), FirstFactor::ALL);
+        let password = [FirstFactor::Password, FirstFactor::PasswordSrp];
+        assert_eq!(FirstFactor::available(&pool(Default::default())), password);
+    }
+
+    #[test]
+    fn a_policy_says_which_factors_there_are() {
+        use FirstFactor::{EmailOtp, Password, PasswordSrp, SmsOtp};
+        let by = |allowed: &[&str]| {
+            let mut pool = pool(Default::default());
+            let policies = pool.settings.policies.get_or_insert_default();
+            policies.sign_in_policy.get_or_insert_default().allowed_first_auth_factors = texts(allowed);
+            FirstFactor::available(&pool)
+        };
+        assert_eq!(by(&["PASSWORD", "EMAIL_OTP"]), [Password, PasswordSrp, EmailOtp]);
+        assert_eq!(by(&["SMS_OTP"]), [SmsOtp]);
     }
 }

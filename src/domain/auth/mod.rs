@@ -12,6 +12,8 @@ pub mod challenge;
 pub mod device_secret;
 pub mod factor;
 pub mod first_factor;
+pub mod guess;
+pub mod one_time_code;
 pub mod refresh;
 pub mod refusal;
 pub mod second_proof;

@@ -10,6 +10,7 @@ use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
+use crate::domain::message::Medium;
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -21,6 +22,9 @@ pub struct Proofs {
     /// The password that the user has proved to know.
     #[serde(rename = "password_id", default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordId>,
+    /// The medium of the code by which the user has begun, in the place of a password.
+    #[serde(rename = "code_by", default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Medium>,
     /// The second factor that the user has proved, or has set up for this sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<SecondFactor>,
@@ -37,6 +41,17 @@ impl Proofs {
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
         self
+    }
+
+    /// The same proofs with a code that was sent by this medium, as the first factor.
+    pub fn with_code(mut self, medium: Medium) -> Self {
+        self.code = Some(medium);
+        self
+    }
+
+    /// Whether a first factor is proved.
+    pub fn has_begun(&self) -> bool {
+        self.password.is_some() || self.code.is_some()
     }
 
     /// The same proofs with this second factor.

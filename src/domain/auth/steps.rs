@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
-//!                       │                                                                       │
+//!        └─▶ a code ────┤                                                                       │
 //!                       └── otherwise ──▶ first factor proved ◀─────────────────────────────────┘
 //!                                           │
 //!     ┌── nothing more is asked ────────────┤
@@ -38,10 +38,10 @@ pub struct NothingProved;
 
 /// The step after these proofs, for an account that may sign in.
 pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved> {
-    match (proofs.password, account.user.status) {
-        (None, _) => Err(NothingProved),
-        (Some(_), UserStatus::ForceChangePassword) => Ok(Next::Challenge(ChallengeName::NewPasswordRequired)),
-        (Some(_), UserStatus::Unconfirmed | UserStatus::Confirmed | UserStatus::ResetRequired) => {
+    match (proofs.has_begun(), account.user.status) {
+        (false, _) => Err(NothingProved),
+        (true, UserStatus::ForceChangePassword) => Ok(Next::Challenge(ChallengeName::NewPasswordRequired)),
+        (true, UserStatus::Unconfirmed | UserStatus::Confirmed | UserStatus::ResetRequired) => {
             Ok(after_first_factor(proofs, account))
         }
     }

@@ -131,7 +131,7 @@ impl CodeFault {
     }
 
     /// The error for the caller.
-    fn error(self) -> Error {
+    pub fn error(self) -> Error {
         match self {
             Self::Expired => expired(),
             Self::Exhausted => Error::limit_exceeded(),
@@ -181,6 +181,16 @@ impl Fault {
     fn of_user(shown: CodeFault) -> Self {
         let code = if matches!(shown, CodeFault::Wrong { .. }) { CodeOutcome::Guessed } else { CodeOutcome::Kept };
         Self { shown, code, by_name: CodeOutcome::Kept }
+    }
+
+    /// How the guess changes the user's code.
+    pub fn code(self) -> CodeOutcome {
+        self.code
+    }
+
+    /// How the guess changes the code that is stored for the name.
+    pub fn by_name(self) -> CodeOutcome {
+        self.by_name
     }
 
     /// The outcome of the guess.

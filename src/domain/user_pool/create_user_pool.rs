@@ -329,7 +329,7 @@ mod tests {
                 v1::CreateUserPoolRequest {
                     policies: policies(v1::UserPoolPolicyType {
                         sign_in_policy: Some(v1::SignInPolicyType {
-                            allowed_first_auth_factors: texts(&["PASSWORD", "EMAIL_OTP"]),
+                            allowed_first_auth_factors: texts(&["PASSWORD", "WEB_AUTHN"]),
                         }),
                         ..Default::default()
                     }),

@@ -263,8 +263,8 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
                 .policies
                 .as_ref()
                 .and_then(|it| it.sign_in_policy.as_ref())
-                .is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor != "PASSWORD")),
-            "Policies.SignInPolicy.AllowedFirstAuthFactors other than PASSWORD",
+                .is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor == "WEB_AUTHN")),
+            "Policies.SignInPolicy.AllowedFirstAuthFactors WEB_AUTHN",
         ),
     ];
     refuse_given(&refused)

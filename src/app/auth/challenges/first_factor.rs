@@ -26,11 +26,12 @@ pub async fn prepare<'a>(
     };
     let hint = app.store.pool_hint(&response.pool_id).await?;
     let session = challenge_token::open(&response.pool_id, &hint.keys, token).ok_or_else(Error::invalid_session)?;
-    if session.challenge != challenge || !FirstFactor::available(&hint.state).contains(&factor) {
+    if session.challenge != challenge {
         return Err(Error::invalid_session().into());
     }
     let Response { pool_id, client_id, responses: parameters, origin, server, .. } = response;
     let flow = session.flow;
-    let asked = Asked { flow, pool_id, client_id, origin, server, parameters, continues: Some(session) };
+    let asked =
+        Asked { flow, pool_id, client_id, origin, server, parameters, chosen: Some(factor), continues: Some(session) };
     flows::begin(app, caller, asked, factor).await
 }

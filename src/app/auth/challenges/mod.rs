@@ -5,6 +5,7 @@ mod device_srp_auth;
 mod first_factor;
 mod mfa_setup;
 mod new_password;
+mod one_time_code;
 mod password_verifier;
 mod select_mfa_type;
 mod sent_code;
@@ -17,6 +18,7 @@ use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifi
 use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::mfa_setup::MfaSetup;
 use crate::app::auth::challenges::new_password::NewPassword;
+use crate::app::auth::challenges::one_time_code::OneTimeCode;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;
 use crate::app::auth::challenges::select_mfa_type::SelectMfaType;
 use crate::app::auth::challenges::sent_code::SentCode;
@@ -39,6 +41,8 @@ pub enum Prepared<'a> {
     DeviceSrpAuth(Box<DeviceSrpAuth>),
     /// The answer to DEVICE_PASSWORD_VERIFIER, with the signature compared.
     DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
+    /// The answer to EMAIL_OTP or SMS_OTP, where the code stands for the password.
+    OneTimeCode(Box<OneTimeCode<'a>>),
     /// The answer to SMS_MFA or EMAIL_OTP.
     SentCode(Box<SentCode<'a>>),
     /// The answer to SOFTWARE_TOKEN_MFA.
@@ -73,8 +77,17 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
         ChallengeName::SmsMfa => {
             Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, Medium::Sms).await?))
         }
+        ChallengeName::SmsOtp => Prepared::OneTimeCode(Box::new(
+            one_time_code::prepare(app, caller, opened(response).await?, Medium::Sms).await?,
+        )),
         ChallengeName::EmailOtp => {
-            Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, Medium::Email).await?))
+            let answering = opened(response).await?;
+            match answering.is_first_proof() {
+                true => Prepared::OneTimeCode(Box::new(
+                    one_time_code::prepare(app, caller, answering, Medium::Email).await?,
+                )),
+                false => Prepared::SentCode(Box::new(sent_code::prepare(app, caller, answering, Medium::Email).await?)),
+            }
         }
         ChallengeName::SoftwareTokenMfa => {
             Prepared::SoftwareToken(Box::new(software_token::prepare(app, caller, opened(response).await?).await?))
@@ -95,6 +108,7 @@ impl Prepared<'_> {
             Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
             Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
             Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
+            Self::OneTimeCode(answer) => answer.settle(app, caller).await,
             Self::SentCode(answer) => answer.settle(app, caller).await,
             Self::SoftwareToken(answer) => answer.settle(app, caller).await,
             Self::SelectMfaType(answer) => answer.settle(app, caller).await,

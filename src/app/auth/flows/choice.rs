@@ -36,18 +36,21 @@ pub async fn prepare<'a>(
     Ok(Choice { named, preferred, found })
 }
 
-/// The factor that the caller prefers.
-pub fn preferred(asked: &Asked<'_>) -> Result<Option<FirstFactor>, Error> {
+/// The factor that the caller prefers, if the pool has it: else the caller is asked to choose.
+pub async fn preferred(app: &App, asked: &Asked<'_>) -> Result<Option<FirstFactor>, Failure> {
     let name = asked.parameters.get("PREFERRED_CHALLENGE").filter(|name| !name.is_empty());
-    name.map(|name| FirstFactor::by_name("PREFERRED_CHALLENGE", name)).transpose()
+    let factor = name.map(|name| FirstFactor::by_name("PREFERRED_CHALLENGE", name)).transpose()?;
+    let pool = app.store.pool_hint(&asked.pool_id).await?;
+    Ok(factor.filter(|factor| FirstFactor::available(&pool.state).contains(factor)))
 }
 
-/// Whether the request has what the factor can't do without.
+/// Whether the request has what the factor can't do without. A code needs nothing more: it is sent.
 pub fn is_given(asked: &Asked<'_>, factor: FirstFactor) -> bool {
-    asked.parameters.contains_key(match factor {
-        FirstFactor::Password => "PASSWORD",
-        FirstFactor::PasswordSrp => "SRP_A",
-    })
+    match factor {
+        FirstFactor::Password => asked.parameters.contains_key("PASSWORD"),
+        FirstFactor::PasswordSrp => asked.parameters.contains_key("SRP_A"),
+        FirstFactor::EmailOtp | FirstFactor::SmsOtp => true,
+    }
 }
 
 impl Choice<'_> {

@@ -1,6 +1,7 @@
 //! The flows that begin a sign-in: one file per flow.
 
 mod choice;
+mod one_time_code;
 mod password;
 pub mod refresh;
 mod srp;
@@ -8,12 +9,14 @@ mod srp;
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::flows::choice::Choice;
+use crate::app::auth::flows::one_time_code::Asking;
 use crate::app::auth::flows::password::Guess;
 use crate::app::auth::flows::srp::Begun;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::first_factor::FirstFactor;
+use crate::domain::message::Medium;
 
 /// A flow whose slow work is done.
 pub enum Prepared<'a> {
@@ -21,6 +24,8 @@ pub enum Prepared<'a> {
     Password(Box<Guess<'a>>),
     /// A flow by SRP, with the server's public value.
     Srp(Box<Begun<'a>>),
+    /// A flow by a code that is sent.
+    OneTimeCode(Box<Asking<'a>>),
     /// A flow with a choice that is still to be made.
     Choice(Box<Choice<'a>>),
     /// A refresh, which has no slow work.
@@ -34,7 +39,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
             Ok(Prepared::Password(Box::new(password::prepare(app, caller, asked).await?)))
         }
         AuthFlow::UserSrp => Ok(Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?))),
-        AuthFlow::User => match choice::preferred(&asked)? {
+        AuthFlow::User => match choice::preferred(app, &asked).await? {
             Some(factor) if choice::is_given(&asked, factor) => begin(app, caller, asked, factor).await,
             preferred => Ok(Prepared::Choice(Box::new(choice::prepare(app, caller, asked, preferred).await?))),
         },
@@ -49,8 +54,15 @@ pub async fn begin<'a>(
     asked: Asked<'a>,
     factor: FirstFactor,
 ) -> Result<Prepared<'a>, Failure> {
+    let asked = Asked { chosen: Some(factor), ..asked };
     Ok(match factor {
         FirstFactor::Password => Prepared::Password(Box::new(password::prepare(app, caller, asked).await?)),
+        FirstFactor::EmailOtp => {
+            Prepared::OneTimeCode(Box::new(one_time_code::prepare(app, caller, asked, Medium::Email).await?))
+        }
+        FirstFactor::SmsOtp => {
+            Prepared::OneTimeCode(Box::new(one_time_code::prepare(app, caller, asked, Medium::Sms).await?))
+        }
         FirstFactor::PasswordSrp => Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?)),
     })
 }
@@ -61,6 +73,7 @@ impl Prepared<'_> {
         match self {
             Self::Password(guess) => guess.settle(app, caller).await,
             Self::Srp(begun) => begun.settle(app).await,
+            Self::OneTimeCode(asking) => asking.settle(app).await,
             Self::Choice(choice) => choice.settle(app).await,
             Self::Refresh(asked) => Ok(Answer::Tokens(Box::new(refresh::by_flow(app, caller, asked).await?)).into()),
         }

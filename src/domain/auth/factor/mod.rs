@@ -3,5 +3,6 @@
 
 pub mod code;
 pub mod device;
+pub mod one_time_code;
 pub mod password;
 pub mod software_token;
