@@ -1,5 +1,6 @@
 //! The loads, each declared with the floor under it. Another one is another entry here.
 
+use crate::apps;
 use crate::caller::{NoAnswer, Prepared};
 use crate::floor::{Commit, Floor};
 use crate::stage::{Person, Stage};
@@ -21,8 +22,17 @@ pub struct Load {
 pub enum Beside {
     /// The floor under its operations, measured in slices of its own.
     Floor,
-    /// The same calls while nobody guesses passwords. The guessers have a connection each, all from one address.
-    Quiet,
+    /// The same calls without this crowd of other callers.
+    Quiet(Crowd),
+}
+
+/// Others who call without a pause while a load is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// They guess passwords, over a connection each, all from one address.
+    Guessers,
+    /// They sign in with right passwords, each from an address of its own: more than there are threads that hash.
+    SignIns,
 }
 
 /// An operation with its floor.
@@ -45,6 +55,8 @@ pub enum Call {
     SignIn,
     /// InitiateAuth with the flow USER_SRP_AUTH, and RespondToAuthChallenge with PASSWORD_VERIFIER.
     SrpSignIn,
+    /// InitiateAuth with the flow USER_PASSWORD_AUTH, and RespondToAuthChallenge with SOFTWARE_TOKEN_MFA.
+    TotpSignIn,
     /// InitiateAuth with the flow REFRESH_TOKEN_AUTH.
     Refresh,
     /// With an access token that is prepared beforehand.
@@ -74,12 +86,23 @@ impl Turn {
         // The remainder is smaller than the number of entries.
         (self.number % many as u64) as usize
     }
+
+    /// One that belongs to this worker alone, so that workers don't wait for each other's locks.
+    pub fn own<T>(self, all: &[T], workers: usize) -> &T {
+        let own = (all.len() - self.worker).div_ceil(workers);
+        &all[self.worker + workers * self.index(own)]
+    }
 }
 
 impl Load {
     /// Whether the load lists a directory.
     pub fn is_list(&self) -> bool {
         self.mix.iter().any(|operation| operation.floor.page.is_some())
+    }
+
+    /// Whether the load signs users in who have an authenticator app.
+    pub fn has_apps(&self) -> bool {
+        self.mix.iter().any(|operation| matches!(operation.call, Call::TotpSignIn))
     }
 }
 
@@ -95,6 +118,7 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
         load("AdminUpdateUserAttributes", Some(0.6), &[ADMIN_UPDATE_USER_ATTRIBUTES]),
         load("PasswordSignIn", Some(0.9), &[SIGN_IN]),
         load("SrpSignIn", Some(0.7), &[SRP_SIGN_IN]),
+        load("TotpSignIn", Some(0.85), &[TOTP_SIGN_IN]),
         load("Refresh", Some(0.7), &[REFRESH]),
         load("GetUser", Some(0.5), &[GET_USER]),
         load("AdminGetUser", None, &[ADMIN_GET_USER]),
@@ -104,7 +128,9 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
         loads.push(load(&filter_of(size), None, &FILTERS[index..=index]));
     }
     loads.push(load("Mixed", None, &MIXED));
-    loads.push(Load { beside: Beside::Quiet, ..load("SignInBesideGuessers", Some(0.9), &[SIGN_IN]) });
+    let beside = |crowd, load| Load { beside: Beside::Quiet(crowd), ..load };
+    loads.push(beside(Crowd::Guessers, load("SignInBesideGuessers", Some(0.9), &[SIGN_IN])));
+    loads.push(beside(Crowd::SignIns, load("GetUserBesideSignIns", None, &[GET_USER])));
     loads
 }
 
@@ -171,6 +197,12 @@ const SRP_SIGN_IN: Operation = Operation {
     call: Call::SrpSignIn,
 };
 
+/// Two calls, with a read each; the hash; two tokens; session, fact, nonce and time step in one statement.
+const TOTP_SIGN_IN: Operation = Operation {
+    floor: Floor { calls: 2, reads: 2, hash: true, signatures: 2, commit: Commit::Statement { rows: 4 }, ..NOTHING },
+    call: Call::TotpSignIn,
+};
+
 const REFRESH: Operation = Operation { floor: Floor { reads: 1, signatures: 2, ..NOTHING }, call: Call::Refresh };
 
 const GET_USER: Operation = Operation { floor: Floor { reads: 1, ..NOTHING }, call: Call::GetUser };
@@ -215,6 +247,7 @@ impl Call {
                 caller.call(&stage.update(person(stage, turn), turn.number)).await.map(drop)
             }
             Self::SrpSignIn => stage.sign_in_by_srp(caller, person(stage, turn)).await,
+            Self::TotpSignIn => apps::sign_in(&stage.apps, caller, turn, stage.callers.len()).await,
             prepared => caller.make(prepared.prepared(stage, turn)).await.map(drop),
         }
     }
@@ -236,9 +269,6 @@ fn one_of(calls: &[Prepared], turn: Turn) -> &Prepared {
     &calls[turn.index(calls.len())]
 }
 
-/// A user that belongs to this worker alone, so that workers don't wait for each other's locks.
 fn person(stage: &Stage, turn: Turn) -> &Person {
-    let workers = stage.callers.len();
-    let own = (stage.people.len() - turn.worker).div_ceil(workers);
-    &stage.people[turn.worker + workers * turn.index(own)]
+    turn.own(&stage.people, stage.callers.len())
 }

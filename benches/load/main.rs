@@ -2,6 +2,7 @@
 //!
 //! `scripts/bench` builds and runs it. docs/performance.md says what the numbers mean.
 
+mod apps;
 mod caller;
 mod dearest;
 mod directory;
@@ -23,10 +24,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
 
-use crate::loads::{Beside, DIRECTORIES, Load};
+use crate::loads::{Beside, Crowd, DIRECTORIES, Load};
 use crate::measure::{Measured, Side};
 use crate::report::{Run, load_averages};
-use crate::stage::Stage;
+use crate::stage::{Audience, Stage};
 
 /// Measures the server beside the floor under each operation.
 #[derive(Debug, Parser)]
@@ -50,6 +51,9 @@ struct Arguments {
     /// Users who sign up before anything is measured.
     #[arg(long, default_value_t = 64)]
     users: usize,
+    /// Users with an authenticator app. Each has three codes at the beginning, and one more every 30 seconds.
+    #[arg(long, default_value_t = 480)]
+    apps: usize,
     /// Users of the directories that are listed: a small one, a middle one and a large one.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
     directories: Vec<usize>,
@@ -63,6 +67,8 @@ struct Arguments {
 
 /// The smallest directory: it needs two pages, and e-mail addresses with the same beginning.
 const SMALLEST: usize = 200;
+/// Sign-ins that are open at once beside GetUser: more than a machine of this size has threads that hash.
+const SIGN_INS: usize = 16;
 /// How long each side of a load runs before it is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
 
@@ -85,14 +91,24 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let loads = chosen(loads::all(sizes), &arguments.loads)?;
     let Arguments { concurrency, users, rounds, .. } = arguments;
     ensure!(concurrency > 0 && users >= concurrency, "each of the calls that are open at once needs a user of its own");
+    ensure!(
+        arguments.apps >= concurrency,
+        "each of the calls that are open at once needs an authenticator app of its own"
+    );
     ensure!(rounds > 0 && arguments.seconds > 0.0, "nothing would be measured");
     let length = Duration::try_from_secs_f64(arguments.seconds)?;
     let load_before = load_averages();
 
     let listed = if loads.iter().any(Load::is_list) { &sizes[..] } else { &[] };
-    let is_beside_guessers = loads.iter().any(|load| load.beside == Beside::Quiet);
-    let guessers = if is_beside_guessers { arguments.guessers } else { 0 };
-    let stage = Stage::set(concurrency, guessers, users, listed).await?;
+    let is_beside = |crowd| loads.iter().any(|load| load.beside == Beside::Quiet(crowd));
+    let audience = Audience {
+        workers: concurrency,
+        guessers: if is_beside(Crowd::Guessers) { arguments.guessers } else { 0 },
+        sign_ins: if is_beside(Crowd::SignIns) { SIGN_INS } else { 0 },
+        people: users,
+        apps: if loads.iter().any(Load::has_apps) { arguments.apps } else { 0 },
+    };
+    let stage = Stage::set(audience, listed).await?;
     print!("{}", report::facts(&stage.facts));
     eprintln!("bench: the server is process {}", stage.server.id());
     let mut measured: Vec<_> = loads.into_iter().map(Measured::new).collect();

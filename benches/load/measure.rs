@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use crate::caller::{Caller, NoAnswer};
-use crate::loads::{Beside, Load, Turn};
+use crate::loads::{Beside, Crowd, Load, Turn};
 use crate::stage::{Stage, Used};
 use crate::statistics::{percentile, quotient, spread, throughput};
 
@@ -151,9 +151,10 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
     stage.quiet().await;
     let before = stage.used();
     let began = Instant::now();
-    let mut guessers = JoinSet::new();
-    if (side, load.beside) == (Side::Served, Beside::Quiet) {
-        stage.guessers.iter().for_each(|guesser| drop(guessers.spawn(guess(stage.clone(), guesser.clone()))));
+    let mut crowd = JoinSet::new();
+    if let (Side::Served, Beside::Quiet(who)) = (side, load.beside) {
+        let members = stage.crowd(who).iter().enumerate();
+        members.for_each(|(number, member)| drop(crowd.spawn(throng(stage.clone(), member.clone(), who, number))));
     }
     let mut workers = JoinSet::new();
     for worker in 0..stage.callers.len() {
@@ -165,7 +166,7 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
                 let operation = mix[turn.index(mix.len())];
                 let called = Instant::now();
                 let done = match (side, beside) {
-                    (Side::Served, _) | (Side::Floor, Beside::Quiet) => operation.call.make(&stage, turn).await,
+                    (Side::Served, _) | (Side::Floor, Beside::Quiet(_)) => operation.call.make(&stage, turn).await,
                     (Side::Floor, Beside::Floor) => {
                         stage.tools.work(operation.floor, &stage.callers[worker], turn.number).await
                     }
@@ -186,18 +187,23 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
         seen.refused += refused;
     }
     seen.elapsed = began.elapsed();
-    drop(guessers);
+    drop(crowd);
     stage.quiet().await;
     seen.cpu = Cpu::between(before, stage.used(), began.elapsed());
     Ok(seen)
 }
 
-/// Guesses passwords without end, each at a name that nobody has. Answers don't matter; after a refusal for lack of
-/// capacity the guesser waits a moment.
-async fn guess(stage: Arc<Stage>, guesser: Caller) {
+/// Calls without end, as the crowd does. Answers don't matter; after a refusal for lack of capacity the caller waits a
+/// moment.
+async fn throng(stage: Arc<Stage>, member: Caller, who: Crowd, number: usize) {
     const MOMENT: Duration = Duration::from_millis(10);
+    let sign_in = &stage.people[number % stage.people.len()].sign_in;
     loop {
-        if let Err(NoAnswer::Refused) = guesser.make(&stage.guess()).await {
+        let called = match who {
+            Crowd::Guessers => member.make(&stage.guess()).await,
+            Crowd::SignIns => member.make(sign_in).await,
+        };
+        if let Err(NoAnswer::Refused) = called {
             tokio::time::sleep(MOMENT).await;
         }
     }

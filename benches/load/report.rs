@@ -122,7 +122,7 @@ impl Run {
             text.push_str(&line(&measured.load.name, &measured.served, &ratio));
             let below = match measured.load.beside {
                 Beside::Floor => "  its floor",
-                Beside::Quiet => "  the same, quiet",
+                Beside::Quiet(_) => "  the same, quiet",
             };
             text.push_str(&line(below, &measured.floor, ""));
         }

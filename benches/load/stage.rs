@@ -19,10 +19,12 @@ use userpool::proto::v1::*;
 use userpool::store::keys::MasterKeys;
 use userpool::store::{ConnectionRole, Store, connect};
 
+use crate::apps::{self, App};
 use crate::caller::{Caller, Failed, NoAnswer, Prepared};
 use crate::dearest;
 use crate::directory::Directory;
 use crate::floor::{Tools, sign_by_srp};
+use crate::loads::Crowd;
 use crate::processes::{Processes, Ticks, busy_now, resident_now};
 use crate::production;
 use crate::server::Server;
@@ -48,6 +50,21 @@ async fn connect_from(environment: &EnvironmentFile, token: &str, from: IpAddr) 
     Caller::connect(&environment.grpc_addr, from, token).await
 }
 
+/// How many there are of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Audience {
+    /// Callers who are measured.
+    pub workers: usize,
+    /// Callers who guess passwords.
+    pub guessers: usize,
+    /// Callers who sign in beside a load.
+    pub sign_ins: usize,
+    /// Users.
+    pub people: usize,
+    /// Users with an authenticator app.
+    pub apps: usize,
+}
+
 /// Everything that a load needs. Fields are dropped in the order of their declaration.
 pub struct Stage {
     /// The server, in a process of its own.
@@ -57,9 +74,13 @@ pub struct Stage {
     /// One connection for each worker.
     pub callers: Vec<Caller>,
     /// Callers who guess passwords: a connection each, all from one address.
-    pub guessers: Vec<Caller>,
+    guessers: Vec<Caller>,
+    /// Callers who sign in beside a load, each from an address of its own.
+    sign_ins: Vec<Caller>,
     /// Users who have signed up.
     pub people: Vec<Person>,
+    /// Users who have an authenticator app.
+    pub apps: Vec<App>,
     /// Directories to be listed, the smallest first.
     pub directories: Vec<Directory>,
     /// What floors work with.
@@ -70,6 +91,28 @@ pub struct Stage {
     /// The server and the database as they were before the first call.
     pub facts: Facts,
     names: AtomicU64,
+}
+
+/// The connections of all callers.
+struct Connected {
+    callers: Vec<Caller>,
+    guessers: Vec<Caller>,
+    sign_ins: Vec<Caller>,
+}
+
+impl Connected {
+    async fn open(environment: &EnvironmentFile, token: &str, audience: Audience) -> anyhow::Result<Self> {
+        let Audience { workers, guessers, sign_ins, .. } = audience;
+        let callers: Vec<Caller> =
+            iter(0..workers).then(|worker| connect_from(environment, token, own_address(worker))).try_collect().await?;
+        let guessers: Vec<Caller> =
+            iter(0..guessers).then(|_| connect_from(environment, token, GUESSERS)).try_collect().await?;
+        let sign_ins: Vec<Caller> = iter(0..sign_ins)
+            .then(|number| connect_from(environment, token, own_address(workers + number)))
+            .try_collect()
+            .await?;
+        Ok(Self { callers, guessers, sign_ins })
+    }
 }
 
 /// A user, with every prepared call about it.
@@ -118,8 +161,9 @@ pub struct Used {
 }
 
 impl Stage {
-    /// Sets the stage for these numbers of workers, guessers and users, and directories of these sizes.
-    pub async fn set(workers: usize, guessers: usize, people: usize, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
+    /// Sets the stage for callers and users, and directories of these sizes.
+    pub async fn set(audience: Audience, sizes: &[usize]) -> anyhow::Result<Arc<Self>> {
+        let Audience { workers, people, apps, .. } = audience;
         // Durability is that of Postgres's own defaults.
         let postgres = tokio::task::spawn_blocking(|| Postgres::start_with(&dearest::SETTINGS)).await?;
         postgres.create_database("bench");
@@ -140,13 +184,9 @@ impl Stage {
 
         let environment = server.environment();
         let token = format!("{}.{}", environment.access_key_id, environment.secret_access_key);
-        let callers: Vec<Caller> = iter(0..workers)
-            .then(|worker| connect_from(&environment, &token, own_address(worker)))
-            .try_collect()
-            .await?;
-        let guessers: Vec<Caller> =
-            iter(0..guessers).then(|_| connect_from(&environment, &token, GUESSERS)).try_collect().await?;
+        let Connected { callers, guessers, sign_ins } = Connected::open(&environment, &token, audience).await?;
         let home = Home::create(&callers[0]).await.map_err(told)?;
+        let apps = apps::set_up(&callers, apps).await.map_err(told)?;
         let people: Vec<Person> = iter(0..people)
             .map(|number| home.person(&callers[number % workers], number))
             .buffered(workers.min(8))
@@ -171,13 +211,23 @@ impl Stage {
             postgres,
             callers,
             guessers,
+            sign_ins,
             people,
+            apps,
             directories,
             tools,
             database,
             home,
             names: AtomicU64::new(0),
         }))
+    }
+
+    /// The callers of a crowd.
+    pub fn crowd(&self, crowd: Crowd) -> &[Caller] {
+        match crowd {
+            Crowd::Guessers => &self.guessers,
+            Crowd::SignIns => &self.sign_ins,
+        }
     }
 
     /// A SignUp with a new name.
@@ -292,13 +342,16 @@ fn registration(client_id: &str, username: &str) -> SignUpRequest {
 }
 
 /// A user pool and its client.
-struct Home {
-    pool_id: String,
-    client_id: String,
+pub struct Home {
+    /// Id of the user pool.
+    pub pool_id: String,
+    /// Id of the client.
+    pub client_id: String,
 }
 
 impl Home {
-    async fn create(caller: &Caller) -> Result<Self, NoAnswer> {
+    /// A new pool with a client that allows every flow that is measured.
+    pub async fn create(caller: &Caller) -> Result<Self, NoAnswer> {
         let pool = CreateUserPoolRequest {
             pool_name: Some("bench".to_owned()),
             auto_verified_attributes: vec!["email".to_owned()],
@@ -316,17 +369,22 @@ impl Home {
         Ok(Self { pool_id, client_id })
     }
 
-    /// A user who has signed up, is confirmed, and has signed in.
-    async fn person(&self, caller: &Caller, number: usize) -> Result<Person, NoAnswer> {
-        let username = format!("person-{number}");
-        caller.call(&registration(&self.client_id, &username)).await?;
+    /// A user who has signed up and is confirmed, with their sign-in by password.
+    pub async fn confirmed(&self, caller: &Caller, username: &str) -> Result<InitiateAuthRequest, NoAnswer> {
+        caller.call(&registration(&self.client_id, username)).await?;
         let confirm = AdminConfirmSignUpRequest {
             user_pool_id: Some(self.pool_id.clone()),
-            username: Some(username.clone()),
+            username: Some(username.to_owned()),
             ..Default::default()
         };
         caller.call(&confirm).await?;
-        let sign_in = self.initiate("USER_PASSWORD_AUTH", &[("USERNAME", &username), ("PASSWORD", PASSWORD)]);
+        Ok(self.initiate("USER_PASSWORD_AUTH", &[("USERNAME", username), ("PASSWORD", PASSWORD)]))
+    }
+
+    /// A user who has signed up, is confirmed, and has signed in.
+    async fn person(&self, caller: &Caller, number: usize) -> Result<Person, NoAnswer> {
+        let username = format!("person-{number}");
+        let sign_in = self.confirmed(caller, &username).await?;
         let srp = Arc::new(Client::quick());
         let begin_srp = self.initiate("USER_SRP_AUTH", &[("USERNAME", &username), ("SRP_A", &srp.public())]);
         let tokens = caller.call(&sign_in).await?.authentication_result.unwrap_or_default();

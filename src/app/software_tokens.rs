@@ -1,12 +1,12 @@
 //! Secrets of authenticator apps, between the rules and the events that carry them sealed.
 
 use crate::app::App;
+use crate::domain::auth::session::Nonce;
 use crate::domain::error::Error;
 use crate::domain::ids::{StreamId, UserPoolId};
 use crate::domain::personal::Sealed;
 use crate::domain::totp;
 use crate::store::cache::PoolView;
-use crate::store::commit::OperationalRow;
 use crate::store::loaded::LoadedUser;
 use crate::store::seal::{self, FieldClass, Place};
 
@@ -24,15 +24,15 @@ pub fn open_secret(pool: &UserPoolId, user: &LoadedUser, sealed: &Sealed) -> Res
     user.key.open(place(pool, &StreamId::user(user.state.sub)), sealed).map_err(Error::internal)
 }
 
-/// The row that uses up the code of a time step. It is named by a keyed hash, so that two replicas that get the same code
-/// at once name the same row.
-pub fn step_spent(pool: &PoolView, user: &LoadedUser, sealed: &Sealed, step: u64) -> Result<OperationalRow, Error> {
+/// What is spent when the code of a time step is given. It is named by a keyed hash, so that two replicas that get the same
+/// code at once spend the same.
+pub fn step_once(pool: &PoolView, user: &LoadedUser, sealed: &Sealed, step: u64) -> Result<Nonce, Error> {
     let sub = user.state.sub;
     let secret = seal::blob_id(sealed).map_err(Error::internal)?;
     let hash = pool.keys.keyed_hash("software token", &[&sub.to_string(), &secret.to_string(), &step.to_string()]);
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = hashed);
     // Another UUID version than that of challenge tokens, which are kept beside it.
-    let nonce = uuid::Builder::from_custom_bytes(bytes).into_uuid();
-    Ok(OperationalRow::StepSpent { nonce, sub, expires_at: totp::ends_at(step) })
+    let id = uuid::Builder::from_custom_bytes(bytes).into_uuid();
+    Ok(Nonce { id, sub, expires_at: totp::ends_at(step) })
 }

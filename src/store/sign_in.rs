@@ -1,4 +1,4 @@
-//! The writes of a sign-in by password: one statement in one round trip, which fails if its decision is out of date.
+//! The writes of a sign-in that changes no user: one statement in one round trip, which fails if its decision is out of date.
 //!
 //! The parts of the statement run in no guaranteed order, and an update that matches no row stops nothing. So the
 //! version is asserted by a function that raises an error.
@@ -85,6 +85,11 @@ pub struct Accepted<'a> {
     pub network: Option<&'a [u8]>,
     /// The device that the user had before, if they sign in with one.
     pub device: Option<UsedBy>,
+    /// The limits of guesses that the sign-in asserts.
+    pub limits: [Option<Limited>; 2],
+    /// What can be given once: a challenge, and then a code. Fails with [`StoreError::Spent`] if the challenge is already
+    /// answered, and with [`StoreError::CodeUsed`] if the code was given before.
+    pub spends: [Option<Nonce>; 2],
     /// The fact that records the sign-in.
     pub fact: &'a Activity,
 }
@@ -131,8 +136,8 @@ struct Acceptance {
     told: Option<Sub>,
     forgets: bool,
     network: Option<Vec<u8>>,
-    limited: Option<Limited>,
-    spends: Option<Nonce>,
+    limits: [Option<Limited>; 2],
+    spends: [Option<Nonce>; 2],
     session: Session,
     device: Option<UsedBy>,
     row: ActivityRow,
@@ -140,7 +145,7 @@ struct Acceptance {
 
 impl Acceptance {
     async fn write(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
-        let Self { pool, source, version, attempts, told, forgets, network, limited, spends, .. } = self;
+        let Self { pool, source, version, attempts, told, forgets, network, limits, spends, .. } = self;
         let Self { session, device, row, .. } = self;
         let query = sqlx::query(ACCEPT)
             .bind(pool.as_str())
@@ -162,12 +167,13 @@ impl Acceptance {
             .bind(told.map(|told| told.0))
             .bind(forgets)
             .bind(network);
-        let query = spend(limit(query, limited.as_ref()), *spends)
+        let ([limited, in_session], [challenge, code]) = (limits, spends);
+        let query = spend(limit(query, limited.as_ref()), *challenge)
             .bind(session.device.map(|device| device.0))
             .bind(session.is_refreshable)
             .bind(device.as_ref().map(|device| device.version))
             .bind(device.as_ref().and_then(|device| device.address.as_ref()).map(|address| &address.0));
-        query.execute(connection).await?;
+        spend(limit(query, in_session.as_ref()), *code).execute(connection).await?;
         Ok(())
     }
 }
@@ -200,6 +206,7 @@ with asserted as (
            assert_version('attempts', $11, coalesce(
                (select version from sign_in_failures where user_pool_id = $1 and sub = $4 and source = $10), 0)),
            case when $21::bytea is not null then assert_rate($1, $20, $21, $8, $22, $23) end,
+           case when $32::bytea is not null then assert_rate($1, $31, $32, $8, $33, $34) end,
            case when $29::bigint is not null then assert_version('devices', $29,
                (select version from devices where user_pool_id = $1 and device_id = $27 for key share)) end
 ), began as (
@@ -222,7 +229,9 @@ with asserted as (
         select network from familiar_networks where user_pool_id = $1 and sub = $4 order by last_at desc offset 19)
 ), spent as (
     insert into used_nonces (user_pool_id, nonce, sub, expires_at)
-    select $1, $24, $25::uuid, $26::timestamptz where $24::uuid is not null
+    select $1, nonce, sub, expires_at
+    from (values ($24::uuid, $25::uuid, $26::timestamptz), ($35, $36, $37)) as once (nonce, sub, expires_at)
+    where nonce is not null
 )
 insert into activity (user_pool_id, event_id, owner, type, schema_version, payload, metadata, at, epoch, ord)
 select $1, $12, $4::text, $13, $14, $15, $16, $8, meta.epoch, 0 from meta";
@@ -295,7 +304,7 @@ impl Store {
         accepted: Accepted<'_>,
         answer: &impl prost::Message,
     ) -> Result<(), StoreError> {
-        let Accepted { user, session, attempts, is_counted_by_name, network, device, fact } = accepted;
+        let Accepted { user, session, attempts, is_counted_by_name, network, device, limits, spends, fact } = accepted;
         let row = self.fact_row(attempt.fact(&session.sub.to_string(), &user.key, fact)).await?;
         let (command, patience) = (attempt.origin.command.clone(), attempt.origin.patience);
         let sealer = Sealer::Data(&user.key);
@@ -311,13 +320,13 @@ impl Store {
             told: attempt.told,
             forgets: attempts.is_some() || is_counted_by_name,
             network: network.map(<[u8]>::to_vec),
-            limited: attempt.limited.cloned(),
-            spends: attempt.spends,
+            limits: limits.clone(),
+            spends,
             session: session.clone(),
             device,
             row,
         };
-        let (store, limited) = (self.clone(), attempt.limited);
+        let store = self.clone();
         let written = self.to_its_end(News::Events, async move {
             let written = match &answer {
                 None => store.accept(&acceptance).await,
@@ -329,12 +338,23 @@ impl Store {
                     let began = || store.session_began(&acceptance.pool, &acceptance.session);
                     store.unless_done(patience, error, began).await?;
                 }
+                Err(StoreError::Spent) => return Err(store.spent_before(&acceptance).await?),
                 written => written?,
             }
             command.iter().for_each(NamedCommand::committed);
             Ok(())
         });
-        written.await.map_err(|error| error.with_wait(limited))
+        written.await.map_err(|error| error.with_wait(limits.iter().flatten()))
+    }
+
+    /// Which of the things that can be given once was given before.
+    async fn spent_before(&self, acceptance: &Acceptance) -> Result<StoreError, StoreError> {
+        Ok(match acceptance.spends {
+            [Some(challenge), Some(_)] if !self.is_nonce_spent(&acceptance.pool, challenge.id).await? => {
+                StoreError::CodeUsed
+            }
+            _ => StoreError::Spent,
+        })
     }
 
     async fn accept(&self, acceptance: &Acceptance) -> Result<(), StoreError> {

@@ -8,7 +8,9 @@ use userpool::proto::v1::{
 };
 
 use crate::support::client::assert_refused;
-use crate::support::pool::{Pool, email_pool, password_client, unique};
+use crate::support::one_time_codes::{answer, by_email, pool_with_codes};
+use crate::support::pool::{Pool, email_pool, password_client, texts, unique};
+use crate::support::srp_client::Client;
 
 const SAMPLES: usize = 40;
 const WRONG: &str = "Wrong-horse-7";
@@ -45,6 +47,21 @@ fn assert_alike(what: &str, known: &[Duration], unknown: &[Duration]) {
     };
     let medians = (median(known), median(unknown));
     assert!(distance < limit, "{what}: distance {distance:.2}, limit {limit:.2}, medians {medians:?}");
+}
+
+/// Asserts the same of two times that are measured one after the other, at these names and at as many that nobody has.
+async fn assert_each_alike(names: &[String], what: [&str; 2], times: impl AsyncFn(&str) -> (Duration, Duration)) {
+    let (mut known, mut unknown) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for name in names {
+        for (name, [first, second]) in [(name, &mut known), (&unique("nobody"), &mut unknown)] {
+            let took = times(name).await;
+            first.push(took.0);
+            second.push(took.1);
+        }
+    }
+    for ((what, known), unknown) in what.into_iter().zip(&known).zip(&unknown) {
+        assert_alike(what, known, unknown);
+    }
 }
 
 #[test]
@@ -117,15 +134,7 @@ async fn a_forgotten_password_takes_as_long_at_a_name_that_nobody_has() {
     for _ in 0..SAMPLES {
         names.push(pool.person("known").await.username);
     }
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for name in &names {
-        known.push(forgotten(&pool, name).await);
-        unknown.push(forgotten(&pool, &unique("nobody")).await);
-    }
-    let ((known_asks, known_guesses), (unknown_asks, unknown_guesses)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
-        (known.into_iter().unzip(), unknown.into_iter().unzip());
-    assert_alike("asking for a code", &known_asks, &unknown_asks);
-    assert_alike("guessing it", &known_guesses, &unknown_guesses);
+    assert_each_alike(&names, ["asking for a code", "guessing it"], async |name| forgotten(&pool, name).await).await;
     pool.verify().await;
 }
 
@@ -158,14 +167,64 @@ async fn a_code_of_a_sign_up_takes_as_long_at_a_name_that_nobody_has() {
         }
         names.push(name);
     }
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for name in &names {
-        known.push(unconfirmed(&pool, name).await);
-        unknown.push(unconfirmed(&pool, &unique("nobody")).await);
+    assert_each_alike(&names, ["guessing a code", "asking for another"], async |name| unconfirmed(&pool, name).await)
+        .await;
+    pool.verify().await;
+}
+
+/// The times until a proof of a password is asked for, and until a wrong one is refused.
+async fn proof_by_srp(pool: &Pool, client: &Client, name: &str) -> (Duration, Duration) {
+    let began = Instant::now();
+    let challenge = pool.begin_srp(client, name).await.unwrap();
+    let asked = began.elapsed();
+    let proof = pool.verifier_request(client, &challenge, WRONG);
+    let began = Instant::now();
+    assert_refused(pool.api.call(proof).await, "NotAuthorizedException", "Incorrect username or password.");
+    (asked, began.elapsed())
+}
+
+#[tokio::test]
+async fn a_proof_by_srp_takes_as_long_at_a_name_that_nobody_has() {
+    let hiding = CreateUserPoolClientRequest {
+        prevent_user_existence_errors: Some("ENABLED".into()),
+        explicit_auth_flows: texts(&["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
+        ..Default::default()
+    };
+    let (pool, client) = (Pool::create_with(CreateUserPoolRequest::default(), hiding).await, Client::new());
+    let mut names = Vec::new();
+    for _ in 0..SAMPLES {
+        let name = unique("known");
+        pool.sign_up(&name, &[]).await.unwrap();
+        names.push(name);
     }
-    let ((known_guesses, known_asks), (unknown_guesses, unknown_asks)): ((Vec<_>, Vec<_>), (Vec<_>, Vec<_>)) =
-        (known.into_iter().unzip(), unknown.into_iter().unzip());
-    assert_alike("guessing a code", &known_guesses, &unknown_guesses);
-    assert_alike("asking for another", &known_asks, &unknown_asks);
+    assert_each_alike(&names, ["asking for a proof", "a wrong proof"], async |name| {
+        proof_by_srp(&pool, &client, name).await
+    })
+    .await;
+    pool.verify().await;
+}
+
+/// The times until a code in the place of a password is asked for, and until a wrong one is refused.
+async fn code_as_password(pool: &Pool, name: &str) -> (Duration, Duration) {
+    let began = Instant::now();
+    let challenge = by_email(pool, name).await.unwrap();
+    let asked = began.elapsed();
+    let guess = answer(pool, name, challenge.session(), ("EMAIL", "no-code"));
+    let began = Instant::now();
+    assert_refused(pool.api.call(guess).await, WRONG_CODE.0, WRONG_CODE.1);
+    (asked, began.elapsed())
+}
+
+#[tokio::test]
+async fn a_code_in_the_place_of_a_password_takes_as_long_at_a_name_that_nobody_has() {
+    let pool = pool_with_codes("ENABLED").await;
+    let mut names = Vec::new();
+    for _ in 0..SAMPLES {
+        names.push(pool.person("known").await.username);
+    }
+    assert_each_alike(&names, ["asking for a code to sign in with", "guessing it"], async |name| {
+        code_as_password(&pool, name).await
+    })
+    .await;
     pool.verify().await;
 }

@@ -4,9 +4,10 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
-use crate::support::client::{Refusal, assert_refused};
+use crate::support::client::assert_refused;
 use crate::support::mfa::{all_factors, set_up_app};
-use crate::support::pool::{PASSWORD, Person, Pool, email_pool, other_than, parameters, texts, unique, unique_phone};
+use crate::support::one_time_codes::{answer, begin_request, by_email, choosing_client, pool_with_codes};
+use crate::support::pool::{PASSWORD, Person, Pool, other_than, parameters, unique, unique_phone};
 use crate::support::requests::same_fields;
 
 const INVALID: &str = "InvalidParameterException";
@@ -14,51 +15,6 @@ const MISMATCH: (&str, &str) = ("CodeMismatchException", "Invalid verification c
 const NO_SESSION: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user.");
 const USED: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user, session can only be used once.");
 const LOCKED: (&str, &str) = ("NotAuthorizedException", "Password attempts exceeded");
-
-fn with_codes() -> CreateUserPoolRequest {
-    let sign_in_policy =
-        Some(SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD", "EMAIL_OTP", "SMS_OTP"]) });
-    let policies = Some(UserPoolPolicyType { sign_in_policy, ..Default::default() });
-    CreateUserPoolRequest { policies, ..email_pool() }
-}
-
-fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
-
-async fn pool_with_codes(existence: &str) -> Pool {
-    Pool::create_with(with_codes(), choosing_client(existence)).await
-}
-
-fn begin_request(pool: &Pool, name: &str, more: &[(&str, &str)]) -> InitiateAuthRequest {
-    let mut auth_parameters = parameters(more);
-    auth_parameters.insert("USERNAME".into(), name.into());
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters,
-        ..Default::default()
-    }
-}
-
-/// Asks for a code by e-mail.
-async fn by_email(pool: &Pool, name: &str) -> Result<InitiateAuthResponse, Refusal> {
-    pool.api.call(begin_request(pool, name, &[("PREFERRED_CHALLENGE", "EMAIL_OTP")])).await
-}
-
-fn answer(pool: &Pool, name: &str, session: &str, (medium, code): (&str, &str)) -> RespondToAuthChallengeRequest {
-    RespondToAuthChallengeRequest {
-        client_id: Some(pool.client_id.clone()),
-        challenge_name: Some(format!("{medium}_OTP")),
-        session: Some(session.to_owned()),
-        challenge_responses: parameters(&[("USERNAME", name), (&format!("{medium}_OTP_CODE"), code)]),
-        ..Default::default()
-    }
-}
 
 /// The code of the newest message, of which there are this many.
 async fn newest(pool: &Pool, address: &str, count: usize) -> String {
@@ -175,6 +131,21 @@ async fn a_client_that_hides_nobody_says_why_there_is_no_code() {
     let refused = by_email(&pool, &unique("nobody")).await;
     assert_refused(refused, "UserNotFoundException", "User does not exist.");
     assert_refused(by_email(&pool, &unconfirmed).await, "UserNotConfirmedException", "User is not confirmed.");
+    // The same when it is chosen, and by a trusted server.
+    let refused = |answer, factor| assert_refused(answer, INVALID, &format!("{factor} is not available to the user."));
+    let chosen = pool.api.call(begin_request(&pool, &person, &[])).await.unwrap();
+    let choice = RespondToAuthChallengeRequest {
+        challenge_name: Some("SELECT_CHALLENGE".into()),
+        challenge_responses: parameters(&[("USERNAME", &person), ("ANSWER", "SMS_OTP")]),
+        ..answer(&pool, &person, chosen.session(), ("SMS", "none"))
+    };
+    refused(pool.api.call(choice.clone()).await.map(drop), "SMS_OTP");
+    let user_pool_id = || Some(pool.id.clone());
+    let by_server = AdminRespondToAuthChallengeRequest { user_pool_id: user_pool_id(), ..same_fields(&choice) };
+    refused(pool.api.call(by_server).await.map(drop), "SMS_OTP");
+    let preferred = begin_request(&pool, &person, &[("PREFERRED_CHALLENGE", "SMS_OTP")]);
+    let by_server = AdminInitiateAuthRequest { user_pool_id: user_pool_id(), ..same_fields(&preferred) };
+    refused(pool.api.call(by_server).await.map(drop), "SMS_OTP");
     // Who has a second factor begins by the password.
     pool.api.call(all_factors(&pool, "OPTIONAL")).await.unwrap();
     let token = pool.sign_in(&person, PASSWORD).await.unwrap().access_token.unwrap();
@@ -193,6 +164,8 @@ async fn a_session_is_of_its_client_and_challenge() {
     let client_id = pool.add_client(choosing_client("ENABLED")).await.client_id;
     let elsewhere = RespondToAuthChallengeRequest { client_id, ..right.clone() };
     assert_refused(pool.api.call(elsewhere).await, NO_SESSION.0, NO_SESSION.1);
+    let as_other = answer(&pool, &pool.person("other").await.username, challenge.session(), ("EMAIL", &code));
+    assert_refused(pool.api.call(as_other).await, NO_SESSION.0, NO_SESSION.1);
     let as_sms = answer(&pool, &username, challenge.session(), ("SMS", &code));
     assert_refused(pool.api.call(as_sms).await, NO_SESSION.0, NO_SESSION.1);
     let mut without = right.clone();

@@ -181,7 +181,12 @@ impl<'a> Answering<'a> {
         let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(pool, &client.state, &[self.username], self.response.secret_hash())?;
         let session = self.session.as_ref().ok_or_else(Error::invalid_session)?;
-        if session.challenge != self.challenge || session.client_id != client.state.client_id {
+        let name = pool.name_rules.normalise(self.username);
+        let is_name = match &found.user {
+            Some(user) => user.state.names(&pool.name_rules).contains(&name),
+            None => clients::nobody(&pool.keys, &name) == session.sub,
+        };
+        if session.challenge != self.challenge || session.client_id != client.state.client_id || !is_name {
             return Err(Error::invalid_session());
         }
         session.check_time(at)?;

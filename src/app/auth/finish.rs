@@ -22,7 +22,7 @@ use crate::store::sign_in::{Accepted, UsedBy};
 
 /// Ends a sign-in of a user, who is in the state `after` since its last step.
 ///
-/// If that step changes nothing, the end is one statement; else it is part of the step's commit.
+/// If that step changes no user, the end is one statement; else it is part of the step's commit.
 pub async fn finish<Response: AuthResponse>(
     app: &App,
     sign_in: SignIn<'_>,
@@ -44,20 +44,45 @@ pub async fn finish<Response: AuthResponse>(
     let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };
     let response = Response::from(Answer::Tokens(Box::new(tokens)));
     let (network, device) = (sign_in.whence.to_remember(found.familiar_since, at), used(app, &sign_in, user, binding));
-    let Some(answered) = answered else {
-        let accepted = Accepted {
-            user,
-            session: &session,
-            attempts: found.attempts,
-            is_counted_by_name: found.attempts_by_name.is_some(),
-            network,
-            device,
-            fact: &fact,
-        };
-        app.store.accept_sign_in(sign_in.attempt(), accepted, &response).await?;
-        return Ok(response);
+    let (limits, spends) = match answered {
+        None => ([sign_in.limited.cloned(), None], [sign_in.spends, None]),
+        Some(answered) if answered.is_plain() => (answered.limits, [Some(answered.session.spent()), answered.step]),
+        Some(answered) => {
+            let rows = rows_of_end(&sign_in, session, network, device);
+            let commit = answered.commit(&sign_in).operational(rows);
+            let decision = answered.decision.map(|()| response).with_activity([fact]);
+            return app.store.settle(commit.decided(user, decision)).await;
+        }
     };
-    let sub = after.sub;
+    let accepted = Accepted {
+        user,
+        session: &session,
+        attempts: found.attempts,
+        is_counted_by_name: found.attempts_by_name.is_some(),
+        network,
+        device,
+        limits,
+        spends,
+        fact: &fact,
+    };
+    app.store.accept_sign_in(sign_in.attempt(), accepted, &response).await?;
+    Ok(response)
+}
+
+/// What the end of a sign-in adds to the commit of its last step.
+fn rows_of_end(
+    sign_in: &SignIn<'_>,
+    session: Session,
+    network: Option<&[u8]>,
+    device: Option<UsedBy>,
+) -> impl Iterator<Item = OperationalRow> + use<> {
+    let (found, sub) = (sign_in.found, session.sub);
+    let used = device.map(|UsedBy { id: device, version, address }| OperationalRow::DeviceUsed {
+        sub,
+        device,
+        version: Some(version),
+        address,
+    });
     let forgotten = OperationalRow::FailuresForgotten {
         sub,
         told: sign_in.told,
@@ -65,19 +90,7 @@ pub async fn finish<Response: AuthResponse>(
         version: found.attempts.map_or(0, |attempts| attempts.version),
     };
     let remembered = network.map(|network| OperationalRow::NetworkFamiliar { sub, network: network.to_vec() });
-    let used = device.map(|UsedBy { id: device, version, address }| OperationalRow::DeviceUsed {
-        sub,
-        device,
-        version: Some(version),
-        address,
-    });
-    let commit = answered
-        .commit(&sign_in)
-        .operational(used)
-        .operational([OperationalRow::SessionBegun(session), forgotten])
-        .operational(remembered);
-    let decision = answered.decision.map(|()| response).with_activity([fact]);
-    app.store.settle(commit.decided(user, decision)).await
+    used.into_iter().chain([OperationalRow::SessionBegun(session), forgotten]).chain(remembered)
 }
 
 /// The device that the sign-in is bound to.

@@ -18,7 +18,7 @@ use crate::domain::auth::factor::{code, device, one_time_code, software_token};
 use crate::domain::auth::guess::Guess;
 use crate::domain::auth::refusal::Refusal;
 use crate::domain::auth::second_proof::{SecondProof, no_factor};
-use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
+use crate::domain::auth::session::{ChallengeSession, Proofs};
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
@@ -135,11 +135,7 @@ fn heard(sign_in: &SignIn<'_>, user: &LoadedUser) -> Commit {
     Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
         .decided_from(sign_in.pool(), Some(sign_in.client))
         .operational([asserted])
-        .operational(sign_in.spends.map(|Nonce { id: nonce, sub, expires_at }| OperationalRow::NonceSpent {
-            nonce,
-            sub,
-            expires_at,
-        }))
+        .operational(sign_in.spends.map(OperationalRow::NonceSpent))
         .operational(sign_in.limited.cloned().map(OperationalRow::RateAsserted))
 }
 
@@ -229,9 +225,9 @@ pub async fn hear_one_time_code<Response: AuthResponse>(
     match (one_time_code::judge(&guess(&sign_in), user.map(|user| &user.state), checked), user) {
         (Ok(()), Some(user)) => {
             let spent = tried(Kept::ForUser, sub, sent, CodeOutcome::Spent);
-            let bounded = sign_in.limited.cloned().map(OperationalRow::RateAsserted);
-            let rows = spent.into_iter().chain([heard_row(&sign_in, user)]).chain(bounded).collect();
-            let answered = Answered { session, decision: Decision::events(Vec::new(), ()), rows };
+            let rows = spent.into_iter().chain([heard_row(&sign_in, user)]).collect();
+            let limits = [sign_in.limited.cloned(), None];
+            let answered = Answered { limits, rows, ..Answered::by(session, Decision::events(Vec::new(), ())) };
             let step = Step { proofs: session.proofs.with_code(medium), answered: Some(answered) };
             advance(app, caller, sign_in, user, step).await
         }
@@ -300,7 +296,7 @@ pub async fn hear_code<Response: AuthResponse>(
         Ok(()) => {
             let decision = verification(app, &sign_in, user, medium).await?;
             let rows = tried.row(CodeOutcome::Spent).into_iter().collect();
-            accept(app, caller, sign_in, (user, factor), Answered { session, decision, rows }).await
+            accept(app, caller, sign_in, (user, factor), Answered { rows, ..Answered::by(session, decision) }).await
         }
         Err(refused) => {
             let code::Refused { refusal, code } = refused;
@@ -325,8 +321,8 @@ pub async fn hear_software_token<Response: AuthResponse>(
         Ok(step) => step,
         Err(refusal) => return refuse_second(app, sign_in, (user, session), refusal, None).await,
     };
-    let rows = vec![software_tokens::step_spent(pool, user, secret, step)?];
-    let answered = Answered { session, decision: Decision::events(Vec::new(), ()), rows };
+    let step = Some(software_tokens::step_once(pool, user, secret, step)?);
+    let answered = Answered { step, ..Answered::by(session, Decision::events(Vec::new(), ())) };
     match accept(app, caller, sign_in, (user, factor), answered).await {
         Err(Failure::Store(StoreError::CodeUsed)) => {
             refuse_second(app, sign_in, (user, session), proof.used(), None).await
@@ -392,8 +388,8 @@ fn second_proof<'a>(
 }
 
 /// The limits that a wrong code spends and a right one asserts.
-fn limits(app: &App, sign_in: &SignIn<'_>, session: &ChallengeSession) -> Vec<Limited> {
-    guesses_in(app, &sign_in.pool().keys, session).into_iter().chain(sign_in.limited.cloned()).collect()
+fn limits(app: &App, sign_in: &SignIn<'_>, session: &ChallengeSession) -> [Option<Limited>; 2] {
+    [guesses_in(app, &sign_in.pool().keys, session), sign_in.limited.cloned()]
 }
 
 /// Continues after a right code. What bounds guesses is asserted by the commit that accepts it.
@@ -405,7 +401,7 @@ async fn accept<Response: AuthResponse>(
     mut answered: Answered<'_>,
 ) -> Result<Response, Failure> {
     let session = answered.session;
-    answered.rows.extend(limits(app, &sign_in, session).into_iter().map(OperationalRow::RateAsserted));
+    answered.limits = limits(app, &sign_in, session);
     let step = Step { proofs: session.proofs.with_second_factor(factor), answered: Some(answered) };
     advance(app, caller, sign_in, user, step).await.map_err(within_session)
 }
@@ -425,7 +421,7 @@ async fn refuse_second<Response: AuthResponse>(
     }
     let mut rows: Vec<_> = tried.into_iter().collect();
     if let Hearing::Wrong { attempts, by_name } = hearing {
-        rows.extend(codes::spent(limits(app, &sign_in, session)));
+        rows.extend(codes::spent(limits(app, &sign_in, session).into_iter().flatten().collect()));
         rows.push(failure_counted(&sign_in, user.state.sub, attempts, by_name));
     }
     let is_recorded = hearing != Hearing::Unheard || app.limits.records(&pool.id);

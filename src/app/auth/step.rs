@@ -1,10 +1,11 @@
 //! A step of a sign-in: the proofs after it, and what it writes.
 
 use crate::app::auth::sign_in::SignIn;
-use crate::domain::auth::session::{ChallengeSession, Proofs};
+use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
 use crate::domain::decision::{Decision, replay};
 use crate::domain::error::Error;
 use crate::domain::ids::StreamId;
+use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
 use crate::proto::events::user_activity::Activity;
@@ -25,14 +26,23 @@ pub struct Answered<'a> {
     pub session: &'a ChallengeSession,
     /// The changes to the user.
     pub decision: Decision<Event, Activity, ()>,
-    /// What else the answer uses up or asserts: a code, the limits of guesses.
+    /// The limits of guesses that a right code asserts.
+    pub limits: [Option<Limited>; 2],
+    /// The code of an authenticator app that the answer uses up.
+    pub step: Option<Nonce>,
+    /// What else the answer uses up or asserts.
     pub rows: Vec<OperationalRow>,
 }
 
 impl<'a> Answered<'a> {
     /// An answer that was no guess: it uses up nothing but its challenge.
     pub fn by(session: &'a ChallengeSession, decision: Decision<Event, Activity, ()>) -> Self {
-        Self { session, decision, rows: Vec::new() }
+        Self { session, decision, limits: [None, None], step: None, rows: Vec::new() }
+    }
+
+    /// Whether the answer writes nothing but that it was given.
+    pub fn is_plain(&self) -> bool {
+        self.rows.is_empty() && self.decision.is_empty()
     }
 
     /// The commit of an answer, with operational rows besides the decision's.
@@ -40,6 +50,8 @@ impl<'a> Answered<'a> {
         Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
             .decided_from(sign_in.pool(), Some(sign_in.client))
             .operational([spent(self.session)])
+            .operational(self.step.map(OperationalRow::StepSpent))
+            .operational(self.limits.iter().flatten().cloned().map(OperationalRow::RateAsserted))
             .operational(self.rows.iter().cloned())
     }
 
@@ -53,6 +65,5 @@ impl<'a> Answered<'a> {
 
 /// The row that uses up a challenge.
 pub fn spent(session: &ChallengeSession) -> OperationalRow {
-    let ChallengeSession { nonce, sub, expires_at, .. } = *session;
-    OperationalRow::NonceSpent { nonce, sub, expires_at }
+    OperationalRow::NonceSpent(session.spent())
 }

@@ -6,6 +6,7 @@ use crate::app::{App, Failure, software_tokens};
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::user::verify_software_token as rules;
 use crate::proto::v1::{VerifySoftwareTokenRequest, VerifySoftwareTokenResponse};
+use crate::store::commit::OperationalRow;
 
 /// Lets an authenticator app count, once it has shown a right code.
 pub async fn verify_software_token(
@@ -28,11 +29,11 @@ pub async fn verify_software_token(
     let decision = rules::verify_software_token(&pool.state, &user.state, &command);
     // A code that has set the app up signs nobody in.
     let used = match (decision.accepted(), pending) {
-        (Some(step), Some(sealed)) => Some(software_tokens::step_spent(pool, user, sealed, *step)?),
+        (Some(step), Some(sealed)) => Some(software_tokens::step_once(pool, user, sealed, *step)?),
         _ => None,
     };
     let session = whose.next_session(app, |proofs| proofs.with_second_factor(SecondFactor::SoftwareToken), at)?;
     let answer = VerifySoftwareTokenResponse { status: Some("SUCCESS".to_owned()), session };
-    let commit = whose.commit(caller, at).operational(used);
+    let commit = whose.commit(caller, at).operational(used.map(OperationalRow::StepSpent));
     app.store.settle(commit.decided(user, decision.map(|_| answer))).await
 }

@@ -86,3 +86,73 @@ fn refusal(withheld: Withheld, standing: Option<(SignInRefusal, Error)>, medium:
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::error::Exception;
+    use crate::domain::testing::{at, confirmed, invited, refused, reset, signed_up, user, with_software_tokens};
+    use crate::domain::testing::{pool, verifying_both};
+
+    const ADDRESSES: [(&str, &str); 2] = [("email", "jane@example.com"), ("phone_number", "+12025550123")];
+
+    fn jane(verified: &[&str]) -> User {
+        user(&[signed_up("jane", &ADDRESSES), confirmed(verified)])
+    }
+
+    fn ask(pool: &UserPool, user: Option<&User>, medium: Medium, hides: bool) -> Decision<Event, Activity, Requested> {
+        let username = "jane";
+        let asked =
+            OneTimeCode { username, medium, hides_users: hides, disguise: &[7; 16], code: "123456", at: at(100) };
+        one_time_code(pool, user, &asked)
+    }
+
+    #[test]
+    fn the_code_goes_to_the_verified_address_of_the_medium() {
+        let pool = pool(verifying_both());
+        for (medium, to) in [(Medium::Email, "jane@example.com"), (Medium::Sms, "+12025550123")] {
+            let decision = ask(&pool, Some(&jane(&["email", "phone_number"])), medium, true);
+            assert_eq!(decision.events, []);
+            let [message] = &decision.messages[..] else { panic!("one message") };
+            assert_eq!((message.medium, message.to.as_str(), message.code.as_deref()), (medium, to, Some("123456")));
+            assert_eq!(decision.activity, [codes::sent(codes::sign_in(medium), medium)]);
+            assert_eq!(decision.answer.unwrap(), Requested { delivery: (medium, to.to_owned()), is_sent: true });
+        }
+    }
+
+    #[test]
+    fn the_reason_for_no_code_is_told_unless_users_are_hidden() {
+        use Exception::{
+            InvalidParameterException as Invalid, NotAuthorizedException, PasswordResetRequiredException,
+            UserNotConfirmedException, UserNotFoundException,
+        };
+        let plain = pool(verifying_both());
+        let app = || {
+            let factors = with_software_tokens("ON");
+            (factors, jane(&["email"]))
+        };
+        let by_password = "EMAIL_OTP is not available to the user.";
+        let disabled = User { enabled: false, ..jane(&["email"]) };
+        let unconfirmed = user(&[signed_up("jane", &ADDRESSES)]);
+        let was_reset = user(&[signed_up("jane", &ADDRESSES), confirmed(&["email"]), reset()]);
+        for (pool, user, exception, message) in [
+            (plain.clone(), None, UserNotFoundException, "User does not exist."),
+            (plain.clone(), Some(disabled), NotAuthorizedException, "User is disabled."),
+            (plain.clone(), Some(unconfirmed), UserNotConfirmedException, "User is not confirmed."),
+            (plain.clone(), Some(was_reset), PasswordResetRequiredException, "Password reset required for the user"),
+            (plain.clone(), Some(jane(&[])), Invalid, by_password),
+            (plain.clone(), Some(user(&[invited("jane", &ADDRESSES)])), Invalid, by_password),
+            (app().0, Some(app().1), Invalid, by_password),
+        ] {
+            let hidden = ask(&pool, user.as_ref(), Medium::Email, true);
+            assert!(hidden.messages.is_empty() && hidden.events.is_empty());
+            assert!(matches!(hidden.activity[..], [Activity::CodeWithheld(_)]), "recorded");
+            let told = hidden.answer.unwrap();
+            assert!(told.delivery.0 == Medium::Email && !told.is_sent);
+            let openly = refused(ask(&pool, user.as_ref(), Medium::Email, false));
+            assert_eq!(openly, (exception, message.to_owned()));
+        }
+        let by_sms = refused(ask(&plain, Some(&jane(&["email"])), Medium::Sms, false));
+        assert_eq!(by_sms.1, "SMS_OTP is not available to the user.");
+    }
+}

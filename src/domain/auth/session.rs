@@ -79,14 +79,14 @@ impl Proofs {
     }
 }
 
-/// What is spent when a challenge is answered, so that it is answered once.
+/// What is spent by its use, so that it is used once: a challenge, or a code of an authenticator app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce {
-    /// The nonce of the challenge's token.
+    /// The nonce of the challenge's token, or a keyed hash of the user, the app's secret and the code's time step.
     pub id: Uuid,
     /// The user of the sign-in, or the stand-in for a name that no user has.
     pub sub: Sub,
-    /// When the token expires: from then on nobody needs to know that it was used.
+    /// When it expires: from then on nobody needs to know that it was used.
     pub expires_at: Timestamp,
 }
 

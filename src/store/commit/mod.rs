@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::auth::session::Session;
+use crate::domain::auth::session::{Nonce, Session};
 use crate::domain::decision::Aggregate;
 use crate::domain::device::Device;
 use crate::domain::ids::{DeviceId, GroupId, StreamId, Sub, UserPoolId};
@@ -95,23 +95,9 @@ pub enum OperationalRow {
     /// Begins a session of a user.
     SessionBegun(Session),
     /// Spends a challenge token. Fails with [`StoreError::Spent`] if it is already spent.
-    NonceSpent {
-        /// The nonce of the challenge token.
-        nonce: Uuid,
-        /// The user whom the token is for.
-        sub: Sub,
-        /// When the token would expire.
-        expires_at: Timestamp,
-    },
+    NonceSpent(Nonce),
     /// Uses up a code that an authenticator app shows. Fails with [`StoreError::CodeUsed`] if it is used up already.
-    StepSpent {
-        /// A keyed hash of the user, the app's secret and the code's time step.
-        nonce: Uuid,
-        /// The user whose app it is.
-        sub: Sub,
-        /// When the code would no longer be accepted anyway.
-        expires_at: Timestamp,
-    },
+    StepSpent(Nonce),
     /// Counts a wrong guess. Collides if another one came since the decision.
     FailureCounted {
         sub: Sub,

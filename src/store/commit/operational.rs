@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Kept, OperationalRow, Trial};
+use crate::domain::auth::session::Nonce;
 use crate::domain::ids::{DeviceId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
-use crate::domain::time::Timestamp;
 use crate::domain::user::codes::SentCode;
 use crate::proto::events::CodePurpose;
 use crate::store::error::StoreError;
@@ -50,12 +50,8 @@ pub(super) async fn write(
             true => Ok(()),
             false => Err(StoreError::Stale),
         },
-        OperationalRow::NonceSpent { nonce, sub, expires_at } => {
-            spend_nonce(connection, pool, (*sub, *nonce, *expires_at), StoreError::Spent).await
-        }
-        OperationalRow::StepSpent { nonce, sub, expires_at } => {
-            spend_nonce(connection, pool, (*sub, *nonce, *expires_at), StoreError::CodeUsed).await
-        }
+        OperationalRow::NonceSpent(nonce) => spend_nonce(connection, pool, *nonce, StoreError::Spent).await,
+        OperationalRow::StepSpent(nonce) => spend_nonce(connection, pool, *nonce, StoreError::CodeUsed).await,
         OperationalRow::FailureCounted { sub, source, version, attempts, by_name } => {
             count_failure(connection, pool, (*sub, source, *version), attempts, by_name.as_ref()).await
         }
@@ -187,14 +183,14 @@ async fn replace_password(
 async fn spend_nonce(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    (sub, nonce, expires_at): (Sub, Uuid, Timestamp),
+    Nonce { id, sub, expires_at }: Nonce,
     otherwise: StoreError,
 ) -> Result<(), StoreError> {
     let spent = sqlx::query(
         "insert into used_nonces (user_pool_id, nonce, sub, expires_at) values ($1, $2, $3, $4) on conflict do nothing",
     )
     .bind(pool.as_str())
-    .bind(nonce)
+    .bind(id)
     .bind(sub.0)
     .bind(to_database(expires_at))
     .execute(connection)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use userpool::domain::auth::session::Nonce;
 use userpool::domain::decision::Decision;
 use userpool::domain::error::Error;
 use userpool::domain::ids::Sub;
@@ -109,8 +110,8 @@ async fn a_refusal_is_written_with_its_facts_and_without_what_accepting_means() 
     let fact = || user_activity::Activity::SignInRefused(UserSignInRefused::default());
     let refuse = || Decision::<Event, _, ()>::refuse(Error::no_such_group());
     let spent = || {
-        let (nonce, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
-        OperationalRow::NonceSpent { nonce, sub, expires_at }
+        let (id, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
+        OperationalRow::NonceSpent(Nonce { id, sub, expires_at })
     };
     let settle = async |settlement: Settlement<()>| {
         let failure = database.store.settle(settlement).await.unwrap_err();
@@ -135,9 +136,9 @@ async fn a_nonce_is_refused_the_second_time_and_swept_long_after_its_end() {
     let database = Database::create().await;
     let pool = Pool::create(&database.store).await;
     let user = pool.user("jane").await.unwrap();
-    let (nonce, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
+    let (id, sub, expires_at) = (pool.random.uuid(), user.state.sub, pool.now().plus_seconds(180));
     let spend = || {
-        let spent = OperationalRow::NonceSpent { nonce, sub, expires_at };
+        let spent = OperationalRow::NonceSpent(Nonce { id, sub, expires_at });
         database.store.commit(pool.commit().operational([spent]).happened(&user, Vec::new()))
     };
     let results = futures::future::join_all((0..8).map(|_| spend())).await;

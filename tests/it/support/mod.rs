@@ -13,6 +13,7 @@ pub mod events;
 pub mod http;
 pub mod kafka;
 pub mod mfa;
+pub mod one_time_codes;
 pub mod otlp;
 pub mod places;
 pub mod pool;
