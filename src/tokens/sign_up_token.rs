@@ -12,12 +12,7 @@ use crate::tokens::sealed_text::{self, Kind};
 const KIND: Kind = Kind { stream: "sign-up-tokens", class: FieldClass::ChallengeToken };
 
 /// Seals a sign-up into the text of a token.
-pub fn seal(
-    pool_id: &UserPoolId,
-    keys: &PoolKeys,
-    session: &SignUpSession,
-    random: &Random,
-) -> Result<String, Error> {
+pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, session: &SignUpSession, random: &Random) -> Result<String, Error> {
     let content = serde_json::to_vec(session).map_err(Error::internal)?;
     Ok(sealed_text::seal(KIND, pool_id, keys, &content, random))
 }

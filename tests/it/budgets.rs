@@ -37,6 +37,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("user_search left", "delete from user_search s"),
     ("keys", "insert into keys"),
     ("codes", "insert into codes"),
+    ("code tried", "update codes set attempts"),
     ("outbox", "insert into outbox"),
     ("invitations dropped", "delete from outbox where user_pool_id = $1 and owner = any"),
     ("nonce", "insert into used_nonces"),
@@ -255,10 +256,8 @@ async fn by_srp(process: &Dev, pool: &mut Pool) {
 
 /// The session of a sign-up adds no statement to the confirmation, and a sign-in by it is one read and one statement.
 async fn by_confirmation(process: &Dev, pool: &mut Pool) {
-    let client = CreateUserPoolClientRequest {
-        explicit_auth_flows: vec!["ALLOW_USER_AUTH".to_owned()],
-        ..Default::default()
-    };
+    let client =
+        CreateUserPoolClientRequest { explicit_auth_flows: vec!["ALLOW_USER_AUTH".to_owned()], ..Default::default() };
     let client_id = pool.add_client(client).await.client_id.unwrap();
     let before = std::mem::replace(&mut pool.client_id, client_id);
     let mut confirmations = Vec::new();
@@ -276,8 +275,7 @@ async fn by_confirmation(process: &Dev, pool: &mut Pool) {
         if session.is_some() {
             let auth_parameters = parameters(&[("USERNAME", &name)]);
             let (auth_flow, client_id) = (Some("USER_AUTH".to_owned()), Some(pool.client_id.clone()));
-            let request =
-                InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
+            let request = InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
             let counter = Counter::start(process);
             assert!(pool.api.call(request).await.unwrap().authentication_result.is_some());
             assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "a sign-in by its session");

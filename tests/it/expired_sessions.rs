@@ -55,8 +55,7 @@ async fn assert_too_late(pool: &Pool, answer: RespondToAuthChallengeRequest) {
     });
     let answered = pool.api.aws_json("RespondToAuthChallenge", &named).await.json();
     assert_eq!(answered["message"], EXPIRED.1, "{:?}: {answered}", late.challenge_name);
-    let by_server =
-        AdminRespondToAuthChallengeRequest { user_pool_id: Some(pool.id.clone()), ..same_fields(&late) };
+    let by_server = AdminRespondToAuthChallengeRequest { user_pool_id: Some(pool.id.clone()), ..same_fields(&late) };
     assert_refused(pool.api.call(by_server).await, EXPIRED.0, EXPIRED.1);
     assert_refused(pool.api.call(late).await, EXPIRED.0, EXPIRED.1);
 }
@@ -81,7 +80,8 @@ async fn a_first_factor_is_not_heard_after_its_time() {
     let chosen = [("USERNAME", name), ("ANSWER", "PASSWORD"), ("PASSWORD", PASSWORD)];
     let right = answer_request(&pool, ("SELECT_CHALLENGE", choice.session()), &chosen);
     assert_too_late(&pool, right.clone()).await;
-    let by_password = pool.api.call(begin_by_choice(&pool, name, &[("PREFERRED_CHALLENGE", "PASSWORD")])).await.unwrap();
+    let by_password =
+        pool.api.call(begin_by_choice(&pool, name, &[("PREFERRED_CHALLENGE", "PASSWORD")])).await.unwrap();
     let password = [("USERNAME", name), ("PASSWORD", PASSWORD)];
     assert_too_late(&pool, answer_request(&pool, ("PASSWORD", by_password.session()), &password)).await;
     let by_code = pool.api.call(begin_by_choice(&pool, name, &[("PREFERRED_CHALLENGE", "EMAIL_OTP")])).await.unwrap();

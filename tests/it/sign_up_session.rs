@@ -240,7 +240,7 @@ async fn without_the_flow_or_without_the_session_there_is_none() {
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(waiting.name.clone()));
     pool.api.call(AdminConfirmSignUpRequest { user_pool_id, username, ..Default::default() }).await.unwrap();
     assert_refused(sign_in(&pool, &waiting.name, &waiting.session).await, NO_SESSION.0, NO_SESSION.1);
-    assert_refused(pool.api.call(confirmation(&pool, &waiting)).await, CONFIRMED.0, CONFIRMED.1);
+    assert_refused(pool.api.call(confirmation(&pool, &waiting)).await, MISMATCH.0, MISMATCH.1);
     // A client that stops allowing the flow answers none any more.
     let late = newcomer(&pool, "late").await;
     let update = UpdateUserPoolClientRequest {
@@ -327,11 +327,8 @@ async fn second_factors_are_asked_for_all_the_same() {
     let secret = AssociateSoftwareTokenRequest { session: challenge.session, access_token: None };
     let secret = pool.api.call(secret).await.unwrap();
     let app = crate::support::mfa::Authenticator::with(secret.secret_code());
-    let verify = VerifySoftwareTokenRequest {
-        session: secret.session,
-        user_code: Some(app.code(0)),
-        ..Default::default()
-    };
+    let verify =
+        VerifySoftwareTokenRequest { session: secret.session, user_code: Some(app.code(0)), ..Default::default() };
     let session = pool.api.call(verify).await.unwrap().session.unwrap();
     let finish = crate::support::mfa::answer_request(&pool, ("MFA_SETUP", &session), &[("USERNAME", &newcomer.name)]);
     let tokens = pool.api.call(finish).await.unwrap().authentication_result.expect("tokens");

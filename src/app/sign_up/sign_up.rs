@@ -44,9 +44,7 @@ pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Res
         let found = read(app, request, &pool_id, &client_id).await?;
         let (_, registration) = check(&found, request, &client_id, sub)?;
         let forms = match &request.password {
-            Some(password) => {
-                Some(PasswordForms::make(app, caller, &pool_id, &registration.username, password).await?)
-            }
+            Some(password) => Some(PasswordForms::make(app, caller, &pool_id, &registration.username, password).await?),
             None => None,
         };
         Ok((FirstRead::new(found), forms))
