@@ -184,6 +184,11 @@ impl Error {
         Self::not_authorized("Invalid session for the user, session can only be used once.")
     }
 
+    /// A session whose time is over.
+    pub fn expired_session() -> Self {
+        Self::not_authorized("Invalid session for the user, session is expired.")
+    }
+
     /// The group does not exist in the pool.
     pub fn no_such_group() -> Self {
         Self::new(Exception::ResourceNotFoundException, "Group not found.")

@@ -4,7 +4,7 @@
 //! have streams of their own is asserted by the commit that adds one (`store/commit`). Limits on identity providers and
 //! resource servers will be added here with these features.
 
-/// The limits, with Cognito's values as defaults.
+/// The limits, with Cognito's values as defaults where it has some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Groups in one pool.
@@ -17,6 +17,8 @@ pub struct Counts {
     pub groups_per_user: u32,
     /// External identities that one user can have.
     pub identities_per_user: u32,
+    /// Devices that one user can have. One more takes the place of another.
+    pub devices_per_user: u32,
 }
 
 impl Default for Counts {
@@ -27,6 +29,7 @@ impl Default for Counts {
             custom_attributes_per_pool: 50,
             groups_per_user: 100,
             identities_per_user: 5,
+            devices_per_user: 100,
         }
     }
 }

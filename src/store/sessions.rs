@@ -1,9 +1,12 @@
-//! The row of a session.
+//! The rows of sessions.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
 
 use crate::domain::auth::session::Session;
-use crate::domain::ids::UserPoolId;
+use crate::domain::ids::{DeviceId, UserPoolId};
+use crate::domain::time::Timestamp;
+use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::to_database;
 
@@ -30,4 +33,33 @@ pub(super) async fn insert(
     .execute(connection)
     .await?;
     Ok(written.rows_affected() == 1)
+}
+
+/// As many sessions of a device are told apart as a person could look at.
+const MOST_OF_DEVICE: i64 = 100;
+
+impl Store {
+    /// The newest sessions of a device that can still be used, each with its app client.
+    pub async fn sessions_of_device(
+        &self,
+        pool: &UserPoolId,
+        device: DeviceId,
+        token_generation: i64,
+        at: Timestamp,
+    ) -> Result<Vec<(Uuid, String)>, StoreError> {
+        let query = || {
+            sqlx::query(
+                "select event_id, client_id from sessions
+                 where user_pool_id = $1 and device_id = $2 and token_generation >= $3 and expires_at > $4
+                 order by auth_time desc limit $5",
+            )
+            .bind(pool.as_str())
+            .bind(device.0)
+            .bind(token_generation)
+            .bind(to_database(at))
+            .bind(MOST_OF_DEVICE)
+        };
+        let rows = self.connections.fetch_all(query).await?;
+        rows.iter().map(|row| Ok((row.try_get("event_id")?, row.try_get("client_id")?))).collect()
+    }
 }

@@ -1,18 +1,20 @@
 //! Challenge tokens, Cognito's `Session`: a sign-in between two steps, sealed under the pool's token key.
 //!
-//! `base64url(pool id) "." base64url(sealed JSON)`, at most 4,096 characters. Issuing one writes nothing: the token
-//! holds the whole state of the sign-in.
+//! A sealed text of JSON, at most 4,096 characters. Issuing one writes nothing: the token holds the whole state of the
+//! sign-in.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::auth::session::ChallengeSession;
 use crate::domain::error::Error;
-use crate::domain::ids::{StreamId, UserPoolId};
-use crate::domain::personal::Sealed;
+use crate::domain::ids::UserPoolId;
 use crate::environment::Random;
 use crate::store::keys::PoolKeys;
-use crate::store::seal::{FieldClass, Place};
+use crate::store::seal::FieldClass;
+use crate::tokens::sealed_text::{self, Kind};
+
+const KIND: Kind = Kind { stream: "challenge-tokens", class: FieldClass::ChallengeToken };
 
 /// The most characters that clients accept and return.
 const LONGEST: usize = 4_096;
@@ -30,8 +32,7 @@ pub fn seal(
     random: &Random,
 ) -> Result<String, Error> {
     let content = serde_json::to_vec(session).map_err(Error::internal)?;
-    let blob = keys.token.seal(place(pool_id, &stream()), random.uuid(), &content);
-    let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0));
+    let token = sealed_text::seal(KIND, pool_id, keys, &content, random);
     if token.len() > LONGEST { Err(Error::internal(TooLong(token.len()))) } else { Ok(token) }
 }
 
@@ -46,21 +47,7 @@ pub fn pool_of(token: &str) -> Option<UserPoolId> {
 
 /// The sign-in in a token, if the token belongs to this pool.
 pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<ChallengeSession> {
-    let (pool, blob) = token.split_once('.')?;
-    if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
-        return None;
-    }
-    let blob = Sealed(URL_SAFE_NO_PAD.decode(blob).ok()?);
-    let content = keys.token.open(place(pool_id, &stream()), &blob).ok()?;
-    serde_json::from_slice(&content).ok()
-}
-
-fn stream() -> StreamId {
-    StreamId::new("challenge-tokens")
-}
-
-fn place<'a>(pool: &'a UserPoolId, stream: &'a StreamId) -> Place<'a> {
-    Place { pool, stream, class: FieldClass::ChallengeToken }
+    serde_json::from_slice(&sealed_text::open(KIND, pool_id, keys, token)?).ok()
 }
 
 #[cfg(test)]

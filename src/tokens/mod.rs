@@ -1,4 +1,5 @@
-//! Tokens: signing keys, JWTs, the key set by which clients verify them, refresh tokens and challenge tokens.
+//! Tokens: signing keys, JWTs, the key set by which clients verify them, refresh tokens, challenge tokens and the sessions
+//! of sign-ups.
 
 pub mod access_token;
 pub mod certificate;
@@ -6,5 +7,7 @@ pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;
+mod sealed_text;
 pub mod secret_block;
+pub mod sign_up_token;
 pub mod signing_keys;

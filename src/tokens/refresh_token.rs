@@ -1,19 +1,17 @@
 //! Refresh tokens: opaque, sealed under the pool's token key. Each names a session, its number in the session, and the
 //! user.
 //!
-//! `base64url(pool id) "." base64url(sealed content)`: the pool's id and, in the blob, the key's id are readable but
-//! authenticated. The content of version 2 is the session's id, the counter and the user's `sub`; version 1 has no
-//! `sub`.
+//! The content of version 2 is the session's id, the counter and the user's `sub`; version 1 has no `sub`.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::domain::ids::{StreamId, Sub, UserPoolId};
-use crate::domain::personal::Sealed;
+use crate::domain::ids::{Sub, UserPoolId};
 use crate::environment::Random;
 use crate::store::keys::PoolKeys;
-use crate::store::seal::{FieldClass, Place};
+use crate::store::seal::FieldClass;
+use crate::tokens::sealed_text::{self, Kind};
+
+const KIND: Kind = Kind { stream: "refresh-tokens", class: FieldClass::RefreshToken };
 
 const WITHOUT_USER: u8 = 1;
 const WITH_USER: u8 = 2;
@@ -35,18 +33,12 @@ pub fn seal(pool_id: &UserPoolId, keys: &PoolKeys, token: RefreshToken, random: 
     content.extend_from_slice(token.session.as_bytes());
     content.extend_from_slice(&token.counter.to_be_bytes());
     content.extend(token.sub.iter().flat_map(|sub| sub.0.as_bytes()));
-    let blob = keys.token.seal(place(pool_id, &stream()), random.uuid(), &content);
-    format!("{}.{}", URL_SAFE_NO_PAD.encode(pool_id.as_str()), URL_SAFE_NO_PAD.encode(blob.0))
+    sealed_text::seal(KIND, pool_id, keys, &content, random)
 }
 
 /// The content of a token, if the token belongs to this pool.
 pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<RefreshToken> {
-    let (pool, blob) = token.split_once('.')?;
-    if URL_SAFE_NO_PAD.decode(pool).ok()? != pool_id.as_str().as_bytes() {
-        return None;
-    }
-    let blob = Sealed(URL_SAFE_NO_PAD.decode(blob).ok()?);
-    let content = keys.token.open(place(pool_id, &stream()), &blob).ok()?;
+    let content = sealed_text::open(KIND, pool_id, keys, token)?;
     let (&version, content) = content.split_first()?;
     let (session, content) = content.split_at_checked(16)?;
     let (counter, sub) = content.split_at_checked(4)?;
@@ -59,16 +51,10 @@ pub fn open(pool_id: &UserPoolId, keys: &PoolKeys, token: &str) -> Option<Refres
     Some(RefreshToken { session: Uuid::from_slice(session).ok()?, counter, sub })
 }
 
-fn stream() -> StreamId {
-    StreamId::new("refresh-tokens")
-}
-
-fn place<'a>(pool: &'a UserPoolId, stream: &'a StreamId) -> Place<'a> {
-    Place { pool, stream, class: FieldClass::RefreshToken }
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     use super::*;
@@ -106,8 +92,7 @@ mod tests {
                 (3, length, false),
             ] {
                 let content: Vec<u8> = std::iter::once(version).chain(std::iter::repeat_n(0, length)).collect();
-                let blob = keys.token.seal(place(&id, &stream()), Random::default().uuid(), &content);
-                let token = format!("{}.{}", URL_SAFE_NO_PAD.encode(id.as_str()), URL_SAFE_NO_PAD.encode(blob.0));
+                let token = sealed_text::seal(KIND, &id, &keys, &content, &Random::default());
                 assert_eq!(open(&id, &keys, &token).is_some(), is_one, "version {version}, {length} bytes");
             }
         }

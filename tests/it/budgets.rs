@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use userpool::proto::v1::{
-    AdminAddUserToGroupRequest, CreateGroupRequest, CreateUserPoolClientRequest, InitiateAuthRequest,
+    AdminAddUserToGroupRequest, ConfirmSignUpRequest, CreateGroupRequest, CreateUserPoolClientRequest,
+    InitiateAuthRequest,
 };
 
 use crate::support::client::Api;
@@ -215,6 +216,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     ]);
     assert_eq!(counter.statements(), answer, "the answer to a challenge");
     by_srp(&process, &mut pool).await;
+    by_confirmation(&process, &mut pool).await;
     second_factor(&process, &pool).await;
     one_time_code(&process, &pool.api).await;
     pool.verify().await;
@@ -288,6 +290,37 @@ async fn one_time_code(process: &Dev, api: &Api) {
     ];
     assert_eq!(counter.statements(), BTreeMap::from(right), "a right code to sign in with");
     pool.verify().await;
+}
+
+/// The session of a sign-up adds no statement to the confirmation, and a sign-in by it is one read and one statement.
+async fn by_confirmation(process: &Dev, pool: &mut Pool) {
+    let client =
+        CreateUserPoolClientRequest { explicit_auth_flows: vec!["ALLOW_USER_AUTH".to_owned()], ..Default::default() };
+    let client_id = pool.add_client(client).await.client_id.unwrap();
+    let before = std::mem::replace(&mut pool.client_id, client_id);
+    let mut confirmations = Vec::new();
+    for with_session in [true, false] {
+        let name = unique("session");
+        let email = format!("{name}@example.com");
+        let session = pool.sign_up(&name, &[("email", &email)]).await.unwrap().session;
+        let code = pool.api.code_for(&email).await;
+        let session = session.filter(|_| with_session);
+        let request = ConfirmSignUpRequest { session, ..pool.confirm_request(&name, &code) };
+        let counter = Counter::start(process);
+        let session = pool.api.call(request).await.unwrap().session;
+        confirmations.push(counter.statements());
+        assert_eq!(session.is_some(), with_session);
+        if session.is_some() {
+            let auth_parameters = parameters(&[("USERNAME", &name)]);
+            let (auth_flow, client_id) = (Some("USER_AUTH".to_owned()), Some(pool.client_id.clone()));
+            let request = InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
+            let counter = Counter::start(process);
+            assert!(pool.api.call(request).await.unwrap().authentication_result.is_some());
+            assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "a sign-in by its session");
+        }
+    }
+    assert_eq!(confirmations[0], confirmations[1], "ConfirmSignUp with a session and without one");
+    pool.client_id = before;
 }
 
 /// A second factor adds one read and one statement, and a code that is sent one more read and a transaction.

@@ -284,6 +284,23 @@ async fn a_forgotten_device_ends_its_sessions_and_no_others() {
     assert_refused(pool.api.call(request).await, NO_DEVICE.0, NO_DEVICE.1);
     assert_refused(admin_get(&pool, &person.username, &elsewhere_key).await, NO_DEVICE.0, NO_DEVICE.1);
     pool.get_user(again.access_token()).await.unwrap();
+    // Each session that ended is a fact.
+    let database = sqlx::PgPool::connect_lazy(&pool.api.environment().postgres.url(DATABASE)).unwrap();
+    let mut recorded: Vec<String> = sqlx::query_scalar(
+        "select payload->>'session_id' from activity where user_pool_id = $1 and owner = $2
+         and type = 'user.tokens_revoked' and payload->>'reason' = 'TOKEN_REVOCATION_DEVICE_FORGOTTEN'
+         and payload->>'client_id' = $3",
+    )
+    .bind(&pool.id)
+    .bind(&person.sub)
+    .bind(&pool.client_id)
+    .fetch_all(&database)
+    .await
+    .unwrap();
+    recorded.sort_unstable();
+    let mut ended = [&first, &second, &elsewhere].map(|tokens| claims(tokens.access_token())["event_id"].clone());
+    ended.sort_unstable_by_key(|id| id.to_string());
+    assert_eq!(recorded, ended);
     pool.verify().await;
 }
 

@@ -59,7 +59,10 @@ fn cdk_customised() -> Value {
             "DeviceConfiguration": { "ChallengeRequiredOnNewDevice": true, "DeviceOnlyRememberedOnUserPrompt": true },
             "EmailConfiguration": { "EmailSendingAccount": "COGNITO_DEFAULT", "ReplyToEmailAddress": "a@example.com" },
             "MfaConfiguration": "OPTIONAL",
-            "Policies": { "PasswordPolicy": { "MinimumLength": 12 } },
+            "Policies": {
+                "PasswordPolicy": { "MinimumLength": 12 },
+                "SignInPolicy": { "AllowedFirstAuthFactors": ["PASSWORD", "EMAIL_OTP", "SMS_OTP"] },
+            },
             "Schema": [
                 { "Mutable": true, "Name": "email", "Required": true },
                 {

@@ -9,7 +9,7 @@ use crate::support::client::{Api, Refusal, assert_refused};
 use crate::support::dev::shared;
 use crate::support::environment::{Account, Dev};
 use crate::support::http;
-use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, text_attribute, unique};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, password_client, text_attribute, unique};
 use crate::support::serve::{Installation, Serve};
 
 const FULL: &str = "LimitExceededException";
@@ -36,6 +36,7 @@ async fn servers(database: &'static str) -> Servers {
             "--limits-custom-attributes-per-pool=3",
             "--limits-groups-per-user=2",
             "--limits-identities-per-user=2",
+            "--limits-devices-per-user=2",
         ];
         let running = vec![installation.start(&limits), installation.start(&limits)];
         (installation, running)
@@ -169,6 +170,71 @@ async fn a_user_is_never_in_more_groups_and_has_no_more_identities_than_it_may()
     });
     let links = join_all(links.map(|request| api.call(request))).await;
     assert_eq!(successes(links, (FULL, "At most 2 identities can be linked to a user.")), 2);
+    servers.verify().await;
+}
+
+#[tokio::test]
+async fn a_user_never_has_more_devices_than_it_may_and_each_new_one_is_taken() {
+    let servers = servers("limits_of_devices").await;
+    let api = &servers.api;
+    let pool_name = Some("limits".to_owned());
+    let tracking = CreateUserPoolRequest { pool_name, device_configuration: Some(Default::default()), ..email_pool() };
+    let pool = api.call(tracking).await.unwrap().user_pool.unwrap().id.unwrap();
+    let user_pool_id = Some(pool.clone());
+    let client = CreateUserPoolClientRequest { user_pool_id: user_pool_id.clone(), ..password_client() };
+    let client = CreateUserPoolClientRequest { client_name: Some("app".to_owned()), ..client };
+    let client_id = api.call(client).await.unwrap().user_pool_client.unwrap().client_id;
+    let username = Some("jane".to_owned());
+    let jane = AdminCreateUserRequest {
+        user_pool_id: user_pool_id.clone(),
+        username: username.clone(),
+        message_action: Some("SUPPRESS".to_owned()),
+        ..Default::default()
+    };
+    api.call(jane).await.unwrap();
+    let password = AdminSetUserPasswordRequest {
+        user_pool_id: user_pool_id.clone(),
+        username: username.clone(),
+        password: Some(PASSWORD.to_owned()),
+        permanent: Some(true),
+    };
+    api.call(password).await.unwrap();
+    let sign_in = InitiateAuthRequest {
+        auth_flow: Some("USER_PASSWORD_AUTH".to_owned()),
+        client_id: client_id.clone(),
+        auth_parameters: parameters(&[("USERNAME", "jane"), ("PASSWORD", PASSWORD)]),
+        ..Default::default()
+    };
+    let mut signed_in = Vec::new();
+    for _ in 0..8 {
+        signed_in.push(api.call(sign_in.clone()).await.unwrap().authentication_result.unwrap());
+    }
+    let bare = |tokens: &AuthenticationResultType| ConfirmDeviceRequest {
+        access_token: tokens.access_token.clone(),
+        device_key: tokens.new_device_metadata.as_ref().and_then(|device| device.device_key.clone()),
+        ..Default::default()
+    };
+    let confirmed = join_all(signed_in.iter().map(|tokens| api.call(bare(tokens)))).await;
+    assert!(confirmed.iter().all(Result::is_ok), "{confirmed:?}");
+    let list = AdminListDevicesRequest { user_pool_id, username, ..Default::default() };
+    let kept: Vec<_> = api.call(list).await.unwrap().devices.into_iter().filter_map(|it| it.device_key).collect();
+    assert_eq!(kept.len(), 2);
+    // Sessions of the devices that gave way are over, and those of the others go on.
+    for tokens in &signed_in {
+        let key = bare(tokens).device_key.unwrap();
+        let user = api.call(GetUserRequest { access_token: tokens.access_token.clone() }).await;
+        assert_eq!(user.is_ok(), kept.contains(&key), "{user:?}");
+    }
+    let mut database = PgConnection::connect(&servers.installation.database_url).await.unwrap();
+    let ended: i64 = sqlx::query_scalar(
+        "select count(distinct payload->>'session_id') from activity where type = 'user.tokens_revoked'
+         and payload->>'reason' = 'TOKEN_REVOCATION_DEVICE_FORGOTTEN' and payload->>'client_id' = $1",
+    )
+    .bind(client_id)
+    .fetch_one(&mut database)
+    .await
+    .unwrap();
+    assert_eq!(ended, 6, "one for each device that gave way");
     servers.verify().await;
 }
 

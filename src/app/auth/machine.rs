@@ -14,11 +14,12 @@ use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::factor::{code, device, one_time_code, software_token};
+use crate::domain::auth::factor::{code, confirmation, device, one_time_code, software_token};
 use crate::domain::auth::guess::Guess;
 use crate::domain::auth::refusal::Refusal;
 use crate::domain::auth::second_proof::{SecondProof, no_factor};
 use crate::domain::auth::session::{ChallengeSession, Proofs};
+use crate::domain::auth::sign_up_session::Proved;
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
@@ -86,6 +87,23 @@ pub async fn hear_password<Response: AuthResponse>(
             advance(app, caller, sign_in, user, Step { proofs, answered: None }).await
         }
         Err(refusal) => refuse(app, sign_in, stands_for_name, *refusal).await,
+    }
+}
+
+/// Continues after the code that has just confirmed the user.
+pub async fn hear_confirmation<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    user: &LoadedUser,
+    proved: &Proved,
+) -> Result<Response, Failure> {
+    match confirmation::judge(&guess(&sign_in), &user.state, proved) {
+        Ok(()) => {
+            let step = Step { proofs: Proofs::default().with_code(proved.medium), answered: None };
+            advance(app, caller, sign_in, user, step).await
+        }
+        Err(refusal) => refuse(app, sign_in, user.state.sub, *refusal).await,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod admin_list_devices;
 pub mod admin_update_device_status;
 pub mod confirm_device;
 pub mod forget_device;
+mod forgetting;
 pub mod get_device;
 pub mod list_devices;
 mod listed;

@@ -3,9 +3,11 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
 use crate::app::codes::Tried;
+use crate::app::sign_up::session;
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
+use crate::domain::message::Medium;
 use crate::domain::user::codes::{CodeOutcome, Guess, SentCode, expired};
 use crate::domain::user::confirm_sign_up::{self as rules, Confirmation, Proved};
 use crate::proto::events::CodePurpose;
@@ -15,7 +17,7 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 
-/// Confirms a user by the code that was sent to them.
+/// Confirms a user by the code that was sent to them. With the session of the sign-up, the answer has one that signs in.
 pub async fn confirm_sign_up(
     app: &App,
     caller: &Caller,
@@ -50,10 +52,15 @@ pub(super) async fn confirm(
     if proof == Proof::Link && !found.pool.state.confirms_with_link() {
         return Err(expired().into());
     }
-    named.refuse_many_guesses(app, app.clock.now())?;
+    let at = app.clock.now();
+    named.refuse_many_guesses(app, at)?;
+    let session = session::continued(&named, request.session.as_deref(), at)?;
     let origin = by_name.origin(caller);
     match (prove(app, request, &by_name, &named), &found.user) {
-        (Err(refused), _) => codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?,
+        (Err(refused), _) => {
+            codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?;
+            Ok(ConfirmSignUpResponse::default())
+        }
         (Ok(sent), Some(user)) => {
             // Read only after a right code, so that a wrong one takes as long for a name without a user.
             let alias_owner = alias_owner(app, &by_name.pool_id, found, user, sent).await?;
@@ -64,11 +71,18 @@ pub(super) async fn confirm(
                 force_alias_creation: request.force_alias_creation(),
             };
             let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
-            settle(app, &origin, &named, sent, confirmation, alias_owner.as_ref()).await?;
+            let proof = (&user.state, medium_of(sent));
+            let next = session.map(|session| session::next(app, &named, &session, proof, at)).transpose()?;
+            let response = ConfirmSignUpResponse { session: next };
+            settle(app, &origin, &named, sent, (confirmation, response), alias_owner.as_ref()).await
         }
-        (Ok(_), None) => return Err(Error::internal("a right code without a user").into()),
+        (Ok(_), None) => Err(Error::internal("a right code without a user").into()),
     }
-    Ok(ConfirmSignUpResponse::default())
+}
+
+/// The medium that the code of a sign-up went by.
+fn medium_of(sent: &SentCode) -> Medium {
+    if sent.attribute == Medium::Sms.attribute() { Medium::Sms } else { Medium::Email }
 }
 
 fn prove<'a>(
@@ -107,9 +121,9 @@ async fn settle(
     origin: &Origin,
     named: &NamedThroughClient,
     sent: &SentCode,
-    confirmation: Confirmation,
+    (confirmation, response): (Confirmation, ConfirmSignUpResponse),
     alias_owner: Option<&LoadedUser>,
-) -> Result<(), Failure> {
+) -> Result<ConfirmSignUpResponse, Failure> {
     let Confirmation { decision, alias_owner_events } = confirmation;
     let (at, purpose) = (app.clock.now(), CodePurpose::SignUp);
     // The right code is asserted in any case: even a refused caller learns that it was right.
@@ -120,5 +134,5 @@ async fn settle(
     if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
         commit = commit.other_user(owner, alias_owner_events);
     }
-    app.store.settle(named.decided(app, commit, decision, rows)).await
+    app.store.settle(named.decided(app, commit, decision.map(|()| response), rows)).await
 }

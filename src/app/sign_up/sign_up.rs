@@ -6,9 +6,11 @@ use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
 use crate::app::hashing::forms::{Owner, PasswordForms};
+use crate::app::sign_up::session;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, shapes};
 use crate::domain::addresses;
+use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::message::Medium;
@@ -23,16 +25,17 @@ use crate::store::error::StoreError;
 use crate::store::metadata::ActorKind;
 use crate::store::read::{Snapshot, Wanted};
 
-/// A registration whose password is hashed.
+/// A registration whose password, if there is one, is hashed.
 pub struct Prepared {
     client_id: ClientId,
     pool_id: UserPoolId,
     sub: Sub,
     found: FirstRead<Snapshot>,
-    forms: PasswordForms,
+    /// Absent if the user signs up without a password.
+    forms: Option<PasswordForms>,
 }
 
-/// Checks a registration and hashes its password.
+/// Checks a registration and hashes its password, if there is one.
 pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Result<Prepared, Failure> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
@@ -40,7 +43,10 @@ pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Res
     let checked = async {
         let found = read(app, request, &pool_id, &client_id).await?;
         let (_, registration) = check(&found, request, &client_id, sub)?;
-        let forms = PasswordForms::make(app, caller, &pool_id, &registration.username, request.password()).await?;
+        let forms = match &request.password {
+            Some(password) => Some(PasswordForms::make(app, caller, &pool_id, &registration.username, password).await?),
+            None => None,
+        };
         Ok((FirstRead::new(found), forms))
     };
     let of_client = |failure: Failure| failure.map_refusal(|error| error.of_client(&client_id));
@@ -83,7 +89,8 @@ fn check(
 ) -> Result<(Arc<ClientView>, Registration), Error> {
     let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
     clients::check_secret_hash(pool, &client.state, &[request.username()], request.secret_hash.as_deref())?;
-    let registration = rules::registration(&pool.state, &client.state, sub, request)?;
+    let by_code = FirstFactor::codes(&pool.state, &client.state);
+    let registration = rules::registration(&pool.state, &client.state, sub, request, &by_code)?;
     refuse_taken(&names_to_claim(&pool.name_rules, request), &found.taken)?;
     Ok((client, registration))
 }
@@ -99,8 +106,9 @@ async fn register(
     let sub = *sub;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &registration.username };
-    let password = forms.seal(app, owner)?;
+    let password = forms.as_ref().map(|forms| forms.seal(app, owner)).transpose()?;
     let at = app.clock.now();
+    let session = session::begin(app, pool, &client.state, sub, at)?;
     let code = app.random.code();
     let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };
     let decision = rules::sign_up(&pool.state, command);
@@ -126,15 +134,15 @@ async fn register(
         .operational([OperationalRow::Key(wrapped), OperationalRow::NetworkFamiliar { sub, network: whence.network }])
         .operational(sent);
     let settlement = commit.decided(&NewUser { sub, key: &key }, decision);
-    app.store.settle(settlement.map(|signed_up| response(sub, signed_up.code_delivery))).await
+    app.store.settle(settlement.map(|signed_up| response(sub, signed_up.code_delivery, session))).await
 }
 
-fn response(sub: Sub, delivery: Option<(Medium, String)>) -> SignUpResponse {
+fn response(sub: Sub, delivery: Option<(Medium, String)>, session: Option<String>) -> SignUpResponse {
     SignUpResponse {
         user_confirmed: Some(false),
         user_sub: Some(sub.to_string()),
         code_delivery_details: delivery.map(|(medium, address)| shapes::code_delivery(medium, &address)),
-        session: None,
+        session,
     }
 }
 

@@ -30,6 +30,9 @@ pub struct CountSettings {
     /// Identities of providers that stand for one user [default: 5].
     #[arg(long = "limits-identities-per-user", env = "USERPOOL_LIMITS_IDENTITIES_PER_USER", value_name = "NUMBER")]
     pub identities_per_user: Option<u32>,
+    /// Devices that one user has: one more takes the place of the least used one [default: 100].
+    #[arg(long = "limits-devices-per-user", env = "USERPOOL_LIMITS_DEVICES_PER_USER", value_name = "NUMBER")]
+    pub devices_per_user: Option<u32>,
 }
 
 /// How often something may happen in an hour, and how many there may be: the section `[limits]`. 0 lifts a limit of the first

@@ -321,6 +321,12 @@ impl Checked<'_> {
                 default.identities_per_user,
                 0..=50,
             ),
+            devices_per_user: self.range(
+                "limits.devices-per-user",
+                settings.devices_per_user,
+                default.devices_per_user,
+                1..=1_000,
+            ),
         }
     }
 

@@ -1,8 +1,12 @@
 //! The kinds of first factors: by which a sign-in with a choice (`USER_AUTH`) begins.
 
+use crate::domain::app_client::AppClient;
+use crate::domain::auth::AuthFlow;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::error::Error;
+use crate::domain::message::Medium;
 use crate::domain::user_pool::UserPool;
+use crate::domain::user_pool::second_factors::MfaMode;
 
 /// A first factor that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,20 @@ impl FirstFactor {
         };
         Self::ALL.into_iter().filter(|factor| is_allowed(factor.policy_name())).collect()
     }
+
+    /// The media of the codes by which users sign in through a client, without a password. Where everybody needs a second
+    /// factor, the first one is the password.
+    pub fn codes(pool: &UserPool, client: &AppClient) -> Vec<Medium> {
+        if !client.allows(AuthFlow::User.name()) || pool.mfa_mode() == MfaMode::On {
+            return Vec::new();
+        }
+        let medium = |factor| match factor {
+            Self::EmailOtp => Some(Medium::Email),
+            Self::SmsOtp => Some(Medium::Sms),
+            Self::Password | Self::PasswordSrp => None,
+        };
+        Self::available(pool).into_iter().filter_map(medium).collect()
+    }
 }
 
 #[cfg(test)]
@@ -94,5 +112,24 @@ mod tests {
         };
         assert_eq!(by(&["PASSWORD", "EMAIL_OTP"]), [Password, PasswordSrp, EmailOtp]);
         assert_eq!(by(&["SMS_OTP"]), [SmsOtp]);
+    }
+
+    #[test]
+    fn codes_sign_in_through_a_client_that_allows_the_choice_where_the_pool_allows_them() {
+        use crate::domain::testing::client;
+        use crate::proto::v1::CreateUserPoolClientRequest;
+        let in_mode = |mode: &str, allowed: &[&str], flow: &str| {
+            let mut pool = crate::domain::testing::with_software_tokens(mode);
+            let policies = pool.settings.policies.get_or_insert_default();
+            policies.sign_in_policy.get_or_insert_default().allowed_first_auth_factors = texts(allowed);
+            let explicit_auth_flows = texts(&[flow]);
+            let request = CreateUserPoolClientRequest { explicit_auth_flows, ..Default::default() };
+            FirstFactor::codes(&pool, &client(&pool, request))
+        };
+        let by = |allowed: &[&str], flow: &str| in_mode("OPTIONAL", allowed, flow);
+        assert_eq!(by(&["PASSWORD", "EMAIL_OTP", "SMS_OTP"], "ALLOW_USER_AUTH"), [Medium::Email, Medium::Sms]);
+        assert_eq!(in_mode("ON", &["PASSWORD", "EMAIL_OTP"], "ALLOW_USER_AUTH"), []);
+        assert_eq!(by(&["PASSWORD"], "ALLOW_USER_AUTH"), []);
+        assert_eq!(by(&["PASSWORD", "EMAIL_OTP"], "ALLOW_USER_SRP_AUTH"), []);
     }
 }

@@ -18,6 +18,7 @@ pub mod refresh;
 pub mod refusal;
 pub mod second_proof;
 pub mod session;
+pub mod sign_up_session;
 pub mod srp;
 pub mod steps;
 

@@ -183,7 +183,7 @@ impl ChallengeSession {
         if at < self.expires_at {
             return Ok(());
         }
-        Err(Error::not_authorized("Invalid session for the user, session is expired."))
+        Err(Error::expired_session())
     }
 
     /// Whether a session that fits is still valid: it has not expired, and its user is not disabled.

@@ -8,6 +8,7 @@
 
 pub mod confirm_device;
 pub mod forget_device;
+pub mod giving_way;
 pub mod update_device_status;
 
 use serde::{Deserialize, Serialize};

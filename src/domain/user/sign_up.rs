@@ -16,7 +16,7 @@ use crate::proto::events::user_event::Event;
 use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
-/// A registration with a valid name, password and attributes.
+/// A registration with a valid name and attributes, and with a valid password or a way to sign in without one.
 #[derive(Clone, PartialEq)]
 pub struct Registration {
     /// The user name: the `sub` where an address is the name.
@@ -25,21 +25,23 @@ pub struct Registration {
     pub attributes: Attributes,
 }
 
-/// Checks everything that can be checked before the password is hashed.
+/// Checks everything that can be checked before the password is hashed. Who can sign in by a code of one of these media
+/// needs no password.
 pub fn registration(
     pool: &UserPool,
     client: &AppClient,
     sub: Sub,
     request: &v1::SignUpRequest,
+    by_code: &[Medium],
 ) -> Result<Registration, Error> {
     let admin_only =
         pool.settings.admin_create_user_config.as_ref().is_some_and(|it| it.allow_admin_create_user_only());
     if admin_only {
         return Err(Error::not_authorized("SignUp is not permitted for this user pool"));
     }
-    let password = request.password.as_deref();
-    let password = password.ok_or_else(|| Error::invalid_parameter("Missing required parameter Password"))?;
-    password_policy::check(&pool.password_policy(), password)?;
+    if let Some(password) = &request.password {
+        password_policy::check(&pool.password_policy(), password)?;
+    }
     let mut attributes = attributes::conform(&pool.schema, &request.user_attributes, client.writer())?;
     let username = name_of(pool, sub, request.username(), &mut attributes)?;
     if pool.name_rules().alias_attributes.contains("preferred_username")
@@ -49,6 +51,11 @@ pub fn registration(
         return Err(early_preferred_name());
     }
     attributes::require(&pool.schema, &attributes)?;
+    // The address that the sign-up proves must be the one that takes the codes.
+    let can_do_without = || code_medium(pool, &attributes).is_some_and(|medium| by_code.contains(&medium));
+    if request.password.is_none() && !can_do_without() {
+        return Err(Error::invalid_parameter("Missing required parameter Password"));
+    }
     Ok(Registration { username, attributes })
 }
 
@@ -128,8 +135,8 @@ pub fn code_medium(pool: &UserPool, attributes: &Attributes) -> Option<Medium> {
 pub struct SignUp {
     /// The name and the attributes, already checked.
     pub registration: Registration,
-    /// The password in both stored forms.
-    pub password: Password,
+    /// The password in both stored forms; absent if the user has none.
+    pub password: Option<Password>,
     /// The app client that the user signs up through.
     pub client_id: String,
     /// The code, in case one is sent.
@@ -153,11 +160,12 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
         .as_ref()
         .map(|(medium, address)| sign_up_message(pool, &command.client_id, *medium, address, &username, &command.code));
     let activity = medium.map(|medium| codes::sent(CodePurpose::SignUp, medium));
+    let (hash, verifier) = command.password.map(|it| (it.hash.0, it.srp_verifier.0)).unwrap_or_default();
     let signed_up = UserSignedUp {
         personal: Some(UserPersonal { username: Some(username), attributes }),
         client_id: Some(command.client_id),
-        password_hash: command.password.hash.0,
-        srp_verifier: command.password.srp_verifier.0,
+        password_hash: hash,
+        srp_verifier: verifier,
     };
     Decision::events(vec![Event::SignedUp(signed_up)], SignedUp { code_delivery: delivery })
         .with_activity(activity)
@@ -185,7 +193,7 @@ mod tests {
 
     fn register(pool: &UserPool, request: &v1::SignUpRequest) -> Result<(String, Attributes), (Exception, String)> {
         let client = client(pool, v1::CreateUserPoolClientRequest::default());
-        match registration(pool, &client, JANE, request) {
+        match registration(pool, &client, JANE, request, &[]) {
             Ok(registration) => Ok((registration.username, registration.attributes)),
             Err(error) => Err(refusal::<()>(Err(error))),
         }
@@ -227,6 +235,31 @@ mod tests {
     }
 
     #[test]
+    fn who_can_sign_in_by_a_code_needs_no_password() {
+        let registered = |by_code: &[Medium], verified: &[&str], attributes: &[(&str, &str)]| {
+            let auto_verified_attributes = texts(verified);
+            let pool = pool(v1::CreateUserPoolRequest { auto_verified_attributes, ..Default::default() });
+            let client = client(&pool, v1::CreateUserPoolClientRequest::default());
+            let request = v1::SignUpRequest { password: None, ..request("jane", attributes) };
+            registration(&pool, &client, JANE, &request, by_code).map(drop)
+        };
+        let (email, phone) = (("email", "jane@example.com"), ("phone_number", "+12025550123"));
+        let both = ["email", "phone_number"];
+        assert!(registered(&[Medium::Email], &["email"], &[email]).is_ok());
+        assert!(registered(&[Medium::Sms], &both, &[email, phone]).is_ok());
+        let missing = "Missing required parameter Password";
+        for refused in [
+            registered(&[], &["email"], &[email]),
+            registered(&[Medium::Email], &[], &[email]),
+            registered(&[Medium::Email], &["email"], &[]),
+            // The code of the sign-up goes to the phone, by which nobody signs in.
+            registered(&[Medium::Email], &both, &[email, phone]),
+        ] {
+            assert_eq!(refusal(refused), (Exception::InvalidParameterException, missing.to_owned()));
+        }
+    }
+
+    #[test]
     fn a_client_writes_only_what_it_may() {
         let pool = pool(v1::CreateUserPoolRequest::default());
         let client = client(
@@ -234,7 +267,8 @@ mod tests {
             v1::CreateUserPoolClientRequest { write_attributes: texts(&["email"]), ..Default::default() },
         );
         let attempt = |attributes: &[(&str, &str)]| {
-            registration(&pool, &client, JANE, &request("jane", attributes)).map(|registration| registration.username)
+            let request = request("jane", attributes);
+            registration(&pool, &client, JANE, &request, &[]).map(|registration| registration.username)
         };
         assert!(attempt(&[("email", "jane@example.com")]).is_ok());
         assert_eq!(refusal(attempt(&[("name", "Jane")])).0, Exception::NotAuthorizedException);
@@ -304,7 +338,7 @@ mod tests {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let command = SignUp {
             registration: Registration { username: "jane".to_owned(), attributes },
-            password: Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) },
+            password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
             client_id: "client".to_owned(),
             code: "123456".to_owned(),
         };
@@ -318,6 +352,19 @@ mod tests {
         assert_eq!(decision.events, [crate::domain::testing::signed_up("jane", &[("email", "jane@example.com")])]);
         assert_eq!(decision.answer.unwrap(), SignedUp { code_delivery: None });
         assert!(decision.activity.is_empty() && decision.messages.is_empty(), "the pool verifies nothing");
+    }
+
+    #[test]
+    fn a_user_without_a_password_has_none() {
+        let pool = pool(v1::CreateUserPoolRequest::default());
+        let command = SignUp {
+            registration: Registration { username: "jane".to_owned(), attributes: Attributes::new() },
+            password: None,
+            client_id: "client".to_owned(),
+            code: "123456".to_owned(),
+        };
+        let decision = sign_up(&pool, command);
+        assert_eq!(crate::domain::testing::user(&decision.events).password, None);
     }
 
     #[test]

@@ -146,6 +146,9 @@ pub enum OperationalRow {
         /// The address that the call came from, sealed under the user's key.
         address: Option<Sealed>,
     },
+    /// Asserts that a user has at most `most` devices after the commit. Collides if there are more, because another one was
+    /// confirmed since the decision. Confirmations of devices of one user wait for each other.
+    DevicesBounded { sub: Sub, most: u32 },
     /// A sign-in waits for a device to prove itself: its challenge token is left with the device.
     DeviceAwaited { device: DeviceId, token: String },
     /// Forgets all familiar networks of a user.

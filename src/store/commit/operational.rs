@@ -65,6 +65,7 @@ pub(super) async fn write(
         OperationalRow::DeviceUsed { sub, device, version, address } => {
             use_device(connection, pool, (*sub, *device), *version, address.as_ref(), at).await
         }
+        OperationalRow::DevicesBounded { sub, most } => bound_devices(connection, pool, *sub, *most).await,
         OperationalRow::DeviceAwaited { device, token } => {
             devices::await_device(connection, pool, *device, token).await
         }
@@ -290,6 +291,19 @@ async fn use_device(
     Ok(())
 }
 
+/// The user's row is locked first, in a statement of its own, so that what the others have committed is counted.
+async fn bound_devices(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    sub: Sub,
+    most: u32,
+) -> Result<(), StoreError> {
+    let held = sqlx::query("select from users where user_pool_id = $1 and sub = $2 for no key update");
+    held.bind(pool.as_str()).bind(sub.0).execute(&mut *connection).await?;
+    sqlx::query(BOUND_DEVICES).bind(pool.as_str()).bind(sub.0).bind(i64::from(most)).execute(connection).await?;
+    Ok(())
+}
+
 async fn forget_networks(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) -> Result<(), StoreError> {
     sqlx::query("delete from familiar_networks where user_pool_id = $1 and sub = $2")
         .bind(pool.as_str())
@@ -328,6 +342,11 @@ with asserted as (
 )
 insert into device_uses (user_pool_id, device_id, sub, last_at, address) select $1, $2, $3, $4, $5 from asserted
 on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5, awaited = null";
+
+/// Collides if there are more, so that the next attempt finds them all and lets others give way.
+const BOUND_DEVICES: &str = "
+select assert_version('devices of ' || $2::text, least(counted, $3), counted)
+from (select count(*) as counted from user_devices where user_pool_id = $1 and sub = $2) as devices";
 
 /// Asserts the version of the failures, so that two simultaneous guesses count as two.
 const COUNT_FAILURE: &str = "

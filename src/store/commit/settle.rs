@@ -264,6 +264,12 @@ impl Commit {
         self
     }
 
+    /// Adds facts about a user beside those of the subject. They are written for any answer.
+    pub fn facts(mut self, user: &LoadedUser, facts: impl IntoIterator<Item = user_activity::Activity>) -> Self {
+        self.activity.extend(facts.into_iter().map(|fact| (user.state.sub, Some(user.key.clone()), fact)));
+        self
+    }
+
     /// Asserts that a user still is as a decision about something of theirs saw it. A deletion of the user waits, and then finds
     /// what the commit has written.
     pub fn decided_about(mut self, user: &LoadedUser) -> Self {

@@ -14,6 +14,35 @@ const EMAIL = `henriette.${STAMP}@example.com`;
 const PASSWORD = `Correct-Horse-${STAMP}`;
 const BETTER = `Better-Horse-${STAMP}`;
 
+/** Who confirms the sign-up is signed in at once, and later by a code. */
+async function signUpWithoutPassword() {
+    const { UserPoolId, ClientId } = await createPool(
+        "passwordless",
+        { ExplicitAuthFlows: ["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"] },
+        { Policies: { SignInPolicy: { AllowedFirstAuthFactors: ["PASSWORD", "EMAIL_OTP"] } } },
+    );
+    const userPoolEndpoint = `http://${process.env.USERPOOL_HTTP_ADDR}/`;
+    Amplify.configure({ Auth: { Cognito: { userPoolId: UserPoolId, userPoolClientId: ClientId, userPoolEndpoint } } });
+    const [username, email] = [`free-${STAMP}`, `free.${STAMP}@example.com`];
+    const options = { userAttributes: { email }, autoSignIn: { authFlowType: "USER_AUTH" } };
+    const signedUp = await auth.signUp({ username, options });
+    assert.equal(signedUp.nextStep.signUpStep, "CONFIRM_SIGN_UP");
+    const code = await mailedCode(email);
+    const confirmed = await auth.confirmSignUp({ username, confirmationCode: code });
+    assert.equal(confirmed.nextStep.signUpStep, "COMPLETE_AUTO_SIGN_IN");
+    assert.ok((await auth.autoSignIn()).isSignedIn);
+    assert.equal((await auth.fetchAuthSession()).tokens.idToken.payload.email, email);
+    await auth.signOut();
+    step("signed up without a password, and was signed in by the confirmation");
+
+    const byCode = { authFlowType: "USER_AUTH", preferredChallenge: "EMAIL_OTP" };
+    const { nextStep } = await auth.signIn({ username, options: byCode });
+    assert.equal(nextStep.signInStep, "CONFIRM_SIGN_IN_WITH_EMAIL_CODE");
+    assert.ok((await auth.confirmSignIn({ challengeResponse: await mailedCode(email, code) })).isSignedIn);
+    await auth.deleteUser();
+    step("signed in by a code");
+}
+
 async function main() {
     const { admin, UserPoolId, ClientId } = await createPool("henriette", {
         ExplicitAuthFlows: ["ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
@@ -107,6 +136,8 @@ async function main() {
 
     await auth.deleteUser();
     step("deleted the user");
+
+    await signUpWithoutPassword();
 }
 
 main().catch((error) => {

@@ -23,6 +23,7 @@ pub mod reaper;
 pub mod refusals;
 pub mod requests;
 pub mod serve;
+pub mod sessions;
 pub mod smtp;
 pub mod srp;
 pub mod srp_client;

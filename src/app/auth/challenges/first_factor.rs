@@ -31,7 +31,7 @@ pub async fn prepare<'a>(
     }
     let Response { pool_id, client_id, responses: parameters, origin, server, .. } = response;
     let flow = session.flow;
-    let asked =
-        Asked { flow, pool_id, client_id, origin, server, parameters, chosen: Some(factor), continues: Some(session) };
+    let (chosen, continues) = (Some(factor), Some(session));
+    let asked = Asked { flow, pool_id, client_id, origin, server, parameters, session: None, chosen, continues };
     flows::begin(app, caller, asked, factor).await
 }

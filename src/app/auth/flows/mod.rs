@@ -1,6 +1,7 @@
 //! The flows that begin a sign-in: one file per flow.
 
 mod choice;
+mod confirmed;
 mod one_time_code;
 mod password;
 pub mod refresh;
@@ -9,6 +10,7 @@ mod srp;
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::flows::choice::Choice;
+use crate::app::auth::flows::confirmed::Confirmed;
 use crate::app::auth::flows::one_time_code::Asking;
 use crate::app::auth::flows::password::Guess;
 use crate::app::auth::flows::srp::Begun;
@@ -26,6 +28,8 @@ pub enum Prepared<'a> {
     Srp(Box<Begun<'a>>),
     /// A flow by a code that is sent.
     OneTimeCode(Box<Asking<'a>>),
+    /// A flow of a user whom a code has just confirmed.
+    Confirmed(Box<Confirmed<'a>>),
     /// A flow with a choice that is still to be made.
     Choice(Box<Choice<'a>>),
     /// A refresh, which has no slow work.
@@ -39,11 +43,19 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
             Ok(Prepared::Password(Box::new(password::prepare(app, caller, asked).await?)))
         }
         AuthFlow::UserSrp => Ok(Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?))),
-        AuthFlow::User => match choice::preferred(app, &asked).await? {
-            Some(factor) if choice::is_given(&asked, factor) => begin(app, caller, asked, factor).await,
-            preferred => Ok(Prepared::Choice(Box::new(choice::prepare(app, caller, asked, preferred).await?))),
+        AuthFlow::User => match asked.session {
+            Some(token) => Ok(Prepared::Confirmed(Box::new(confirmed::prepare(app, caller, asked, token).await?))),
+            None => by_choice(app, caller, asked).await,
         },
         AuthFlow::RefreshToken => Ok(Prepared::Refresh(Box::new(asked))),
+    }
+}
+
+/// Begins with the preferred factor if the request has all that it needs, and asks otherwise.
+async fn by_choice<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Prepared<'a>, Failure> {
+    match choice::preferred(app, &asked).await? {
+        Some(factor) if choice::is_given(&asked, factor) => begin(app, caller, asked, factor).await,
+        preferred => Ok(Prepared::Choice(Box::new(choice::prepare(app, caller, asked, preferred).await?))),
     }
 }
 
@@ -74,6 +86,7 @@ impl Prepared<'_> {
             Self::Password(guess) => guess.settle(app, caller).await,
             Self::Srp(begun) => begun.settle(app).await,
             Self::OneTimeCode(asking) => asking.settle(app).await,
+            Self::Confirmed(confirmed) => confirmed.settle(app, caller).await,
             Self::Choice(choice) => choice.settle(app).await,
             Self::Refresh(asked) => Ok(Answer::Tokens(Box::new(refresh::by_flow(app, caller, asked).await?)).into()),
         }

@@ -2,6 +2,7 @@
 //! counted.
 
 pub mod code;
+pub mod confirmation;
 pub mod device;
 pub mod one_time_code;
 pub mod password;
