@@ -1,5 +1,7 @@
 //! The loads, each declared with the floor under it. Another one is another entry here.
 
+use std::time::Duration;
+
 use crate::apps;
 use crate::caller::{NoAnswer, Prepared};
 use crate::floor::{Commit, Floor};
@@ -9,12 +11,23 @@ use crate::stage::{Person, Stage};
 pub struct Load {
     /// Its name in the report and on the command line, such as `Refresh`.
     pub name: String,
-    /// The ratio to its floor that it should reach; `None` if there is no aim.
-    pub aim: Option<f64>,
+    /// What it should reach; `None` if there is no aim.
+    pub aim: Option<Aim>,
     /// The operations, called in turn.
     pub mix: &'static [Operation],
     /// What the load is compared with.
     pub beside: Beside,
+    /// How long a caller waits after each call.
+    pub pause: Duration,
+}
+
+/// What a load should reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aim {
+    /// At least this ratio to what it is compared with.
+    Ratio(f64),
+    /// At most this time for 99 of a hundred calls.
+    Percentile99(Duration),
 }
 
 /// What a load is compared with.
@@ -111,7 +124,13 @@ pub const DIRECTORIES: usize = 3;
 
 /// All loads, in the order in which they are measured; `sizes` are the users of each directory.
 pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
-    let load = |name: &str, aim, mix| Load { name: name.to_owned(), aim, mix, beside: Beside::Floor };
+    let load = |name: &str, ratio: Option<f64>, mix| Load {
+        name: name.to_owned(),
+        aim: ratio.map(Aim::Ratio),
+        mix,
+        beside: Beside::Floor,
+        pause: Duration::ZERO,
+    };
     let mut loads = vec![
         load("SignUp", Some(0.6), &[SIGN_UP][..]),
         load("AdminCreateUser", Some(0.6), &[ADMIN_CREATE_USER]),
@@ -130,7 +149,12 @@ pub fn all(sizes: [usize; DIRECTORIES]) -> Vec<Load> {
     loads.push(load("Mixed", None, &MIXED));
     let beside = |crowd, load| Load { beside: Beside::Quiet(crowd), ..load };
     loads.push(beside(Crowd::Guessers, load("SignInBesideGuessers", Some(0.9), &[SIGN_IN])));
-    loads.push(beside(Crowd::SignIns, load("GetUserBesideSignIns", None, &[GET_USER])));
+    loads.push(Load {
+        aim: Some(Aim::Percentile99(Duration::from_millis(20))),
+        // 64 callers leave most of the processors to the sign-ins.
+        pause: Duration::from_millis(100),
+        ..beside(Crowd::SignIns, load("GetUserBesideSignIns", None, &[GET_USER]))
+    });
     loads
 }
 

@@ -158,7 +158,7 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
     }
     let mut workers = JoinSet::new();
     for worker in 0..stage.callers.len() {
-        let (stage, mix, beside, name) = (stage.clone(), load.mix, load.beside, load.name.clone());
+        let (stage, mix, beside, pause, name) = (stage.clone(), load.mix, load.beside, load.pause, load.name.clone());
         workers.spawn(async move {
             let (mut latencies, mut refused) = (Vec::new(), 0);
             while began.elapsed() < length {
@@ -175,6 +175,9 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
                     Ok(()) => latencies.push(called.elapsed()),
                     Err(NoAnswer::Refused) => refused += 1,
                     Err(NoAnswer::Failed(error)) => return Err(error.context(name)),
+                }
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
                 }
             }
             Ok((latencies, refused))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::dearest::Statement;
-use crate::loads::{Beside, DIRECTORIES, filter_of, page_of};
+use crate::loads::{Aim, Beside, DIRECTORIES, filter_of, page_of};
 use crate::measure::{Measured, Seen};
 use crate::stage::Facts;
 use crate::statistics::quotient;
@@ -117,7 +117,13 @@ impl Run {
         );
         for measured in &self.measured {
             let (lowest, highest) = measured.ratio_spread();
-            let aim = measured.load.aim.map(|aim| format!(", aim {aim} {}", verdict(measured.ratio() >= aim)));
+            let aim = measured.load.aim.map(|aim| match aim {
+                Aim::Ratio(ratio) => format!(", aim {ratio} {}", verdict(measured.ratio() >= ratio)),
+                Aim::Percentile99(most) => {
+                    let is_held = measured.served.within(99.0) <= most;
+                    format!(", aim p99 {} ms {}", milliseconds(most), verdict(is_held))
+                }
+            });
             let ratio = format!("   {:.3} ({lowest:.3} to {highest:.3}){}", measured.ratio(), aim.unwrap_or_default());
             text.push_str(&line(&measured.load.name, &measured.served, &ratio));
             let below = match measured.load.beside {
@@ -164,7 +170,10 @@ impl Run {
             let (lowest, highest) = measured.ratio_spread();
             json!({
                 "name": measured.load.name,
-                "aim": measured.load.aim,
+                "aim": measured.load.aim.map(|aim| match aim {
+                    Aim::Ratio(ratio) => json!({ "ratio": ratio }),
+                    Aim::Percentile99(most) => json!({ "p99_milliseconds": milliseconds(most) }),
+                }),
                 "ratio_to_floor": measured.ratio(),
                 "ratio_lowest": lowest,
                 "ratio_highest": highest,

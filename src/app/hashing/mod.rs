@@ -3,6 +3,7 @@
 //! The slot is moved into the blocking work itself, so that a caller who hangs up can't free it early and exceed the bound.
 
 pub mod forms;
+mod priority;
 mod slots;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,6 +153,7 @@ impl Hasher {
         let (memory, average) = (self.memory.clone(), self.average.clone());
         let span = tracing::info_span!(target: trace::STEP, "hashing");
         let done = tokio::task::spawn_blocking(move || {
+            priority::give_way();
             let mut blocks = memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
             let began = Instant::now();
             let result = span.in_scope(|| work(&mut blocks));
