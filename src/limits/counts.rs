@@ -17,6 +17,8 @@ pub struct Counts {
     pub groups_per_user: u32,
     /// External identities that one user can have.
     pub identities_per_user: u32,
+    /// Passkeys that one user can have.
+    pub passkeys_per_user: u32,
 }
 
 impl Default for Counts {
@@ -27,6 +29,7 @@ impl Default for Counts {
             custom_attributes_per_pool: 50,
             groups_per_user: 100,
             identities_per_user: 5,
+            passkeys_per_user: 20,
         }
     }
 }

@@ -6,5 +6,6 @@ pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;
+pub mod registration_challenge;
 pub mod secret_block;
 pub mod signing_keys;

@@ -30,6 +30,9 @@ pub struct CountSettings {
     /// Identities of providers that stand for one user [default: 5].
     #[arg(long = "limits-identities-per-user", env = "USERPOOL_LIMITS_IDENTITIES_PER_USER", value_name = "NUMBER")]
     pub identities_per_user: Option<u32>,
+    /// Passkeys of one user [default: 20].
+    #[arg(long = "limits-passkeys-per-user", env = "USERPOOL_LIMITS_PASSKEYS_PER_USER", value_name = "NUMBER")]
+    pub passkeys_per_user: Option<u32>,
 }
 
 /// How often something may happen in an hour, and how many there may be: the section `[limits]`. 0 lifts a limit of the first

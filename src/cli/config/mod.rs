@@ -419,6 +419,7 @@ mod tests {
         custom-attributes-per-pool = 3
         groups-per-user = 4
         identities-per-user = 5
+        passkeys-per-user = 6
         codes-to-address = 1
         codes-by-caller = 2
         sms-by-caller = 3
