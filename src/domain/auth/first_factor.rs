@@ -59,7 +59,10 @@ impl FirstFactor {
             Self::WebAuthn => RelyingParty::of(pool).is_some_and(|party| party.signs_in(pool)),
             _ => true,
         };
-        Self::ALL.into_iter().filter(|factor| pool.allows_first_factor(factor.policy_name()) && usable(factor)).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|factor| pool.allows_first_factor(factor.policy_name()) && usable(factor))
+            .collect()
     }
 
     /// The names of the factors that a user can begin with. A password is among them whatever the policy says: other flows

@@ -95,7 +95,9 @@ impl Aggregate for User {
                 user
             }),
             Event::SoftwareTokenVerified(verified) => change(&|user| user.verify_software_token(verified)),
-            Event::PasskeyRegistered(registered) => change(&|user| user.passkeys.extend(Passkey::registered(registered, at))),
+            Event::PasskeyRegistered(registered) => {
+                change(&|user| user.passkeys.extend(Passkey::registered(registered, at)))
+            }
             Event::PasskeyDeleted(deleted) => change(&|user| {
                 user.passkeys.retain(|passkey| Some(passkey.id) != PasskeyId::parse(&deleted.passkey_id));
             }),

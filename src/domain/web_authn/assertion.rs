@@ -131,10 +131,11 @@ mod tests {
     use super::*;
     use crate::domain::testing::{JANE, refusal};
     use crate::domain::web_authn::Attestation;
-    use crate::domain::web_authn::testing::{Authenticator, CHALLENGE, ORIGIN, party};
+    use crate::domain::web_authn::authenticator::Authenticator;
+    use crate::domain::web_authn::testing::{CHALLENGE, ORIGIN, party};
 
     fn registered(authenticator: &Authenticator) -> Credential {
-        let made = authenticator.attestation("example.com", ORIGIN);
+        let made = authenticator.attestation("example.com", ORIGIN, CHALLENGE);
         Attestation::parse(&made).unwrap().verify(&party("example.com")).unwrap()
     }
 
@@ -156,7 +157,7 @@ mod tests {
     fn the_key_that_was_registered_signs() {
         let authenticator = Authenticator::new();
         let credential = registered(&authenticator);
-        let signed = authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE));
+        let signed = authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes()));
         let proof = judged(&signed, &credential, &party("example.com")).unwrap();
         assert_eq!(proof, Proof { counter: 0, user_verified: true });
         let counting = Authenticator::new().counting(7);
@@ -170,22 +171,22 @@ mod tests {
         let (authenticator, other) = (Authenticator::new(), Authenticator::new());
         let credential = registered(&authenticator);
         let party = party("example.com");
-        let mut by_another = other.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE));
+        let mut by_another = other.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes()));
         by_another["rawId"] = json!(encoded(&credential.id));
         for signed in [
             by_another,
-            other.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE)),
-            authenticator.assertion("example.com", ORIGIN, b"another challenge", Some(JANE)),
-            authenticator.assertion("example.com", "https://evil.org", CHALLENGE, Some(JANE)),
-            authenticator.assertion("evil.org", ORIGIN, CHALLENGE, Some(JANE)),
-            authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(Sub(Uuid::from_u128(9)))),
-            authenticator.attestation("example.com", ORIGIN),
+            other.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes())),
+            authenticator.assertion("example.com", ORIGIN, b"another challenge", Some(JANE.0.as_bytes())),
+            authenticator.assertion("example.com", "https://evil.org", CHALLENGE, Some(JANE.0.as_bytes())),
+            authenticator.assertion("evil.org", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes())),
+            authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(Uuid::from_u128(9).as_bytes())),
+            authenticator.attestation("example.com", ORIGIN, CHALLENGE),
         ] {
             let Ok(assertion) = Assertion::parse(&signed.to_string()) else { continue };
             let judged = assertion.verify(&party, (JANE, &credential), CHALLENGE);
             assert_eq!(judged, Err(Fault::Wrong), "{signed}");
         }
-        let signed = authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE));
+        let signed = authenticator.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes()));
         let elsewhere = Credential { relying_party_id: "example.org".to_owned(), ..credential };
         assert_eq!(judged(&signed, &elsewhere, &party), Err(Fault::Wrong));
     }
@@ -194,7 +195,8 @@ mod tests {
     fn user_verification_is_demanded_where_it_is_required() {
         let authenticator = Authenticator::new();
         let credential = registered(&authenticator);
-        let unverified = authenticator.without_verification().assertion("example.com", ORIGIN, CHALLENGE, Some(JANE));
+        let unverified =
+            authenticator.without_verification().assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes()));
         assert!(!judged(&unverified, &credential, &party("example.com")).unwrap().user_verified);
         let required = RelyingParty { verifies_users: true, ..party("example.com") };
         assert_eq!(judged(&unverified, &credential, &required), Err(Fault::Wrong));

@@ -7,8 +7,8 @@ mod assertion;
 mod challenge;
 mod registration;
 
-pub use challenge::{Completing, RegistrationChallenge};
 pub use assertion::{Assertion, Fault, Proof, request_options};
+pub use challenge::{Completing, RegistrationChallenge};
 pub use registration::{Attestation, NewUser, creation_options};
 
 use std::time::Duration;
@@ -159,6 +159,8 @@ fn challenge_in(client_data: &Value) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+mod authenticator;
+#[cfg(test)]
 pub(crate) mod testing;
 
 #[cfg(test)]
@@ -171,7 +173,10 @@ mod tests {
         assert_eq!(RelyingParty::of(&pool(None, "", "")), None);
         let chosen = pool(Some("example.com"), "required", "MULTI_FACTOR_WITH_USER_VERIFICATION");
         let party = RelyingParty::of(&chosen).unwrap();
-        assert_eq!((party.id, party.name, party.verifies_users, party.counts_twice), ("example.com", "pool", true, true));
+        assert_eq!(
+            (party.id, party.name, party.verifies_users, party.counts_twice),
+            ("example.com", "pool", true, true)
+        );
         let plain = pool(Some("example.com"), "preferred", "SINGLE_FACTOR");
         let party = RelyingParty::of(&plain).unwrap();
         assert_eq!((party.verifies_users, party.counts_twice), (false, false));

@@ -8,9 +8,7 @@ use webauthn_rs_core::proto::{
 
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::Sub;
-use crate::domain::web_authn::{
-    Credential, Described, REGISTRATION_SECONDS, RelyingParty, challenge_in, encoded,
-};
+use crate::domain::web_authn::{Credential, Described, REGISTRATION_SECONDS, RelyingParty, challenge_in, encoded};
 
 /// The kinds of keys that a passkey may have, the preferred one first: those of Cognito.
 const ALGORITHMS: [COSEAlgorithm; 2] = [COSEAlgorithm::ES256, COSEAlgorithm::RS256];
@@ -93,9 +91,7 @@ impl Attestation {
                 "clientDataJSON": response["clientDataJSON"],
             },
         });
-        let known = |among: &[&str], text: &Value| {
-            text.as_str().filter(|text| among.contains(text)).map(str::to_owned)
-        };
+        let known = |among: &[&str], text: &Value| text.as_str().filter(|text| among.contains(text)).map(str::to_owned);
         let mut transports: Vec<_> = response["transports"].as_array().into_iter().flatten().collect();
         transports.truncate(TRANSPORTS.len());
         Some(Self {
@@ -188,7 +184,9 @@ fn refusal(error: WebauthnError) -> Error {
         | WebauthnError::COSEKeyECDSAXYInvalid
         | WebauthnError::COSEKeyRSANEInvalid
         | WebauthnError::COSEKeyEDDSAInvalidCurve
-        | WebauthnError::COSEKeyEDDSAXInvalid => not_supported("its kind of key is not among those that were asked for"),
+        | WebauthnError::COSEKeyEDDSAXInvalid => {
+            not_supported("its kind of key is not among those that were asked for")
+        }
         WebauthnError::InvalidClientDataType
         | WebauthnError::MissingAttestationCredentialData
         | WebauthnError::ParseBase64Failure(_)
@@ -211,7 +209,8 @@ pub(super) fn relying_party_mismatch() -> Error {
 mod tests {
     use super::*;
     use crate::domain::testing::{JANE, refusal as told};
-    use crate::domain::web_authn::testing::{Authenticator, CHALLENGE, party};
+    use crate::domain::web_authn::authenticator::Authenticator;
+    use crate::domain::web_authn::testing::{CHALLENGE, ORIGIN, party};
 
     fn verified(json: &Value, party: &RelyingParty<'_>) -> Result<Credential, Error> {
         Attestation::parse(json).and_then(|attestation| attestation.verify(party))
@@ -244,12 +243,15 @@ mod tests {
         let party = party("example.com");
         for origin in ["https://example.com", "https://login.example.com:8443"] {
             let authenticator = Authenticator::new();
-            let mut made = authenticator.attestation("example.com", origin);
+            let mut made = authenticator.attestation("example.com", origin, CHALLENGE);
             made["response"]["transports"] = json!(["internal", "telepathy"]);
             made["authenticatorAttachment"] = json!("platform");
             let credential = verified(&made, &party).unwrap();
             assert_eq!(credential.id, authenticator.id());
-            assert_eq!((credential.transports.as_slice(), credential.attachment.as_deref()), (&["internal".to_owned()][..], Some("platform")));
+            assert_eq!(
+                (credential.transports.as_slice(), credential.attachment.as_deref()),
+                (&["internal".to_owned()][..], Some("platform"))
+            );
             assert_eq!((credential.relying_party_id.as_str(), credential.name.as_str()), ("example.com", "Passkey"));
             let written = serde_json::to_vec(&credential).unwrap();
             assert_eq!(serde_json::from_slice::<Credential>(&written).unwrap(), credential);
@@ -259,7 +261,8 @@ mod tests {
     #[test]
     fn a_credential_of_another_page_or_party_is_refused() {
         let party = party("example.com");
-        let refused = |id: &str, origin: &str| told(verified(&Authenticator::new().attestation(id, origin), &party)).0;
+        let refused =
+            |id: &str, origin: &str| told(verified(&Authenticator::new().attestation(id, origin, CHALLENGE), &party)).0;
         for origin in ["http://example.com", "https://badexample.com", "https://example.com.evil.org", "https://com"] {
             assert_eq!(refused("example.com", origin), Exception::WebAuthnOriginNotAllowedException, "{origin}");
         }
@@ -269,13 +272,13 @@ mod tests {
 
     #[test]
     fn localhost_needs_no_https() {
-        let made = Authenticator::new().attestation("localhost", "http://localhost:5173");
+        let made = Authenticator::new().attestation("localhost", "http://localhost:5173", CHALLENGE);
         verified(&made, &party("localhost")).unwrap();
     }
 
     #[test]
     fn user_verification_is_demanded_where_it_is_required() {
-        let unverified = Authenticator::new().without_verification().attestation("example.com", "https://example.com");
+        let unverified = Authenticator::new().without_verification().attestation("example.com", ORIGIN, CHALLENGE);
         verified(&unverified, &party("example.com")).unwrap();
         let required = RelyingParty { verifies_users: true, ..party("example.com") };
         let (exception, message) = told(verified(&unverified, &required));
@@ -285,7 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_no_credential_is_refused_as_a_parameter() {
-        let good = Authenticator::new().attestation("example.com", "https://example.com");
+        let good = Authenticator::new().attestation("example.com", ORIGIN, CHALLENGE);
         let without = |pointer: &str, value: Value| {
             let mut changed = good.clone();
             *changed.pointer_mut(pointer).unwrap() = value;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::domain::auth::session::Session;
 use crate::domain::decision::Aggregate;
 use crate::domain::device::Device;
-use crate::domain::ids::{DeviceId, PasskeyId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::ids::{DeviceId, GroupId, PasskeyId, StreamId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;

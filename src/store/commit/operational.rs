@@ -316,7 +316,11 @@ async fn use_passkey(
     if used.rows_affected() == 1 { Ok(()) } else { Err(StoreError::PasskeyCopied) }
 }
 
-async fn forget_passkey(connection: &mut PgConnection, pool: &UserPoolId, passkey: PasskeyId) -> Result<(), StoreError> {
+async fn forget_passkey(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    passkey: PasskeyId,
+) -> Result<(), StoreError> {
     sqlx::query("delete from passkey_uses where user_pool_id = $1 and passkey_id = $2")
         .bind(pool.as_str())
         .bind(passkey.0)

@@ -49,14 +49,8 @@ mod tests {
             client(&pool, CreateUserPoolClientRequest { prevent_user_existence_errors: hiding, ..Default::default() });
         let until = locked.then(|| at(101));
         let attempts = Some(Attempts { failures: 6, last_at: at(99), locked_until: until });
-        let guess = Guess {
-            pool: &pool,
-            client: &client,
-            flow: AuthFlow::User,
-            attempts,
-            attempts_by_name: None,
-            at: at(100),
-        };
+        let guess =
+            Guess { pool: &pool, client: &client, flow: AuthFlow::User, attempts, attempts_by_name: None, at: at(100) };
         judge(&guess, user, proved).map_err(|refusal| {
             let counts = matches!(refusal.hearing, Hearing::Wrong { .. });
             assert!(!counts || refusal.error.message == Error::unverified_passkey().message);
