@@ -14,6 +14,7 @@ pub mod http;
 pub mod kafka;
 pub mod mfa;
 pub mod otlp;
+pub mod passkeys;
 pub mod places;
 pub mod pool;
 pub mod postgres;
