@@ -27,7 +27,8 @@ pub fn code(exception: Exception) -> Code {
         | UserNotFoundException
         | MFAMethodNotFoundException
         | SoftwareTokenMFANotFoundException
-        | ScopeDoesNotExistException => Code::NotFound,
+        | ScopeDoesNotExistException
+        | WebAuthnChallengeNotFoundException => Code::NotFound,
         UsernameExistsException
         | AliasExistsException
         | GroupExistsException
@@ -54,7 +55,9 @@ pub fn code(exception: Exception) -> Code {
         | EnableSoftwareTokenMFAException
         | ExpiredCodeException
         | CodeMismatchException
-        | PasswordHistoryPolicyViolationException => Code::FailedPrecondition,
+        | PasswordHistoryPolicyViolationException
+        | WebAuthnConfigurationMissingException
+        | WebAuthnNotEnabledException => Code::FailedPrecondition,
         InvalidParameterException
         | InvalidPasswordException
         | InvalidOAuthFlowException
@@ -64,7 +67,11 @@ pub fn code(exception: Exception) -> Code {
         | InvalidSmsRoleTrustRelationshipException
         | UnsupportedIdentityProviderException
         | UserPoolTaggingException
-        | UnsupportedTokenTypeException => Code::InvalidArgument,
+        | UnsupportedTokenTypeException
+        | WebAuthnClientMismatchException
+        | WebAuthnCredentialNotSupportedException
+        | WebAuthnOriginNotAllowedException
+        | WebAuthnRelyingPartyMismatchException => Code::InvalidArgument,
     }
 }
 

@@ -24,6 +24,7 @@ pub mod sign_up;
 pub mod software_tokens;
 pub mod user;
 pub mod user_pool;
+pub mod web_authn;
 pub mod whence;
 
 use std::sync::Arc;

@@ -38,7 +38,9 @@ exceptions! {
     TooManyRequestsException, UnauthorizedException, UnexpectedLambdaException, UnsupportedTokenTypeException, UnknownOperationException, UnrecognizedClientException,
     UnsupportedIdentityProviderException, UnsupportedOperationException, UnsupportedUserStateException,
     UserImportInProgressException, UserLambdaValidationException, UserNotConfirmedException, UserNotFoundException,
-    UserPoolAddOnNotEnabledException, UserPoolTaggingException, UsernameExistsException,
+    UserPoolAddOnNotEnabledException, UserPoolTaggingException, UsernameExistsException, WebAuthnChallengeNotFoundException,
+    WebAuthnClientMismatchException, WebAuthnConfigurationMissingException, WebAuthnCredentialNotSupportedException,
+    WebAuthnNotEnabledException, WebAuthnOriginNotAllowedException, WebAuthnRelyingPartyMismatchException,
 }
 
 /// A field of the request that violates its declaration.
@@ -197,6 +199,11 @@ impl Error {
     /// The user has no such device, or no longer has it.
     pub fn no_such_device() -> Self {
         Self::new(Exception::ResourceNotFoundException, NO_SUCH_DEVICE)
+    }
+
+    /// What was given as the proof of a passkey proves nothing. It is the same for all reasons.
+    pub fn unverified_passkey() -> Self {
+        Self::not_authorized("The passkey could not be verified.")
     }
 
     /// The capacity for such requests is used up.

@@ -134,6 +134,37 @@ impl fmt::Debug for Sub {
 #[serde(transparent)]
 pub struct PasswordId(pub Uuid);
 
+/// A passkey's id: a keyed hash of its credential id, so that no two passkeys of a pool share one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasskeyId(pub Uuid);
+
+impl fmt::Display for PasskeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for PasskeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PasskeyId {
+    /// The id whose bytes begin with these.
+    pub fn of_hash(hash: &[u8]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(hash).for_each(|(byte, hashed)| *byte = *hashed);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// The passkey id in this text, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+}
+
 /// A group's id: a later group of the same name has another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -28,3 +28,4 @@ pub mod time;
 pub mod totp;
 pub mod user;
 pub mod user_pool;
+pub mod web_authn;

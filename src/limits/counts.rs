@@ -19,6 +19,8 @@ pub struct Counts {
     pub identities_per_user: u32,
     /// Devices that one user can have. One more takes the place of another.
     pub devices_per_user: u32,
+    /// Passkeys that one user can have.
+    pub passkeys_per_user: u32,
 }
 
 impl Default for Counts {
@@ -30,6 +32,7 @@ impl Default for Counts {
             groups_per_user: 100,
             identities_per_user: 5,
             devices_per_user: 100,
+            passkeys_per_user: 20,
         }
     }
 }

@@ -7,6 +7,7 @@
     reason = "generated from the protos, which carry the documentation"
 )]
 
+pub mod document;
 pub mod json;
 pub mod level;
 pub mod presence;

@@ -92,6 +92,9 @@ pub enum StoreError {
     /// The code of an authenticator app was used before.
     #[error("a code of an authenticator app was used before")]
     CodeUsed,
+    /// The counter of a passkey has not gone up.
+    #[error("the counter of a passkey has not gone up")]
+    PasskeyCopied,
     /// An event is larger than allowed.
     #[error("a {kind} of {bytes} bytes is larger than any event may be")]
     EventTooLarge {
@@ -297,6 +300,8 @@ impl From<StoreError> for Error {
             StoreError::Full(counted) => counted.refusal(),
             StoreError::Spent => Self::used_session(),
             StoreError::CodeUsed => codes::expired(),
+            // The use case records it first.
+            StoreError::PasskeyCopied => Self::unverified_passkey(),
             StoreError::Limited { kind, wait } => {
                 let limit = RateKind::by_name(kind).map(RateKind::name);
                 Self { retry_after: *wait, limit, ..Self::limit_exceeded() }

@@ -44,6 +44,10 @@ pub enum FieldClass {
     DeviceName,
     /// The secret of an authenticator app.
     SoftwareToken,
+    /// The credential of a passkey.
+    Passkey,
+    /// The challenge of the registration of a passkey.
+    RegistrationChallenge,
     /// The secret of an app client.
     ClientSecret,
     /// A private key that signs tokens.

@@ -7,6 +7,7 @@ pub mod challenge_token;
 pub mod issue;
 pub mod key_set;
 pub mod refresh_token;
+pub mod registration_challenge;
 mod sealed_text;
 pub mod secret_block;
 pub mod sign_up_token;

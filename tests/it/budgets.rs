@@ -12,6 +12,9 @@ use crate::support::client::Api;
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
 use crate::support::mfa::{all_factors, asked, give_code, prefer, set_up_app};
 use crate::support::one_time_codes::{answer, by_email, choosing_client, with_codes};
+use crate::support::passkeys::{
+    Authenticator, ORIGIN, PARTY, begin, challenge_of, completion, pool_with_passkeys_by, signed, start, token_of,
+};
 use crate::support::pool::{PASSWORD, Person, Pool, email_pool, parameters, password_client, unique};
 use crate::support::srp::Client;
 
@@ -43,6 +46,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("outbox", "insert into outbox"),
     ("invitations dropped", "delete from outbox where user_pool_id = $1 and owner = any"),
     ("nonce", "insert into used_nonces"),
+    ("passkey", "insert into passkey_uses"),
     ("activity", "insert into activity"),
     ("directory", "from client_directory"),
 ];
@@ -220,6 +224,7 @@ async fn calls_send_no_more_statements_than_they_may() {
     second_factor(&process, &pool).await;
     one_time_code(&process, &pool.api).await;
     pool.verify().await;
+    by_passkey(&process).await;
 }
 
 /// By SRP, a sign-in is one read, and then one read and one statement. Asking for a choice is one read.
@@ -309,18 +314,59 @@ async fn by_confirmation(process: &Dev, pool: &mut Pool) {
         let counter = Counter::start(process);
         let session = pool.api.call(request).await.unwrap().session;
         confirmations.push(counter.statements());
-        assert_eq!(session.is_some(), with_session);
-        if session.is_some() {
-            let auth_parameters = parameters(&[("USERNAME", &name)]);
-            let (auth_flow, client_id) = (Some("USER_AUTH".to_owned()), Some(pool.client_id.clone()));
-            let request = InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
-            let counter = Counter::start(process);
-            assert!(pool.api.call(request).await.unwrap().authentication_result.is_some());
-            assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "a sign-in by its session");
-        }
+        let auth_parameters = parameters(&[("USERNAME", &name)]);
+        let (auth_flow, client_id) = (Some("USER_AUTH".to_owned()), Some(pool.client_id.clone()));
+        let request = InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
+        let counter = Counter::start(process);
+        assert!(pool.api.call(request).await.unwrap().authentication_result.is_some());
+        assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "a sign-in by its session");
     }
     assert_eq!(confirmations[0], confirmations[1], "ConfirmSignUp with a session and without one");
     pool.client_id = before;
+}
+
+/// By a passkey, a sign-in is one read, and then one read and one transaction. The start of a registration writes nothing.
+async fn by_passkey(process: &Dev) {
+    let api = Api::of(std::slice::from_ref(process));
+    let pool = pool_with_passkeys_by(api, "ENABLED").await;
+    let name = pool.person("passkey").await.username;
+    let token = token_of(&pool, &name).await;
+    let authenticator = Authenticator::new();
+    let counter = Counter::start(process);
+    let options = start(&pool, &token).await.unwrap();
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1)]), "StartWebAuthnRegistration");
+    let made = authenticator.attestation(PARTY, ORIGIN, &challenge_of(&options));
+    let counter = Counter::start(process);
+    pool.api.call(completion(&token, &made)).await.unwrap();
+    let registered = [
+        ("read", 1),
+        ("session looked up", 1),
+        ("event", 1),
+        ("users", 1),
+        ("names", 1),
+        ("version asserted", 1),
+        ("nonce", 1),
+    ];
+    assert_eq!(counter.statements(), BTreeMap::from(registered), "CompleteWebAuthnRegistration");
+    begin(&pool, &name).await.unwrap();
+    let counter = Counter::start(process);
+    let right = signed(&pool, &name, &authenticator).await;
+    assert_eq!(counter.statements(), BTreeMap::from([("read", 1)]), "WEB_AUTHN is asked for");
+    let counter = Counter::start(process);
+    pool.api.call(right).await.unwrap();
+    let signed_in = [
+        ("read", 1),
+        ("session looked up", 1),
+        ("version asserted", 3),
+        ("nonce", 1),
+        ("passkey", 1),
+        ("right password asserted", 1),
+        ("sign-in", 1),
+        ("failures forgotten", 1),
+        ("activity", 1),
+    ];
+    assert_eq!(counter.statements(), BTreeMap::from(signed_in), "a passkey has signed");
+    pool.verify().await;
 }
 
 /// A second factor adds one read and one statement, and a code that is sent one more read and a transaction.

@@ -24,12 +24,13 @@ use crate::support::refusals::contract::{self, Entry, Sets};
 use crate::support::refusals::method;
 use crate::support::wire::{self, Refusal, operations};
 
-/// The operations of the first contract, and two that Cognito added later: RevokeToken and GetTokensFromRefreshToken.
-const OPERATIONS: usize = 102;
+/// The operations of the first contract, and seven that Cognito added later: RevokeToken, GetTokensFromRefreshToken,
+/// GetUserAuthFactors, and the four of passkeys.
+const OPERATIONS: usize = 107;
 
 #[test]
-fn fifteen_services_hold_a_hundred_operations_and_two_later_ones_each_once() {
-    assert_eq!(SERVICES.len(), 15);
+fn sixteen_services_hold_a_hundred_operations_and_seven_later_ones_each_once() {
+    assert_eq!(SERVICES.len(), 16);
     assert_eq!(Operation::ALL.len(), OPERATIONS);
     let services: BTreeSet<_> = operations().map(|info| format!("userpool.v1.{}", info.service)).collect();
     assert_eq!(services, SERVICES.iter().map(|name| (*name).to_owned()).collect());

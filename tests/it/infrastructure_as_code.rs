@@ -240,10 +240,6 @@ async fn what_a_template_asks_for_and_is_not_built_is_refused_by_its_name() {
             json!({ "UserPoolAddOns": { "AdvancedSecurityMode": "ENFORCED" } }),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
-        (
-            json!({ "Policies": { "SignInPolicy": { "AllowedFirstAuthFactors": ["PASSWORD", "WEB_AUTHN"] } } }),
-            "Policies.SignInPolicy.AllowedFirstAuthFactors WEB_AUTHN",
-        ),
     ] {
         let answer = api.aws_json("CreateUserPool", &with(cdk_default(), more)).await;
         let message = format!("{name} is not supported by this server yet.");

@@ -49,6 +49,8 @@ mod observability;
 mod one_caller;
 mod one_time_codes;
 mod pages;
+mod passkeys;
+mod passkeys_sign_in;
 mod password;
 mod password_history;
 mod pool_operations;

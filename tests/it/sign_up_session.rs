@@ -231,10 +231,12 @@ async fn a_session_is_good_for_its_user_its_client_and_its_step() {
 }
 
 #[tokio::test]
-async fn without_the_flow_or_without_the_session_there_is_none() {
+async fn the_code_alone_gives_a_session_and_a_client_without_the_flow_gives_none() {
     let mut pool = choosing_pool("ENABLED").await;
+    // As Amplify does: the session of the sign-up is not sent.
     let asking = newcomer(&pool, "asking").await;
-    assert_eq!(pool.confirm(&asking.name, &asking.code).await.unwrap().session, None);
+    let session = pool.confirm(&asking.name, &asking.code).await.unwrap().session.expect("a session");
+    assert!(sign_in(&pool, &asking.name, &session).await.unwrap().authentication_result.is_some());
     // An administrator proves nothing, so neither does the session.
     let waiting = newcomer(&pool, "waiting").await;
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(waiting.name.clone()));
@@ -431,12 +433,12 @@ async fn a_password_is_needed_where_no_code_could_sign_the_user_in() {
 }
 
 #[tokio::test]
-async fn who_is_slow_is_confirmed_and_signs_in_as_usual() {
+async fn who_is_slow_is_confirmed_but_signs_in_by_the_session_in_time() {
     let pool = choosing_pool("ENABLED").await;
     let slow = newcomer(&pool, "slow").await;
     let late = Newcomer { session: expired_sign_up(&pool, &slow.session).await, ..slow };
-    assert_eq!(pool.api.call(confirmation(&pool, &late)).await.unwrap().session, None);
-    pool.sign_in(&late.name, PASSWORD).await.unwrap();
+    let session = confirmed(&pool, &late).await;
+    assert!(sign_in(&pool, &late.name, &session).await.unwrap().authentication_result.is_some());
 
     let paused = newcomer(&pool, "paused").await;
     let session = confirmed(&pool, &paused).await;

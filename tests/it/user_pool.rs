@@ -334,12 +334,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
     let api = Api::connect().await;
     let lambda = |config: LambdaConfigType| CreateUserPoolRequest { lambda_config: Some(config), ..Default::default() };
     let arn = || Some(ARN.to_owned());
-    let policies =
-        |policies: UserPoolPolicyType| CreateUserPoolRequest { policies: Some(policies), ..Default::default() };
-    let factors = |factors: &[&str]| UserPoolPolicyType {
-        sign_in_policy: Some(SignInPolicyType { allowed_first_auth_factors: texts(factors) }),
-        ..Default::default()
-    };
     let security = UserPoolAddOnsType { advanced_security_mode: Some("ENFORCED".into()), ..Default::default() };
     let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()) };
     let cases = [
@@ -351,7 +345,6 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
-        (policies(factors(&["PASSWORD", "WEB_AUTHN"])), "Policies.SignInPolicy.AllowedFirstAuthFactors WEB_AUTHN"),
         (
             CreateUserPoolRequest { dcr_configuration: Some(DcrConfigurationType::default()), ..Default::default() },
             "DcrConfiguration",

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::api::aws_json::{flag, is_member, naming_field};
 use crate::domain::error::{Error, Exception};
+use crate::proto::document;
 use crate::telemetry::metrics;
 
 /// Reads a body by Cognito's names. Unknown members are ignored and counted; `null` is absent.
@@ -99,9 +100,20 @@ fn scalar(kind: &Kind, json: &Json, path: &str) -> Result<Value, Error> {
             let seconds = json.as_f64().ok_or_else(|| wrong("a time in seconds since 1970"))?;
             timestamp(descriptor, seconds).ok_or_else(|| wrong("a time in seconds since 1970"))
         }
+        Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Struct" => {
+            let object = json.as_object().ok_or_else(|| wrong("a JSON object"))?;
+            let expected = || wrong("a JSON object whose values lie in each other sixteen deep at most");
+            plain(descriptor, &document::of_object(object).ok_or_else(expected)?).map(Value::Message)
+        }
         Kind::Message(descriptor) => message(descriptor, json, path).map(Value::Message),
         _ => Err(Error::internal(format!("a field of an unexpected kind at {path}"))),
     }
+}
+
+/// Plain JSON as a message of its type.
+fn plain(descriptor: &MessageDescriptor, document: &prost_types::Struct) -> Result<DynamicMessage, Error> {
+    let bytes = document.encode_to_vec();
+    DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).map_err(Error::internal)
 }
 
 fn timestamp(descriptor: &MessageDescriptor, seconds: f64) -> Option<Value> {
@@ -158,6 +170,12 @@ mod tests {
                     let milliseconds = 1 + self.below(999) as i32;
                     time.set_field_by_name("nanos", Value::I32(milliseconds * 1_000_000));
                     Value::Message(time)
+                }
+                Kind::Message(descriptor) if descriptor.full_name() == "google.protobuf.Struct" => {
+                    let number = self.below(1_000) as i64 - 500;
+                    let json = serde_json::json!({ "alg": number, "list": [self.text(), { "half": 0.5 }], "no": null });
+                    let document = document::of_object(json.as_object().unwrap()).unwrap();
+                    Value::Message(plain(descriptor, &document).unwrap())
                 }
                 Kind::Message(descriptor) => Value::Message(self.message(descriptor, depth + 1)),
                 other => panic!("the API has no fields of the kind {other:?}"),
@@ -222,6 +240,20 @@ mod tests {
             let read = <crate::proto::v1::UserType as prost::Message>::decode(decoded).unwrap();
             let expected = prost_types::Timestamp { seconds, nanos };
             assert_eq!(read.user_create_date, Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_plain_json_with_integers() {
+        let response = descriptor("userpool.v1.StartWebAuthnRegistrationResponse");
+        let body = br#"{"CredentialCreationOptions":{"pubKeyCredParams":[{"alg":-7}],"rp":null}}"#;
+        let decoded = DynamicMessage::decode(response.clone(), decode(&response, body).unwrap()).unwrap();
+        assert_eq!(encode(&decoded).to_string().as_bytes(), body);
+        let deep = (0..17).fold(String::from("1"), |inner, _| format!(r#"{{"a":{inner}}}"#));
+        for wrong in [r#""text""#, "[1]", &deep] {
+            let body = format!(r#"{{"CredentialCreationOptions":{wrong}}}"#);
+            let refused = decode(&response, body.as_bytes()).unwrap_err();
+            assert_eq!(refused.exception, Exception::SerializationException);
         }
     }
 

@@ -1,9 +1,12 @@
 //! From a response message to JSON by Cognito's names.
 
+use prost::Message;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MapKey, ReflectMessage, Value};
+use prost_types::Struct;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::api::aws_json::{flag, naming_field};
+use crate::proto::document;
 
 /// Writes a message. Absent fields are left out. Empty lists are written if they are marked, or if the message names
 /// them as empty on purpose.
@@ -39,6 +42,7 @@ fn value(shown: &Value) -> Json {
             Json::String(base64::engine::general_purpose::STANDARD.encode(it))
         }
         Value::Message(it) if it.descriptor().full_name() == "google.protobuf.Timestamp" => epoch_seconds(it),
+        Value::Message(it) if it.descriptor().full_name() == "google.protobuf.Struct" => plain(it),
         Value::Message(it) => encode(it),
         Value::List(items) => Json::Array(items.iter().map(value).collect()),
         Value::Map(entries) => {
@@ -47,6 +51,12 @@ fn value(shown: &Value) -> Json {
             Json::Object(members.into_iter().collect())
         }
     }
+}
+
+/// Plain JSON. The bytes are those of a message of this type, so they can be read.
+fn plain(document: &DynamicMessage) -> Json {
+    let document = Struct::decode(document.encode_to_vec().as_slice()).unwrap_or_default();
+    Json::Object(document::to_object(&document))
 }
 
 fn map_key(key: &MapKey) -> String {

@@ -39,6 +39,7 @@ pub async fn finish<Response: AuthResponse>(
         session_id: session.event_id.to_string(),
         second_factor: proofs.second_factor.map_or(0, |factor| factor.recorded().into()),
         device_id: session.device.map(|device| device.to_string()),
+        passkey_id: proofs.passkey.map(|passkey| passkey.id.to_string()),
     });
     let tokens = first_tokens(app, sign_in.pool(), &client.state, after, &found.groups, &session, at)?;
     let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };

@@ -57,6 +57,7 @@ pub async fn issue(
         | ChallengeName::Password
         | ChallengeName::PasswordSrp
         | ChallengeName::SmsOtp
+        | ChallengeName::WebAuthn
         | ChallengeName::PasswordVerifier
         | ChallengeName::DevicePasswordVerifier => return Err(Error::internal(NotOfAStep).into()),
         ChallengeName::DeviceSrpAuth => (device_parameters(sign_in, user), None),

@@ -6,6 +6,7 @@ use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::answering::guesses_in;
 use crate::app::auth::finish::finish;
 use crate::app::auth::issue::{Issued, issue};
+use crate::app::auth::passkeys;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::{Answered, Step};
 use crate::app::caller::Caller;
@@ -14,7 +15,7 @@ use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
 use crate::domain::auth::challenge::ChallengeName;
-use crate::domain::auth::factor::{code, confirmation, device, one_time_code, software_token};
+use crate::domain::auth::factor::{code, confirmation, device, one_time_code, software_token, web_authn};
 use crate::domain::auth::guess::Guess;
 use crate::domain::auth::refusal::Refusal;
 use crate::domain::auth::second_proof::{SecondProof, no_factor};
@@ -29,9 +30,11 @@ use crate::domain::message::Medium;
 use crate::domain::rate::{Limited, RateKind};
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::user::codes::{self as code_rules, CodeOutcome, Guessed, Guesser};
-use crate::proto::events::UserAttributesSet;
+use crate::domain::user::passkeys::LEVEL;
+use crate::domain::web_authn::{Assertion, Fault};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
+use crate::proto::events::{SignInRefusal, UserAttributesSet};
 use crate::store::commit::{Commit, Kept, Nobody, OperationalRow};
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
@@ -257,6 +260,53 @@ pub async fn hear_one_time_code<Response: AuthResponse>(
             refuse_code(app, sign_in, (sub, user), *refused.refusal, rows).await
         }
     }
+}
+
+/// Continues after what a passkey has signed, at whichever name.
+pub async fn hear_passkey<Response: AuthResponse>(
+    app: &App,
+    caller: &Caller,
+    sign_in: SignIn<'_>,
+    session: &ChallengeSession,
+    assertion: &Assertion,
+) -> Result<Response, Failure> {
+    let user = sign_in.found.user.as_ref();
+    let judge = |proved| web_authn::judge(&guess(&sign_in), user.map(|user| &user.state), proved);
+    let signed = passkeys::signed(sign_in, session, assertion)?;
+    let (signed, user) = match (judge(signed.as_ref().map(|_| ()).map_err(|fault| *fault)), signed, user) {
+        (Ok(()), Ok(signed), Some(user)) => (signed, user),
+        (Ok(()), ..) => return Err(Error::internal("a right passkey without a user").into()),
+        (Err(refusal), ..) => return refuse_passkey(app, sign_in, session, *refusal).await,
+    };
+    let limits = limits(app, &sign_in, session);
+    let rows = vec![signed.used, heard_row(&sign_in, user)];
+    let answered = Answered { limits, rows, ..Answered::by(session, Decision::events(Vec::new(), ())) };
+    let step = Step { proofs: session.proofs.with_passkey(signed.proved), answered: Some(answered) };
+    match advance(app, caller, sign_in, user, step).await.map_err(within_session) {
+        Err(Failure::Store(StoreError::PasskeyCopied)) => match judge(Err(Fault::Copied)) {
+            Err(refusal) => refuse_passkey(app, sign_in, session, *refusal).await,
+            Ok(()) => Err(Error::internal("a copied passkey that was accepted").into()),
+        },
+        answer => answer,
+    }
+}
+
+/// Records the refusal of a passkey, counts the guess for the session too, and answers.
+async fn refuse_passkey<Response: AuthResponse>(
+    app: &App,
+    sign_in: SignIn<'_>,
+    session: &ChallengeSession,
+    mut refusal: Refusal,
+) -> Result<Response, Failure> {
+    if !app.store.may_write_events_of(LEVEL) && refusal.activity.reason() == SignInRefusal::WrongPasskey {
+        // Servers of the release before can't read the reason, and the guess has to count.
+        refusal.activity.set_reason(SignInRefusal::WrongPassword);
+    }
+    let counts = matches!(refusal.hearing, Hearing::Wrong { .. });
+    let limits = limits(app, &sign_in, session).into_iter().flatten().collect();
+    let rows = codes::spent(limits).filter(|_| counts).into_iter().collect();
+    let user = (session.sub, sign_in.found.user.as_ref());
+    refuse_code(app, SignIn { limited: None, ..sign_in }, user, refusal, rows).await.map_err(within_session)
 }
 
 /// Records the refusal of a code in the place of a password, counts the guess, and answers.

@@ -25,6 +25,7 @@ pub mod initiate_auth;
 mod issue;
 mod machine;
 mod named;
+mod passkeys;
 pub mod respond_to_auth_challenge;
 pub mod revoke_token;
 pub mod set_up;

@@ -17,7 +17,7 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::Origin;
 use crate::store::read::{Snapshot, Wanted};
 
-/// Confirms a user by the code that was sent to them. With the session of the sign-up, the answer has one that signs in.
+/// Confirms a user by the code that was sent to them. Where the client allows it, the answer has a session that signs in.
 pub async fn confirm_sign_up(
     app: &App,
     caller: &Caller,
@@ -54,7 +54,7 @@ pub(super) async fn confirm(
     }
     let at = app.clock.now();
     named.refuse_many_guesses(app, at)?;
-    let session = session::continued(&named, request.session.as_deref(), at)?;
+    session::check(&named, request.session.as_deref())?;
     let origin = by_name.origin(caller);
     match (prove(app, request, &by_name, &named), &found.user) {
         (Err(refused), _) => {
@@ -71,9 +71,8 @@ pub(super) async fn confirm(
                 force_alias_creation: request.force_alias_creation(),
             };
             let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
-            let proof = (&user.state, medium_of(sent));
-            let next = session.map(|session| session::next(app, &named, &session, proof, at)).transpose()?;
-            let response = ConfirmSignUpResponse { session: next };
+            let response =
+                ConfirmSignUpResponse { session: session::next(app, &named, &user.state, medium_of(sent), at)? };
             settle(app, &origin, &named, sent, (confirmation, response), alias_owner.as_ref()).await
         }
         (Ok(_), None) => Err(Error::internal("a right code without a user").into()),

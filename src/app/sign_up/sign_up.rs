@@ -11,6 +11,7 @@ use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, shapes};
 use crate::domain::addresses;
 use crate::domain::auth::first_factor::FirstFactor;
+use crate::domain::auth::sign_up_session::Stage;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::message::Medium;
@@ -108,7 +109,7 @@ async fn register(
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &registration.username };
     let password = forms.as_ref().map(|forms| forms.seal(app, owner)).transpose()?;
     let at = app.clock.now();
-    let session = session::begin(app, pool, &client.state, sub, at)?;
+    let session = session::begin(app, pool, &client.state, (sub, Stage::SignedUp), at)?;
     let code = app.random.code();
     let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };
     let decision = rules::sign_up(&pool.state, command);

@@ -37,6 +37,8 @@ pub struct SignedIn {
     pub device: Option<UsedDevice>,
     /// The user's code for the purpose in `Wanted`, if there is one.
     pub code: Option<SentCode>,
+    /// Which of the names in `Wanted` are taken.
+    pub taken: Vec<String>,
     /// The count of wrong passwords, if `Wanted` asks for it.
     pub attempts: Option<VersionedAttempts>,
     /// The stored state of the rate in `Wanted`, if there is one.
@@ -100,6 +102,7 @@ pub async fn signed_in_with(app: &App, token: &AccessToken, wanted: Wanted<'_>) 
         session_device: session.device,
         device: found.device,
         code: found.code,
+        taken: found.taken,
         attempts: found.attempts,
         arrival: found.arrival,
     })

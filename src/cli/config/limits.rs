@@ -33,6 +33,9 @@ pub struct CountSettings {
     /// Devices that one user has: one more takes the place of the least used one [default: 100].
     #[arg(long = "limits-devices-per-user", env = "USERPOOL_LIMITS_DEVICES_PER_USER", value_name = "NUMBER")]
     pub devices_per_user: Option<u32>,
+    /// Passkeys of one user [default: 20].
+    #[arg(long = "limits-passkeys-per-user", env = "USERPOOL_LIMITS_PASSKEYS_PER_USER", value_name = "NUMBER")]
+    pub passkeys_per_user: Option<u32>,
 }
 
 /// How often something may happen in an hour, and how many there may be: the section `[limits]`. 0 lifts a limit of the first

@@ -420,6 +420,7 @@ mod tests {
         groups-per-user = 4
         identities-per-user = 5
         devices-per-user = 6
+        passkeys-per-user = 6
         codes-to-address = 1
         codes-by-caller = 2
         sms-by-caller = 3

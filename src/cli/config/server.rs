@@ -327,6 +327,12 @@ impl Checked<'_> {
                 default.devices_per_user,
                 1..=1_000,
             ),
+            passkeys_per_user: self.range(
+                "limits.passkeys-per-user",
+                settings.passkeys_per_user,
+                default.passkeys_per_user,
+                0..=50,
+            ),
         }
     }
 
@@ -619,6 +625,7 @@ mod tests {
             ("limits.custom-attributes-per-pool = 51", "limits.custom-attributes-per-pool is between 0 and 50"),
             ("limits.groups-per-user = 1001", "limits.groups-per-user is between 0 and 1000"),
             ("limits.identities-per-user = 51", "limits.identities-per-user is between 0 and 50"),
+            ("limits.passkeys-per-user = 51", "limits.passkeys-per-user is between 0 and 50"),
             ("shutdown-pause = 301", "shutdown-pause is between 0 and 300"),
             ("account-id = '12345678901x'", "account-id has 12 digits"),
             ("region = 'EU'", "region is made of"),

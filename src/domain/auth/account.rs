@@ -6,6 +6,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::time::Timestamp;
 use crate::domain::user::{User, UserStatus};
 use crate::domain::user_pool::UserPool;
+use crate::domain::web_authn::RelyingParty;
 use crate::proto::events::SignInRefusal;
 
 /// A user who signs in, with their pool, the client that they use, and the device of theirs that they name.
@@ -19,6 +20,11 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
+    /// Whether a passkey that has verified the user stands for a second factor too.
+    pub fn passkeys_count_twice(&self) -> bool {
+        RelyingParty::of(self.pool).is_some_and(|party| party.counts_twice)
+    }
+
     /// The device that proves itself at this sign-in, in place of a second factor.
     pub fn proving_device(&self) -> Option<&'a Device> {
         let asks = Tracking::of(self.pool).is_some_and(|tracking| tracking.proves_itself);

@@ -38,6 +38,9 @@ pub enum ChallengeName {
     /// The user is sent an SMS with a code, as the first factor.
     #[serde(rename = "SMS_OTP")]
     SmsOtp,
+    /// A passkey of the user signs.
+    #[serde(rename = "WEB_AUTHN")]
+    WebAuthn,
     /// The user's authenticator app shows a code.
     #[serde(rename = "SOFTWARE_TOKEN_MFA")]
     SoftwareTokenMfa,
@@ -63,6 +66,7 @@ impl ChallengeName {
             "SMS_MFA" => Ok(Self::SmsMfa),
             "EMAIL_OTP" => Ok(Self::EmailOtp),
             "SMS_OTP" => Ok(Self::SmsOtp),
+            "WEB_AUTHN" => Ok(Self::WebAuthn),
             "SOFTWARE_TOKEN_MFA" => Ok(Self::SoftwareTokenMfa),
             "SELECT_MFA_TYPE" => Ok(Self::SelectMfaType),
             "MFA_SETUP" => Ok(Self::MfaSetup),
@@ -85,6 +89,7 @@ impl ChallengeName {
             Self::SmsMfa => "SMS_MFA",
             Self::EmailOtp => "EMAIL_OTP",
             Self::SmsOtp => "SMS_OTP",
+            Self::WebAuthn => "WEB_AUTHN",
             Self::SoftwareTokenMfa => "SOFTWARE_TOKEN_MFA",
             Self::SelectMfaType => "SELECT_MFA_TYPE",
             Self::MfaSetup => "MFA_SETUP",
@@ -108,8 +113,15 @@ mod tests {
 
     #[test]
     fn a_challenge_that_is_not_built_is_named() {
-        let built =
-            ["NEW_PASSWORD_REQUIRED", "SMS_MFA", "EMAIL_OTP", "SOFTWARE_TOKEN_MFA", "SELECT_MFA_TYPE", "MFA_SETUP"];
+        let built = [
+            "NEW_PASSWORD_REQUIRED",
+            "SMS_MFA",
+            "EMAIL_OTP",
+            "WEB_AUTHN",
+            "SOFTWARE_TOKEN_MFA",
+            "SELECT_MFA_TYPE",
+            "MFA_SETUP",
+        ];
         for name in built {
             let challenge = ChallengeName::of(name).unwrap();
             assert_eq!((challenge.name(), serde_json::to_value(challenge).unwrap()), (name, name.into()));

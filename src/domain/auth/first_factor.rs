@@ -5,8 +5,10 @@ use crate::domain::auth::AuthFlow;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
+use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::second_factors::MfaMode;
+use crate::domain::web_authn::RelyingParty;
 
 /// A first factor that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +21,12 @@ pub enum FirstFactor {
     EmailOtp,
     /// A code that is sent as an SMS.
     SmsOtp,
+    /// A passkey.
+    WebAuthn,
 }
 
 impl FirstFactor {
-    const ALL: [Self; 4] = [Self::Password, Self::PasswordSrp, Self::EmailOtp, Self::SmsOtp];
+    const ALL: [Self; 5] = [Self::Password, Self::PasswordSrp, Self::EmailOtp, Self::SmsOtp, Self::WebAuthn];
 
     /// The challenge that asks for the factor, whose name is the factor's.
     pub fn challenge(self) -> ChallengeName {
@@ -31,6 +35,7 @@ impl FirstFactor {
             Self::PasswordSrp => ChallengeName::PasswordSrp,
             Self::EmailOtp => ChallengeName::EmailOtp,
             Self::SmsOtp => ChallengeName::SmsOtp,
+            Self::WebAuthn => ChallengeName::WebAuthn,
         }
     }
 
@@ -40,29 +45,47 @@ impl FirstFactor {
             Self::Password | Self::PasswordSrp => "PASSWORD",
             Self::EmailOtp => "EMAIL_OTP",
             Self::SmsOtp => "SMS_OTP",
+            Self::WebAuthn => "WEB_AUTHN",
         }
     }
 
-    /// The factor with this name. Refuses names of challenges that are no first factor, and factors that are not built.
+    /// The factor with this name. Refuses names of challenges that are no first factor.
     pub fn by_name(parameter: &str, name: &str) -> Result<Self, Error> {
         let factor = Self::ALL.into_iter().find(|factor| factor.challenge().name() == name);
-        factor.ok_or_else(|| match name {
-            "WEB_AUTHN" => Error::invalid_parameter(format!("{parameter} {name} is not supported by this server yet.")),
-            _ => Error::invalid_parameter(format!("{parameter} must be one of the AvailableChallenges.")),
-        })
+        factor.ok_or_else(|| Error::invalid_parameter(format!("{parameter} must be one of the AvailableChallenges.")))
     }
 
     /// The factors by which users of a pool may begin. They follow from the pool alone, so that they don't show which
     /// users exist.
     pub fn available(pool: &UserPool) -> Vec<Self> {
-        let policy = pool.settings.policies.as_ref().and_then(|policies| policies.sign_in_policy.as_ref());
-        let allowed = policy.map_or(&[][..], |policy| &policy.allowed_first_auth_factors);
-        // Without a policy, a password is allowed.
-        let is_allowed = |name: &str| match allowed {
-            [] => name == "PASSWORD",
-            allowed => allowed.iter().any(|factor| factor == name),
+        let usable = |factor: &Self| match factor {
+            Self::WebAuthn => RelyingParty::of(pool).is_some_and(|party| party.signs_in(pool)),
+            _ => true,
         };
-        Self::ALL.into_iter().filter(|factor| is_allowed(factor.policy_name())).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|factor| pool.allows_first_factor(factor.policy_name()) && usable(factor))
+            .collect()
+    }
+
+    /// The names of the factors that a user can begin with. A password is among them whatever the policy says: other flows
+    /// take it.
+    pub fn configured(pool: &UserPool, user: &User) -> Vec<&'static str> {
+        let proved = |medium: Medium| {
+            let attribute = medium.attribute();
+            user.verified.contains(attribute) && user.attribute(attribute).is_some_and(|address| !address.is_empty())
+        };
+        let has = |factor: &Self| match factor {
+            Self::Password => user.password.is_some(),
+            // The same password.
+            Self::PasswordSrp => false,
+            Self::EmailOtp => proved(Medium::Email),
+            Self::SmsOtp => proved(Medium::Sms),
+            Self::WebAuthn => !user.passkeys.is_empty(),
+        };
+        let available = Self::available(pool);
+        let is_there = |factor: &Self| *factor == Self::Password || available.contains(factor);
+        Self::ALL.into_iter().filter(|factor| is_there(factor) && has(factor)).map(Self::policy_name).collect()
     }
 
     /// The media of the codes by which users sign in through a client, without a password. Where everybody needs a second
@@ -74,7 +97,7 @@ impl FirstFactor {
         let medium = |factor| match factor {
             Self::EmailOtp => Some(Medium::Email),
             Self::SmsOtp => Some(Medium::Sms),
-            Self::Password | Self::PasswordSrp => None,
+            Self::Password | Self::PasswordSrp | Self::WebAuthn => None,
         };
         Self::available(pool).into_iter().filter_map(medium).collect()
     }
@@ -91,7 +114,6 @@ mod tests {
             assert_eq!(FirstFactor::by_name("ANSWER", factor.challenge().name()).unwrap(), factor);
         }
         let told = |name: &str| refusal(FirstFactor::by_name("ANSWER", name).map(drop)).1;
-        assert_eq!(told("WEB_AUTHN"), "ANSWER WEB_AUTHN is not supported by this server yet.");
         assert_eq!(told("SMS_MFA"), "ANSWER must be one of the AvailableChallenges.");
     }
 
@@ -112,6 +134,37 @@ mod tests {
         };
         assert_eq!(by(&["PASSWORD", "EMAIL_OTP"]), [Password, PasswordSrp, EmailOtp]);
         assert_eq!(by(&["SMS_OTP"]), [SmsOtp]);
+        assert_eq!(by(&["PASSWORD", "WEB_AUTHN"]), [Password, PasswordSrp], "no relying party is chosen");
+    }
+
+    #[test]
+    fn a_user_is_told_what_they_can_begin_with() {
+        use crate::domain::testing::{confirmed, signed_up, user};
+        use crate::domain::user::passkeys::tests::{KEY, registered};
+        let mut pool = crate::domain::web_authn::testing::pool(Some("example.com"), "preferred", "SINGLE_FACTOR");
+        let jane = [signed_up("jane", &[("email", "jane@example.com"), ("phone_number", "+12025550123")])];
+        let mut jane = jane.to_vec();
+        assert_eq!(FirstFactor::configured(&pool, &user(&jane)), ["PASSWORD"]);
+        let policies = pool.settings.policies.get_or_insert_default();
+        policies.sign_in_policy.get_or_insert_default().allowed_first_auth_factors =
+            texts(&["EMAIL_OTP", "SMS_OTP", "WEB_AUTHN"]);
+        assert_eq!(FirstFactor::configured(&pool, &user(&jane)), ["PASSWORD"]);
+        jane.extend([confirmed(&["email"]), registered(KEY)]);
+        assert_eq!(FirstFactor::configured(&pool, &user(&jane)), ["PASSWORD", "EMAIL_OTP", "WEB_AUTHN"]);
+        let without = User { password: None, ..user(&jane) };
+        assert_eq!(FirstFactor::configured(&pool, &without), ["EMAIL_OTP", "WEB_AUTHN"]);
+    }
+
+    #[test]
+    fn a_passkey_is_a_first_factor_of_a_relying_party() {
+        let mut pool = crate::domain::web_authn::testing::pool(Some("example.com"), "preferred", "SINGLE_FACTOR");
+        let is_there = |pool: &UserPool| FirstFactor::available(pool).contains(&FirstFactor::WebAuthn);
+        assert!(!is_there(&pool));
+        let policies = pool.settings.policies.get_or_insert_default();
+        policies.sign_in_policy.get_or_insert_default().allowed_first_auth_factors = texts(&["PASSWORD", "WEB_AUTHN"]);
+        assert!(is_there(&pool));
+        pool.settings.mfa_configuration = Some("ON".to_owned());
+        assert!(!is_there(&pool), "a second factor is required, which it does not stand for");
     }
 
     #[test]

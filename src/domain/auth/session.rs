@@ -9,7 +9,7 @@ use crate::domain::auth::binding::Binding;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
-use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
+use crate::domain::ids::{ClientId, DeviceId, PasskeyId, PasswordId, Sub};
 use crate::domain::message::Medium;
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::time::Timestamp;
@@ -25,6 +25,9 @@ pub struct Proofs {
     /// The medium of the code by which the user has begun, in the place of a password.
     #[serde(rename = "code_by", default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Medium>,
+    /// The passkey by which the user has begun, in the place of a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passkey: Option<ProvedPasskey>,
     /// The second factor that the user has proved, or has set up for this sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<SecondFactor>,
@@ -34,6 +37,15 @@ pub struct Proofs {
     /// The device that has proved itself.
     #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+}
+
+/// A passkey that has signed the challenge of a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvedPasskey {
+    /// The passkey.
+    pub id: PasskeyId,
+    /// Whether the authenticator has verified the user.
+    pub user_verified: bool,
 }
 
 impl Proofs {
@@ -49,9 +61,15 @@ impl Proofs {
         self
     }
 
+    /// The same proofs with a passkey, as the first factor.
+    pub fn with_passkey(mut self, passkey: ProvedPasskey) -> Self {
+        self.passkey = Some(passkey);
+        self
+    }
+
     /// Whether a first factor is proved.
     pub fn has_begun(&self) -> bool {
-        self.password.is_some() || self.code.is_some()
+        self.password.is_some() || self.code.is_some() || self.passkey.is_some()
     }
 
     /// The same proofs with this second factor.
@@ -72,10 +90,11 @@ impl Proofs {
         self
     }
 
-    /// Whether the proofs still hold for a user with this password: a new password ends a sign-in that proved the old
-    /// one.
-    pub fn hold(&self, password: Option<PasswordId>) -> bool {
+    /// Whether the proofs still hold for a user who has this password now: a new password ends a sign-in that proved the
+    /// old one, and so does the deletion of a passkey.
+    pub fn hold(&self, user: &User, password: Option<PasswordId>) -> bool {
         self.password.is_none_or(|proved| Some(proved) == password)
+            && self.passkey.is_none_or(|proved| user.passkey(proved.id).is_some())
     }
 }
 
@@ -174,7 +193,7 @@ impl ChallengeSession {
         self.challenge == answer.challenge
             && self.client_id == answer.client.client_id
             && self.sub == user.sub
-            && self.proofs.hold(answer.password)
+            && self.proofs.hold(user, answer.password)
             && named
     }
 
@@ -299,6 +318,20 @@ mod tests {
     fn a_session_without_a_proved_password_fits_any_password() {
         let unproved = ChallengeSession { proofs: Proofs::default(), ..session() };
         assert!(checked(&unproved, &user(&[invited("jane", &[])]), "jane", 0).is_ok());
+    }
+
+    #[test]
+    fn a_session_that_proved_a_passkey_ends_with_the_passkey() {
+        use crate::domain::user::passkeys::tests::{KEY, registered};
+        let passkey = ProvedPasskey { id: KEY, user_verified: true };
+        let proved = ChallengeSession { proofs: Proofs::default().with_passkey(passkey), ..session() };
+        assert!(proved.proofs.has_begun());
+        let events = [invited("jane", &[]), registered(KEY)];
+        assert!(checked(&proved, &user(&events), "jane", 0).is_ok());
+        let without = checked(&proved, &user(&events[..1]), "jane", 0);
+        assert_eq!(refusal(without).1, Error::invalid_session().message);
+        let written = serde_json::to_string(&proved).unwrap();
+        assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), proved);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! ```text
 //!   SignUp ──▶ session: signed up ──▶ ConfirmSignUp, and a right code ──▶ session: confirmed ──▶ USER_AUTH ──▶ tokens
 //! ```
-//! The first one proves nothing: it only says that who confirms the user is who signed up. The second one stands for the
-//! first factor, because the code has proved the user's address, and is good for one sign-in.
+//! The first one proves nothing, and the confirmation does without it, as in Cognito: Amplify does not send it. The second
+//! one stands for the first factor, because the code has proved the user's address, and is good for one sign-in.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -65,31 +65,17 @@ impl Proved {
 }
 
 impl SignUpSession {
-    /// The session of a user who signs up; none if the client does not allow the flow that takes it.
-    pub fn begin(nonce: Uuid, client: &AppClient, sub: Sub, at: Timestamp) -> Option<Self> {
-        let session = || Self {
-            nonce,
-            stage: Stage::SignedUp,
-            client_id: client.client_id.clone(),
-            sub,
-            expires_at: expires_at(client, at),
-        };
-        client.allows(AuthFlow::User.name()).then(session)
+    /// The session of a user at this stage; none if the client does not allow the flow that takes it.
+    pub fn begin(nonce: Uuid, client: &AppClient, sub: Sub, stage: Stage, at: Timestamp) -> Option<Self> {
+        let (client_id, expires_at) = (client.client_id.clone(), expires_at(client, at));
+        client.allows(AuthFlow::User.name()).then_some(Self { nonce, stage, client_id, sub, expires_at })
     }
 
-    /// Whether a confirmation through this client continues the sign-up of this user. Too late, it is a confirmation
-    /// without a session: the code is good for longer, and who is slow must not be shut out.
-    pub fn continues(&self, client: &AppClient, sub: Sub, at: Timestamp) -> Result<bool, Error> {
-        if self.stage != Stage::SignedUp || !self.is_of(client, sub) {
-            return Err(Error::invalid_session());
-        }
-        Ok(at < self.expires_at && client.allows(AuthFlow::User.name()))
-    }
-
-    /// The next session of the sign-up, after a code that was sent by this medium.
-    pub fn confirmed(&self, nonce: Uuid, client: &AppClient, user: &User, medium: Medium, at: Timestamp) -> Self {
-        let proved = Proved { medium, token_generation: user.token_generation };
-        Self { nonce, stage: Stage::Confirmed(proved), expires_at: expires_at(client, at), ..self.clone() }
+    /// Refuses a session that does not belong to a confirmation of this user through this client. Its time is not looked
+    /// at: the code is good for longer, and who is slow must not be shut out.
+    pub fn check_confirmation(&self, client: &AppClient, sub: Sub) -> Result<(), Error> {
+        let is_its = self.stage == Stage::SignedUp && self.is_of(client, sub);
+        if is_its { Ok(()) } else { Err(Error::invalid_session()) }
     }
 
     /// What a sign-in of this user through this client has proved by the session. Refuses one that is not good for it.
@@ -132,25 +118,28 @@ mod tests {
     }
 
     fn begun() -> SignUpSession {
-        SignUpSession::begin(NONCE, &through("ALLOW_USER_AUTH"), JANE, at(0)).unwrap()
+        SignUpSession::begin(NONCE, &through("ALLOW_USER_AUTH"), JANE, Stage::SignedUp, at(0)).unwrap()
+    }
+
+    fn proved(medium: Medium) -> Stage {
+        Stage::Confirmed(Proved { medium, token_generation: 1 })
     }
 
     #[test]
-    fn only_a_client_that_allows_the_choice_of_a_factor_begins_and_continues_a_session() {
-        let (with, without) = (through("ALLOW_USER_AUTH"), through("ALLOW_USER_PASSWORD_AUTH"));
+    fn only_a_client_that_allows_the_choice_of_a_factor_has_sessions() {
         assert_eq!(begun().expires_at, at(180), "the client's AuthSessionValidity");
-        assert_eq!(SignUpSession::begin(NONCE, &without, JANE, at(0)), None);
-        assert!(begun().continues(&with, JANE, at(179)).unwrap());
-        assert!(!begun().continues(&with, JANE, at(180)).unwrap(), "too late for the session, not for the code");
-        assert!(!begun().continues(&without, JANE, at(1)).unwrap(), "the client has changed since");
+        let without = through("ALLOW_USER_PASSWORD_AUTH");
+        for stage in [Stage::SignedUp, proved(Medium::Email)] {
+            assert_eq!(SignUpSession::begin(NONCE, &without, JANE, stage, at(0)), None);
+        }
     }
 
     #[test]
     fn each_session_is_of_its_user_and_client_and_good_for_one_step() {
         let with = through("ALLOW_USER_AUTH");
         let another = AppClient { client_id: ClientId::new("another"), ..with.clone() };
-        let after = begun().confirmed(Uuid::from_u128(2), &with, &jane(), Medium::Email, at(100));
-        assert_eq!((after.spent().id, after.expires_at), (Uuid::from_u128(2), at(280)));
+        let after = SignUpSession::begin(NONCE, &with, JANE, proved(Medium::Email), at(100)).unwrap();
+        assert_eq!((after.spent().id, after.expires_at), (NONCE, at(280)));
         let expected = Proved { medium: Medium::Email, token_generation: 1 };
         assert_eq!(after.proved(&with, JANE, at(279)).unwrap(), expected);
         let invalid = Error::invalid_session().message.into_owned();
@@ -161,10 +150,11 @@ mod tests {
         ] {
             assert_eq!(refusal(refused).1, invalid);
         }
+        assert!(begun().check_confirmation(&with, JANE).is_ok());
         for refused in [
-            after.continues(&with, JANE, at(100)),
-            begun().continues(&another, JANE, at(0)),
-            begun().continues(&with, OTHER, at(0)),
+            after.check_confirmation(&with, JANE),
+            begun().check_confirmation(&another, JANE),
+            begun().check_confirmation(&with, OTHER),
         ] {
             assert_eq!(refusal(refused).1, invalid);
         }
@@ -186,7 +176,7 @@ mod tests {
 
     #[test]
     fn sessions_are_read_as_they_were_written() {
-        let after = begun().confirmed(NONCE, &through("ALLOW_USER_AUTH"), &jane(), Medium::Sms, at(0));
+        let after = SignUpSession { stage: proved(Medium::Sms), ..begun() };
         let written = serde_json::to_value(&after).unwrap();
         assert_eq!(written["stage"]["confirmed"]["medium"], "SMS");
         for session in [begun(), after] {

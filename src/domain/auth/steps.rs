@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
-//!        └─▶ a code ────┤                                                                       │
+//!        ├─▶ a code ────┤                                                                       │
+//!        └─▶ a passkey ─┤                                                                       │
 //!                       └── otherwise ──▶ first factor proved ◀─────────────────────────────────┘
 //!                                           │
-//!     ┌── nothing more is asked ────────────┤
+//!     ┌── nothing more is asked, or a       │
+//!     │   passkey stands for both factors ──┤
 //!     │                                     ├── a remembered device is named ──▶ DEVICE_SRP_AUTH ──▶
 //!     │                                     │       DEVICE_PASSWORD_VERIFIER ──▶ the device is proved ─────────────┐
 //!     │                                     ├── one factor, or a preferred one ──▶ SMS_MFA, EMAIL_OTP or           │
@@ -49,7 +51,8 @@ pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved
 
 /// The step after the first factor.
 fn after_first_factor(proofs: &Proofs, account: Account<'_>) -> Next {
-    if proofs.second_factor.is_some() {
+    let counts_twice = proofs.passkey.is_some_and(|passkey| passkey.user_verified && account.passkeys_count_twice());
+    if proofs.second_factor.is_some() || counts_twice {
         return Next::Tokens;
     }
     // A remembered device proves itself in place of a second factor.
@@ -131,6 +134,29 @@ mod tests {
         assert_eq!(asked(false, password().with_device(PHONE), Some(&remembered)), factor);
         // Whoever has given a code is not asked for the device as well.
         assert_eq!(asked(true, password().with_second_factor(SoftwareToken), Some(&remembered)), Next::Tokens);
+    }
+
+    #[test]
+    fn a_passkey_with_user_verification_stands_for_both_factors_where_the_pool_says_so() {
+        use crate::domain::auth::session::ProvedPasskey;
+        use crate::domain::user::passkeys::tests::KEY;
+        let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
+        let step = |factors: &str, mode: &str, user_verified| {
+            let mut pool = crate::domain::testing::with_software_tokens(mode);
+            let party = crate::domain::web_authn::testing::pool(Some("example.com"), "preferred", factors);
+            pool.settings.web_authn_configuration = party.settings.web_authn_configuration;
+            let proofs = Proofs::default().with_passkey(ProvedPasskey { id: KEY, user_verified });
+            after_in(&pool, proofs, &own, None).unwrap()
+        };
+        let set_up = Next::Challenge(ChallengeName::MfaSetup);
+        for (factors, user_verified, next) in [
+            ("MULTI_FACTOR_WITH_USER_VERIFICATION", true, Next::Tokens),
+            ("MULTI_FACTOR_WITH_USER_VERIFICATION", false, set_up),
+            ("SINGLE_FACTOR", true, set_up),
+        ] {
+            assert_eq!(step(factors, "ON", user_verified), next, "{factors} {user_verified}");
+            assert_eq!(step(factors, "OPTIONAL", user_verified), Next::Tokens, "nothing is on for the user");
+        }
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::decision::Aggregate;
-use crate::domain::ids::{GroupId, StreamId, Sub};
+use crate::domain::ids::{GroupId, PasskeyId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
+use crate::domain::user::passkeys::Passkey;
 use crate::domain::user::second_factors::MfaPreference;
 use crate::domain::user::{ADDRESSES, Password, User, UserStatus};
 use crate::proto::events::user_event::Event;
@@ -17,7 +18,7 @@ use crate::proto::events::{
 
 impl Aggregate for User {
     type Event = Event;
-    const REVISION: i32 = 5;
+    const REVISION: i32 = 6;
 
     #[expect(clippy::too_many_lines, reason = "a few lines for each event")]
     fn apply(state: Option<Self>, stream: &StreamId, event: &Event, at: Timestamp) -> Option<Self> {
@@ -94,6 +95,12 @@ impl Aggregate for User {
                 user
             }),
             Event::SoftwareTokenVerified(verified) => change(&|user| user.verify_software_token(verified)),
+            Event::PasskeyRegistered(registered) => {
+                change(&|user| user.passkeys.extend(Passkey::registered(registered, at)))
+            }
+            Event::PasskeyDeleted(deleted) => change(&|user| {
+                user.passkeys.retain(|passkey| Some(passkey.id) != PasskeyId::parse(&deleted.passkey_id));
+            }),
             Event::MfaPreferenceSet(set) => change(&|user| user.mfa = MfaPreference::of_event(set)),
         }
     }
@@ -137,6 +144,7 @@ impl User {
             former_passwords: Vec::new(),
             identities: Vec::new(),
             software_token: None,
+            passkeys: Vec::new(),
             pending_software_token: None,
             mfa: MfaPreference::default(),
             token_generation: 1,

@@ -18,15 +18,18 @@ pub mod attribute_change;
 pub mod change_password;
 pub mod choose_new_password;
 pub mod codes;
+pub mod complete_web_authn_registration;
 pub mod confirm_forgot_password;
 pub mod confirm_sign_up;
 pub mod delete_user;
 pub mod delete_user_attributes;
+pub mod delete_web_authn_credential;
 pub mod forgot_password;
 pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod identities;
 pub mod list_users;
+pub mod passkeys;
 pub mod password_history;
 pub mod resend_confirmation_code;
 pub mod resend_invitation;
@@ -50,6 +53,7 @@ use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
 use crate::domain::user::identities::LinkedIdentity;
+use crate::domain::user::passkeys::Passkey;
 use crate::domain::user::second_factors::{MfaPreference, SoftwareToken};
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::user_event::Event;
@@ -102,6 +106,9 @@ pub struct User {
     /// The authenticator app whose codes count, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub software_token: Option<SoftwareToken>,
+    /// The passkeys with which the user can sign in, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passkeys: Vec<Passkey>,
     /// The secret of an authenticator app that has not shown a code yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_software_token: Option<Sealed>,
@@ -219,6 +226,7 @@ impl User {
             names.insert(name);
         }
         names.extend(self.identities.iter().filter_map(LinkedIdentity::claim));
+        names.extend(self.passkeys.iter().map(|passkey| passkeys::claim(passkey.id)));
         names
     }
 

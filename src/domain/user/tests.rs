@@ -77,6 +77,7 @@ fn each_event_changes_only_what_it_names() {
         former_passwords: Vec::new(),
         identities: Vec::new(),
         software_token: None,
+        passkeys: Vec::new(),
         pending_software_token: None,
         mfa: Default::default(),
         token_generation: 1,

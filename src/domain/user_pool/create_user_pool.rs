@@ -302,7 +302,6 @@ mod tests {
     #[test]
     fn unbuilt_features_are_refused_by_name() {
         let none = v1::CreateUserPoolRequest::default;
-        let policies = |policies| Some(policies);
         let requests = [
             (
                 "LambdaConfig",
@@ -319,18 +318,6 @@ mod tests {
                 v1::CreateUserPoolRequest {
                     user_pool_add_ons: Some(v1::UserPoolAddOnsType {
                         advanced_security_mode: Some("ENFORCED".to_owned()),
-                        ..Default::default()
-                    }),
-                    ..none()
-                },
-            ),
-            (
-                "Policies.SignInPolicy.AllowedFirstAuthFactors",
-                v1::CreateUserPoolRequest {
-                    policies: policies(v1::UserPoolPolicyType {
-                        sign_in_policy: Some(v1::SignInPolicyType {
-                            allowed_first_auth_factors: texts(&["PASSWORD", "WEB_AUTHN"]),
-                        }),
                         ..Default::default()
                     }),
                     ..none()

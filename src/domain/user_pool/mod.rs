@@ -3,6 +3,7 @@
 pub mod add_custom_attributes;
 pub mod create_user_pool;
 pub mod delete_user_pool;
+mod first_factors;
 pub mod second_factors;
 pub mod set_user_pool_mfa_config;
 mod settings;

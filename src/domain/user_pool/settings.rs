@@ -258,14 +258,6 @@ fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
             settings.user_pool_add_ons.as_ref().is_some_and(|it| it.advanced_security_mode() == "ENFORCED"),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",
         ),
-        (
-            settings
-                .policies
-                .as_ref()
-                .and_then(|it| it.sign_in_policy.as_ref())
-                .is_some_and(|it| it.allowed_first_auth_factors.iter().any(|factor| factor == "WEB_AUTHN")),
-            "Policies.SignInPolicy.AllowedFirstAuthFactors WEB_AUTHN",
-        ),
     ];
     refuse_given(&refused)
 }

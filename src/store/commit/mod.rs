@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::domain::auth::session::{Nonce, Session};
 use crate::domain::decision::Aggregate;
 use crate::domain::device::Device;
-use crate::domain::ids::{DeviceId, GroupId, StreamId, Sub, UserPoolId};
+use crate::domain::ids::{DeviceId, GroupId, PasskeyId, StreamId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
@@ -151,6 +151,16 @@ pub enum OperationalRow {
     DevicesBounded { sub: Sub, most: u32 },
     /// A sign-in waits for a device to prove itself: its challenge token is left with the device.
     DeviceAwaited { device: DeviceId, token: String },
+    /// A passkey has signed a user in. Fails with [`StoreError::PasskeyCopied`] if its counter has not gone up since its last
+    /// use, and is not 0 both times.
+    PasskeyUsed {
+        sub: Sub,
+        passkey: PasskeyId,
+        /// The counter of its signatures.
+        counter: u32,
+    },
+    /// Forgets the uses of a passkey that is deleted.
+    PasskeyForgotten(PasskeyId),
     /// Forgets all familiar networks of a user.
     NetworksForgotten(Sub),
     /// Writes nothing, but takes the time of asserting a user, so that an unknown name can't be distinguished by time.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Kept, OperationalRow, Trial};
 use crate::domain::auth::session::Nonce;
-use crate::domain::ids::{DeviceId, Sub, UserPoolId};
+use crate::domain::ids::{DeviceId, PasskeyId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
 use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
@@ -69,6 +69,10 @@ pub(super) async fn write(
         OperationalRow::DeviceAwaited { device, token } => {
             devices::await_device(connection, pool, *device, token).await
         }
+        OperationalRow::PasskeyUsed { sub, passkey, counter } => {
+            use_passkey(connection, pool, (*sub, *passkey), *counter, at).await
+        }
+        OperationalRow::PasskeyForgotten(passkey) => forget_passkey(connection, pool, *passkey).await,
         OperationalRow::NetworksForgotten(sub) => forget_networks(connection, pool, *sub).await,
         OperationalRow::AsIfUser => {
             nothing(connection, "select version from users where user_pool_id = $1 and sub = $2 for key share", pool)
@@ -304,6 +308,37 @@ async fn bound_devices(
     Ok(())
 }
 
+async fn use_passkey(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    (sub, passkey): (Sub, PasskeyId),
+    counter: u32,
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let used = sqlx::query(USE_PASSKEY)
+        .bind(pool.as_str())
+        .bind(passkey.0)
+        .bind(sub.0)
+        .bind(i64::from(counter))
+        .bind(at)
+        .execute(connection)
+        .await?;
+    if used.rows_affected() == 1 { Ok(()) } else { Err(StoreError::PasskeyCopied) }
+}
+
+async fn forget_passkey(
+    connection: &mut PgConnection,
+    pool: &UserPoolId,
+    passkey: PasskeyId,
+) -> Result<(), StoreError> {
+    sqlx::query("delete from passkey_uses where user_pool_id = $1 and passkey_id = $2")
+        .bind(pool.as_str())
+        .bind(passkey.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 async fn forget_networks(connection: &mut PgConnection, pool: &UserPoolId, sub: Sub) -> Result<(), StoreError> {
     sqlx::query("delete from familiar_networks where user_pool_id = $1 and sub = $2")
         .bind(pool.as_str())
@@ -347,6 +382,13 @@ on conflict (user_pool_id, device_id) do update set last_at = $4, address = $5, 
 const BOUND_DEVICES: &str = "
 select assert_version('devices of ' || $2::text, least(counted, $3), counted)
 from (select count(*) as counted from user_devices where user_pool_id = $1 and sub = $2) as devices";
+
+/// Of two sign-ins with the same counter, the second one waits for the first, and then finds its counter used. Many passkeys
+/// do not count: theirs stays 0.
+const USE_PASSKEY: &str = "
+insert into passkey_uses (user_pool_id, passkey_id, sub, counter, last_at) values ($1, $2, $3, $4, $5)
+on conflict (user_pool_id, passkey_id) do update set counter = $4, last_at = $5
+where passkey_uses.counter < $4 or passkey_uses.counter = 0 and $4 = 0";
 
 /// Asserts the version of the failures, so that two simultaneous guesses count as two.
 const COUNT_FAILURE: &str = "

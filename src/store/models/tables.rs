@@ -86,7 +86,7 @@ pub fn delete_some(table: &str, key: &[&str], which: &str) -> String {
 }
 
 /// The operational tables, in the order in which the end of a user deletes from them.
-pub static OPERATIONAL: [OperationalTable; 12] = [
+pub static OPERATIONAL: [OperationalTable; 13] = [
     OperationalTable::of_user("sessions", &["user_pool_id", "event_id"], UserColumn::Sub)
         .over(Over::after("expires_at", 0)),
     // An expired code is refused like a missing one, but it still counts as sent.
@@ -100,6 +100,8 @@ pub static OPERATIONAL: [OperationalTable; 12] = [
         .over(Over::after("last_at", FAMILIAR_SECONDS)),
     // It stays as long as the device.
     OperationalTable::of_user("device_uses", &["user_pool_id", "device_id"], UserColumn::Sub),
+    // It stays as long as the passkey.
+    OperationalTable::of_user("passkey_uses", &["user_pool_id", "passkey_id"], UserColumn::Sub),
     OperationalTable::of_pool("rates", &["user_pool_id", "kind", "key"])
         .over(Over::after("arrival", CLOCKS_DIFFER_SECONDS)),
     OperationalTable::of_pool("attempts", &["user_pool_id", "name_hash"]).over(UNLOCKED),

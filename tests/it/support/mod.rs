@@ -15,6 +15,7 @@ pub mod kafka;
 pub mod mfa;
 pub mod one_time_codes;
 pub mod otlp;
+pub mod passkeys;
 pub mod places;
 pub mod pool;
 pub mod postgres;

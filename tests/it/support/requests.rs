@@ -115,6 +115,11 @@ pub fn base(info: &OperationInfo, pool: &str, client: &str) -> Value {
         }
         "SetUserSettings" => json!({ "AccessToken": "not.a.token", "MFAOptions": [sms()] }),
         "AdminSetUserSettings" => json!({ "UserPoolId": pool, "Username": "nobody", "MFAOptions": [sms()] }),
+        "GetUserAuthFactors" | "StartWebAuthnRegistration" | "ListWebAuthnCredentials" => {
+            json!({ "AccessToken": "not.a.token" })
+        }
+        "CompleteWebAuthnRegistration" => json!({ "AccessToken": "not.a.token", "Credential": { "id": "AAAA" } }),
+        "DeleteWebAuthnCredential" => json!({ "AccessToken": "not.a.token", "CredentialId": "AAAA" }),
         "RevokeToken" => json!({ "ClientId": client, "Token": "not.a.token" }),
         "GetTokensFromRefreshToken" => json!({ "ClientId": client, "RefreshToken": "not.a.token" }),
         "CreateGroup" | "GetGroup" | "UpdateGroup" | "DeleteGroup" | "ListUsersInGroup" => {

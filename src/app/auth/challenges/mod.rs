@@ -10,6 +10,7 @@ mod password_verifier;
 mod select_mfa_type;
 mod sent_code;
 mod software_token;
+mod web_authn;
 
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::answering::Answering;
@@ -23,6 +24,7 @@ use crate::app::auth::challenges::password_verifier::PasswordVerifier;
 use crate::app::auth::challenges::select_mfa_type::SelectMfaType;
 use crate::app::auth::challenges::sent_code::SentCode;
 use crate::app::auth::challenges::software_token::SoftwareToken;
+use crate::app::auth::challenges::web_authn::WebAuthn;
 use crate::app::auth::flows;
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
@@ -43,6 +45,8 @@ pub enum Prepared<'a> {
     DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
     /// The answer to EMAIL_OTP or SMS_OTP, where the code stands for the password.
     OneTimeCode(Box<OneTimeCode<'a>>),
+    /// The answer to WEB_AUTHN.
+    WebAuthn(Box<WebAuthn<'a>>),
     /// The answer to SMS_MFA or EMAIL_OTP.
     SentCode(Box<SentCode<'a>>),
     /// The answer to SOFTWARE_TOKEN_MFA.
@@ -89,6 +93,9 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
                 false => Prepared::SentCode(Box::new(sent_code::prepare(app, caller, answering, Medium::Email).await?)),
             }
         }
+        ChallengeName::WebAuthn => {
+            Prepared::WebAuthn(Box::new(web_authn::prepare(app, caller, opened(response).await?).await?))
+        }
         ChallengeName::SoftwareTokenMfa => {
             Prepared::SoftwareToken(Box::new(software_token::prepare(app, caller, opened(response).await?).await?))
         }
@@ -109,6 +116,7 @@ impl Prepared<'_> {
             Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
             Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
             Self::OneTimeCode(answer) => answer.settle(app, caller).await,
+            Self::WebAuthn(answer) => answer.settle(app, caller).await,
             Self::SentCode(answer) => answer.settle(app, caller).await,
             Self::SoftwareToken(answer) => answer.settle(app, caller).await,
             Self::SelectMfaType(answer) => answer.settle(app, caller).await,

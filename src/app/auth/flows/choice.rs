@@ -44,12 +44,13 @@ pub async fn preferred(app: &App, asked: &Asked<'_>) -> Result<Option<FirstFacto
     Ok(factor.filter(|factor| FirstFactor::available(&pool.state).contains(factor)))
 }
 
-/// Whether the request has what the factor can't do without. A code needs nothing more: it is sent.
+/// Whether the request has what the factor can't do without. A code needs nothing more: it is sent. Nor does a passkey: it is
+/// asked for.
 pub fn is_given(asked: &Asked<'_>, factor: FirstFactor) -> bool {
     match factor {
         FirstFactor::Password => asked.parameters.contains_key("PASSWORD"),
         FirstFactor::PasswordSrp => asked.parameters.contains_key("SRP_A"),
-        FirstFactor::EmailOtp | FirstFactor::SmsOtp => true,
+        FirstFactor::EmailOtp | FirstFactor::SmsOtp | FirstFactor::WebAuthn => true,
     }
 }
 

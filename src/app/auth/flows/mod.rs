@@ -6,6 +6,7 @@ mod one_time_code;
 mod password;
 pub mod refresh;
 mod srp;
+mod web_authn;
 
 use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::asked::Asked;
@@ -30,6 +31,8 @@ pub enum Prepared<'a> {
     OneTimeCode(Box<Asking<'a>>),
     /// A flow of a user whom a code has just confirmed.
     Confirmed(Box<Confirmed<'a>>),
+    /// A flow by a passkey.
+    WebAuthn(Box<web_authn::Asking<'a>>),
     /// A flow with a choice that is still to be made.
     Choice(Box<Choice<'a>>),
     /// A refresh, which has no slow work.
@@ -75,6 +78,7 @@ pub async fn begin<'a>(
         FirstFactor::SmsOtp => {
             Prepared::OneTimeCode(Box::new(one_time_code::prepare(app, caller, asked, Medium::Sms).await?))
         }
+        FirstFactor::WebAuthn => Prepared::WebAuthn(Box::new(web_authn::prepare(app, caller, asked).await?)),
         FirstFactor::PasswordSrp => Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?)),
     })
 }
@@ -87,6 +91,7 @@ impl Prepared<'_> {
             Self::Srp(begun) => begun.settle(app).await,
             Self::OneTimeCode(asking) => asking.settle(app).await,
             Self::Confirmed(confirmed) => confirmed.settle(app, caller).await,
+            Self::WebAuthn(asking) => asking.settle(app).await,
             Self::Choice(choice) => choice.settle(app).await,
             Self::Refresh(asked) => Ok(Answer::Tokens(Box::new(refresh::by_flow(app, caller, asked).await?)).into()),
         }

@@ -7,3 +7,4 @@ pub mod device;
 pub mod one_time_code;
 pub mod password;
 pub mod software_token;
+pub mod web_authn;
