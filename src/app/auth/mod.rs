@@ -21,6 +21,7 @@ mod finish;
 mod flows;
 pub mod get_tokens_from_refresh_token;
 pub mod global_sign_out;
+mod heard;
 pub mod initiate_auth;
 mod issue;
 mod machine;
