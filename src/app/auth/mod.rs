@@ -33,3 +33,4 @@ mod sign_in;
 mod srp;
 mod step;
 mod tokens;
+mod verification;
