@@ -10,6 +10,7 @@ use crate::app::auth::issue::{Issued, issue};
 use crate::app::auth::passkeys;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::{Answered, Step};
+use crate::app::auth::verification::verification;
 use crate::app::caller::Caller;
 use crate::app::codes::Tried;
 use crate::app::hashing::forms::{self, Comparison};
@@ -31,13 +32,12 @@ use crate::domain::second_factor::SecondFactor;
 use crate::domain::user::codes::{self as code_rules, CodeOutcome, Guessed, Guesser};
 use crate::domain::user::passkeys::LEVEL;
 use crate::domain::web_authn::{Assertion, Fault};
+use crate::proto::events::SignInRefusal;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{SignInRefusal, UserAttributesSet};
 use crate::store::commit::{Commit, Kept, Nobody, OperationalRow};
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
-use crate::store::read::Wanted;
 use crate::store::sign_in::{Refused, Who};
 
 /// Whether the password can be skipped, because the caller may learn that the user is locked.
@@ -453,25 +453,4 @@ async fn refuse_second<Response: AuthResponse>(
     let decision = Decision::<Event, Activity, Response>::refuse(error).with_activity(fact);
     let commit = Commit::about(pool, sign_in.origin, sign_in.at).decided(user, decision).always(rows);
     app.store.settle(commit).await.map_err(within_session)
-}
-
-/// What a right code verifies: the phone number that it was sent to, unless that would be a name that another user has.
-async fn verification(
-    app: &App,
-    sign_in: &SignIn<'_>,
-    user: &LoadedUser,
-    medium: Medium,
-) -> Result<Decision<Event, Activity, ()>, Failure> {
-    let (attribute, pool) = (medium.attribute().to_owned(), sign_in.pool());
-    if medium != Medium::Sms || user.state.verified.contains(&attribute) {
-        return Ok(Decision::events(Vec::new(), ()));
-    }
-    let set = UserAttributesSet { verified: vec![attribute], ..UserAttributesSet::default() };
-    let events = vec![Event::AttributesSet(set)];
-    let names: Vec<_> = user.state.names_added_by(&events, &pool.name_rules, sign_in.at).into_keys().collect();
-    let is_free = names.is_empty() || {
-        let wanted = Wanted { taken: &names, ..Wanted::default() };
-        app.store.read(&pool.id, None, wanted).await?.taken.is_empty()
-    };
-    Ok(Decision::events(if is_free { events } else { Vec::new() }, ()))
 }

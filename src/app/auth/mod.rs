@@ -34,3 +34,4 @@ mod sign_in;
 mod srp;
 mod step;
 mod tokens;
+mod verification;
