@@ -2,19 +2,20 @@
 
 use std::borrow::Cow;
 
-use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
+use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::answering::guesses_in;
 use crate::app::auth::finish::finish;
+use crate::app::auth::heard::{awaited, failure_counted, heard, heard_row, limits, within_session};
 use crate::app::auth::issue::{Issued, issue};
 use crate::app::auth::passkeys;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::{Answered, Step};
+use crate::app::auth::verification::verification;
 use crate::app::caller::Caller;
 use crate::app::codes::Tried;
 use crate::app::hashing::forms::{self, Comparison};
 use crate::app::{App, Failure, codes, software_tokens};
 use crate::domain::auth::account::may_sign_in;
-use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::factor::{code, confirmation, device, one_time_code, software_token, web_authn};
 use crate::domain::auth::guess::Guess;
 use crate::domain::auth::refusal::Refusal;
@@ -24,21 +25,19 @@ use crate::domain::auth::sign_up_session::Proved;
 use crate::domain::auth::steps::{self, Next};
 use crate::domain::decision::Decision;
 use crate::domain::error::{Error, Exception};
-use crate::domain::ids::{DeviceId, Sub};
-use crate::domain::lockout::{Attempts, Hearing};
+use crate::domain::ids::Sub;
+use crate::domain::lockout::Hearing;
 use crate::domain::message::Medium;
-use crate::domain::rate::{Limited, RateKind};
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::user::codes::{self as code_rules, CodeOutcome, Guessed, Guesser};
 use crate::domain::user::passkeys::LEVEL;
 use crate::domain::web_authn::{Assertion, Fault};
+use crate::proto::events::SignInRefusal;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{SignInRefusal, UserAttributesSet};
 use crate::store::commit::{Commit, Kept, Nobody, OperationalRow};
 use crate::store::error::StoreError;
 use crate::store::loaded::LoadedUser;
-use crate::store::read::{Failures, Wanted};
 use crate::store::sign_in::{Refused, Who};
 
 /// Whether the password can be skipped, because the caller may learn that the user is locked.
@@ -149,23 +148,6 @@ pub async fn advance<Response: AuthResponse>(
     app.store.settle(commit.decided(user, decision.map(|()| response))).await
 }
 
-/// A commit that asserts what a right password asserts: the user was not locked meanwhile, and an exchange by SRP was
-/// answered for the first time.
-fn heard(sign_in: &SignIn<'_>, user: &LoadedUser) -> Commit {
-    let asserted = heard_row(sign_in, user);
-    Commit::about(sign_in.pool(), sign_in.origin, sign_in.at)
-        .decided_from(sign_in.pool(), Some(sign_in.client))
-        .operational([asserted])
-        .operational(sign_in.spends.map(OperationalRow::NonceSpent))
-        .operational(sign_in.limited.cloned().map(OperationalRow::RateAsserted))
-}
-
-/// The challenge token that is left with the device, if a device has to prove itself: some apps do not send it back.
-fn awaited(sign_in: &SignIn<'_>, challenge: &Challenge) -> Option<(DeviceId, String)> {
-    let device = sign_in.device().filter(|_| challenge.name == ChallengeName::DeviceSrpAuth)?;
-    challenge.session.clone().map(|token| (device.state.id, token))
-}
-
 /// Continues after the proof of a device, which is right or wrong.
 pub async fn hear_device<Response: AuthResponse>(
     app: &App,
@@ -184,15 +166,6 @@ pub async fn hear_device<Response: AuthResponse>(
     match proof.judge(is_right) {
         Ok(()) => advance(app, caller, sign_in, user, Step { proofs, answered: None }).await,
         Err(refusal) => refuse(app, sign_in, user.state.sub, *refusal).await,
-    }
-}
-
-/// The row that asserts that the user was not locked meanwhile.
-fn heard_row(sign_in: &SignIn<'_>, user: &LoadedUser) -> OperationalRow {
-    OperationalRow::FailuresAsserted {
-        sub: user.state.sub,
-        source: Failures::SignIn.counted(sign_in.found.source()),
-        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
     }
 }
 
@@ -333,17 +306,6 @@ async fn refuse_code<Response: AuthResponse>(
     app.store.settle(settlement.always(rows)).await
 }
 
-/// The row that counts a wrong guess at a user, or at the stand-in for a name.
-fn failure_counted(sign_in: &SignIn<'_>, sub: Sub, attempts: Attempts, by_name: Option<Attempts>) -> OperationalRow {
-    OperationalRow::FailureCounted {
-        sub,
-        source: Failures::SignIn.counted(sign_in.found.source()),
-        version: sign_in.found.attempts.map_or(0, |attempts| attempts.version),
-        attempts,
-        by_name: sign_in.told.zip(by_name),
-    }
-}
-
 /// Continues after a code that was sent to the user by this medium.
 pub async fn hear_code<Response: AuthResponse>(
     app: &App,
@@ -455,11 +417,6 @@ fn second_proof<'a>(
     }
 }
 
-/// The limits that a wrong code spends and a right one asserts.
-fn limits(app: &App, sign_in: &SignIn<'_>, session: &ChallengeSession) -> [Option<Limited>; 2] {
-    [guesses_in(app, &sign_in.pool().keys, session), sign_in.limited.cloned()]
-}
-
 /// Continues after a right code. What bounds guesses is asserted by the commit that accepts it.
 async fn accept<Response: AuthResponse>(
     app: &App,
@@ -497,33 +454,4 @@ async fn refuse_second<Response: AuthResponse>(
     let decision = Decision::<Event, Activity, Response>::refuse(error).with_activity(fact);
     let commit = Commit::about(pool, sign_in.origin, sign_in.at).decided(user, decision).always(rows);
     app.store.settle(commit).await.map_err(within_session)
-}
-
-/// A session that has had all its guesses is of no use any more.
-fn within_session(failure: Failure) -> Failure {
-    match failure {
-        Failure::Store(error) if error.is_limit(RateKind::GuessesInSession) => Error::invalid_session().into(),
-        failure => failure,
-    }
-}
-
-/// What a right code verifies: the phone number that it was sent to, unless that would be a name that another user has.
-async fn verification(
-    app: &App,
-    sign_in: &SignIn<'_>,
-    user: &LoadedUser,
-    medium: Medium,
-) -> Result<Decision<Event, Activity, ()>, Failure> {
-    let (attribute, pool) = (medium.attribute().to_owned(), sign_in.pool());
-    if medium != Medium::Sms || user.state.verified.contains(&attribute) {
-        return Ok(Decision::events(Vec::new(), ()));
-    }
-    let set = UserAttributesSet { verified: vec![attribute], ..UserAttributesSet::default() };
-    let events = vec![Event::AttributesSet(set)];
-    let names: Vec<_> = user.state.names_added_by(&events, &pool.name_rules, sign_in.at).into_keys().collect();
-    let is_free = names.is_empty() || {
-        let wanted = Wanted { taken: &names, ..Wanted::default() };
-        app.store.read(&pool.id, None, wanted).await?.taken.is_empty()
-    };
-    Ok(Decision::events(if is_free { events } else { Vec::new() }, ()))
 }

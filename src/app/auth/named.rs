@@ -101,27 +101,32 @@ impl<'a> Named<'a> {
         NamedThroughClient { found, client, nobody: self.stands_for_name, told: self.told, whence }
     }
 
-    /// The client, if it may sign in this way, and the limit that the guess spends.
+    /// The client, if it may sign in this way, and the limit that the guess spends. Outdated if the caller's preference is not
+    /// among the pool's factors any more.
     pub fn check(
         &self,
         app: &App,
         found: &Snapshot,
         at: Timestamp,
-    ) -> Result<(Arc<ClientView>, Option<Limited>), Error> {
+    ) -> Result<(Arc<ClientView>, Option<Limited>), Failure> {
         let Asked { flow, client_id, server, parameters, .. } = &self.asked;
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
         let secret_hash = parameters.get("SECRET_HASH").map(String::as_str);
         clients::check_secret_hash(&found.pool, &client.state, &[self.username], secret_hash)?;
         if !client.state.allows(flow.name()) {
-            return Err(flow_not_enabled(*flow, server.is_some()));
+            return Err(flow_not_enabled(*flow, server.is_some()).into());
         }
         if self.asked.chosen.is_some_and(|factor| !FirstFactor::available(&found.pool.state).contains(&factor)) {
-            return Err(Error::invalid_parameter("ANSWER must be one of the AvailableChallenges."));
+            return Err(match self.asked.continues {
+                Some(_) => Error::invalid_parameter("ANSWER must be one of the AvailableChallenges.").into(),
+                // The preference was looked at by the pool as this replica knew it: by now it knows better.
+                None => Failure::Outdated,
+            });
         }
         if let Some(session) = &self.asked.continues {
             let sub = found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub);
             if session.client_id != client.state.client_id || session.sub != sub {
-                return Err(Error::invalid_session());
+                return Err(Error::invalid_session().into());
             }
             session.check_time(at)?;
         }

@@ -7,7 +7,7 @@ use crate::domain::auth::session::{ChallengeSession, ProvedPasskey};
 use crate::domain::error::Error;
 use crate::domain::ids::Sub;
 use crate::domain::web_authn::{Assertion, Credential, Described, Fault, RelyingParty, request_options};
-use crate::store::commit::OperationalRow;
+use crate::store::commit::{OperationalRow, PasskeyUse};
 use crate::store::keys::PoolKeys;
 
 /// A passkey that has signed.
@@ -53,7 +53,7 @@ pub fn signed(
     let verified = assertion.verify(&party, (sub, &credential), &challenge(&pool.keys, session));
     Ok(verified.map(|proof| Signed {
         proved: ProvedPasskey { id, user_verified: proof.user_verified },
-        used: OperationalRow::PasskeyUsed { sub, passkey: id, counter: proof.counter },
+        used: OperationalRow::PasskeyUsed(PasskeyUse { sub, passkey: id, counter: proof.counter }),
     }))
 }
 

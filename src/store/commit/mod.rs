@@ -153,12 +153,7 @@ pub enum OperationalRow {
     DeviceAwaited { device: DeviceId, token: String },
     /// A passkey has signed a user in. Fails with [`StoreError::PasskeyCopied`] if its counter has not gone up since its last
     /// use, and is not 0 both times.
-    PasskeyUsed {
-        sub: Sub,
-        passkey: PasskeyId,
-        /// The counter of its signatures.
-        counter: u32,
-    },
+    PasskeyUsed(PasskeyUse),
     /// Forgets the uses of a passkey that is deleted.
     PasskeyForgotten(PasskeyId),
     /// Forgets all familiar networks of a user.
@@ -167,6 +162,17 @@ pub enum OperationalRow {
     AsIfUser,
     /// Writes nothing, but takes the time of writing a message.
     AsIfSent,
+}
+
+/// The use of a passkey at a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasskeyUse {
+    /// The user who signs in.
+    pub sub: Sub,
+    /// The passkey that has signed.
+    pub passkey: PasskeyId,
+    /// The counter of its signatures; 0 if it does not count.
+    pub counter: u32,
 }
 
 /// Which of two codes a row is: the code of a user or of a name's stand-in, and beside it the one that answers follow

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Kept, OperationalRow, Trial};
+use super::{Kept, OperationalRow, PasskeyUse, Trial};
 use crate::domain::auth::session::Nonce;
 use crate::domain::ids::{DeviceId, PasskeyId, Sub, UserPoolId};
 use crate::domain::lockout::Attempts;
@@ -69,9 +69,7 @@ pub(super) async fn write(
         OperationalRow::DeviceAwaited { device, token } => {
             devices::await_device(connection, pool, *device, token).await
         }
-        OperationalRow::PasskeyUsed { sub, passkey, counter } => {
-            use_passkey(connection, pool, (*sub, *passkey), *counter, at).await
-        }
+        OperationalRow::PasskeyUsed(used) => use_passkey(connection, pool, used, at).await,
         OperationalRow::PasskeyForgotten(passkey) => forget_passkey(connection, pool, *passkey).await,
         OperationalRow::NetworksForgotten(sub) => forget_networks(connection, pool, *sub).await,
         OperationalRow::AsIfUser => {
@@ -311,15 +309,14 @@ async fn bound_devices(
 async fn use_passkey(
     connection: &mut PgConnection,
     pool: &UserPoolId,
-    (sub, passkey): (Sub, PasskeyId),
-    counter: u32,
+    PasskeyUse { sub, passkey, counter }: &PasskeyUse,
     at: OffsetDateTime,
 ) -> Result<(), StoreError> {
     let used = sqlx::query(USE_PASSKEY)
         .bind(pool.as_str())
         .bind(passkey.0)
         .bind(sub.0)
-        .bind(i64::from(counter))
+        .bind(i64::from(*counter))
         .bind(at)
         .execute(connection)
         .await?;

@@ -130,7 +130,7 @@ resource "aws_cognito_user_pool" "full" {
   }
 
   sign_in_policy {
-    allowed_first_auth_factors = var.changed ? ["PASSWORD", "EMAIL_OTP"] : ["PASSWORD", "EMAIL_OTP", "SMS_OTP"]
+    allowed_first_auth_factors = var.changed ? ["PASSWORD", "WEB_AUTHN"] : ["PASSWORD", "EMAIL_OTP", "SMS_OTP", "WEB_AUTHN"]
   }
 
   sms_configuration {

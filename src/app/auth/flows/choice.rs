@@ -14,7 +14,8 @@ use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::error::Error;
-use crate::store::read::Snapshot;
+use crate::store::cache::PoolView;
+use crate::store::read::{Snapshot, Wanted};
 use crate::tokens::challenge_token;
 
 /// A sign-in whose first factor is still to be chosen, or to be given.
@@ -40,8 +41,12 @@ pub async fn prepare<'a>(
 pub async fn preferred(app: &App, asked: &Asked<'_>) -> Result<Option<FirstFactor>, Failure> {
     let name = asked.parameters.get("PREFERRED_CHALLENGE").filter(|name| !name.is_empty());
     let factor = name.map(|name| FirstFactor::by_name("PREFERRED_CHALLENGE", name)).transpose()?;
-    let pool = app.store.pool_hint(&asked.pool_id).await?;
-    Ok(factor.filter(|factor| FirstFactor::available(&pool.state).contains(factor)))
+    let Some(factor) = factor else { return Ok(None) };
+    let is_there = |pool: &PoolView| FirstFactor::available(&pool.state).contains(&factor);
+    // The pool in memory may be an older one: what it lacks is looked for in the database.
+    let hint = app.store.pool_hint(&asked.pool_id).await?;
+    let known = is_there(&hint) || is_there(&app.store.read(&asked.pool_id, None, Wanted::default()).await?.pool);
+    Ok(known.then_some(factor))
 }
 
 /// Whether the request has what the factor can't do without. A code needs nothing more: it is sent. Nor does a passkey: it is
