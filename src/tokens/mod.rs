@@ -9,3 +9,5 @@ pub mod refresh_token;
 pub mod registration_challenge;
 pub mod secret_block;
 pub mod signing_keys;
+#[cfg(test)]
+mod testing;
