@@ -194,7 +194,6 @@ impl<'a> Answering<'a> {
             return Err(Error::used_session());
         }
         let limited = guess_limit(app, &self.whence, found, &client);
-        limited.as_ref().map_or(Ok(()), |limited| limited.check(found.arrival, at))?;
         Ok(Begun { client, session, limited })
     }
 
