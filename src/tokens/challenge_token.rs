@@ -60,16 +60,8 @@ mod tests {
     use crate::domain::auth::session::Proofs;
     use crate::domain::ids::{ClientId, DeviceId, PasswordId, Sub};
     use crate::domain::time::Timestamp;
-    use crate::store::keys::MasterKeys;
     use crate::tokens::refresh_token::{self, RefreshToken};
-
-    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
-        let random = Random::default();
-        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
-        let id = UserPoolId::new(id);
-        let (keys, _) = PoolKeys::generate(&id, &master, &random);
-        (id, keys)
-    }
+    use crate::tokens::testing::pool;
 
     fn session() -> ChallengeSession {
         let random = Random::default();

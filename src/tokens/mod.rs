@@ -12,3 +12,5 @@ mod sealed_text;
 pub mod secret_block;
 pub mod sign_up_token;
 pub mod signing_keys;
+#[cfg(test)]
+mod testing;

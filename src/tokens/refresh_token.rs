@@ -58,15 +58,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::store::keys::MasterKeys;
-
-    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
-        let random = Random::default();
-        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
-        let id = UserPoolId::new(id);
-        let (keys, _) = PoolKeys::generate(&id, &master, &random);
-        (id, keys)
-    }
+    use crate::tokens::testing::pool;
 
     fn named(counter: i32) -> RefreshToken {
         RefreshToken { session: Uuid::from_u128(1), counter, sub: Some(Sub(Uuid::from_u128(2))) }

@@ -38,15 +38,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{ClientId, Sub};
     use crate::domain::time::Timestamp;
-    use crate::store::keys::MasterKeys;
-
-    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
-        let random = Random::default();
-        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
-        let id = UserPoolId::new(id);
-        let (keys, _) = PoolKeys::generate(&id, &master, &random);
-        (id, keys)
-    }
+    use crate::tokens::testing::pool;
 
     #[test]
     fn a_challenge_opens_only_in_its_pool() {

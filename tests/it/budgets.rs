@@ -315,6 +315,7 @@ async fn by_passkey(process: &Dev) {
         ("nonce", 1),
         ("passkey", 1),
         ("right password asserted", 1),
+        ("rates asserted", 1),
         ("sign-in", 1),
         ("failures forgotten", 1),
         ("activity", 1),
