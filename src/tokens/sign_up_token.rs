@@ -29,16 +29,8 @@ mod tests {
     use crate::domain::ids::{ClientId, Sub};
     use crate::domain::message::Medium;
     use crate::domain::time::Timestamp;
-    use crate::store::keys::MasterKeys;
     use crate::tokens::challenge_token;
-
-    fn pool(id: &str) -> (UserPoolId, PoolKeys) {
-        let random = Random::default();
-        let master = MasterKeys::parse(&MasterKeys::generate_line("test", &random)).unwrap();
-        let id = UserPoolId::new(id);
-        let (keys, _) = PoolKeys::generate(&id, &master, &random);
-        (id, keys)
-    }
+    use crate::tokens::testing::pool;
 
     #[test]
     fn a_token_opens_only_in_its_pool_and_is_no_challenge() {

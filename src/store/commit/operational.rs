@@ -14,9 +14,10 @@ use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
 use crate::domain::user::codes::SentCode;
 use crate::proto::events::CodePurpose;
+use crate::store::devices::await_device;
 use crate::store::error::StoreError;
 use crate::store::keys::WrappedKey;
-use crate::store::{devices, sessions, to_database};
+use crate::store::{sessions, to_database};
 
 /// Writes one row of a commit that was decided at `at`.
 pub(super) async fn write(
@@ -66,9 +67,7 @@ pub(super) async fn write(
             use_device(connection, pool, (*sub, *device), *version, address.as_ref(), at).await
         }
         OperationalRow::DevicesBounded { sub, most } => bound_devices(connection, pool, *sub, *most).await,
-        OperationalRow::DeviceAwaited { device, token } => {
-            devices::await_device(connection, pool, *device, token).await
-        }
+        OperationalRow::DeviceAwaited { device, token } => await_device(connection, pool, *device, token).await,
         OperationalRow::PasskeyUsed(used) => use_passkey(connection, pool, used, at).await,
         OperationalRow::PasskeyForgotten(passkey) => forget_passkey(connection, pool, *passkey).await,
         OperationalRow::NetworksForgotten(sub) => forget_networks(connection, pool, *sub).await,
