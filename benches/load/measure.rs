@@ -161,6 +161,10 @@ async fn slice(stage: &Arc<Stage>, load: &Load, side: Side, length: Duration) ->
         let (stage, mix, beside, pause, name) = (stage.clone(), load.mix, load.beside, load.pause, load.name.clone());
         workers.spawn(async move {
             let (mut latencies, mut refused) = (Vec::new(), 0);
+            if !pause.is_zero() {
+                // Callers who pause do not call all at once.
+                tokio::time::sleep(pause.mul_f64(worker as f64 / stage.callers.len() as f64)).await;
+            }
             while began.elapsed() < length {
                 let turn = Turn { worker, number: NUMBER.fetch_add(1, Ordering::Relaxed) };
                 let operation = mix[turn.index(mix.len())];
