@@ -10,6 +10,7 @@ use crate::support::mfa::{
     Authenticator, all_factors, answer_request, apps_alone, asked, associate, give_code, password_flows,
     person_with_phone, pool_with_factors, prefer, preference, set_up_app, verify_request,
 };
+use crate::support::passkeys::{configuration, pool_with_passkeys};
 use crate::support::pool::{PASSWORD, Pool, attributes, email_pool, texts, unique_phone};
 use crate::support::requests::same_fields;
 
@@ -251,7 +252,7 @@ async fn preferences_are_chosen_by_the_user_and_by_administrators() {
         web_authn_mfa_settings: Some(WebAuthnMfaSettingsType { enabled: Some(true) }),
         ..preference(&token, &[], None)
     };
-    refused(&pool, name, passkeys, "WebAuthnMfaSettings is not supported by this server yet.").await;
+    refused(&pool, name, passkeys, "WEB_AUTHN is not turned on for the user pool.").await;
     pool.api.call(all_factors(&pool, "ON")).await.unwrap();
     let message = "The last second factor can't be turned off: the user pool requires one.";
     refused(&pool, name, preference(&token, &[], None), message).await;
@@ -410,5 +411,26 @@ async fn the_secret_of_an_app_is_kept_sealed_and_published_nowhere() {
         assert!(log.iter().chain(&users).all(|row| !row.contains(&text)), "{text}");
     }
     assert!(users[0].contains("pocket") && log.iter().all(|row| !row.contains("pocket")), "a name is personal");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn passkeys_stand_for_a_second_factor_only_beside_another_one() {
+    let pool = pool_with_passkeys("ENABLED").await;
+    let factors = SetUserPoolMfaConfigRequest {
+        web_authn_configuration: Some(configuration("preferred", "SINGLE_FACTOR")),
+        ..all_factors(&pool, "OPTIONAL")
+    };
+    pool.api.call(factors).await.unwrap();
+    let (person, _) = person_with_phone(&pool, "passkeys").await;
+    let name = &person.username;
+    let token = pool.sign_in(name, PASSWORD).await.unwrap().access_token.unwrap();
+    let with = |factors: &[&str]| SetUserMfaPreferenceRequest {
+        web_authn_mfa_settings: Some(WebAuthnMfaSettingsType { enabled: Some(true) }),
+        ..preference(&token, factors, None)
+    };
+    refused(&pool, name, with(&[]), "WEB_AUTHN can only be enabled beside another second factor.").await;
+    pool.api.call(with(&["SMS_MFA"])).await.unwrap();
+    assert_eq!(shown(&pool, name, &token).await, (texts(&["SMS_MFA"]), None), "as at Cognito, passkeys are not shown");
     pool.verify().await;
 }

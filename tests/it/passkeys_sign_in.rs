@@ -240,8 +240,8 @@ async fn user_verification_is_demanded_where_the_pool_requires_it() {
 }
 
 #[tokio::test]
-async fn a_passkey_stands_for_both_factors_only_where_the_pool_says_so() {
-    let pool = pool_with_passkeys("ENABLED").await;
+async fn a_passkey_stands_for_both_factors_only_where_the_pool_or_the_user_says_so() {
+    let pool = pool_with_passkeys("LEGACY").await;
     let authenticator = Authenticator::new();
     let (username, token) = person_with_passkey(&pool, "factors", &authenticator).await;
     let with = |mode: &str, factors: &str| SetUserPoolMfaConfigRequest {
@@ -259,9 +259,22 @@ async fn a_passkey_stands_for_both_factors_only_where_the_pool_says_so() {
     pool.api.call(with("ON", "SINGLE_FACTOR")).await.unwrap();
     // At once on both replicas, whatever pool they remember.
     for _ in 0..2 {
-        let asked = begin(&pool, &username).await.unwrap();
-        assert_eq!((asked.challenge_name(), asked.available_challenges.len()), ("SELECT_CHALLENGE", 2));
+        assert_refused(begin(&pool, &username).await, INVALID, "WEB_AUTHN is not available to the user.");
     }
+    // The user's own setting.
+    let own = |enabled| SetUserMfaPreferenceRequest {
+        access_token: Some(token.clone()),
+        web_authn_mfa_settings: Some(WebAuthnMfaSettingsType { enabled: Some(enabled) }),
+        ..Default::default()
+    };
+    pool.api.call(own(true)).await.unwrap();
+    assert_eq!(options_of(&begin(&pool, &username).await.unwrap())["userVerification"], "required");
+    let tokens = pool.api.call(signed(&pool, &username, &authenticator).await).await.unwrap();
+    assert!(tokens.authentication_result.is_some());
+    let unverified = signed(&pool, &username, &authenticator.without_verification()).await;
+    assert_refused(pool.api.call(unverified).await, UNPROVED.0, UNPROVED.1);
+    pool.api.call(own(false)).await.unwrap();
+    assert_refused(begin(&pool, &username).await, INVALID, "WEB_AUTHN is not available to the user.");
     pool.api.call(with("ON", "MULTI_FACTOR_WITH_USER_VERIFICATION")).await.unwrap();
     for _ in 0..2 {
         let tokens = pool.api.call(signed(&pool, &username, &authenticator).await).await.unwrap();

@@ -24,6 +24,8 @@ pub fn options(sign_in: SignIn<'_>, session: &ChallengeSession, named: Sub) -> R
     let pool = sign_in.pool();
     let party = party(sign_in)?;
     let user = sign_in.found.user.as_ref();
+    let party = user.map_or(party, |user| party.for_user(&user.state));
+    let user = user.filter(|user| party.signs_in(&pool.state, &user.state));
     let credentials = user.map(|user| sealed::made_for(party.id, &pool.id, user)).transpose()?.unwrap_or_default();
     let made_up = made_up(&pool.keys, named);
     let transports = ["hybrid", "internal"].map(str::to_owned);
@@ -45,11 +47,12 @@ pub fn signed(
     let pool = sign_in.pool();
     let party = party(sign_in)?;
     let id = sealed::id_of(&pool.keys, assertion.credential_id());
-    let user = sign_in.found.user.as_ref();
+    let user = sign_in.found.user.as_ref().filter(|user| party.signs_in(&pool.state, &user.state));
     let Some((user, passkey)) = user.and_then(|user| Some((user, user.state.passkey(id)?))) else {
         return Ok(Err(Fault::Wrong));
     };
     let (sub, credential) = (user.state.sub, sealed::open(&pool.id, user, passkey)?);
+    let party = party.for_user(&user.state);
     let verified = assertion.verify(&party, (sub, &credential), &challenge(&pool.keys, session));
     Ok(verified.map(|proof| Signed {
         proved: ProvedPasskey { id, user_verified: proof.user_verified },

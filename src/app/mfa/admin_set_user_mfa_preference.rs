@@ -14,7 +14,7 @@ pub async fn admin_set_user_mfa_preference(
     request: &AdminSetUserMfaPreferenceRequest,
 ) -> Result<AdminSetUserMfaPreferenceResponse, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
-    let choices = rules::choices_of!(request)?;
+    let choices = rules::choices_of!(request);
     let decision = rules::set_mfa_preference(&pool.state, &user.state, &choices);
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
     app.store.settle(commit.decided(&user, decision).map(|()| AdminSetUserMfaPreferenceResponse {})).await

@@ -15,7 +15,7 @@ pub async fn admin_set_user_settings(
 ) -> Result<AdminSetUserSettingsResponse, Failure> {
     let (pool, user) = named_user(app, request.user_pool_id(), request.username()).await?;
     let choice = rules::choice_of_settings(&request.mfa_options)?;
-    let decision = rules::set_mfa_preference(&pool.state, &user.state, &[choice]);
+    let decision = rules::set_mfa_preference(&pool.state, &user.state, &choice.into());
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now());
     app.store.settle(commit.decided(&user, decision).map(|()| AdminSetUserSettingsResponse {})).await
 }

@@ -14,7 +14,7 @@ pub async fn set_user_mfa_preference(
     request: &SetUserMfaPreferenceRequest,
 ) -> Result<SetUserMfaPreferenceResponse, Failure> {
     let signed_in = signed_in(app, request.access_token()).await?;
-    let choices = rules::choices_of!(request)?;
+    let choices = rules::choices_of!(request);
     let decision = rules::set_mfa_preference(&signed_in.pool.state, &signed_in.user.state, &choices);
     let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
     app.store.settle(commit.decided(&signed_in.user, decision).map(|()| SetUserMfaPreferenceResponse {})).await

@@ -15,7 +15,7 @@ pub async fn set_user_settings(
 ) -> Result<SetUserSettingsResponse, Failure> {
     let signed_in = signed_in(app, request.access_token()).await?;
     let choice = rules::choice_of_settings(&request.mfa_options)?;
-    let decision = rules::set_mfa_preference(&signed_in.pool.state, &signed_in.user.state, &[choice]);
+    let decision = rules::set_mfa_preference(&signed_in.pool.state, &signed_in.user.state, &choice.into());
     let commit = Commit::about(&signed_in.pool, &signed_in.origin(caller), app.clock.now());
     app.store.settle(commit.decided(&signed_in.user, decision).map(|()| SetUserSettingsResponse {})).await
 }

@@ -20,9 +20,9 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    /// Whether a passkey that has verified the user stands for a second factor too.
+    /// Whether a passkey that has verified the user stands for a second factor too: by the pool's setting or their own.
     pub fn passkeys_count_twice(&self) -> bool {
-        RelyingParty::of(self.pool).is_some_and(|party| party.counts_twice)
+        self.user.mfa.passkeys || RelyingParty::of(self.pool).is_some_and(|party| party.counts_twice)
     }
 
     /// The device that proves itself at this sign-in, in place of a second factor.

@@ -137,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn a_passkey_with_user_verification_stands_for_both_factors_where_the_pool_says_so() {
+    fn a_passkey_with_user_verification_stands_for_both_factors_where_the_pool_or_the_user_says_so() {
         use crate::domain::auth::session::ProvedPasskey;
         use crate::domain::user::passkeys::tests::KEY;
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
-        let step = |factors: &str, mode: &str, user_verified| {
+        let step = |user: &User, factors: &str, mode: &str, user_verified| {
             let mut pool = crate::domain::testing::with_software_tokens(mode);
             let party = crate::domain::web_authn::testing::pool(Some("example.com"), "preferred", factors);
             pool.settings.web_authn_configuration = party.settings.web_authn_configuration;
             let proofs = Proofs::default().with_passkey(ProvedPasskey { id: KEY, user_verified });
-            after_in(&pool, proofs, &own, None).unwrap()
+            after_in(&pool, proofs, user, None).unwrap()
         };
         let set_up = Next::Challenge(ChallengeName::MfaSetup);
         for (factors, user_verified, next) in [
@@ -154,9 +154,13 @@ mod tests {
             ("MULTI_FACTOR_WITH_USER_VERIFICATION", false, set_up),
             ("SINGLE_FACTOR", true, set_up),
         ] {
-            assert_eq!(step(factors, "ON", user_verified), next, "{factors} {user_verified}");
-            assert_eq!(step(factors, "OPTIONAL", user_verified), Next::Tokens, "nothing is on for the user");
+            assert_eq!(step(&own, factors, "ON", user_verified), next, "{factors} {user_verified}");
+            assert_eq!(step(&own, factors, "OPTIONAL", user_verified), Next::Tokens, "nothing is on for the user");
         }
+        let mut chosen = own;
+        chosen.mfa.passkeys = true;
+        assert_eq!(step(&chosen, "SINGLE_FACTOR", "ON", true), Next::Tokens);
+        assert_eq!(step(&chosen, "SINGLE_FACTOR", "ON", false), set_up);
     }
 
     #[test]

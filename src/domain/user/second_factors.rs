@@ -30,6 +30,10 @@ pub struct MfaPreference {
     /// The one that is asked for first. Without it, a user with several chooses at each sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred: Option<SecondFactor>,
+    /// Whether a passkey that has verified the user stands for a second factor, whatever the pool says. Only beside a factor
+    /// that is on, so that whoever loses the passkey still gets in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passkeys: bool,
 }
 
 impl MfaPreference {
@@ -42,6 +46,7 @@ impl MfaPreference {
     pub fn lose(&mut self, factor: SecondFactor) {
         self.enabled.remove(&factor);
         self.preferred = self.preferred.filter(|preferred| *preferred != factor);
+        self.passkeys &= !self.enabled.is_empty();
     }
 
     /// The event after which these factors are on.
@@ -49,6 +54,7 @@ impl MfaPreference {
         UserMfaPreferenceSet {
             enabled: self.enabled.iter().map(|factor| factor.recorded().into()).collect(),
             preferred: self.preferred.map_or(0, |factor| factor.recorded().into()),
+            passkeys: self.passkeys,
         }
     }
 
@@ -56,6 +62,7 @@ impl MfaPreference {
         Self {
             enabled: event.enabled().filter_map(SecondFactor::of_event).collect(),
             preferred: SecondFactor::of_event(event.preferred()),
+            passkeys: event.passkeys,
         }
     }
 }
@@ -152,7 +159,7 @@ mod tests {
     fn jane(enabled: &[SecondFactor], preferred: Option<SecondFactor>) -> User {
         let jane = user(&[signed_up("jane", &[("phone_number", "+12025550123")]), confirmed(&[])]);
         let app = SoftwareToken { secret: Sealed(b"secret".to_vec()), friendly_device_name: Personal::Erased };
-        let mfa = MfaPreference { enabled: enabled.iter().copied().collect(), preferred };
+        let mfa = MfaPreference { enabled: enabled.iter().copied().collect(), preferred, passkeys: false };
         User { software_token: Some(app), mfa, ..jane }
     }
 

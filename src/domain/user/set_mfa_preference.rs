@@ -1,5 +1,6 @@
 //! SetUserMFAPreference and SetUserSettings, with their administrators' forms: the rules.
 
+use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
@@ -23,6 +24,21 @@ pub struct Choice {
     pub preferred: Option<bool>,
 }
 
+/// What a request says about the second factors of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// What it says about single factors.
+    pub factors: Vec<Choice>,
+    /// Whether passkeys stand for a second factor from now on; absent if that stays as it is.
+    pub passkeys: Option<bool>,
+}
+
+impl From<Choice> for Choices {
+    fn from(choice: Choice) -> Self {
+        Self { factors: vec![choice], passkeys: None }
+    }
+}
+
 /// The choices of a request to set the preference: both have the same fields.
 macro_rules! choices_of {
     ($request:expr) => {
@@ -36,23 +52,23 @@ macro_rules! choices_of {
 }
 pub(crate) use choices_of;
 
-/// The choices in these parts of a request. Passkeys as a second factor are not built.
+/// The choices in these parts of a request.
 pub fn choices(
     sms: Option<&v1::SmsMfaSettingsType>,
     software_token: Option<&v1::SoftwareTokenMfaSettingsType>,
     email: Option<&v1::EmailMfaSettingsType>,
     passkeys: Option<&v1::WebAuthnMfaSettingsType>,
-) -> Result<Vec<Choice>, Error> {
-    if passkeys.is_some_and(|passkeys| passkeys.enabled()) {
-        return Err(Error::invalid_parameter("WebAuthnMfaSettings is not supported by this server yet."));
-    }
+) -> Choices {
     let given = [
         sms.map(|sms| (SecondFactor::Sms, sms.enabled, sms.preferred_mfa)),
         software_token.map(|app| (SecondFactor::SoftwareToken, app.enabled, app.preferred_mfa)),
         email.map(|email| (SecondFactor::Email, email.enabled, email.preferred_mfa)),
     ];
     let choice = |(factor, enabled, preferred)| Choice { factor, enabled, preferred };
-    Ok(given.into_iter().flatten().map(choice).collect())
+    Choices {
+        factors: given.into_iter().flatten().map(choice).collect(),
+        passkeys: passkeys.and_then(|passkeys| passkeys.enabled),
+    }
 }
 
 /// The choice in the older form, which knows nothing but codes by SMS: on, or off if there are no options.
@@ -67,7 +83,7 @@ pub fn choice_of_settings(options: &[v1::MfaOptionType]) -> Result<Choice, Error
 }
 
 /// Turns second factors on and off, and prefers one.
-pub fn set_mfa_preference(pool: &UserPool, user: &User, choices: &[Choice]) -> Decision<Event, Activity, ()> {
+pub fn set_mfa_preference(pool: &UserPool, user: &User, choices: &Choices) -> Decision<Event, Activity, ()> {
     match preference_after(pool, user, choices) {
         Ok(after) if after == user.mfa => Decision::events(Vec::new(), ()),
         Ok(after) => Decision::events(vec![Event::MfaPreferenceSet(after.event())], ()),
@@ -75,13 +91,17 @@ pub fn set_mfa_preference(pool: &UserPool, user: &User, choices: &[Choice]) -> D
     }
 }
 
-fn preference_after(pool: &UserPool, user: &User, choices: &[Choice]) -> Result<MfaPreference, Error> {
-    if choices.iter().filter(|choice| choice.preferred == Some(true)).count() > 1 {
+fn preference_after(pool: &UserPool, user: &User, choices: &Choices) -> Result<MfaPreference, Error> {
+    let Choices { factors, passkeys } = choices;
+    if factors.iter().filter(|choice| choice.preferred == Some(true)).count() > 1 {
         return Err(Error::invalid_parameter("Only one second factor can be preferred."));
     }
     let mut after = user.mfa.clone();
-    for choice in choices {
+    for choice in factors {
         choose(pool, user, choice, &mut after)?;
+    }
+    if let Some(passkeys) = passkeys {
+        choose_passkeys(pool, *passkeys, &mut after)?;
     }
     // Only the last factor that can be asked for counts: where none could be, nothing is lost.
     let asked_for = |mfa: &MfaPreference| {
@@ -121,6 +141,18 @@ fn choose(pool: &UserPool, user: &User, choice: &Choice, mfa: &mut MfaPreference
     Ok(())
 }
 
+/// Turns passkeys in the place of a second factor on or off. There must be another factor, for whoever loses the passkey.
+fn choose_passkeys(pool: &UserPool, on: bool, mfa: &mut MfaPreference) -> Result<(), Error> {
+    if on && !FirstFactor::available(pool).contains(&FirstFactor::WebAuthn) {
+        return Err(Error::invalid_parameter("WEB_AUTHN is not turned on for the user pool."));
+    }
+    if on && mfa.is_empty() {
+        return Err(Error::invalid_parameter("WEB_AUTHN can only be enabled beside another second factor."));
+    }
+    mfa.passkeys = on;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,11 +180,15 @@ mod tests {
         Choice { factor: SecondFactor::Email, enabled, preferred }
     }
 
+    fn set(pool: &UserPool, user: &User, factors: &[Choice]) -> Decision<Event, Activity, ()> {
+        set_mfa_preference(pool, user, &Choices { factors: factors.to_vec(), passkeys: None })
+    }
+
     /// The user's factors after these choices, one request after the other.
     fn chosen(pool: &UserPool, requests: &[&[Choice]]) -> MfaPreference {
         let mut events = jane(PHONE);
         for request in requests {
-            let decision = set_mfa_preference(pool, &user(&events), request);
+            let decision = set(pool, &user(&events), request);
             decision.answer.unwrap();
             events.extend(decision.events);
         }
@@ -166,6 +202,7 @@ mod tests {
         let both = MfaPreference {
             enabled: [SecondFactor::Sms, SecondFactor::Email].into(),
             preferred: Some(SecondFactor::Sms),
+            passkeys: false,
         };
         assert_eq!(chosen(&pool, &[on]), both);
         assert_eq!(chosen(&pool, &[on, &[sms(Some(true), None)]]), both, "what is not said stays");
@@ -176,14 +213,14 @@ mod tests {
         assert_eq!((none.preferred, none.enabled), (None, both.enabled.clone()));
         let off = chosen(&pool, &[on, &[sms(Some(false), None)]]);
         assert_eq!((off.preferred, off.enabled), (None, [SecondFactor::Email].into()));
-        let decision = set_mfa_preference(&pool, &user(&jane(PHONE)), &[sms(Some(false), Some(false))]);
+        let decision = set(&pool, &user(&jane(PHONE)), &[sms(Some(false), Some(false))]);
         assert_eq!(decision.events, [], "nothing was on");
     }
 
     #[test]
     fn choices_that_make_no_sense_are_refused() {
         let (pool, with, without) = (asking("OPTIONAL"), user(&jane(PHONE)), user(&jane(&[])));
-        let refused = |user: &User, choices: &[Choice]| refused_parameter(set_mfa_preference(&pool, user, choices));
+        let refused = |user: &User, choices: &[Choice]| refused_parameter(set(&pool, user, choices));
         let twice = [sms(Some(true), Some(true)), email(Some(true), Some(true))];
         assert_eq!(refused(&with, &twice), "Only one second factor can be preferred.");
         for enabled in [None, Some(false)] {
@@ -195,7 +232,7 @@ mod tests {
         let app = Choice { factor: SecondFactor::SoftwareToken, enabled: Some(true), preferred: None };
         assert_eq!(refused(&with, &[app]), "User does not have delivery config set to turn on SOFTWARE_TOKEN_MFA");
         let off = asking("OFF");
-        let refusal = refused_parameter(set_mfa_preference(&off, &with, &[sms(Some(true), None)]));
+        let refusal = refused_parameter(set(&off, &with, &[sms(Some(true), None)]));
         assert_eq!(refusal, "SMS_MFA is not turned on for the user pool.");
     }
 
@@ -203,11 +240,11 @@ mod tests {
     fn the_last_factor_stays_on_where_the_pool_requires_one() {
         let on = asking("ON");
         let mut events = jane(PHONE);
-        events.extend(set_mfa_preference(&on, &user(&events), &[sms(Some(true), None)]).events);
-        let refused = refused_parameter(set_mfa_preference(&on, &user(&events), &[sms(Some(false), None)]));
+        events.extend(set(&on, &user(&events), &[sms(Some(true), None)]).events);
+        let refused = refused_parameter(set(&on, &user(&events), &[sms(Some(false), None)]));
         assert_eq!(refused, "The last second factor can't be turned off: the user pool requires one.");
         let instead = [sms(Some(false), None), email(Some(true), None)];
-        let decision = set_mfa_preference(&on, &user(&events), &instead);
+        let decision = set(&on, &user(&events), &instead);
         assert_eq!(user(&[events, decision.events].concat()).mfa.enabled, [SecondFactor::Email].into());
         assert!(chosen(&on, &[&[sms(Some(false), None)]]).is_empty(), "none was on");
     }
@@ -226,12 +263,37 @@ mod tests {
             (Event::AliasReleased(UserAliasReleased { attribute: "email".to_owned() }), true),
         ] {
             let mut events = jane(PHONE);
-            events.extend(set_mfa_preference(&asking("OPTIONAL"), &user(&events), &on).events);
+            events.extend(set(&asking("OPTIONAL"), &user(&events), &on).events);
             let after = user(&[events, vec![lost]].concat()).mfa;
             assert_eq!(after.enabled.contains(&SecondFactor::Sms), kept);
             assert_eq!(after.preferred, kept.then_some(SecondFactor::Sms));
             assert!(after.enabled.contains(&SecondFactor::Email), "an address that was not verified loses no proof");
         }
+    }
+
+    #[test]
+    fn passkeys_stand_for_a_second_factor_beside_another_one() {
+        let mut pool = asking("OPTIONAL");
+        let passkeys = |on, factors: &[Choice]| Choices { factors: factors.to_vec(), passkeys: Some(on) };
+        let with_sms = passkeys(true, &[sms(Some(true), None)]);
+        let refused = refused_parameter(set_mfa_preference(&pool, &user(&jane(PHONE)), &with_sms));
+        assert_eq!(refused, "WEB_AUTHN is not turned on for the user pool.");
+        let policies = pool.settings.policies.get_or_insert_default();
+        policies.sign_in_policy.get_or_insert_default().allowed_first_auth_factors = vec!["WEB_AUTHN".to_owned()];
+        pool.settings.web_authn_configuration.get_or_insert_default().relying_party_id = Some("example.com".to_owned());
+        let refused = refused_parameter(set_mfa_preference(&pool, &user(&jane(PHONE)), &passkeys(true, &[])));
+        assert_eq!(refused, "WEB_AUTHN can only be enabled beside another second factor.");
+        let after = |requests: &[Choices]| {
+            let mut events = jane(PHONE);
+            for request in requests {
+                events.extend(set_mfa_preference(&pool, &user(&events), request).events);
+            }
+            user(&events).mfa.passkeys
+        };
+        assert!(after(&[with_sms.clone()]));
+        assert!(after(&[with_sms.clone(), email(Some(true), None).into()]), "what is not said stays");
+        assert!(!after(&[with_sms.clone(), passkeys(false, &[])]));
+        assert!(!after(&[with_sms, sms(Some(false), None).into()]), "the last other factor takes it along");
     }
 
     #[test]
@@ -246,10 +308,6 @@ mod tests {
             let message = refusal(choice_of_settings(&[other])).1;
             assert_eq!(message, "MFAOptions can only turn on SMS to phone_number.");
         }
-        let passkeys = Some(v1::WebAuthnMfaSettingsType { enabled: Some(true) });
-        let message = refusal(choices(None, None, None, passkeys.as_ref())).1;
-        assert_eq!(message, "WebAuthnMfaSettings is not supported by this server yet.");
-        assert_eq!(choices(None, None, None, Some(&Default::default())).unwrap(), []);
         assert!(pool(Default::default()).second_factors().is_empty());
     }
 }
