@@ -7,6 +7,7 @@ use crate::app::user::signed_in::SignedIn;
 use crate::app::web_authn::owner::{owner_with, token};
 use crate::app::web_authn::sealed;
 use crate::app::{App, Failure};
+use crate::domain::auth::session::Nonce;
 use crate::domain::error::Error;
 use crate::domain::time::Timestamp;
 use crate::domain::user::complete_web_authn_registration as rules;
@@ -41,9 +42,10 @@ pub async fn complete_web_authn_registration(
     let (is_taken, most) = (!signed_in.taken.is_empty(), app.settings.counts.passkeys_per_user);
     let command = rules::CompleteWebAuthnRegistration { id, credential, is_taken, most };
     let decision = rules::complete_web_authn_registration(&user.state, command);
+    let spent = Nonce { id: begun.nonce, sub: begun.sub, expires_at: begun.expires_at };
     let commit = Commit::about(pool, &signed_in.origin(caller), at)
         .decided_from(pool, None)
-        .operational([OperationalRow::NonceSpent(begun.spent())]);
+        .operational([OperationalRow::NonceSpent(spent)]);
     let answer = decision.map(|()| CompleteWebAuthnRegistrationResponse {});
     app.store.settle(commit.decided(user, answer)).await.map_err(|failure| match failure {
         Failure::Store(StoreError::Spent) => RegistrationChallenge::not_found().into(),

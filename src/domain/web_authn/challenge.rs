@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::auth::session::Nonce;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub};
 use crate::domain::time::Timestamp;
@@ -40,11 +39,6 @@ pub struct Completing<'a> {
 }
 
 impl RegistrationChallenge {
-    /// What the registration spends.
-    pub fn spent(&self) -> Nonce {
-        Nonce { id: self.nonce, sub: self.sub, expires_at: self.expires_at }
-    }
-
     /// A challenge for a user, through a client.
     pub fn new(nonce: Uuid, sub: Sub, client_id: &ClientId, party: &RelyingParty<'_>, at: Timestamp) -> Self {
         let expires_at = at.plus_seconds(REGISTRATION_SECONDS);
