@@ -23,9 +23,7 @@ pub struct Signed {
 pub fn options(sign_in: SignIn<'_>, session: &ChallengeSession, named: Sub) -> Result<Option<String>, Error> {
     let pool = sign_in.pool();
     let party = party(sign_in)?;
-    let user = sign_in.found.user.as_ref();
-    let party = user.map_or(party, |user| party.for_user(&user.state));
-    let user = user.filter(|user| party.signs_in(&pool.state, &user.state));
+    let user = sign_in.found.user.as_ref().filter(|_| party.signs_in(&pool.state));
     let credentials = user.map(|user| sealed::made_for(party.id, &pool.id, user)).transpose()?.unwrap_or_default();
     let made_up = made_up(&pool.keys, named);
     let transports = ["hybrid", "internal"].map(str::to_owned);
@@ -47,12 +45,11 @@ pub fn signed(
     let pool = sign_in.pool();
     let party = party(sign_in)?;
     let id = sealed::id_of(&pool.keys, assertion.credential_id());
-    let user = sign_in.found.user.as_ref().filter(|user| party.signs_in(&pool.state, &user.state));
+    let user = sign_in.found.user.as_ref().filter(|_| party.signs_in(&pool.state));
     let Some((user, passkey)) = user.and_then(|user| Some((user, user.state.passkey(id)?))) else {
         return Ok(Err(Fault::Wrong));
     };
     let (sub, credential) = (user.state.sub, sealed::open(&pool.id, user, passkey)?);
-    let party = party.for_user(&user.state);
     let verified = assertion.verify(&party, (sub, &credential), &challenge(&pool.keys, session));
     Ok(verified.map(|proof| Signed {
         proved: ProvedPasskey { id, user_verified: proof.user_verified },
@@ -60,12 +57,13 @@ pub fn signed(
     }))
 }
 
-/// The relying party of the pool, where its users can begin by a passkey.
+/// The relying party of the pool for whoever signs in, where users can begin by a passkey.
 fn party<'a>(sign_in: SignIn<'a>) -> Result<RelyingParty<'a>, Error> {
     let pool = &sign_in.pool().state;
     let party = RelyingParty::of(pool).filter(|_| FirstFactor::available(pool).contains(&FirstFactor::WebAuthn));
     // The pool may have changed since the challenge.
-    party.ok_or_else(Error::invalid_session)
+    let party = party.ok_or_else(Error::invalid_session)?;
+    Ok(party.for_user(sign_in.found.user.as_ref().is_some_and(|user| user.state.mfa.passkeys)))
 }
 
 /// What the passkey has to sign. It follows from the session, so that the session need not hold it.

@@ -22,7 +22,6 @@ use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::proto::{COSEKey, UserVerificationPolicy};
 
 use crate::domain::error::{Error, Exception};
-use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::second_factors::MfaMode;
 
@@ -62,15 +61,19 @@ impl<'a> RelyingParty<'a> {
         })
     }
 
-    /// The same for one user: if their passkeys are to stand for a second factor, they have to verify the user.
-    pub fn for_user(self, user: &User) -> Self {
-        Self { verifies_users: self.verifies_users || user.mfa.passkeys, ..self }
+    /// The same for a user who has chosen, or has not, that a passkey stands for a second factor: then it has to verify them.
+    pub fn for_user(self, has_chosen: bool) -> Self {
+        Self {
+            verifies_users: self.verifies_users || has_chosen,
+            counts_twice: self.counts_twice || has_chosen,
+            ..self
+        }
     }
 
-    /// Whether a user can begin a sign-in by a passkey: not where a second factor is required of everybody, unless a passkey
-    /// stands for it.
-    pub fn signs_in(&self, pool: &UserPool, user: &User) -> bool {
-        self.counts_twice || user.mfa.passkeys || pool.mfa_mode() != MfaMode::On
+    /// Whether a sign-in can begin by a passkey: not where a second factor is required of everybody, unless a passkey stands
+    /// for it.
+    pub fn signs_in(&self, pool: &UserPool) -> bool {
+        self.counts_twice || pool.mfa_mode() != MfaMode::On
     }
 
     fn verification(&self) -> UserVerificationPolicy {
@@ -202,22 +205,18 @@ mod tests {
 
     #[test]
     fn a_passkey_alone_signs_nobody_in_where_everybody_needs_a_second_factor() {
-        use crate::domain::testing::{confirmed, signed_up, user};
-        let plain = user(&[signed_up("jane", &[]), confirmed(&[])]);
-        let mut chosen = plain.clone();
-        chosen.mfa.passkeys = true;
-        for (factors, mode, user, signs_in) in [
-            ("SINGLE_FACTOR", "OFF", &plain, true),
-            ("SINGLE_FACTOR", "OPTIONAL", &plain, true),
-            ("SINGLE_FACTOR", "ON", &plain, false),
-            ("SINGLE_FACTOR", "ON", &chosen, true),
-            ("MULTI_FACTOR_WITH_USER_VERIFICATION", "ON", &plain, true),
+        for (factors, mode, has_chosen, signs_in) in [
+            ("SINGLE_FACTOR", "OFF", false, true),
+            ("SINGLE_FACTOR", "OPTIONAL", false, true),
+            ("SINGLE_FACTOR", "ON", false, false),
+            ("SINGLE_FACTOR", "ON", true, true),
+            ("MULTI_FACTOR_WITH_USER_VERIFICATION", "ON", false, true),
         ] {
             let mut pool = pool(Some("example.com"), "preferred", factors);
             pool.settings.mfa_configuration = Some(mode.to_owned());
-            let party = RelyingParty::of(&pool).unwrap();
-            assert_eq!(party.signs_in(&pool, user), signs_in, "{factors} {mode}");
-            assert_eq!(party.for_user(user).verifies_users, user.mfa.passkeys);
+            let party = RelyingParty::of(&pool).unwrap().for_user(has_chosen);
+            assert_eq!(party.signs_in(&pool), signs_in, "{factors} {mode}");
+            assert_eq!(party.verifies_users, has_chosen);
         }
     }
 
