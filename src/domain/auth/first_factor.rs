@@ -8,7 +8,6 @@ use crate::domain::message::Medium;
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::domain::user_pool::second_factors::MfaMode;
-use crate::domain::web_authn::RelyingParty;
 
 /// A first factor that this server supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +57,11 @@ impl FirstFactor {
     /// The factors by which users of a pool may begin. They follow from the pool alone, so that they don't show which
     /// users exist.
     pub fn available(pool: &UserPool) -> Vec<Self> {
-        let usable = |factor: &Self| match factor {
-            Self::WebAuthn => RelyingParty::of(pool).is_some(),
-            _ => true,
+        let is_there = |factor: &Self| match factor {
+            Self::WebAuthn => pool.offers_passkeys(),
+            other => pool.allows_first_factor(other.policy_name()),
         };
-        Self::ALL
-            .into_iter()
-            .filter(|factor| pool.allows_first_factor(factor.policy_name()) && usable(factor))
-            .collect()
+        Self::ALL.into_iter().filter(is_there).collect()
     }
 
     /// The names of the factors that a user can begin with. A password is among them whatever the policy says: other flows

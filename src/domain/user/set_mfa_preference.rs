@@ -1,6 +1,5 @@
 //! SetUserMFAPreference and SetUserSettings, with their administrators' forms: the rules.
 
-use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::message::Medium;
@@ -143,7 +142,7 @@ fn choose(pool: &UserPool, user: &User, choice: &Choice, mfa: &mut MfaPreference
 
 /// Turns passkeys in the place of a second factor on or off. There must be another factor, for whoever loses the passkey.
 fn choose_passkeys(pool: &UserPool, on: bool, mfa: &mut MfaPreference) -> Result<(), Error> {
-    if on && !FirstFactor::available(pool).contains(&FirstFactor::WebAuthn) {
+    if on && !pool.offers_passkeys() {
         return Err(Error::invalid_parameter("WEB_AUTHN is not turned on for the user pool."));
     }
     if on && mfa.is_empty() {

@@ -11,4 +11,15 @@ impl UserPool {
             allowed => allowed.iter().any(|factor| factor == name),
         }
     }
+
+    /// The domain for which passkeys of the pool are made, if it has chosen one.
+    pub fn relying_party_id(&self) -> Option<&str> {
+        let chosen = self.settings.web_authn_configuration.as_ref()?;
+        chosen.relying_party_id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// Whether users can begin by a passkey.
+    pub fn offers_passkeys(&self) -> bool {
+        self.allows_first_factor("WEB_AUTHN") && self.relying_party_id().is_some()
+    }
 }

@@ -44,8 +44,7 @@ pub struct RelyingParty<'a> {
 impl<'a> RelyingParty<'a> {
     /// The relying party of a pool, if it has chosen one.
     pub fn of(pool: &'a UserPool) -> Option<Self> {
-        let chosen = pool.settings.web_authn_configuration.as_ref()?;
-        let id = chosen.relying_party_id.as_deref().filter(|id| !id.is_empty())?;
+        let (chosen, id) = (pool.settings.web_authn_configuration.as_ref()?, pool.relying_party_id()?);
         let name = if pool.name.is_empty() { id } else { &pool.name };
         let verifies_users = chosen.user_verification() == "required";
         let counts_twice = chosen.factor_configuration() == "MULTI_FACTOR_WITH_USER_VERIFICATION";
