@@ -289,7 +289,7 @@ mod tests {
             }
             user(&events).mfa.passkeys
         };
-        assert!(after(&[with_sms.clone()]));
+        assert!(after(std::slice::from_ref(&with_sms)));
         assert!(after(&[with_sms.clone(), email(Some(true), None).into()]), "what is not said stays");
         assert!(!after(&[with_sms.clone(), passkeys(false, &[])]));
         assert!(!after(&[with_sms, sms(Some(false), None).into()]), "the last other factor takes it along");
