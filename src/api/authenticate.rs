@@ -30,6 +30,7 @@ pub fn anonymous(call: &Observation, headers: &HeaderMap, peer: Option<Peer>, pr
         operation: call.operation().info().name,
         idempotency_key: idempotency_key(headers),
         command: None,
+        asked: Default::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::store::loaded::LoadedUser;
 use crate::store::metadata::{Actor, ActorKind, Origin};
 use crate::store::service_accounts::ServiceAccount;
 use crate::telemetry::trace::TraceContext;
+use crate::triggers::Asked;
 
 /// What is known about a call besides its message.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Caller {
     pub idempotency_key: Option<String>,
     /// The command under its idempotency key: set by the pipeline for commands of developers.
     pub command: Option<NamedCommand>,
+    /// What triggers have answered to this call.
+    pub asked: Asked,
 }
 
 /// The queue in which slow work waits.

@@ -3,6 +3,7 @@
 //! No database connection is held during slow work. A commit that collides is decided again from a new read.
 
 pub mod admin_user;
+pub mod alias_owners;
 pub mod app_client;
 pub mod attempts;
 pub mod auth;
@@ -22,6 +23,7 @@ pub mod seed;
 pub mod shapes;
 pub mod sign_up;
 pub mod software_tokens;
+pub mod triggers;
 pub mod user;
 pub mod user_pool;
 pub mod web_authn;
@@ -36,6 +38,7 @@ use crate::limits::{Allowances, Counts, Limits, Refusals};
 use crate::store::Store;
 use crate::tokens::access_token;
 use crate::tokens::signing_keys::Signers;
+use crate::triggers::Triggers;
 
 /// The state that all operations share.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct App {
     pub limits: Limits,
     /// Chooses the refusals of developer calls that are recorded.
     pub refusals: Refusals,
+    /// What answers for the triggers of pools.
+    pub triggers: Triggers,
 }
 
 /// The operator's settings for all pools of a server.
@@ -102,11 +107,17 @@ pub struct Identity {
 impl App {
     /// An application on a store, with the default settings.
     pub fn new(store: Store, identity: Identity, hasher: hashing::Hasher) -> Arc<Self> {
-        Self::with_settings(store, identity, hasher, Settings::default())
+        Self::with_settings(store, identity, hasher, Settings::default(), Triggers::default())
     }
 
-    /// An application on a store, with these settings.
-    pub fn with_settings(store: Store, identity: Identity, hasher: hashing::Hasher, settings: Settings) -> Arc<Self> {
+    /// An application on a store, with these settings and these triggers.
+    pub fn with_settings(
+        store: Store,
+        identity: Identity,
+        hasher: hashing::Hasher,
+        settings: Settings,
+        triggers: Triggers,
+    ) -> Arc<Self> {
         Arc::new(Self {
             store,
             clock: Clock,
@@ -119,6 +130,7 @@ impl App {
             settings,
             limits: Limits::new(settings.allowances),
             refusals: Refusals::default(),
+            triggers,
         })
     }
 }

@@ -18,6 +18,7 @@ use crate::environment::Random;
 use crate::kafka::relay::Relay;
 use crate::proto::NEWEST_LEVEL;
 use crate::store::{self, ConnectionRole, Store};
+use crate::triggers::{IN_FLIGHT, Triggers};
 
 /// How often to look for a database that is not there yet.
 const LOOK: Duration = Duration::from_millis(200);
@@ -60,7 +61,8 @@ async fn serve(config: ServerConfig, telemetry: &Telemetry) -> anyhow::Result<()
         }
     }
     let hasher = Hasher::new(config.cost, config.hashing_threads);
-    let app = App::with_settings(store, config.identity.clone(), hasher, config.app_settings);
+    let triggers = config.kafka.clone().map_or_else(Triggers::default, |kafka| Triggers::new(kafka, IN_FLIGHT));
+    let app = App::with_settings(store, config.identity.clone(), hasher, config.app_settings, triggers);
     announce(&listeners, &config)?;
     let services = Services {
         app,

@@ -18,6 +18,7 @@ use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::App;
 use crate::cli::shutdown::Shutdown;
 use crate::delivery::{self, Way};
+use crate::environment::Random;
 use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
 use crate::store::Store;
@@ -152,6 +153,8 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     workers.spawn(store.clone().keep_purging(done.clone()));
     workers.spawn(store.clone().await_end_of_upgrade(done.clone()));
     workers.spawn(forget_idle(services.app.clone(), done.clone()));
+    let holder = Random::default().uuid().to_string();
+    workers.spawn(services.app.triggers.clone().run(store.clone(), holder, done.clone()));
     workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
     if let Some(relay) = services.relay {
         workers.spawn(relay.run(done.clone()));

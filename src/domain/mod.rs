@@ -26,6 +26,7 @@ pub mod source;
 pub(crate) mod testing;
 pub mod time;
 pub mod totp;
+pub mod trigger;
 pub mod user;
 pub mod user_pool;
 pub mod web_authn;

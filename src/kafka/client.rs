@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
@@ -47,6 +48,8 @@ impl ClientContext for Listener {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
+
+impl ConsumerContext for Listener {}
 
 impl ProducerContext for Listener {
     type DeliveryOpaque = ();

@@ -26,6 +26,9 @@ const RESERVED: [&str; 8] = [
 /// this time. Longer than a broker takes to restart.
 const TRANSACTION_TIMEOUT_MILLIS: &str = "60000";
 
+/// The time of one attempt to ask a trigger.
+const ASKING_TIMEOUT_MILLIS: &str = "5000";
+
 /// The most bytes of a record, unless `message.max.bytes` is set: librdkafka's default, a little below that of brokers.
 pub const DEFAULT_LARGEST: usize = 1_000_000;
 const LARGEST_PROPERTY: &str = "message.max.bytes";
@@ -148,6 +151,31 @@ impl KafkaConfig {
         // differs.
         config.set("partitioner", "murmur2_random");
         config.set("transactional.id", transactional_id);
+        config
+    }
+}
+
+impl KafkaConfig {
+    /// The producer of questions to triggers. A question that can't be delivered is given up with its attempt.
+    pub(crate) fn asking_producer(&self) -> ClientConfig {
+        let mut config = self.client();
+        config.set("linger.ms", "0");
+        config.set("message.timeout.ms", ASKING_TIMEOUT_MILLIS);
+        // A question that a broker loses is asked again.
+        config.set("acks", "1");
+        config.set("partitioner", "murmur2_random");
+        config
+    }
+
+    /// The reader of replies from triggers. It belongs to no group, but librdkafka wants the name of one.
+    pub(crate) fn reader_of_replies(&self) -> ClientConfig {
+        let mut config = self.client();
+        config.set("group.id", format!("{}userpool-trigger-replies", self.prefix));
+        config.set("enable.auto.commit", "false");
+        config.set("auto.offset.reset", "latest");
+        // librdkafka's broker for development answers a fetch only after this time.
+        config.set("fetch.wait.max.ms", "10");
+        config.set("fetch.queue.backoff.ms", "10");
         config
     }
 }

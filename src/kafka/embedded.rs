@@ -6,7 +6,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::kafka::client::Listener;
-use crate::kafka::topics::PARTITIONS;
+use crate::kafka::topics::Topic;
 
 /// A broker on a free port of the loopback address. Other processes can connect to it. It stops when it is dropped.
 ///
@@ -23,13 +23,13 @@ pub struct EmbeddedBroker {
 
 impl EmbeddedBroker {
     /// Starts a broker with these topics.
-    pub fn start(topics: &[String]) -> Result<Self, KafkaError> {
+    pub fn start(topics: &[Topic]) -> Result<Self, KafkaError> {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "1");
         let owner = BaseProducer::from_config_and_context(&config, Listener::default())?;
         let broker = owner.client().mock_cluster().ok_or(KafkaError::MockCluster(RDKafkaErrorCode::Fail))?;
         for topic in topics {
-            broker.create_topic(topic, PARTITIONS, 1)?;
+            broker.create_topic(&topic.name, topic.partitions, 1)?;
         }
         let bootstrap = broker.bootstrap_servers();
         drop(broker);

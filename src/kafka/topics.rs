@@ -1,4 +1,4 @@
-//! The topics of events: their names, and their creation where they are missing.
+//! The topics: their names, and their creation where they are missing.
 
 use std::cmp::min;
 use std::time::{Duration, Instant};
@@ -9,12 +9,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::trigger::Trigger;
 use crate::kafka::client::Listener;
 use crate::kafka::config::KafkaConfig;
 use crate::store::feed::Log;
 
 /// The partitions of a topic. A later increase would break the order of events whose key moves.
 pub const PARTITIONS: i32 = 12;
+/// The partitions of the topic of replies: each replica reads one of its own. Further replicas share them.
+pub const REPLY_PARTITIONS: i32 = 64;
 const REPLICATION: i32 = 3;
 const IN_SYNC_REPLICAS: i32 = 2;
 
@@ -23,21 +26,58 @@ const DIRECTORY_RETENTION_MILLIS: &str = "-1";
 /// Facts are kept for a week: longer than a consumer is down over a weekend, and `activity` in Postgres has all of
 /// them.
 const ACTIVITY_RETENTION_MILLIS: &str = "604800000";
+/// Questions and replies are worth nothing after some seconds, and they contain personal data.
+const ASKING_RETENTION_MILLIS: &str = "600000";
+/// What triggers are told waits for a responder that is down for a night, and contains personal data.
+const TELLING_RETENTION_MILLIS: &str = "86400000";
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a call checks whether to give up.
 const SLICE: Duration = Duration::from_millis(250);
+
+/// A topic, as it is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name, with the prefix.
+    pub name: String,
+    /// How many partitions it has.
+    pub partitions: i32,
+    retention_millis: &'static str,
+}
 
 /// The name of a log's topic.
 pub fn topic(config: &KafkaConfig, log: Log) -> String {
     format!("{}userpool.{}", config.prefix, log.name())
 }
 
-fn retention_millis(log: Log) -> &'static str {
-    match log {
-        Log::Directory => DIRECTORY_RETENTION_MILLIS,
-        Log::Activity => ACTIVITY_RETENTION_MILLIS,
-    }
+/// The name of a trigger's topic.
+pub fn trigger_topic(config: &KafkaConfig, trigger: Trigger) -> String {
+    format!("{}userpool.triggers.{}", config.prefix, trigger.topic())
+}
+
+/// The name of the topic to which triggers reply.
+pub fn replies_topic(config: &KafkaConfig) -> String {
+    format!("{}userpool.triggers.replies", config.prefix)
+}
+
+/// Every topic that a server uses.
+pub fn all(config: &KafkaConfig) -> Vec<Topic> {
+    let of_log = |log| Topic {
+        name: topic(config, log),
+        partitions: PARTITIONS,
+        retention_millis: match log {
+            Log::Directory => DIRECTORY_RETENTION_MILLIS,
+            Log::Activity => ACTIVITY_RETENTION_MILLIS,
+        },
+    };
+    let of_trigger = |trigger: Trigger| Topic {
+        name: trigger_topic(config, trigger),
+        partitions: PARTITIONS,
+        retention_millis: if trigger.is_told() { TELLING_RETENTION_MILLIS } else { ASKING_RETENTION_MILLIS },
+    };
+    let name = replies_topic(config);
+    let replies = Topic { name, partitions: REPLY_PARTITIONS, retention_millis: ASKING_RETENTION_MILLIS };
+    Log::ALL.map(of_log).into_iter().chain(Trigger::ALL.map(of_trigger)).chain([replies]).collect()
 }
 
 /// Creates missing topics. It blocks, but gives up when it is told to.
@@ -48,11 +88,8 @@ fn retention_millis(log: Log) -> &'static str {
 pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Result<(), KafkaError> {
     let admin = AdminClient::from_config_and_context(&config.client(), Listener::default())?;
     let metadata = metadata(&admin, give_up)?;
-    let missing: Vec<(Log, String)> = Log::ALL
-        .map(|log| (log, topic(config, log)))
-        .into_iter()
-        .filter(|(_, name)| !metadata.topics().iter().any(|known| known.name() == name))
-        .collect();
+    let mut missing = all(config);
+    missing.retain(|topic| !metadata.topics().iter().any(|known| known.name() == topic.name));
     if missing.is_empty() || !config.create_topics {
         return Ok(());
     }
@@ -62,12 +99,18 @@ pub fn create_missing(config: &KafkaConfig, give_up: &CancellationToken) -> Resu
     let in_sync = min(IN_SYNC_REPLICAS, replication).to_string();
     let topics: Vec<NewTopic<'_>> = missing
         .iter()
-        .map(|(log, name)| {
-            NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(replication))
+        .map(|topic| {
+            let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(replication))
                 .set("cleanup.policy", "delete")
                 .set("min.insync.replicas", &in_sync)
-                .set("retention.ms", retention_millis(*log))
-                .set("retention.bytes", "-1")
+                .set("retention.ms", topic.retention_millis)
+                .set("retention.bytes", "-1");
+            match topic.retention_millis {
+                // Brokers delete whole segments, and keep one for a week by default.
+                ASKING_RETENTION_MILLIS => new.set("segment.ms", ASKING_RETENTION_MILLIS),
+                TELLING_RETENTION_MILLIS => new.set("segment.ms", TELLING_RETENTION_MILLIS),
+                _ => new,
+            }
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT));
@@ -109,5 +152,8 @@ mod tests {
         assert_eq!(topic(&config, Log::Directory), "userpool.directory");
         config.prefix = "staging.".to_owned();
         assert_eq!(topic(&config, Log::Activity), "staging.userpool.activity");
+        assert_eq!(trigger_topic(&config, Trigger::PreSignUp), "staging.userpool.triggers.pre-sign-up");
+        assert_eq!(replies_topic(&config), "staging.userpool.triggers.replies");
+        assert_eq!(all(&config).len(), 15);
     }
 }

@@ -287,6 +287,14 @@ metrics! {
         "Failed attempts to deliver a message, which are repeated";
     MESSAGES_DEAD: Counter = "userpool.messages.dead", "{message}", by ["medium"]:
         "Messages that were given up";
+
+    // Triggers.
+    TRIGGER_DURATION: Histogram = "userpool.trigger.duration", "s", by ["trigger", "outcome"]:
+        "Time of a question to a trigger, with all its attempts: answered, silent, refused because too many calls of its function were under way, or no_brokers";
+    TRIGGER_REPEATS: Counter = "userpool.trigger.repeats", "{attempt}", by ["trigger"]:
+        "Questions that were asked again, because nobody had replied in time";
+    TRIGGER_REPLIES_DROPPED: Counter = "userpool.trigger.replies.dropped", "{reply}", by []:
+        "Replies of triggers that nobody waited for: doubled, late, or to another process";
 }
 
 #[cfg(test)]

@@ -11,8 +11,15 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, UseTree, Visibility};
 
 /// The layers of the picture, from the outermost inwards. Modules of one layer import none of each other.
-const LAYERS: [&[&str]; 6] =
-    [&["cli"], &["api"], &["app"], &["tokens", "delivery", "kafka", "limits", "pages"], &["store"], &["domain"]];
+const LAYERS: [&[&str]; 7] = [
+    &["cli"],
+    &["api"],
+    &["app"],
+    &["triggers"],
+    &["tokens", "delivery", "kafka", "limits", "pages"],
+    &["store"],
+    &["domain"],
+];
 
 /// Modules beside the layers, each with the modules that it may import.
 const BESIDE: [(&str, &[&str]); 4] =

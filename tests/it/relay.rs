@@ -76,7 +76,7 @@ fn config(bootstrap: &str, prefix: &str) -> KafkaConfig {
 }
 
 fn embedded() -> EmbeddedBroker {
-    EmbeddedBroker::start(&Log::ALL.map(|log| topics::topic(&KafkaConfig::new(""), log))).unwrap()
+    EmbeddedBroker::start(&topics::all(&KafkaConfig::new(""))).unwrap()
 }
 
 /// A relay that runs in a task of its own.

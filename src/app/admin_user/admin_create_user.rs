@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use crate::app::admin_user::named_user::named_user;
+use crate::app::alias_owners::alias_owners;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::hashing::forms::{Owner, PasswordForms};
+use crate::app::triggers::{self, Subject};
 use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::password_policy;
-use crate::domain::user::admin_create_user::{self as rules, Invitations, Invitee, TakenAlias, TemporaryPassword};
+use crate::domain::trigger;
+use crate::domain::trigger::pre_sign_up::{self, PreSignUp};
+use crate::domain::user::admin_create_user::{self as rules, Invitations, Invitee, TemporaryPassword};
 use crate::domain::user::admin_set_user_password::admin_set_user_password;
+use crate::domain::user::taken_alias::{TakenAlias, release_aliases};
 use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse, PasswordPolicyType};
@@ -70,8 +75,27 @@ pub(crate) async fn prepare_creation(
 ) -> Result<NewInvitee, Failure> {
     let found = read(app, request).await?;
     let invitee = check(&found, request, sub)?.0;
+    be_admitted(app, caller, &found.pool, request, &invitee).await?;
     let temporary = HashedTemporary::prepare(app, caller, &found.pool, &invitee.username, request).await?;
     Ok(NewInvitee { sub, found: FirstRead::new(found), temporary })
+}
+
+/// Asks the pool's trigger, which can refuse the user. Its other decisions don't count here.
+async fn be_admitted(
+    app: &App,
+    caller: &Caller,
+    pool: &PoolView,
+    request: &AdminCreateUserRequest,
+    invitee: &Invitee,
+) -> Result<(), Error> {
+    let subject = Subject { pool, user_name: &invitee.username, client_id: None };
+    let question = PreSignUp::new(
+        pre_sign_up::ADMIN_CREATE_USER,
+        rules::trigger_attributes(invitee),
+        trigger::validation_data(&request.validation_data),
+        trigger::metadata(&request.client_metadata),
+    );
+    triggers::ask(app, caller, subject, &question).await.map(drop)
 }
 
 /// Creates a user with a temporary password and invites them, or invites an existing user again.
@@ -129,7 +153,7 @@ pub(crate) async fn create(
         .decided_from(pool, None)
         .operational([OperationalRow::Key(wrapped)]);
     for (owner, taken) in &owners {
-        commit = commit.other_user(owner, rules::release_aliases(&owner.state, &pool.name_rules, taken)?);
+        commit = commit.other_user(owner, release_aliases(&owner.state, &pool.name_rules, taken)?);
     }
     let subject = NewUser { sub, key: &key };
     app.store.settle(commit.decided_showing(&subject, decision, |user| Ok(response(&pool.state, user)))).await
@@ -148,24 +172,6 @@ async fn resend(
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
     let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
     app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
-}
-
-/// The users from whom aliases are taken, each with all aliases that it loses. A user deleted meanwhile loses nothing.
-async fn alias_owners(
-    app: &App,
-    pool_id: &UserPoolId,
-    aliases: Vec<TakenAlias>,
-) -> Result<Vec<(LoadedUser, Vec<TakenAlias>)>, Failure> {
-    let mut owners: Vec<(LoadedUser, Vec<TakenAlias>)> = Vec::new();
-    for alias in aliases {
-        let wanted = Wanted { name: Some(&alias.name), ..Wanted::default() };
-        let Some(owner) = app.store.read(pool_id, None, wanted).await?.user else { continue };
-        match owners.iter_mut().find(|(known, _)| known.state.sub == owner.state.sub) {
-            Some((_, taken)) => taken.push(alias),
-            None => owners.push((owner, vec![alias])),
-        }
-    }
-    Ok(owners)
 }
 
 impl HashedTemporary {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::app::alias_owners::alias_owners;
 use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
 use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::sign_up::session;
+use crate::app::triggers::{self, Subject};
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients, shapes};
 use crate::domain::addresses;
@@ -14,9 +16,11 @@ use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::sign_up_session::Stage;
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
-use crate::domain::message::Medium;
 use crate::domain::source::Source;
-use crate::domain::user::sign_up::{self as rules, Registration, SignUp};
+use crate::domain::trigger;
+use crate::domain::trigger::pre_sign_up::{self, PreSignUp};
+use crate::domain::user::sign_up::{self as rules, Registration, SignUp, SignedUp};
+use crate::domain::user::taken_alias::release_aliases;
 use crate::domain::user_pool::NameRules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{SignUpRequest, SignUpResponse};
@@ -34,25 +38,57 @@ pub struct Prepared {
     found: FirstRead<Snapshot>,
     /// Absent if the user signs up without a password.
     forms: Option<PasswordForms>,
+    /// Whether the pool's trigger confirms the user at once.
+    confirmed: bool,
+    /// The attributes that count as verified because the pool's trigger says so.
+    verified: Vec<String>,
 }
 
-/// Checks a registration and hashes its password, if there is one.
+/// Checks a registration, asks the pool's trigger about it, and hashes its password, if there is one.
 pub async fn prepare(app: &App, caller: &Caller, request: &SignUpRequest) -> Result<Prepared, Failure> {
     let client_id = ClientId::new(request.client_id());
     let pool_id = app.store.pool_of_client(&client_id).await?;
     let sub = Sub(app.random.uuid());
     let checked = async {
         let found = read(app, request, &pool_id, &client_id).await?;
-        let (_, registration) = check(&found, request, &client_id, sub)?;
+        let (client, registration) = check(&found, request, &client_id, sub)?;
+        let admission = admission(app, caller, &found.pool, &client, request, &registration).await?;
+        let verified = admission.verified(&registration.attributes)?;
         let forms = match &request.password {
             Some(password) => Some(PasswordForms::make(app, caller, &pool_id, &registration.username, password).await?),
             None => None,
         };
-        Ok((FirstRead::new(found), forms))
+        Ok(Prepared {
+            client_id: client_id.clone(),
+            pool_id: pool_id.clone(),
+            sub,
+            found: FirstRead::new(found),
+            forms,
+            confirmed: admission.auto_confirm_user,
+            verified,
+        })
     };
     let of_client = |failure: Failure| failure.map_refusal(|error| error.of_client(&client_id));
-    let (found, forms) = checked.await.map_err(of_client)?;
-    Ok(Prepared { client_id, pool_id, sub, found, forms })
+    checked.await.map_err(of_client)
+}
+
+/// What the pool's trigger says about a registration. Without one, the user proves an address first.
+async fn admission(
+    app: &App,
+    caller: &Caller,
+    pool: &PoolView,
+    client: &ClientView,
+    request: &SignUpRequest,
+    registration: &Registration,
+) -> Result<pre_sign_up::Answer, Error> {
+    let subject = Subject { pool, user_name: &registration.username, client_id: Some(&client.state.client_id) };
+    let question = PreSignUp::new(
+        pre_sign_up::SIGN_UP,
+        registration.attributes.clone(),
+        trigger::validation_data(&request.validation_data),
+        trigger::metadata(&request.client_metadata),
+    );
+    Ok(triggers::ask(app, caller, subject, &question).await?.unwrap_or_default())
 }
 
 /// Registers an unconfirmed user, and sends them a code.
@@ -102,16 +138,23 @@ async fn register(
     pool: &PoolView,
     client: &ClientView,
     registration: Registration,
-    Prepared { sub, forms, .. }: &Prepared,
+    Prepared { sub, forms, confirmed, verified, .. }: &Prepared,
 ) -> Result<SignUpResponse, Failure> {
-    let sub = *sub;
+    let (sub, confirmed) = (*sub, *confirmed);
+    let aliases = rules::taken_aliases(&pool.name_rules, &registration.attributes, verified);
+    let owners = alias_owners(app, &pool.id, aliases).await?;
     let (key, wrapped) = pool.keys.generate_user_key(sub.to_string(), &app.random);
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &registration.username };
     let password = forms.as_ref().map(|forms| forms.seal(app, owner)).transpose()?;
     let at = app.clock.now();
-    let session = session::begin(app, pool, &client.state, (sub, Stage::SignedUp), at)?;
-    let code = app.random.code();
-    let command = SignUp { registration, password, client_id: client.state.client_id.to_string(), code: code.clone() };
+    // Nobody has proved anything yet, so the session of a user who is confirmed at once would prove nothing.
+    let session = match confirmed {
+        true => None,
+        false => session::begin(app, pool, &client.state, (sub, Stage::SignedUp), at)?,
+    };
+    let (code, client_id) = (app.random.code(), client.state.client_id.to_string());
+    let command =
+        SignUp { registration, password, client_id, code: code.clone(), confirmed, verified: verified.clone() };
     let decision = rules::sign_up(&pool.state, command);
     let purpose = CodePurpose::SignUp;
     let whence = Whence::of_stranger(&pool.keys, caller).with_secret(client.state.client_secret.is_some());
@@ -130,19 +173,22 @@ async fn register(
         sent.extend(codes::spent(limits.collect()));
     }
     let origin = caller.origin(ActorKind::AppClient, client.state.client_id.to_string(), None);
-    let commit = Commit::about(pool, &origin, at)
+    let mut commit = Commit::about(pool, &origin, at)
         .decided_from(pool, Some(client))
         .operational([OperationalRow::Key(wrapped), OperationalRow::NetworkFamiliar { sub, network: whence.network }])
         .operational(sent);
+    for (owner, taken) in &owners {
+        commit = commit.other_user(owner, release_aliases(&owner.state, &pool.name_rules, taken)?);
+    }
     let settlement = commit.decided(&NewUser { sub, key: &key }, decision);
-    app.store.settle(settlement.map(|signed_up| response(sub, signed_up.code_delivery, session))).await
+    app.store.settle(settlement.map(|signed_up| response(sub, signed_up, session))).await
 }
 
-fn response(sub: Sub, delivery: Option<(Medium, String)>, session: Option<String>) -> SignUpResponse {
+fn response(sub: Sub, signed_up: SignedUp, session: Option<String>) -> SignUpResponse {
     SignUpResponse {
-        user_confirmed: Some(false),
+        user_confirmed: Some(signed_up.confirmed),
         user_sub: Some(sub.to_string()),
-        code_delivery_details: delivery.map(|(medium, address)| shapes::code_delivery(medium, &address)),
+        code_delivery_details: signed_up.code_delivery.map(|(medium, address)| shapes::code_delivery(medium, &address)),
         session,
     }
 }

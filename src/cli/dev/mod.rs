@@ -36,11 +36,11 @@ use crate::kafka::topics;
 use crate::limits::Allowances;
 use crate::secret_file;
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
-use crate::store::feed::Log;
 use crate::store::keys::MasterKeys;
 use crate::store::service_accounts::{Role, ServiceAccount};
 use crate::store::system::Migrated;
 use crate::store::{self, Store};
+use crate::triggers::{IN_FLIGHT, Triggers};
 
 const CONNECTIONS: u32 = 20;
 
@@ -183,8 +183,9 @@ async fn serve(
         own_broker: broker.is_some(),
     };
     let written = file.write(&arguments.data_dir)?;
-    let app = app(arguments, store.clone(), &file.http_addr);
     kafka.check()?;
+    let triggers = Triggers::new(kafka.clone(), IN_FLIGHT);
+    let app = app(arguments, store.clone(), &file.http_addr, triggers);
     let relay = Relay::new(store, kafka, random.uuid().to_string());
     if broker.is_some() {
         // The broker in the process starts empty, so it is filled from the start of the logs.
@@ -240,7 +241,7 @@ fn kafka(
     Ok((broker, KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers) }))
 }
 
-fn app(arguments: &DevArguments, store: Store, http_addr: &str) -> Arc<App> {
+fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Triggers) -> Arc<App> {
     let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{http_addr}"));
     let identity = Identity {
         public_url: public_url.trim_end_matches('/').to_owned(),
@@ -253,7 +254,7 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str) -> Arc<App> {
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    App::with_settings(store, identity, Hasher::new(Cost::default(), slots), settings)
+    App::with_settings(store, identity, Hasher::new(Cost::default(), slots), settings, triggers)
 }
 
 /// Prints the line that says that the server is ready; scripts wait for it.
@@ -273,8 +274,8 @@ fn tell_ready(file: &EnvironmentFile, written: &Path) -> anyhow::Result<()> {
 /// A broker in this process.
 fn embedded_broker(prefix: &str) -> anyhow::Result<EmbeddedBroker> {
     let config = KafkaConfig { prefix: prefix.to_owned(), ..KafkaConfig::new("") };
-    let names: Vec<_> = Log::ALL.into_iter().map(|log| topics::topic(&config, log)).collect();
-    let broker = EmbeddedBroker::start(&names).context("the Kafka broker for development can't be started")?;
+    let topics = topics::all(&config);
+    let broker = EmbeddedBroker::start(&topics).context("the Kafka broker for development can't be started")?;
     Ok(broker)
 }
 

@@ -10,14 +10,14 @@ use crate::domain::invitation_message::invitation_message;
 use crate::domain::message::{Medium, Message};
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Texts;
 use crate::domain::user::sign_up::{name_of, refuse_lookalike_alias};
+use crate::domain::user::taken_alias::{TakenAlias, address_exists};
 use crate::domain::user::{Password, User};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{
-    UserAliasReleased, UserAttributesSet, UserCreatedByAdministrator, UserInvitationSent, UserPersonal,
-};
+use crate::proto::events::{UserAttributesSet, UserCreatedByAdministrator, UserInvitationSent, UserPersonal};
 use crate::proto::v1;
 
 /// A user to be created, with a valid name and valid attributes. Required attributes may be missing: the user provides
@@ -55,6 +55,15 @@ pub fn invitee(pool: &UserPool, sub: Sub, request: &v1::AdminCreateUserRequest) 
     Ok(Invitee { username, attributes, verified, unverified })
 }
 
+/// The attributes as the pre sign-up trigger receives them: with the flags that the administrator has set.
+pub fn trigger_attributes(invitee: &Invitee) -> Texts {
+    let flags = |names: &BTreeSet<String>, flag: &str| -> Texts {
+        names.iter().map(|name| (format!("{name}_verified"), flag.to_owned())).collect()
+    };
+    let flags = flags(&invitee.verified, "true").into_iter().chain(flags(&invitee.unverified, "false"));
+    invitee.attributes.clone().into_iter().chain(flags).collect()
+}
+
 /// Every name that a request could claim, in the form that is compared. [`conflicts`] decides which of them it does
 /// claim.
 pub fn possible_names(rules: &NameRules, request: &v1::AdminCreateUserRequest) -> Vec<String> {
@@ -63,21 +72,6 @@ pub fn possible_names(rules: &NameRules, request: &v1::AdminCreateUserRequest) -
     let aliases = request.user_attributes.iter().filter(|it| stands_for_name(it.name())).map(v1::AttributeType::value);
     let names = std::iter::once(request.username()).chain(aliases);
     names.filter(|name| !name.is_empty()).map(|name| rules.normalise(name)).collect()
-}
-
-/// An alias that the new user takes from another user.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TakenAlias {
-    /// The attribute that holds the alias.
-    pub attribute: &'static str,
-    /// The alias, in the form that is compared.
-    pub name: String,
-}
-
-impl std::fmt::Debug for TakenAlias {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TakenAlias({})", self.attribute)
-    }
 }
 
 /// Compares the names of the new user with those that are taken. Returns the aliases to be taken from other users, if
@@ -113,26 +107,8 @@ fn claimed_aliases(rules: &NameRules, invitee: &Invitee) -> Vec<(&'static str, S
     user.map(|user| user.aliases(rules)).unwrap_or_default()
 }
 
-/// The events of a user who loses these aliases. Refused if the user holds such a name in another way.
-pub fn release_aliases(owner: &User, rules: &NameRules, taken: &[TakenAlias]) -> Result<Vec<Event>, Error> {
-    let names = owner.names(rules);
-    let mut released = Vec::new();
-    for TakenAlias { attribute, name } in taken {
-        if owner.has_by_proof(rules, attribute, name) {
-            released.push(Event::AliasReleased(UserAliasReleased { attribute: (*attribute).to_owned() }));
-        } else if names.contains(name) {
-            return Err(address_exists(attribute));
-        }
-    }
-    Ok(released)
-}
-
 fn exists(message: String) -> Error {
     Error::new(Exception::UsernameExistsException, message)
-}
-
-fn address_exists(attribute: &str) -> Error {
-    exists(format!("An account with the given {attribute} already exists."))
 }
 
 /// The media by which an invitation is sent.
@@ -258,6 +234,8 @@ mod tests {
     use super::*;
     use crate::domain::testing::{JANE, confirmed, password, pool, refusal, refused, signed_up, texts, user, written};
     use crate::domain::user::UserStatus;
+    use crate::domain::user::taken_alias::release_aliases;
+    use crate::proto::events::UserAliasReleased;
 
     fn request(username: &str, attributes: &[(&str, &str)]) -> v1::AdminCreateUserRequest {
         v1::AdminCreateUserRequest {

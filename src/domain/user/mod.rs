@@ -37,6 +37,7 @@ pub mod search;
 pub mod second_factors;
 pub mod set_mfa_preference;
 pub mod sign_up;
+pub mod taken_alias;
 pub mod update_user_attributes;
 pub mod verify_software_token;
 pub mod verify_user_attribute;
@@ -52,6 +53,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{GroupId, StreamId, Sub};
 use crate::domain::personal::{Personal, Sealed};
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Texts;
 use crate::domain::user::identities::LinkedIdentity;
 use crate::domain::user::passkeys::Passkey;
 use crate::domain::user::second_factors::{MfaPreference, SoftwareToken};
@@ -235,6 +237,12 @@ impl User {
         let mut unproved = self.clone();
         unproved.verified.remove(attribute);
         self.names(rules).contains(name) && !unproved.names(rules).contains(name)
+    }
+
+    /// The attributes as triggers receive them: those that the API shows, and the status.
+    pub fn trigger_attributes(&self) -> Texts {
+        let status = ("cognito:user_status".to_owned(), self.status.name().to_owned());
+        self.shown_attributes().into_iter().chain([status]).collect()
     }
 
     /// The attributes that serve as names, each with its value in the form that is compared.

@@ -9,11 +9,12 @@ use crate::domain::ids::Sub;
 use crate::domain::message::{Medium, Message};
 use crate::domain::password_policy;
 use crate::domain::sign_up_message::sign_up_message;
+use crate::domain::user::taken_alias::TakenAlias;
 use crate::domain::user::{Password, codes};
 use crate::domain::user_pool::{NameRules, UserPool};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
-use crate::proto::events::{CodePurpose, UserPersonal, UserSignedUp};
+use crate::proto::events::{CodePurpose, ConfirmedBy, UserAttributesSet, UserConfirmed, UserPersonal, UserSignedUp};
 use crate::proto::v1;
 
 /// A registration with a valid name and attributes, and with a valid password or a way to sign in without one.
@@ -141,19 +142,37 @@ pub struct SignUp {
     pub client_id: String,
     /// The code, in case one is sent.
     pub code: String,
+    /// Whether the pool's trigger confirms the user at once. Then no code is sent.
+    pub confirmed: bool,
+    /// The names of the attributes that count as verified because the pool's trigger says so.
+    pub verified: Vec<String>,
+}
+
+/// The aliases that a new user takes at once, if others have them: the addresses that count as verified.
+pub fn taken_aliases(rules: &NameRules, attributes: &Attributes, verified: &[String]) -> Vec<TakenAlias> {
+    let is_taken = |attribute: &&'static str| {
+        rules.alias_attributes.contains(*attribute) && verified.iter().any(|name| name == attribute)
+    };
+    let alias = |attribute: &'static str| {
+        attributes.get(attribute).map(|address| TakenAlias { attribute, name: rules.normalise(address) })
+    };
+    ["email", "phone_number"].into_iter().filter(is_taken).filter_map(alias).collect()
 }
 
 /// The answer to a registration.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SignedUp {
+    /// Whether the user is confirmed.
+    pub confirmed: bool,
     /// The medium and the address of the code, if one is sent.
     pub code_delivery: Option<(Medium, String)>,
 }
 
-/// Decides a registration: creates the user, and sends a code if the pool verifies an address.
+/// Decides a registration: creates the user, and sends a code if the pool verifies an address and nothing else confirms
+/// the user.
 pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, SignedUp> {
     let Registration { username, attributes } = command.registration;
-    let medium = code_medium(pool, &attributes);
+    let medium = code_medium(pool, &attributes).filter(|_| !command.confirmed);
     let delivery =
         medium.and_then(|medium| attributes.get(medium.attribute()).map(|address| (medium, address.clone())));
     let message: Option<Message> = delivery
@@ -167,9 +186,22 @@ pub fn sign_up(pool: &UserPool, command: SignUp) -> Decision<Event, Activity, Si
         password_hash: hash,
         srp_verifier: verifier,
     };
-    Decision::events(vec![Event::SignedUp(signed_up)], SignedUp { code_delivery: delivery })
+    let vouched = vouched(command.confirmed, command.verified);
+    let events = [Event::SignedUp(signed_up)].into_iter().chain(vouched).collect();
+    Decision::events(events, SignedUp { confirmed: command.confirmed, code_delivery: delivery })
         .with_activity(activity)
         .with_messages(message)
+}
+
+/// What the pool's trigger vouches for.
+fn vouched(confirmed: bool, verified: Vec<String>) -> Option<Event> {
+    if confirmed {
+        let by = ConfirmedBy::Trigger.into();
+        return Some(Event::Confirmed(UserConfirmed { by, verified_attributes: verified }));
+    }
+    let personal = Some(UserPersonal::default());
+    let set = UserAttributesSet { personal, verified, ..UserAttributesSet::default() };
+    (!set.verified.is_empty()).then_some(Event::AttributesSet(set))
 }
 
 #[cfg(test)]
@@ -334,15 +366,56 @@ mod tests {
         assert!(register(&by_address(&["phone_number"]), &request("jane@example.com", &[])).is_err());
     }
 
-    fn sign_up_in(pool: &UserPool, attributes: &[(&str, &str)]) -> Decision<Event, Activity, SignedUp> {
+    fn command(attributes: &[(&str, &str)]) -> SignUp {
         let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let command = SignUp {
+        SignUp {
             registration: Registration { username: "jane".to_owned(), attributes },
             password: Some(Password { hash: Sealed(b"hash".to_vec()), srp_verifier: Sealed(b"verifier".to_vec()) }),
             client_id: "client".to_owned(),
             code: "123456".to_owned(),
-        };
-        sign_up(pool, command)
+            confirmed: false,
+            verified: Vec::new(),
+        }
+    }
+
+    fn sign_up_in(pool: &UserPool, attributes: &[(&str, &str)]) -> Decision<Event, Activity, SignedUp> {
+        sign_up(pool, command(attributes))
+    }
+
+    #[test]
+    fn a_trigger_can_confirm_a_user_who_is_then_sent_no_code() {
+        let pool =
+            pool(v1::CreateUserPoolRequest { auto_verified_attributes: texts(&["email"]), ..Default::default() });
+        let verified = texts(&["email"]);
+        let confirmed = SignUp { confirmed: true, verified, ..command(&[("email", "jane@example.com")]) };
+        let decision = sign_up(&pool, confirmed);
+        assert!(decision.messages.is_empty() && decision.activity.is_empty());
+        let jane = crate::domain::testing::user(&decision.events);
+        assert_eq!(jane.status, crate::domain::user::UserStatus::Confirmed);
+        assert!(jane.verified.contains("email"));
+        assert_eq!(decision.answer.unwrap(), SignedUp { confirmed: true, code_delivery: None });
+    }
+
+    #[test]
+    fn a_trigger_can_vouch_for_an_address_of_a_user_who_still_needs_the_code() {
+        let pool =
+            pool(v1::CreateUserPoolRequest { auto_verified_attributes: texts(&["email"]), ..Default::default() });
+        let vouched = SignUp { verified: texts(&["email"]), ..command(&[("email", "jane@example.com")]) };
+        let decision = sign_up(&pool, vouched);
+        let jane = crate::domain::testing::user(&decision.events);
+        assert_eq!(jane.status, crate::domain::user::UserStatus::Unconfirmed);
+        assert!(jane.verified.contains("email"));
+        assert_eq!(decision.messages.len(), 1);
+    }
+
+    #[test]
+    fn a_verified_address_that_is_an_alias_is_taken_from_others() {
+        let rules = NameRules { alias_attributes: ["email".to_owned()].into(), ..NameRules::default() };
+        let attributes = [("email".to_owned(), "Jane@Example.com".to_owned())].into();
+        let taken = |verified: &[&str]| taken_aliases(&rules, &attributes, &texts(verified));
+        assert_eq!(taken(&[]), []);
+        let alias = TakenAlias { attribute: "email", name: rules.normalise("Jane@Example.com") };
+        assert_eq!(taken(&["email", "phone_number"]), [alias]);
     }
 
     #[test]
@@ -350,20 +423,14 @@ mod tests {
         let pool = pool(v1::CreateUserPoolRequest::default());
         let decision = sign_up_in(&pool, &[("email", "jane@example.com")]);
         assert_eq!(decision.events, [crate::domain::testing::signed_up("jane", &[("email", "jane@example.com")])]);
-        assert_eq!(decision.answer.unwrap(), SignedUp { code_delivery: None });
+        assert_eq!(decision.answer.unwrap(), SignedUp { confirmed: false, code_delivery: None });
         assert!(decision.activity.is_empty() && decision.messages.is_empty(), "the pool verifies nothing");
     }
 
     #[test]
     fn a_user_without_a_password_has_none() {
         let pool = pool(v1::CreateUserPoolRequest::default());
-        let command = SignUp {
-            registration: Registration { username: "jane".to_owned(), attributes: Attributes::new() },
-            password: None,
-            client_id: "client".to_owned(),
-            code: "123456".to_owned(),
-        };
-        let decision = sign_up(&pool, command);
+        let decision = sign_up(&pool, SignUp { password: None, ..command(&[]) });
         assert_eq!(crate::domain::testing::user(&decision.events).password, None);
     }
 

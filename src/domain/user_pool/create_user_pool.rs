@@ -304,10 +304,10 @@ mod tests {
         let none = v1::CreateUserPoolRequest::default;
         let requests = [
             (
-                "LambdaConfig",
+                "LambdaConfig.InboundFederation",
                 v1::CreateUserPoolRequest {
                     lambda_config: Some(v1::LambdaConfigType {
-                        pre_sign_up: Some("arn:aws:lambda:us-east-1:123456789012:function:f".to_owned()),
+                        inbound_federation: Some(v1::InboundFederationLambdaType::default()),
                         ..Default::default()
                     }),
                     ..none()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::error::{Error, Exception};
 use crate::domain::message::{CODE_PLACE, NamedAddress, USERNAME_PLACE};
+use crate::domain::trigger::Trigger;
 use crate::proto::events::UserPoolSettings;
 use crate::proto::v1;
 
@@ -250,10 +251,21 @@ fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
     }
 }
 
+/// The triggers that the server asks or tells.
+const BUILT_TRIGGERS: &[Trigger] = &[Trigger::PreSignUp];
+
 /// Refuses values that would change who can sign in, or what users are sent, until the server supports them.
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
+    let unbuilt = |trigger: &Trigger| {
+        !BUILT_TRIGGERS.contains(trigger)
+            && settings.lambda_config.as_ref().is_some_and(|config| trigger.function(config).is_some())
+    };
+    if let Some(trigger) = Trigger::ALL.iter().find(|trigger| unbuilt(trigger)) {
+        return refuse_given(&[(true, &format!("LambdaConfig.{}", trigger.name()))]);
+    }
+    let inbound = settings.lambda_config.as_ref().is_some_and(|config| config.inbound_federation.is_some());
     let refused = [
-        (settings.lambda_config.as_ref().is_some_and(|it| *it != v1::LambdaConfigType::default()), "LambdaConfig"),
+        (inbound, "LambdaConfig.InboundFederation"),
         (
             settings.user_pool_add_ons.as_ref().is_some_and(|it| it.advanced_security_mode() == "ENFORCED"),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

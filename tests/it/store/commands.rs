@@ -12,6 +12,7 @@ use userpool::limits::Allowances;
 use userpool::proto::v1;
 use userpool::store::Store;
 use userpool::store::outbox::Turn;
+use userpool::triggers::Triggers;
 
 use crate::support::mfa::Authenticator;
 use crate::support::pool::text_attribute;
@@ -36,7 +37,7 @@ pub fn app_of_cost(store: Store, cost: Cost, settings: Settings) -> Arc<App> {
         account_id: "123456789012".to_owned(),
         region: "us-east-1".to_owned(),
     };
-    App::with_settings(store, identity, Hasher::new(cost, 4), settings)
+    App::with_settings(store, identity, Hasher::new(cost, 4), settings, Triggers::default())
 }
 
 pub fn caller(operation: &'static str) -> Caller {
@@ -50,6 +51,7 @@ pub fn caller(operation: &'static str) -> Caller {
         operation,
         idempotency_key: None,
         command: None,
+        asked: Default::default(),
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) async fn ask<Req: Request>(app: &Arc<App>, request: Req) -> Result<Re
         operation: operation.info().name,
         idempotency_key: None,
         command: None,
+        asked: Default::default(),
     };
     let context = Context { operation, app: app.clone(), caller };
     let answer = pipeline::call(context, Bytes::from(request.encode_to_vec())).await?;

@@ -129,5 +129,6 @@ fn caller(app: &App, account: ServiceAccount) -> Caller {
         operation: "Seed",
         idempotency_key: None,
         command: None,
+        asked: Default::default(),
     }
 }
