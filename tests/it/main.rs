@@ -70,6 +70,8 @@ mod srp;
 mod store;
 mod support;
 mod tokens;
+mod trigger_pre_sign_up;
+mod triggers;
 mod upgrade;
 mod upgrade_clients;
 mod user;

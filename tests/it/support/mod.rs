@@ -30,6 +30,7 @@ pub mod srp;
 pub mod srp_client;
 pub mod stream;
 pub mod tables;
+pub mod triggers;
 pub mod wire;
 
 use std::fs;
