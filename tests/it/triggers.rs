@@ -145,7 +145,7 @@ async fn a_function_that_is_silent_slows_no_other() {
     let names: Vec<_> = (0..crowd).map(|_| unique("jane")).collect();
     let waiting = join_all(names.iter().map(|name| silent.sign_up(name, &[])));
     let quickly = async {
-        while responder.asked().len() < 2 * IN_FLIGHT {
+        while responder.asked().len() < IN_FLIGHT {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let started = Instant::now();
@@ -156,9 +156,10 @@ async fn a_function_that_is_silent_slows_no_other() {
     assert!(took < Duration::from_secs(4), "{took:?}");
     let crowded = "PreSignUp invocation failed due to error TooManyRequestsException.";
     let refused: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err()).collect();
-    let count = refused.iter().filter(|refusal| refusal.message == crowded).count();
-    assert_eq!(count, crowd - 2 * IN_FLIGHT);
-    assert!(refused.iter().all(|refusal| refusal.message == crowded || refusal.message == SILENCE.1));
+    let (at_once, in_the_end): (Vec<_>, Vec<_>) = refused.iter().partition(|refusal| refusal.message == crowded);
+    // How many go to which process depends on other scenarios.
+    assert!(at_once.len() >= crowd - 2 * IN_FLIGHT, "{}", at_once.len());
+    assert!(in_the_end.iter().all(|refusal| refusal.message == SILENCE.1), "{in_the_end:?}");
     silent.verify().await;
     quick.verify().await;
 }

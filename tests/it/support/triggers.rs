@@ -16,6 +16,7 @@ use userpool::kafka::topics::{PARTITIONS, trigger_topic};
 use userpool::proto::v1::LambdaConfigType;
 
 use super::environment::environment;
+use super::poll_until;
 
 /// The function that scenarios name for a trigger.
 pub fn function(trigger: Trigger) -> String {
@@ -141,8 +142,14 @@ fn reader(brokers: &str) -> BaseConsumer {
     let mut partitions = TopicPartitionList::new();
     for topic in Trigger::ALL.map(|trigger| trigger_topic(&config, trigger)) {
         for partition in 0..PARTITIONS {
-            let (_, end) =
-                consumer.fetch_watermarks(&topic, partition, Duration::from_secs(30)).expect("the topic is there");
+            // A partition that was just created may have no leader yet.
+            let mut end = None;
+            let known = poll_until(Duration::from_secs(30), || {
+                end = consumer.fetch_watermarks(&topic, partition, Duration::from_secs(5)).ok();
+                end.is_some()
+            });
+            assert!(known, "partition {partition} of {topic} is there");
+            let end = end.map_or(0, |(_, end)| end);
             partitions.add_partition_offset(&topic, partition, Offset::Offset(end)).expect("an offset");
         }
     }
