@@ -113,15 +113,23 @@ static RESPONDERS: LazyLock<Mutex<HashMap<String, Responder>>> = LazyLock::new(M
 /// Answers from now on for the triggers of a pool. Without a call of this, nobody answers for it.
 pub async fn respond(pool_id: &str, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Responder {
     tokio::task::spawn_blocking(|| LazyLock::force(&READER)).await.expect("a reader of the triggers' topics");
+    answer_for(pool_id, handler)
+}
+
+/// The same where a reader is listening already, or will be.
+pub fn answer_for(pool_id: &str, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Responder {
     let responder = Responder { handler: Arc::new(handler), asked: Arc::default() };
     RESPONDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(pool_id.to_owned(), responder.clone());
     responder
 }
 
-/// The one reader. It knows where each partition ends before anybody is asked.
-static READER: LazyLock<()> = LazyLock::new(|| {
-    let consumer = reader(&environment().kafka.bootstrap);
-    let replies = Replies::new(&environment().kafka.bootstrap);
+/// The reader of the scenarios.
+static READER: LazyLock<()> = LazyLock::new(|| listen(&KafkaConfig::new(&environment().kafka.bootstrap)));
+
+/// Reads the topics of these brokers from now on. It knows where each partition ends before anybody is asked.
+pub fn listen(config: &KafkaConfig) {
+    let consumer = reader(config);
+    let replies = Replies::new(&config.brokers);
     std::thread::spawn(move || {
         loop {
             if let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) {
@@ -129,18 +137,17 @@ static READER: LazyLock<()> = LazyLock::new(|| {
             }
         }
     });
-});
+}
 
-fn reader(brokers: &str) -> BaseConsumer {
+fn reader(config: &KafkaConfig) -> BaseConsumer {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
+        .set("bootstrap.servers", &config.brokers)
         .set("group.id", "responders")
         .set("enable.auto.commit", "false")
         .create()
         .expect("a consumer");
-    let config = KafkaConfig::new(brokers);
     let mut partitions = TopicPartitionList::new();
-    for topic in Trigger::ALL.map(|trigger| trigger_topic(&config, trigger)) {
+    for topic in Trigger::ALL.map(|trigger| trigger_topic(config, trigger)) {
         for partition in 0..PARTITIONS {
             // A partition that was just created may have no leader yet.
             let mut end = None;
