@@ -4,11 +4,12 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::assert_refused;
 use crate::support::mfa::{all_factors, give_code, set_up_app};
 use crate::support::passkeys::{
-    Authenticator, ORIGIN, PARTY, answer, begin, begin_request, challenge_of, choosing_client, configuration,
-    configure, options_of, person_with_passkey, pool_with_passkeys, signed,
+    Authenticator, ORIGIN, PARTY, answer, begin, challenge_of, configuration, configure, options_of,
+    person_with_passkey, pool_with_passkeys, signed,
 };
 use crate::support::pool::{PASSWORD, Pool, parameters, unique};
 use crate::support::requests::same_fields;

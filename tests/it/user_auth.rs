@@ -4,8 +4,9 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, texts, unique};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::Client;
 
@@ -14,27 +15,8 @@ const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or pa
 const NO_SESSION: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user.");
 const USED: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user, session can only be used once.");
 
-fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
-
 async fn choosing_pool(existence: &str) -> Pool {
     Pool::create_with(email_pool(), choosing_client(existence)).await
-}
-
-fn begin_request(pool: &Pool, name: &str, more: &[(&str, &str)]) -> InitiateAuthRequest {
-    let mut auth_parameters = parameters(more);
-    auth_parameters.insert("USERNAME".into(), name.into());
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters,
-        ..Default::default()
-    }
 }
 
 async fn begin(pool: &Pool, name: &str, more: &[(&str, &str)]) -> Result<InitiateAuthResponse, Refusal> {

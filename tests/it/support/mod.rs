@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod balancer;
+pub mod choice;
 pub mod client;
 pub mod dev;
 pub mod devices;
