@@ -2,10 +2,12 @@
 
 use futures::future::join_all;
 use serde_json::json;
+use userpool::environment::Random;
 use userpool::proto::v1::*;
 
 use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
+use crate::support::passkeys::Authenticator;
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::Client;
@@ -160,6 +162,46 @@ async fn an_unknown_user_is_asked_alike_where_users_are_hidden() {
     let legacy = pool.add_client(choosing_client("LEGACY")).await.client_id;
     let request = InitiateAuthRequest { client_id: legacy, ..begin_request(&pool, &nobody, &[]) };
     assert_refused(pool.api.call(request).await, "UserNotFoundException", "User does not exist.");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_session_answers_no_other_challenge_whether_or_not_there_is_a_user() {
+    let pool = choosing_pool("ENABLED").await;
+    let refused = async |request: RespondToAuthChallengeRequest| {
+        let user_pool_id = Some(pool.id.clone());
+        let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(by_server).await, NO_SESSION.0, NO_SESSION.1);
+        assert_refused(pool.api.call(request).await, NO_SESSION.0, NO_SESSION.1);
+    };
+    let key = format!("us-east-1_{}", Random::default().uuid());
+    let client = Client::quick();
+    let signed =
+        Authenticator::new().assertion("example.com", "https://example.com", b"no challenge", None).to_string();
+    for name in [pool.person("known").await.username, unique("nobody")] {
+        let session = asked_to_choose(&pool, &name).await;
+        for (challenge, more) in [
+            ("PASSWORD", &[("PASSWORD", PASSWORD)][..]),
+            ("PASSWORD_SRP", &[("SRP_A", "2")]),
+            ("EMAIL_OTP", &[("EMAIL_OTP_CODE", "123456")]),
+            ("SMS_OTP", &[("SMS_OTP_CODE", "123456")]),
+            ("SMS_MFA", &[("SMS_MFA_CODE", "123456")]),
+            ("SOFTWARE_TOKEN_MFA", &[("SOFTWARE_TOKEN_MFA_CODE", "123456")]),
+            ("SELECT_MFA_TYPE", &[("ANSWER", "SMS_MFA")]),
+            ("MFA_SETUP", &[]),
+            ("NEW_PASSWORD_REQUIRED", &[("NEW_PASSWORD", PASSWORD)]),
+            ("DEVICE_SRP_AUTH", &[("DEVICE_KEY", &key), ("SRP_A", "2")]),
+            ("WEB_AUTHN", &[("CREDENTIAL", &signed)]),
+        ] {
+            refused(answer(&pool, (challenge, &session), &name, more)).await;
+        }
+        let by_srp = [("PREFERRED_CHALLENGE", "PASSWORD_SRP"), ("SRP_A", &client.public())];
+        let begun = begin(&pool, &name, &by_srp).await.unwrap();
+        let mut proof = pool.verifier_request(&client, &begun, PASSWORD);
+        proof.challenge_name = Some("DEVICE_PASSWORD_VERIFIER".into());
+        proof.challenge_responses.insert("DEVICE_KEY".into(), key.clone());
+        refused(proof).await;
+    }
     pool.verify().await;
 }
 
