@@ -30,18 +30,19 @@ async fn facts(pool: &Pool, kind: &str) -> Vec<serde_json::Value> {
 #[tokio::test]
 async fn a_passkey_signs_in_and_its_answer_works_once() {
     let pool = pool_with_passkeys("ENABLED").await;
-    let authenticator = Authenticator::new();
-    let (username, _) = person_with_passkey(&pool, "passkey", &authenticator).await;
-    let challenge = begin(&pool, &username).await.unwrap();
-    let options = options_of(&challenge);
-    assert_eq!((&options["rpId"], &options["userVerification"]), (&json!(PARTY), &json!("preferred")));
-    assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
-    let given = authenticator.assertion(PARTY, ORIGIN, &challenge_of(&options), None);
-    let right = answer(&pool, &username, challenge.session(), &given);
-    let tokens = pool.api.call(right.clone()).await.unwrap().authentication_result.expect("tokens");
-    assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), username);
-    pool.refresh(tokens.refresh_token()).await.unwrap();
-    assert_refused(pool.api.call(right).await, USED.0, USED.1);
+    for authenticator in [Authenticator::new(), Authenticator::rs256()] {
+        let (username, _) = person_with_passkey(&pool, "passkey", &authenticator).await;
+        let challenge = begin(&pool, &username).await.unwrap();
+        let options = options_of(&challenge);
+        assert_eq!((&options["rpId"], &options["userVerification"]), (&json!(PARTY), &json!("preferred")));
+        assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
+        let given = authenticator.assertion(PARTY, ORIGIN, &challenge_of(&options), None);
+        let right = answer(&pool, &username, challenge.session(), &given);
+        let tokens = pool.api.call(right.clone()).await.unwrap().authentication_result.expect("tokens");
+        assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), username);
+        pool.refresh(tokens.refresh_token()).await.unwrap();
+        assert_refused(pool.api.call(right).await, USED.0, USED.1);
+    }
     let facts = facts(&pool, "user.signed_in").await;
     assert!(facts.last().unwrap()["passkey_id"].is_string(), "{facts:?}");
     pool.verify().await;
