@@ -5,10 +5,11 @@ use serde_json::json;
 use userpool::environment::Random;
 use userpool::proto::v1::*;
 
-use crate::support::choice::{begin_request, choosing_client};
+use crate::support::choice::{begin_request, beginning_with, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::passkeys::Authenticator;
-use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, unique};
+use crate::support::mfa::{apps_alone, code_request, give_code, set_up_app};
+use crate::support::passkeys::{Authenticator, configuration, configure, person_with_passkey, signed};
+use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, texts, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::Client;
 
@@ -130,6 +131,37 @@ async fn an_aws_client_and_a_trusted_server_choose_as_well() {
     let chosen = answer(&pool, ("SELECT_CHALLENGE", asked.session()), &name, &chosen);
     let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&chosen) };
     assert!(pool.api.call(by_server).await.unwrap().authentication_result.is_some());
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_alias_is_as_good_as_the_user_name_in_each_step() {
+    let factors = ["PASSWORD", "EMAIL_OTP", "WEB_AUTHN"];
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..beginning_with(&factors) };
+    let pool = Pool::create_with(request, choosing_client("ENABLED")).await;
+    configure(&pool, configuration("preferred", "SINGLE_FACTOR")).await;
+    let authenticator = Authenticator::new();
+    let (name, token) = person_with_passkey(&pool, "alias", &authenticator).await;
+    let alias = format!("{name}@example.com");
+    for (messages, asked, answered) in [(2, &alias, &name), (3, &name, &alias)] {
+        let session = begin(&pool, asked, &[]).await.unwrap().session.unwrap();
+        let chosen = [("ANSWER", "PASSWORD"), ("PASSWORD", PASSWORD)];
+        let by_password = answer(&pool, ("SELECT_CHALLENGE", &session), answered, &chosen);
+        let session = begin(&pool, asked, &[("PREFERRED_CHALLENGE", "EMAIL_OTP")]).await.unwrap().session.unwrap();
+        let code = pool.api.messages_for(&alias, messages).await[0]["code"].as_str().unwrap().to_owned();
+        let by_code = code_request(&pool, answered, ("EMAIL_OTP", &session), &code);
+        let mut by_passkey = signed(&pool, asked, &authenticator).await;
+        by_passkey.challenge_responses.insert("USERNAME".into(), answered.clone());
+        for right in [by_password, by_code, by_passkey] {
+            let tokens = pool.api.call(right).await.unwrap().authentication_result.expect("tokens");
+            assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), name);
+        }
+    }
+    pool.api.call(apps_alone(&pool, "OPTIONAL")).await.unwrap();
+    let app = set_up_app(&pool, &token).await;
+    let challenge = pool.challenge(&alias, PASSWORD).await;
+    assert_eq!(challenge.challenge_parameters["USER_ID_FOR_SRP"], name);
+    give_code(&pool, &alias, ("SOFTWARE_TOKEN_MFA", challenge.session()), &app.code(1)).await.unwrap();
     pool.verify().await;
 }
 
