@@ -12,6 +12,7 @@ pub mod devices;
 pub mod environment;
 pub mod events;
 pub mod http;
+pub mod imported;
 pub mod kafka;
 pub mod mfa;
 pub mod one_time_codes;
