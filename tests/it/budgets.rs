@@ -8,14 +8,15 @@ use userpool::proto::v1::{
     InitiateAuthRequest,
 };
 
+use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::Api;
 use crate::support::environment::{Dev, DevOptions, environment, start_dev};
 use crate::support::mfa::{all_factors, asked, give_code, prefer, set_up_app};
-use crate::support::one_time_codes::{answer, by_email, choosing_client, with_codes};
+use crate::support::one_time_codes::{answer, by_email, with_codes};
 use crate::support::passkeys::{
     Authenticator, ORIGIN, PARTY, begin, challenge_of, completion, pool_with_passkeys_by, signed, start, token_of,
 };
-use crate::support::pool::{PASSWORD, Person, Pool, email_pool, parameters, password_client, unique};
+use crate::support::pool::{PASSWORD, Person, Pool, email_pool, password_client, unique};
 use crate::support::srp::Client;
 
 /// How often each call is made.
@@ -251,13 +252,8 @@ async fn by_srp(process: &Dev, pool: &mut Pool) {
     let counter = Counter::start(process);
     pool.api.call(wrong).await.unwrap_err();
     assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("refusal", 1)]), "a wrong proof");
-    let choice = InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        auth_parameters: parameters(&[("USERNAME", &name)]),
-        ..pool.srp_request(&client, &name)
-    };
     let counter = Counter::start(process);
-    pool.api.call(choice).await.unwrap();
+    pool.api.call(begin_request(pool, &name, &[])).await.unwrap();
     assert_eq!(counter.statements(), BTreeMap::from([("read", 1)]), "SELECT_CHALLENGE");
     pool.client_id = before;
 }
@@ -314,9 +310,7 @@ async fn by_confirmation(process: &Dev, pool: &mut Pool) {
         let counter = Counter::start(process);
         let session = pool.api.call(request).await.unwrap().session;
         confirmations.push(counter.statements());
-        let auth_parameters = parameters(&[("USERNAME", &name)]);
-        let (auth_flow, client_id) = (Some("USER_AUTH".to_owned()), Some(pool.client_id.clone()));
-        let request = InitiateAuthRequest { auth_flow, client_id, auth_parameters, session, ..Default::default() };
+        let request = InitiateAuthRequest { session, ..begin_request(pool, &name, &[]) };
         let counter = Counter::start(process);
         assert!(pool.api.call(request).await.unwrap().authentication_result.is_some());
         assert_eq!(counter.statements(), BTreeMap::from([("read", 1), ("sign-in", 1)]), "a sign-in by its session");

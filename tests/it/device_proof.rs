@@ -6,8 +6,8 @@ use userpool::proto::v1::*;
 
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::devices::{
-    DEVICE_PASSWORD, admin_get, begin, claims, confirmation, forget, new_device, proof, proving_pool, refresh,
-    srp_auth, tracking_pool, up_to_proof, update, with_device,
+    DEVICE_PASSWORD, admin_get, begin, claims, confirmation, forget, new_device, proof, proving_pool,
+    proving_pool_with_aliases, refresh, srp_auth, tracking_pool, up_to_proof, update, with_device,
 };
 use crate::support::mfa::{all_factors, give_code, person_with_phone};
 use crate::support::pool::{PASSWORD, Person, Pool, parameters, password_client, secret_hash};
@@ -126,6 +126,21 @@ async fn an_exchange_without_a_session_needs_a_sign_in_that_waits_for_this_devic
     let right = proof(&pool, &client, &challenge.challenge_parameters, DEVICE_PASSWORD);
     tokens(respond(&pool, right).await.unwrap());
     assert_refused(respond(&pool, asked(&person.username, &key)).await, NO_SESSION.0, NO_SESSION.1);
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn the_owner_of_a_device_may_be_named_by_an_alias() {
+    let pool = proving_pool_with_aliases().await;
+    let (person, _, key) = remembered(&pool, "alias").await;
+    for (asked, answered) in [(&person.email, &person.username), (&person.username, &person.email)] {
+        let session = begin(&pool, asked, &key).await.session;
+        let client = Client::new();
+        let challenge = respond(&pool, srp_auth(&pool, &client, (answered, &key), session)).await.unwrap();
+        let mut right = proof(&pool, &client, &challenge.challenge_parameters, DEVICE_PASSWORD);
+        right.challenge_responses.insert("USERNAME".to_owned(), asked.clone());
+        tokens(respond(&pool, right).await.unwrap());
+    }
     pool.verify().await;
 }
 

@@ -7,10 +7,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tonic::transport::Channel;
 use userpool::api::operation::Operation;
 
 use crate::support::dev::{Address, Dev, data_directory, shared};
 use crate::support::otlp::Receiver;
+use crate::support::passkeys::{Authenticator, ORIGIN, PARTY, challenge_of};
 use crate::support::wire;
 
 const PASSWORD: &str = "Correct-horse-staple-7";
@@ -89,12 +91,18 @@ fn secret_hash(secret: &str, username: &str, client: &str) -> String {
 async fn drive(address: &Address) -> Vec<(&'static str, String)> {
     let channel = wire::channel(address).await;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let pool = json!({ "PoolName": "secrets", "AutoVerifiedAttributes": ["email"] });
+    let policies = json!({ "SignInPolicy": { "AllowedFirstAuthFactors": ["PASSWORD", "WEB_AUTHN"] } });
+    let pool = json!({ "PoolName": "secrets", "AutoVerifiedAttributes": ["email"], "Policies": policies });
     let pool = wire::must(&channel, address, "CreateUserPool", pool).await;
     let client = json!({
         "UserPoolId": pool["UserPool"]["Id"], "ClientName": "secrets", "GenerateSecret": true,
-        "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
+        "ExplicitAuthFlows": ["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
     });
+    let party = json!({
+        "UserPoolId": pool["UserPool"]["Id"], "MfaConfiguration": "OFF",
+        "WebAuthnConfiguration": { "RelyingPartyId": PARTY, "UserVerification": "required" },
+    });
+    wire::must(&channel, address, "SetUserPoolMfaConfig", party).await;
     let client = wire::must(&channel, address, "CreateUserPoolClient", client).await["UserPoolClient"].clone();
     let (client, secret) = (text(&client["ClientId"]), text(&client["ClientSecret"]));
     let hash = secret_hash(&secret, "jane", &client);
@@ -104,7 +112,8 @@ async fn drive(address: &Address) -> Vec<(&'static str, String)> {
         "UserAttributes": [{ "Name": "email", "Value": EMAIL }, { "Name": "name", "Value": NAME }],
         "ClientMetadata": { "note": NAME },
     });
-    let sub = text(&wire::must(&channel, address, "SignUp", sign_up.clone()).await["UserSub"]);
+    let signed_up = wire::must(&channel, address, "SignUp", sign_up.clone()).await;
+    let (sub, session) = (text(&signed_up["UserSub"]), text(&signed_up["Session"]));
     let code = code(address).await;
 
     for (operation, request) in mistakes(&client, &hash, &sign_up, &code) {
@@ -129,6 +138,7 @@ async fn drive(address: &Address) -> Vec<(&'static str, String)> {
     let tokens = wire::must(&channel, address, "InitiateAuth", sign_in.clone()).await["AuthenticationResult"].clone();
     let again = wire::aws(address, Operation::InitiateAuth.info(), sign_in.to_string().as_bytes()).await;
     let again = again.json()["AuthenticationResult"].clone();
+    let by_passkey = by_passkey(&channel, address, &client, &hash, &tokens["AccessToken"]).await;
     let refresh = json!({
         "ClientId": client, "AuthFlow": "REFRESH_TOKEN_AUTH",
         "AuthParameters": { "REFRESH_TOKEN": tokens["RefreshToken"], "SECRET_HASH": secret_hash(&secret, &sub, &client) },
@@ -151,7 +161,9 @@ async fn drive(address: &Address) -> Vec<(&'static str, String)> {
         ("the client's secret", secret),
         ("the secret hash", hash),
         ("the service account's secret", address.secret_access_key.clone()),
+        ("the session of the sign-up", session),
     ];
+    secrets.extend(by_passkey);
     for (which, tokens) in [("first", &tokens), ("second", &again), ("third", &refreshed)] {
         for name in ["AccessToken", "IdToken", "RefreshToken"] {
             let Some(token) = tokens[name].as_str() else {
@@ -164,6 +176,67 @@ async fn drive(address: &Address) -> Vec<(&'static str, String)> {
         }
     }
     secrets
+}
+
+/// Registers a passkey, signs in by it and deletes it, with a failure at each. Returns the values that must not be logged.
+async fn by_passkey(
+    channel: &Channel,
+    address: &Address,
+    client: &str,
+    hash: &str,
+    token: &Value,
+) -> Vec<(&'static str, String)> {
+    let call = async |operation: &str, request: Value| wire::must(channel, address, operation, request).await;
+    let refused = async |operation: Operation, request: &Value| {
+        let (info, body) = (operation.info(), request.to_string());
+        assert_eq!(wire::aws(address, info, body.as_bytes()).await.status, 400, "{}", info.name);
+        let body = wire::message_of(info.request, request);
+        assert!(wire::grpc(channel, address, info, body).await.is_err(), "{}", info.name);
+    };
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let (authenticator, other) = (Authenticator::new(), Authenticator::new());
+    let started = call("StartWebAuthnRegistration", json!({ "AccessToken": token })).await;
+    let options = &started["CredentialCreationOptions"];
+    let made = authenticator.attestation(PARTY, ORIGIN, &challenge_of(options));
+    let elsewhere = authenticator.attestation(PARTY, "https://example.org", &challenge_of(options));
+    let completion = |credential: &Value| json!({ "AccessToken": token, "Credential": credential });
+    refused(Operation::CompleteWebAuthnRegistration, &completion(&elsewhere)).await;
+    call("CompleteWebAuthnRegistration", completion(&made)).await;
+    let listed = call("ListWebAuthnCredentials", json!({ "AccessToken": token })).await;
+    let id = text(&listed["Credentials"][0]["CredentialId"]);
+    assert_eq!(made["id"].as_str(), Some(id.as_str()));
+    call("GetUserAuthFactors", json!({ "AccessToken": token })).await;
+
+    let parameters = json!({ "USERNAME": "jane", "SECRET_HASH": hash, "PREFERRED_CHALLENGE": "WEB_AUTHN" });
+    let begin = json!({ "ClientId": client, "AuthFlow": "USER_AUTH", "AuthParameters": parameters });
+    let begun = call("InitiateAuth", begin).await;
+    let asked = text(&begun["ChallengeParameters"]["CREDENTIAL_REQUEST_OPTIONS"]);
+    let asked = challenge_of(&serde_json::from_str(&asked).expect("JSON"));
+    let answer = |given: &Value| {
+        let responses = json!({ "USERNAME": "jane", "SECRET_HASH": hash, "CREDENTIAL": given.to_string() });
+        json!({
+            "ClientId": client, "ChallengeName": "WEB_AUTHN", "Session": begun["Session"],
+            "ChallengeResponses": responses,
+        })
+    };
+    let wrong = other.assertion(PARTY, ORIGIN, &asked, None);
+    refused(Operation::RespondToAuthChallenge, &answer(&wrong)).await;
+    let right = authenticator.assertion(PARTY, ORIGIN, &asked, None);
+    let tokens = call("RespondToAuthChallenge", answer(&right)).await["AuthenticationResult"].clone();
+    refused(Operation::RespondToAuthChallenge, &answer(&right)).await;
+    let deletion = json!({ "AccessToken": token, "CredentialId": id });
+    call("DeleteWebAuthnCredential", deletion.clone()).await;
+    refused(Operation::DeleteWebAuthnCredential, &deletion).await;
+    vec![
+        ("the challenge of a registration", text(&options["challenge"])),
+        ("a new credential", text(&made["response"]["attestationObject"])),
+        ("a credential's id", id),
+        ("the session of a passkey", text(&begun["Session"])),
+        ("a passkey's signature", text(&right["response"]["signature"])),
+        ("a wrong passkey's signature", text(&wrong["response"]["signature"])),
+        ("a passkey's access token", text(&tokens["AccessToken"])),
+        ("a passkey's refresh token", text(&tokens["RefreshToken"])),
+    ]
 }
 
 /// Refused requests that contain secrets.

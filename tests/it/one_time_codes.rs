@@ -4,9 +4,10 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::assert_refused;
 use crate::support::mfa::{all_factors, set_up_app};
-use crate::support::one_time_codes::{answer, begin_request, by_email, choosing_client, pool_with_codes};
+use crate::support::one_time_codes::{answer, by_email, pool_with_codes};
 use crate::support::pool::{PASSWORD, Person, Pool, other_than, parameters, unique, unique_phone};
 use crate::support::requests::same_fields;
 

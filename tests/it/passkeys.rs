@@ -6,10 +6,11 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use userpool::proto::v1::*;
 
+use crate::support::choice::{beginning_with, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::passkeys::{
-    Authenticator, ORIGIN, PARTY, begin, challenge_of, choosing_client, completion, configuration, configure,
-    person_with_passkey, pool_with_passkeys, pool_without_party, register, signed, start, token_of,
+    Authenticator, ORIGIN, PARTY, begin, challenge_of, completion, configuration, configure, person_with_passkey,
+    pool_with_passkeys, pool_without_party, register, signed, start, token_of,
 };
 use crate::support::pool::{Pool, texts};
 
@@ -254,11 +255,9 @@ async fn a_user_is_told_by_which_factors_they_can_sign_in() {
     let factors = told().await;
     assert_eq!((factors.username(), factors.preferred_mfa_setting.as_deref()), (username.as_str(), None));
     assert_eq!(factors.configured_user_auth_factors, ["PASSWORD", "WEB_AUTHN"]);
-    let sign_in_policy = SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD", "EMAIL_OTP"]) };
-    let policies = UserPoolPolicyType { sign_in_policy: Some(sign_in_policy), ..Default::default() };
     let update = UpdateUserPoolRequest {
         user_pool_id: Some(pool.id.clone()),
-        policies: Some(policies),
+        policies: beginning_with(&["PASSWORD", "EMAIL_OTP"]).policies,
         auto_verified_attributes: texts(&["email"]),
         ..Default::default()
     };

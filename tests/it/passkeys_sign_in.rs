@@ -4,11 +4,12 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, choosing_client};
 use crate::support::client::assert_refused;
 use crate::support::mfa::{all_factors, give_code, set_up_app};
 use crate::support::passkeys::{
-    Authenticator, ORIGIN, PARTY, answer, begin, begin_request, challenge_of, choosing_client, configuration,
-    configure, options_of, person_with_passkey, pool_with_passkeys, signed,
+    Authenticator, ORIGIN, PARTY, answer, begin, challenge_of, configuration, configure, options_of,
+    person_with_passkey, pool_with_passkeys, signed,
 };
 use crate::support::pool::{PASSWORD, Pool, parameters, unique};
 use crate::support::requests::same_fields;
@@ -29,18 +30,19 @@ async fn facts(pool: &Pool, kind: &str) -> Vec<serde_json::Value> {
 #[tokio::test]
 async fn a_passkey_signs_in_and_its_answer_works_once() {
     let pool = pool_with_passkeys("ENABLED").await;
-    let authenticator = Authenticator::new();
-    let (username, _) = person_with_passkey(&pool, "passkey", &authenticator).await;
-    let challenge = begin(&pool, &username).await.unwrap();
-    let options = options_of(&challenge);
-    assert_eq!((&options["rpId"], &options["userVerification"]), (&json!(PARTY), &json!("preferred")));
-    assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
-    let given = authenticator.assertion(PARTY, ORIGIN, &challenge_of(&options), None);
-    let right = answer(&pool, &username, challenge.session(), &given);
-    let tokens = pool.api.call(right.clone()).await.unwrap().authentication_result.expect("tokens");
-    assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), username);
-    pool.refresh(tokens.refresh_token()).await.unwrap();
-    assert_refused(pool.api.call(right).await, USED.0, USED.1);
+    for authenticator in [Authenticator::new(), Authenticator::rs256()] {
+        let (username, _) = person_with_passkey(&pool, "passkey", &authenticator).await;
+        let challenge = begin(&pool, &username).await.unwrap();
+        let options = options_of(&challenge);
+        assert_eq!((&options["rpId"], &options["userVerification"]), (&json!(PARTY), &json!("preferred")));
+        assert_eq!(options["allowCredentials"].as_array().unwrap().len(), 1);
+        let given = authenticator.assertion(PARTY, ORIGIN, &challenge_of(&options), None);
+        let right = answer(&pool, &username, challenge.session(), &given);
+        let tokens = pool.api.call(right.clone()).await.unwrap().authentication_result.expect("tokens");
+        assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), username);
+        pool.refresh(tokens.refresh_token()).await.unwrap();
+        assert_refused(pool.api.call(right).await, USED.0, USED.1);
+    }
     let facts = facts(&pool, "user.signed_in").await;
     assert!(facts.last().unwrap()["passkey_id"].is_string(), "{facts:?}");
     pool.verify().await;

@@ -5,6 +5,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, beginning_with, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
 use crate::support::mfa::{apps_alone, associate};
 use crate::support::pool::{
@@ -20,23 +21,13 @@ const MISMATCH: (&str, &str) = ("CodeMismatchException", "Invalid verification c
 const NEEDS_PASSWORD: (&str, &str) = ("InvalidParameterException", "Missing required parameter Password");
 const CONFIRMED: (&str, &str) = ("NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED");
 
-fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
-
 async fn choosing_pool(existence: &str) -> Pool {
     Pool::create_with(email_pool(), choosing_client(existence)).await
 }
 
 /// A pool whose users can sign in by a code.
 async fn pool_with_codes(factor: &str) -> Pool {
-    let sign_in_policy = Some(SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD", factor]) });
-    let policies = Some(UserPoolPolicyType { sign_in_policy, ..Default::default() });
-    Pool::create_with(CreateUserPoolRequest { policies, ..email_pool() }, choosing_client("ENABLED")).await
+    Pool::create_with(beginning_with(&["PASSWORD", factor]), choosing_client("ENABLED")).await
 }
 
 /// Someone who has signed up and is not confirmed yet.
@@ -70,13 +61,7 @@ async fn confirmed(pool: &Pool, newcomer: &Newcomer) -> String {
 
 /// A sign-in by the session of the confirmation, to be sent as it is or changed.
 fn sign_in_request(pool: &Pool, name: &str, session: &str) -> InitiateAuthRequest {
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".to_owned()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters: parameters(&[("USERNAME", name)]),
-        session: Some(session.to_owned()),
-        ..Default::default()
-    }
+    InitiateAuthRequest { session: Some(session.to_owned()), ..begin_request(pool, name, &[]) }
 }
 
 async fn sign_in(pool: &Pool, name: &str, session: &str) -> Result<InitiateAuthResponse, Refusal> {

@@ -4,8 +4,10 @@ use futures::future::join_all;
 use serde_json::json;
 use userpool::proto::v1::*;
 
+use crate::support::choice::begin_request;
 use crate::support::client::{Refusal, assert_refused};
-use crate::support::mfa::{all_factors, give_code, person_with_phone, prefer, set_up_app};
+use crate::support::imported::without_verifier;
+use crate::support::mfa::{all_factors, answer_request, give_code, person_with_phone, prefer, set_up_app};
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, texts, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::{Client, TIMESTAMP, prime};
@@ -231,6 +233,37 @@ async fn a_burst_of_wrong_proofs_gets_no_more_guesses_than_one_after_the_other()
     assert!((5..=5 + 1 + locks).contains(&heard), "{heard} guesses in {:?}", began.elapsed());
     assert!(answers.iter().all(Result::is_err));
     pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_password_that_came_as_a_hash_has_a_verifier_from_the_next_sign_in_by_it_on() {
+    let lacking =
+        ("NotAuthorizedException", "The user has to sign in by USER_PASSWORD_AUTH once before SRP can be used.");
+    for existence in ["LEGACY", "ENABLED"] {
+        let mut client = srp_client(existence);
+        client.explicit_auth_flows.push("ALLOW_USER_AUTH".to_owned());
+        let pool = Pool::create_with(email_pool(), client).await;
+        let name = pool.person("imported").await.username;
+        without_verifier(&pool, &name).await;
+        if existence == "ENABLED" {
+            // What is missing would show that there is a user.
+            assert_refused(sign_in(&pool, &name, PASSWORD).await, WRONG.0, WRONG.1);
+        } else {
+            let client = Client::new();
+            let request = pool.srp_request(&client, &name);
+            let user_pool_id = Some(pool.id.clone());
+            let by_server = AdminInitiateAuthRequest { user_pool_id, ..same_fields(&request) };
+            assert_refused(pool.api.call(by_server).await, lacking.0, lacking.1);
+            assert_refused(pool.api.call(request).await, lacking.0, lacking.1);
+            let asked = pool.api.call(begin_request(&pool, &name, &[])).await.unwrap();
+            let choice = [("USERNAME", name.as_str()), ("ANSWER", "PASSWORD_SRP"), ("SRP_A", &client.public())];
+            let choice = answer_request(&pool, ("SELECT_CHALLENGE", asked.session()), &choice);
+            refused_everywhere(&pool, choice, lacking).await;
+        }
+        pool.sign_in(&name, PASSWORD).await.unwrap();
+        sign_in(&pool, &name, PASSWORD).await.unwrap();
+        pool.verify().await;
+    }
 }
 
 #[tokio::test]

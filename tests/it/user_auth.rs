@@ -2,9 +2,13 @@
 
 use futures::future::join_all;
 use serde_json::json;
+use userpool::environment::Random;
 use userpool::proto::v1::*;
 
+use crate::support::choice::{begin_request, beginning_with, choosing_client};
 use crate::support::client::{Refusal, assert_refused};
+use crate::support::mfa::{apps_alone, code_request, give_code, set_up_app};
+use crate::support::passkeys::{Authenticator, configuration, configure, person_with_passkey, signed};
 use crate::support::pool::{PASSWORD, Pool, email_pool, parameters, texts, unique};
 use crate::support::requests::same_fields;
 use crate::support::srp::Client;
@@ -14,27 +18,8 @@ const WRONG: (&str, &str) = ("NotAuthorizedException", "Incorrect username or pa
 const NO_SESSION: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user.");
 const USED: (&str, &str) = ("NotAuthorizedException", "Invalid session for the user, session can only be used once.");
 
-fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
-
 async fn choosing_pool(existence: &str) -> Pool {
     Pool::create_with(email_pool(), choosing_client(existence)).await
-}
-
-fn begin_request(pool: &Pool, name: &str, more: &[(&str, &str)]) -> InitiateAuthRequest {
-    let mut auth_parameters = parameters(more);
-    auth_parameters.insert("USERNAME".into(), name.into());
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters,
-        ..Default::default()
-    }
 }
 
 async fn begin(pool: &Pool, name: &str, more: &[(&str, &str)]) -> Result<InitiateAuthResponse, Refusal> {
@@ -150,6 +135,37 @@ async fn an_aws_client_and_a_trusted_server_choose_as_well() {
 }
 
 #[tokio::test]
+async fn an_alias_is_as_good_as_the_user_name_in_each_step() {
+    let factors = ["PASSWORD", "EMAIL_OTP", "WEB_AUTHN"];
+    let request = CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..beginning_with(&factors) };
+    let pool = Pool::create_with(request, choosing_client("ENABLED")).await;
+    configure(&pool, configuration("preferred", "SINGLE_FACTOR")).await;
+    let authenticator = Authenticator::new();
+    let (name, token) = person_with_passkey(&pool, "alias", &authenticator).await;
+    let alias = format!("{name}@example.com");
+    for (messages, asked, answered) in [(2, &alias, &name), (3, &name, &alias)] {
+        let session = begin(&pool, asked, &[]).await.unwrap().session.unwrap();
+        let chosen = [("ANSWER", "PASSWORD"), ("PASSWORD", PASSWORD)];
+        let by_password = answer(&pool, ("SELECT_CHALLENGE", &session), answered, &chosen);
+        let session = begin(&pool, asked, &[("PREFERRED_CHALLENGE", "EMAIL_OTP")]).await.unwrap().session.unwrap();
+        let code = pool.api.messages_for(&alias, messages).await[0]["code"].as_str().unwrap().to_owned();
+        let by_code = code_request(&pool, answered, ("EMAIL_OTP", &session), &code);
+        let mut by_passkey = signed(&pool, asked, &authenticator).await;
+        by_passkey.challenge_responses.insert("USERNAME".into(), answered.clone());
+        for right in [by_password, by_code, by_passkey] {
+            let tokens = pool.api.call(right).await.unwrap().authentication_result.expect("tokens");
+            assert_eq!(pool.get_user(tokens.access_token()).await.unwrap().username(), name);
+        }
+    }
+    pool.api.call(apps_alone(&pool, "OPTIONAL")).await.unwrap();
+    let app = set_up_app(&pool, &token).await;
+    let challenge = pool.challenge(&alias, PASSWORD).await;
+    assert_eq!(challenge.challenge_parameters["USER_ID_FOR_SRP"], name);
+    give_code(&pool, &alias, ("SOFTWARE_TOKEN_MFA", challenge.session()), &app.code(1)).await.unwrap();
+    pool.verify().await;
+}
+
+#[tokio::test]
 async fn a_session_gives_one_guess_whoever_is_first() {
     let pool = choosing_pool("ENABLED").await;
     let name = pool.person("burst").await.username;
@@ -178,6 +194,46 @@ async fn an_unknown_user_is_asked_alike_where_users_are_hidden() {
     let legacy = pool.add_client(choosing_client("LEGACY")).await.client_id;
     let request = InitiateAuthRequest { client_id: legacy, ..begin_request(&pool, &nobody, &[]) };
     assert_refused(pool.api.call(request).await, "UserNotFoundException", "User does not exist.");
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn a_session_answers_no_other_challenge_whether_or_not_there_is_a_user() {
+    let pool = choosing_pool("ENABLED").await;
+    let refused = async |request: RespondToAuthChallengeRequest| {
+        let user_pool_id = Some(pool.id.clone());
+        let by_server = AdminRespondToAuthChallengeRequest { user_pool_id, ..same_fields(&request) };
+        assert_refused(pool.api.call(by_server).await, NO_SESSION.0, NO_SESSION.1);
+        assert_refused(pool.api.call(request).await, NO_SESSION.0, NO_SESSION.1);
+    };
+    let key = format!("us-east-1_{}", Random::default().uuid());
+    let client = Client::quick();
+    let signed =
+        Authenticator::new().assertion("example.com", "https://example.com", b"no challenge", None).to_string();
+    for name in [pool.person("known").await.username, unique("nobody")] {
+        let session = asked_to_choose(&pool, &name).await;
+        for (challenge, more) in [
+            ("PASSWORD", &[("PASSWORD", PASSWORD)][..]),
+            ("PASSWORD_SRP", &[("SRP_A", "2")]),
+            ("EMAIL_OTP", &[("EMAIL_OTP_CODE", "123456")]),
+            ("SMS_OTP", &[("SMS_OTP_CODE", "123456")]),
+            ("SMS_MFA", &[("SMS_MFA_CODE", "123456")]),
+            ("SOFTWARE_TOKEN_MFA", &[("SOFTWARE_TOKEN_MFA_CODE", "123456")]),
+            ("SELECT_MFA_TYPE", &[("ANSWER", "SMS_MFA")]),
+            ("MFA_SETUP", &[]),
+            ("NEW_PASSWORD_REQUIRED", &[("NEW_PASSWORD", PASSWORD)]),
+            ("DEVICE_SRP_AUTH", &[("DEVICE_KEY", &key), ("SRP_A", "2")]),
+            ("WEB_AUTHN", &[("CREDENTIAL", &signed)]),
+        ] {
+            refused(answer(&pool, (challenge, &session), &name, more)).await;
+        }
+        let by_srp = [("PREFERRED_CHALLENGE", "PASSWORD_SRP"), ("SRP_A", &client.public())];
+        let begun = begin(&pool, &name, &by_srp).await.unwrap();
+        let mut proof = pool.verifier_request(&client, &begun, PASSWORD);
+        proof.challenge_name = Some("DEVICE_PASSWORD_VERIFIER".into());
+        proof.challenge_responses.insert("DEVICE_KEY".into(), key.clone());
+        refused(proof).await;
+    }
     pool.verify().await;
 }
 

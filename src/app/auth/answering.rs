@@ -147,10 +147,13 @@ impl<'a> Answering<'a> {
 
     /// Checks that the answer is for this session, and that the session is still valid.
     pub async fn check(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<Fitting<'_>, Error> {
-        let Response { pool_id, client_id, .. } = &self.response;
+        let Response { client_id, .. } = &self.response;
         let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(pool, &client.state, &[self.username], self.response.secret_hash())?;
         let session = self.session.as_ref().ok_or_else(Error::invalid_session)?;
+        if !session.is_for(self.challenge, &client.state.client_id) {
+            return Err(self.unfit(app, session).await?);
+        }
         let user = found.user.clone().ok_or_else(Error::no_such_user)?;
         let given = Answer {
             challenge: self.challenge,
@@ -162,12 +165,17 @@ impl<'a> Answering<'a> {
             at,
         };
         if !session.fits(&given) {
-            let is_used = app.store.is_nonce_spent(pool_id, session.nonce).await?;
-            return Err(if is_used { Error::used_session() } else { Error::invalid_session() });
+            return Err(self.unfit(app, session).await?);
         }
         session.check(&given)?;
         let limited = guess_limit(app, &self.whence, found, &client);
         Ok(Fitting { client, session, user, limited })
+    }
+
+    /// The refusal of an answer that its session does not fit.
+    async fn unfit(&self, app: &App, session: &ChallengeSession) -> Result<Error, StoreError> {
+        let is_used = app.store.is_nonce_spent(&self.response.pool_id, session.nonce).await?;
+        Ok(if is_used { Error::used_session() } else { Error::invalid_session() })
     }
 
     /// Whether the session has proved nothing yet.
@@ -186,7 +194,7 @@ impl<'a> Answering<'a> {
             Some(user) => user.state.names(&pool.name_rules).contains(&name),
             None => clients::nobody(&pool.keys, &name) == session.sub,
         };
-        if session.challenge != self.challenge || session.client_id != client.state.client_id || !is_name {
+        if !session.is_for(self.challenge, &client.state.client_id) || !is_name {
             return Err(Error::invalid_session());
         }
         session.check_time(at)?;

@@ -129,6 +129,11 @@ pub fn stored_verifier(pool: &PoolView, user: &LoadedUser) -> Result<Option<SrpV
     Ok(serde_json::from_slice(&opened).ok())
 }
 
+/// Whether the user has a password that has no SRP verifier yet.
+pub fn lacks_verifier(pool: &PoolView, user: &LoadedUser) -> Result<bool, Error> {
+    Ok(user.state.password.is_some() && stored_verifier(pool, user)?.is_none())
+}
+
 /// The user's hash, opened. A user without a password has none.
 pub fn stored_hash(pool: &PoolView, user: &LoadedUser) -> Result<Option<String>, Error> {
     user.state.password.as_ref().map(|password| open_hash(pool, user, &password.hash)).transpose()

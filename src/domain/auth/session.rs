@@ -184,14 +184,19 @@ impl ChallengeSession {
         Nonce { id: self.nonce, sub: self.sub, expires_at: self.expires_at }
     }
 
+    /// Whether the session is of this challenge and client. It is asked before the user is looked at: a session that has
+    /// proved nothing can be about a name that nobody has, which its refusal must not show.
+    pub fn is_for(&self, challenge: ChallengeName, client: &ClientId) -> bool {
+        self.challenge == challenge && self.client_id == *client
+    }
+
     /// Whether the session belongs to this answer. A session that has replaced the password does not: its proof no
     /// longer holds.
     pub fn fits(&self, answer: &Answer<'_>) -> bool {
         let user = answer.user;
         let is_name = |name: &str| user.names(answer.name_rules).contains(&answer.name_rules.normalise(name));
         let named = answer.username.is_none_or(is_name);
-        self.challenge == answer.challenge
-            && self.client_id == answer.client.client_id
+        self.is_for(answer.challenge, &answer.client.client_id)
             && self.sub == user.sub
             && self.proofs.hold(user, answer.password)
             && named
@@ -300,6 +305,7 @@ mod tests {
         let invalid = Error::invalid_session().message.into_owned();
         let other = Some(PasswordId(Uuid::from_u128(9)));
         let others = [
+            ChallengeSession { challenge: ChallengeName::SelectChallenge, ..session() },
             ChallengeSession { client_id: ClientId::new("other"), ..session() },
             ChallengeSession { sub: Sub(Uuid::from_u128(9)), ..session() },
             ChallengeSession { proofs: Proofs::default().with_password(other), ..session() },

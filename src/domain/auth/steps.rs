@@ -71,14 +71,18 @@ fn after_first_factor(proofs: &Proofs, account: Account<'_>) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use uuid::Uuid;
 
     use super::*;
     use crate::domain::device::Device;
     use crate::domain::device::tests::{PHONE, confirmed as confirmed_device, device, tracking};
     use crate::domain::ids::{DeviceId, PasswordId};
+    use crate::domain::personal::{Personal, Sealed};
     use crate::domain::testing::{JANE, client, confirmed, invited, pool, signed_up, user};
     use crate::domain::user::User;
+    use crate::domain::user::second_factors::SoftwareToken;
     use crate::domain::user_pool::UserPool;
 
     fn password() -> Proofs {
@@ -92,6 +96,37 @@ mod tests {
     fn after_in(pool: &UserPool, proofs: Proofs, user: &User, device: Option<&Device>) -> Result<Next, NothingProved> {
         let client = client(pool, Default::default());
         next(&proofs, Account { pool, client: &client, user, device })
+    }
+
+    fn app() -> Option<SoftwareToken> {
+        Some(SoftwareToken { secret: Sealed(Vec::new()), friendly_device_name: Personal::Erased })
+    }
+
+    #[test]
+    fn the_drawing_names_the_challenges_that_can_follow_and_no_others() {
+        let mut pool = crate::domain::testing::with_software_tokens("ON");
+        pool.settings.sms_mfa_enabled = Some(true);
+        pool.settings.email_mfa_configuration = Some(Default::default());
+        pool.settings.device_configuration = tracking(false, true).settings.device_configuration;
+        let remembered = device(&[confirmed_device(JANE, true)]);
+        // The second step of a device's proof follows from the first one.
+        let mut can_follow = BTreeSet::from([ChallengeName::DevicePasswordVerifier.name()]);
+        let addresses = [("phone_number", "+12025550123"), ("email", "jane@example.com")];
+        for addresses in [&[][..], &addresses[..1], &addresses[1..], &addresses] {
+            let own = user(&[signed_up("jane", addresses), confirmed(&[])]);
+            let with_app = User { software_token: app(), ..own.clone() };
+            for user in [own, with_app, user(&[invited("jane", addresses)])] {
+                for device in [None, Some(&remembered)] {
+                    if let Ok(Next::Challenge(challenge)) = after_in(&pool, password(), &user, device) {
+                        can_follow.insert(challenge.name());
+                    }
+                }
+            }
+        }
+        let drawing = include_str!("steps.rs").lines().take_while(|line| line.starts_with("//!"));
+        let words = drawing.flat_map(|line| line.split(|part: char| !part.is_ascii_uppercase() && part != '_'));
+        let drawn: BTreeSet<_> = words.filter(|word| ChallengeName::of(word).is_ok()).collect();
+        assert_eq!(drawn, can_follow);
     }
 
     #[test]
@@ -117,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_remembered_device_takes_the_place_of_a_second_factor() {
-        use crate::domain::second_factor::SecondFactor::SoftwareToken;
+        use crate::domain::second_factor::SecondFactor;
         let own = user(&[signed_up("jane", &[]), confirmed(&[])]);
         let [remembered, other] = [true, false].map(|remembered| device(&[confirmed_device(JANE, remembered)]));
         let asked = |proves_itself, proofs, device| {
@@ -133,7 +168,10 @@ mod tests {
         assert_eq!(asked(true, password().with_device(PHONE), Some(&other)), factor);
         assert_eq!(asked(false, password().with_device(PHONE), Some(&remembered)), factor);
         // Whoever has given a code is not asked for the device as well.
-        assert_eq!(asked(true, password().with_second_factor(SoftwareToken), Some(&remembered)), Next::Tokens);
+        assert_eq!(
+            asked(true, password().with_second_factor(SecondFactor::SoftwareToken), Some(&remembered)),
+            Next::Tokens
+        );
     }
 
     #[test]
@@ -181,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_second_factor_comes_after_the_last_password() {
-        use crate::domain::second_factor::SecondFactor::{Sms, SoftwareToken};
+        use crate::domain::second_factor::SecondFactor;
         let mut pool = crate::domain::testing::with_software_tokens("ON");
         pool.settings.sms_mfa_enabled = Some(true);
         let client = client(&pool, Default::default());
@@ -190,17 +228,13 @@ mod tests {
         };
         let jane = user(&[signed_up("jane", &[]), confirmed(&[])]);
         assert_eq!(step(&jane, password()), Next::Challenge(ChallengeName::MfaSetup));
-        assert_eq!(step(&jane, password().with_second_factor(SoftwareToken)), Next::Tokens);
+        assert_eq!(step(&jane, password().with_second_factor(SecondFactor::SoftwareToken)), Next::Tokens);
         let with_phone = user(&[signed_up("jane", &[("phone_number", "+12025550123")]), confirmed(&[])]);
         assert_eq!(step(&with_phone, password()), Next::Challenge(ChallengeName::SmsMfa));
-        assert_eq!(step(&with_phone, password().with_second_factor(Sms)), Next::Tokens);
-        let app = crate::domain::user::second_factors::SoftwareToken {
-            secret: crate::domain::personal::Sealed(Vec::new()),
-            friendly_device_name: crate::domain::personal::Personal::Erased,
-        };
-        let both = User { software_token: Some(app), ..with_phone };
+        assert_eq!(step(&with_phone, password().with_second_factor(SecondFactor::Sms)), Next::Tokens);
+        let both = User { software_token: app(), ..with_phone };
         assert_eq!(step(&both, password()), Next::Challenge(ChallengeName::SelectMfaType));
-        let chosen = password().with_chosen_factor(SoftwareToken);
+        let chosen = password().with_chosen_factor(SecondFactor::SoftwareToken);
         assert_eq!(step(&both, chosen), Next::Challenge(ChallengeName::SoftwareTokenMfa));
         let invited = user(&[invited("jane", &[("phone_number", "+12025550123")])]);
         assert_eq!(step(&invited, password()), Next::Challenge(ChallengeName::NewPasswordRequired));

@@ -167,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_rs256_signs_as_well() {
+        let (authenticator, other) = (Authenticator::rs256(), Authenticator::rs256());
+        let credential = registered(&authenticator);
+        let written = serde_json::to_vec(&credential).unwrap();
+        let credential = serde_json::from_slice(&written).unwrap();
+        let party = party("example.com");
+        let signed = |by: &Authenticator| by.assertion("example.com", ORIGIN, CHALLENGE, Some(JANE.0.as_bytes()));
+        let mut given = signed(&authenticator);
+        let proof = judged(&given, &credential, &party);
+        assert_eq!(proof, Ok(Proof { counter: 0, user_verified: true }));
+        given["response"]["signature"] = signed(&other)["response"]["signature"].take();
+        assert_eq!(judged(&given, &credential, &party), Err(Fault::Wrong));
+    }
+
+    #[test]
     fn another_key_challenge_page_party_or_user_is_wrong() {
         let (authenticator, other) = (Authenticator::new(), Authenticator::new());
         let credential = registered(&authenticator);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -15,18 +16,66 @@ const PRESENT: u8 = 0x01;
 const VERIFIED: u8 = 0x04;
 const ATTESTED: u8 = 0x40;
 
+/// A key of one of the kinds that passkeys may have.
+enum Key {
+    Es256(EcdsaKeyPair),
+    Rs256(RsaKeyPair),
+}
+
+impl Key {
+    /// The public key as authenticators write it, in CBOR.
+    fn public(&self) -> Vec<u8> {
+        match self {
+            // {1: 2, 3: -7, -1: 1, -2: x, -3: y}.
+            Self::Es256(key) => {
+                let point = key.public_key().as_ref();
+                let (x, y) = (&point[1..33], &point[33..65]);
+                [&[0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32][..], x, &[0x22, 0x58, 32], y].concat()
+            }
+            // {1: 3, 3: -257, -1: n, -2: e}.
+            Self::Rs256(key) => {
+                let public = key.public_key();
+                let n = public.modulus().big_endian_without_leading_zero();
+                let e = public.exponent().big_endian_without_leading_zero();
+                assert_eq!((n.len(), e.len()), (256, 3));
+                [&[0xa4, 1, 3, 3, 0x39, 1, 0, 0x20, 0x59, 1, 0][..], n, &[0x21, 0x43], e].concat()
+            }
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Es256(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::Rs256(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+                signature
+            }
+        }
+    }
+}
+
 /// One passkey.
 #[derive(Clone)]
 pub struct Authenticator {
-    key: Arc<EcdsaKeyPair>,
+    key: Arc<Key>,
     counter: u32,
     flags: u8,
 }
 
 impl Authenticator {
-    /// A new key, whose signatures are not counted.
+    /// A new key of ES256, whose signatures are not counted.
     pub fn new() -> Self {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        Self::with(Key::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap()))
+    }
+
+    /// The same with a key of RS256.
+    pub fn rs256() -> Self {
+        Self::with(Key::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()))
+    }
+
+    fn with(key: Key) -> Self {
         Self { key: key.into(), counter: 0, flags: PRESENT | VERIFIED }
     }
 
@@ -42,7 +91,7 @@ impl Authenticator {
 
     /// The credential's id.
     pub fn id(&self) -> Vec<u8> {
-        digest(&SHA256, self.key.public_key().as_ref()).as_ref().to_vec()
+        digest(&SHA256, &self.key.public()).as_ref().to_vec()
     }
 
     fn data(&self, party: &str, more: u8) -> Vec<u8> {
@@ -52,15 +101,11 @@ impl Authenticator {
 
     /// What a browser gives for a new credential.
     pub fn attestation(&self, party: &str, origin: &str, challenge: &[u8]) -> Value {
-        let point = self.key.public_key().as_ref();
-        let (x, y) = (&point[1..33], &point[33..65]);
-        // In CBOR: {1: 2, 3: -7, -1: 1, -2: x, -3: y}.
-        let key = [&[0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32][..], x, &[0x22, 0x58, 32], y].concat();
         let (id, aaguid) = (self.id(), [0; 16]);
-        let data = [&self.data(party, ATTESTED)[..], &aaguid, &[0, 32], &id, &key].concat();
+        let data = [&self.data(party, ATTESTED)[..], &aaguid, &[0, 32], &id, &self.key.public()].concat();
         // {"fmt": "none", "attStmt": {}, "authData": data}.
-        let head = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58";
-        let object = [&head[..], &[u8::try_from(data.len()).unwrap()], &data].concat();
+        let head = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59";
+        let object = [&head[..], &u16::try_from(data.len()).unwrap().to_be_bytes(), &data].concat();
         json!({
             "id": encoded(&id), "rawId": encoded(&id), "type": "public-key", "clientExtensionResults": {},
             "response": {
@@ -74,14 +119,13 @@ impl Authenticator {
     pub fn assertion(&self, party: &str, origin: &str, challenge: &[u8], user: Option<&[u8]>) -> Value {
         let (data, client_data) = (self.data(party, 0), client_data("webauthn.get", challenge, origin));
         let signed = [&data, digest(&SHA256, &client_data).as_ref()].concat();
-        let signature = self.key.sign(&SystemRandom::new(), &signed).unwrap();
         json!({
             "id": encoded(&self.id()), "rawId": encoded(&self.id()), "type": "public-key",
             "clientExtensionResults": {},
             "response": {
                 "clientDataJSON": encoded(&client_data),
                 "authenticatorData": encoded(&data),
-                "signature": encoded(signature.as_ref()),
+                "signature": encoded(&self.key.sign(&signed)),
                 "userHandle": user.map(encoded),
             },
         })

@@ -17,20 +17,25 @@ pub const DEVICE_PASSWORD: &str = "the device's own password";
 
 /// A pool that tracks devices, with a client for the password flows.
 pub async fn tracking_pool(on_prompt: bool) -> Pool {
-    pool_with(on_prompt, false).await
+    pool_with(email_pool(), on_prompt, false).await
 }
 
 /// A pool whose remembered devices prove themselves.
 pub async fn proving_pool(on_prompt: bool) -> Pool {
-    pool_with(on_prompt, true).await
+    pool_with(email_pool(), on_prompt, true).await
 }
 
-async fn pool_with(on_prompt: bool, proves: bool) -> Pool {
+/// The same, where users are known by their addresses too.
+pub async fn proving_pool_with_aliases() -> Pool {
+    pool_with(CreateUserPoolRequest { alias_attributes: texts(&["email"]), ..email_pool() }, false, true).await
+}
+
+async fn pool_with(request: CreateUserPoolRequest, on_prompt: bool, proves: bool) -> Pool {
     let configuration = DeviceConfigurationType {
         challenge_required_on_new_device: Some(proves),
         device_only_remembered_on_user_prompt: Some(on_prompt),
     };
-    let request = CreateUserPoolRequest { device_configuration: Some(configuration), ..email_pool() };
+    let request = CreateUserPoolRequest { device_configuration: Some(configuration), ..request };
     let flows = [
         "ALLOW_USER_PASSWORD_AUTH",
         "ALLOW_USER_SRP_AUTH",

@@ -5,12 +5,14 @@
 #![allow(dead_code)]
 
 pub mod balancer;
+pub mod choice;
 pub mod client;
 pub mod dev;
 pub mod devices;
 pub mod environment;
 pub mod events;
 pub mod http;
+pub mod imported;
 pub mod kafka;
 pub mod mfa;
 pub mod one_time_codes;

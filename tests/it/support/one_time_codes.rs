@@ -2,41 +2,18 @@
 
 use userpool::proto::v1::*;
 
+use super::choice::{begin_request, beginning_with, choosing_client};
 use super::client::Refusal;
-use super::pool::{Pool, email_pool, parameters, texts};
+use super::pool::{Pool, parameters};
 
 /// A pool whose users may begin by a code.
 pub fn with_codes() -> CreateUserPoolRequest {
-    let sign_in_policy =
-        Some(SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD", "EMAIL_OTP", "SMS_OTP"]) });
-    let policies = Some(UserPoolPolicyType { sign_in_policy, ..Default::default() });
-    CreateUserPoolRequest { policies, ..email_pool() }
+    beginning_with(&["PASSWORD", "EMAIL_OTP", "SMS_OTP"])
 }
 
-/// A client with the choice, which hides who exists if this is `ENABLED`.
-pub fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
-
-/// A pool whose users may begin by a code, with such a client.
+/// A pool whose users may begin by a code, with a client that hides who exists if this is `ENABLED`.
 pub async fn pool_with_codes(existence: &str) -> Pool {
     Pool::create_with(with_codes(), choosing_client(existence)).await
-}
-
-/// The beginning of a sign-in by choice.
-pub fn begin_request(pool: &Pool, name: &str, more: &[(&str, &str)]) -> InitiateAuthRequest {
-    let mut auth_parameters = parameters(more);
-    auth_parameters.insert("USERNAME".into(), name.into());
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters,
-        ..Default::default()
-    }
 }
 
 /// Asks for a code by e-mail.

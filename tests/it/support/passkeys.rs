@@ -6,8 +6,9 @@ use serde_json::Value;
 use userpool::proto::document;
 use userpool::proto::v1::*;
 
+use super::choice::{begin_request, beginning_with, choosing_client};
 use super::client::{Api, Refusal};
-use super::pool::{PASSWORD, Pool, email_pool, parameters, texts};
+use super::pool::{PASSWORD, Pool, parameters};
 pub use authenticator::Authenticator;
 
 /// The authenticator of the rules' own tests.
@@ -18,15 +19,6 @@ mod authenticator;
 pub const PARTY: &str = "example.com";
 /// A page of it.
 pub const ORIGIN: &str = "https://login.example.com";
-
-/// A client with the flows of choice, by password and by servers.
-pub fn choosing_client(existence: &str) -> CreateUserPoolClientRequest {
-    CreateUserPoolClientRequest {
-        explicit_auth_flows: texts(&["ALLOW_USER_AUTH", "ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]),
-        prevent_user_existence_errors: Some(existence.to_owned()),
-        ..Default::default()
-    }
-}
 
 /// The part of the settings that names the relying party.
 pub fn configuration(user_verification: &str, factors: &str) -> WebAuthnConfigurationType {
@@ -43,9 +35,7 @@ pub async fn pool_without_party(existence: &str) -> Pool {
 }
 
 async fn pool_by(api: Api, existence: &str) -> Pool {
-    let sign_in_policy = Some(SignInPolicyType { allowed_first_auth_factors: texts(&["PASSWORD", "WEB_AUTHN"]) });
-    let policies = Some(UserPoolPolicyType { sign_in_policy, ..Default::default() });
-    Pool::create_by(api, CreateUserPoolRequest { policies, ..email_pool() }, choosing_client(existence)).await
+    Pool::create_by(api, beginning_with(&["PASSWORD", "WEB_AUTHN"]), choosing_client(existence)).await
 }
 
 /// A pool in which passkeys are a single factor, and are asked to verify users.
@@ -109,18 +99,6 @@ pub async fn person_with_passkey(pool: &Pool, name: &str, authenticator: &Authen
     let token = token_of(pool, &username).await;
     register(pool, &token, authenticator).await.expect("a passkey");
     (username, token)
-}
-
-/// A request to begin by a choice, to be sent as it is or changed.
-pub fn begin_request(pool: &Pool, name: &str, more: &[(&str, &str)]) -> InitiateAuthRequest {
-    let mut auth_parameters = parameters(more);
-    auth_parameters.insert("USERNAME".into(), name.into());
-    InitiateAuthRequest {
-        auth_flow: Some("USER_AUTH".into()),
-        client_id: Some(pool.client_id.clone()),
-        auth_parameters,
-        ..Default::default()
-    }
 }
 
 /// Asks for a passkey.

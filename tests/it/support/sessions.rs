@@ -13,12 +13,17 @@ use userpool::tokens::{challenge_token, secret_block, sign_up_token};
 
 use super::pool::Pool;
 
-/// The pool with its keys, as a process has them.
-async fn view(pool: &Pool) -> Arc<PoolView> {
+/// The store with its keys, as a process has it.
+pub async fn store(pool: &Pool) -> Store {
     let environment = pool.api.environment();
     let master = MasterKeys::read(&environment.master_keys_file).expect("the scenarios' keys");
     let database = connect(&environment.database_url(), 1, ConnectionRole::Api).await.expect("a database");
-    let store = Store::new(database, Arc::new(master));
+    Store::new(database, Arc::new(master))
+}
+
+/// The pool with its keys, as a process has them.
+async fn view(pool: &Pool) -> Arc<PoolView> {
+    let store = store(pool).await;
     let view = store.pool_hint(&UserPoolId::new(pool.id.as_str())).await.expect("the pool is there");
     store.close().await;
     view

@@ -94,9 +94,13 @@ impl Claimed<'_> {
         let client_id = &self.response.client_id;
         let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(pool, &client.state, &[self.proof.username], self.response.secret_hash())?;
+        let challenge = ChallengeName::DevicePasswordVerifier;
+        if !self.proof.session.is_for(challenge, &client.state.client_id) {
+            return Err(Error::invalid_session());
+        }
         let user = found.user.as_ref().ok_or_else(Error::no_such_user)?;
         let given = Answer {
-            challenge: ChallengeName::DevicePasswordVerifier,
+            challenge,
             client: &client.state,
             user: &user.state,
             password: forms::id_of(user.state.password.as_ref())?,

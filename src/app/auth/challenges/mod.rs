@@ -5,7 +5,6 @@ mod device_srp_auth;
 mod first_factor;
 mod mfa_setup;
 mod new_password;
-mod one_time_code;
 mod password_verifier;
 mod select_mfa_type;
 mod sent_code;
@@ -19,7 +18,6 @@ use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifi
 use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::mfa_setup::MfaSetup;
 use crate::app::auth::challenges::new_password::NewPassword;
-use crate::app::auth::challenges::one_time_code::OneTimeCode;
 use crate::app::auth::challenges::password_verifier::PasswordVerifier;
 use crate::app::auth::challenges::select_mfa_type::SelectMfaType;
 use crate::app::auth::challenges::sent_code::SentCode;
@@ -43,11 +41,9 @@ pub enum Prepared<'a> {
     DeviceSrpAuth(Box<DeviceSrpAuth>),
     /// The answer to DEVICE_PASSWORD_VERIFIER, with the signature compared.
     DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
-    /// The answer to EMAIL_OTP or SMS_OTP, where the code stands for the password.
-    OneTimeCode(Box<OneTimeCode<'a>>),
     /// The answer to WEB_AUTHN.
     WebAuthn(Box<WebAuthn<'a>>),
-    /// The answer to SMS_MFA or EMAIL_OTP.
+    /// The answer to EMAIL_OTP, SMS_OTP or SMS_MFA.
     SentCode(Box<SentCode<'a>>),
     /// The answer to SOFTWARE_TOKEN_MFA.
     SoftwareToken(Box<SoftwareToken<'a>>),
@@ -61,6 +57,9 @@ pub enum Prepared<'a> {
 pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> Result<Prepared<'a>, Failure> {
     let challenge = ChallengeName::of(response.challenge_name)?;
     let opened = async |response| Answering::of(app, caller, response, challenge).await;
+    let sent = async |response, code| -> Result<Prepared<'a>, Failure> {
+        Ok(Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, code).await?)))
+    };
     Ok(match challenge {
         ChallengeName::SelectChallenge | ChallengeName::Password | ChallengeName::PasswordSrp => {
             Prepared::FirstFactor(first_factor::prepare(app, caller, response, challenge).await?)
@@ -78,21 +77,9 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
         ChallengeName::NewPasswordRequired => {
             Prepared::NewPassword(Box::new(new_password::prepare(app, caller, opened(response).await?).await?))
         }
-        ChallengeName::SmsMfa => {
-            Prepared::SentCode(Box::new(sent_code::prepare(app, caller, opened(response).await?, Medium::Sms).await?))
-        }
-        ChallengeName::SmsOtp => Prepared::OneTimeCode(Box::new(
-            one_time_code::prepare(app, caller, opened(response).await?, Medium::Sms).await?,
-        )),
-        ChallengeName::EmailOtp => {
-            let answering = opened(response).await?;
-            match answering.is_first_proof() {
-                true => Prepared::OneTimeCode(Box::new(
-                    one_time_code::prepare(app, caller, answering, Medium::Email).await?,
-                )),
-                false => Prepared::SentCode(Box::new(sent_code::prepare(app, caller, answering, Medium::Email).await?)),
-            }
-        }
+        ChallengeName::SmsMfa => sent(response, (Medium::Sms, "SMS_MFA_CODE")).await?,
+        ChallengeName::SmsOtp => sent(response, (Medium::Sms, "SMS_OTP_CODE")).await?,
+        ChallengeName::EmailOtp => sent(response, (Medium::Email, "EMAIL_OTP_CODE")).await?,
         ChallengeName::WebAuthn => {
             Prepared::WebAuthn(Box::new(web_authn::prepare(app, caller, opened(response).await?).await?))
         }
@@ -115,7 +102,6 @@ impl Prepared<'_> {
             Self::PasswordVerifier(guess) => guess.settle(app, caller).await,
             Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
             Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
-            Self::OneTimeCode(answer) => answer.settle(app, caller).await,
             Self::WebAuthn(answer) => answer.settle(app, caller).await,
             Self::SentCode(answer) => answer.settle(app, caller).await,
             Self::SoftwareToken(answer) => answer.settle(app, caller).await,

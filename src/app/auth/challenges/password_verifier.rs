@@ -83,7 +83,7 @@ impl Claimed<'_> {
         let client = found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?;
         clients::check_secret_hash(&found.pool, &client.state, &[self.proof.username], self.response.secret_hash())?;
         let session = &self.proof.session;
-        if session.challenge != ChallengeName::PasswordVerifier || session.client_id != client.state.client_id {
+        if !session.is_for(ChallengeName::PasswordVerifier, &client.state.client_id) {
             return Err(Error::invalid_session());
         }
         session.check_time(at)?;

@@ -7,7 +7,7 @@ use crate::app::auth::machine;
 use crate::app::auth::named::Named;
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
-use crate::app::hashing::forms::{self, Comparison, Owner, PasswordForms, stored_hash, stored_verifier};
+use crate::app::hashing::forms::{self, Comparison, Owner, PasswordForms, lacks_verifier, stored_hash};
 use crate::app::{App, Failure};
 use crate::domain::auth::required_parameter;
 use crate::domain::decision::Decision;
@@ -76,7 +76,7 @@ impl Guess<'_> {
     async fn renew_if_outdated(&self, app: &App, caller: &Caller, pool: &PoolView, user: &LoadedUser) {
         let stays = user.state.status != UserStatus::ForceChangePassword;
         let has_old_hash = matches!(stored_hash(pool, user), Ok(Some(stored)) if app.hasher.is_outdated(&stored));
-        let has_no_verifier = matches!(stored_verifier(pool, user), Ok(None)) && user.state.password.is_some();
+        let has_no_verifier = matches!(lacks_verifier(pool, user), Ok(true));
         if stays
             && (has_old_hash || has_no_verifier)
             && let Err(failure) = self.renew(app, caller, pool, user, has_no_verifier).await

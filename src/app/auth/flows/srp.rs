@@ -10,12 +10,14 @@ use crate::app::auth::named::Named;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::srp::Basis;
 use crate::app::caller::Caller;
+use crate::app::hashing::forms::lacks_verifier;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::required_parameter;
 use crate::domain::auth::session::Exchange;
 use crate::domain::auth::srp::exchange::{self, PublicValue, ServerSecret};
 use crate::domain::error::Error;
+use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
 use crate::store::read::Snapshot;
 use crate::tokens::secret_block;
@@ -87,8 +89,19 @@ impl Begun<'_> {
         let (client, limited) = self.named.check(app, &found, at)?;
         let sign_in = self.named.sign_in(&found, &client, limited.as_ref(), at);
         machine::refuse_by_name(app, sign_in, self.named.stands_for_name).await?;
+        self.check_verifier(&found, &client)?;
         let made = self.made.as_ref().ok_or(Failure::Outdated)?;
         Ok(Response::from(Answer::Challenge(self.issue(app, sign_in, made)?)))
+    }
+
+    /// Says that there is no verifier yet, unless that would show that there is a user.
+    fn check_verifier(&self, found: &Snapshot, client: &ClientView) -> Result<(), Error> {
+        match &found.user {
+            Some(user) if !client.state.hides_users() && lacks_verifier(&found.pool, user)? => {
+                Err(Error::not_authorized("The user has to sign in by USER_PASSWORD_AUTH once before SRP can be used."))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn issue(&self, app: &App, sign_in: SignIn<'_>, made: &Made) -> Result<Challenge, Error> {
