@@ -18,6 +18,7 @@ mod inbox;
 mod partition;
 mod places;
 mod record;
+mod route;
 mod wire;
 
 pub use asked::Asked;
@@ -41,7 +42,8 @@ use crate::telemetry::trace::TraceContext;
 use inbox::Inbox;
 use places::Places;
 use record::Question;
-use wire::{Route, Wire};
+use route::Route;
+use wire::Wire;
 
 /// How often a question is asked, as Cognito asks a Lambda function.
 pub const ATTEMPTS: u32 = 3;
