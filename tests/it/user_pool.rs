@@ -339,7 +339,7 @@ async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
     let cases = [
         (lambda(LambdaConfigType { pre_sign_up: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { post_confirmation: arn(), ..Default::default() }), "LambdaConfig"),
-        (lambda(LambdaConfigType { pre_authentication: arn(), ..Default::default() }), "LambdaConfig"),
+        (lambda(LambdaConfigType { post_authentication: arn(), ..Default::default() }), "LambdaConfig"),
         (lambda(LambdaConfigType { user_migration: arn(), ..Default::default() }), "LambdaConfig"),
         (
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
