@@ -7,6 +7,7 @@ use crate::app::whence::Server;
 use crate::app::{App, Failure};
 use crate::domain::auth::AuthFlow;
 use crate::domain::ids::{ClientId, UserPoolId};
+use crate::domain::trigger::NO_TEXTS;
 use crate::proto::v1::{AdminInitiateAuthRequest, AdminInitiateAuthResponse};
 
 /// Does the slow work of the flow.
@@ -22,6 +23,7 @@ pub async fn prepare<'a>(
         origin: caller.developer_origin(),
         server: Some(Server::of(request.context_data.as_ref())),
         parameters: &request.auth_parameters,
+        metadata: &NO_TEXTS,
         session: request.session.as_deref(),
         chosen: None,
         continues: None,

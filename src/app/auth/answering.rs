@@ -17,6 +17,7 @@ use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Texts;
 use crate::domain::user_pool::NameRules;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
@@ -38,6 +39,8 @@ pub struct Response<'a> {
     pub session: Option<&'a str>,
     /// The members of `ChallengeResponses`, by name.
     pub responses: &'a BTreeMap<String, String>,
+    /// The metadata of the call, for triggers.
+    pub metadata: &'a Texts,
     /// The caller, for what the answer writes.
     pub origin: Origin,
     /// For a trusted server: what it says about the person it answers for.
@@ -209,7 +212,8 @@ impl<'a> Answering<'a> {
     pub fn sign_in_begun<'b>(&'b self, found: &'b Snapshot, begun: &'b Begun<'_>, at: Timestamp) -> SignIn<'b> {
         let Begun { client, session, limited } = begun;
         let (origin, whence, told) = (&self.response.origin, &self.whence, session.told);
-        SignIn { flow: session.flow, found, client, origin, whence, told, limited: limited.as_ref(), spends: None, at }
+        let (limited, metadata) = (limited.as_ref(), self.response.metadata);
+        SignIn { flow: session.flow, found, client, origin, whence, told, limited, spends: None, metadata, at }
     }
 
     /// The sign-in that the answer continues.
@@ -224,6 +228,7 @@ impl<'a> Answering<'a> {
             told: session.told,
             limited: limited.as_ref(),
             spends: None,
+            metadata: self.response.metadata,
             at,
         }
     }

@@ -7,6 +7,7 @@ use crate::domain::auth::AuthFlow;
 use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
+use crate::domain::trigger::Texts;
 use crate::store::metadata::Origin;
 
 /// A flow as the caller asked for it.
@@ -23,6 +24,8 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The metadata of the call, if it answers a challenge: those of the flow that begins a sign-in are for other triggers.
+    pub metadata: &'a Texts,
     /// The session of ConfirmSignUp, unopened, with which USER_AUTH signs in. Other flows don't look at it.
     pub session: Option<&'a str>,
     /// The first factor of USER_AUTH with which the flow begins.

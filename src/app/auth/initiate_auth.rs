@@ -6,6 +6,7 @@ use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::AuthFlow;
 use crate::domain::ids::ClientId;
+use crate::domain::trigger::NO_TEXTS;
 use crate::proto::v1::{InitiateAuthRequest, InitiateAuthResponse};
 use crate::store::metadata::ActorKind;
 
@@ -23,6 +24,7 @@ pub async fn prepare<'a>(
         origin: caller.origin(ActorKind::AppClient, client_id.to_string(), None),
         server: None,
         parameters: &request.auth_parameters,
+        metadata: &NO_TEXTS,
         session: request.session.as_deref(),
         chosen: None,
         continues: None,

@@ -4,6 +4,9 @@
 //! `response` it has filled in. Each trigger has a file here with its `request` ([`Question`]), its `response`
 //! ([`Question::Answer`]), and the rules that apply the answer.
 
+pub mod custom_message;
+pub mod post_authentication;
+pub mod post_confirmation;
 pub mod pre_sign_up;
 pub mod reply;
 
@@ -153,6 +156,9 @@ impl Source {
 
 /// Text values by name, such as attributes and metadata.
 pub type Texts = BTreeMap<String, String>;
+
+/// No texts.
+pub static NO_TEXTS: Texts = Texts::new();
 
 /// What a trigger is asked: the member `request` of its event.
 pub trait Question: Serialize {

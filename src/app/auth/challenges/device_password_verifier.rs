@@ -148,6 +148,7 @@ impl DevicePasswordVerifier<'_> {
             told: session.told,
             limited: limited.as_ref(),
             spends: Some(session.spent()),
+            metadata: claim.response.metadata,
             at,
         };
         let proofs = session.proofs.with_device(device.id);

@@ -89,7 +89,7 @@ impl Prepared<'_> {
         match self {
             Self::Password(guess) => guess.settle(app, caller).await,
             Self::Srp(begun) => begun.settle(app).await,
-            Self::OneTimeCode(asking) => asking.settle(app).await,
+            Self::OneTimeCode(asking) => asking.settle(app, caller).await,
             Self::Confirmed(confirmed) => confirmed.settle(app, caller).await,
             Self::WebAuthn(asking) => asking.settle(app).await,
             Self::Choice(choice) => choice.settle(app).await,

@@ -14,6 +14,7 @@ use crate::app::{App, Failure, codes};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::one_time_code::{OneTimeCode, one_time_code};
 use crate::domain::message::Medium;
+use crate::domain::trigger::custom_message;
 use crate::domain::user::codes as rules;
 use crate::tokens::challenge_token;
 
@@ -30,7 +31,7 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>, medium: M
 
 impl Asking<'_> {
     /// Sends a code, and asks for it.
-    pub async fn settle<Response: AuthResponse>(&self, app: &App) -> Result<Response, Failure> {
+    pub async fn settle<Response: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Response, Failure> {
         let (named, medium, at) = (&self.named, self.medium, app.clock.now());
         let purpose = rules::sign_in(medium);
         let found = named.read_with_code(app, purpose).await?;
@@ -56,9 +57,9 @@ impl Asking<'_> {
         let decision = one_time_code(&found.pool.state, found.user.as_ref().map(|user| &user.state), &asked);
         let origin = &named.asked.origin;
         let through = named.through_client(found.clone(), client.clone());
-        let delivery =
-            codes::Request { named: &through, origin, client_id: &named.asked.client_id, purpose, code: &code, at };
-        let delivery = delivery.answer(app, decision).await?;
+        let (client_id, source, metadata) = (&named.asked.client_id, custom_message::AUTHENTICATION, sign_in.metadata);
+        let request = codes::Request { named: &through, origin, client_id, source, metadata, purpose, code: &code, at };
+        let delivery = request.answer(app, caller, decision).await?;
         let parameters = [
             ("CODE_DELIVERY_DELIVERY_MEDIUM", delivery.delivery_medium().to_owned()),
             ("CODE_DELIVERY_DESTINATION", delivery.destination().to_owned()),
