@@ -252,7 +252,8 @@ fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
 }
 
 /// The triggers that the server asks or tells.
-const BUILT_TRIGGERS: &[Trigger] = &[Trigger::PreSignUp, Trigger::CustomMessage];
+const BUILT_TRIGGERS: &[Trigger] =
+    &[Trigger::PreSignUp, Trigger::PostConfirmation, Trigger::PostAuthentication, Trigger::CustomMessage];
 
 /// Refuses values that would change who can sign in, or what users are sent, until the server supports them.
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {
