@@ -7,6 +7,7 @@ use crate::domain::auth::AuthFlow;
 use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
+use crate::domain::trigger::{NO_TEXTS, Texts};
 use crate::store::metadata::Origin;
 
 /// A flow as the caller asked for it.
@@ -34,6 +35,11 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// What the triggers after the first one get of the metadata: nothing of a call that begins a sign-in, as in Cognito.
+    pub fn metadata_after_begin(&self) -> &Texts {
+        if self.continues.is_some() { self.client_metadata } else { &NO_TEXTS }
+    }
+
     /// The device that the caller names, or has named where the sign-in began; `None` as well if the key is none of this
     /// pool.
     pub fn device(&self) -> Option<DeviceId> {

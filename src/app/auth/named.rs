@@ -144,9 +144,10 @@ impl<'a> Named<'a> {
         at: Timestamp,
     ) -> SignIn<'b> {
         let Asked { flow, origin, continues, .. } = &self.asked;
+        let metadata = self.asked.metadata_after_begin();
         let told = continues.as_ref().and_then(|session| session.told).or(Some(self.told));
         let spends = continues.as_ref().map(ChallengeSession::spent);
-        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends, at }
+        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends, metadata, at }
     }
 
     /// The content of a challenge that asks for a first proof. A challenge that follows another one is spent with it.

@@ -5,7 +5,11 @@
 //! ([`Question::Answer`]), and the rules that apply the answer.
 
 pub mod create_auth_challenge;
+pub mod custom_message;
 pub mod define_auth_challenge;
+pub mod notice;
+pub mod post_authentication;
+pub mod post_confirmation;
 pub mod pre_authentication;
 pub mod pre_sign_up;
 pub mod reply;
@@ -26,7 +30,8 @@ pub const NO_CLIENT: &str = "CLIENT_ID_NOT_APPLICABLE";
 const UNKNOWN_SDK: &str = "aws-sdk-unknown-unknown";
 
 /// A trigger of a pool. The declaration order is that of the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names are Cognito's")]
 pub enum Trigger {
     PreSignUp,
@@ -159,6 +164,9 @@ impl Source {
 
 /// Text values by name, such as attributes and metadata.
 pub type Texts = BTreeMap<String, String>;
+
+/// No texts.
+pub static NO_TEXTS: Texts = Texts::new();
 
 /// What a trigger is asked: the member `request` of its event.
 pub trait Question: Serialize {
