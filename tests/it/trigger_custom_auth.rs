@@ -253,12 +253,12 @@ async fn the_password_is_proved_first_if_the_triggers_want_it() {
     let client = Client::quick();
     let srp = [("CHALLENGE_NAME", "SRP_A"), ("SRP_A", &*client.public())].map(|(name, value)| (name, value.to_owned()));
     let srp: Vec<_> = srp.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let begun = pool.api.call(begin_request(&pool, &jane.username, srp.as_str())).await.unwrap();
+    let begun = pool.api.call(begin_request(&pool, &jane.username, &srp)).await.unwrap();
     assert_eq!(begun.challenge_name(), "PASSWORD_VERIFIER");
     let wrong = pool.verifier_request(&client, &begun, "Wrong-horse-7");
     assert_refused(pool.api.call(wrong).await, WRONG.0, WRONG.1);
     assert_eq!(responder.asked().len(), 1, "a wrong password is the end");
-    let begun = pool.api.call(begin_request(&pool, &jane.username, srp.as_str())).await.unwrap();
+    let begun = pool.api.call(begin_request(&pool, &jane.username, &srp)).await.unwrap();
     let right = RespondToAuthChallengeRequest {
         client_metadata: parameters(&[("source", "app")]),
         ..pool.verifier_request(&client, &begun, PASSWORD)
@@ -277,12 +277,12 @@ async fn the_password_is_proved_first_if_the_triggers_want_it() {
     assert_eq!(sessions, expected, "a used proof asks nobody");
     assert_eq!(asked[2].event["request"]["clientMetadata"], json!({"source": "app"}));
     // Nobody is asked for the same proof, whatever the triggers would say after it.
-    let nobody = pool.api.call(begin_request(&pool, &unique("nobody"), srp.as_str())).await.unwrap();
+    let nobody = pool.api.call(begin_request(&pool, &unique("nobody"), &srp)).await.unwrap();
     assert_eq!(nobody.challenge_name(), "PASSWORD_VERIFIER");
     let guess = pool.verifier_request(&client, &nobody, PASSWORD);
     assert_refused(pool.api.call(guess).await, WRONG.0, WRONG.1);
     // A new password ends what an old one has proved.
-    let begun = pool.api.call(begin_request(&pool, &jane.username, srp.as_str())).await.unwrap();
+    let begun = pool.api.call(begin_request(&pool, &jane.username, &srp)).await.unwrap();
     let challenge = pool.api.call(pool.verifier_request(&client, &begun, PASSWORD)).await.unwrap();
     let (user_pool_id, username) = (Some(pool.id.clone()), Some(jane.username.clone()));
     let password = AdminSetUserPasswordRequest {
@@ -472,7 +472,7 @@ async fn an_answer_that_makes_no_sense_leaves_the_session_as_it_was() {
                 ("null", plain.as_str()),
                 (r#"{"issueTokens":"yes"}"#, plain.as_str()),
                 (r#"{"challengeName":"SOFTWARE_TOKEN_MFA"}"#, names.as_str()),
-                (r#"{"challengeName":"PASSWORD_VERIFIER"}"#, srp.as_str()),
+                (r#"{"challengeName":"PASSWORD_VERIFIER"}"#, &srp),
             ],
         ),
         (
