@@ -70,6 +70,7 @@ mod srp;
 mod store;
 mod support;
 mod tokens;
+mod trigger_bridge;
 mod trigger_failures;
 mod trigger_pre_sign_up;
 mod triggers;

@@ -419,6 +419,11 @@ fn client_key(url: &Secret) -> Option<String> {
     pairs.find_map(|(name, path)| matches!(&*name, "sslkey" | "ssl-key").then(|| path.into_owned()))
 }
 
+/// The connection of a command that does nothing without brokers.
+pub(super) fn brokers(settings: KafkaSettings) -> Result<KafkaConfig, Problem> {
+    kafka_config(settings)?.ok_or(Problem::Missing("kafka.brokers", "USERPOOL_KAFKA_BROKERS"))
+}
+
 fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem> {
     let Some(brokers) = settings.brokers else { return Ok(None) };
     let default = KafkaConfig::new(brokers);

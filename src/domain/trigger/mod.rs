@@ -4,6 +4,7 @@
 //! `response` it has filled in. Each trigger has a file here with its `request` ([`Question`]), its `response`
 //! ([`Question::Answer`]), and the rules that apply the answer.
 
+pub mod function;
 pub mod pre_sign_up;
 pub mod reply;
 

@@ -1,4 +1,4 @@
-//! The pauses of the relay after errors: they grow, and they differ between replicas.
+//! The pauses after errors: they grow, and they differ between replicas.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Counts the errors since the last success.
-#[derive(Debug, Default)]
-pub(super) struct Pause {
+#[derive(Clone, Debug, Default)]
+pub struct Pause {
     failures: u32,
     random: Random,
 }
 
 impl Pause {
     /// The next pause: between half and all of a time that doubles with each error.
-    pub(super) fn next(&mut self) -> Duration {
+    pub fn next(&mut self) -> Duration {
         let whole = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let [random] = self.random.bytes::<1>();
@@ -24,7 +24,7 @@ impl Pause {
     }
 
     /// Starts again with the shortest pause, after a success.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
