@@ -230,6 +230,7 @@ impl ServerConfig {
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
                 allowances: settings.limits.allowances(),
                 counts,
+                in_development: false,
             },
             delivery,
             activity_months,
