@@ -121,7 +121,8 @@ impl Schema {
 const LOOPBACK: &str = r"^https?://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:[/?].*)?$";
 
 fn may_be_loopback(field: &FieldDescriptor) -> bool {
-    let option = descriptor_pool().get_extension_by_name("userpool.v1.loopback_in_development").expect("it is declared");
+    let option =
+        descriptor_pool().get_extension_by_name("userpool.v1.loopback_in_development").expect("it is declared");
     field.options().get_extension(&option).as_bool().unwrap_or_default()
 }
 
