@@ -67,7 +67,7 @@ pub fn connect(
     let mut settings = config.trigger_bridge();
     if membership == Membership::Alone {
         // The broker for development answers a fetch only after this time.
-        settings.set("fetch.wait.max.ms", "20");
+        settings.set("fetch.wait.max.ms", "50");
     }
     let consumer = StreamConsumer::from_config_and_context(&settings, Context::default())?;
     match membership {
