@@ -36,7 +36,9 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
             "type" => texts(rule).contains(&kind(value)),
             "const" => rule == value,
             "enum" => texts(rule).iter().any(|text| value == text),
-            "required" => value.as_object().is_none_or(|given| texts(rule).iter().all(|name| given.contains_key(*name))),
+            "required" => {
+                value.as_object().is_none_or(|given| texts(rule).iter().all(|name| given.contains_key(*name)))
+            }
             "properties" => all(value, |name, value| rule.get(name).map_or(Ok(()), |rule| fits(rule, value)))?,
             "additionalProperties" => all(value, |name, value| match (schema["properties"].get(name), rule) {
                 (Some(_), _) => Ok(()),
@@ -56,7 +58,9 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
 
 fn all(value: &Value, check: impl Fn(&str, &Value) -> Result<(), String>) -> Result<bool, String> {
     let members = value.as_object().into_iter().flatten();
-    members.map(|(name, value)| check(name, value).map_err(|why| format!("{name}: {why}"))).collect::<Result<(), _>>()?;
+    members
+        .map(|(name, value)| check(name, value).map_err(|why| format!("{name}: {why}")))
+        .collect::<Result<(), _>>()?;
     Ok(true)
 }
 
