@@ -16,7 +16,7 @@ pub struct Pause {
 
 impl Pause {
     /// The next pause: between half and all of a time that doubles with each error.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let whole = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let [random] = self.random.bytes::<1>();
@@ -36,11 +36,11 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_start_again() {
         let mut pause = Pause::default();
-        let first = pause.next();
+        let first = pause.next_pause();
         assert!(first >= SHORTEST / 2 && first <= SHORTEST, "{first:?}");
-        let later: Vec<Duration> = (0..100).map(|_| pause.next()).collect();
+        let later: Vec<Duration> = (0..100).map(|_| pause.next_pause()).collect();
         assert!(later[10..].iter().all(|pause| *pause >= LONGEST / 2 && *pause <= LONGEST), "{later:?}");
         pause.reset();
-        assert!(pause.next() <= SHORTEST);
+        assert!(pause.next_pause() <= SHORTEST);
     }
 }

@@ -18,7 +18,7 @@ use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSe
 use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
 use crate::kafka::config::{self as kafka, KafkaConfig};
-use crate::limits::Counts;
+use crate::limits::{Allowances, Counts};
 use crate::secret_file::{self, SecretFileError};
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
@@ -228,9 +228,7 @@ impl ServerConfig {
             app_settings: app::Settings {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
-                allowances: settings.limits.allowances(),
-                counts,
-                in_development: false,
+                ..limited(settings.limits.allowances(), counts)
             },
             delivery,
             activity_months,
@@ -239,6 +237,11 @@ impl ServerConfig {
             cautions: caution.into_iter().collect(),
         })
     }
+}
+
+/// Settings of production with these limits.
+fn limited(allowances: Allowances, counts: Counts) -> app::Settings {
+    app::Settings { allowances, counts, ..app::Settings::default() }
 }
 
 fn master_keys(file: Option<&Path>) -> Result<Arc<MasterKeys>, Problem> {

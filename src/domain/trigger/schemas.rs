@@ -57,10 +57,8 @@ fn fits(schema: &Value, value: &Value) -> Result<(), String> {
 }
 
 fn all(value: &Value, check: impl Fn(&str, &Value) -> Result<(), String>) -> Result<bool, String> {
-    let members = value.as_object().into_iter().flatten();
-    members
-        .map(|(name, value)| check(name, value).map_err(|why| format!("{name}: {why}")))
-        .collect::<Result<(), _>>()?;
+    let mut members = value.as_object().into_iter().flatten();
+    members.try_for_each(|(name, value)| check(name, value).map_err(|why| format!("{name}: {why}")))?;
     Ok(true)
 }
 

@@ -140,7 +140,7 @@ impl Relay {
                 }
                 Err(error) => {
                     measures::count_error();
-                    let wait = pause.next();
+                    let wait = pause.next_pause();
                     match &error {
                         RelayError::LeaseLost => tracing::warn!("the relay lost its lease to another replica"),
                         RelayError::Producer(cause) if cause.is_fenced() => {

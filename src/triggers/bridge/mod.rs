@@ -261,7 +261,7 @@ impl Work {
             match self.invoke(received, address, until.duration_since(Instant::now())).await {
                 Err(why) if why.may_pass() => {
                     tracing::debug!(%why, function = received.function, "a question of a trigger is asked again");
-                    tokio::time::sleep(pause.next()).await;
+                    tokio::time::sleep(pause.next_pause()).await;
                     if Instant::now() >= until {
                         return Err(why);
                     }
@@ -317,7 +317,7 @@ impl Work {
                 return;
             }
             tracing::warn!(why, function = received.function, "a trigger will be told again");
-            tokio::time::sleep(pause.next()).await;
+            tokio::time::sleep(pause.next_pause()).await;
         }
     }
 
