@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::Error;
 use crate::domain::ids::ClientId;
-use crate::domain::trigger::reply::{answer, crowded, silent};
+use crate::domain::trigger::reply::{answer, silent};
 use crate::domain::trigger::{About, Question, Trigger, event};
 use crate::store::cache::PoolView;
 use crate::triggers::{Call, Unanswered};
@@ -60,7 +60,7 @@ pub async fn ask<Q: Question>(
     };
     let reply = caller.asked.once(source, app.triggers.ask(call)).await.map_err(|unanswered| match unanswered {
         Unanswered::Silence | Unanswered::NoBrokers => silent(trigger),
-        Unanswered::Crowded => crowded(trigger),
+        Unanswered::Crowded => Error { limit: Some("by_function"), ..Error::too_many_requests() },
     })?;
     answer(question, &reply).map(Some)
 }

@@ -21,8 +21,8 @@ const LONGEST: usize = 4_096;
 
 /// The state of a sign-in does not fit into a token.
 #[derive(Debug, thiserror::Error)]
-#[error("a challenge token of {0} characters is too long")]
-struct TooLong(usize);
+#[error("a challenge token is too long")]
+struct TooLong;
 
 /// Seals a sign-in into the text of a token.
 pub fn seal(
@@ -31,9 +31,19 @@ pub fn seal(
     session: &ChallengeSession,
     random: &Random,
 ) -> Result<String, Error> {
+    seal_if_it_fits(pool_id, keys, session, random)?.ok_or_else(|| Error::internal(TooLong))
+}
+
+/// The same for a sign-in that may be too large: then there is no token.
+pub fn seal_if_it_fits(
+    pool_id: &UserPoolId,
+    keys: &PoolKeys,
+    session: &ChallengeSession,
+    random: &Random,
+) -> Result<Option<String>, Error> {
     let content = serde_json::to_vec(session).map_err(Error::internal)?;
     let token = sealed_text::seal(KIND, pool_id, keys, &content, random);
-    if token.len() > LONGEST { Err(Error::internal(TooLong(token.len()))) } else { Ok(token) }
+    Ok((token.len() <= LONGEST).then_some(token))
 }
 
 /// The pool that a token says it belongs to; only opening the token tells whether it does. Anybody can write a token, so
@@ -74,6 +84,7 @@ mod tests {
             proofs: Proofs::default().with_password(Some(PasswordId(random.uuid()))),
             told: Some(Sub(random.uuid())),
             exchange: None,
+            custom: None,
             device: Some(DeviceId(random.uuid())),
             expires_at: Timestamp(1_700_000_000_000),
         }

@@ -19,6 +19,7 @@ mod inbox;
 mod partition;
 mod places;
 mod record;
+mod route;
 mod wire;
 
 pub use asked::Asked;
@@ -42,7 +43,8 @@ use crate::telemetry::trace::TraceContext;
 use inbox::Inbox;
 use places::Places;
 use record::Question;
-use wire::{Route, Wire};
+use route::Route;
+use wire::Wire;
 
 /// How often a question is asked, as Cognito asks a Lambda function.
 pub const ATTEMPTS: u32 = 3;

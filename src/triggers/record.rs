@@ -4,7 +4,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
 
 use crate::triggers::Call;
-use crate::triggers::wire::Route;
+use crate::triggers::route::Route;
 
 /// The name of the header that a question and its replies have in common.
 pub const CORRELATION_ID: &str = "correlation-id";

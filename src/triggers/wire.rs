@@ -6,7 +6,6 @@ use std::time::Duration;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::producer::FutureProducer;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,28 +19,12 @@ use crate::store::error::StoreError;
 use crate::triggers::inbox::Inbox;
 use crate::triggers::partition::{Partition, RENEWAL};
 use crate::triggers::record::CORRELATION_ID;
+use crate::triggers::route::Route;
 
 /// How long the brokers may take to say where the partition ends.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// Where a question is sent from, and where its reply is read.
-#[derive(Clone)]
-pub struct Route {
-    /// The producer of questions.
-    pub producer: FutureProducer<Listener>,
-    /// The topic of replies.
-    pub topic: Arc<String>,
-    /// The partition that this process reads.
-    pub partition: i32,
-}
-
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Route({}, partition {})", self.topic, self.partition)
-    }
-}
 
 /// What a connection is made of.
 pub struct Wire<'a> {

@@ -227,7 +227,7 @@ async fn missing_parameters_and_flows_are_named() {
         (with("REFRESH_TOKEN", &[]), "Missing required parameter REFRESH_TOKEN"),
         (with("USER_SRP_AUTH", &[]), "Missing required parameter USERNAME"),
         (with("USER_SRP_AUTH", &[("USERNAME", "jane")]), "Missing required parameter SRP_A"),
-        (with("CUSTOM_AUTH", &[]), "AuthFlow CUSTOM_AUTH is not supported by this server yet."),
+        (with("CUSTOM_AUTH", &[]), "Missing required parameter USERNAME"),
         (with("USER_AUTH", &[]), "Missing required parameter USERNAME"),
         (with("ADMIN_USER_PASSWORD_AUTH", &[]), "Initiate Auth method not supported."),
         (with("ADMIN_NO_SRP_AUTH", &[]), "Initiate Auth method not supported."),
@@ -286,7 +286,7 @@ async fn a_trusted_server_gets_the_answers_of_an_app() {
     let refresh = [("REFRESH_TOKEN", "not.a.token")];
     for (request, exception, message) in [
         (of(&trusted, "USER_SRP_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
-        (of(&trusted, "CUSTOM_AUTH", &[]), INVALID, "AuthFlow CUSTOM_AUTH is not supported by this server yet."),
+        (of(&trusted, "CUSTOM_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
         (of(&trusted, "ADMIN_USER_PASSWORD_AUTH", &[]), INVALID, "Missing required parameter USERNAME"),
         (of(&rotating, "REFRESH_TOKEN_AUTH", &refresh), INVALID, rotates),
         (of(&password_only, "REFRESH_TOKEN_AUTH", &refresh), INVALID, "Auth flow not enabled for this client"),

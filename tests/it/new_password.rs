@@ -166,8 +166,8 @@ async fn missing_parts_of_an_answer_are_named() {
         (without("USERNAME"), "Missing required parameter USERNAME"),
         (without("NEW_PASSWORD"), "Missing required parameter NEW_PASSWORD"),
         (
-            RespondToAuthChallengeRequest { challenge_name: Some("CUSTOM_CHALLENGE".into()), ..right() },
-            "Challenge CUSTOM_CHALLENGE is not supported by this server yet.",
+            RespondToAuthChallengeRequest { challenge_name: Some("ADMIN_NO_SRP_AUTH".into()), ..right() },
+            "Challenge ADMIN_NO_SRP_AUTH is not supported by this server yet.",
         ),
     ] {
         refused(&pool, request, "InvalidParameterException", message).await;

@@ -333,14 +333,13 @@ async fn unchanged(api: &Api) -> String {
 async fn a_value_whose_feature_is_missing_is_refused_by_its_name() {
     let api = Api::connect().await;
     let lambda = |config: LambdaConfigType| CreateUserPoolRequest { lambda_config: Some(config), ..Default::default() };
-    let arn = || Some(ARN.to_owned());
+    let function =
+        InboundFederationLambdaType { lambda_version: Some("V1_0".into()), lambda_arn: Some(ARN.to_owned()) };
+    let inbound_federation = LambdaConfigType { inbound_federation: Some(function), ..Default::default() };
     let security = UserPoolAddOnsType { advanced_security_mode: Some("ENFORCED".into()), ..Default::default() };
     let level = AcrLevelConfigType { acr_value: Some("urn:level-1".into()) };
     let cases = [
-        (lambda(LambdaConfigType { pre_sign_up: arn(), ..Default::default() }), "LambdaConfig"),
-        (lambda(LambdaConfigType { post_confirmation: arn(), ..Default::default() }), "LambdaConfig"),
-        (lambda(LambdaConfigType { pre_authentication: arn(), ..Default::default() }), "LambdaConfig"),
-        (lambda(LambdaConfigType { user_migration: arn(), ..Default::default() }), "LambdaConfig"),
+        (lambda(inbound_federation), "LambdaConfig.InboundFederation"),
         (
             CreateUserPoolRequest { user_pool_add_ons: Some(security), ..Default::default() },
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

@@ -22,6 +22,7 @@ pub async fn prepare<'a>(
         origin: caller.developer_origin(),
         server: Some(Server::of(request.context_data.as_ref())),
         parameters: &request.auth_parameters,
+        client_metadata: &request.client_metadata,
         session: request.session.as_deref(),
         chosen: None,
         continues: None,

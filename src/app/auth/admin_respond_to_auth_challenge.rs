@@ -19,6 +19,7 @@ pub async fn prepare<'a>(
         challenge_name: request.challenge_name(),
         session: request.session.as_deref(),
         responses: &request.challenge_responses,
+        client_metadata: &request.client_metadata,
         origin: caller.developer_origin(),
         server: Some(Server::of(request.context_data.as_ref())),
     };

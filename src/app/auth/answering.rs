@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::app::auth::made_up;
 use crate::app::auth::named::guess_limit;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::caller::Caller;
@@ -18,7 +19,7 @@ use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::domain::user_pool::NameRules;
-use crate::store::cache::ClientView;
+use crate::store::cache::{ClientView, PoolView};
 use crate::store::error::StoreError;
 use crate::store::keys::PoolKeys;
 use crate::store::loaded::LoadedUser;
@@ -38,6 +39,8 @@ pub struct Response<'a> {
     pub session: Option<&'a str>,
     /// The members of `ChallengeResponses`, by name.
     pub responses: &'a BTreeMap<String, String>,
+    /// The `ClientMetadata` of the call, for triggers.
+    pub client_metadata: &'a BTreeMap<String, String>,
     /// The caller, for what the answer writes.
     pub origin: Origin,
     /// For a trusted server: what it says about the person it answers for.
@@ -183,18 +186,22 @@ impl<'a> Answering<'a> {
         self.session.as_ref().is_some_and(|session| !session.proofs.has_begun())
     }
 
-    /// Checks that the answer is for this session, where the session has proved nothing yet.
+    /// Checks that the answer is for this session, where the session may be about a name that nobody has.
     pub async fn check_begun(&self, app: &App, found: &Snapshot, at: Timestamp) -> Result<Begun<'_>, Error> {
         let Response { pool_id, client_id, .. } = &self.response;
         let (pool, client) = (&found.pool, found.client.clone().ok_or_else(|| Error::no_such_client(client_id))?);
         clients::check_secret_hash(pool, &client.state, &[self.username], self.response.secret_hash())?;
         let session = self.session.as_ref().ok_or_else(Error::invalid_session)?;
         let name = pool.name_rules.normalise(self.username);
-        let is_name = match &found.user {
-            Some(user) => user.state.names(&pool.name_rules).contains(&name),
-            None => clients::nobody(&pool.keys, &name) == session.sub,
+        let fits = match &found.user {
+            Some(user) => {
+                let password = forms::id_of(user.state.password.as_ref())?;
+                let is_name = user.state.names(&pool.name_rules).contains(&name);
+                is_name && session.proofs.hold(&user.state, password)
+            }
+            None => clients::nobody(&pool.keys, &name) == session.sub || is_made_up(pool, session, &name),
         };
-        if !session.is_for(self.challenge, &client.state.client_id) || !is_name {
+        if !session.is_for(self.challenge, &client.state.client_id) || !fits {
             return Err(Error::invalid_session());
         }
         session.check_time(at)?;
@@ -233,10 +240,21 @@ impl<'a> Answering<'a> {
         Ok(app.store.pool_hint(&self.response.pool_id).await?.name_rules.clone())
     }
 
+    /// The `ClientMetadata` of the call.
+    pub fn client_metadata(&self) -> &'a BTreeMap<String, String> {
+        self.response.client_metadata
+    }
+
     /// The members of the answer.
     pub fn responses(&self) -> &'a BTreeMap<String, String> {
         self.response.responses
     }
+}
+
+/// Whether it is the user name that a custom challenge has shown for a name that nobody has.
+fn is_made_up(pool: &PoolView, session: &ChallengeSession, name: &str) -> bool {
+    let written = session.custom.as_ref().and_then(|open| open.written.as_deref());
+    written.is_some_and(|written| pool.name_rules.normalise(&made_up::username(pool, written)) == name)
 }
 
 /// The limit of wrong guesses in a session.

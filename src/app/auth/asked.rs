@@ -23,6 +23,8 @@ pub struct Asked<'a> {
     pub server: Option<Server<'a>>,
     /// The parameters of the flow, by the names of `AuthParameters`.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The `ClientMetadata` of the call, for triggers.
+    pub client_metadata: &'a BTreeMap<String, String>,
     /// The session of ConfirmSignUp, unopened, with which USER_AUTH signs in. Other flows don't look at it.
     pub session: Option<&'a str>,
     /// The first factor of USER_AUTH with which the flow begins.

@@ -23,6 +23,7 @@ pub async fn prepare<'a>(
         origin: caller.origin(ActorKind::AppClient, client_id.to_string(), None),
         server: None,
         parameters: &request.auth_parameters,
+        client_metadata: &request.client_metadata,
         session: request.session.as_deref(),
         chosen: None,
         continues: None,

@@ -22,7 +22,7 @@ use crate::store::commit::OperationalRow;
 use crate::store::read::Wanted;
 use crate::tokens::challenge_token;
 
-/// Only a flow asks for a first proof, and only the answer to DEVICE_SRP_AUTH for the proof of a device.
+/// Only a flow asks for a first proof, only triggers for a custom challenge, and only the answer to DEVICE_SRP_AUTH for the proof of a device.
 #[derive(Debug, thiserror::Error)]
 #[error("a step asked for a proof that no step can ask for")]
 struct NotOfAStep;
@@ -58,6 +58,7 @@ pub async fn issue(
         | ChallengeName::PasswordSrp
         | ChallengeName::SmsOtp
         | ChallengeName::WebAuthn
+        | ChallengeName::Custom
         | ChallengeName::PasswordVerifier
         | ChallengeName::DevicePasswordVerifier => return Err(Error::internal(NotOfAStep).into()),
         ChallengeName::DeviceSrpAuth => (device_parameters(sign_in, user), None),
@@ -83,6 +84,7 @@ pub async fn issue(
         proofs,
         told: sign_in.told,
         exchange: None,
+        custom: None,
         device: sign_in.device().map(|device| device.state.id),
         expires_at: expires_at(client, sign_in.at),
     };

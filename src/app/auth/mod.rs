@@ -13,6 +13,7 @@
 pub mod admin_initiate_auth;
 pub mod admin_respond_to_auth_challenge;
 pub mod admin_user_global_sign_out;
+mod admission;
 mod answer;
 mod answering;
 mod asked;
@@ -25,6 +26,7 @@ mod heard;
 pub mod initiate_auth;
 mod issue;
 mod machine;
+mod made_up;
 mod named;
 mod passkeys;
 pub mod respond_to_auth_challenge;

@@ -167,6 +167,7 @@ impl<'a> Named<'a> {
             proofs: Proofs::default(),
             told: sign_in.told,
             exchange,
+            custom: None,
             device: self.asked.device(),
             expires_at: expires_at(client, sign_in.at),
         }

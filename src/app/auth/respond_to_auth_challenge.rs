@@ -20,6 +20,7 @@ pub async fn prepare<'a>(
         challenge_name: request.challenge_name(),
         session: request.session.as_deref(),
         responses: &request.challenge_responses,
+        client_metadata: &request.client_metadata,
         origin: caller.origin(ActorKind::AppClient, client_id.to_string(), None),
         server: None,
     };

@@ -1,5 +1,6 @@
 //! A sign-in in one attempt: the caller, the client, and what was read.
 
+use crate::app::triggers::Subject;
 use crate::app::whence::Whence;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::account::Account;
@@ -7,6 +8,7 @@ use crate::domain::auth::session::Nonce;
 use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::Texts;
 use crate::domain::user::User;
 use crate::store::cache::{ClientView, PoolView};
 use crate::store::loaded::LoadedDevice;
@@ -55,6 +57,17 @@ impl<'a> SignIn<'a> {
     pub fn account(&self, user: &'a User) -> Account<'a> {
         let device = self.device().map(|device| &device.state);
         Account { pool: &self.pool().state, client: &self.client.state, user, device }
+    }
+
+    /// Whom the pool's triggers are asked about. A name that nobody has is told as it was written.
+    pub fn subject(&self, written: &'a str) -> Subject<'a> {
+        let user_name = self.found.user.as_ref().map_or(written, |user| user.state.username());
+        Subject { pool: self.pool(), user_name, client_id: Some(&self.client.state.client_id) }
+    }
+
+    /// The user's attributes as triggers receive them: none of a name that nobody has.
+    pub fn trigger_attributes(&self) -> Texts {
+        self.found.user.as_ref().map(|user| user.state.trigger_attributes()).unwrap_or_default()
     }
 
     /// Pool and keys for what is written about the attempt without a commit.

@@ -1,17 +1,20 @@
 //! SRP at a sign-in: the verifier of a user, or one that looks like a user's where there is none, and the proof that ends
 //! an exchange.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::app::auth::answering::Response;
+use crate::app::auth::made_up;
 use crate::app::hashing::forms::{self, stored_verifier};
+use crate::domain::auth::required_parameter;
 use crate::domain::auth::session::{ChallengeSession, Exchange};
-use crate::domain::auth::srp::exchange::{Claim, SessionKey};
+use crate::domain::auth::srp::exchange::{Claim, PublicValue, SessionKey};
 use crate::domain::auth::srp::{SrpVerifier, made_up_verifier, timestamp};
 use crate::domain::error::Error;
 use crate::domain::ids::PasswordId;
-use crate::domain::user_pool::NameRules;
 use crate::store::cache::PoolView;
 use crate::store::keys::PoolKeys;
 use crate::store::loaded::LoadedUser;
@@ -51,6 +54,12 @@ impl<'a> Proof<'a> {
     }
 }
 
+/// The client's public value, SRP_A.
+pub fn public_value(parameters: &BTreeMap<String, String>) -> Result<PublicValue, Error> {
+    PublicValue::parse(required_parameter(parameters, "SRP_A")?)
+        .ok_or_else(|| Error::invalid_parameter("SRP_A must be a hexadecimal number from 1 to N - 1."))
+}
+
 /// What an exchange with a client begins with.
 pub struct Basis {
     /// The verifier of the password, or one that was made up.
@@ -73,25 +82,6 @@ impl Basis {
     pub fn made_up(pool: &PoolView, written: &str) -> Self {
         let name = pool.name_rules.normalise(written);
         let verifier = made_up_verifier(&pool.keys.keyed_hash("srp verifier", &[&name]));
-        let user_id = match is_never_a_username(&pool.name_rules, written) {
-            true => made_up_username(&pool.keys, &name),
-            false => written.to_owned(),
-        };
-        Self { verifier, password: None, user_id }
+        Self { verifier, password: None, user_id: made_up::username(pool, written) }
     }
-}
-
-/// Whether the user of this name would be shown under another one: an address stands for a user name.
-fn is_never_a_username(rules: &NameRules, name: &str) -> bool {
-    let has_addresses = !rules.username_attributes.is_empty() || !rules.alias_attributes.is_empty();
-    has_addresses && (name.contains('@') || name.starts_with('+'))
-}
-
-/// Like the `sub` of a user, which is the user name where addresses are the names.
-fn made_up_username(keys: &PoolKeys, name: &str) -> String {
-    let mut bytes = [0; 16];
-    for (byte, hashed) in bytes.iter_mut().zip(keys.keyed_hash("srp user", &[name])) {
-        *byte = hashed;
-    }
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }

@@ -6,6 +6,9 @@
 /// Steps of niceness: a thread gets about a third of the time of one with none, where they compete.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
+/// The lowest priority that there is.
+#[cfg(target_os = "linux")]
+const LOWEST: i32 = 19;
 
 /// Lowers the priority of the present thread, for good: only a privileged process may raise it again.
 #[cfg(target_os = "linux")]
@@ -19,7 +22,11 @@ pub fn give_way() {
         return;
     }
     // A thread of Linux has an id and a priority of its own.
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS) {
+    let thread = Some(rustix::thread::gettid());
+    // The whole server may have been started with a lower priority, and must not get a higher one here.
+    let lowered = rustix::process::getpriority_process(thread)
+        .and_then(|before| rustix::process::setpriority_process(thread, (before + NICENESS).min(LOWEST)));
+    if let Err(error) = lowered {
         tracing::debug!(%error, "the priority of a thread that hashes can't be lowered");
     }
 }
@@ -41,7 +48,7 @@ mod tests {
             give_way();
             priority()
         });
-        assert_eq!(lowered.join().unwrap(), before + NICENESS);
+        assert_eq!(lowered.join().unwrap(), (before + NICENESS).min(LOWEST));
         assert_eq!(priority(), before);
     }
 }

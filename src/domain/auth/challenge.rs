@@ -41,6 +41,9 @@ pub enum ChallengeName {
     /// A passkey of the user signs.
     #[serde(rename = "WEB_AUTHN")]
     WebAuthn,
+    /// A challenge that the pool's triggers make and judge.
+    #[serde(rename = "CUSTOM_CHALLENGE")]
+    Custom,
     /// The user's authenticator app shows a code.
     #[serde(rename = "SOFTWARE_TOKEN_MFA")]
     SoftwareTokenMfa,
@@ -67,6 +70,7 @@ impl ChallengeName {
             "EMAIL_OTP" => Ok(Self::EmailOtp),
             "SMS_OTP" => Ok(Self::SmsOtp),
             "WEB_AUTHN" => Ok(Self::WebAuthn),
+            "CUSTOM_CHALLENGE" => Ok(Self::Custom),
             "SOFTWARE_TOKEN_MFA" => Ok(Self::SoftwareTokenMfa),
             "SELECT_MFA_TYPE" => Ok(Self::SelectMfaType),
             "MFA_SETUP" => Ok(Self::MfaSetup),
@@ -90,6 +94,7 @@ impl ChallengeName {
             Self::EmailOtp => "EMAIL_OTP",
             Self::SmsOtp => "SMS_OTP",
             Self::WebAuthn => "WEB_AUTHN",
+            Self::Custom => "CUSTOM_CHALLENGE",
             Self::SoftwareTokenMfa => "SOFTWARE_TOKEN_MFA",
             Self::SelectMfaType => "SELECT_MFA_TYPE",
             Self::MfaSetup => "MFA_SETUP",
@@ -118,6 +123,7 @@ mod tests {
             "SMS_MFA",
             "EMAIL_OTP",
             "WEB_AUTHN",
+            "CUSTOM_CHALLENGE",
             "SOFTWARE_TOKEN_MFA",
             "SELECT_MFA_TYPE",
             "MFA_SETUP",
@@ -126,8 +132,8 @@ mod tests {
             let challenge = ChallengeName::of(name).unwrap();
             assert_eq!((challenge.name(), serde_json::to_value(challenge).unwrap()), (name, name.into()));
         }
-        let message = refusal(ChallengeName::of("CUSTOM_CHALLENGE").map(drop)).1;
-        assert_eq!(message, "Challenge CUSTOM_CHALLENGE is not supported by this server yet.");
+        let message = refusal(ChallengeName::of("ADMIN_NO_SRP_AUTH").map(drop)).1;
+        assert_eq!(message, "Challenge ADMIN_NO_SRP_AUTH is not supported by this server yet.");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod account;
 pub mod binding;
 pub mod challenge;
+pub mod custom;
 pub mod device_secret;
 pub mod factor;
 pub mod first_factor;
@@ -38,6 +39,9 @@ pub enum AuthFlow {
     /// `USER_AUTH`: the user name, and a first factor of the caller's choice.
     #[serde(rename = "USER_AUTH")]
     User,
+    /// `CUSTOM_AUTH`: the user name, and challenges that the pool's triggers make.
+    #[serde(rename = "CUSTOM_AUTH")]
+    Custom,
     /// `ADMIN_USER_PASSWORD_AUTH`, or `ADMIN_NO_SRP_AUTH`: the same from a trusted server.
     #[serde(rename = "ADMIN_USER_PASSWORD_AUTH")]
     AdminUserPassword,
@@ -53,13 +57,9 @@ impl AuthFlow {
             "USER_PASSWORD_AUTH" => Ok(Self::UserPassword),
             "USER_SRP_AUTH" => Ok(Self::UserSrp),
             "USER_AUTH" => Ok(Self::User),
+            "CUSTOM_AUTH" => Ok(Self::Custom),
             "REFRESH_TOKEN_AUTH" | "REFRESH_TOKEN" => Ok(Self::RefreshToken),
-            "ADMIN_NO_SRP_AUTH" | "ADMIN_USER_PASSWORD_AUTH" => {
-                Err(Error::invalid_parameter("Initiate Auth method not supported."))
-            }
-            unbuilt => {
-                Err(Error::invalid_parameter(format!("AuthFlow {unbuilt} is not supported by this server yet.")))
-            }
+            _ => Err(Error::invalid_parameter("Initiate Auth method not supported.")),
         }
     }
 
@@ -82,6 +82,7 @@ impl AuthFlow {
             Self::UserPassword => "USER_PASSWORD_AUTH",
             Self::UserSrp => "USER_SRP_AUTH",
             Self::User => "USER_AUTH",
+            Self::Custom => "CUSTOM_AUTH",
             Self::AdminUserPassword => "ADMIN_USER_PASSWORD_AUTH",
             Self::RefreshToken => "REFRESH_TOKEN_AUTH",
         }

@@ -7,6 +7,7 @@ use crate::domain::app_client::AppClient;
 use crate::domain::auth::AuthFlow;
 use crate::domain::auth::binding::Binding;
 use crate::domain::auth::challenge::ChallengeName;
+use crate::domain::auth::custom::Open;
 use crate::domain::auth::srp::exchange::{PublicValue, ServerSecret};
 use crate::domain::error::Error;
 use crate::domain::ids::{ClientId, DeviceId, PasskeyId, PasswordId, Sub};
@@ -28,6 +29,9 @@ pub struct Proofs {
     /// The passkey by which the user has begun, in the place of a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkey: Option<ProvedPasskey>,
+    /// Whether the user has passed the custom challenges of the pool's triggers.
+    #[serde(rename = "custom_challenges", default, skip_serializing_if = "is_not")]
+    pub custom: bool,
     /// The second factor that the user has proved, or has set up for this sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_factor: Option<SecondFactor>,
@@ -37,6 +41,10 @@ pub struct Proofs {
     /// The device that has proved itself.
     #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A passkey that has signed the challenge of a sign-in.
@@ -67,9 +75,15 @@ impl Proofs {
         self
     }
 
+    /// The same proofs, after the custom challenges of the pool's triggers.
+    pub fn with_custom_challenges(mut self) -> Self {
+        self.custom = true;
+        self
+    }
+
     /// Whether a first factor is proved.
     pub fn has_begun(&self) -> bool {
-        self.password.is_some() || self.code.is_some() || self.passkey.is_some()
+        self.password.is_some() || self.code.is_some() || self.passkey.is_some() || self.custom
     }
 
     /// The same proofs with this second factor.
@@ -132,6 +146,9 @@ pub struct ChallengeSession {
     /// The exchange of a challenge by SRP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<Exchange>,
+    /// The custom challenge that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Open>,
     /// The user's device that the caller has named. Whether it proves itself is another matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
@@ -277,6 +294,7 @@ mod tests {
             proofs: Proofs::default().with_password(Some(PASSWORD)),
             told: Some(Sub(Uuid::from_u128(7))),
             exchange: None,
+            custom: None,
             device: None,
             expires_at: at(180),
         }
@@ -338,6 +356,18 @@ mod tests {
         assert_eq!(refusal(without).1, Error::invalid_session().message);
         let written = serde_json::to_string(&proved).unwrap();
         assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), proved);
+    }
+
+    #[test]
+    fn a_custom_challenge_is_kept_between_two_steps() {
+        let open = Open { written: Some("jane".to_owned()), ..Open::default() };
+        let proofs = Proofs::default().with_custom_challenges();
+        assert!(proofs.has_begun());
+        for (proofs, custom) in [(Proofs::default(), Some(open)), (proofs, None)] {
+            let custom = ChallengeSession { challenge: ChallengeName::Custom, proofs, custom, ..session() };
+            let written = serde_json::to_string(&custom).unwrap();
+            assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), custom);
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! ```text
 //!   flow ──▶ password ──┬── FORCE_CHANGE_PASSWORD ──▶ NEW_PASSWORD_REQUIRED ──▶ another password, no more temporary
 //!        ├─▶ a code ────┤                                                                       │
-//!        └─▶ a passkey ─┤                                                                       │
+//!        ├─▶ a passkey ─┤                                                                       │
+//!        └─▶ custom ────┤                                                                       │
 //!                       └── otherwise ──▶ first factor proved ◀─────────────────────────────────┘
 //!                                           │
-//!     ┌── nothing more is asked, or a       │
-//!     │   passkey stands for both factors ──┤
+//!     ┌── nothing more is asked, a passkey  │
+//!     │   stands for both factors, or the   │
+//!     │   triggers have signed the user in ─┤
 //!     │                                     ├── a remembered device is named ──▶ DEVICE_SRP_AUTH ──▶
 //!     │                                     │       DEVICE_PASSWORD_VERIFIER ──▶ the device is proved ─────────────┐
 //!     │                                     ├── one factor, or a preferred one ──▶ SMS_MFA, EMAIL_OTP or           │
@@ -49,10 +51,10 @@ pub fn next(proofs: &Proofs, account: Account<'_>) -> Result<Next, NothingProved
     }
 }
 
-/// The step after the first factor.
+/// The step after the first factor. Where the pool's triggers define the challenges, they have said that nothing is missing.
 fn after_first_factor(proofs: &Proofs, account: Account<'_>) -> Next {
     let counts_twice = proofs.passkey.is_some_and(|passkey| passkey.user_verified && account.passkeys_count_twice());
-    if proofs.second_factor.is_some() || counts_twice {
+    if proofs.second_factor.is_some() || counts_twice || proofs.custom {
         return Next::Tokens;
     }
     // A remembered device proves itself in place of a second factor.
@@ -199,6 +201,19 @@ mod tests {
         chosen.mfa.passkeys = true;
         assert_eq!(step(&chosen, "SINGLE_FACTOR", "ON", true), Next::Tokens);
         assert_eq!(step(&chosen, "SINGLE_FACTOR", "ON", false), set_up);
+    }
+
+    #[test]
+    fn whoever_the_triggers_sign_in_is_asked_for_no_second_factor() {
+        let (pool, own) =
+            (crate::domain::testing::with_software_tokens("ON"), user(&[signed_up("jane", &[]), confirmed(&[])]));
+        let custom = Proofs::default().with_custom_challenges();
+        assert_eq!(after_in(&pool, custom, &own, None), Ok(Next::Tokens));
+        let both = password().with_custom_challenges();
+        assert_eq!(after_in(&pool, both, &own, None), Ok(Next::Tokens));
+        let invited = user(&[invited("jane", &[])]);
+        let first = Ok(Next::Challenge(ChallengeName::NewPasswordRequired));
+        assert_eq!(after_in(&pool, custom, &invited, None), first);
     }
 
     #[test]

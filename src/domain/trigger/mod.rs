@@ -4,11 +4,17 @@
 //! `response` it has filled in. Each trigger has a file here with its `request` ([`Question`]), its `response`
 //! ([`Question::Answer`]), and the rules that apply the answer.
 
+pub mod create_auth_challenge;
+pub mod define_auth_challenge;
 pub mod function;
+pub mod pre_authentication;
 pub mod pre_sign_up;
 pub mod reply;
 #[cfg(test)]
 mod schemas;
+#[cfg(test)]
+pub mod testing;
+pub mod verify_auth_challenge_response;
 
 use std::collections::BTreeMap;
 

@@ -61,13 +61,6 @@ pub fn silent(trigger: Trigger) -> Error {
     Error::new(Exception::UnexpectedLambdaException, message)
 }
 
-/// More calls of the trigger's function are under way than the server allows.
-pub fn crowded(trigger: Trigger) -> Error {
-    let trigger = trigger.name();
-    let message = format!("{trigger} invocation failed due to error TooManyRequestsException.");
-    Error { limit: Some("trigger"), ..Error::new(Exception::TooManyRequestsException, message) }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

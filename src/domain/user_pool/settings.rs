@@ -252,7 +252,13 @@ fn check_recovery(settings: &UserPoolSettings) -> Result<(), Error> {
 }
 
 /// The triggers that the server asks or tells.
-const BUILT_TRIGGERS: &[Trigger] = &[Trigger::PreSignUp];
+const BUILT_TRIGGERS: &[Trigger] = &[
+    Trigger::PreSignUp,
+    Trigger::PreAuthentication,
+    Trigger::DefineAuthChallenge,
+    Trigger::CreateAuthChallenge,
+    Trigger::VerifyAuthChallengeResponse,
+];
 
 /// Refuses values that would change who can sign in, or what users are sent, until the server supports them.
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {

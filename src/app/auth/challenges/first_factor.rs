@@ -29,9 +29,20 @@ pub async fn prepare<'a>(
     if session.challenge != challenge {
         return Err(Error::invalid_session().into());
     }
-    let Response { pool_id, client_id, responses: parameters, origin, server, .. } = response;
+    let Response { pool_id, client_id, responses: parameters, client_metadata, origin, server, .. } = response;
     let flow = session.flow;
     let (chosen, continues) = (Some(factor), Some(session));
-    let asked = Asked { flow, pool_id, client_id, origin, server, parameters, session: None, chosen, continues };
+    let asked = Asked {
+        flow,
+        pool_id,
+        client_id,
+        origin,
+        server,
+        parameters,
+        client_metadata,
+        session: None,
+        chosen,
+        continues,
+    };
     flows::begin(app, caller, asked, factor).await
 }

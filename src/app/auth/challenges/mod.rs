@@ -1,5 +1,6 @@
 //! The answers to challenges: one file per challenge, or per kind of challenges that are answered alike.
 
+mod custom;
 mod device_password_verifier;
 mod device_srp_auth;
 mod first_factor;
@@ -14,6 +15,7 @@ mod web_authn;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::answering::Answering;
 pub use crate::app::auth::answering::Response;
+use crate::app::auth::challenges::custom::Custom;
 use crate::app::auth::challenges::device_password_verifier::DevicePasswordVerifier;
 use crate::app::auth::challenges::device_srp_auth::DeviceSrpAuth;
 use crate::app::auth::challenges::mfa_setup::MfaSetup;
@@ -43,6 +45,8 @@ pub enum Prepared<'a> {
     DevicePasswordVerifier(Box<DevicePasswordVerifier<'a>>),
     /// The answer to WEB_AUTHN.
     WebAuthn(Box<WebAuthn<'a>>),
+    /// The answer to CUSTOM_CHALLENGE.
+    Custom(Box<Custom<'a>>),
     /// The answer to EMAIL_OTP, SMS_OTP or SMS_MFA.
     SentCode(Box<SentCode<'a>>),
     /// The answer to SOFTWARE_TOKEN_MFA.
@@ -83,6 +87,9 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, response: Response<'a>) -> 
         ChallengeName::WebAuthn => {
             Prepared::WebAuthn(Box::new(web_authn::prepare(app, caller, opened(response).await?).await?))
         }
+        ChallengeName::Custom => {
+            Prepared::Custom(Box::new(custom::prepare(app, caller, opened(response).await?).await?))
+        }
         ChallengeName::SoftwareTokenMfa => {
             Prepared::SoftwareToken(Box::new(software_token::prepare(app, caller, opened(response).await?).await?))
         }
@@ -103,6 +110,7 @@ impl Prepared<'_> {
             Self::DeviceSrpAuth(begun) => Ok(begun.answer()),
             Self::DevicePasswordVerifier(proof) => proof.settle(app, caller).await,
             Self::WebAuthn(answer) => answer.settle(app, caller).await,
+            Self::Custom(answer) => answer.settle(app, caller).await,
             Self::SentCode(answer) => answer.settle(app, caller).await,
             Self::SoftwareToken(answer) => answer.settle(app, caller).await,
             Self::SelectMfaType(answer) => answer.settle(app, caller).await,

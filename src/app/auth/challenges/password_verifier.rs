@@ -16,12 +16,14 @@ use crate::app::guesses::OneGuess;
 use crate::app::hashing::forms::Comparison;
 use crate::app::whence::Whence;
 use crate::app::{App, Failure, clients};
+use crate::domain::auth::AuthFlow;
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::session::Exchange;
 use crate::domain::auth::srp::exchange::session_key;
 use crate::domain::error::Error;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::metadata;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
 use crate::store::read::{Failures, Snapshot, Wanted};
@@ -136,6 +138,13 @@ impl PasswordVerifier<'_> {
         let at = app.clock.now();
         let (client, limited) = claim.check(app, &found, at)?;
         let sign_in = claim.sign_in(&found, &client, limited.as_ref(), at);
-        machine::hear_password(app, caller, sign_in, claim.proof.session.sub, self.comparison.as_ref()).await
+        let (sub, comparison) = (claim.proof.session.sub, self.comparison.as_ref());
+        match claim.proof.session.flow {
+            AuthFlow::Custom => {
+                let client_metadata = metadata(claim.response.client_metadata);
+                machine::custom::hear_password(app, caller, sign_in, (sub, comparison), client_metadata).await
+            }
+            _ => machine::hear_password(app, caller, sign_in, sub, comparison).await,
+        }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::app::attempts::FirstRead;
+use crate::app::auth::admission;
 use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::machine;
@@ -61,12 +62,13 @@ pub fn is_given(asked: &Asked<'_>, factor: FirstFactor) -> bool {
 
 impl Choice<'_> {
     /// Asks for the preferred factor, or for the choice among all that the pool allows.
-    pub async fn settle<Response: AuthResponse>(&self, app: &App) -> Result<Response, Failure> {
+    pub async fn settle<Response: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Response, Failure> {
         let found = self.found.or(self.named.read(app)).await?;
         let at = app.clock.now();
         let (client, limited) = self.named.check(app, &found, at)?;
         let sign_in = self.named.sign_in(&found, &client, limited.as_ref(), at);
         machine::refuse_by_name(app, sign_in, self.named.stands_for_name).await?;
+        admission::ask(app, caller, &self.named, sign_in).await?;
         Ok(Response::from(Answer::Challenge(self.issue(app, sign_in)?)))
     }
 

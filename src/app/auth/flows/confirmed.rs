@@ -1,6 +1,7 @@
 //! USER_AUTH with the session of ConfirmSignUp: the code that has confirmed the user stands for the first factor. One read
 //! and one statement.
 
+use crate::app::auth::admission;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::asked::Asked;
 use crate::app::auth::machine;
@@ -38,6 +39,9 @@ impl Confirmed<'_> {
         let proved = session.proved(&client.state, user.state.sub, at)?;
         let sign_in = self.named.sign_in(&found, &client, limited.as_ref(), at);
         let sign_in = SignIn { spends: Some(session.spent()), ..sign_in };
+        if !machine::is_unheard(&sign_in) {
+            admission::ask(app, caller, &self.named, sign_in).await?;
+        }
         machine::hear_confirmation(app, caller, sign_in, user, &proved).await
     }
 }

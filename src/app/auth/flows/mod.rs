@@ -2,6 +2,7 @@
 
 mod choice;
 mod confirmed;
+mod custom;
 mod one_time_code;
 mod password;
 pub mod refresh;
@@ -35,6 +36,8 @@ pub enum Prepared<'a> {
     WebAuthn(Box<web_authn::Asking<'a>>),
     /// A flow with a choice that is still to be made.
     Choice(Box<Choice<'a>>),
+    /// A flow by custom challenges.
+    Custom(Box<custom::Begun<'a>>),
     /// A refresh, which has no slow work.
     Refresh(Box<Asked<'a>>),
 }
@@ -50,6 +53,10 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
             Some(token) => Ok(Prepared::Confirmed(Box::new(confirmed::prepare(app, caller, asked, token).await?))),
             None => by_choice(app, caller, asked).await,
         },
+        AuthFlow::Custom => Ok(match custom::prepare(app, caller, asked).await? {
+            custom::Prepared::Custom(begun) => Prepared::Custom(Box::new(begun)),
+            custom::Prepared::Srp(asked) => Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?)),
+        }),
         AuthFlow::RefreshToken => Ok(Prepared::Refresh(Box::new(asked))),
     }
 }
@@ -89,10 +96,11 @@ impl Prepared<'_> {
         match self {
             Self::Password(guess) => guess.settle(app, caller).await,
             Self::Srp(begun) => begun.settle(app).await,
-            Self::OneTimeCode(asking) => asking.settle(app).await,
+            Self::OneTimeCode(asking) => asking.settle(app, caller).await,
             Self::Confirmed(confirmed) => confirmed.settle(app, caller).await,
-            Self::WebAuthn(asking) => asking.settle(app).await,
-            Self::Choice(choice) => choice.settle(app).await,
+            Self::WebAuthn(asking) => asking.settle(app, caller).await,
+            Self::Choice(choice) => choice.settle(app, caller).await,
+            Self::Custom(begun) => begun.settle(app, caller).await,
             Self::Refresh(asked) => Ok(Answer::Tokens(Box::new(refresh::by_flow(app, caller, asked).await?)).into()),
         }
     }

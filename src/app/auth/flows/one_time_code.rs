@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::app::auth::admission;
 use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::machine;
@@ -30,13 +31,14 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>, medium: M
 
 impl Asking<'_> {
     /// Sends a code, and asks for it.
-    pub async fn settle<Response: AuthResponse>(&self, app: &App) -> Result<Response, Failure> {
+    pub async fn settle<Response: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Response, Failure> {
         let (named, medium, at) = (&self.named, self.medium, app.clock.now());
         let purpose = rules::sign_in(medium);
         let found = named.read_with_code(app, purpose).await?;
         let (client, limited) = named.check(app, &found, at)?;
         let sign_in = named.sign_in(&found, &client, limited.as_ref(), at);
         machine::refuse_by_name(app, sign_in, named.stands_for_name).await?;
+        admission::ask(app, caller, named, sign_in).await?;
         let challenge = match medium {
             Medium::Email => ChallengeName::EmailOtp,
             Medium::Sms => ChallengeName::SmsOtp,

@@ -1,6 +1,7 @@
 //! USER_PASSWORD_AUTH and ADMIN_USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
 
 use crate::app::attempts::FirstRead;
+use crate::app::auth::admission;
 use crate::app::auth::answer::AuthResponse;
 use crate::app::auth::asked::Asked;
 use crate::app::auth::machine;
@@ -47,9 +48,11 @@ impl Guess<'_> {
     async fn compare(&self, app: &App, caller: &Caller, found: &Snapshot) -> Result<Option<Comparison>, Failure> {
         let at = app.clock.now();
         let (client, limited) = self.named.check(app, found, at)?;
-        if machine::is_unheard(&self.named.sign_in(found, &client, limited.as_ref(), at)) {
+        let sign_in = self.named.sign_in(found, &client, limited.as_ref(), at);
+        if machine::is_unheard(&sign_in) {
             return Ok(None);
         }
+        admission::ask(app, caller, &self.named, sign_in).await?;
         let user = found.user.as_ref();
         Ok(Some(Comparison::make(app, caller, &found.pool, user, self.password).await?))
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::app::attempts::FirstRead;
+use crate::app::auth::admission;
 use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::machine;
 use crate::app::auth::named::Named;
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::srp::Basis;
+use crate::app::auth::srp::{Basis, public_value};
 use crate::app::caller::Caller;
 use crate::app::hashing::forms::lacks_verifier;
 use crate::app::{App, Failure};
@@ -38,8 +39,7 @@ struct Made {
 /// Makes the server's public value, unless the sign-in will be refused without it.
 pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result<Begun<'a>, Failure> {
     required_parameter(asked.parameters, "USERNAME")?;
-    let client = PublicValue::parse(required_parameter(asked.parameters, "SRP_A")?)
-        .ok_or_else(|| Error::invalid_parameter("SRP_A must be a hexadecimal number from 1 to N - 1."))?;
+    let client = public_value(asked.parameters)?;
     app.hasher.refuse_beyond(&caller.turn(&asked.pool_id)).await?;
     let named = Named::new(app, caller, asked).await?;
     let mut begun = Begun { named, found: FirstRead::none(), made: None };
@@ -69,9 +69,11 @@ impl Begun<'_> {
     ) -> Result<Option<Made>, Failure> {
         let at = app.clock.now();
         let (view, limited) = self.named.check(app, found, at)?;
-        if machine::is_refused_by_name(&self.named.sign_in(found, &view, limited.as_ref(), at)) {
+        let sign_in = self.named.sign_in(found, &view, limited.as_ref(), at);
+        if machine::is_refused_by_name(&sign_in) {
             return Ok(None);
         }
+        admission::ask(app, caller, &self.named, sign_in).await?;
         let of_user = found.user.as_ref().map(|user| Basis::of_user(&found.pool, user)).transpose()?.flatten();
         let Basis { verifier, password, user_id } =
             of_user.unwrap_or_else(|| Basis::made_up(&found.pool, self.named.username));

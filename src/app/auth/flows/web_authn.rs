@@ -9,7 +9,7 @@ use crate::app::auth::answer::{Answer, AuthResponse, Challenge};
 use crate::app::auth::asked::Asked;
 use crate::app::auth::named::Named;
 use crate::app::auth::sign_in::SignIn;
-use crate::app::auth::{machine, passkeys};
+use crate::app::auth::{admission, machine, passkeys};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
@@ -32,12 +32,13 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
 
 impl Asking<'_> {
     /// Asks for the signature of a passkey.
-    pub async fn settle<Response: AuthResponse>(&self, app: &App) -> Result<Response, Failure> {
+    pub async fn settle<Response: AuthResponse>(&self, app: &App, caller: &Caller) -> Result<Response, Failure> {
         let found = self.found.or(self.named.read(app)).await?;
         let at = app.clock.now();
         let (client, limited) = self.named.check(app, &found, at)?;
         let sign_in = self.named.sign_in(&found, &client, limited.as_ref(), at);
         machine::refuse_by_name(app, sign_in, self.named.stands_for_name).await?;
+        admission::ask(app, caller, &self.named, sign_in).await?;
         Ok(Response::from(Answer::Challenge(self.issue(app, sign_in)?)))
     }
 

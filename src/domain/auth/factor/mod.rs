@@ -3,6 +3,7 @@
 
 pub mod code;
 pub mod confirmation;
+pub mod custom;
 pub mod device;
 pub mod one_time_code;
 pub mod password;

@@ -1,4 +1,7 @@
-//! The sign-in machine: what was heard, whether it is a proof, what comes next. Only this module asks the factors.
+//! The sign-in machine: what was heard, whether it is a proof, what comes next. Only this module
+//! asks the factors, and its part for custom challenges.
+
+pub mod custom;
 
 use std::borrow::Cow;
 
@@ -74,6 +77,17 @@ pub async fn hear_password<Response: AuthResponse>(
     stands_for_name: Sub,
     comparison: Option<&Comparison>,
 ) -> Result<Response, Failure> {
+    let (user, proofs) = prove_password(app, sign_in, stands_for_name, comparison).await?;
+    advance(app, caller, sign_in, user, Step { proofs, answered: None }).await
+}
+
+/// The user whose password was proved, and the proof; or the refusal of the guess.
+async fn prove_password<'a>(
+    app: &App,
+    sign_in: SignIn<'a>,
+    stands_for_name: Sub,
+    comparison: Option<&Comparison>,
+) -> Result<(&'a LoadedUser, Proofs), Failure> {
     let guess = guess(&sign_in);
     if let Some(locked) = guess.refuse_unheard() {
         return refuse(app, sign_in, stands_for_name, locked).await;
@@ -84,10 +98,7 @@ pub async fn hear_password<Response: AuthResponse>(
         return refuse(app, sign_in, stands_for_name, guess.judge_at_nobody()).await;
     };
     match guess.judge(&user.state, matches) {
-        Ok(()) => {
-            let proofs = Proofs::default().with_password(forms::id_of(user.state.password.as_ref())?);
-            advance(app, caller, sign_in, user, Step { proofs, answered: None }).await
-        }
+        Ok(()) => Ok((user, Proofs::default().with_password(forms::id_of(user.state.password.as_ref())?))),
         Err(refusal) => refuse(app, sign_in, stands_for_name, *refusal).await,
     }
 }
