@@ -76,9 +76,10 @@ impl Generator<'_> {
             }
         } else if !checks.is_empty() || field.kind() == Kind::String {
             // A text without rules is still checked for characters that no text may contain.
+            let call = if names::flag(field, "loopback_in_development") { "function" } else { "field" };
             let _ = writeln!(
                 body,
-                "        if let Some(value) = &self.{name} {{ checker.field({shown:?}, {sensitive}, value, &[{checks}]); }}"
+                "        if let Some(value) = &self.{name} {{ checker.{call}({shown:?}, {sensitive}, value, &[{checks}]); }}"
             );
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 use crate::domain::error::{Error, FieldViolation};
+use crate::domain::trigger::function::loopback_url;
 
 include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 
@@ -22,9 +23,10 @@ fn once_each(texts: &mut Vec<String>) {
     texts.retain(|text| seen.insert(text.clone()));
 }
 
-/// Checks a message: all violations in one error, as Cognito joins them.
-pub fn check(message: &impl Check) -> Result<(), Error> {
-    let mut checker = Checker::default();
+/// Checks a message: all violations in one error, as Cognito joins them. In development, functions may be endpoints of this
+/// machine.
+pub fn check(message: &impl Check, in_development: bool) -> Result<(), Error> {
+    let mut checker = Checker { in_development, ..Checker::default() };
     message.check(&mut checker);
     let Checker { violations, untold, .. } = checker;
     if violations.is_empty() {
@@ -217,6 +219,7 @@ impl Shown {
 /// Collects violations while a message is walked.
 #[derive(Default)]
 pub struct Checker {
+    in_development: bool,
     path: String,
     violations: Vec<FieldViolation>,
     /// Length of all sentences so far, in bytes.
@@ -265,6 +268,11 @@ impl Checker {
             let shown = Shown::value(sensitive, || value.text().map(str::to_owned).or_else(number));
             self.violation(name, shown, &sentence);
         }
+    }
+
+    fn function(&mut self, name: &str, sensitive: bool, value: &String, rules: &[Rule]) {
+        let is_endpoint = self.in_development && loopback_url(value).is_some();
+        self.field(name, sensitive, value, if is_endpoint { &[] } else { rules });
     }
 
     fn list<T: Value>(&mut self, name: &str, sensitive: bool, list: &[T], size: &[Rule], items: &[Rule]) {
@@ -370,7 +378,7 @@ mod tests {
                 password: Some(password.to_owned()),
                 ..Default::default()
             };
-            check(&request).map_err(|error| error.message.into_owned())
+            check(&request, false).map_err(|error| error.message.into_owned())
         };
         for good in ["two words", "a  b c", "ab", "пароль из слов"] {
             assert_eq!(judged(good), Ok(()), "{good:?}");
@@ -509,7 +517,7 @@ mod tests {
             acr_configuration: [("Level1".to_owned(), acr)].into(),
             ..Default::default()
         };
-        let error = check(&request).unwrap_err();
+        let error = check(&request, false).unwrap_err();
         let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(paths[..2], ["poolName", "policies.passwordPolicy.minimumLength"]);
         assert!(paths[2..].iter().all(|path| *path == "acrConfiguration.Level1.member.acrValue"), "{paths:?}");
@@ -527,7 +535,7 @@ mod tests {
             user_attributes: vec![attribute(Some("email")), attribute(None)],
             ..Default::default()
         };
-        let error = check(&request).unwrap_err();
+        let error = check(&request, false).unwrap_err();
         assert_eq!(error.fields.len(), 1);
         assert_eq!(error.fields[0].field, "userAttributes.2.member.name");
         assert!(error.message.starts_with("1 validation error detected: "));
@@ -543,7 +551,7 @@ mod tests {
             client_metadata: [("key".to_owned(), "\0".to_owned())].into(),
             ..Default::default()
         };
-        let error = check(&request).unwrap_err();
+        let error = check(&request, false).unwrap_err();
         let paths: Vec<_> = error.fields.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(paths, ["userAttributes.2.member.value", "clientMetadata"]);
         assert!(error.message.contains("U+0000") && !error.message.contains('\0'), "{}", error.message);
@@ -558,7 +566,7 @@ mod tests {
             user_attributes: vec![attribute; 10_000],
             ..Default::default()
         };
-        let error = check(&request).unwrap_err();
+        let error = check(&request, false).unwrap_err();
         // And the error says how many there are.
         assert!(error.message.starts_with("10001 validation errors detected: "), "{}", error.message);
         assert!(error.message.ends_with(&format!("; and {} more", 10_001 - error.fields.len())), "{}", error.message);
@@ -588,5 +596,27 @@ mod tests {
                 pattern.matches(&text);
             }
         }
+    }
+
+    #[test]
+    fn in_development_a_function_may_be_an_endpoint_of_this_machine() {
+        let named = |function: &str, in_development| {
+            let config = v1::LambdaConfigType { pre_sign_up: Some(function.to_owned()), ..Default::default() };
+            let pool_name = Some("people".to_owned());
+            let request = v1::CreateUserPoolRequest { pool_name, lambda_config: Some(config), ..Default::default() };
+            check(&request, in_development).map_err(|error| error.message.into_owned())
+        };
+        assert_eq!(named("http://[::1]:80", true), Ok(()));
+        let sentence = r"Member must satisfy regular expression pattern: arn:[\w+=/,.@-]+:";
+        for (function, in_development) in [
+            ("http://127.0.0.1:3000/hook", false),
+            ("http://example.com/hook/of/mine", true),
+            ("no function at all", true),
+        ] {
+            let told = named(function, in_development).unwrap_err();
+            assert!(told.contains(sentence) && told.contains("'lambdaConfig.preSignUp'"), "{told}");
+        }
+        let arn = "arn:aws:lambda:us-east-1:123456789012:function:gate";
+        assert_eq!(named(arn, true), Ok(()));
     }
 }

@@ -73,7 +73,7 @@ fn admit<Req: Request + Check>(context: &Context, body: Bytes) -> Result<Req, Er
     let mut request = Req::decode(body).map_err(|_| {
         Error::new(Exception::SerializationException, "The request is not a message of the operation's type.")
     })?;
-    checks::check(&request)?;
+    checks::check(&request, context.app.settings.in_development)?;
     request.drop_doubles();
     authorize(Req::OPERATION, context.caller.account(), request.user_pool_id())?;
     Ok(request)

@@ -85,6 +85,8 @@ pub struct Settings {
     pub allowances: Allowances,
     /// How much pools and users may hold.
     pub counts: Counts,
+    /// Whether this is a server for development, in which triggers may be endpoints of this machine.
+    pub in_development: bool,
 }
 
 impl Default for Settings {
@@ -95,6 +97,7 @@ impl Default for Settings {
             awaited: Awaited::default(),
             allowances: Allowances::default(),
             counts: Counts::default(),
+            in_development: false,
         }
     }
 }

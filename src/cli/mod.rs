@@ -14,6 +14,7 @@ pub mod server;
 pub mod service_account;
 pub mod shutdown;
 pub mod telemetry;
+pub mod trigger_bridge;
 pub mod waiting;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +49,8 @@ enum Command {
     Relay(relay::RelayArguments),
     /// Creates, lists and revokes the callers of developer operations, and binds certificates to them.
     ServiceAccount(service_account::ServiceAccountArguments),
+    /// Calls functions over HTTP for the triggers of pools, as Lambda's API is called.
+    TriggerBridge(Box<trigger_bridge::TriggerBridgeArguments>),
     /// Calls an operation by its name.
     Call(call::CallArguments),
 }
@@ -68,6 +71,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Messages(arguments) => messages::run(arguments).await,
         Command::Relay(arguments) => relay::run(arguments).await,
         Command::ServiceAccount(arguments) => service_account::run(arguments).await,
+        Command::TriggerBridge(arguments) => trigger_bridge::run(*arguments).await,
         Command::Call(arguments) => call::run(arguments).await,
     }
 }

@@ -70,6 +70,7 @@ async fn serve(config: ServerConfig, telemetry: &Telemetry) -> anyhow::Result<()
         delivery: config.delivery,
         proxies: config.proxies,
         relay,
+        bridge: None,
         tls: config.tls,
         limits: config.limits,
         activity_months: config.activity_months,

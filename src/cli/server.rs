@@ -23,6 +23,7 @@ use crate::kafka::relay::Relay;
 use crate::proto::DESCRIPTORS;
 use crate::store::Store;
 use crate::telemetry::metrics;
+use crate::triggers::bridge::Bridge;
 
 /// How often idle counts in memory are forgotten.
 const FORGET: Duration = Duration::from_secs(60);
@@ -83,6 +84,8 @@ pub struct Services {
     pub proxies: TrustedProxies,
     /// Publishes events to Kafka; absent if no brokers are set.
     pub relay: Option<Relay>,
+    /// Calls endpoints of this machine for triggers; only in development.
+    pub bridge: Option<Bridge>,
     /// TLS of both listeners; absent if they have none.
     pub tls: Option<Arc<Tls>>,
     /// What callers may use of both listeners.
@@ -158,6 +161,9 @@ async fn start_workers(services: Services, done: &CancellationToken) -> anyhow::
     workers.spawn(delivery::worker::run(store, services.delivery, done.clone()));
     if let Some(relay) = services.relay {
         workers.spawn(relay.run(done.clone()));
+    }
+    if let Some(bridge) = services.bridge {
+        workers.spawn(bridge.run(done.clone()));
     }
     if let Some(tls) = services.tls {
         workers.spawn(tls.keep_current(done.clone()));

@@ -191,6 +191,28 @@ impl KafkaConfig {
     }
 }
 
+impl KafkaConfig {
+    /// The consumer of the trigger bridge. What it has done is committed by itself.
+    pub(crate) fn trigger_bridge(&self) -> ClientConfig {
+        let mut config = self.client();
+        config.set("group.id", format!("{}userpool-trigger-bridge", self.prefix));
+        // A replica that comes or goes interrupts the others only where partitions move.
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        config.set("enable.auto.offset.store", "false");
+        config.set("enable.auto.commit", "true");
+        config.set("auto.commit.interval.ms", "1000");
+        // What was told before the first start counts; old questions are dropped by their deadline.
+        config.set("auto.offset.reset", "earliest");
+        config
+    }
+
+    /// The producer of replies to questions.
+    pub(crate) fn replying_producer(&self) -> ClientConfig {
+        // A reply is like a question: worth nothing later, and asked for again if a broker loses it.
+        self.asking_producer()
+    }
+}
+
 /// Properties that name a file with a secret, which librdkafka reads itself.
 const SECRET_FILES: &[&str] = &[
     "ssl.key.location",

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cloud_event;
 pub mod config;
 pub mod embedded;
+pub mod pause;
 pub mod producer;
 pub mod relay;
 pub mod topics;

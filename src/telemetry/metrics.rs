@@ -295,6 +295,8 @@ metrics! {
         "Questions that were asked again, because nobody had replied in time";
     TRIGGER_REPLIES_DROPPED: Counter = "userpool.trigger.replies.dropped", "{reply}", by []:
         "Replies of triggers that nobody waited for: doubled, late, or to another process";
+    TRIGGER_BRIDGE_DURATION: Histogram = "userpool.trigger.bridge.duration", "s", by ["trigger", "outcome"]:
+        "Time of a call of the trigger bridge for a function: answered, failed because its handler did, refused by the endpoint, unavailable, late, or unsent because the brokers did not take the reply";
 }
 
 #[cfg(test)]

@@ -83,6 +83,13 @@ impl TraceContext {
         self.trace_id
     }
 
+    /// The place, as the header `X-Amzn-Trace-Id` of AWS writes it.
+    pub fn x_ray(&self) -> String {
+        let trace_id = self.trace_id.to_string();
+        let (at, rest) = trace_id.split_at(8);
+        format!("Root=1-{at}-{rest};Parent={};Sampled={}", self.span_id, self.flags.to_u8())
+    }
+
     /// The place of a span; none if the span is not exported.
     pub fn of(span: &Span) -> Option<Self> {
         if span.is_disabled() {

@@ -14,6 +14,7 @@
 //! may be away: then a question goes without an answer, as it does if there is no responder.
 
 mod asked;
+pub mod bridge;
 mod inbox;
 mod partition;
 mod places;

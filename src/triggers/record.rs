@@ -8,6 +8,16 @@ use crate::triggers::route::Route;
 
 /// The name of the header that a question and its replies have in common.
 pub const CORRELATION_ID: &str = "correlation-id";
+/// The name of the header with the topic of the reply.
+pub const REPLY_TO: &str = "reply-to";
+/// The name of the header with the partition of the reply.
+pub const REPLY_PARTITION: &str = "reply-partition";
+/// The name of the header with the time after which a reply is worth nothing, in milliseconds since 1970.
+pub const DEADLINE: &str = "deadline";
+/// The name of the header with the pool's value for the trigger.
+pub const FUNCTION: &str = "function";
+/// The name of the header with the trace.
+pub const TRACEPARENT: &str = "traceparent";
 
 /// One attempt to ask.
 pub struct Question<'a> {
@@ -33,12 +43,12 @@ impl Question<'_> {
         let traceparent = self.call.trace_context.map(|trace| trace.to_string());
         let headers = [
             (CORRELATION_ID, Some(self.correlation_id)),
-            ("reply-to", Some(self.route.topic.as_str())),
-            ("reply-partition", Some(&partition)),
+            (REPLY_TO, Some(self.route.topic.as_str())),
+            (REPLY_PARTITION, Some(&partition)),
             ("attempt", Some(&attempt)),
-            ("deadline", Some(&deadline)),
-            ("function", Some(self.call.function)),
-            ("traceparent", traceparent.as_deref()),
+            (DEADLINE, Some(&deadline)),
+            (FUNCTION, Some(self.call.function)),
+            (TRACEPARENT, traceparent.as_deref()),
         ];
         let given = headers.into_iter().filter(|(_, value)| value.is_some());
         let headers = given.fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value }));

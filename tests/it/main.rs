@@ -70,6 +70,7 @@ mod srp;
 mod store;
 mod support;
 mod tokens;
+mod trigger_bridge;
 mod trigger_custom_auth;
 mod trigger_failures;
 mod trigger_messages;

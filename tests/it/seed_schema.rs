@@ -75,6 +75,9 @@ impl Schema {
         } else {
             self.value(&field.kind(), rules.as_ref())
         };
+        if may_be_loopback(field) {
+            schema = json!({ "anyOf": [schema, { "type": "string", "pattern": LOOPBACK }] });
+        }
         schema["description"] = comment(&field.parent_file(), field.path()).into();
         schema
     }
@@ -112,6 +115,15 @@ impl Schema {
             other => panic!("no member of a seed is of the kind {other:?}"),
         }
     }
+}
+
+/// Endpoints of this machine, which a seed may name as functions.
+const LOOPBACK: &str = r"^https?://(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?(?:[/?].*)?$";
+
+fn may_be_loopback(field: &FieldDescriptor) -> bool {
+    let option =
+        descriptor_pool().get_extension_by_name("userpool.v1.loopback_in_development").expect("it is declared");
+    field.options().get_extension(&option).as_bool().unwrap_or_default()
 }
 
 fn object(what: &str, properties: Map<String, Value>, required: Vec<String>) -> Value {

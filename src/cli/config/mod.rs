@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::config::properties::PropertiesParser;
 use crate::delivery::settings::{EmailSettings, Secret, SmsSettings};
+use crate::kafka::config::KafkaConfig;
 use crate::secret_file::{self, SecretFileError};
 
 pub use connections::ConnectionSettings;
@@ -229,6 +230,18 @@ impl ConfigArguments {
     /// The configuration of a server, checked.
     pub fn server(&self) -> Result<ServerConfig, ConfigError> {
         Ok(ServerConfig::new(self.settings()?)?)
+    }
+}
+
+impl KafkaSettings {
+    /// The connection of a command that needs brokers. The section of a server's file fills in what is absent.
+    pub fn connection(self, file: Option<&Path>) -> Result<KafkaConfig, ConfigError> {
+        let own = Settings { kafka: self, ..Settings::default() };
+        let settings = match file {
+            Some(path) => own.over(Settings::read(path)?)?,
+            None => own,
+        };
+        Ok(server::brokers(settings.kafka).map_err(|problem| Problems(vec![problem]))?)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSe
 use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
 use crate::kafka::config::{self as kafka, KafkaConfig};
-use crate::limits::Counts;
+use crate::limits::{Allowances, Counts};
 use crate::secret_file::{self, SecretFileError};
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
@@ -229,8 +229,7 @@ impl ServerConfig {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
                 awaited: settings.triggers.awaited(),
-                allowances: settings.limits.allowances(),
-                counts,
+                ..limited(settings.limits.allowances(), counts)
             },
             delivery,
             activity_months,
@@ -239,6 +238,11 @@ impl ServerConfig {
             cautions: caution.into_iter().collect(),
         })
     }
+}
+
+/// Settings of production with these limits.
+fn limited(allowances: Allowances, counts: Counts) -> app::Settings {
+    app::Settings { allowances, counts, ..app::Settings::default() }
 }
 
 fn master_keys(file: Option<&Path>) -> Result<Arc<MasterKeys>, Problem> {
@@ -418,6 +422,11 @@ fn client_key(url: &Secret) -> Option<String> {
     let url = Url::parse(&url.0).ok()?;
     let mut pairs = url.query_pairs();
     pairs.find_map(|(name, path)| matches!(&*name, "sslkey" | "ssl-key").then(|| path.into_owned()))
+}
+
+/// The connection of a command that does nothing without brokers.
+pub(super) fn brokers(settings: KafkaSettings) -> Result<KafkaConfig, Problem> {
+    kafka_config(settings)?.ok_or(Problem::Missing("kafka.brokers", "USERPOOL_KAFKA_BROKERS"))
 }
 
 fn kafka_config(settings: KafkaSettings) -> Result<Option<KafkaConfig>, Problem> {

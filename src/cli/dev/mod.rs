@@ -28,6 +28,7 @@ use crate::cli::shutdown::{self, Shutdown};
 use crate::cli::telemetry::Telemetry;
 use crate::delivery::Way;
 use crate::domain::ids::AccessKeyId;
+use crate::domain::trigger::Trigger;
 use crate::environment::Random;
 use crate::kafka::config::KafkaConfig;
 use crate::kafka::embedded::EmbeddedBroker;
@@ -40,6 +41,7 @@ use crate::store::keys::MasterKeys;
 use crate::store::service_accounts::{Role, ServiceAccount};
 use crate::store::system::Migrated;
 use crate::store::{self, Store};
+use crate::triggers::bridge::{self, Bridge, Endpoints, Membership};
 use crate::triggers::{IN_FLIGHT, Triggers};
 
 const CONNECTIONS: u32 = 20;
@@ -188,6 +190,7 @@ async fn serve(
     let written = file.write(&arguments.data_dir)?;
     kafka.check()?;
     let triggers = Triggers::new(kafka.clone(), IN_FLIGHT);
+    let bridge = Bridge::new(bridge_settings(kafka.clone())).context("the trigger bridge can't be made")?;
     let app = app(arguments, store.clone(), &file.http_addr, triggers);
     let relay = Relay::new(store, kafka, random.uuid().to_string());
     if broker.is_some() {
@@ -207,6 +210,7 @@ async fn serve(
         delivery: Way::Mailbox,
         proxies: TrustedProxies::default(),
         relay: Some(relay),
+        bridge: Some(bridge),
         tls: None,
         limits: Limits::default(),
         activity_months: DEFAULT_RETENTION_MONTHS,
@@ -244,6 +248,18 @@ fn kafka(
     Ok((broker, KafkaConfig { prefix: arguments.kafka_prefix.clone(), ..KafkaConfig::new(brokers) }))
 }
 
+/// A bridge to the endpoints on this machine that pools name for their triggers.
+fn bridge_settings(kafka: KafkaConfig) -> bridge::Settings {
+    bridge::Settings {
+        kafka,
+        triggers: Trigger::ALL.to_vec(),
+        membership: Membership::Alone,
+        endpoints: Endpoints::Loopback,
+        authorities: Vec::new(),
+        in_flight: bridge::IN_FLIGHT,
+    }
+}
+
 fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Triggers) -> Arc<App> {
     let public_url = arguments.public_url.clone().unwrap_or_else(|| format!("http://{http_addr}"));
     let identity = Identity {
@@ -255,6 +271,7 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Trigge
         delete_groups_with_members: arguments.delete_groups_with_members,
         allowances: arguments.allowances(),
         awaited: arguments.triggers.awaited(),
+        in_development: true,
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));

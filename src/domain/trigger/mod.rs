@@ -7,12 +7,15 @@
 pub mod create_auth_challenge;
 pub mod custom_message;
 pub mod define_auth_challenge;
+pub mod function;
 pub mod notice;
 pub mod post_authentication;
 pub mod post_confirmation;
 pub mod pre_authentication;
 pub mod pre_sign_up;
 pub mod reply;
+#[cfg(test)]
+mod schemas;
 #[cfg(test)]
 pub mod testing;
 pub mod verify_auth_challenge_response;
@@ -222,7 +225,7 @@ struct CallerContext<'a> {
 /// The JSON that a trigger receives.
 pub fn event<Q: Question>(about: About<'_>, question: &Q) -> serde_json::Result<Vec<u8>> {
     let client_id = about.client_id.unwrap_or(NO_CLIENT);
-    serde_json::to_vec(&Event {
+    let event = serde_json::to_vec(&Event {
         version: question.version(),
         region: about.region,
         user_pool_id: about.user_pool_id,
@@ -231,7 +234,10 @@ pub fn event<Q: Question>(about: About<'_>, question: &Q) -> serde_json::Result<
         trigger_source: question.source().name(),
         request: question,
         response: Q::Answer::default(),
-    })
+    })?;
+    #[cfg(test)]
+    schemas::assert_fits(question.source().trigger, &event);
+    Ok(event)
 }
 
 /// Metadata as a trigger receives it: null if none was given.

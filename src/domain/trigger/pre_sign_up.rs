@@ -72,3 +72,34 @@ impl Answer {
         verified.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::trigger::{About, event};
+
+    #[test]
+    fn the_event_has_what_is_known_of_a_new_user() {
+        let attributes = Texts::from([("email".to_owned(), "jane@example.com".to_owned())]);
+        let question = PreSignUp::new(SIGN_UP, attributes, None, None);
+        let about = About { region: "us-east-1", user_pool_id: "us-east-1_pool", user_name: "jane", client_id: None };
+        let event: Value = serde_json::from_slice(&event(about, &question).unwrap()).unwrap();
+        let expected = json!({
+            "version": "1",
+            "region": "us-east-1",
+            "userPoolId": "us-east-1_pool",
+            "userName": "jane",
+            "callerContext": { "awsSdkVersion": "aws-sdk-unknown-unknown", "clientId": "CLIENT_ID_NOT_APPLICABLE" },
+            "triggerSource": "PreSignUp_SignUp",
+            "request": {
+                "userAttributes": { "email": "jane@example.com" },
+                "validationData": null,
+                "clientMetadata": null,
+            },
+            "response": { "autoConfirmUser": false, "autoVerifyEmail": false, "autoVerifyPhone": false },
+        });
+        assert_eq!(event, expected);
+    }
+}

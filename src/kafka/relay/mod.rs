@@ -20,7 +20,6 @@
 
 mod batch;
 mod measures;
-mod pause;
 mod publish;
 mod tenure;
 
@@ -32,12 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::environment::Random;
 use crate::kafka::config::KafkaConfig;
+use crate::kafka::pause::Pause;
 use crate::kafka::producer::ProducerError;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::feed::Log;
 use crate::store::leases::Lease;
-use pause::Pause;
 use tenure::Tenure;
 
 /// The lease, and with the prefix the transactional id. With several relays, each would have a share of the keys and a
@@ -141,7 +140,7 @@ impl Relay {
                 }
                 Err(error) => {
                     measures::count_error();
-                    let wait = pause.next();
+                    let wait = pause.next_pause();
                     match &error {
                         RelayError::LeaseLost => tracing::warn!("the relay lost its lease to another replica"),
                         RelayError::Producer(cause) if cause.is_fenced() => {

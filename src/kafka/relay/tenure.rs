@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Entry, Retrial};
 use super::measures::{self, Writers};
-use super::pause::Pause;
 use super::publish::{self, Fate, Outgoing};
 use super::{LEASE, RelayError, SHARD, reader};
 use crate::domain::time::Timestamp;
 use crate::kafka::cloud_event;
 use crate::kafka::config::KafkaConfig;
+use crate::kafka::pause::Pause;
 use crate::kafka::producer::TransactionalProducer;
 use crate::kafka::topics;
 use crate::store::Store;

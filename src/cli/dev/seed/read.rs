@@ -118,7 +118,7 @@ impl Reader {
 
     /// The request that an item describes: made of those members of the item that the request has.
     fn request<Req: Request + Check>(&mut self, item: &Item<'_>, pool: &str) -> Req {
-        match decoded(item, pool).and_then(|request: Req| checks::check(&request).map(|()| request)) {
+        match decoded(item, pool).and_then(|request: Req| checks::check(&request, true).map(|()| request)) {
             Ok(mut request) => {
                 request.drop_doubles();
                 request

@@ -1,4 +1,4 @@
-//! The pauses of the relay after errors: they grow, and they differ between replicas.
+//! The pauses after errors: they grow, and they differ between replicas.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Counts the errors since the last success.
-#[derive(Debug, Default)]
-pub(super) struct Pause {
+#[derive(Clone, Debug, Default)]
+pub struct Pause {
     failures: u32,
     random: Random,
 }
 
 impl Pause {
     /// The next pause: between half and all of a time that doubles with each error.
-    pub(super) fn next(&mut self) -> Duration {
+    pub fn next_pause(&mut self) -> Duration {
         let whole = SHORTEST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let [random] = self.random.bytes::<1>();
@@ -24,7 +24,7 @@ impl Pause {
     }
 
     /// Starts again with the shortest pause, after a success.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -36,11 +36,11 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_start_again() {
         let mut pause = Pause::default();
-        let first = pause.next();
+        let first = pause.next_pause();
         assert!(first >= SHORTEST / 2 && first <= SHORTEST, "{first:?}");
-        let later: Vec<Duration> = (0..100).map(|_| pause.next()).collect();
+        let later: Vec<Duration> = (0..100).map(|_| pause.next_pause()).collect();
         assert!(later[10..].iter().all(|pause| *pause >= LONGEST / 2 && *pause <= LONGEST), "{later:?}");
         pause.reset();
-        assert!(pause.next() <= SHORTEST);
+        assert!(pause.next_pause() <= SHORTEST);
     }
 }
