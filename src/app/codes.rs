@@ -2,6 +2,7 @@
 
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, NamedThroughClient};
+use crate::app::wording::Wording;
 use crate::app::{App, Failure, shapes};
 use crate::domain::addresses::mailbox;
 use crate::domain::decision::Decision;
@@ -11,6 +12,7 @@ use crate::domain::message::Medium;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::{self, Texts};
 use crate::domain::user::codes::{self, CodeOutcome, Delivery, Guess, Guesser, SentCode, Wish};
 use crate::domain::user::withheld::{Requested, Withheld};
 use crate::proto::events::CodePurpose;
@@ -86,12 +88,13 @@ pub async fn answer_request(
     caller: &Caller,
     by_name: &ByName<'_>,
     named: &NamedThroughClient,
-    code: &str,
-    decision: Decision<Event, Activity, Requested>,
+    (source, metadata): (trigger::Source, &Texts),
+    (code, decision): (&str, Decision<Event, Activity, Requested>),
 ) -> Result<CodeDeliveryDetailsType, Failure> {
     let (origin, at) = (by_name.origin(caller), app.clock.now());
     let (client_id, purpose) = (&by_name.client_id, by_name.purpose);
-    Request { named, origin: &origin, client_id, purpose, code, at }.answer(app, decision).await
+    let request = Request { named, origin: &origin, client_id, source, metadata, purpose, code, at };
+    request.answer(app, caller, decision).await
 }
 
 /// A request for a code by a user's name, through a client.
@@ -102,6 +105,10 @@ pub struct Request<'a> {
     pub origin: &'a Origin,
     /// The client that the request names.
     pub client_id: &'a ClientId,
+    /// Why the code is sent, as the pool's trigger is told.
+    pub source: trigger::Source,
+    /// The metadata for the pool's trigger.
+    pub metadata: &'a Texts,
     /// What a right guess at the code allows.
     pub purpose: CodePurpose,
     /// The code to store and send.
@@ -118,6 +125,7 @@ impl Request<'_> {
     pub async fn answer(
         &self,
         app: &App,
+        caller: &Caller,
         decision: Decision<Event, Activity, Requested>,
     ) -> Result<CodeDeliveryDetailsType, Failure> {
         let Some(Requested { delivery, is_sent }) = decision.accepted().cloned() else {
@@ -142,7 +150,7 @@ impl Request<'_> {
         let decision = match new.row(keys) {
             Ok(row) if is_sent && !is_full => {
                 rows.push(row);
-                decision
+                self.in_words(app, caller, decision).await?
             }
             Err(limit) if !hides_users => return Err(limit.into()),
             _ if is_sent => {
@@ -157,6 +165,20 @@ impl Request<'_> {
         };
         rows.extend(spent(limits));
         self.settle(app, decision, rows).await
+    }
+
+    /// The decision with its message in the words of the pool's trigger.
+    async fn in_words(
+        &self,
+        app: &App,
+        caller: &Caller,
+        decision: Decision<Event, Activity, Requested>,
+    ) -> Result<Decision<Event, Activity, Requested>, Error> {
+        let Self { source, client_id, metadata, .. } = *self;
+        let found = &self.named.found;
+        let wording = Wording { source, pool: &found.pool, client_id: Some(client_id), shown: None, metadata };
+        let user = found.user.as_ref().map(|user| &user.state);
+        wording.of(app, caller, (self.named.sub(), user), decision, self.at).await
     }
 
     /// The limits of codes that strangers ask for: by the caller's network, and by the client. On networks that the

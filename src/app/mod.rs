@@ -3,6 +3,7 @@
 //! No database connection is held during slow work. A commit that collides is decided again from a new read.
 
 pub mod admin_user;
+pub mod afterwards;
 pub mod alias_owners;
 pub mod app_client;
 pub mod attempts;
@@ -28,6 +29,7 @@ pub mod user;
 pub mod user_pool;
 pub mod web_authn;
 pub mod whence;
+pub mod wording;
 
 use std::sync::Arc;
 

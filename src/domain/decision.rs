@@ -109,6 +109,17 @@ impl<Event, Activity, Answer> Decision<Event, Activity, Answer> {
         self
     }
 
+    /// The messages to be sent.
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The same decision with other messages, unless one of them can't be made.
+    pub fn with_each_message(mut self, change: impl FnMut(Message) -> Result<Message, Error>) -> Result<Self, Error> {
+        self.messages = self.messages.into_iter().map(change).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// The same decision with more messages.
     pub fn with_messages(mut self, messages: impl IntoIterator<Item = Message>) -> Self {
         self.messages.extend(messages);

@@ -14,6 +14,7 @@ pub mod group;
 pub mod hash;
 pub mod ids;
 pub mod invitation_message;
+pub mod link_place;
 pub mod lockout;
 pub mod message;
 pub mod password_policy;

@@ -8,17 +8,23 @@ use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::triggers::{self, Subject};
+use crate::app::wording::Wording;
 use crate::app::{App, Failure, shapes};
+use crate::domain::decision::Decision;
 use crate::domain::error::Error;
 use crate::domain::ids::{Sub, UserPoolId};
 use crate::domain::password_policy;
-use crate::domain::trigger;
+use crate::domain::time::Timestamp;
+use crate::domain::trigger::custom_message;
 use crate::domain::trigger::pre_sign_up::{self, PreSignUp};
+use crate::domain::trigger::{self, Texts};
 use crate::domain::user::admin_create_user::{self as rules, Invitations, Invitee, TemporaryPassword};
 use crate::domain::user::admin_set_user_password::admin_set_user_password;
 use crate::domain::user::taken_alias::{TakenAlias, release_aliases};
 use crate::domain::user::{User, resend_invitation};
 use crate::domain::user_pool::UserPool;
+use crate::proto::events::user_activity::Activity;
+use crate::proto::events::user_event::Event;
 use crate::proto::v1::{AdminCreateUserRequest, AdminCreateUserResponse, PasswordPolicyType};
 use crate::store::cache::PoolView;
 use crate::store::commit::{Commit, NewUser, OperationalRow};
@@ -145,11 +151,12 @@ pub(crate) async fn create(
     let shown = if address_is_name { request.username() } else { &invitee.username }.to_owned();
     let owner = Owner { pool_id: &pool.id, key: &key, sub, username: &invitee.username };
     let temporary = prepared.temporary.seal(app, &pool.state, owner, shown, request)?;
-    let mut decision = rules::admin_create_user(&pool.state, invitee, &temporary);
+    let (at, decision) = (app.clock.now(), rules::admin_create_user(&pool.state, invitee, &temporary));
+    let mut decision = in_words(app, caller, (pool, &temporary.username), (sub, None), (decision, at)).await?;
     if permanent {
         decision = decision.then(admin_set_user_password(temporary.password, true));
     }
-    let mut commit = Commit::about(pool, &caller.developer_origin(), app.clock.now())
+    let mut commit = Commit::about(pool, &caller.developer_origin(), at)
         .decided_from(pool, None)
         .operational([OperationalRow::Key(wrapped)]);
     for (owner, taken) in &owners {
@@ -169,9 +176,24 @@ async fn resend(
     resend_invitation::check(&user.state)?;
     let shown = rules::sign_in_name(&pool.name_rules, &user.state, request.username()).to_owned();
     let temporary = prepared.temporary.seal(app, &pool.state, Owner::of(&pool, &user), shown, request)?;
+    let (at, whose) = (app.clock.now(), (user.state.sub, Some(&user.state)));
     let decision = resend_invitation::resend_invitation(&pool.state, &user.state, &temporary);
-    let commit = Commit::about(&pool, &caller.developer_origin(), app.clock.now()).decided_from(&pool, None);
+    let decision = in_words(app, caller, (&pool, &temporary.username), whose, (decision, at)).await?;
+    let commit = Commit::about(&pool, &caller.developer_origin(), at).decided_from(&pool, None);
     app.store.settle(commit.decided_showing(&user, decision, |user| Ok(response(&pool.state, user)))).await
+}
+
+/// The decision with invitations in the words of the pool's trigger. It does not get the metadata of the call.
+async fn in_words(
+    app: &App,
+    caller: &Caller,
+    (pool, shown): (&PoolView, &str),
+    whose: (Sub, Option<&User>),
+    (decision, at): (Decision<Event, Activity, ()>, Timestamp),
+) -> Result<Decision<Event, Activity, ()>, Error> {
+    let (source, metadata) = (custom_message::ADMIN_CREATE_USER, &Texts::new());
+    let wording = Wording { source, pool, client_id: None, shown: Some(shown), metadata };
+    wording.of(app, caller, whose, decision, at).await
 }
 
 impl HashedTemporary {

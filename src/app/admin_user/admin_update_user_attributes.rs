@@ -17,6 +17,13 @@ pub async fn admin_update_user_attributes(
     let codes = fresh_codes(app);
     let decision = rules::admin_update_user_attributes(&pool.state, &user.state, &request.user_attributes, &codes);
     let origin = caller.developer_origin();
-    let change = Change { pool: &pool, user: &user, origin: &origin, by_administrator: true, at: app.clock.now() };
-    change.settle(app, decision, &codes, |_| AdminUpdateUserAttributesResponse {}).await
+    let change = Change {
+        pool: &pool,
+        user: &user,
+        origin: &origin,
+        client_id: None,
+        metadata: &request.client_metadata,
+        at: app.clock.now(),
+    };
+    change.settle(app, caller, decision, &codes, |_| AdminUpdateUserAttributesResponse {}).await
 }

@@ -216,7 +216,8 @@ impl<'a> Answering<'a> {
     pub fn sign_in_begun<'b>(&'b self, found: &'b Snapshot, begun: &'b Begun<'_>, at: Timestamp) -> SignIn<'b> {
         let Begun { client, session, limited } = begun;
         let (origin, whence, told) = (&self.response.origin, &self.whence, session.told);
-        SignIn { flow: session.flow, found, client, origin, whence, told, limited: limited.as_ref(), spends: None, at }
+        let (limited, metadata) = (limited.as_ref(), self.response.client_metadata);
+        SignIn { flow: session.flow, found, client, origin, whence, told, limited, spends: None, metadata, at }
     }
 
     /// The sign-in that the answer continues.
@@ -231,6 +232,7 @@ impl<'a> Answering<'a> {
             told: session.told,
             limited: limited.as_ref(),
             spends: None,
+            metadata: self.response.client_metadata,
             at,
         }
     }

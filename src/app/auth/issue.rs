@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use crate::app::auth::answer::Challenge;
 use crate::app::auth::sign_in::SignIn;
+use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
+use crate::app::wording::Wording;
 use crate::app::{App, Failure};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::session::{ChallengeSession, Proofs, expires_at};
@@ -15,6 +17,7 @@ use crate::domain::message::{self, Medium, authentication_message};
 use crate::domain::personal::Personal;
 use crate::domain::second_factor::SecondFactor;
 use crate::domain::source::Source;
+use crate::domain::trigger::custom_message;
 use crate::domain::user::{User, choose_new_password, codes as rules};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
@@ -46,9 +49,9 @@ pub struct Sent {
 /// A challenge to a user, with what the caller needs in order to answer.
 pub async fn issue(
     app: &App,
+    caller: &Caller,
     sign_in: SignIn<'_>,
-    user: &User,
-    proofs: Proofs,
+    (user, proofs): (&User, Proofs),
     name: ChallengeName,
 ) -> Result<Issued, Failure> {
     let (pool, client) = (sign_in.pool(), &sign_in.client.state);
@@ -63,8 +66,8 @@ pub async fn issue(
         | ChallengeName::DevicePasswordVerifier => return Err(Error::internal(NotOfAStep).into()),
         ChallengeName::DeviceSrpAuth => (device_parameters(sign_in, user), None),
         ChallengeName::NewPasswordRequired => (choose_new_password::parameters(&pool.state, client, user), None),
-        ChallengeName::SmsMfa => send_code(app, sign_in, user, Medium::Sms).await?,
-        ChallengeName::EmailOtp => send_code(app, sign_in, user, Medium::Email).await?,
+        ChallengeName::SmsMfa => send_code(app, caller, sign_in, user, Medium::Sms).await?,
+        ChallengeName::EmailOtp => send_code(app, caller, sign_in, user, Medium::Email).await?,
         ChallengeName::SoftwareTokenMfa => (parameters(user, device_name(user)), None),
         ChallengeName::SelectMfaType => {
             let choices = SecondFactor::listed(&user.usable_factors(&pool.state));
@@ -110,6 +113,7 @@ fn device_name(user: &User) -> Option<(&'static str, String)> {
 /// codes. The codes of one user have a limit of their own.
 async fn send_code(
     app: &App,
+    caller: &Caller,
     sign_in: SignIn<'_>,
     user: &User,
     medium: Medium,
@@ -139,11 +143,20 @@ async fn send_code(
     }
     let message = authentication_message(&pool.state.settings, medium, address, user.username(), &code);
     let decision = Decision::events(Vec::new(), ()).with_activity([rules::sent(purpose, medium)]);
+    let wording = Wording {
+        source: custom_message::AUTHENTICATION,
+        pool,
+        client_id: Some(&sign_in.client.state.client_id),
+        shown: None,
+        metadata: sign_in.metadata,
+    };
+    let decision = decision.with_messages([message]);
+    let decision = wording.of(app, caller, (user.sub, Some(user)), decision, sign_in.at).await?;
     let told = [
         ("CODE_DELIVERY_DELIVERY_MEDIUM", medium.name().to_owned()),
         ("CODE_DELIVERY_DESTINATION", message::mask(medium, address)),
     ];
-    Ok((parameters(user, told), Some(Sent { decision: decision.with_messages([message]), rows })))
+    Ok((parameters(user, told), Some(Sent { decision, rows })))
 }
 
 /// Which device is to prove itself, and whose it is.

@@ -36,6 +36,8 @@ pub struct SignIn<'a> {
     pub limited: Option<&'a Limited>,
     /// The nonce that is spent by what is written about the attempt without a commit.
     pub spends: Option<Nonce>,
+    /// The metadata that the call gives to triggers. Those of the flow that begins a sign-in are not among them.
+    pub metadata: &'a Texts,
     /// The time of the attempt, the same for all that it writes.
     pub at: Timestamp,
 }

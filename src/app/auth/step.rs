@@ -1,10 +1,10 @@
 //! A step of a sign-in: the proofs after it, and what it writes.
 
+use crate::app::afterwards::afterwards;
 use crate::app::auth::sign_in::SignIn;
 use crate::domain::auth::session::{ChallengeSession, Nonce, Proofs};
-use crate::domain::decision::{Decision, replay};
+use crate::domain::decision::Decision;
 use crate::domain::error::Error;
-use crate::domain::ids::StreamId;
 use crate::domain::rate::Limited;
 use crate::domain::time::Timestamp;
 use crate::domain::user::User;
@@ -57,9 +57,7 @@ impl<'a> Answered<'a> {
 
     /// The user after the answer.
     pub fn user_afterwards(&self, user: &User, at: Timestamp) -> Result<User, Error> {
-        let events = self.decision.happened().iter().map(|event| (event, at));
-        let after = replay(Some(user.clone()), &StreamId::user(user.sub), events);
-        after.ok_or_else(|| Error::internal("an answer to a challenge deleted the user"))
+        afterwards((user.sub, Some(user)), &self.decision, at)
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::app::admin_user::named_user::named_user_with;
 use crate::app::caller::Caller;
 use crate::app::codes::NewCode;
+use crate::app::wording::Wording;
 use crate::app::{App, Failure};
 use crate::domain::source::Source;
+use crate::domain::trigger::custom_message;
 use crate::domain::user::admin_reset_user_password::{self as rules, ResetPassword};
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{AdminResetUserPasswordRequest, AdminResetUserPasswordResponse};
@@ -36,6 +38,14 @@ pub async fn admin_reset_user_password(
         at,
     });
     let row = new.map(|new| new.row(&pool.keys)).transpose()?;
+    let wording = Wording {
+        source: custom_message::FORGOT_PASSWORD,
+        pool,
+        client_id: None,
+        shown: None,
+        metadata: &request.client_metadata,
+    };
+    let decision = wording.of(app, caller, (sub, Some(&user.state)), decision, at).await?;
     let commit = Commit::about(pool, &caller.developer_origin(), at).operational(row);
     app.store.settle(commit.decided(user, decision).map(|_| AdminResetUserPasswordResponse {})).await
 }

@@ -3,6 +3,7 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof};
 use crate::app::{App, Failure, codes};
+use crate::domain::trigger::custom_message;
 use crate::domain::user::forgot_password as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ForgotPasswordRequest, ForgotPasswordResponse};
@@ -28,6 +29,7 @@ pub async fn forgot_password(
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::forgot_password(&named.found.pool.state, user, &asked);
-    let delivery = codes::answer_request(app, caller, &by_name, &named, &code, decision).await?;
+    let told = (custom_message::FORGOT_PASSWORD, &request.client_metadata);
+    let delivery = codes::answer_request(app, caller, &by_name, &named, told, (&code, decision)).await?;
     Ok(ForgotPasswordResponse { code_delivery_details: Some(delivery) })
 }

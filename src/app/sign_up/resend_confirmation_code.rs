@@ -3,6 +3,7 @@
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof};
 use crate::app::{App, Failure, codes};
+use crate::domain::trigger::custom_message;
 use crate::domain::user::resend_confirmation_code as rules;
 use crate::proto::events::CodePurpose;
 use crate::proto::v1::{ResendConfirmationCodeRequest, ResendConfirmationCodeResponse};
@@ -29,6 +30,7 @@ pub async fn resend_confirmation_code(
     };
     let user = named.found.user.as_ref().map(|user| &user.state);
     let decision = rules::resend_confirmation_code(&named.found.pool.state, user, &asked);
-    let delivery = codes::answer_request(app, caller, &by_name, &named, &code, decision).await?;
+    let told = (custom_message::RESEND_CODE, &request.client_metadata);
+    let delivery = codes::answer_request(app, caller, &by_name, &named, told, (&code, decision)).await?;
     Ok(ResendConfirmationCodeResponse { code_delivery_details: Some(delivery) })
 }

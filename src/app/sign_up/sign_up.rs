@@ -10,6 +10,7 @@ use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::sign_up::session;
 use crate::app::triggers::{self, Subject};
 use crate::app::whence::Whence;
+use crate::app::wording::Wording;
 use crate::app::{App, Failure, clients, shapes};
 use crate::domain::addresses;
 use crate::domain::auth::first_factor::FirstFactor;
@@ -18,6 +19,7 @@ use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::source::Source;
 use crate::domain::trigger;
+use crate::domain::trigger::custom_message;
 use crate::domain::trigger::pre_sign_up::{self, PreSignUp};
 use crate::domain::user::sign_up::{self as rules, Registration, SignUp, SignedUp};
 use crate::domain::user::taken_alias::release_aliases;
@@ -102,7 +104,7 @@ pub async fn sign_up(
     let signed_up = async {
         let found = prepared.found.or(read(app, request, pool_id, client_id)).await?;
         let (client, registration) = check(&found, request, client_id, *sub)?;
-        register(app, caller, &found.pool, &client, registration, prepared).await
+        register(app, caller, (&found.pool, &client), registration, (request, prepared)).await
     };
     signed_up.await.map_err(|failure: Failure| failure.map_refusal(|error| error.of_client(client_id)))
 }
@@ -135,10 +137,9 @@ fn check(
 async fn register(
     app: &App,
     caller: &Caller,
-    pool: &PoolView,
-    client: &ClientView,
+    (pool, client): (&PoolView, &ClientView),
     registration: Registration,
-    Prepared { sub, forms, confirmed, verified, .. }: &Prepared,
+    (request, Prepared { sub, forms, confirmed, verified, .. }): (&SignUpRequest, &Prepared),
 ) -> Result<SignUpResponse, Failure> {
     let (sub, confirmed) = (*sub, *confirmed);
     let aliases = rules::taken_aliases(&pool.name_rules, &registration.attributes, verified);
@@ -155,7 +156,14 @@ async fn register(
     let (code, client_id) = (app.random.code(), client.state.client_id.to_string());
     let command =
         SignUp { registration, password, client_id, code: code.clone(), confirmed, verified: verified.clone() };
-    let decision = rules::sign_up(&pool.state, command);
+    let wording = Wording {
+        source: custom_message::SIGN_UP,
+        pool,
+        client_id: Some(&client.state.client_id),
+        shown: None,
+        metadata: &request.client_metadata,
+    };
+    let decision = wording.of(app, caller, (sub, None), rules::sign_up(&pool.state, command), at).await?;
     let purpose = CodePurpose::SignUp;
     let whence = Whence::of_stranger(&pool.keys, caller).with_secret(client.state.client_secret.is_some());
     let (source, network) = (Source::Familiar, Some(&*whence.network));

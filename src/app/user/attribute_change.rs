@@ -1,10 +1,14 @@
 //! The end of every change of attributes: refuses names that other users have, stores codes, writes everything.
 
+use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
+use crate::app::wording::Wording;
 use crate::app::{App, Failure};
 use crate::domain::error::Error;
+use crate::domain::ids::ClientId;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::{Texts, custom_message};
 use crate::domain::user::attribute_change::{AttributeDecision, FreshCodes};
 use crate::domain::user::codes::{Delivery, verification};
 use crate::domain::user::name_exists;
@@ -23,8 +27,11 @@ pub struct Change<'a> {
     pub user: &'a LoadedUser,
     /// The origin of what is written.
     pub origin: &'a Origin,
-    /// Whether an administrator makes the change; the limits of codes per address don't apply to them.
-    pub by_administrator: bool,
+    /// The client whose user makes the change. An administrator makes it without one, and the limits of codes per address
+    /// don't apply to them.
+    pub client_id: Option<&'a ClientId>,
+    /// The metadata for the pool's trigger.
+    pub metadata: &'a Texts,
     /// The time of the change.
     pub at: Timestamp,
 }
@@ -54,6 +61,7 @@ impl Change<'_> {
     pub async fn settle<Answer: prost::Message>(
         &self,
         app: &App,
+        caller: &Caller,
         decision: AttributeDecision,
         fresh: &FreshCodes,
         answer: impl FnOnce(&[Delivery]) -> Answer,
@@ -64,9 +72,18 @@ impl Change<'_> {
         for delivery in deliveries {
             rows.push(self.code_row(app, delivery, fresh).await?);
             let limit = codes::address_limit(app, &self.pool.keys, Source::Familiar, delivery);
-            limits.extend(limit.filter(|_| !self.by_administrator));
+            limits.extend(limit.filter(|_| self.client_id.is_some()));
         }
         rows.extend(codes::spent(limits));
+        let wording = Wording {
+            source: custom_message::UPDATE_USER_ATTRIBUTE,
+            pool: self.pool,
+            client_id: self.client_id,
+            shown: None,
+            metadata: self.metadata,
+        };
+        let whose = (self.user.state.sub, Some(&self.user.state));
+        let decision = wording.of(app, caller, whose, decision, self.at).await?;
         let commit = Commit::about(self.pool, self.origin, self.at).operational(rows);
         app.store.settle(commit.decided(self.user, decision).map(|deliveries| answer(&deliveries))).await
     }

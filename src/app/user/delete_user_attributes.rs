@@ -4,6 +4,7 @@ use crate::app::caller::Caller;
 use crate::app::user::attribute_change::{Change, fresh_codes};
 use crate::app::user::signed_in::signed_in;
 use crate::app::{App, Failure};
+use crate::domain::trigger::Texts;
 use crate::domain::user::delete_user_attributes as rules;
 use crate::proto::v1::{DeleteUserAttributesRequest, DeleteUserAttributesResponse};
 
@@ -17,6 +18,7 @@ pub async fn delete_user_attributes(
     let (pool, user, client) = (&signed_in.pool, &signed_in.user, &signed_in.client.state);
     let decision = rules::delete_user_attributes(&pool.state, client, &user.state, &request.user_attribute_names);
     let origin = signed_in.origin(caller);
-    let change = Change { pool, user, origin: &origin, by_administrator: false, at: app.clock.now() };
-    change.settle(app, decision, &fresh_codes(app), |_| DeleteUserAttributesResponse {}).await
+    let (client_id, metadata) = (Some(&signed_in.client_id), &Texts::new());
+    let change = Change { pool, user, origin: &origin, client_id, metadata, at: app.clock.now() };
+    change.settle(app, caller, decision, &fresh_codes(app), |_| DeleteUserAttributesResponse {}).await
 }

@@ -3,8 +3,10 @@
 use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
 use crate::app::user::signed_in::{signed_in_with, verified};
+use crate::app::wording::Wording;
 use crate::app::{App, Failure, shapes};
 use crate::domain::source::Source;
+use crate::domain::trigger::custom_message;
 use crate::domain::user::codes::{Delivery, verification};
 use crate::domain::user::get_user_attribute_verification_code as rules;
 use crate::domain::user::verify_user_attribute::medium_of;
@@ -33,6 +35,14 @@ pub async fn get_user_attribute_verification_code(
         rows.push(new.row(&pool.keys)?);
         rows.extend(codes::spent(codes::address_limit(app, &pool.keys, source, delivery).into_iter().collect()));
     }
+    let wording = Wording {
+        source: custom_message::VERIFY_USER_ATTRIBUTE,
+        pool,
+        client_id: Some(&signed_in.client_id),
+        shown: None,
+        metadata: &request.client_metadata,
+    };
+    let decision = wording.of(app, caller, (sub, Some(&user.state)), decision, at).await?;
     let commit = Commit::about(pool, &signed_in.origin(caller), at).operational(rows);
     app.store.settle(commit.decided(user, decision).map(answer)).await
 }

@@ -24,8 +24,15 @@ pub async fn update_user_attributes(
         &codes,
     );
     let origin = signed_in.origin(caller);
-    let change = Change { pool, user, origin: &origin, by_administrator: false, at: app.clock.now() };
-    change.settle(app, decision, &codes, answer).await
+    let change = Change {
+        pool,
+        user,
+        origin: &origin,
+        client_id: Some(&signed_in.client_id),
+        metadata: &request.client_metadata,
+        at: app.clock.now(),
+    };
+    change.settle(app, caller, decision, &codes, answer).await
 }
 
 fn answer(deliveries: &[Delivery]) -> UpdateUserAttributesResponse {

@@ -6,6 +6,7 @@ use crate::app::user::attribute_change::{Change, refuse_taken_names};
 use crate::app::user::signed_in::{signed_in_with, verified};
 use crate::app::{App, Failure, codes};
 use crate::domain::source::Source;
+use crate::domain::trigger::Texts;
 use crate::domain::user::codes::{Guessed, Guesser, verification};
 use crate::domain::user::get_user_attribute_verification_code::address_to_prove;
 use crate::domain::user::verify_user_attribute::{self as rules, medium_of};
@@ -35,7 +36,8 @@ pub async fn verify_user_attribute(
     let tried = Tried { kept: Kept::ForUser, sub, purpose, sent, guesser, at };
     let row = tried.row(guess.code);
     // Only a caller who has proved the address learns that another user has it.
-    let change = Change { pool, user, origin: &origin, by_administrator: false, at };
+    let (client_id, metadata) = (Some(&signed_in.client_id), &Texts::new());
+    let change = Change { pool, user, origin: &origin, client_id, metadata, at };
     refuse_taken_names(app, &change, guess.decision.happened()).await?;
     let commit = Commit::about(pool, &origin, at).decided(user, guess.decision).always(row);
     app.store.settle(commit.map(|()| VerifyUserAttributeResponse {})).await

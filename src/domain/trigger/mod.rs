@@ -7,6 +7,9 @@
 pub mod create_auth_challenge;
 pub mod define_auth_challenge;
 pub mod pre_authentication;
+pub mod custom_message;
+pub mod post_authentication;
+pub mod post_confirmation;
 pub mod pre_sign_up;
 pub mod reply;
 #[cfg(test)]
@@ -159,6 +162,9 @@ impl Source {
 
 /// Text values by name, such as attributes and metadata.
 pub type Texts = BTreeMap<String, String>;
+
+/// No texts.
+pub static NO_TEXTS: Texts = Texts::new();
 
 /// What a trigger is asked: the member `request` of its event.
 pub trait Question: Serialize {

@@ -148,6 +148,7 @@ impl DevicePasswordVerifier<'_> {
             told: session.told,
             limited: limited.as_ref(),
             spends: Some(session.spent()),
+            metadata: claim.response.client_metadata,
             at,
         };
         let proofs = session.proofs.with_device(device.id);

@@ -103,7 +103,8 @@ impl Claimed<'_> {
     ) -> SignIn<'b> {
         let (session, origin) = (&self.proof.session, &self.response.origin);
         let (told, spends) = (session.told, Some(session.spent()));
-        SignIn { flow: session.flow, found, client, origin, whence: &self.whence, told, limited, spends, at }
+        let (whence, metadata) = (&self.whence, self.response.client_metadata);
+        SignIn { flow: session.flow, found, client, origin, whence, told, limited, spends, metadata, at }
     }
 
     /// The exponentiations are done for any exchange, so that an unknown user takes no less time.

@@ -15,6 +15,7 @@ use crate::app::{App, Failure, codes};
 use crate::domain::auth::challenge::ChallengeName;
 use crate::domain::auth::one_time_code::{OneTimeCode, one_time_code};
 use crate::domain::message::Medium;
+use crate::domain::trigger::custom_message;
 use crate::domain::user::codes as rules;
 use crate::tokens::challenge_token;
 
@@ -58,9 +59,9 @@ impl Asking<'_> {
         let decision = one_time_code(&found.pool.state, found.user.as_ref().map(|user| &user.state), &asked);
         let origin = &named.asked.origin;
         let through = named.through_client(found.clone(), client.clone());
-        let delivery =
-            codes::Request { named: &through, origin, client_id: &named.asked.client_id, purpose, code: &code, at };
-        let delivery = delivery.answer(app, decision).await?;
+        let (client_id, source, metadata) = (&named.asked.client_id, custom_message::AUTHENTICATION, sign_in.metadata);
+        let request = codes::Request { named: &through, origin, client_id, source, metadata, purpose, code: &code, at };
+        let delivery = request.answer(app, caller, decision).await?;
         let parameters = [
             ("CODE_DELIVERY_DELIVERY_MEDIUM", delivery.delivery_medium().to_owned()),
             ("CODE_DELIVERY_DESTINATION", delivery.destination().to_owned()),

@@ -136,7 +136,7 @@ pub async fn advance<Response: AuthResponse>(
         Next::Tokens => return finish(app, sign_in, user, &after, step).await,
         Next::Challenge(name) => name,
     };
-    let Issued { challenge, sent } = issue(app, sign_in, &after, step.proofs, name).await?;
+    let Issued { challenge, sent } = issue(app, caller, sign_in, (&after, step.proofs), name).await?;
     let awaited = awaited(&sign_in, &challenge);
     let response = Response::from(Answer::Challenge(challenge));
     let (commit, decision) = match (step.answered, sent) {
