@@ -19,7 +19,7 @@ use crate::proto::events::CodePurpose;
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::user_event::Event;
 use crate::proto::v1::CodeDeliveryDetailsType;
-use crate::store::commit::{Kept, OperationalRow, Trial};
+use crate::store::commit::{Kept, OperationalRow, Settlement, Trial};
 use crate::store::keys::PoolKeys;
 use crate::store::metadata::Origin;
 
@@ -222,21 +222,27 @@ pub fn spent(limits: Vec<Limited>) -> Option<OperationalRow> {
     (!limits.is_empty()).then_some(OperationalRow::RatesSpent(limits))
 }
 
-/// Writes the result of a guess at a code, also for a refusal that counts, and answers. A right guess writes these rows
-/// as well.
+/// Writes the result of a guess at a code, also for a refusal that counts, and answers.
 pub async fn answer_guess(
     app: &App,
     origin: &Origin,
     named: &NamedThroughClient,
     purpose: CodePurpose,
     guess: Guess,
-    if_right: Vec<OperationalRow>,
 ) -> Result<(), Failure> {
-    let at = app.clock.now();
-    let mut rows = guess_rows(app, named, purpose, &guess, at);
-    rows.extend(if_right.into_iter().filter(|_| guess.decision.accepted().is_some()));
-    let commit = named.commit(origin, at);
-    app.store.settle(named.decided(app, commit, guess.decision, rows)).await
+    app.store.settle(guess_settlement(app, origin, named, purpose, (guess, app.clock.now()))).await
+}
+
+/// What is written about a guess at a code.
+pub fn guess_settlement(
+    app: &App,
+    origin: &Origin,
+    named: &NamedThroughClient,
+    purpose: CodePurpose,
+    (guess, at): (Guess, Timestamp),
+) -> Settlement<()> {
+    let rows = guess_rows(app, named, purpose, &guess, at);
+    named.decided(app, named.commit(origin, at), guess.decision, rows)
 }
 
 /// The rows that record a guess through a client: the code's, the name's as told to the network, and the limit of the

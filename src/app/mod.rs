@@ -24,6 +24,7 @@ pub mod seed;
 pub mod shapes;
 pub mod sign_up;
 pub mod software_tokens;
+pub mod telling;
 pub mod triggers;
 pub mod user;
 pub mod user_pool;
@@ -78,6 +79,8 @@ pub struct Settings {
     pub delete_groups_with_members: bool,
     /// Whether all sessions of a user end when they reset their password with a code.
     pub recovery_ends_sessions: bool,
+    /// The triggers that callers wait for, though they decide nothing.
+    pub awaited: Awaited,
     /// How often limited actions may happen.
     pub allowances: Allowances,
     /// How much pools and users may hold.
@@ -89,10 +92,21 @@ impl Default for Settings {
         Self {
             delete_groups_with_members: false,
             recovery_ends_sessions: true,
+            awaited: Awaited::default(),
             allowances: Allowances::default(),
             counts: Counts::default(),
         }
     }
+}
+
+/// Which of the triggers that decide nothing are awaited: they are asked after the commit, and their error is returned.
+/// The others are told through the outbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Awaited {
+    /// Whether post confirmation is awaited.
+    pub post_confirmation: bool,
+    /// Whether post authentication is awaited.
+    pub post_authentication: bool,
 }
 
 /// The names of a server.

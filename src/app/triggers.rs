@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::app::caller::Caller;
 use crate::domain::error::Error;
 use crate::domain::ids::ClientId;
+use crate::domain::trigger::notice::Notice;
 use crate::domain::trigger::reply::{answer, silent};
 use crate::domain::trigger::{About, Question, Trigger, event};
 use crate::store::cache::PoolView;
@@ -18,6 +19,26 @@ pub struct Subject<'a> {
     pub user_name: &'a str,
     /// The app client, unless the operation goes through none.
     pub client_id: Option<&'a ClientId>,
+}
+
+impl<'a> Subject<'a> {
+    fn about(self) -> About<'a> {
+        About {
+            region: &self.pool.state.region,
+            user_pool_id: self.pool.id.as_str(),
+            user_name: self.user_name,
+            client_id: self.client_id.map(ClientId::as_str),
+        }
+    }
+}
+
+/// What a trigger of the pool is told, unless the pool has none.
+pub fn notice<Q: Question>(subject: Subject<'_>, question: &Q) -> Result<Option<Notice>, Error> {
+    let trigger = question.source().trigger;
+    let Some(function) = function(subject.pool, trigger) else { return Ok(None) };
+    let event = event(subject.about(), question).map_err(Error::internal)?;
+    let event = String::from_utf8(event).map_err(Error::internal)?;
+    Ok(Some(Notice { trigger, function: function.to_owned(), event }))
 }
 
 /// Whether a pool has this trigger.
@@ -44,17 +65,11 @@ pub async fn ask<Q: Question>(
     let source = question.source();
     let trigger = source.trigger;
     let Some(function) = function(subject.pool, trigger) else { return Ok(None) };
-    let about = About {
-        region: &subject.pool.state.region,
-        user_pool_id: subject.pool.id.as_str(),
-        user_name: subject.user_name,
-        client_id: subject.client_id.map(ClientId::as_str),
-    };
-    let event = event(about, question).map_err(Error::internal)?;
+    let event = event(subject.about(), question).map_err(Error::internal)?;
     let call = Call {
         trigger,
         function,
-        user_pool_id: about.user_pool_id,
+        user_pool_id: subject.pool.id.as_str(),
         event: &event,
         trace_context: caller.trace_context,
     };

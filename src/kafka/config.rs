@@ -167,6 +167,17 @@ impl KafkaConfig {
         config
     }
 
+    /// The producer of what triggers are told. Nothing is lost, doubled or reordered by a failure of a broker.
+    pub(crate) fn telling_producer(&self) -> ClientConfig {
+        let mut config = self.client();
+        config.set("linger.ms", "1");
+        config.set("message.timeout.ms", ASKING_TIMEOUT_MILLIS);
+        config.set("enable.idempotence", "true");
+        config.set("acks", "all");
+        config.set("partitioner", "murmur2_random");
+        config
+    }
+
     /// The reader of replies from triggers. It belongs to no group, but librdkafka wants the name of one.
     pub(crate) fn reader_of_replies(&self) -> ClientConfig {
         let mut config = self.client();

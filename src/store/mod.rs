@@ -23,6 +23,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod models;
 mod nonces;
+pub mod notices;
 pub mod outbox;
 mod outcome;
 pub mod pages;

@@ -32,11 +32,15 @@ pub(super) const MESSAGE: &str = "message";
 /// The value of `kind` for messages with a temporary password. They become useless when the password is replaced; the
 /// commit that replaces it deletes waiting ones. Releases that don't know this kind leave such messages alone.
 pub(super) const INVITATION: &str = "invitation";
+/// The values of `kind` and `medium` for what triggers are told. The workers of messages look at neither.
+pub(super) const NOTICE_KIND: &str = "trigger";
+/// The column `medium` of a notice, which is also the attribute of metrics.
+pub const NOTICE: &str = "TRIGGER";
 /// How many seconds a message without a code is tried.
 pub const LONGEST_LIFE_SECONDS: i64 = 24 * 60 * 60;
 
 /// Why a message can't be read; trying again would not help.
-type Unreadable = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Unreadable = Box<dyn std::error::Error + Send + Sync>;
 
 /// A message that this worker may deliver now.
 #[derive(Clone, Debug)]
@@ -152,7 +156,7 @@ pub struct Waiting {
     pub id: Uuid,
     /// The `sub` of the user whom the message is for.
     pub owner: String,
-    /// `EMAIL` or `SMS`; `None` if an earlier release wrote the row.
+    /// `EMAIL`, `SMS`, or `TRIGGER` for what a trigger is told; `None` if an earlier release wrote the row.
     pub medium: Option<String>,
     /// How often delivery was tried.
     pub attempts: i32,
@@ -264,7 +268,7 @@ impl Store {
     }
 
     /// Abandons a message: it stays with the reason, and is not tried again unless an operator asks for it.
-    async fn bury_message(
+    pub(super) async fn bury_message(
         &self,
         pool: &UserPoolId,
         id: Uuid,
@@ -272,7 +276,7 @@ impl Store {
         reason: &str,
     ) -> Result<(), StoreError> {
         tracing::error!(%id, %pool, medium, reason, "a message is given up");
-        let known = Medium::ALL.into_iter().map(Medium::name).find(|name| Some(*name) == medium);
+        let known = Medium::ALL.into_iter().map(Medium::name).chain([NOTICE]).find(|name| Some(*name) == medium);
         metrics::MESSAGES_DEAD.add(1, [known.unwrap_or("unknown")]);
         sqlx::query("update outbox set dead = true, sending = false, reason = $3 where user_pool_id = $1 and id = $2")
             .bind(pool.as_str())
@@ -283,7 +287,7 @@ impl Store {
         Ok(())
     }
 
-    async fn drop_message(&self, pool: &UserPoolId, id: Uuid) -> Result<(), StoreError> {
+    pub(super) async fn drop_message(&self, pool: &UserPoolId, id: Uuid) -> Result<(), StoreError> {
         sqlx::query("delete from outbox where user_pool_id = $1 and id = $2")
             .bind(pool.as_str())
             .bind(id)
@@ -299,9 +303,19 @@ impl Store {
 
     /// Records a failed attempt; the message is tried again at `next_at`.
     pub async fn message_failed(&self, claimed: &Claimed, next_at: Timestamp, reason: &str) -> Result<(), StoreError> {
+        self.postpone_message(&claimed.user_pool_id, claimed.id, next_at, reason).await
+    }
+
+    pub(super) async fn postpone_message(
+        &self,
+        pool: &UserPoolId,
+        id: Uuid,
+        next_at: Timestamp,
+        reason: &str,
+    ) -> Result<(), StoreError> {
         sqlx::query("update outbox set next_at = $3, sending = false, reason = $4 where user_pool_id = $1 and id = $2")
-            .bind(claimed.user_pool_id.as_str())
-            .bind(claimed.id)
+            .bind(pool.as_str())
+            .bind(id)
             .bind(to_database(next_at))
             .bind(reason)
             .execute(&self.database)
@@ -340,8 +354,8 @@ impl Store {
     pub async fn list_messages(&self, which: Selection<'_>, limit: i64) -> Result<Vec<Waiting>, StoreError> {
         let rows = sqlx::query(
             "select user_pool_id, id, owner, medium, attempts, dead, next_at, reason from outbox
-             where kind in ('message', 'invitation') and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)
-                 and (dead or not $3)
+             where kind in ('message', 'invitation', 'trigger') and ($1::text is null or user_pool_id = $1)
+                 and ($2::uuid is null or id = $2) and (dead or not $3)
              order by id limit $4",
         )
         .bind(which.user_pool_id)
@@ -372,7 +386,7 @@ impl Store {
         let done = sqlx::query(
             "update outbox set dead = false, sending = false, next_at = $3,
                  expires_at = case when purpose is null then greatest(expires_at, $4) else expires_at end
-             where kind in ('message', 'invitation') and dead and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)",
+             where kind in ('message', 'invitation', 'trigger') and dead and ($1::text is null or user_pool_id = $1) and ($2::uuid is null or id = $2)",
         )
         .bind(which.user_pool_id)
         .bind(which.id)

@@ -54,6 +54,8 @@ pub enum FieldClass {
     SigningKey,
     /// A message in the outbox.
     Message,
+    /// What a trigger is told, in the outbox.
+    Notice,
     /// A data key that another key wraps.
     DataKey,
     /// The secret of a service account.

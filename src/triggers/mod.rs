@@ -19,6 +19,7 @@ mod partition;
 mod places;
 mod record;
 mod route;
+mod telling;
 mod wire;
 
 pub use asked::Asked;
@@ -113,15 +114,12 @@ impl Triggers {
         })))
     }
 
-    /// Listens for replies until it is told to stop. It never fails: it waits for anything that is unavailable.
+    /// Tells triggers and listens for replies until it is told to stop. It never fails: it waits for anything that is
+    /// unavailable.
     pub async fn run(self, store: Store, holder: String, stop: CancellationToken) {
         let Some(exchange) = self.0 else { return };
-        tokio::select! {
-            () = exchange.wanted.notified() => {}
-            () = stop.cancelled() => return,
-        }
-        let wire = Wire { config: &exchange.config, inbox: &exchange.inbox, route: &exchange.route, store, holder };
-        wire.keep(&stop).await;
+        let telling = telling::run(&exchange.config, &store, &stop);
+        tokio::join!(telling, exchange.listen(store.clone(), holder, &stop));
     }
 
     /// Asks a trigger, and returns the first reply.
@@ -143,6 +141,16 @@ impl Triggers {
 }
 
 impl Exchange {
+    /// Listens for replies, from the first question on.
+    async fn listen(&self, store: Store, holder: String, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.wanted.notified() => {}
+            () = stop.cancelled() => return,
+        }
+        let wire = Wire { config: &self.config, inbox: &self.inbox, route: &self.route, store, holder };
+        wire.keep(stop).await;
+    }
+
     async fn ask(&self, call: Call<'_>) -> Result<Vec<u8>, Unanswered> {
         let _place = self.places.take(call.user_pool_id, call.function).ok_or(Unanswered::Crowded)?;
         let correlation_id = hex::encode(self.random.bytes::<16>());

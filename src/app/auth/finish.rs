@@ -2,15 +2,22 @@
 //! network, records the sign-in, issues tokens.
 
 use crate::app::auth::answer::{Answer, AuthResponse};
+use crate::app::auth::heard::heard;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::Step;
 use crate::app::auth::tokens::first_tokens;
+use crate::app::caller::Caller;
 use crate::app::device::sealed::Vault;
+use crate::app::telling::{self, Told};
+use crate::app::triggers;
 use crate::app::{App, Failure};
 use crate::domain::auth::binding::{Binding, Bound};
 use crate::domain::auth::session::Session;
+use crate::domain::decision::Decision;
 use crate::domain::device::LEVEL;
 use crate::domain::ids::{DeviceId, UserPoolId};
+use crate::domain::trigger::post_authentication::PostAuthentication;
+use crate::domain::trigger::{self, Trigger};
 use crate::domain::user::User;
 use crate::proto::events::UserSignedIn;
 use crate::proto::events::user_activity::Activity;
@@ -25,9 +32,9 @@ use crate::store::sign_in::{Accepted, UsedBy};
 /// If that step changes no user, the end is one statement; else it is part of the step's commit.
 pub async fn finish<Response: AuthResponse>(
     app: &App,
+    caller: &Caller,
     sign_in: SignIn<'_>,
-    user: &LoadedUser,
-    after: &User,
+    (user, after): (&LoadedUser, &User),
     Step { proofs, answered }: Step<'_>,
 ) -> Result<Response, Failure> {
     let SignIn { found, client, at, .. } = sign_in;
@@ -45,14 +52,23 @@ pub async fn finish<Response: AuthResponse>(
     let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };
     let response = Response::from(Answer::Tokens(Box::new(tokens)));
     let (network, device) = (sign_in.whence.to_remember(found.familiar_since, at), used(app, &sign_in, user, binding));
+    let told = Told::of(sign_in.pool(), user, Some(&client.state.client_id));
+    let question = question(&sign_in, after, binding);
+    // What is told with the sign-in needs a commit.
+    let in_commit = question.is_some() && !telling::is_awaited(app, Trigger::PostAuthentication);
     let (limits, spends) = match answered {
-        None => ([sign_in.limited.cloned(), None], [sign_in.spends, None]),
-        Some(answered) if answered.is_plain() => (answered.limits, [Some(answered.session.spent()), answered.step]),
-        Some(answered) => {
-            let rows = rows_of_end(&sign_in, session, network, device);
-            let commit = answered.commit(&sign_in).operational(rows);
-            let decision = answered.decision.map(|()| response).with_activity([fact]);
-            return app.store.settle(commit.decided(user, decision)).await;
+        None if !in_commit => ([sign_in.limited.cloned(), None], [sign_in.spends, None]),
+        Some(answered) if answered.is_plain() && !in_commit => {
+            (answered.limits, [Some(answered.session.spent()), answered.step])
+        }
+        answered => {
+            let (commit, decision) = match answered {
+                Some(answered) => (answered.commit(&sign_in), answered.decision),
+                None => (heard(&sign_in, user), Decision::events(Vec::new(), ())),
+            };
+            let commit = commit.operational(rows_of_end(&sign_in, session, network, device));
+            let decision = decision.map(|()| response).with_activity([fact]);
+            return told.settle(app, caller, commit.decided(user, decision), question).await;
         }
     };
     let accepted = Accepted {
@@ -67,7 +83,16 @@ pub async fn finish<Response: AuthResponse>(
         fact: &fact,
     };
     app.store.accept_sign_in(sign_in.attempt(), accepted, &response).await?;
+    told.ask_afterwards(app, caller, question).await?;
     Ok(response)
+}
+
+/// What post authentication is told, if the pool has it.
+fn question(sign_in: &SignIn<'_>, after: &User, binding: Binding) -> Option<PostAuthentication> {
+    triggers::is_on(sign_in.pool(), Trigger::PostAuthentication).then(|| {
+        let metadata = trigger::metadata(sign_in.metadata);
+        PostAuthentication::new(after.trigger_attributes(), binding.new_device().is_some(), metadata)
+    })
 }
 
 /// What the end of a sign-in adds to the commit of its last step.

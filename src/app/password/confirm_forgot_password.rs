@@ -4,9 +4,11 @@ use crate::app::attempts::FirstRead;
 use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
 use crate::app::hashing::forms::PasswordForms;
+use crate::app::telling::{self, Told};
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
 use crate::domain::password_policy;
+use crate::domain::trigger::post_confirmation;
 use crate::domain::user::codes::Guess;
 use crate::domain::user::{confirm_forgot_password as rules, password_history};
 use crate::proto::events::CodePurpose;
@@ -57,8 +59,16 @@ pub async fn confirm_forgot_password(
         }
         (Ok(()), None) => return Err(Error::internal("a right code without a user").into()),
     };
-    codes::answer_guess(app, &by_name.origin(caller), &named, by_name.purpose, guess, networks(app, &named)).await?;
-    Ok(ConfirmForgotPasswordResponse {})
+    let (origin, purpose, at, pool) = (by_name.origin(caller), by_name.purpose, app.clock.now(), &named.found.pool);
+    let Some(user) = named.found.user.as_ref().filter(|_| guess.decision.accepted().is_some()) else {
+        codes::answer_guess(app, &origin, &named, purpose, guess).await?;
+        return Ok(ConfirmForgotPasswordResponse {});
+    };
+    let (source, whose) = (post_confirmation::CONFIRM_FORGOT_PASSWORD, (user.state.sub, Some(&user.state)));
+    let question = telling::confirmation(pool, source, whose, (&guess.decision, at), &request.client_metadata)?;
+    let settlement = codes::guess_settlement(app, &origin, &named, purpose, (guess, at)).always(networks(app, &named));
+    let settlement = settlement.map(|()| ConfirmForgotPasswordResponse {});
+    Told::of(pool, user, Some(&by_name.client_id)).settle(app, caller, settlement, question).await
 }
 
 /// Networks that signed in with the old password become unknown again, except the one that has shown the code.

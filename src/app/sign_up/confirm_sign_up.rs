@@ -4,10 +4,12 @@ use crate::app::caller::Caller;
 use crate::app::clients::{ByName, ClientProof, NamedThroughClient};
 use crate::app::codes::Tried;
 use crate::app::sign_up::session;
+use crate::app::telling::{self, Told};
 use crate::app::{App, Failure, codes};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::message::Medium;
+use crate::domain::trigger::post_confirmation;
 use crate::domain::user::codes::{CodeOutcome, Guess, SentCode, expired};
 use crate::domain::user::confirm_sign_up::{self as rules, Confirmation, Proved};
 use crate::proto::events::CodePurpose;
@@ -58,7 +60,7 @@ pub(super) async fn confirm(
     let origin = by_name.origin(caller);
     match (prove(app, request, &by_name, &named), &found.user) {
         (Err(refused), _) => {
-            codes::answer_guess(app, &origin, &named, by_name.purpose, *refused, Vec::new()).await?;
+            codes::answer_guess(app, &origin, &named, by_name.purpose, *refused).await?;
             Ok(ConfirmSignUpResponse::default())
         }
         (Ok(sent), Some(user)) => {
@@ -73,7 +75,8 @@ pub(super) async fn confirm(
             let confirmation = rules::confirm_sign_up(&found.pool.name_rules, &proved);
             let response =
                 ConfirmSignUpResponse { session: session::next(app, &named, &user.state, medium_of(sent), at)? };
-            settle(app, &origin, &named, sent, (confirmation, response), alias_owner.as_ref()).await
+            let end = End { caller, request, origin: &origin, named: &named, user, sent };
+            end.settle(app, (confirmation, response), alias_owner.as_ref()).await
         }
         (Ok(_), None) => Err(Error::internal("a right code without a user").into()),
     }
@@ -113,25 +116,40 @@ async fn alias_owner(
     Ok(owner.filter(|owner| owner.state.sub != user.state.sub))
 }
 
-/// Writes the result of a right code. The code is kept until it expires: it can't confirm the user again, but a caller
-/// who has it, or whose answer was lost, can be told that the user is confirmed.
-async fn settle(
-    app: &App,
-    origin: &Origin,
-    named: &NamedThroughClient,
-    sent: &SentCode,
-    (confirmation, response): (Confirmation, ConfirmSignUpResponse),
-    alias_owner: Option<&LoadedUser>,
-) -> Result<ConfirmSignUpResponse, Failure> {
-    let Confirmation { decision, alias_owner_events } = confirmation;
-    let (at, purpose) = (app.clock.now(), CodePurpose::SignUp);
-    // The right code is asserted in any case: even a refused caller learns that it was right.
-    let tried =
-        Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
-    let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false)).collect();
-    let mut commit = named.commit(origin, at);
-    if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
-        commit = commit.other_user(owner, alias_owner_events);
+/// The end of a confirmation by a right code.
+struct End<'a> {
+    caller: &'a Caller,
+    request: &'a ConfirmSignUpRequest,
+    origin: &'a Origin,
+    named: &'a NamedThroughClient,
+    user: &'a LoadedUser,
+    sent: &'a SentCode,
+}
+
+impl End<'_> {
+    /// Writes the result. The code is kept until it expires: it can't confirm the user again, but a caller who has it, or
+    /// whose answer was lost, can be told that the user is confirmed.
+    async fn settle(
+        &self,
+        app: &App,
+        (confirmation, response): (Confirmation, ConfirmSignUpResponse),
+        alias_owner: Option<&LoadedUser>,
+    ) -> Result<ConfirmSignUpResponse, Failure> {
+        let Self { caller, request, origin, named, user, sent } = *self;
+        let Confirmation { decision, alias_owner_events } = confirmation;
+        let (at, purpose, pool) = (app.clock.now(), CodePurpose::SignUp, &named.found.pool);
+        // The right code is asserted in any case: even a refused caller learns that it was right.
+        let tried =
+            Tried { kept: Kept::ForUser, sub: named.sub(), purpose, sent: Some(sent), guesser: named.guesser(), at };
+        let rows = tried.row(CodeOutcome::Asserted).into_iter().chain(named.guess_row(app, false)).collect();
+        let (source, whose) = (post_confirmation::CONFIRM_SIGN_UP, (user.state.sub, Some(&user.state)));
+        let question = telling::confirmation(pool, source, whose, (&decision, at), &request.client_metadata)?;
+        let mut commit = named.commit(origin, at);
+        if let Some(owner) = alias_owner.filter(|_| !alias_owner_events.is_empty()) {
+            commit = commit.other_user(owner, alias_owner_events);
+        }
+        let settlement = named.decided(app, commit, decision.map(|()| response), rows);
+        let told = Told::of(pool, user, Some(&named.client.state.client_id));
+        told.settle(app, caller, settlement, question).await
     }
-    app.store.settle(named.decided(app, commit, decision.map(|()| response), rows)).await
 }

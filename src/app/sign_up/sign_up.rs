@@ -8,6 +8,7 @@ use crate::app::caller::Caller;
 use crate::app::codes::{self, NewCode};
 use crate::app::hashing::forms::{Owner, PasswordForms};
 use crate::app::sign_up::session;
+use crate::app::telling::{self, Told};
 use crate::app::triggers::{self, Subject};
 use crate::app::whence::Whence;
 use crate::app::wording::Wording;
@@ -20,6 +21,7 @@ use crate::domain::ids::{ClientId, Sub, UserPoolId};
 use crate::domain::source::Source;
 use crate::domain::trigger;
 use crate::domain::trigger::custom_message;
+use crate::domain::trigger::post_confirmation;
 use crate::domain::trigger::pre_sign_up::{self, PreSignUp};
 use crate::domain::user::sign_up::{self as rules, Registration, SignUp, SignedUp};
 use crate::domain::user::taken_alias::release_aliases;
@@ -153,6 +155,7 @@ async fn register(
         true => None,
         false => session::begin(app, pool, &client.state, (sub, Stage::SignedUp), at)?,
     };
+    let username = registration.username.clone();
     let (code, client_id) = (app.random.code(), client.state.client_id.to_string());
     let command =
         SignUp { registration, password, client_id, code: code.clone(), confirmed, verified: verified.clone() };
@@ -188,8 +191,19 @@ async fn register(
     for (owner, taken) in &owners {
         commit = commit.other_user(owner, release_aliases(&owner.state, &pool.name_rules, taken)?);
     }
+    let (source, metadata) = (post_confirmation::CONFIRM_SIGN_UP, &request.client_metadata);
+    let question = match confirmed {
+        true => telling::confirmation(pool, source, (sub, None), (&decision, at), metadata)?,
+        false => None,
+    };
     let settlement = commit.decided(&NewUser { sub, key: &key }, decision);
-    app.store.settle(settlement.map(|signed_up| response(sub, signed_up, session))).await
+    let told = Told {
+        subject: Subject { pool, user_name: &username, client_id: Some(&client.state.client_id) },
+        sub,
+        key: &key,
+    };
+    let settlement = settlement.map(|signed_up| response(sub, signed_up, session));
+    told.settle(app, caller, settlement, question).await
 }
 
 fn response(sub: Sub, signed_up: SignedUp, session: Option<String>) -> SignUpResponse {

@@ -7,6 +7,7 @@ mod connections;
 mod limits;
 mod properties;
 mod server;
+mod triggers;
 mod variables;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ pub use connections::ConnectionSettings;
 pub use limits::{CountSettings, LimitSettings, QuotaSettings};
 pub use properties::Properties;
 pub use server::{Problem, Problems, ServerConfig};
+pub use triggers::{AwaitedTrigger, TriggerSettings};
 pub use variables::unknown_variables;
 
 /// Where the settings come from.
@@ -94,6 +96,9 @@ pub struct Settings {
     /// Brokers and topics of events, in section `[kafka]`.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+    /// Triggers, in section `[triggers]`.
+    #[command(flatten)]
+    pub triggers: TriggerSettings,
     /// Limits and quotas, in section `[limits]`.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -228,6 +228,7 @@ impl ServerConfig {
             app_settings: app::Settings {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
+                awaited: settings.triggers.awaited(),
                 allowances: settings.limits.allowances(),
                 counts,
             },

@@ -18,7 +18,7 @@ use crate::api::listener::Limits;
 use crate::api::trusted_proxies::TrustedProxies;
 use crate::app::hashing::{Cost, Hasher};
 use crate::app::{App, Identity, Settings};
-use crate::cli::config::{LimitSettings, LogFormat};
+use crate::cli::config::{LimitSettings, LogFormat, TriggerSettings};
 use crate::cli::database::operator_origin;
 use crate::cli::dev::environment_file::EnvironmentFile;
 use crate::cli::dev::postgres::PrivatePostgres;
@@ -89,6 +89,9 @@ pub struct DevArguments {
     /// Limits calls as `serve` does: by the network of the caller as well, and by quotas.
     #[arg(long, env = "USERPOOL_PRODUCTION_LIMITS")]
     production_limits: bool,
+    /// Triggers that callers wait for.
+    #[command(flatten)]
+    triggers: TriggerSettings,
     /// How often something may happen, and quotas with --production-limits.
     #[command(flatten)]
     limits: LimitSettings,
@@ -251,6 +254,7 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Trigge
     let settings = Settings {
         delete_groups_with_members: arguments.delete_groups_with_members,
         allowances: arguments.allowances(),
+        awaited: arguments.triggers.awaited(),
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));

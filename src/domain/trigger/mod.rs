@@ -8,6 +8,7 @@ pub mod create_auth_challenge;
 pub mod define_auth_challenge;
 pub mod pre_authentication;
 pub mod custom_message;
+pub mod notice;
 pub mod post_authentication;
 pub mod post_confirmation;
 pub mod pre_sign_up;
@@ -29,7 +30,8 @@ pub const NO_CLIENT: &str = "CLIENT_ID_NOT_APPLICABLE";
 const UNKNOWN_SDK: &str = "aws-sdk-unknown-unknown";
 
 /// A trigger of a pool. The declaration order is that of the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names are Cognito's")]
 pub enum Trigger {
     PreSignUp,

@@ -258,6 +258,8 @@ const BUILT_TRIGGERS: &[Trigger] = &[
     Trigger::DefineAuthChallenge,
     Trigger::CreateAuthChallenge,
     Trigger::VerifyAuthChallengeResponse,
+    Trigger::PostConfirmation,
+    Trigger::PostAuthentication,
     Trigger::CustomMessage,
 ];
 

@@ -26,6 +26,7 @@ use crate::domain::personal::Sealed;
 use crate::domain::rate::Limited;
 use crate::domain::source::Tally;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::notice::Notice;
 use crate::domain::user::User;
 use crate::domain::user::codes::SentCode;
 use crate::domain::user_pool::NameRules;
@@ -218,6 +219,7 @@ pub struct Commit {
     counted: Vec<(Counted, u32)>,
     activity: Vec<(Sub, Option<Arc<DataKey>>, user_activity::Activity)>,
     messages: Vec<(Sub, Arc<DataKey>, Message)>,
+    notices: Vec<(Sub, Arc<DataKey>, Notice)>,
     operational: Vec<OperationalRow>,
     answer: Option<Vec<u8>>,
 }
@@ -282,6 +284,7 @@ impl Commit {
             counted: Vec::new(),
             activity: Vec::new(),
             messages: Vec::new(),
+            notices: Vec::new(),
             operational: Vec::new(),
             answer: None,
         }
@@ -292,6 +295,7 @@ impl Commit {
         self.changes.iter().all(|change| change.is_empty())
             && self.activity.is_empty()
             && self.messages.is_empty()
+            && self.notices.is_empty()
             && self.operational.is_empty()
     }
 

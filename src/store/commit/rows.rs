@@ -14,6 +14,7 @@ use crate::domain::ids::{StreamId, Sub, UserPoolId};
 use crate::domain::message::Message;
 use crate::domain::personal::Sealed;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::notice::Notice;
 use crate::domain::user::User;
 use crate::domain::user::search::SearchEntry;
 use crate::domain::user_pool::{NameRules, UserPool};
@@ -153,7 +154,7 @@ impl Rows {
 }
 
 pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> Result<Rows, StoreError> {
-    let Commit { changes, activity, messages, answer, .. } = commit;
+    let Commit { changes, activity, messages, notices, answer, .. } = commit;
     let rows = Rows {
         pool_id: commit.pool_id,
         at: to_database(commit.at),
@@ -180,6 +181,9 @@ pub(super) fn prepare(commit: Commit, master: &MasterKeys, random: &Random) -> R
     }
     for (sub, key, message) in messages {
         builder.message(sub, &key, &message)?;
+    }
+    for (sub, key, notice) in notices {
+        builder.notice(sub, &key, &notice)?;
     }
     if let Some(answer) = answer {
         builder.answer(&answer, master)?;
@@ -380,6 +384,22 @@ impl Builder<'_> {
             medium: message.medium.name(),
             purpose: carried.map(|(purpose, _)| purpose.as_str_name()),
             expires_at: to_database(carried.map_or(longest, |(_, expires_at)| expires_at)),
+            traceparent: self.origin.trace_context.map(|context| context.to_string()),
+        });
+        Ok(())
+    }
+
+    fn notice(&mut self, sub: Sub, key: &DataKey, notice: &Notice) -> Result<(), StoreError> {
+        let place = Place { pool: &self.rows.pool_id, stream: &StreamId::user(sub), class: FieldClass::Notice };
+        let text = serde_json::to_vec(notice).map_err(StoreError::Unwritable)?;
+        self.rows.outbox.push(OutboxRow {
+            id: self.random.event_id(self.at),
+            owner: sub.to_string(),
+            kind: outbox::NOTICE_KIND,
+            sealed: key.seal(place, self.random.uuid(), &text),
+            medium: outbox::NOTICE,
+            purpose: None,
+            expires_at: to_database(self.at.plus_seconds(LONGEST_LIFE_SECONDS)),
             traceparent: self.origin.trace_context.map(|context| context.to_string()),
         });
         Ok(())

@@ -7,6 +7,7 @@ use crate::domain::decision::{Aggregate, Decision, Happened, NoFacts, replay};
 use crate::domain::device::Device;
 use crate::domain::error::Error;
 use crate::domain::ids::{DeviceId, StreamId, Sub};
+use crate::domain::trigger::notice::Notice;
 use crate::domain::user::User;
 use crate::domain::user_pool::UserPool;
 use crate::proto::events::{device_event, user_activity, user_event};
@@ -333,6 +334,7 @@ impl Commit {
         self.forget_what_accepting_means();
         self.activity.clear();
         self.messages.clear();
+        self.notices.clear();
     }
 }
 
@@ -360,6 +362,13 @@ impl<Answer> Settlement<Answer> {
             made => made.and_then(|made| made),
         };
         Settlement { commit: self.commit, answer }
+    }
+
+    /// Adds what a trigger is told of a user, written if the command is accepted.
+    pub fn telling(mut self, sub: Sub, key: &Arc<DataKey>, notice: Option<Notice>) -> Self {
+        let notice = notice.filter(|_| self.answer.is_ok());
+        self.commit.notices.extend(notice.map(|notice| (sub, key.clone(), notice)));
+        self
     }
 
     /// Adds rows that are written for any answer, such as the count of a wrong guess.
