@@ -5,12 +5,12 @@
 //! ([`Question::Answer`]), and the rules that apply the answer.
 
 pub mod create_auth_challenge;
-pub mod define_auth_challenge;
-pub mod pre_authentication;
 pub mod custom_message;
+pub mod define_auth_challenge;
 pub mod notice;
 pub mod post_authentication;
 pub mod post_confirmation;
+pub mod pre_authentication;
 pub mod pre_sign_up;
 pub mod reply;
 #[cfg(test)]
