@@ -67,7 +67,8 @@ async fn publish_all(
         Err(error) => vec![Err(error.clone()); claimed.len()],
     };
     join_all(claimed.iter().zip(&results).map(|(notice, result)| record(store, notice, result))).await;
-    *publisher = connected.ok();
+    // A producer that must not go on, because it can't tell what the brokers have, is replaced.
+    *publisher = connected.ok().filter(|_| results.iter().all(Result::is_ok));
 }
 
 /// A producer whose records no failure doubles or reorders. Missing topics are created first.

@@ -18,6 +18,7 @@ use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::NO_TEXTS;
 use crate::proto::events::CodePurpose;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
