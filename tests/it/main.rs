@@ -74,6 +74,7 @@ mod trigger_custom_auth;
 mod trigger_failures;
 mod trigger_pre_authentication;
 mod trigger_pre_sign_up;
+mod trigger_pre_token_generation;
 mod triggers;
 mod upgrade;
 mod upgrade_clients;

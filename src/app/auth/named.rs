@@ -18,6 +18,7 @@ use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::NO_METADATA;
 use crate::proto::events::CodePurpose;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
@@ -143,10 +144,12 @@ impl<'a> Named<'a> {
         limited: Option<&'b Limited>,
         at: Timestamp,
     ) -> SignIn<'b> {
-        let Asked { flow, origin, continues, .. } = &self.asked;
+        let Asked { flow, origin, continues, client_metadata, .. } = &self.asked;
         let told = continues.as_ref().and_then(|session| session.told).or(Some(self.told));
         let spends = continues.as_ref().map(ChallengeSession::spent);
-        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends, at }
+        let client_metadata = continues.as_ref().map_or(&NO_METADATA, |_| *client_metadata);
+        let (flow, whence) = (*flow, &self.whence);
+        SignIn { flow, found, client, client_metadata, origin, whence, told, limited, spends, at }
     }
 
     /// The content of a challenge that asks for a first proof. A challenge that follows another one is spent with it.

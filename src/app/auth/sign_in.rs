@@ -25,6 +25,9 @@ pub struct SignIn<'a> {
     pub found: &'a Snapshot,
     /// The client of the sign-in.
     pub client: &'a ClientView,
+    /// The metadata for triggers of the whole sign-in: that of the answer to a challenge. What comes with InitiateAuth is
+    /// not for them.
+    pub client_metadata: &'a Texts,
     /// The caller, for what the attempt writes.
     pub origin: &'a Origin,
     /// The network that the person calls from.

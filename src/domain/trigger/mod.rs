@@ -8,6 +8,7 @@ pub mod create_auth_challenge;
 pub mod define_auth_challenge;
 pub mod pre_authentication;
 pub mod pre_sign_up;
+pub mod pre_token_generation;
 pub mod reply;
 #[cfg(test)]
 pub mod testing;
@@ -159,6 +160,9 @@ impl Source {
 
 /// Text values by name, such as attributes and metadata.
 pub type Texts = BTreeMap<String, String>;
+
+/// Where no metadata is given.
+pub static NO_METADATA: Texts = Texts::new();
 
 /// What a trigger is asked: the member `request` of its event.
 pub trait Question: Serialize {

@@ -258,6 +258,7 @@ const BUILT_TRIGGERS: &[Trigger] = &[
     Trigger::DefineAuthChallenge,
     Trigger::CreateAuthChallenge,
     Trigger::VerifyAuthChallengeResponse,
+    Trigger::PreTokenGeneration,
 ];
 
 /// Refuses values that would change who can sign in, or what users are sent, until the server supports them.

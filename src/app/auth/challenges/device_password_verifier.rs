@@ -143,6 +143,7 @@ impl DevicePasswordVerifier<'_> {
             flow: session.flow,
             found: &found,
             client: &client,
+            client_metadata: claim.response.client_metadata,
             origin,
             whence: &claim.whence,
             told: session.told,

@@ -133,7 +133,7 @@ pub async fn advance<Response: AuthResponse>(
         None => Cow::Borrowed(&user.state),
     };
     let name = match steps::next(&step.proofs, sign_in.account(&after)).map_err(Error::internal)? {
-        Next::Tokens => return finish(app, sign_in, user, &after, step).await,
+        Next::Tokens => return finish(app, caller, sign_in, (user, &after), step).await,
         Next::Challenge(name) => name,
     };
     let Issued { challenge, sent } = issue(app, sign_in, &after, step.proofs, name).await?;
