@@ -15,6 +15,7 @@ pub mod group;
 pub mod guesses;
 pub mod identity_provider;
 pub mod mfa;
+pub mod migration;
 pub mod pages;
 pub mod password;
 
@@ -74,6 +75,9 @@ pub struct App {
 pub struct Settings {
     /// Whether a group with members can be deleted. Its memberships end with it.
     pub delete_groups_with_members: bool,
+    /// Whether passwords may be sent to triggers: the brokers are reached by an encrypted connection, or nobody else uses
+    /// them.
+    pub sends_passwords: bool,
     /// Whether all sessions of a user end when they reset their password with a code.
     pub recovery_ends_sessions: bool,
     /// How often limited actions may happen.
@@ -86,6 +90,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             delete_groups_with_members: false,
+            sends_passwords: false,
             recovery_ends_sessions: true,
             allowances: Allowances::default(),
             counts: Counts::default(),

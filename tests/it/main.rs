@@ -75,6 +75,7 @@ mod trigger_failures;
 mod trigger_pre_authentication;
 mod trigger_pre_sign_up;
 mod trigger_pre_token_generation;
+mod trigger_user_migration;
 mod triggers;
 mod upgrade;
 mod upgrade_clients;

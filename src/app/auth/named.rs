@@ -125,8 +125,10 @@ impl<'a> Named<'a> {
             });
         }
         if let Some(session) = &self.asked.continues {
+            // A user who has come over since has the session of the name.
             let sub = found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub);
-            if session.client_id != client.state.client_id || session.sub != sub {
+            let is_of_name = session.sub == sub || session.sub == self.stands_for_name;
+            if session.client_id != client.state.client_id || !is_of_name {
                 return Err(Error::invalid_session().into());
             }
             session.check_time(at)?;

@@ -251,6 +251,8 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Trigge
     let settings = Settings {
         delete_groups_with_members: arguments.delete_groups_with_members,
         allowances: arguments.allowances(),
+        // A development server has no users of its own.
+        sends_passwords: true,
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));

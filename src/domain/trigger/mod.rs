@@ -12,6 +12,7 @@ pub mod pre_token_generation;
 pub mod reply;
 #[cfg(test)]
 pub mod testing;
+pub mod user_migration;
 pub mod verify_auth_challenge_response;
 
 use std::collections::BTreeMap;

@@ -30,7 +30,7 @@ pub const MOST_BYTES: usize = 50_000;
 const OF_GROUPS: [&str; 3] = ["cognito:groups", "cognito:roles", "cognito:preferred_role"];
 
 /// Claims that say what a token is, in both tokens.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
     "acr",
     "amr",
     "at_hash",
@@ -42,12 +42,13 @@ const FIXED: [&str; 14] = [
     "iss",
     "jti",
     "nbf",
+    "nonce",
     "origin_jti",
     "sub",
     "token_use",
 ];
-const FIXED_IN_ID_TOKEN: [&str; 4] = ["aud", "cognito:username", "identities", "nonce"];
-const FIXED_IN_ACCESS_TOKEN: [&str; 6] = ["client_id", "device_key", "nonce", "scope", "username", "version"];
+const FIXED_IN_ID_TOKEN: [&str; 3] = ["aud", "cognito:username", "identities"];
+const FIXED_IN_ACCESS_TOKEN: [&str; 5] = ["client_id", "device_key", "scope", "username", "version"];
 
 /// The version of the event that a pool's function understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
