@@ -16,6 +16,7 @@ pub mod group;
 pub mod guesses;
 pub mod identity_provider;
 pub mod mfa;
+pub mod migration;
 pub mod pages;
 pub mod password;
 
@@ -77,6 +78,9 @@ pub struct App {
 pub struct Settings {
     /// Whether a group with members can be deleted. Its memberships end with it.
     pub delete_groups_with_members: bool,
+    /// Whether passwords may be sent to triggers: the brokers are reached by an encrypted connection, or nobody else uses
+    /// them.
+    pub sends_passwords: bool,
     /// Whether all sessions of a user end when they reset their password with a code.
     pub recovery_ends_sessions: bool,
     /// The triggers that callers wait for, though they decide nothing.
@@ -93,6 +97,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             delete_groups_with_members: false,
+            sends_passwords: false,
             recovery_ends_sessions: true,
             awaited: Awaited::default(),
             allowances: Allowances::default(),

@@ -113,6 +113,12 @@ impl KafkaConfig {
         Ok(())
     }
 
+    /// Whether nobody on the way to the brokers can read what is sent.
+    pub fn is_encrypted(&self) -> bool {
+        let protocol = self.properties.get("security.protocol").map(|protocol| protocol.to_lowercase());
+        matches!(protocol.as_deref(), Some("ssl" | "sasl_ssl"))
+    }
+
     /// The most bytes of a record that the producer sends.
     pub fn largest_record(&self) -> usize {
         let set = self.properties.get(LARGEST_PROPERTY).and_then(|bytes| bytes.trim().parse().ok());
@@ -246,6 +252,16 @@ mod tests {
         let mut config = KafkaConfig::new("localhost:9092");
         config.properties.insert(name.to_owned(), value.to_owned());
         config
+    }
+
+    #[test]
+    fn a_connection_is_encrypted_if_the_operator_says_so() {
+        assert!(!KafkaConfig::new("localhost:9092").is_encrypted());
+        for (protocol, is_encrypted) in
+            [("ssl", true), ("SASL_SSL", true), ("plaintext", false), ("sasl_plaintext", false)]
+        {
+            assert_eq!(with("security.protocol", protocol).is_encrypted(), is_encrypted, "{protocol}");
+        }
     }
 
     #[test]

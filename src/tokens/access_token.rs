@@ -122,11 +122,11 @@ impl Verifier {
 
 /// The content of a token whose signature is valid. A pool's issuer never changes.
 fn check(claims: Claims, pool_id: UserPoolId, issuer: &str) -> Result<Signed, Error> {
-    let right = claims.iss == issuer
-        && claims.token_use == TokenUse::Access.name()
-        && claims.scope.split(' ').any(|scope| scope == SELF_SERVICE_SCOPE);
-    if !right {
+    if claims.iss != issuer || claims.token_use != TokenUse::Access.name() {
         return Err(invalid());
+    }
+    if claims.scope.split(' ').all(|scope| scope != SELF_SERVICE_SCOPE) {
+        return Err(Error::not_authorized("Access Token does not have required scopes"));
     }
     let (sub, client_id) = (Sub(claims.sub), ClientId::new(claims.client_id));
     Ok(Signed { token: AccessToken { pool_id, sub, client_id, session: claims.event_id }, exp: claims.exp })
@@ -228,9 +228,13 @@ mod tests {
 
     #[test]
     fn a_token_for_something_else_is_refused() {
-        for (name, other) in [("token_use", "id"), ("iss", "http://127.0.0.1/us-east-1_b"), ("scope", "openid")] {
+        for (name, other) in [("token_use", "id"), ("iss", "http://127.0.0.1/us-east-1_b")] {
             let claims = claims(|claims| claims[name] = json!(other));
             assert_eq!(checked(claims, 0).unwrap_err(), "Invalid Access Token", "{name}");
+        }
+        for scope in ["openid", ""] {
+            let claims = claims(|claims| claims["scope"] = json!(scope));
+            assert_eq!(checked(claims, 0).unwrap_err(), "Access Token does not have required scopes", "{scope}");
         }
     }
 

@@ -12,6 +12,7 @@ use crate::domain::error::Error;
 use crate::domain::group::Group;
 use crate::domain::group::claims::claims as group_claims;
 use crate::domain::time::Timestamp;
+use crate::domain::trigger::pre_token_generation::TokenChanges;
 use crate::domain::user::{User, identities};
 use crate::domain::user_pool::TokenUse;
 use crate::environment::Random;
@@ -34,6 +35,8 @@ pub struct Issue<'a> {
     pub groups: &'a [Group],
     /// The session that the tokens belong to.
     pub session: &'a Session,
+    /// What the pool's trigger changes in the tokens.
+    pub changes: Option<&'a TokenChanges>,
     /// When the tokens are issued: their `iat`.
     pub at: Timestamp,
 }
@@ -51,11 +54,15 @@ pub struct IssuedTokens {
 /// Issues and signs both tokens.
 pub fn issue(issue: Issue<'_>, signers: &Signers, random: &Random) -> Result<IssuedTokens, Error> {
     let lives = issue.client.lifetimes();
-    let id = id_claims(&issue, lives.id, random);
-    let access = access_claims(&issue, lives.access, random);
+    let mut id = id_claims(&issue, lives.id, random);
+    let mut access = access_claims(&issue, lives.access, random);
+    if let Some(changes) = issue.changes {
+        changes.apply_to_id_token(&mut id)?;
+        changes.apply_to_access_token(&mut access)?;
+    }
     Ok(IssuedTokens {
-        id_token: sign(&issue, TokenUse::Id, &id, signers)?,
-        access_token: sign(&issue, TokenUse::Access, &access, signers)?,
+        id_token: sign(&issue, TokenUse::Id, &id.into(), signers)?,
+        access_token: sign(&issue, TokenUse::Access, &access.into(), signers)?,
         expires_in: lives.access,
     })
 }
@@ -104,17 +111,17 @@ fn origin_jti(session: Uuid) -> Uuid {
     uuid::Builder::from_random_bytes(bytes).into_uuid()
 }
 
-fn access_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
+fn access_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Map<String, Value> {
     let mut claims = common_claims(issue, TokenUse::Access, life, random);
     claims.insert("client_id".to_owned(), json!(issue.client.client_id));
     claims.insert("scope".to_owned(), json!(SELF_SERVICE_SCOPE));
     claims.insert("username".to_owned(), json!(issue.user.username()));
     let device = issue.session.device.map(|device| device.key(&issue.pool.id));
     claims.extend(device.map(|key| ("device_key".to_owned(), json!(key))));
-    Value::Object(claims)
+    claims
 }
 
-fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
+fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Map<String, Value> {
     let mut claims = Map::new();
     for (name, value) in issue.user.shown_attributes() {
         if attributes::readable(&issue.pool.state.schema, issue.client.readable(), &name) {
@@ -133,7 +140,7 @@ fn id_claims(issue: &Issue<'_>, life: i64, random: &Random) -> Value {
         claims.insert("cognito:roles".to_owned(), json!(groups.roles));
     }
     claims.extend(groups.preferred_role.map(|role| ("cognito:preferred_role".to_owned(), json!(role))));
-    Value::Object(claims)
+    claims
 }
 
 /// The type of a claim: standard attributes have those of OpenID Connect, custom ones are strings.

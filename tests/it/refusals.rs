@@ -7,10 +7,13 @@ use userpool::domain::error::Exception;
 use userpool::proto::v1::*;
 
 use crate::support::dev::Address;
-use crate::support::pool::{PASSWORD, Pool, texts};
+use crate::support::devices::claims;
+use crate::support::pool::{PASSWORD, Pool, email_pool, password_client, texts};
 use crate::support::refusals::{Declared, Met, all_met, built, declared, is_declared};
 use crate::support::requests::base;
+use crate::support::triggers;
 use crate::support::wire::{self, Refusal};
+use crate::trigger_pre_token_generation::version;
 
 /// Calls an operation with a JSON request, which must be refused.
 async fn refusal(pool: &Pool, info: &OperationInfo, request: &Value) -> Refusal {
@@ -117,6 +120,28 @@ async fn an_access_token_that_does_not_count_is_refused_by_every_operation() {
                 request["AccessToken"] = json!(token);
                 assert_refuses(&pool, info, &request, exception, message).await;
             }
+        }
+    }
+    pool.verify().await;
+}
+
+#[tokio::test]
+async fn an_access_token_without_the_users_own_scope_is_refused_by_every_operation() {
+    let lambda_config = Some(version("V2_0"));
+    let pool = Pool::create_with(CreateUserPoolRequest { lambda_config, ..email_pool() }, password_client()).await;
+    let scope = "aws.cognito.signin.user.admin";
+    let details = json!({"accessTokenGeneration": {"scopesToAdd": ["openid"], "scopesToSuppress": [scope]}});
+    let response = json!({ "claimsAndScopeOverrideDetails": details });
+    triggers::respond(&pool.id, move |asked| asked.answered(response.clone())).await;
+    let person = pool.person("without-scope").await;
+    let tokens = pool.sign_in(&person.username, PASSWORD).await.unwrap();
+    assert_eq!(claims(tokens.access_token())["scope"], "openid");
+    let (exception, message) = ("NotAuthorizedException", "Access Token does not have required scopes");
+    for info in declaring(exception, message) {
+        let mut request = base(info, &pool.id, &pool.client_id);
+        if request.get("AccessToken").is_some() {
+            request["AccessToken"] = json!(tokens.access_token());
+            assert_refuses(&pool, info, &request, exception, message).await;
         }
     }
     pool.verify().await;

@@ -215,9 +215,18 @@ impl<'a> Answering<'a> {
     /// The sign-in that an answer with a first proof continues.
     pub fn sign_in_begun<'b>(&'b self, found: &'b Snapshot, begun: &'b Begun<'_>, at: Timestamp) -> SignIn<'b> {
         let Begun { client, session, limited } = begun;
-        let (origin, whence, told) = (&self.response.origin, &self.whence, session.told);
-        let (limited, metadata) = (limited.as_ref(), self.response.client_metadata);
-        SignIn { flow: session.flow, found, client, origin, whence, told, limited, spends: None, metadata, at }
+        SignIn {
+            flow: session.flow,
+            found,
+            client,
+            client_metadata: self.response.client_metadata,
+            origin: &self.response.origin,
+            whence: &self.whence,
+            told: session.told,
+            limited: limited.as_ref(),
+            spends: None,
+            at,
+        }
     }
 
     /// The sign-in that the answer continues.
@@ -227,12 +236,12 @@ impl<'a> Answering<'a> {
             flow: session.flow,
             found,
             client,
+            client_metadata: self.response.client_metadata,
             origin: &self.response.origin,
             whence: &self.whence,
             told: session.told,
             limited: limited.as_ref(),
             spends: None,
-            metadata: self.response.client_metadata,
             at,
         }
     }

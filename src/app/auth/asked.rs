@@ -7,7 +7,7 @@ use crate::domain::auth::AuthFlow;
 use crate::domain::auth::first_factor::FirstFactor;
 use crate::domain::auth::session::ChallengeSession;
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
-use crate::domain::trigger::{NO_TEXTS, Texts};
+use crate::domain::trigger::{NO_METADATA, Texts};
 use crate::store::metadata::Origin;
 
 /// A flow as the caller asked for it.
@@ -37,7 +37,7 @@ pub struct Asked<'a> {
 impl Asked<'_> {
     /// What the triggers after the first one get of the metadata: nothing of a call that begins a sign-in, as in Cognito.
     pub fn metadata_after_begin(&self) -> &Texts {
-        if self.continues.is_some() { self.client_metadata } else { &NO_TEXTS }
+        if self.continues.is_some() { self.client_metadata } else { &NO_METADATA }
     }
 
     /// The device that the caller names, or has named where the sign-in began; `None` as well if the key is none of this

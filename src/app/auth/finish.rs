@@ -5,6 +5,7 @@ use crate::app::auth::answer::{Answer, AuthResponse};
 use crate::app::auth::heard::heard;
 use crate::app::auth::sign_in::SignIn;
 use crate::app::auth::step::Step;
+use crate::app::auth::token_changes::{Upcoming, source_of};
 use crate::app::auth::tokens::first_tokens;
 use crate::app::caller::Caller;
 use crate::app::device::sealed::Vault;
@@ -26,8 +27,10 @@ use crate::store::commit::OperationalRow;
 use crate::store::loaded::LoadedUser;
 use crate::store::read::Failures;
 use crate::store::sign_in::{Accepted, UsedBy};
+use crate::tokens::issue::Issue;
 
-/// Ends a sign-in of a user, who is in the state `after` since its last step.
+/// Ends a sign-in of a user, who is in the second state since its last step. Before anything is written, the pool's
+/// trigger may change the tokens, or refuse them.
 ///
 /// If that step changes no user, the end is one statement; else it is part of the step's commit.
 pub async fn finish<Response: AuthResponse>(
@@ -37,7 +40,11 @@ pub async fn finish<Response: AuthResponse>(
     (user, after): (&LoadedUser, &User),
     Step { proofs, answered }: Step<'_>,
 ) -> Result<Response, Failure> {
-    let SignIn { found, client, at, .. } = sign_in;
+    let SignIn { found, client, client_metadata, at, .. } = sign_in;
+    let (pool, groups) = (sign_in.pool(), &*found.groups);
+    let source = source_of(&proofs);
+    let upcoming = Upcoming { pool, client: &client.state, user: after, groups, source, client_metadata };
+    let changes = upcoming.changes(app, caller).await?;
     let binding = binding(app, &sign_in);
     let session = Session::begin(app.random.event_id(at), &client.state, after, binding, at);
     let fact = Activity::SignedIn(UserSignedIn {
@@ -48,8 +55,10 @@ pub async fn finish<Response: AuthResponse>(
         device_id: session.device.map(|device| device.to_string()),
         passkey_id: proofs.passkey.map(|passkey| passkey.id.to_string()),
     });
-    let tokens = first_tokens(app, sign_in.pool(), &client.state, after, &found.groups, &session, at)?;
-    let tokens = AuthenticationResultType { new_device_metadata: metadata(&sign_in.pool().id, binding), ..tokens };
+    let (for_client, changes) = (&client.state, changes.as_ref());
+    let wanted = Issue { pool, client: for_client, user: after, groups, session: &session, changes, at };
+    let tokens = first_tokens(app, wanted)?;
+    let tokens = AuthenticationResultType { new_device_metadata: metadata(&pool.id, binding), ..tokens };
     let response = Response::from(Answer::Tokens(Box::new(tokens)));
     let (network, device) = (sign_in.whence.to_remember(found.familiar_since, at), used(app, &sign_in, user, binding));
     let told = Told::of(sign_in.pool(), user, Some(&client.state.client_id));
@@ -90,7 +99,7 @@ pub async fn finish<Response: AuthResponse>(
 /// What post authentication is told, if the pool has it.
 fn question(sign_in: &SignIn<'_>, after: &User, binding: Binding) -> Option<PostAuthentication> {
     triggers::is_on(sign_in.pool(), Trigger::PostAuthentication).then(|| {
-        let metadata = trigger::metadata(sign_in.metadata);
+        let metadata = trigger::metadata(sign_in.client_metadata);
         PostAuthentication::new(after.trigger_attributes(), binding.new_device().is_some(), metadata)
     })
 }

@@ -21,6 +21,7 @@ pub async fn get_tokens_from_refresh_token(
         token: request.refresh_token(),
         proof: Proof::Secret(request.client_secret.as_deref()),
         device: request.device_key.as_deref().and_then(|key| DeviceId::of_key(&pool_id, key)),
+        client_metadata: &request.client_metadata,
     };
     let tokens = by_token(app, caller, &refreshing).await;
     // The operation has no "password reset required": a token of such a user is answered as not authorized.

@@ -148,7 +148,7 @@ async fn send_code(
         pool,
         client_id: Some(&sign_in.client.state.client_id),
         shown: None,
-        metadata: sign_in.metadata,
+        metadata: sign_in.client_metadata,
     };
     let decision = decision.with_messages([message]);
     let decision = wording.of(app, caller, (user.sub, Some(user)), decision, sign_in.at).await?;

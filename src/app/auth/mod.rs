@@ -35,5 +35,6 @@ pub mod set_up;
 mod sign_in;
 mod srp;
 mod step;
+mod token_changes;
 mod tokens;
 mod verification;

@@ -18,7 +18,6 @@ use crate::domain::ids::Sub;
 use crate::domain::rate::Limited;
 use crate::domain::source::Source;
 use crate::domain::time::Timestamp;
-use crate::domain::trigger::NO_TEXTS;
 use crate::proto::events::CodePurpose;
 use crate::store::cache::ClientView;
 use crate::store::error::StoreError;
@@ -125,8 +124,10 @@ impl<'a> Named<'a> {
             });
         }
         if let Some(session) = &self.asked.continues {
+            // A user who has come over since has the session of the name.
             let sub = found.user.as_ref().map_or(self.stands_for_name, |user| user.state.sub);
-            if session.client_id != client.state.client_id || session.sub != sub {
+            let is_of_name = session.sub == sub || session.sub == self.stands_for_name;
+            if session.client_id != client.state.client_id || !is_of_name {
                 return Err(Error::invalid_session().into());
             }
             session.check_time(at)?;
@@ -145,10 +146,11 @@ impl<'a> Named<'a> {
         at: Timestamp,
     ) -> SignIn<'b> {
         let Asked { flow, origin, continues, .. } = &self.asked;
-        let metadata = self.asked.metadata_after_begin();
+        let client_metadata = self.asked.metadata_after_begin();
         let told = continues.as_ref().and_then(|session| session.told).or(Some(self.told));
         let spends = continues.as_ref().map(ChallengeSession::spent);
-        SignIn { flow: *flow, found, client, origin, whence: &self.whence, told, limited, spends, metadata, at }
+        let (flow, whence) = (*flow, &self.whence);
+        SignIn { flow, found, client, client_metadata, origin, whence, told, limited, spends, at }
     }
 
     /// The content of a challenge that asks for a first proof. A challenge that follows another one is spent with it.

@@ -25,6 +25,9 @@ pub struct SignIn<'a> {
     pub found: &'a Snapshot,
     /// The client of the sign-in.
     pub client: &'a ClientView,
+    /// The metadata for triggers of the whole sign-in: that of the answer to a challenge. What comes with InitiateAuth is
+    /// not for them.
+    pub client_metadata: &'a Texts,
     /// The caller, for what the attempt writes.
     pub origin: &'a Origin,
     /// The network that the person calls from.
@@ -36,8 +39,6 @@ pub struct SignIn<'a> {
     pub limited: Option<&'a Limited>,
     /// The nonce that is spent by what is written about the attempt without a commit.
     pub spends: Option<Nonce>,
-    /// The metadata that the call gives to triggers. Those of the flow that begins a sign-in are not among them.
-    pub metadata: &'a Texts,
     /// The time of the attempt, the same for all that it writes.
     pub at: Timestamp,
 }

@@ -8,7 +8,7 @@ use crate::app::{App, Failure, shapes};
 use crate::domain::error::Error;
 use crate::domain::ids::UserPoolId;
 use crate::domain::user_pool::create_user_pool::{self as rules, CreateUserPool};
-use crate::domain::user_pool::{NameRules, TokenUse};
+use crate::domain::user_pool::{NameRules, TokenUse, settings};
 use crate::proto::events::SigningKeyAdded;
 use crate::proto::v1::{CreateUserPoolRequest, CreateUserPoolResponse};
 use crate::store::commit::{Commit, NewPool, OperationalRow};
@@ -44,6 +44,7 @@ pub async fn create_user_pool(
     Prepared { id, made }: &Prepared,
 ) -> Result<CreateUserPoolResponse, Failure> {
     mfa_mode::may_be(app, request.mfa_configuration.as_deref()).await?;
+    settings::check_user_migration(request.lambda_config.as_ref(), app.settings.sends_passwords)?;
     let at = app.clock.now();
     let decision = rules::create_user_pool(CreateUserPool {
         region: id.region().to_owned(),

@@ -193,6 +193,7 @@ impl ServerConfig {
         let database = checked.take(database_url(settings.database.url, without_tls));
         let master_keys = checked.take(master_keys(settings.master_keys_file.as_deref()));
         let kafka = checked.take(kafka_config(settings.kafka)).flatten();
+        let sends_passwords = kafka.as_ref().is_some_and(KafkaConfig::is_encrypted);
         let cost = checked.take(cost(&settings.password_hash));
         let delivery = Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from);
         let delivery = checked.take(delivery);
@@ -227,6 +228,7 @@ impl ServerConfig {
             hashing_threads,
             app_settings: app::Settings {
                 delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
+                sends_passwords,
                 recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
                 awaited: settings.triggers.awaited(),
                 ..limited(settings.limits.allowances(), counts)

@@ -272,6 +272,8 @@ fn app(arguments: &DevArguments, store: Store, http_addr: &str, triggers: Trigge
         allowances: arguments.allowances(),
         awaited: arguments.triggers.awaited(),
         in_development: true,
+        // A development server has no users of its own.
+        sends_passwords: true,
         ..Settings::default()
     };
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));

@@ -41,6 +41,9 @@ pub struct Proofs {
     /// The device that has proved itself.
     #[serde(rename = "proved_device", default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
+    /// Whether the user has chosen a first password of their own in this sign-in. It proves nothing, but triggers are told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub new_password: bool,
 }
 
 fn is_not(flag: &bool) -> bool {
@@ -61,6 +64,12 @@ impl Proofs {
     pub fn with_password(mut self, password: Option<PasswordId>) -> Self {
         self.password = password;
         self
+    }
+
+    /// The same proofs with this password, which the user has just chosen in place of a temporary one.
+    pub fn with_new_password(mut self, password: Option<PasswordId>) -> Self {
+        self.new_password = true;
+        self.with_password(password)
     }
 
     /// The same proofs with a code that was sent by this medium, as the first factor.
@@ -379,7 +388,8 @@ mod tests {
         let device = DeviceId(Uuid::from_u128(3));
         let with_device = ChallengeSession { device: Some(device), ..session() };
         let proved = ChallengeSession { proofs: session().proofs.with_device(device), ..with_device.clone() };
-        for session in [unproved, with_device, proved] {
+        let chosen = ChallengeSession { proofs: Proofs::default().with_new_password(Some(PASSWORD)), ..session() };
+        for session in [unproved, with_device, proved, chosen] {
             let written = serde_json::to_string(&session).unwrap();
             assert_eq!(serde_json::from_str::<ChallengeSession>(&written).unwrap(), session);
         }

@@ -13,11 +13,13 @@ pub mod post_authentication;
 pub mod post_confirmation;
 pub mod pre_authentication;
 pub mod pre_sign_up;
+pub mod pre_token_generation;
 pub mod reply;
 #[cfg(test)]
 mod schemas;
 #[cfg(test)]
 pub mod testing;
+pub mod user_migration;
 pub mod verify_auth_challenge_response;
 
 use std::collections::BTreeMap;
@@ -168,8 +170,8 @@ impl Source {
 /// Text values by name, such as attributes and metadata.
 pub type Texts = BTreeMap<String, String>;
 
-/// No texts.
-pub static NO_TEXTS: Texts = Texts::new();
+/// Where no metadata is given.
+pub static NO_METADATA: Texts = Texts::new();
 
 /// What a trigger is asked: the member `request` of its event.
 pub trait Question: Serialize {

@@ -211,7 +211,7 @@ pub fn admin_create_user(
 
 /// The addresses that the administrator declares unverified. This is an event of its own, because the creation event
 /// lists only verified ones.
-fn said_unproved(invitee: &Invitee) -> Option<Event> {
+pub(super) fn said_unproved(invitee: &Invitee) -> Option<Event> {
     let unverified: Vec<_> = invitee.unverified.iter().cloned().collect();
     let personal = Some(UserPersonal::default());
     let set = UserAttributesSet { personal, unverified, ..UserAttributesSet::default() };

@@ -13,7 +13,7 @@ use crate::domain::user::{ADDRESSES, Password, User, UserStatus};
 use crate::proto::events::user_event::Event;
 use crate::proto::events::{
     UserAttributeChangeRequested, UserAttributeVerified, UserAttributesDeleted, UserAttributesSet,
-    UserCreatedByAdministrator, UserNewPasswordChosen, UserPersonal, UserSignedUp,
+    UserCreatedByAdministrator, UserMigrated, UserNewPasswordChosen, UserPersonal, UserSignedUp,
 };
 
 impl Aggregate for User {
@@ -50,6 +50,7 @@ impl Aggregate for User {
             }),
             Event::AliasReleased(released) => change(&|user| user.unprove(&released.attribute)),
             Event::CreatedByAdministrator(created) => Self::created_by_administrator(stream, created, at),
+            Event::Migrated(migrated) => Self::migrated(stream, migrated, at),
             Event::NewPasswordChosen(chosen) => change(&|user| user.choose_new_password(chosen)),
             Event::Disabled(disabled) => change(&|user| {
                 user.enabled = false;
@@ -116,6 +117,19 @@ impl User {
         let password = Password::of(&event.password_hash, &event.srp_verifier);
         let user = Self::created(stream, event.personal.as_ref(), UserStatus::ForceChangePassword, password, at)?;
         // Unlike a user who signs up, a created user may have an address without a verification flag.
+        let mut user = Self { unflagged: ADDRESSES.map(str::to_owned).into(), ..user };
+        user.prove(&event.verified_attributes);
+        Some(user)
+    }
+
+    fn migrated(stream: &StreamId, event: &UserMigrated, at: Timestamp) -> Option<Self> {
+        let status = match event.must_reset_password {
+            true => UserStatus::ResetRequired,
+            false => UserStatus::Confirmed,
+        };
+        let password = Password::of(&event.password_hash, &event.srp_verifier);
+        let user = Self::created(stream, event.personal.as_ref(), status, password, at)?;
+        // As for a user whom an administrator has created, an address may have no verification flag.
         let mut user = Self { unflagged: ADDRESSES.map(str::to_owned).into(), ..user };
         user.prove(&event.verified_attributes);
         Some(user)

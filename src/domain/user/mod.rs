@@ -29,6 +29,7 @@ pub mod get_user_attribute_verification_code;
 pub mod global_sign_out;
 pub mod identities;
 pub mod list_users;
+pub mod migrate;
 pub mod passkeys;
 pub mod password_history;
 pub mod resend_confirmation_code;

@@ -6,7 +6,7 @@ pub mod delete_user_pool;
 mod first_factors;
 pub mod second_factors;
 pub mod set_user_pool_mfa_config;
-mod settings;
+pub mod settings;
 pub mod tag_resource;
 pub mod untag_resource;
 pub mod update_user_pool;

@@ -261,7 +261,20 @@ const BUILT_TRIGGERS: &[Trigger] = &[
     Trigger::PostConfirmation,
     Trigger::PostAuthentication,
     Trigger::CustomMessage,
+    Trigger::PreTokenGeneration,
+    Trigger::UserMigration,
 ];
+
+/// Refuses the user migration trigger on a server that may not send passwords to it.
+pub fn check_user_migration(config: Option<&v1::LambdaConfigType>, sends_passwords: bool) -> Result<(), Error> {
+    let is_on = config.is_some_and(|config| Trigger::UserMigration.function(config).is_some());
+    if !is_on || sends_passwords {
+        return Ok(());
+    }
+    Err(Error::invalid_parameter(
+        "LambdaConfig.UserMigration sends passwords: this server needs an encrypted connection to Kafka for it.",
+    ))
+}
 
 /// Refuses values that would change who can sign in, or what users are sent, until the server supports them.
 fn refuse_unbuilt(settings: &UserPoolSettings) -> Result<(), Error> {

@@ -143,12 +143,12 @@ impl DevicePasswordVerifier<'_> {
             flow: session.flow,
             found: &found,
             client: &client,
+            client_metadata: claim.response.client_metadata,
             origin,
             whence: &claim.whence,
             told: session.told,
             limited: limited.as_ref(),
             spends: Some(session.spent()),
-            metadata: claim.response.client_metadata,
             at,
         };
         let proofs = session.proofs.with_device(device.id);

@@ -63,7 +63,7 @@ impl NewPassword<'_> {
         let found = self.found.or(asked.read(app)).await?;
         let (fitting, attributes) = asked.check(app, &found, at).await?;
         let password = self.forms.seal_next(app, &found.pool, &fitting.user)?;
-        let proofs = fitting.session.proofs.with_password(forms::id_of(Some(&password))?);
+        let proofs = fitting.session.proofs.with_new_password(forms::id_of(Some(&password))?);
         let sign_in = asked.answering.sign_in(&found, &fitting, at);
         let chosen = rules::choose_new_password(attributes, password);
         let decision = password_history::retire(&found.pool.state, &fitting.user.state).then(chosen);

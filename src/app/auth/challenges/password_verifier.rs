@@ -101,10 +101,19 @@ impl Claimed<'_> {
         limited: Option<&'b Limited>,
         at: Timestamp,
     ) -> SignIn<'b> {
-        let (session, origin) = (&self.proof.session, &self.response.origin);
-        let (told, spends) = (session.told, Some(session.spent()));
-        let (whence, metadata) = (&self.whence, self.response.client_metadata);
-        SignIn { flow: session.flow, found, client, origin, whence, told, limited, spends, metadata, at }
+        let session = &self.proof.session;
+        SignIn {
+            flow: session.flow,
+            found,
+            client,
+            client_metadata: self.response.client_metadata,
+            origin: &self.response.origin,
+            whence: &self.whence,
+            told: session.told,
+            limited,
+            spends: Some(session.spent()),
+            at,
+        }
     }
 
     /// The exponentiations are done for any exchange, so that an unknown user takes no less time.

@@ -59,7 +59,8 @@ impl Asking<'_> {
         let decision = one_time_code(&found.pool.state, found.user.as_ref().map(|user| &user.state), &asked);
         let origin = &named.asked.origin;
         let through = named.through_client(found.clone(), client.clone());
-        let (client_id, source, metadata) = (&named.asked.client_id, custom_message::AUTHENTICATION, sign_in.metadata);
+        let (client_id, source, metadata) =
+            (&named.asked.client_id, custom_message::AUTHENTICATION, sign_in.client_metadata);
         let request = codes::Request { named: &through, origin, client_id, source, metadata, purpose, code: &code, at };
         let delivery = request.answer(app, caller, decision).await?;
         let parameters = [

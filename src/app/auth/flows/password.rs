@@ -1,4 +1,5 @@
-//! USER_PASSWORD_AUTH and ADMIN_USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip.
+//! USER_PASSWORD_AUTH and ADMIN_USER_PASSWORD_AUTH: one read, one hash, one commit in one round trip. A user whom the pool
+//! does not know may come over from another directory first.
 
 use crate::app::attempts::FirstRead;
 use crate::app::auth::admission;
@@ -9,9 +10,12 @@ use crate::app::auth::named::Named;
 use crate::app::caller::Caller;
 use crate::app::guesses::OneGuess;
 use crate::app::hashing::forms::{self, Comparison, Owner, PasswordForms, lacks_verifier, stored_hash};
+use crate::app::migration::{self, Stranger};
 use crate::app::{App, Failure};
 use crate::domain::auth::required_parameter;
 use crate::domain::decision::Decision;
+use crate::domain::error::{Error, Exception};
+use crate::domain::trigger::NO_METADATA;
 use crate::domain::user::{Password, UserStatus};
 use crate::proto::events::UserPasswordRehashed;
 use crate::proto::events::user_event::Event;
@@ -27,6 +31,8 @@ pub struct Guess<'a> {
     password: &'a str,
     found: FirstRead<Snapshot>,
     comparison: Option<Comparison>,
+    /// The refusal of the user migration trigger, if it has refused the password.
+    stranger: Option<Error>,
     _alone: OneGuess,
 }
 
@@ -37,14 +43,43 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
     app.hasher.refuse_beyond(&caller.turn(&asked.pool_id)).await?;
     let named = Named::new(app, caller, asked).await?;
     let alone = named.alone(app, caller).await?;
-    let mut guess = Guess { named, password, found: FirstRead::none(), comparison: None, _alone: alone };
-    let found = guess.named.read(app).await?;
+    let mut guess =
+        Guess { named, password, found: FirstRead::none(), comparison: None, stranger: None, _alone: alone };
+    let mut found = guess.named.read(app).await?;
+    if found.user.is_none() && migration::is_on(app, &found.pool) && guess.come_over(app, caller, &found).await? {
+        found = guess.named.read(app).await?;
+    }
     guess.comparison = guess.compare(app, caller, &found).await?;
     guess.found = FirstRead::new(found);
     Ok(guess)
 }
 
 impl Guess<'_> {
+    /// Lets a user come over whom the pool's trigger knows by this password. Nobody is asked about a name that is locked.
+    async fn come_over(&mut self, app: &App, caller: &Caller, found: &Snapshot) -> Result<bool, Failure> {
+        let at = app.clock.now();
+        let (client, limited) = self.named.check(app, found, at)?;
+        if machine::is_locked(&self.named.sign_in(found, &client, limited.as_ref(), at)) {
+            return Ok(false);
+        }
+        // What comes with InitiateAuth is validation data, what comes with the answer to a challenge is metadata.
+        let Asked { client_metadata, continues, origin, .. } = &self.named.asked;
+        let (validation_data, client_metadata) = match continues {
+            None => (*client_metadata, &NO_METADATA),
+            Some(_) => (&NO_METADATA, *client_metadata),
+        };
+        let (pool, password, username) = (&*found.pool, Some(self.password), self.named.username);
+        let client = &*client;
+        let stranger = Stranger { pool, client, username, password, validation_data, client_metadata, origin };
+        match stranger.come_over(app, caller).await {
+            Err(Failure::Refused(error)) if error.exception == Exception::UserLambdaValidationException => {
+                self.stranger = Some(error);
+                Ok(false)
+            }
+            known => known,
+        }
+    }
+
     async fn compare(&self, app: &App, caller: &Caller, found: &Snapshot) -> Result<Option<Comparison>, Failure> {
         let at = app.clock.now();
         let (client, limited) = self.named.check(app, found, at)?;
@@ -63,6 +98,10 @@ impl Guess<'_> {
         let at = app.clock.now();
         let (client, limited) = self.named.check(app, &found, at)?;
         let sign_in = self.named.sign_in(&found, &client, limited.as_ref(), at);
+        if let (None, Some(error)) = (&found.user, &self.stranger) {
+            let error = Error::new(error.exception, error.message.clone());
+            return machine::refuse_stranger(app, sign_in, self.named.stands_for_name, error).await;
+        }
         let response =
             machine::hear_password(app, caller, sign_in, self.named.stands_for_name, self.comparison.as_ref()).await?;
         if let Some(user) = &found.user {

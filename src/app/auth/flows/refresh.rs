@@ -1,6 +1,7 @@
 //! Refreshes tokens: one read; no write and no event unless the client rotates refresh tokens.
 
 use crate::app::auth::asked::Asked;
+use crate::app::auth::token_changes::Upcoming;
 use crate::app::auth::tokens::{refresh_token, tokens};
 use crate::app::caller::Caller;
 use crate::app::{App, Failure, clients};
@@ -9,6 +10,8 @@ use crate::domain::auth::session::Session;
 use crate::domain::auth::{AuthFlow, flow_not_enabled, required_parameter};
 use crate::domain::error::{Error, Exception};
 use crate::domain::ids::{ClientId, DeviceId, UserPoolId};
+use crate::domain::trigger::pre_token_generation::REFRESH_TOKENS;
+use crate::domain::trigger::{NO_METADATA, Texts};
 use crate::proto::events::user_activity::Activity;
 use crate::proto::events::{TokenRevocation, UserTokensRevoked};
 use crate::proto::v1::AuthenticationResultType;
@@ -16,6 +19,7 @@ use crate::store::cache::{ClientView, PoolView};
 use crate::store::loaded::LoadedUser;
 use crate::store::metadata::ActorKind;
 use crate::store::read::{Snapshot, Wanted};
+use crate::tokens::issue::Issue;
 use crate::tokens::refresh_token as sealed;
 use crate::tokens::refresh_token::RefreshToken;
 
@@ -39,6 +43,8 @@ pub struct Refreshing<'a> {
     pub proof: Proof<'a>,
     /// The device that the caller names.
     pub device: Option<DeviceId>,
+    /// The metadata for triggers; InitiateAuth has none for this one.
+    pub client_metadata: &'a Texts,
 }
 
 /// REFRESH_TOKEN_AUTH of InitiateAuth and AdminInitiateAuth.
@@ -46,7 +52,8 @@ pub async fn by_flow(app: &App, caller: &Caller, asked: &Asked<'_>) -> Result<Au
     let Asked { pool_id, client_id, server, parameters, .. } = asked;
     let token = required_parameter(parameters, "REFRESH_TOKEN")?;
     let proof = Proof::Hash(parameters.get("SECRET_HASH").map(String::as_str));
-    let refreshing = Refreshing { pool_id, client_id, token, proof, device: asked.device() };
+    let (device, client_metadata) = (asked.device(), &NO_METADATA);
+    let refreshing = Refreshing { pool_id, client_id, token, proof, device, client_metadata };
     let (found, presented) = refreshing.read(app).await?;
     let client = client(&found, client_id)?;
     refreshing.check_proof(&found, &client)?;
@@ -136,14 +143,20 @@ impl Refreshing<'_> {
         let counter = match outcome {
             Refresh::Kept => None,
             Refresh::Repeated => Some(session.refresh_counter),
-            Refresh::Rotated => {
-                app.store.rotate_refresh_token(self.pool_id, session, at).await?;
-                Some(session.refresh_counter + 1)
-            }
+            Refresh::Rotated => Some(session.refresh_counter + 1),
             Refresh::Reused => return Err(self.end_family(app, caller, &found.pool, user, session).await?.into()),
         };
-        let mut tokens = tokens(app, &found.pool, &client.state, &user.state, &found.groups, session, at)?;
-        tokens.refresh_token = counter.map(|counter| refresh_token(app, &found.pool, session, counter));
+        let (pool, client, groups) = (&*found.pool, &client.state, &*found.groups);
+        let (user, client_metadata) = (&user.state, self.client_metadata);
+        let upcoming = Upcoming { pool, client, user, groups, source: REFRESH_TOKENS, client_metadata };
+        let changes = upcoming.changes(app, caller).await?;
+        let wanted = Issue { pool, client, user, groups, session, changes: changes.as_ref(), at };
+        // A trigger that refuses the tokens leaves the refresh token as it is.
+        let mut tokens = tokens(app, wanted)?;
+        if outcome == Refresh::Rotated {
+            app.store.rotate_refresh_token(self.pool_id, session, at).await?;
+        }
+        tokens.refresh_token = counter.map(|counter| refresh_token(app, pool, session, counter));
         Ok(tokens)
     }
 

@@ -48,6 +48,26 @@ pub fn is_unheard(sign_in: &SignIn<'_>) -> bool {
     guess(sign_in).refuse_unheard().is_some()
 }
 
+/// Whether guesses at the name are not heard at present, whoever may learn that.
+pub fn is_locked(sign_in: &SignIn<'_>) -> bool {
+    guess(sign_in).refuse_locked().is_some()
+}
+
+/// Refuses a password at a name that nobody has, in the words of the trigger that knows other users. It counts like any wrong
+/// one, so that nobody guesses passwords of another directory without a limit.
+pub async fn refuse_stranger<Response>(
+    app: &App,
+    sign_in: SignIn<'_>,
+    stands_for_name: Sub,
+    error: Error,
+) -> Result<Response, Failure> {
+    let refusal = match is_locked(&sign_in) {
+        true => guess(&sign_in).judge_at_nobody(),
+        false => Refusal { error, ..guess(&sign_in).judge_at_nobody() },
+    };
+    refuse(app, sign_in, stands_for_name, refusal).await
+}
+
 /// Whether a sign-in is refused by its name alone.
 pub fn is_refused_by_name(sign_in: &SignIn<'_>) -> bool {
     refusal_by_name(sign_in).is_some()
