@@ -26,9 +26,9 @@ pub struct Begun<'a> {
 /// How a sign-in goes on.
 pub enum Prepared<'a> {
     /// By a proof of the password.
-    Srp(Asked<'a>),
+    Srp(Box<Asked<'a>>),
     /// By what the triggers say.
-    Custom(Begun<'a>),
+    Custom(Box<Begun<'a>>),
 }
 
 /// Finds the user. If the client begins with SRP_A, asks the triggers whether the password is proved first.
@@ -47,9 +47,9 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
     let found = named.read(app).await?;
     let begun = Begun { named, history, found: FirstRead::none() };
     if begun.asks_for_password(app, caller, &found).await? {
-        return Ok(Prepared::Srp(begun.named.asked));
+        return Ok(Prepared::Srp(Box::new(begun.named.asked)));
     }
-    Ok(Prepared::Custom(Begun { found: FirstRead::new(found), ..begun }))
+    Ok(Prepared::Custom(Box::new(Begun { found: FirstRead::new(found), ..begun })))
 }
 
 impl Begun<'_> {

@@ -54,8 +54,8 @@ pub async fn prepare<'a>(app: &App, caller: &Caller, asked: Asked<'a>) -> Result
             None => by_choice(app, caller, asked).await,
         },
         AuthFlow::Custom => Ok(match custom::prepare(app, caller, asked).await? {
-            custom::Prepared::Custom(begun) => Prepared::Custom(Box::new(begun)),
-            custom::Prepared::Srp(asked) => Prepared::Srp(Box::new(srp::prepare(app, caller, asked).await?)),
+            custom::Prepared::Custom(begun) => Prepared::Custom(begun),
+            custom::Prepared::Srp(asked) => Prepared::Srp(Box::new(srp::prepare(app, caller, *asked).await?)),
         }),
         AuthFlow::RefreshToken => Ok(Prepared::Refresh(Box::new(asked))),
     }
