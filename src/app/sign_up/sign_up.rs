@@ -173,12 +173,8 @@ async fn register(
     let mut sent = Vec::new();
     if let Some(delivery) = decision.accepted().and_then(|signed_up| signed_up.code_delivery.as_ref()) {
         app.limits.spend_code_by_client(&client.state.client_id)?;
-        let limits = whence.codes(app, delivery.0).into_iter().chain(codes::address_limit(
-            app,
-            &pool.keys,
-            Source::Strange,
-            delivery,
-        ));
+        let by_address = codes::address_limit(app, &pool.keys, Source::Strange, delivery);
+        let limits = whence.codes(app, delivery.0).into_iter().chain(by_address);
         let new = NewCode { sub, purpose, delivery, code: &code, before: None, source, network, at };
         sent.push(new.row(&pool.keys)?);
         sent.extend(codes::spent(limits.collect()));
