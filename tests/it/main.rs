@@ -77,6 +77,7 @@ mod trigger_messages;
 mod trigger_pre_authentication;
 mod trigger_pre_sign_up;
 mod trigger_pre_token_generation;
+mod trigger_refusals;
 mod trigger_telling;
 mod trigger_user_migration;
 mod triggers;

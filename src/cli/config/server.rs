@@ -18,7 +18,7 @@ use crate::cli::config::{CountSettings, KafkaSettings, LogFormat, PasswordHashSe
 use crate::delivery::Way;
 use crate::delivery::settings::{Secret, SettingsError};
 use crate::kafka::config::{self as kafka, KafkaConfig};
-use crate::limits::{Allowances, Counts};
+use crate::limits::Counts;
 use crate::secret_file::{self, SecretFileError};
 use crate::store::activity::DEFAULT_RETENTION_MONTHS;
 use crate::store::keys::{MasterKeys, MasterKeysError};
@@ -178,6 +178,8 @@ impl ServerConfig {
     pub fn new(settings: Settings) -> Result<Self, Problems> {
         let mut problems = Vec::new();
         let mut checked = Checked(&mut problems);
+        let counts = checked.counts(&settings.limits.counts);
+        let app_settings = app_settings(&settings, counts);
         let elsewhere = settings.tls_terminated_elsewhere.unwrap_or(false);
         let grpc_addr = settings.grpc_addr.unwrap_or(DEFAULT_GRPC_ADDR);
         let http_addr = settings.http_addr.unwrap_or(DEFAULT_HTTP_ADDR);
@@ -189,21 +191,19 @@ impl ServerConfig {
         }
         let identity =
             checked.identity(settings.public_url.as_deref(), settings.account_id, settings.region, elsewhere);
-        let without_tls = settings.database.without_tls.unwrap_or(false);
-        let database = checked.take(database_url(settings.database.url, without_tls));
+        let database =
+            checked.take(database_url(settings.database.url, settings.database.without_tls.unwrap_or(false)));
         let master_keys = checked.take(master_keys(settings.master_keys_file.as_deref()));
         let kafka = checked.take(kafka_config(settings.kafka)).flatten();
-        let sends_passwords = kafka.as_ref().is_some_and(KafkaConfig::is_encrypted);
         let cost = checked.take(cost(&settings.password_hash));
-        let delivery = Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from);
-        let delivery = checked.take(delivery);
+        let delivery =
+            checked.take(Way::network(settings.email.as_ref(), settings.sms.as_ref()).map_err(Problem::from));
         let hashing_threads = checked.hashing_threads(settings.hashing_threads);
         // At least two: a worker may hold one while a command commits.
         let connections = checked.range("database.connections", settings.database.connections, 20, 2..=1_000);
-        let months = settings.activity_months;
-        let activity_months = checked.range("activity-months", months, DEFAULT_RETENTION_MONTHS, 1..=1_200);
+        let activity_months =
+            checked.range("activity-months", settings.activity_months, DEFAULT_RETENTION_MONTHS, 1..=1_200);
         let shutdown_pause = checked.shutdown_pause(settings.shutdown_pause);
-        let counts = checked.counts(&settings.limits.counts);
         let limits = settings.connections.limits(&mut checked);
         let required = (identity, database, master_keys, cost, delivery);
         let (Some(identity), Some((database_url, caution)), Some(master_keys), Some(cost), Some(delivery)) = required
@@ -223,16 +223,13 @@ impl ServerConfig {
             database_url,
             connections,
             master_keys,
-            kafka,
             cost,
             hashing_threads,
             app_settings: app::Settings {
-                delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
-                sends_passwords,
-                recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
-                awaited: settings.triggers.awaited(),
-                ..limited(settings.limits.allowances(), counts)
+                sends_passwords: kafka.as_ref().is_some_and(KafkaConfig::is_encrypted),
+                ..app_settings
             },
+            kafka,
             delivery,
             activity_months,
             shutdown_pause,
@@ -242,9 +239,16 @@ impl ServerConfig {
     }
 }
 
-/// Settings of production with these limits.
-fn limited(allowances: Allowances, counts: Counts) -> app::Settings {
-    app::Settings { allowances, counts, ..app::Settings::default() }
+/// What the use cases need of the settings, these counts included.
+fn app_settings(settings: &Settings, counts: Counts) -> app::Settings {
+    app::Settings {
+        delete_groups_with_members: settings.delete_groups_with_members.unwrap_or(false),
+        recovery_ends_sessions: settings.recovery_ends_sessions.unwrap_or(true),
+        awaited: settings.triggers.awaited(),
+        allowances: settings.limits.allowances(),
+        counts,
+        ..app::Settings::default()
+    }
 }
 
 fn master_keys(file: Option<&Path>) -> Result<Arc<MasterKeys>, Problem> {
