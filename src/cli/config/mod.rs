@@ -464,6 +464,8 @@ mod tests {
         user-pool-client-read = 22
         user-pool-client-update = 23
         client-authentication = 24
+        [triggers]
+        await = ["post-confirmation"]
         [email]
         host = "smtp.example"
         from = "users@example.com"
