@@ -54,12 +54,13 @@ async fn an_update_of_a_pool_resets_missing_settings_to_their_defaults() {
             "Password did not conform with policy: Password not long enough",
         );
     }
-    let triggers = LambdaConfigType {
-        pre_sign_up: Some("arn:aws:lambda:us-east-1:123456789012:function:check".into()),
-        ..Default::default()
+    let function = InboundFederationLambdaType {
+        lambda_version: Some("V1_0".into()),
+        lambda_arn: Some("arn:aws:lambda:us-east-1:123456789012:function:check".into()),
     };
+    let triggers = LambdaConfigType { inbound_federation: Some(function), ..Default::default() };
     let request = UpdateUserPoolRequest { lambda_config: Some(triggers), ..update(&pool) };
-    let message = "LambdaConfig is not supported by this server yet.";
+    let message = "LambdaConfig.InboundFederation is not supported by this server yet.";
     assert_refused(pool.api.call(request).await, "InvalidParameterException", message);
     pool.verify().await;
 }

@@ -234,8 +234,9 @@ async fn the_second_factors_of_a_stack_are_set_after_its_pool() {
 async fn what_a_template_asks_for_and_is_not_built_is_refused_by_its_name() {
     let api = Api::connect().await;
     let function = "arn:aws:lambda:us-east-1:123456789012:function:hook";
+    let sender = json!({ "LambdaVersion": "V1_0", "LambdaArn": function });
     for (more, name) in [
-        (json!({ "LambdaConfig": { "PostConfirmation": function } }), "LambdaConfig"),
+        (json!({ "LambdaConfig": { "CustomEmailSender": sender } }), "LambdaConfig.CustomEmailSender"),
         (
             json!({ "UserPoolAddOns": { "AdvancedSecurityMode": "ENFORCED" } }),
             "UserPoolAddOns.AdvancedSecurityMode ENFORCED",

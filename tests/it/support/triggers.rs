@@ -132,6 +132,7 @@ pub fn listen(config: &KafkaConfig) {
     let replies = Replies::new(&config.brokers);
     std::thread::spawn(move || {
         loop {
+            // While a broker is away there are errors, and afterwards records again.
             if let Some(Ok(message)) = consumer.poll(Duration::from_secs(1)) {
                 hand_over(&message, &replies);
             }
