@@ -71,7 +71,6 @@ resource "aws_cognito_user_pool" "full" {
   }
 
   lambda_config {
-    pre_sign_up                    = "arn:aws:lambda:us-east-1:123456789012:function:gate"
     post_confirmation              = var.changed ? "arn:aws:lambda:us-east-1:123456789012:function:welcome" : null
     define_auth_challenge          = "arn:aws:lambda:us-east-1:123456789012:function:define"
     create_auth_challenge          = "arn:aws:lambda:us-east-1:123456789012:function:create"
