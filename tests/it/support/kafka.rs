@@ -254,8 +254,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
-# With the default, a restart waits nine seconds for the old registration to expire.
-broker.session.timeout.ms=1000
+# With the default, a restart waits nine seconds for the old registration to expire. A busy machine may stop a
+# broker for a second.
+broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=200
 group.consumer.min.heartbeat.interval.ms=100
 group.consumer.heartbeat.interval.ms=300
